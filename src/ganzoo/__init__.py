@@ -1,0 +1,46 @@
+"""ganzoo: a model zoo and a box of building blocks for GANs.
+
+Public names load on first use, so `import ganzoo` is nearly free; `__init__.pyi` beside this file lists
+them for editors and type checkers.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "GAN": "ganzoo.gan",
+    "from_pretrained": "ganzoo.gan",
+    "create": "ganzoo.presets",
+    "Preset": "ganzoo.presets",
+    "PRESETS": "ganzoo.presets",
+    "MODELS": "ganzoo.models",
+    "BLOCKS": "ganzoo.blocks",
+    "LOSSES": "ganzoo.losses",
+    "PENALTIES": "ganzoo.penalties",
+    "AUGMENTATIONS": "ganzoo.augment",
+    "Settings": "ganzoo.settings",
+    "Trainer": "ganzoo.training",
+    "GanzooError": "ganzoo.errors",
+}
+_MODULES = {"augment", "blocks", "data", "errors", "images", "latents", "losses", "models", "penalties", "presets"}
+
+__all__ = sorted([*_HOME, *_MODULES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("ganzoo-torch")
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        return import_module(f"ganzoo.{name}")
+    else:
+        raise AttributeError(f"module 'ganzoo' has no attribute {name!r}; it has {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

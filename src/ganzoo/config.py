@@ -1,0 +1,175 @@
+"""Configs: frozen dataclasses that check themselves, and go to and from plain JSON types, strictly."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union
+
+from ganzoo.errors import ConfigError, did_you_mean, quote
+
+C = TypeVar("C", bound="Config")
+
+
+def option(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """A field of a config: its default, one line of help, and the bounds of its numbers (or of a tuple's)."""
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of all configs. Fields are int, float, bool, str, Literal, tuples, nested configs, or None.
+
+    Every field is checked against its annotation and bounds when an object is made, by hand or from a file;
+    `check` adds what concerns several fields. Errors are `ConfigError` and name the field's path.
+    """
+
+    def __post_init__(self) -> None:
+        hints = _hints(type(self))
+        for field in dataclasses.fields(self):
+            value = _convert(getattr(self, field.name), hints[field.name], field.name, field.metadata)
+            object.__setattr__(self, field.name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Raise ConfigError where fields do not go together. The message starts with a field's name."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON types; `from_dict` makes an equal object of it."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    @classmethod
+    def from_dict(cls: type[C], values: Any, path: str = "") -> C:
+        """Make a config of a dict; unknown keys and wrong types are errors that name their path below `path`."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{path or cls.__name__} must be a mapping, got {quote(values)}")
+        names = [field.name for field in dataclasses.fields(cls)]
+        for key in values:
+            if key not in names:
+                place = f"{path}." if path else ""
+                raise ConfigError(f"{place}{str(key)[:80]} is unknown.{did_you_mean(key, names)}")
+        try:
+            return cls(**values)
+        except ConfigError as error:
+            raise ConfigError(f"{path}.{error}" if path else str(error)) from None
+
+    def replace(self: C, **changes: Any) -> C:
+        """A copy with some fields changed; a nested config takes a dict of its own changes."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name, change in changes.items():
+            old = values.get(name)
+            merge = isinstance(old, Config) and isinstance(change, Mapping)
+            try:
+                values[name] = old.replace(**change) if merge else change
+            except ConfigError as error:
+                raise ConfigError(f"{name}.{error}") from None
+        return type(self).from_dict(values)
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Any:
+        """The value that `text` from a command line stands for in field `name`.
+
+        A tuple's items are separated by commas (those in parentheses do not count); `none` is None.
+        """
+        hints = _hints(cls)
+        if name not in hints:
+            raise ConfigError(f"{name} is unknown.{did_you_mean(name, hints)}")
+        return _parse(text, hints[name])
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Config):
+        return value.to_dict()
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+_WORDS = {int: "an int", float: "a float", bool: "true or false", str: "a string", type(None): "null"}
+
+
+def _describe(kind: Any) -> str:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, arguments))}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_describe(part) for part in arguments)
+    if origin is tuple:
+        return "a list, each item " + _describe(arguments[0])
+    return _WORDS.get(kind) or f"a {kind.__name__}"
+
+
+def _convert(value: Any, kind: Any, path: str, bounds: Mapping[str, Any]) -> Any:
+    """`value` as the annotation `kind` wants it (lists become tuples, ints floats), or ConfigError."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    wrong = ConfigError(f"{path} must be {_describe(kind)}, got {quote(value)}")
+    if origin is Literal:
+        if not isinstance(value, str) or value not in arguments:
+            raise ConfigError(f"{path} must be {_describe(kind)}, got {quote(value)}.{did_you_mean(value, arguments)}")
+        return value
+    if origin in (Union, types.UnionType):
+        fitting = [part for part in arguments if _looks_like(value, part)]
+        if not fitting:
+            raise wrong
+        return _convert(value, fitting[0], path, bounds)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise wrong
+        if len(value) > 64:
+            raise ConfigError(f"{path} must have at most 64 items, got {len(value)}")
+        return tuple(_convert(item, arguments[0], f"{path}[{i}]", bounds) for i, item in enumerate(value))
+    if not _looks_like(value, kind):
+        raise wrong
+    if isinstance(kind, type) and issubclass(kind, Config):
+        return kind.from_dict(value, path) if isinstance(value, Mapping) else value
+    if kind is str and len(value) > 1000:
+        raise ConfigError(f"{path} must have at most 1000 characters, got {len(value)}")
+    if kind in (int, float):
+        low, high = bounds.get("low"), bounds.get("high")
+        if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+            ends = [f"at least {low}" if low is not None else "", f"at most {high}" if high is not None else ""]
+            raise ConfigError(f"{path} must be {' and '.join(filter(None, ends)) or 'finite'}, got {quote(value)}")
+        return kind(value)
+    return value
+
+
+def _looks_like(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, (list, tuple))
+    if typing.get_origin(kind) is Literal:
+        return value in typing.get_args(kind) if isinstance(value, str) else False
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(kind, type) and issubclass(kind, Config):
+        return isinstance(value, (kind, Mapping))
+    return isinstance(value, kind)
+
+
+def _parse(text: str, kind: Any) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    text = text.strip()
+    if origin in (Union, types.UnionType):
+        if type(None) in arguments and text.lower() in ("none", "null"):
+            return None
+        tuples = [part for part in arguments if typing.get_origin(part) is tuple]
+        kinds = tuples if tuples and "," in text else [part for part in arguments if part is not type(None)]
+        return _parse(text, kinds[0])
+    if origin is tuple:
+        items = re.findall(r"(?:[^,(]|\([^)]*\))+", text) if text.lower() not in ("", "none") else []
+        return [_parse(item, arguments[0]) for item in items]
+    if kind is bool and text.lower() in ("true", "yes", "on", "1", "false", "no", "off", "0"):
+        return text.lower() in ("true", "yes", "on", "1")
+    try:
+        return kind(text) if kind in (int, float) else text
+    except ValueError:
+        return text  # the config's own check says what is wrong, with the field's path

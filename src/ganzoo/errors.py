@@ -1,0 +1,82 @@
+"""Every error a user can cause. A message names the value, the place and the remedy.
+
+All of them are `GanzooError`; each also inherits the builtin a caller would expect to catch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+
+
+class GanzooError(Exception):
+    """Base of all errors raised on purpose by ganzoo; the command line prints it as one line."""
+
+
+class ConfigError(GanzooError, ValueError):
+    """A setting or network config has an unknown key, a wrong type or a value out of bounds."""
+
+
+class ShapeError(GanzooError, ValueError):
+    """A tensor does not have the shape that a block, model or function wants."""
+
+
+class BlockError(GanzooError):
+    """A block breaks the block contract (raised by `ganzoo.blocks.check_block`)."""
+
+
+class UnknownNameError(GanzooError, KeyError):
+    """A name is not registered."""
+
+    def __str__(self) -> str:  # KeyError would print the message's repr
+        return str(self.args[0]) if self.args else ""
+
+
+class DuplicateNameError(GanzooError, ValueError):
+    """A name is registered twice."""
+
+
+class PluginError(GanzooError):
+    """A plug-in is broken, badly named, or not installed."""
+
+
+class DataError(GanzooError, ValueError):
+    """Images cannot be found, read or used."""
+
+
+class SourceError(GanzooError, FileNotFoundError):
+    """No model is found where one was asked for."""
+
+
+class WeightsError(GanzooError, ValueError):
+    """A saved model is damaged, incomplete, or does not fit its config."""
+
+
+class HubError(GanzooError, OSError):
+    """The Hugging Face Hub cannot be reached or refuses what was asked."""
+
+
+class TrainingError(GanzooError, RuntimeError):
+    """A run cannot start, go on, or be written."""
+
+
+class MissingExtraError(GanzooError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+def quote(value: object, limit: int = 80) -> str:
+    """`value` as a short piece of a message: JSON where it can be, Python's repr otherwise."""
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        text = object.__repr__(value) if isinstance(value, type) else repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """The end of an unknown-name message: the nearest name, if one is near, and all names."""
+    known = list(names)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+    hint = f' Did you mean "{near[0]}"?' if near else ""
+    return f"{hint} Known: {', '.join(known) or 'none'}."
