@@ -37,7 +37,9 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         return import_module(f"ganzoo.{name}")
     else:
-        raise AttributeError(f"module 'ganzoo' has no attribute {name!r}; it has {', '.join(__all__)}")
+        from ganzoo.errors import did_you_mean
+
+        raise AttributeError(f"module 'ganzoo' has no attribute {name!r}.{did_you_mean(name, __all__)}")
     globals()[name] = value
     return value
 

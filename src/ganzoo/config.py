@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
-import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union
 
-from ganzoo.errors import ConfigError, did_you_mean, quote
+from ganzoo.errors import ConfigError, did_you_mean, nearest, quote
 
 C = TypeVar("C", bound="Config")
 
@@ -48,24 +45,28 @@ class Config:
         """Make a config of a dict; unknown keys and wrong types are errors that name their path below `path`."""
         if not isinstance(values, Mapping):
             raise ConfigError(f"{path or cls.__name__} must be a mapping, got {quote(values)}")
-        names = [field.name for field in dataclasses.fields(cls)]
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        place = f"{path}." if path else ""
         for key in values:
-            if key not in names:
-                place = f"{path}." if path else ""
-                raise ConfigError(f"{place}{str(key)[:80]} is unknown.{did_you_mean(key, names)}")
+            if key not in fields:
+                shown = key if isinstance(key, str) and key.isidentifier() and len(key) <= 80 else quote(key)
+                raise ConfigError(f"{place}{shown} is unknown.{did_you_mean(key, fields)}")
+        for name, field in fields.items():
+            if name not in values and field.default is field.default_factory is dataclasses.MISSING:
+                raise ConfigError(f"{place}{name} is missing; it has no default")
         try:
             return cls(**values)
         except ConfigError as error:
-            raise ConfigError(f"{path}.{error}" if path else str(error)) from None
+            raise ConfigError(f"{place}{error}") from None
 
-    def replace(self: C, **changes: Any) -> C:
-        """A copy with some fields changed; a nested config takes a dict of its own changes."""
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        for name, change in changes.items():
-            old = values.get(name)
+    def replace(self: C, changes: Mapping[Any, Any] | None = None, /, **more: Any) -> C:
+        """A copy with some fields changed, given as a dict or by keyword; a nested config takes a dict of its own."""
+        values: dict[Any, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name, change in {**(changes or {}), **more}.items():
+            old: Any = values.get(name)
             merge = isinstance(old, Config) and isinstance(change, Mapping)
             try:
-                values[name] = old.replace(**change) if merge else change
+                values[name] = old.replace(change) if merge else change
             except ConfigError as error:
                 raise ConfigError(f"{name}.{error}") from None
         return type(self).from_dict(values)
@@ -82,7 +83,6 @@ class Config:
         return _parse(text, hints[name])
 
 
-@functools.cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
@@ -104,50 +104,49 @@ def _describe(kind: Any) -> str:
         return " or ".join(_describe(part) for part in arguments)
     if origin is tuple:
         return "a list, each item " + _describe(arguments[0])
-    return _WORDS.get(kind) or f"a {kind.__name__}"
+    return _WORDS.get(kind) or f"a mapping or a {kind.__name__}"
 
 
 def _convert(value: Any, kind: Any, path: str, bounds: Mapping[str, Any]) -> Any:
     """`value` as the annotation `kind` wants it (lists become tuples, ints floats), or ConfigError."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    wrong = ConfigError(f"{path} must be {_describe(kind)}, got {quote(value)}")
-    if origin is Literal:
-        if not isinstance(value, str) or value not in arguments:
-            raise ConfigError(f"{path} must be {_describe(kind)}, got {quote(value)}.{did_you_mean(value, arguments)}")
-        return value
     if origin in (Union, types.UnionType):
         fitting = [part for part in arguments if _looks_like(value, part)]
-        if not fitting:
-            raise wrong
-        return _convert(value, fitting[0], path, bounds)
+        if fitting:
+            return _convert(value, fitting[0], path, bounds)
+    if not _looks_like(value, kind):
+        hint = nearest(value, arguments) if origin is Literal and isinstance(value, str) else ""
+        raise ConfigError(f"{path} must be {_describe(kind)}, got {quote(value)}{hint and '.' + hint}")
     if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise wrong
         if len(value) > 64:
             raise ConfigError(f"{path} must have at most 64 items, got {len(value)}")
         return tuple(_convert(item, arguments[0], f"{path}[{i}]", bounds) for i, item in enumerate(value))
-    if not _looks_like(value, kind):
-        raise wrong
     if isinstance(kind, type) and issubclass(kind, Config):
         return kind.from_dict(value, path) if isinstance(value, Mapping) else value
     if kind is str and len(value) > 1000:
         raise ConfigError(f"{path} must have at most 1000 characters, got {len(value)}")
     if kind in (int, float):
         low, high = bounds.get("low"), bounds.get("high")
-        if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+        largest = 2**63 - 1 if kind is int else 1e300  # what other programs and files can hold; shuts out NaN too
+        if not -largest <= value <= largest or (low is not None and value < low) or (high is not None and value > high):
             ends = [f"at least {low}" if low is not None else "", f"at most {high}" if high is not None else ""]
-            raise ConfigError(f"{path} must be {' and '.join(filter(None, ends)) or 'finite'}, got {quote(value)}")
+            want = " and ".join(filter(None, ends)) or f"within ±{largest:g}"
+            raise ConfigError(f"{path} must be {want}, got {quote(value)}")
         return kind(value)
     return value
 
 
 def _looks_like(value: Any, kind: Any) -> bool:
-    if typing.get_origin(kind) is tuple:
+    """Whether `value` has the type, not yet the bounds, that the annotation `kind` wants."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        return any(_looks_like(value, part) for part in arguments)
+    if origin is tuple:
         return isinstance(value, (list, tuple))
-    if typing.get_origin(kind) is Literal:
-        return value in typing.get_args(kind) if isinstance(value, str) else False
+    if origin is Literal:
+        return isinstance(value, str) and value in arguments
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if isinstance(kind, type) and issubclass(kind, Config):
@@ -161,11 +160,12 @@ def _parse(text: str, kind: Any) -> Any:
     if origin in (Union, types.UnionType):
         if type(None) in arguments and text.lower() in ("none", "null"):
             return None
-        tuples = [part for part in arguments if typing.get_origin(part) is tuple]
-        kinds = tuples if tuples and "," in text else [part for part in arguments if part is not type(None)]
-        return _parse(text, kinds[0])
+        listed = "," in text  # a list is meant where there is a comma, a single item elsewhere
+        kinds = sorted(arguments, key=lambda part: (typing.get_origin(part) is tuple) != listed)
+        values = [(_parse(text, part), part) for part in kinds if part is not type(None)]
+        return next((value for value, part in values if _looks_like(value, part)), text)
     if origin is tuple:
-        items = re.findall(r"(?:[^,(]|\([^)]*\))+", text) if text.lower() not in ("", "none") else []
+        items = [] if text.lower() in ("", "none") else _split(text)
         return [_parse(item, arguments[0]) for item in items]
     if kind is bool and text.lower() in ("true", "yes", "on", "1", "false", "no", "off", "0"):
         return text.lower() in ("true", "yes", "on", "1")
@@ -173,3 +173,15 @@ def _parse(text: str, kind: Any) -> Any:
         return kind(text) if kind in (int, float) else text
     except ValueError:
         return text  # the config's own check says what is wrong, with the field's path
+
+
+def _split(text: str) -> list[str]:
+    """The parts of `text` between commas that no parentheses enclose; one comma may end the last part."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts if parts[-1].strip() else parts[:-1]

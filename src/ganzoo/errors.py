@@ -66,17 +66,29 @@ class MissingExtraError(GanzooError, ImportError):
 
 
 def quote(value: object, limit: int = 80) -> str:
-    """`value` as a short piece of a message: JSON where it can be, Python's repr otherwise."""
+    """`value` as a short piece of a one-line message: JSON where it can be, Python's repr otherwise."""
     try:
-        text = json.dumps(value)
+        text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
-        text = object.__repr__(value) if isinstance(value, type) else repr(value)
+        try:
+            text = " ".join(repr(value).split())
+        except Exception:  # a stranger's __repr__, a list in itself too deep, an int of 5,000 digits
+            text = f"<{type(value).__name__}>"
+    if not text.isprintable():
+        text = text.encode("unicode_escape").decode()
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def nearest(name: object, names: Iterable[str]) -> str:
+    """A question for the end of a message, if one of `names` is near `name`; else nothing."""
+    text = name[:100] if isinstance(name, str) else quote(name)
+    lower = {each.lower(): each for each in names}
+    near = difflib.get_close_matches(text.lower(), lower, n=1, cutoff=0.6)
+    return f' Did you mean "{lower[near[0]]}"?' if near else ""
+
+
 def did_you_mean(name: object, names: Iterable[str]) -> str:
-    """The end of an unknown-name message: the nearest name, if one is near, and all names."""
+    """The end of an unknown-name message: the nearest name, if one is near, and all names (the first 40)."""
     known = list(names)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-    hint = f' Did you mean "{near[0]}"?' if near else ""
-    return f"{hint} Known: {', '.join(known) or 'none'}."
+    more = f" and {len(known) - 40} more" if len(known) > 40 else ""
+    return f"{nearest(name, known)} Known: {', '.join(known[:40]) or 'none'}{more}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ class Registry(Mapping[str, T], Generic[T]):
 
     Plug-ins are found by their entry points: listing names and `in` import nothing, asking for one
     loads it. `GANZOO_PLUGINS=0` in the environment turns discovery off.
+
+    A plug-in's name is its package's name, a dot, and a name of its own. For the package's name, the distribution's
+    or the top module's will do, or whole words of either, `-`, `_`, `.` and case counting the same: `acme.up` may come
+    from the distribution `acme`, `acme-gan` or `ganzoo-acme`. Built-ins have no dot, so no plug-in can shadow one.
     """
 
     def __init__(self, kind: str, group: str) -> None:
@@ -50,7 +55,9 @@ class Registry(Mapping[str, T], Generic[T]):
         """Register `item` under `name`; without `item`, return a decorator that does.
 
         Raises:
-            DuplicateNameError: the name is taken, by a built-in, an earlier call or a plug-in.
+            ConfigError: `name` is no name.
+            DuplicateNameError: the name is taken. (Where a plug-in not yet loaded offers it, asking for the name is the
+                error, unless both are the same object.)
         """
         if item is None:
             return lambda later: self.register(name, later)
@@ -73,21 +80,27 @@ class Registry(Mapping[str, T], Generic[T]):
             del self._items[name]
 
     def __getitem__(self, name: str) -> T:
-        if name in self._items:
+        if not isinstance(name, str) or name not in self:
+            raise UnknownNameError(f"Unknown {self.kind} {quote(name)}.{did_you_mean(name, self)}")
+        if name in self._items and ("." not in name or name in self._origins or name not in self._plugins()):
             return self._items[name]
-        if name in self._plugins():
-            return self._load(name)
-        raise UnknownNameError(f"Unknown {self.kind} {quote(name)}.{did_you_mean(name, self)}")
+        return self._load(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._items or name in self._plugins()
+        return isinstance(name, str) and (name in self._items or name in self._plugins())
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._items
-        yield from sorted(name for name in self._plugins() if name not in self._items)
+        own = [name for name in self._items if name not in self._origins]
+        return iter(dict.fromkeys([*own, *sorted({*self._items, *self._plugins()})]))
 
     def __len__(self) -> int:
-        return len(set(self._items) | set(self._plugins()))
+        return len({*self._items, *self._plugins()})
+
+    def __eq__(self, other: object) -> bool:  # a Mapping's would compare all items, and load every plug-in
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def __repr__(self) -> str:
         return f"<{self.kind} registry: {', '.join(self)}>"
@@ -97,12 +110,22 @@ class Registry(Mapping[str, T], Generic[T]):
         self[name]
         return self._origins.get(name)
 
+    def name_of(self, item: object) -> str | None:
+        """The name that `item` itself is registered under, or None; plug-ins are loaded only if no other has it."""
+        for name in [*self._items, *self._plugins()]:
+            try:
+                if self[name] is item:
+                    return name
+            except PluginError:
+                continue
+        return None
+
     def broken(self) -> dict[str, str]:
-        """Load every plug-in, and say of each that fails why: {name: message}."""
+        """Load every plug-in, and say of each that is refused or fails why: {name: message}."""
         problems = {}
         for name in self._plugins():
             try:
-                self[name]
+                self._load(name)
             except PluginError as error:
                 problems[name] = str(error)
         return problems
@@ -112,31 +135,39 @@ class Registry(Mapping[str, T], Generic[T]):
             return {}
         if self._found is None:
             self._found = {}
-            for entry in entry_points(group=self.group):
-                self._found.setdefault(entry.name, []).append(entry)
+            try:
+                for entry in entry_points(group=self.group):
+                    self._found.setdefault(entry.name, []).append(entry)
+            except Exception as error:  # one unreadable entry_points.txt, of whatever package, spoils the list
+                warnings.warn(f"ganzoo finds no plug-ins: reading entry points fails ({quote(error)})", stacklevel=4)
         return self._found
 
     def _load(self, name: str) -> T:
         entry, *others = self._plugins()[name]
-        owner = entry.dist.name if entry.dist else "an unknown package"
-        if others:
-            owners = ", ".join(str(each.dist and each.dist.name) for each in (entry, *others))
-            raise PluginError(f'{self.kind} "{name}" is offered by {owners}: uninstall all but one of them.')
-        prefix = name.partition(".")[0]
-        if "." not in name or _plain(prefix) not in {_plain(owner), _plain(entry.value.split(".")[0].split(":")[0])}:
+        owner, *more = [str(each.dist and each.dist.name) for each in (entry, *others)]
+        if more:
             raise PluginError(
-                f'{self.kind} "{name}" of the package {owner} must be named after its package: '
-                f'"{_plain(owner)}.{name.rpartition(".")[2]}".'
+                f"{self.kind} {quote(name)} is offered by {', '.join([owner, *more])}; uninstall all but one of them."
+            )
+        prefix, dot, rest = name.partition(".")
+        packages = owner, re.split(r"[.:\s]", entry.value)[0]
+        if not (dot and _NAME.fullmatch(name) and any(_has_words(package, prefix) for package in packages)):
+            raise PluginError(
+                f"{self.kind} {quote(name)} of the package {owner} must be named after its package, as in "
+                f'"{_plain(owner)}.{_plain(rest or name)[:40]}"; tell its author, or uninstall {owner}.'
             )
         try:
             item = entry.load()
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f'{self.kind} "{name}" of the package {owner} fails to import ({type(error).__name__}: {error}); '
+                f'{self.kind} "{name}" of the package {owner} fails to import: {quote(error, 200)}; '
                 f"update or uninstall {owner}."
             ) from error
         if self._items.setdefault(name, item) is not item:
-            raise PluginError(f'{owner} registers {self.kind} "{name}" by hand and, as another object, by entry point.')
+            raise PluginError(
+                f'{self.kind} "{name}" is offered by the package {owner} and registered by hand as another object; '
+                f"register yours under another name, or uninstall {owner}."
+            )
         if entry.dist:
             self._origins[name] = Origin(owner, entry.dist.version)
         return item
@@ -144,3 +175,8 @@ class Registry(Mapping[str, T], Generic[T]):
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _has_words(package: str, words: str) -> bool:
+    """Whether `words` is the name of `package` or whole words of it."""
+    return f"-{_plain(words)}-" in f"-{_plain(package)}-"

@@ -1,0 +1,26 @@
+# What `import ganzoo` offers, for editors and type checkers; __init__.py loads each name on first use.
+from ganzoo import augment as augment
+from ganzoo import blocks as blocks
+from ganzoo import data as data
+from ganzoo import errors as errors
+from ganzoo import images as images
+from ganzoo import latents as latents
+from ganzoo import losses as losses
+from ganzoo import models as models
+from ganzoo import penalties as penalties
+from ganzoo import presets as presets
+from ganzoo.augment import AUGMENTATIONS as AUGMENTATIONS
+from ganzoo.blocks import BLOCKS as BLOCKS
+from ganzoo.errors import GanzooError as GanzooError
+from ganzoo.gan import GAN as GAN
+from ganzoo.gan import from_pretrained as from_pretrained
+from ganzoo.losses import LOSSES as LOSSES
+from ganzoo.models import MODELS as MODELS
+from ganzoo.penalties import PENALTIES as PENALTIES
+from ganzoo.presets import PRESETS as PRESETS
+from ganzoo.presets import Preset as Preset
+from ganzoo.presets import create as create
+from ganzoo.settings import Settings as Settings
+from ganzoo.training import Trainer as Trainer
+
+__version__: str

@@ -1,0 +1,67 @@
+"""Blocks: parts of a GAN that anybody can take out, put into networks of their own, or add to.
+
+`BLOCKS` holds those that a network can stack, by name; stems, heads and small parts are classes and functions here.
+"""
+
+from ganzoo.blocks.attention import SelfAttention
+from ganzoo.blocks.check import check_block
+from ganzoo.blocks.contract import BLOCKS, BlockFactory, ImageBlock, block_scale, make_block
+from ganzoo.blocks.dcgan import (
+    DCGANDown,
+    DCGANUp,
+    MinibatchStandardDeviation,
+    Projection,
+    ToImage,
+    ToLogit,
+)
+from ganzoo.blocks.initialisation import INITIALISATIONS, OwnStart, initialise
+from ganzoo.blocks.parts import (
+    ACTIVATIONS,
+    NORMS,
+    Activation,
+    ClassModulation,
+    Norm,
+    check_activation_name,
+    check_norm_name,
+    make_activation,
+    make_norm,
+    wants_bias,
+    with_weight_norm,
+)
+from ganzoo.blocks.residual import ResidualDown, ResidualUp
+from ganzoo.blocks.resize import BlurDown, PixelShuffleUp, ResizeUp
+
+__all__ = [
+    "ACTIVATIONS",
+    "BLOCKS",
+    "INITIALISATIONS",
+    "NORMS",
+    "Activation",
+    "BlockFactory",
+    "BlurDown",
+    "ClassModulation",
+    "DCGANDown",
+    "DCGANUp",
+    "ImageBlock",
+    "MinibatchStandardDeviation",
+    "Norm",
+    "OwnStart",
+    "PixelShuffleUp",
+    "Projection",
+    "ResidualDown",
+    "ResidualUp",
+    "ResizeUp",
+    "SelfAttention",
+    "ToImage",
+    "ToLogit",
+    "block_scale",
+    "check_activation_name",
+    "check_block",
+    "check_norm_name",
+    "initialise",
+    "make_activation",
+    "make_block",
+    "make_norm",
+    "wants_bias",
+    "with_weight_norm",
+]

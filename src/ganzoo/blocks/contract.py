@@ -1,0 +1,152 @@
+"""The contract that every block keeps, the registry of blocks, and how a network makes its blocks.
+
+A block maps (N, in_channels, H, W) to (N, out_channels, H * s, W * s), s being its `scale_factor`: 2, 1 or 0.5. It
+keeps dtype and device, takes one tensor and gives one, holds no noise, and is initialised by its constructor. It need
+not inherit `ImageBlock`: any nn.Module with the three attributes will do (`check_block` tells). A block *factory* is
+any callable `(in_channels, out_channels)`; options are bound with `functools.partial`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.blocks.parts import Activation, Norm, check_count
+from ganzoo.errors import BlockError, ShapeError, quote
+from ganzoo.registry import Registry
+
+BlockFactory = Callable[..., nn.Module]
+BLOCKS: Registry[BlockFactory] = Registry("block", "ganzoo.blocks")
+OPTIONS = ("norm", "activation", "first")
+_SCALES = (2.0, 1.0, 0.5)
+_SAME_SCALE = {"norm", "activation", "first", "slope", "mode"}  # bound arguments that leave a block's scale alone
+
+
+class ImageBlock(nn.Module, ABC):
+    """Base of ganzoo's blocks: announces its channels and scale, and checks what it is given.
+
+    A subclass sets `scale_factor`, on the class or in its constructor, and writes `forward`.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+
+    Attributes:
+        scale_factor: output size over input size: 2, 1 or 0.5; None if no single number says it for every size.
+        options: what of "norm", "activation" and "first" the constructor takes, as keywords, from a network:
+            its norm, its activation, and whether this is the block that sees the image.
+        ends_activated: False if norm and activation come first in the block, so that what follows the last block
+            must add them.
+    """
+
+    scale_factor: float | None
+    options: ClassVar[tuple[str, ...]] = ()
+    ends_activated: bool = True
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        check_count("in_channels", in_channels, type(self).__name__)
+        check_count("out_channels", out_channels, type(self).__name__)
+        self.in_channels, self.out_channels = in_channels, out_channels
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise ShapeError unless `x` is (N, in_channels, H, W), with H and W even where the block halves them."""
+        part = round(1 / self.scale_factor) if self.scale_factor and self.scale_factor < 1 else 1
+        if x.dim() != 4 or x.shape[1] != self.in_channels or x.shape[2] % part or x.shape[3] % part:
+            sizes = f" with H and W divisible by {part}" if part > 1 else ""
+            wanted = f"(N, {self.in_channels}, H, W){sizes}"
+            raise ShapeError(f"{type(self).__name__} wants an input of shape {wanted}, got {tuple(x.shape)}.")
+
+
+def make_block(
+    factory: BlockFactory,
+    in_channels: int,
+    out_channels: int,
+    *,
+    norm: Norm,
+    activation: Activation,
+    first: bool = False,
+) -> nn.Module:
+    """The block of `factory` for a network: it gets those of the network's options that it declares.
+
+    Args:
+        factory: a callable `(in_channels, out_channels)`; where it (or what a partial binds) has a tuple `options`,
+            the options named there are passed as keywords, save those a partial has bound.
+        in_channels: channels of the block's input.
+        out_channels: channels of its output.
+        norm: the network's norm, a name or a callable (see `make_norm`).
+        activation: the network's activation, a name or a callable (see `make_activation`).
+        first: whether the block sees the image itself.
+
+    Raises:
+        BlockError: the factory can't be called so, or its block does not announce fitting channels and scale.
+    """
+    target, bound = _unwrap(factory)
+    name = factory_name(factory)
+    declared = getattr(target, "options", ())
+    if not isinstance(declared, tuple) or any(option not in OPTIONS for option in declared):
+        raise BlockError(
+            f"Block {name}: options must be a tuple of some of {', '.join(OPTIONS)}, got {quote(declared)}."
+        )
+    offered = {"norm": norm, "activation": activation, "first": first}
+    passed = {option: offered[option] for option in declared if option not in bound}
+    try:
+        block = factory(in_channels, out_channels, **passed)
+    except TypeError as error:
+        keywords = "".join(f", {option}=..." for option in passed)
+        raise BlockError(
+            f"Block {name} can't be made with ({in_channels}, {out_channels}{keywords}): {error}."
+        ) from error
+    check_announced(block, in_channels, out_channels, name)
+    return block
+
+
+def check_announced(block: object, in_channels: int, out_channels: int, name: str) -> None:
+    """Raise BlockError unless `block` is a module that announces these channels and a scale of 2, 1 or 0.5."""
+    if not isinstance(block, nn.Module):
+        raise BlockError(f"Block {name} made {quote(block)}; a factory must make an nn.Module.")
+    for attribute, wanted in (("in_channels", in_channels), ("out_channels", out_channels)):
+        value = getattr(block, attribute, None)
+        if value != wanted:
+            raise BlockError(f"Block {name} must announce {attribute}={wanted} for its neighbours, got {quote(value)}.")
+    scale = getattr(block, "scale_factor", None)
+    if scale not in _SCALES:
+        raise BlockError(f"Block {name} must announce a scale_factor of 2, 1 or 0.5, got {quote(scale)}.")
+
+
+def block_scale(factory: BlockFactory, in_channels: int, out_channels: int) -> float:
+    """Output size over input size of `factory`'s blocks; read off the class where that is safe.
+
+    Otherwise a block is made, on torch's meta device and so without memory.
+
+    Raises:
+        BlockError: as `make_block`.
+    """
+    target, bound = _unwrap(factory)
+    if isinstance(target, type) and issubclass(target, ImageBlock) and bound <= _SAME_SCALE:
+        scale = getattr(target, "scale_factor", None)
+        if scale in _SCALES:
+            return float(scale)
+    with torch.device("meta"):
+        block: Any = make_block(factory, in_channels, out_channels, norm="none", activation="none")
+    return float(block.scale_factor)
+
+
+def factory_name(factory: BlockFactory) -> str:
+    """What messages call a factory: the name of its class or function."""
+    target, _bound = _unwrap(factory)
+    return getattr(target, "__name__", quote(target))
+
+
+def _unwrap(factory: BlockFactory) -> tuple[BlockFactory, set[str]]:
+    """The callable inside all partials, and the names of the arguments that they bind."""
+    bound: set[str] = set()
+    while isinstance(factory, partial):
+        bound |= set(factory.keywords)
+        factory = factory.func
+    return factory, bound

@@ -1,0 +1,262 @@
+"""DCGAN's blocks, stems and heads (Radford, Metz, Chintala 2015, arXiv 1511.06434)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.blocks.contract import BLOCKS, ImageBlock
+from ganzoo.blocks.parts import (
+    Activation,
+    Norm,
+    check_count,
+    make_activation,
+    make_norm,
+    wants_bias,
+    with_weight_norm,
+)
+from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
+
+
+@BLOCKS.register("dcgan-up")
+class DCGANUp(ImageBlock):
+    """Transposed convolution, norm, activation: (N, in_channels, H, W) -> (N, out_channels, 2H, 2W).
+
+    In general a size n becomes k + s(n - 1) - 2p, k, s and p being `kernel_size`, `stride` and `padding` (Dumoulin and
+    Visin 2016, arXiv 1603.07285, the chapter on transposed convolution): 4, 1 and 0 take 1x1 to 4x4. Where k - s = 2p,
+    that is s * n and `scale_factor` is s; otherwise it is None, and a network can't stack the block.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: pixels a side of the kernel.
+        stride: pixels of output for one of input.
+        padding: pixels cut off each side of the output.
+        norm: name or callable, see `make_norm`; with "none" and "spectral" the convolution has a bias.
+        activation: name or callable, see `make_activation`.
+        slope: of "leaky_relu" below zero.
+    """
+
+    scale_factor: float | None = 2.0
+    options: ClassVar[tuple[str, ...]] = ("norm", "activation")
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 4,
+        stride: int = 2,
+        padding: int = 1,
+        norm: Norm = "batch",
+        activation: Activation = "relu",
+        slope: float = 0.2,
+    ) -> None:
+        super().__init__(in_channels, out_channels)
+        _check_kernel(kernel_size, stride, padding, "DCGANUp")
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.scale_factor = float(stride) if kernel_size - stride == 2 * padding else None
+        convolution = nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding, bias=wants_bias(norm))
+        self.convolution = with_weight_norm(convolution, norm)
+        self.norm = make_norm(norm, out_channels)
+        self.activation = make_activation(activation, slope)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raises ShapeError if `x` is not (N, in_channels, H, W), or nothing would be left of it."""
+        self.check_input(x)
+        sizes = [self.kernel_size + self.stride * (size - 1) - 2 * self.padding for size in x.shape[2:]]
+        _check_left(sizes, x, self)
+        return self.activation(self.norm(self.convolution(x)))
+
+
+@BLOCKS.register("dcgan-down")
+class DCGANDown(ImageBlock):
+    """Convolution, norm, activation: (N, in_channels, H, W) -> (N, out_channels, H / 2, W / 2).
+
+    In general a size n becomes floor((n - k + 2p + s) / s), k, s and p being `kernel_size`, `stride` and `padding`
+    (Dumoulin and Visin 2016, arXiv 1603.07285, relationship 6). Where that is n / s for every multiple n of s,
+    `scale_factor` is 1 / s and other sizes are refused; otherwise it is None, and a network can't stack the block.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: pixels a side of the kernel.
+        stride: pixels of input for one of output.
+        padding: pixels of zeros added on each side of the input.
+        norm: name or callable, see `make_norm`; with "none" and "spectral" the convolution has a bias.
+        activation: name or callable, see `make_activation`.
+        slope: of "leaky_relu" below zero.
+    """
+
+    scale_factor: float | None = 0.5
+    options: ClassVar[tuple[str, ...]] = ("norm", "activation")
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 4,
+        stride: int = 2,
+        padding: int = 1,
+        norm: Norm = "batch",
+        activation: Activation = "leaky_relu",
+        slope: float = 0.2,
+    ) -> None:
+        super().__init__(in_channels, out_channels)
+        _check_kernel(kernel_size, stride, padding, "DCGANDown")
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.scale_factor = 1 / stride if kernel_size - stride <= 2 * padding < kernel_size else None
+        convolution = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=wants_bias(norm))
+        self.convolution = with_weight_norm(convolution, norm)
+        self.norm = make_norm(norm, out_channels)
+        self.activation = make_activation(activation, slope)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raises ShapeError if `x` is not (N, in_channels, H, W), can't be halved, or is smaller than the kernel."""
+        self.check_input(x)
+        sizes = [(size - self.kernel_size + 2 * self.padding + self.stride) // self.stride for size in x.shape[2:]]
+        _check_left(sizes, x, self)
+        return self.activation(self.norm(self.convolution(x)))
+
+
+class Projection(nn.Module):
+    """Latents to the generator's first features: transposed convolution, norm, activation.
+
+    (N, latent_size) or (N, latent_size, 1, 1) -> (N, channels, size, size). Radford et al. 2015, figure 1.
+
+    Args:
+        latent_size: numbers in a latent.
+        channels: channels of the output, announced as `out_channels`.
+        size: pixels a side of the output.
+        norm: name or callable, see `make_norm`.
+        activation: name or callable, see `make_activation`.
+    """
+
+    def __init__(
+        self, latent_size: int, channels: int, size: int, *, norm: Norm = "batch", activation: Activation = "relu"
+    ) -> None:
+        super().__init__()
+        for name, value in (("latent_size", latent_size), ("channels", channels), ("size", size)):
+            check_count(name, value, "Projection")
+        self.latent_size, self.out_channels, self.size = latent_size, channels, size
+        convolution = nn.ConvTranspose2d(latent_size, channels, size, bias=wants_bias(norm))
+        self.convolution = with_weight_norm(convolution, norm)
+        self.norm = make_norm(norm, channels)
+        self.activation = make_activation(activation)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Raises ShapeError on latents of another shape."""
+        row = tuple(latents.shape[1:])
+        if row not in ((self.latent_size,), (self.latent_size, 1, 1)):
+            d = self.latent_size
+            raise ShapeError(f"Projection wants latents (N, {d}) or (N, {d}, 1, 1), got {tuple(latents.shape)}.")
+        return self.activation(self.norm(self.convolution(latents.reshape(-1, self.latent_size, 1, 1))))
+
+
+class ToImage(nn.Module):
+    """Features to an image in [-1, 1]: convolution and tanh.
+
+    Args:
+        in_channels: channels of the features.
+        image_channels: channels of the image, announced as `out_channels`.
+        mode: "doubling": transposed convolution, kernel 4, stride 2, padding 1, no bias (Radford et al. 2015,
+            figure 1): (N, in_channels, H, W) -> (N, image_channels, 2H, 2W). "same": 3x3 convolution with bias,
+            to (N, image_channels, H, W).
+    """
+
+    def __init__(
+        self, in_channels: int, image_channels: int, *, mode: Literal["doubling", "same"] = "doubling"
+    ) -> None:
+        super().__init__()
+        check_count("in_channels", in_channels, "ToImage")
+        check_count("image_channels", image_channels, "ToImage")
+        if mode not in ("doubling", "same"):
+            known = did_you_mean(mode, ("doubling", "same"))
+            raise ConfigError(f"ToImage: mode {quote(mode)} is unknown.{known}")
+        self.in_channels, self.out_channels = in_channels, image_channels
+        self.scale_factor = 2.0 if mode == "doubling" else 1.0
+        self.convolution: nn.Module
+        if mode == "doubling":
+            self.convolution = nn.ConvTranspose2d(in_channels, image_channels, 4, 2, 1, bias=False)
+        else:
+            self.convolution = nn.Conv2d(in_channels, image_channels, 3, padding=1)
+        self.activation = nn.Tanh()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raises ShapeError if `x` is not (N, in_channels, H, W)."""
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ShapeError(f"ToImage wants an input of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}.")
+        return self.activation(self.convolution(x))
+
+
+class ToLogit(nn.Module):
+    """Features to one logit: a convolution as large as they are, no bias: (N, in_channels, size, size) -> (N, 1, 1, 1).
+
+    Args:
+        in_channels: channels of the features.
+        size: their pixels a side.
+        spectral: normalise the weight by its largest singular value.
+    """
+
+    def __init__(self, in_channels: int, size: int, *, spectral: bool = False) -> None:
+        super().__init__()
+        check_count("in_channels", in_channels, "ToLogit")
+        check_count("size", size, "ToLogit")
+        self.in_channels, self.size = in_channels, size
+        convolution = nn.Conv2d(in_channels, 1, size, bias=False)
+        self.convolution = with_weight_norm(convolution, "spectral" if spectral else "none")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raises ShapeError if `x` is not (N, in_channels, size, size)."""
+        if x.dim() != 4 or tuple(x.shape[1:]) != (self.in_channels, self.size, self.size):
+            wanted = f"(N, {self.in_channels}, {self.size}, {self.size})"
+            raise ShapeError(f"ToLogit wants an input of shape {wanted}, got {tuple(x.shape)}.")
+        return self.convolution(x)
+
+
+class MinibatchStandardDeviation(nn.Module):
+    """Append a channel that says how much the batch varies: (N, in_channels, H, W) -> (N, in_channels + 1, H, W).
+
+    The standard deviation of each feature at each place over a group of images, averaged to one number (Karras et
+    al. 2018, arXiv 1710.10196, section 3). A batch that `group_size` does not divide is cut into groups as even as
+    can be. A row depends on its batch mates by intent, so this is no block.
+
+    Args:
+        in_channels: channels of the input; `out_channels` announces one more.
+        group_size: images in a group, at most.
+    """
+
+    def __init__(self, in_channels: int, *, group_size: int = 4) -> None:
+        super().__init__()
+        check_count("in_channels", in_channels, "MinibatchStandardDeviation")
+        check_count("group_size", group_size, "MinibatchStandardDeviation")
+        self.in_channels, self.out_channels = in_channels, in_channels + 1
+        self.group_size = group_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raises ShapeError if `x` is not (N, in_channels, H, W)."""
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            wanted = f"(N, {self.in_channels}, H, W)"
+            raise ShapeError(f"MinibatchStandardDeviation wants an input of shape {wanted}, got {tuple(x.shape)}.")
+        added = []
+        for group in x.tensor_split(max(1, -(-len(x) // self.group_size))):
+            variance = group.var(dim=0, unbiased=False)
+            deviation = (variance + 1e-8).sqrt().mean()  # the constant keeps the root's slope finite at zero
+            added.append(deviation.expand(len(group), 1, *x.shape[2:]))
+        return torch.cat([x, torch.cat(added)], dim=1)
+
+
+def _check_kernel(kernel_size: int, stride: int, padding: int, place: str) -> None:
+    check_count("kernel_size", kernel_size, place)
+    check_count("stride", stride, place)
+    check_count("padding", padding, place, low=0)
+
+
+def _check_left(sizes: list[int], x: Tensor, block: DCGANUp | DCGANDown) -> None:
+    if min(sizes) < 1:
+        kernel = f"kernel {block.kernel_size}, stride {block.stride}, padding {block.padding}"
+        name = type(block).__name__
+        raise ShapeError(f"{name} with {kernel} leaves nothing of an input of {tuple(x.shape)}; give a larger one.")

@@ -1,0 +1,102 @@
+"""How parameters start: three initialisations by name, and modules that keep a start of their own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from ganzoo.errors import UnknownNameError, did_you_mean, quote
+
+
+class OwnStart(nn.Module, ABC):
+    """A module whose parameters must start in a way of their own, such as a gate at zero.
+
+    Its constructor calls `restore_start`, and so does `initialise` after it has drawn all weights anew.
+    """
+
+    @abstractmethod
+    def restore_start(self) -> None:
+        """Bring this module's freshly drawn parameters into the state it starts from."""
+
+
+_WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
+_NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm)
+
+
+def _draw_dcgan(module: nn.Module) -> None:
+    if isinstance(module, _WEIGHTED):
+        weight = plain_weight(module)
+        if weight is not None:
+            nn.init.normal_(weight, 0.0, 0.02)
+    elif isinstance(module, _NORMS) and module.weight is not None:
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    else:
+        return
+    if not isinstance(module, nn.Embedding) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def _draw_d2l(module: nn.Module) -> None:
+    for parameter in module.parameters(recurse=False):
+        nn.init.normal_(parameter, 0.0, 0.02)
+
+
+INITIALISATIONS: dict[str, Callable[[nn.Module], None] | None] = {
+    "dcgan": _draw_dcgan,
+    "d2l": _draw_d2l,
+    "torch": None,
+}
+
+
+def initialise(module: nn.Module, name: str) -> None:
+    """Draw the parameters of `module` and all it holds anew, from torch's global random numbers.
+
+    Every `OwnStart` in it then restores its own start (attention's gate, a modulation's zeros, ICNR), and spectral
+    norms find the singular values of their new weights. A module of yours that must start in its own way and holds
+    convolutions, linear layers or norms of torch's inherits `OwnStart`.
+
+    Args:
+        module: what to initialise.
+        name: `dcgan`: weights of torch's convolutions, linear layers and embeddings from N(0, .02) (Radford et al.
+            2015, section 4), their biases 0, the scales of norms from N(1, .02), their shifts 0; nothing else.
+            `d2l`: every parameter from N(0, .02), the norms' too. `torch`: all stays as constructors drew it.
+
+    Raises:
+        UnknownNameError: no initialisation has this name.
+    """
+    if name not in INITIALISATIONS:
+        raise UnknownNameError(f"Unknown initialisation {quote(name)}.{did_you_mean(name, INITIALISATIONS)}")
+    draw = INITIALISATIONS[name]
+    if draw is None:
+        return
+    for part in module.modules():
+        draw(part)
+    for part in module.modules():
+        if isinstance(part, OwnStart):
+            part.restore_start()
+    for part in module.modules():
+        if parametrize.is_parametrized(part):
+            _refresh(part)
+
+
+def plain_weight(module: nn.Module) -> nn.Parameter | None:
+    """The parameter behind `module.weight`, which spectral norm hides; None where several are."""
+    if not parametrize.is_parametrized(module, "weight"):
+        return module.get_parameter("weight")
+    return dict(module.named_parameters()).get("parametrizations.weight.original")
+
+
+@torch.no_grad()
+def _refresh(module: nn.Module) -> None:
+    """Let spectral norm's power iteration catch up with a new weight: it takes one step each time it is asked."""
+    hidden = module.get_submodule("parametrizations")
+    was_training = hidden.training
+    hidden.train()
+    for _ in range(15):  # as many as torch itself takes for a new module
+        for name, _unused in hidden.named_children():
+            getattr(module, name)
+    hidden.train(was_training)

@@ -1,0 +1,77 @@
+"""The command `ganzoo`: thin commands over what Python offers, and one place for what mistakes look like."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from ganzoo.cli.data_command import data
+from ganzoo.cli.list_command import list_names
+from ganzoo.cli.sample_command import sample
+from ganzoo.cli.train_command import train
+from ganzoo.errors import GanzooError
+
+app = typer.Typer(
+    name="ganzoo",
+    help="A model zoo and a box of building blocks for GANs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list")(list_names)
+app.command()(data)
+app.command()(train)
+app.command()(sample)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("ganzoo-torch"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True, callback=_version),
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 for success, 2 after a user's mistake, 1 after one of ours, 130 after Ctrl-C."""
+    given = sys.argv[1:] if arguments is None else [*arguments]
+    raise SystemExit(run(given))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; return the exit status. A mistake is one line on stderr, with `--debug` a traceback too."""
+    try:
+        return app(args=[*arguments], standalone_mode=False, prog_name="ganzoo") or 0
+    except (GanzooError, typer.TyperException) as error:
+        message, status = getattr(error, "format_message", error.__str__)(), 2
+    except typer.Exit as end:
+        return end.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        message, status = "interrupted.", 130
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        message, status = f"{error.filename or 'a file'}: {error.strerror or error}.", 2
+    except MemoryError:
+        message, status = "memory is short; take a smaller --count, batch_size or image size.", 2
+    except Exception as error:
+        message = f"{type(error).__name__}: {error} (a defect of ganzoo: please report it with --debug's traceback)"
+        status = 1
+    if "--debug" in arguments:
+        traceback.print_exc()
+    print(f"ganzoo: {' '.join(message.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,49 @@
+"""`ganzoo list`: what there is, by kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ganzoo.errors import UnknownNameError, did_you_mean, quote
+
+KINDS = ("presets", "models", "blocks", "losses", "penalties", "augmentations", "zoo")
+
+
+def list_names(
+    what: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}; all, if left out.", metavar="[WHAT]")] = "",
+) -> None:
+    """List the names that can be used, plug-ins' included, and the bundled models."""
+    if what and what not in KINDS:
+        raise UnknownNameError(f"Unknown kind {quote(what)}.{did_you_mean(what, KINDS)}")
+    for kind in [what] if what else KINDS:
+        if not what:
+            print(f"{kind}:")
+        for name, text in _entries(kind):
+            print(f"{name:28}{text}".rstrip() if what else f"  {name:26}{text}".rstrip())
+
+
+def _entries(kind: str) -> list[tuple[str, str]]:
+    if kind == "zoo":
+        from ganzoo.hub.source import bundled_models
+
+        return [(name, f"{_megabytes(folder):.1f} MB") for name, folder in bundled_models().items()]
+    import ganzoo
+
+    registry: Any = getattr(ganzoo, kind.upper())
+    broken = registry.broken()
+    return [(name, f"broken: {broken[name]}" if name in broken else _describe(registry, name)) for name in registry]
+
+
+def _describe(registry: Any, name: str) -> str:
+    item = registry[name]
+    origin = registry.origin(name)
+    text = getattr(item, "description", None) or (item.__doc__ or "").strip().split("\n")[0]
+    text = "" if text.startswith(f"{type(item).__name__}(") or item.__doc__ == type(item).__doc__ else text
+    text = getattr(item, "description", text)
+    return f"{text} (of {origin.distribution} {origin.version})" if origin else text
+
+
+def _megabytes(folder: Any) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

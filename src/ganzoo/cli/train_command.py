@@ -1,0 +1,99 @@
+"""`ganzoo train`: begin a run, go on with one, or train on from a saved model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ganzoo.errors import ConfigError, did_you_mean, quote
+
+
+def train(
+    preset: Annotated[str | None, typer.Argument(help="A preset's name: see `ganzoo list presets`.")] = None,
+    data: Annotated[str | None, typer.Option(help="A name, a folder, a zip, hf:...  [default: the preset's]")] = None,
+    output: Annotated[Path | None, typer.Option(help="The run's folder.  [default: runs/PRESET]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Generator updates.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the data, in place of --steps.")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels a side, where the preset's is to be changed.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting, or generator.KEY, discriminator.KEY; repeatable."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --output.")] = False,
+    resume: Annotated[Path | None, typer.Option(help="A run's folder: go on from its last checkpoint.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="A saved model with its discriminator to train on.")
+    ] = None,
+) -> None:
+    """Train a GAN on images, into a folder that holds all of the run.
+
+    Settings for --set, with their defaults (a preset may have its own), are listed by `ganzoo train settings`.
+    """
+    if preset == "settings":
+        from ganzoo.settings import settings_table
+
+        print(settings_table())
+        return
+    given = [name for name, value in (("PRESET", preset), ("--from", from_), ("--resume", resume)) if value is not None]
+    if len(given) != 1:
+        raise ConfigError(f"one of PRESET, --from and --resume says what to train, got {' and '.join(given) or 'none'}")
+    from ganzoo.training import Trainer
+
+    if resume is not None:
+        others = {"--output": output, "--steps": steps, "--epochs": epochs, "--size": size, "--set": set_}
+        for name, value in others.items():
+            if value is not None:
+                raise ConfigError(f"{name} can't be changed on --resume: a resumed run keeps its settings")
+        trainer = Trainer.resume(resume, data=data)
+    else:
+        changes, networks = _parse(set_ or [], preset)
+        if steps is not None:
+            changes["steps"] = steps
+        gan: Any = preset
+        if from_ is not None:
+            if networks["generator"] or networks["discriminator"] or size is not None:
+                raise ConfigError(
+                    "--size and --set generator.KEY can't change the networks of --from; begin anew instead"
+                )
+            from ganzoo.training.continued import continued
+
+            gan = continued(from_)
+        elif networks["generator"] or networks["discriminator"] or size is not None:
+            from ganzoo.presets import create
+
+            gan = create(str(preset), size, networks["generator"], networks["discriminator"], changes.get("seed", 0))
+        trainer = Trainer(gan, data, output, overwrite=overwrite, epochs=epochs, **changes)
+    result = trainer.fit()
+    if not result.finished:
+        raise typer.Exit(130)
+    best = f" (the best, of step {result.best_step})" if result.best_step is not None else ""
+    print(f"model{best}: {result.model}\npictures: {result.run / 'samples'}")
+
+
+def _parse(texts: Iterable[str], preset: str | None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Settings and changes of the two networks that `key=value` texts ask for."""
+    from ganzoo.presets import PRESETS
+    from ganzoo.settings import Settings
+
+    chosen = PRESETS[preset or "fashion-mnist"]
+    configs = {"generator": type(chosen.generator), "discriminator": type(chosen.discriminator)}
+    changes: dict[str, Any] = {}
+    networks: dict[str, dict[str, Any]] = {"generator": {}, "discriminator": {}}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {quote(text)} must look like key=value")
+        place, dot, field = key.strip().partition(".")
+        if not dot:
+            changes[place] = Settings.parse(place, value)
+        elif place in configs:
+            try:
+                networks[place][field] = configs[place].parse(field, value)
+            except ConfigError as error:
+                raise ConfigError(f"{place}.{error}") from None
+        else:
+            raise ConfigError(f"--set {key}: {quote(place)} is unknown.{did_you_mean(place, configs)}")
+    return changes, networks

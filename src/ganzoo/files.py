@@ -1,0 +1,92 @@
+"""Files and folders that are there whole or not at all: written aside, flushed to disk, then renamed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+
+def flush(path: Path) -> None:
+    """Wait until what was written at `path`, a file or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Put `content` at `path`: after a crash the old file is there or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+        flush(aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path, *, keep_others: bool = False) -> Iterator[Path]:
+    """Give an empty folder to fill; when the block ends well it takes the place of `path`, old content and all.
+
+    Args:
+        path: where the folder shall be. After a crash the old one is there or the new one.
+        keep_others: carry files and folders over that the new one does not have.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    aside.mkdir()
+    try:
+        yield aside
+        if keep_others and path.is_dir():
+            for entry in path.iterdir():
+                if not (aside / entry.name).exists():
+                    _copy(entry, aside / entry.name)
+        for folder, _, names in os.walk(aside):
+            for name in names:
+                if not os.path.islink(os.path.join(folder, name)):
+                    flush(Path(folder, name))
+            flush(Path(folder))
+        if path.exists():
+            _exchange(aside, path)
+        else:
+            os.rename(aside, path)
+        flush(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process left aside in `folder`."""
+    for entry in folder.glob(".*.tmp"):
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two folders' names at one stroke where Linux can; elsewhere in two renames, the old one kept aside."""
+    if sys.platform == "linux":
+        renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        names = os.fsencode(one), os.fsencode(other)
+        if renameat2 and renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+            return
+    old = other.with_name(f"{other.name}.old-{uuid4().hex[:8]}")
+    os.rename(other, old)
+    os.rename(one, other)
+    os.rename(old, one)

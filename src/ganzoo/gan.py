@@ -1,0 +1,321 @@
+"""The pair of networks: sample it, save it, load it."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo import images as pictures
+from ganzoo.config import Config
+from ganzoo.errors import ConfigError, ShapeError, WeightsError, did_you_mean, quote
+from ganzoo.hardware import fast_bfloat16
+from ganzoo.hub.folder import WEIGHTS, read_weights
+from ganzoo.hub.model import read_model, write_model
+from ganzoo.hub.source import find_source, local_model
+from ganzoo.latents import fresh_seed, sample_latents
+from ganzoo.models import Discriminator, Generator
+
+LARGEST_LATENT = 100_000
+
+
+@dataclass(frozen=True)
+class GANConfig:
+    """What a GAN is made of; None where a network is not there or is a module of the user's own."""
+
+    generator: Config | None
+    discriminator: Config | None
+    preset: str | None
+
+
+class GAN:
+    """A generator, and its discriminator where it has one.
+
+    Args:
+        generator: any module from latents (N, *latent_shape) to images (N, C, H, W) in [-1, 1]; with classes it is
+            called with (latents, labels).
+        discriminator: any module from images to logits, one or more an image; with classes (images, labels).
+        latent_size: numbers in a latent; a `ganzoo.models.Generator` says it itself.
+        latent_shape: shape of one latent where it is not (latent_size,): (100, 1, 1) for the chapter's networks.
+        num_classes: classes of a conditional pair; 0 for none.
+        class_names: names of the classes, for messages and pictures.
+        preset: the preset that the networks come from; training takes its settings from there.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module | None = None,
+        *,
+        latent_size: int | None = None,
+        latent_shape: Sequence[int] | None = None,
+        num_classes: int | None = None,
+        class_names: Sequence[str] = (),
+        preset: str | None = None,
+    ) -> None:
+        if not isinstance(generator, nn.Module):
+            raise ConfigError(f"generator must be a torch.nn.Module, got {quote(generator)}")
+        if discriminator is not None and not isinstance(discriminator, nn.Module):
+            raise ConfigError(f"discriminator must be a torch.nn.Module or None, got {quote(discriminator)}")
+        if isinstance(generator, Generator):
+            latent_size = latent_size or generator.latent_size
+            num_classes = generator.num_classes if num_classes is None else num_classes
+        if latent_shape is None and latent_size is None:
+            raise ConfigError(f"latent_size must be given for a {type(generator).__name__}: how many numbers it takes")
+        shape = tuple(latent_shape) if latent_shape is not None else (latent_size,)
+        if not all(type(size) is int and size > 0 for size in shape):
+            raise ConfigError(f"latent_shape must be positive ints, got {quote(list(shape))}")
+        self.latent_shape: tuple[int, ...] = shape  # type: ignore[assignment]  # checked just above
+        self.latent_size = int(torch.Size(self.latent_shape).numel())
+        if not 1 <= self.latent_size <= LARGEST_LATENT or latent_size not in (None, self.latent_size):
+            raise ConfigError(f"latent_size must be 1 to {LARGEST_LATENT} and fit {shape}, got {quote(latent_size)}")
+        self.generator = generator
+        self.discriminator = discriminator
+        self.num_classes = num_classes or 0
+        self.class_names = tuple(class_names)
+        self.preset = preset
+        self._check_pair()
+
+    def _check_pair(self) -> None:
+        if isinstance(self.generator, Generator) and isinstance(self.discriminator, Discriminator):
+            for name in ("image_size", "image_channels", "num_classes"):
+                made, judged = getattr(self.generator, name), getattr(self.discriminator, name)
+                if made != judged:
+                    raise ConfigError(f"generator and discriminator differ in {name}: {made} against {judged}")
+
+    def __repr__(self) -> str:
+        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        judge = "" if self.discriminator is None else " with its discriminator"
+        return f"<GAN {self.preset or 'of its own'}: {self.latent_size} numbers to an image{classes}{judge}>"
+
+    @property
+    def config(self) -> GANConfig:
+        """The configs of both networks and the preset's name."""
+        networks = self.generator, self.discriminator
+        found = [network.config if isinstance(network, (Generator, Discriminator)) else None for network in networks]
+        return GANConfig(*found, self.preset)  # type: ignore[arg-type]  # modules keep their config untyped
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next((parameter.device for parameter in self.generator.parameters()), torch.device("cpu"))
+
+    def to(self, device: torch.device | str) -> GAN:
+        """Move both networks to `device`; return self."""
+        for network in (self.generator, self.discriminator):
+            if network is not None:
+                network.to(device)
+        return self
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of an image."""
+        return self.generator.image_size if isinstance(self.generator, Generator) else self._image_shape[-1]
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of an image."""
+        return self.generator.image_channels if isinstance(self.generator, Generator) else self._image_shape[1]
+
+    @cached_property
+    def _image_shape(self) -> tuple[int, ...]:
+        return tuple(self.sample(1, seed=0).shape)
+
+    def sample(
+        self,
+        n: int | None = None,
+        seed: int | None = None,
+        latents: Tensor | None = None,
+        labels: int | Sequence[int] | Tensor | None = None,
+        batch_size: int = 64,
+        precision: Literal["float32", "fast"] = "float32",
+    ) -> Tensor:
+        """Draw `n` images: float32 (n, C, H, W) in [-1, 1], on the generator's device.
+
+        Args:
+            n: how many; with `latents` it may be left out.
+            seed: image i depends on the seed and i alone, not on n, batch size or device. None: another one each time
+                (drawn from torch's global state, so `torch.manual_seed` fixes it).
+            latents: (n, latent_size) or (n, latent_size, 1, 1), instead of drawn ones.
+            labels: one class for all, or n of them; a conditional model draws them uniformly from the seed otherwise.
+            batch_size: images that are made at once.
+            precision: "fast" computes in bfloat16 where the device is quick at it, with batch norms folded.
+
+        Raises:
+            ConfigError, ShapeError: an argument has the wrong type, range or shape.
+        """
+        return torch.cat(list(self.batches(n, seed, latents, labels, batch_size, precision)))
+
+    def batches(
+        self,
+        n: int | None = None,
+        seed: int | None = None,
+        latents: Tensor | None = None,
+        labels: int | Sequence[int] | Tensor | None = None,
+        batch_size: int = 64,
+        precision: Literal["float32", "fast"] = "float32",
+    ) -> Iterator[Tensor]:
+        """The images of `sample`, one batch at a time, so that any number fits into memory."""
+        if n is None and latents is not None:
+            n = len(latents)
+        for name, value in (("n", n), ("batch_size", batch_size)):
+            if type(value) is not int or value < 1:
+                raise ConfigError(f"{name} must be an int from 1, got {quote(value)}")
+        if precision not in ("float32", "fast"):
+            raise ConfigError(f"precision must be float32 or fast, got {quote(precision)}")
+        assert n is not None  # an int by now
+        given = self._check_latents(latents, n) if latents is not None else None
+        chosen = self._check_labels(labels, n) if labels is not None else None
+        seed = fresh_seed() if seed is None else seed
+        sample_latents(1, 1, seed)  # a bad seed fails here, not in the first batch
+        return self._generate(n, seed, given, chosen, batch_size, precision)
+
+    def _generate(
+        self, n: int, seed: int, latents: Tensor | None, labels: Tensor | None, batch_size: int, precision: str
+    ) -> Iterator[Tensor]:
+        device = self.device
+        generator = _fast_copy(self.generator, device) if precision == "fast" else self.generator
+        for start in range(0, n, batch_size):
+            stop = min(n, start + batch_size)
+            drawn, drawn_labels = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
+            z = (latents[start:stop] if latents is not None else drawn).reshape(-1, *self.latent_shape).to(device)
+            y = labels[start:stop] if labels is not None else drawn_labels
+            with evaluating(generator), torch.no_grad():
+                if precision == "fast" and fast_bfloat16(device):
+                    with torch.autocast(device.type, torch.bfloat16):
+                        made = generator(z) if y is None else generator(z, y.to(device))
+                else:
+                    made = generator(z) if y is None else generator(z, y.to(device))
+            yield made.float().contiguous()
+
+    def _check_latents(self, latents: Tensor, n: int) -> Tensor:
+        if not isinstance(latents, Tensor) or len(latents) != n or latents[0].numel() != self.latent_size:
+            got = tuple(latents.shape) if isinstance(latents, Tensor) else quote(latents)
+            raise ShapeError(f"latents must be a tensor of shape ({n}, {self.latent_size}), got {got}.")
+        return latents
+
+    def _check_labels(self, labels: int | Sequence[int] | Tensor, n: int) -> Tensor:
+        if not self.num_classes:
+            raise ConfigError(f"labels={quote(labels)}: {self!r} has no classes; leave labels out")
+        given = torch.as_tensor(labels)
+        if given.is_floating_point() or given.dtype == torch.bool or given.dim() > 1 or given.numel() not in (1, n):
+            raise ShapeError(f"labels must be one int or {n} ints, got {quote(given.tolist())}.")
+        if given.min() < 0 or given.max() >= self.num_classes:
+            raise ConfigError(f"labels must be 0 to {self.num_classes - 1}, got {quote(given.tolist())}")
+        return given.long().reshape(-1).expand(n)
+
+    def label(self, text: str) -> int:
+        """The class that `text`, its number or its name, stands for."""
+        names = [name.lower() for name in self.class_names]
+        if text.lower() in names:
+            return names.index(text.lower())
+        if text.isdecimal() and int(text) < self.num_classes:
+            return int(text)
+        known = self.class_names or [f"0 to {self.num_classes - 1}" if self.num_classes else "none: it has no classes"]
+        raise ConfigError(f"label {quote(text)} is no class of {self!r}.{did_you_mean(text, known)}")
+
+    def _repr_png_(self) -> bytes:
+        """Sixteen samples as a grid: how a notebook shows a GAN."""
+        buffer = io.BytesIO()
+        pictures.grid(self.sample(16, seed=0)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+        generator_raw: nn.Module | None = None,
+    ) -> Path:
+        """Write the pair to `folder` in the layout of a Hub repository; `from_pretrained(folder)` reads it.
+
+        After a crash the old folder is there or the new one. Files of other names in the folder are kept.
+
+        Args:
+            dtype: of the weights in the files; "float16" or "bfloat16" halve them.
+            generator_raw: the generator before averaging, kept beside so that training can go on.
+
+        Raises:
+            ConfigError: no such dtype, or `folder` is a file.
+            WeightsError: `folder` can't be written.
+        """
+        networks = {"": self.generator, "discriminator": self.discriminator, "generator_raw": generator_raw}
+        facts = {
+            "preset": self.preset,
+            "latent_shape": list(self.latent_shape),
+            "num_classes": self.num_classes,
+            "class_names": list(self.class_names),
+        }
+        return write_model(Path(folder).expanduser(), networks, facts, dtype)
+
+    def load_weights(self, folder: str | Path) -> GAN:
+        """Read weights that `save_pretrained` or a run wrote into these networks; return self.
+
+        This is how modules of one's own come back, which `from_pretrained` cannot build.
+        """
+        root = local_model(Path(folder).expanduser())
+        for network, place in ((self.generator, root), (self.discriminator, root / "discriminator")):
+            if network is None or not (place / WEIGHTS).is_file():
+                continue
+            tensors, _ = read_weights(place / WEIGHTS)
+            try:
+                network.load_state_dict(tensors)
+            except RuntimeError as error:
+                raise WeightsError(f"{place / WEIGHTS} does not fit {type(network).__name__}: {error}") from error
+        return self
+
+
+def from_pretrained(
+    source: str | Path,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    endpoint: str | None = None,
+    discriminator: bool = False,
+    device: torch.device | str = "cpu",
+) -> GAN:
+    """Load a trained GAN.
+
+    Args:
+        source: a path (./x, /x, ~/x) to a saved model, a run folder or a single `.safetensors` file; else the name
+            of a bundled model; else a folder of that name; else a Hub id `owner/name`.
+        revision, token, cache_dir, local_files_only, endpoint: for the Hub, as `huggingface_hub` takes them.
+        discriminator: load the discriminator too; sampling needs none.
+        device: where the networks go.
+
+    Raises:
+        SourceError: nothing is found; the message names all that was tried.
+        WeightsError, ConfigError: what is found is damaged, incomplete or of another format.
+        HubError: the Hub does not give it.
+    """
+    parts = ("", "discriminator") if discriminator else ("",)
+    path = find_source(source, parts, revision, token, cache_dir, local_files_only, endpoint)
+    networks, facts = read_model(path, discriminator)
+    return GAN(*networks, **facts).to(device)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the length of a `with` block; every submodule's mode comes back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _fast_copy(generator: nn.Module, device: torch.device) -> nn.Module:
+    """A copy for quick sampling: the channels of each pixel side by side, which convolutions in bfloat16 like."""
+    twin = copy.deepcopy(generator).eval()
+    return twin.to(memory_format=torch.channels_last) if fast_bfloat16(device) else twin

@@ -1,0 +1,196 @@
+"""A network and its config, to a folder of `config.json` and `model.safetensors`, and back, strictly.
+
+The header of a weights file holds the same description of its network as `config.json`, under the one metadata key
+`ganzoo` (several keys are written in random order, and equal models would be different files).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ganzoo.blocks import BLOCKS
+from ganzoo.config import Config
+from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsError, did_you_mean, quote
+from ganzoo.models import MODELS, build_like_file
+from ganzoo.registry import Registry
+
+FORMAT = 1
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LARGEST_CONFIG = 1_000_000  # bytes
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file says of a network: its model's name (None: a module of the user's own), config, and plug-ins."""
+
+    model: str | None
+    config: Config | None
+    plugins: tuple[dict[str, str], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types, as `read_description` wants them."""
+        config = self.config.to_dict() if self.config else {}
+        return {"format": FORMAT, "model": self.model, "config": config, "plugins": list(self.plugins)}
+
+
+def describe(network: nn.Module) -> Description:
+    """The description of `network`, as the registries know it."""
+    name = MODELS.name_of(type(network))
+    if name is None:
+        return Description(None, None)
+    config: Config = network.config  # type: ignore[assignment]  # the contract of MODELS
+    used: list[tuple[Registry[Any], str]] = [(MODELS, name)]
+    used += [(BLOCKS, text) for text in _texts(config.to_dict()) if text in BLOCKS]
+    plugins = []
+    for registry, item in dict.fromkeys(used):
+        if origin := registry.origin(item):
+            plugins.append(
+                {"kind": registry.kind, "name": item, "package": origin.distribution, "version": origin.version}
+            )
+    return Description(name, config, tuple(plugins))
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for item in items for text in _texts(item)]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in the JSON file `path`, or SourceError (no such file) or WeightsError (not one, or too large)."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_CONFIG:
+            raise WeightsError(f"{path} has {size} bytes; {LARGEST_CONFIG} is the most for a config.")
+        return parse_json(path.read_text("utf-8"), str(path))
+    except FileNotFoundError as error:
+        raise SourceError(f"{path} does not exist; name a folder that `save_pretrained` wrote.") from error
+    except UnicodeDecodeError as error:
+        raise WeightsError(f"{path} is not UTF-8 text ({error.reason}); it is damaged or no config.") from error
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def parse_json(text: str, place: str) -> dict[str, Any]:
+    """The mapping that `text` holds; doubled keys, NaN and anything but a mapping are WeightsError, naming `place`."""
+
+    def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in values:
+                raise ValueError(f"the key {quote(key)} stands there twice")
+            values[key] = value
+        return values
+
+    def no_constant(name: str) -> None:
+        raise ValueError(f"{name} is not a number of JSON")
+
+    try:
+        value = json.loads(text, object_pairs_hook=no_twins, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{place} is not valid JSON: {quote(str(error))}.") from error
+    if not isinstance(value, dict):
+        raise WeightsError(f"{place} must hold a JSON mapping, got {quote(value)}.")
+    return value
+
+
+def read_description(values: Any, place: str) -> Description:
+    """Check and understand what `config.json` or a header says of one network."""
+    if not isinstance(values, dict):
+        raise WeightsError(f"{place} must be a mapping, got {quote(values)}.")
+    check_format(values, place)
+    known = {"format", "model", "config", "plugins"}
+    for key in values:
+        if key not in known:
+            raise WeightsError(f"{place}.{quote(key)} is unknown.{did_you_mean(key, sorted(known))}")
+    model = values.get("model")
+    if model is None:
+        return Description(None, None)
+    plugins = _read_plugins(values.get("plugins", []), place)
+    try:
+        config_class = MODELS[model].config_class  # type: ignore[attr-defined]
+        return Description(model, config_class.from_dict(values.get("config"), f"{place}.config"), plugins)
+    except (UnknownNameError, PluginError) as error:
+        if plugins:
+            wanted = " ".join(f"{plugin['package']}=={plugin['version']}" for plugin in plugins)
+            raise PluginError(f"{place} needs {wanted}: pip install {wanted} ({error})") from error
+        raise
+
+
+def _read_plugins(values: Any, place: str) -> tuple[dict[str, str], ...]:
+    keys = {"kind", "name", "package", "version"}
+    if not isinstance(values, list) or len(values) > 100:
+        raise WeightsError(f"{place}.plugins must be a list of at most 100, got {quote(values)}.")
+    for value in values:
+        fits = isinstance(value, dict) and set(value) == keys
+        if not fits or not all(isinstance(text, str) and len(text) < 200 for text in value.values()):
+            raise WeightsError(f"{place}.plugins must name {', '.join(sorted(keys))} as text, got {quote(value)}.")
+    return tuple(values)
+
+
+def check_format(values: dict[str, Any], place: str) -> None:
+    """Raise WeightsError unless `values["format"]` is a format that this version reads."""
+    given = values.get("format")
+    if type(given) is not int or given < 1:
+        raise WeightsError(f"{place} is no config of ganzoo: format must be a number from 1, got {quote(given)}.")
+    if given > FORMAT:
+        raise WeightsError(
+            f"{place} has format {given}; this version reads up to {FORMAT}: pip install -U ganzoo-torch"
+        )
+
+
+def write_network(network: nn.Module, folder: Path, dtype: str = "float32") -> Description:
+    """Write the weights of `network` into `folder`, which must exist; return its description for `config.json`."""
+    description = describe(network)
+    tensors = {
+        name: value.detach().cpu().to(DTYPES[dtype] if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    header = {"ganzoo": json.dumps(description.to_dict(), sort_keys=True)}
+    save_file(tensors, folder / WEIGHTS, metadata=header)
+    return description
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], Description | None]:
+    """All tensors of the safetensors file `path`, and the description in its header, if there is one.
+
+    Raises:
+        SourceError: no such file.
+        WeightsError: not a safetensors file, damaged, or with a header that is no description.
+    """
+    if not path.is_file():
+        raise SourceError(f"{path} does not exist; the model's folder is incomplete: save or download it again.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get("ganzoo")
+            place = f"{path} (header)"
+            description = read_description(parse_json(header, place), place) if header is not None else None
+            return {name: file.get_tensor(name) for name in file.keys()}, description  # noqa: SIM118
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise WeightsError(f"{path} is no intact safetensors file ({quote(str(error))}); get it again.") from error
+
+
+def build_network(description: Description, path: Path) -> nn.Module:
+    """The network of `description` with the weights at `path`, in float32, in evaluation mode; all must fit."""
+    tensors, header = read_weights(path)
+    if header is not None and header.to_dict() != description.to_dict():
+        raise WeightsError(f"{path} was saved with another config than {CONFIG} beside it says; save the model again.")
+    if description.model is None:
+        raise WeightsError(
+            f"{path} holds weights of a module that is not in ganzoo.MODELS; build it yourself and call "
+            f"GAN(...).load_weights({str(path.parent)!r})."
+        )
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    network = build_like_file(description.model, description.config, shapes, str(path))
+    network.load_state_dict(tensors)
+    return network.eval()

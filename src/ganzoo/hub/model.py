@@ -1,0 +1,100 @@
+"""A whole saved model: the layout that a folder and a Hub repository share.
+
+config.json  model.safetensors        what the model is, and the (averaged) generator
+discriminator/  generator_raw/        the same two files each; to train on
+samples/grid.png  README.md           for people
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ganzoo.errors import ConfigError, SourceError, WeightsError, quote
+from ganzoo.files import new_folder
+from ganzoo.hub.folder import (
+    CONFIG,
+    DTYPES,
+    FORMAT,
+    WEIGHTS,
+    build_network,
+    check_format,
+    read_description,
+    read_json,
+    read_weights,
+    write_network,
+)
+
+
+def write_model(folder: Path, networks: Mapping[str, nn.Module | None], facts: Mapping[str, Any], dtype: str) -> Path:
+    """Write `networks` ("" at the root, others in subfolders of their names) and `facts` into `folder`, at one stroke.
+
+    Raises:
+        ConfigError: no such dtype, or `folder` is a file.
+        WeightsError: `folder` can't be written; what was there before is untouched.
+    """
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {quote(dtype)}")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; name a folder to save into")
+    try:
+        with new_folder(folder, keep_others=True) as new:
+            for name, network in networks.items():
+                if network is None:
+                    continue
+                (new / name).mkdir(exist_ok=True)
+                values = write_network(network, new / name, dtype).to_dict()
+                if not name:
+                    library = {"library": "ganzoo", "library_version": version("ganzoo-torch")}
+                    values = {"format": FORMAT, **library, **facts, "generator": values}
+                (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+    except OSError as error:
+        reason = error.strerror or error
+        raise WeightsError(f"{folder} can't be written ({reason}); what was there before is untouched.") from error
+    return folder
+
+
+def read_model(path: Path, discriminator: bool) -> tuple[list[nn.Module], dict[str, Any]]:
+    """The networks at `path` (a model's folder, or one weights file) and what the config says beside them.
+
+    Raises:
+        SourceError: the discriminator is asked for and not there, or a file is missing.
+        WeightsError, ConfigError, PluginError: a file is damaged, of a newer format, or wants what is not installed.
+    """
+    if path.is_file():
+        if discriminator:
+            raise SourceError(f"{path} holds a generator alone; load it with discriminator=False.")
+        _, header = read_weights(path)
+        if header is None:
+            raise WeightsError(f"{path} has no config in its header; ganzoo did not write it. Name a model's folder.")
+        return [build_network(header, path)], {}
+    root = read_json(path / CONFIG)
+    check_format(root, str(path / CONFIG))
+    description = read_description(root.get("generator"), f"{path / CONFIG}: generator")
+    networks = [build_network(description, path / WEIGHTS)]
+    if discriminator:
+        folder = path / "discriminator"
+        if not (folder / CONFIG).is_file():
+            raise SourceError(f"{path} holds no discriminator; load it with discriminator=False.")
+        description = read_description(read_json(folder / CONFIG), str(folder / CONFIG))
+        networks.append(build_network(description, folder / WEIGHTS))
+    return networks, _check_facts(root, str(path / CONFIG))
+
+
+def _check_facts(root: dict[str, Any], place: str) -> dict[str, Any]:
+    shape, classes = root.get("latent_shape"), root.get("num_classes", 0)
+    names, preset = root.get("class_names", []), root.get("preset")
+    if not isinstance(shape, list) or not 1 <= len(shape) <= 4 or not all(type(n) is int and n > 0 for n in shape):
+        raise WeightsError(f"{place}: latent_shape must be a list of 1 to 4 positive ints, got {quote(shape)}.")
+    if type(classes) is not int or not 0 <= classes <= 10000:
+        raise WeightsError(f"{place}: num_classes must be an int from 0 to 10000, got {quote(classes)}.")
+    if not isinstance(names, list) or len(names) > 10000 or not all(isinstance(name, str) for name in names):
+        raise WeightsError(f"{place}: class_names must be a list of strings, got {quote(names)}.")
+    if not isinstance(preset, (str, type(None))):
+        raise WeightsError(f"{place}: preset must be a string or null, got {quote(preset)}.")
+    return {"latent_shape": shape, "num_classes": classes, "class_names": names, "preset": preset}

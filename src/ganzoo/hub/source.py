@@ -1,0 +1,66 @@
+"""Where a model is: a path, a bundled name, a folder, or the Hub, in this order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from ganzoo.errors import SourceError, did_you_mean, quote
+from ganzoo.hub.folder import CONFIG, WEIGHTS
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def bundled_models() -> dict[str, Path]:
+    """The models that come with the package: {name: folder}."""
+    zoo = Path(str(files("ganzoo"))) / "zoo"
+    return {path.parent.name: path.parent for path in sorted(zoo.glob(f"*/{CONFIG}"))}
+
+
+def find_source(
+    source: str | Path,
+    parts: Sequence[str],
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    endpoint: str | None = None,
+) -> Path:
+    """The folder (or the single weights file) that `source` names; from the Hub, `parts` of it are fetched."""
+    text = str(source)
+    if not text.strip() or "\0" in text or len(text) > 4096:
+        raise SourceError(f"{quote(text)} names no model; give a path, a bundled name or a Hub id owner/name.")
+    if isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", ".."):
+        return local_model(Path(text).expanduser())
+    bundled = bundled_models()
+    if text in bundled:
+        return bundled[text]
+    try:
+        exists = Path(text).exists()
+    except OSError:
+        exists = False
+    if exists:
+        return local_model(Path(text))
+    if _HUB_ID.fullmatch(text) and ".." not in text:
+        from ganzoo.hub.remote import fetch
+
+        return fetch(text, parts, revision, token, cache_dir, local_files_only, endpoint)
+    tried = f"no bundled model, no folder here ({Path.cwd()}), no Hub id owner/name"
+    raise SourceError(f"No model {quote(text)}: {tried}. Bundled:{did_you_mean(text, bundled)}")
+
+
+def local_model(path: Path) -> Path:
+    """The saved model at `path`: a weights file, its folder, or a run's `model/`; SourceError says what is there."""
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")
+        return path
+    if not path.exists():
+        raise SourceError(f"{path} does not exist; a path names a saved model, a run folder or a .safetensors file.")
+    for folder in (path, path / "model"):
+        if (folder / CONFIG).is_file():
+            return folder
+    looks = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
+    raise SourceError(f"{path} holds no saved model ({CONFIG} and {WEIGHTS}, or model/ of a run); it holds {looks}.")

@@ -1,0 +1,265 @@
+"""Image tensors to pictures and back: PIL images, grids, animations, files.
+
+Tensors are (N, C, H, W) or (C, H, W), floating in [-1, 1] or uint8 in 0..255. The channels say the kind of picture:
+1 grey, 2 grey with transparency, 3 colour, 4 colour with transparency. Nothing here imports torchvision.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganzoo.errors import ConfigError, DataError, ShapeError, did_you_mean, quote
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+_MOVING = {".gif": "GIF", ".webp": "WEBP"}
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Bring images to uint8 of the same shape: -1 becomes 0 and 1 becomes 255, rounded, what lies beyond cut off.
+
+    Raises:
+        ShapeError: not (N, C, H, W) or (C, H, W) with 1 to 4 channels and at least one pixel.
+        ConfigError: neither floating nor uint8.
+        DataError: there is NaN among them.
+    """
+    if not isinstance(images, Tensor):
+        raise ShapeError(f"images must be a tensor (N, C, H, W) or (C, H, W), got {quote(images)}.")
+    if images.dim() not in (3, 4) or images.shape[-3] not in _MODES or not images.numel():
+        raise ShapeError(
+            f"images must be (N, C, H, W) or (C, H, W) with 1 to 4 channels, not empty, got {tuple(images.shape)}."
+        )
+    if images.dtype == torch.uint8:
+        return images
+    if not images.is_floating_point():
+        raise ConfigError(f"images must be floating in [-1, 1] or uint8 in 0..255, got {images.dtype}")
+    images = images.detach()
+    if images.dtype in (torch.float16, torch.bfloat16):
+        images = images.float()
+    if torch.isnan(images).any():
+        bad = torch.isnan(images).reshape(-1, *images.shape[-3:]).flatten(1).any(1).nonzero()
+        raise DataError(
+            f"{len(bad)} image(s) hold NaN, the first is number {int(bad[0])}: what made them has diverged."
+        )
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def to_pil(images: Tensor) -> list[Image.Image]:
+    """Turn images into PIL's, of mode L, LA, RGB or RGBA; one (C, H, W) gives a list of one. Raises as `to_uint8`."""
+    pixels = to_uint8(images).cpu().reshape(-1, *images.shape[-3:]).permute(0, 2, 3, 1).contiguous().numpy()
+    return [Image.fromarray(each[:, :, 0] if each.shape[2] == 1 else each) for each in pixels]
+
+
+def from_pil(
+    images: Image.Image | Sequence[Image.Image],
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+) -> Tensor:
+    """Turn PIL images into float32 (N, C, H, W) in [-1, 1]; one image has N = 1. Undoes `to_pil` exactly.
+
+    Args:
+        images: one or several.
+        size: resize to this height and width (an int for both); None keeps what they have.
+        channels: 1 to 4; None takes the first image's own. Transparency is laid on white where channels have none.
+
+    Raises:
+        ShapeError: the images differ in size and no `size` is given, or there is none.
+    """
+    several = [images] if isinstance(images, Image.Image) else list(images)
+    if not several:
+        raise ShapeError("from_pil takes one image or more, got none.")
+    if channels not in (None, *_MODES):
+        raise ConfigError(f"channels must be 1 to 4 or None, got {quote(channels)}")
+    mode = _MODES[channels or _channels(several[0])]
+    wanted = size if isinstance(size, (tuple, list)) or size is None else (size, size)
+    if wanted is not None and not (len(wanted) == 2 and all(type(n) is int and n > 0 for n in wanted)):
+        raise ConfigError(f"size must be a positive int or two (height, width), got {quote(size)}")
+    arrays = []
+    for image in several:
+        image = _convert(image, mode)
+        if wanted is not None and image.size != wanted[::-1]:
+            image = image.resize(wanted[::-1], Image.Resampling.BICUBIC)
+        arrays.append(np.array(image).reshape(image.height, image.width, -1))
+    sizes = {array.shape[:2] for array in arrays}
+    if len(sizes) > 1:
+        raise ShapeError(f"images differ in size (height, width): {sorted(sizes)[:4]}; give size= to resize them.")
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+
+
+def _channels(image: Image.Image) -> int:
+    if image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16"):
+        return 2 if image.mode == "LA" else 1
+    return 4 if _transparent(image) else 3
+
+
+def _transparent(image: Image.Image) -> bool:
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == mode:
+        return image
+    if image.mode.startswith("I"):  # 16 bits a pixel, which PIL would cut off at 255
+        image = Image.fromarray((np.array(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+    if _transparent(image) and mode in ("L", "RGB"):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert(mode)
+
+
+def grid(
+    images: Tensor, columns: int | None = None, padding: int = 2, background: int = 255, scale: int = 1
+) -> Image.Image:
+    """Lay images out in rows, left to right, as one picture.
+
+    It is `scale * (columns*W + (columns + 1)*padding)` pixels wide, and as high with rows: every image has `padding`
+    pixels of background on each side, and places left over in the last row are background.
+
+    Args:
+        images: as for `to_pil`.
+        columns: images a row, kept even when there are fewer; None makes it about square.
+        padding: pixels between images and around them.
+        background: 0 (black) to 255 (white).
+        scale: makes each pixel a square of scale by scale.
+    """
+    bounds = {"padding": (padding, 0, 1000), "background": (background, 0, 255), "scale": (scale, 1, 100)}
+    if columns is not None:
+        bounds["columns"] = (columns, 1, 10_000)
+    for name, (value, low, high) in bounds.items():
+        if type(value) is not int or not low <= value <= high:
+            raise ConfigError(f"{name} must be an int from {low} to {high}, got {quote(value)}")
+    pictures = to_pil(images)
+    columns = columns or math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    width, height = (side + padding for side in pictures[0].size)
+    mode = pictures[0].mode
+    colour: Any = tuple(255 if band == "A" else background for band in mode)  # "LA" and "RGBA" are opaque there
+    sheet = Image.new(mode, (columns * width + padding, rows * height + padding), colour if mode != "L" else background)
+    for index, picture in enumerate(pictures):
+        row, column = divmod(index, columns)
+        sheet.paste(picture, (column * width + padding, row * height + padding))
+    return sheet if scale == 1 else sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
+
+
+def save(image: Image.Image | Tensor, path: str | Path) -> Path:
+    """Write a picture, in the format of the path's ending; several images are written as a grid.
+
+    Missing parent folders are made. The file is there whole or not at all; an older one stays until then.
+
+    Raises:
+        ConfigError: the ending is not known, or its format can't hold the picture.
+        DataError: the file can't be written.
+    """
+    path = Path(path).expanduser()
+    return _write(path, _encode(path, _FORMATS, _picture(image)))
+
+
+def animate(
+    frames: Iterable[Image.Image | Tensor], path: str | Path, frames_per_second: float = 12, loop: bool = True
+) -> Path:
+    """Write frames as a moving picture, .gif or .webp; frames may be a generator, and a batch as one frame is a grid.
+
+    Args:
+        frames: PIL images or tensors, all of one size; one or more.
+        path: as for `save`.
+        frames_per_second: 0.1 to 50, which is as fast as browsers play a GIF. A GIF counts in hundredths of a second.
+        loop: play it again and again.
+    """
+    path = Path(path).expanduser()
+    if isinstance(frames_per_second, bool) or not isinstance(frames_per_second, (int, float)):
+        raise ConfigError(f"frames_per_second must be a number, got {quote(frames_per_second)}")
+    if not 0.1 <= frames_per_second <= 50:
+        raise ConfigError(f"frames_per_second must be 0.1 to 50, got {quote(frames_per_second)}")
+    pictures = _one_size(frames)
+    first = next(pictures, None)
+    if first is None:
+        raise ConfigError(f"{path}: an animation needs one frame or more, got none")
+    options: dict[str, Any] = {"save_all": True, "append_images": pictures, "duration": round(1000 / frames_per_second)}
+    if path.suffix.lower() == ".webp":
+        options["lossless"] = True
+        options["loop"] = 0 if loop else 1
+    elif loop:
+        options["loop"] = 0  # a GIF without the entry plays once
+    return _write(path, _encode(path, _MOVING, first, **options))
+
+
+def _one_size(frames: Iterable[Image.Image | Tensor]) -> Iterator[Image.Image]:
+    size = None
+    for index, frame in enumerate(frames):
+        picture = _picture(frame)
+        size = size or picture.size
+        if picture.size != size:
+            raise ShapeError(f"frame {index} is {picture.size} pixels (width, height), those before it {size}.")
+        yield picture
+
+
+def save_each(batches: Iterable[Tensor], folder: str | Path, start: int = 0) -> int:
+    """Write each image as a PNG, `00000.png` and on, holding one batch in memory; return how many.
+
+    Args:
+        batches: tensors as for `to_pil`.
+        folder: is made where it is missing; files of these names are replaced.
+        start: number of the first image.
+    """
+    folder = Path(folder).expanduser()
+    number = start
+    for batch in batches:
+        for picture in to_pil(batch):
+            path = folder / f"{number:05d}.png"
+            _write(path, _encode(path, _FORMATS, picture))
+            number += 1
+    return number - start
+
+
+def _picture(image: Image.Image | Tensor) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
+    return to_pil(image)[0] if isinstance(image, Tensor) and image.dim() == 3 else grid(image)
+
+
+def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options: Any) -> bytes:
+    name = formats.get(path.suffix.lower())
+    if name is None:
+        raise ConfigError(f"{path}: {quote(path.suffix)} is no picture's ending.{did_you_mean(path.suffix, formats)}")
+    buffer = io.BytesIO()
+    try:
+        picture.save(buffer, name, **options)
+    except (OSError, KeyError) as error:  # a JPEG of a transparent picture; a PIL built without WebP
+        raise ConfigError(f"{path} can't be a {name} ({error}); a .png takes every picture") from error
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes) -> Path:
+    aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_bytes(content)
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{path} can't be written ({error.strerror or error}); free space there, or choose another place."
+        ) from error
+    return path

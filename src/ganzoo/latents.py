@@ -1,0 +1,194 @@
+"""Latents, the noise that images are made of: drawn so that a seed's images stay what they are, and ways between."""
+
+from __future__ import annotations
+
+import operator
+
+import torch
+from torch import Tensor
+
+from ganzoo.errors import ConfigError, ShapeError, quote
+
+LARGEST_SEED = 2**63 - 1
+_STEP = 0x9E3779B97F4A7C15  # the constants of splitmix64
+_ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+
+
+def sample_latents(
+    count: int, latent_size: int, seed: int, start: int = 0, num_classes: int = 0
+) -> tuple[Tensor, Tensor | None]:
+    """Rows `start` to `start + count - 1` of a seed's standard normal latents, and their labels.
+
+    Row i depends on (seed, i) alone, not on how many are drawn or in which pieces, and asking for labels does not
+    change the latents. torch's own generator can't give that: it draws another row 0 when asked for more rows, its
+    streams may change with its version, and on the CPU it looks at 32 bits of a seed, so that among 50,000 rows with
+    seeds of their own two equal ones are to be expected. So the bits are counted out by splitmix64 (Steele, Lea &
+    Flood 2014): each row is a stream of its own, started from a hash of (seed, i).
+
+    Args:
+        count: rows, from 1.
+        latent_size: numbers in a row.
+        seed: an int from 0 to 2**63 - 1.
+        start: index of the first row.
+        num_classes: 0, or how many classes to draw labels from, uniformly.
+
+    Returns:
+        Latents, float32 (count, latent_size) on the CPU; labels, int64 (count,), or None without classes.
+
+    Raises:
+        ConfigError: an argument is not an int, or out of bounds.
+    """
+    count = _whole("count", count, 1)
+    latent_size = _whole("latent_size", latent_size, 1)
+    num_classes = _whole("num_classes", num_classes, 0)
+    bits = _bits(seed, start, count, 0, latent_size + (num_classes > 0))
+    latents = torch.special.ndtri(_uniform(bits[:, :latent_size])).float()
+    return latents, bits[:, latent_size] % num_classes if num_classes else None
+
+
+def fresh_seed() -> int:
+    """Another seed each time, drawn from torch's global random state, so `torch.manual_seed` fixes it."""
+    return int(torch.randint(LARGEST_SEED, ()))
+
+
+def truncate(latents: Tensor, limit: float, seed: int, start: int = 0) -> Tensor:
+    """Draw values beyond +-limit anew from the normal distribution within: less variety, fewer odd images.
+
+    The truncation trick of Brock et al. 2019, section 3.1. What takes a value's place depends on (seed, row, column)
+    alone; `start` is the first row's index, as in `sample_latents`, and the same seed may serve both.
+
+    Args:
+        latents: (N, latent_size).
+        limit: above 0; 2 is mild, 0.5 strong.
+    """
+    if latents.dim() != 2:
+        raise ShapeError(f"truncate takes latents (N, latent_size), got {tuple(latents.shape)}.")
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit < float("inf"):
+        raise ConfigError(f"limit must be a number above 0, got {quote(limit)}")
+    count, size = latents.shape
+    bits = _bits(seed, start, count, size + 1, size)  # behind the latents and the label in each row's stream
+    low, high = torch.special.ndtr(torch.tensor([-limit, limit], dtype=torch.float64))
+    anew = torch.special.ndtri(low + (high - low) * _uniform(bits)).clamp(-limit, limit)
+    return torch.where(latents.abs() > limit, anew.to(latents), latents)
+
+
+def lerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
+    """(1 - t)*a + t*b for rows (..., d); a tensor t has one entry a row. Exactly a at t = 0 and b at t = 1."""
+    t = torch.as_tensor(t, dtype=a.dtype, device=a.device)[..., None]
+    return (1 - t) * a + t * b
+
+
+def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
+    """Go from a to b along the sphere: the angle from a is t times theirs, and the length goes evenly from |a| to |b|.
+
+    Shoemake 1985, "Animating rotation with quaternion curves", section 3.3, for unit vectors. Straight lines between
+    latents pass through lengths that a generator has hardly seen; this doesn't. Where a and b are parallel, opposite
+    or zero, and no shortest arc is told, it is `lerp`. Differentiable.
+
+    Args:
+        a, b: rows (..., d); their leading shapes broadcast.
+        t: 0 gives a, 1 gives b; a number, or a tensor with one entry a row (or a shape that broadcasts to the rows).
+    """
+    if a.shape[-1:] != b.shape[-1:] or not a.dim():
+        raise ShapeError(f"slerp takes two tensors of rows of one length, got {tuple(a.shape)} and {tuple(b.shape)}.")
+    share = torch.as_tensor(t, dtype=a.dtype, device=a.device)[..., None]
+    length_a, length_b = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (a, b))
+    zero = (length_a == 0) | (length_b == 0)
+    # 1 where the result is not used: a division by zero there would put NaN into the gradient
+    safe_a, safe_b = (torch.where(zero, torch.ones_like(x), x) for x in (length_a, length_b))
+    unit_a, unit_b = a / safe_a, b / safe_b
+    difference, total = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (unit_a - unit_b, unit_a + unit_b))
+    difference = torch.where(zero, torch.ones_like(difference), difference)
+    angle = 2 * torch.atan2(difference, total)  # exact for small angles, where acos is not
+    straight = zero | (angle.sin() < 1e-6)
+    angle = torch.where(straight, torch.ones_like(angle), angle)
+    length = (1 - share) * length_a + share * length_b
+    part_a = ((1 - share) * angle).sin() / angle.sin() * (length / safe_a)
+    part_b = (share * angle).sin() / angle.sin() * (length / safe_b)
+    return torch.where(straight, lerp(a, b, t), part_a * a + part_b * b)
+
+
+def walk(latents: Tensor, steps: int, closed: bool = False) -> Tensor:
+    """A path through key latents, `steps` frames from each to the next, by `slerp`. Key k is frame k*steps, exactly.
+
+    Args:
+        latents: (K, d) keys, two or more.
+        steps: frames from one key to the next, from 1.
+        closed: return to the first key, so that the frames loop without a jump.
+
+    Returns:
+        ((K - 1)*steps + 1, d), or (K*steps, d) when closed.
+    """
+    steps = _whole("steps", steps, 1)
+    if latents.dim() != 2 or len(latents) < 2:
+        raise ShapeError(f"walk takes two or more key latents (K, latent_size), got {tuple(latents.shape)}.")
+    nexts = torch.cat([latents[1:], latents[:1]])
+    shares = torch.arange(steps, dtype=latents.dtype, device=latents.device) / steps
+    path = slerp(latents[:, None], nexts[:, None], shares).flatten(0, 1)
+    return path if closed else path[: (len(latents) - 1) * steps + 1]
+
+
+def directions(weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The directions among latents that a generator's first layer amplifies most: often they mean something.
+
+    Closed-form factorisation (Shen & Zhou 2021, "SeFa", section 3.2): eigenvectors of weight^T weight, by singular
+    values. Add a multiple of one to a latent to see what it does.
+
+    Args:
+        weight: (outputs, latent_size), the first layer's matrix; of a transposed convolution with weight
+            (latent_size, channels, k, k) it is `weight.flatten(1).T`.
+        count: how many, at most the smaller side of the matrix.
+
+    Returns:
+        Directions (count, latent_size) of length 1, the largest component of each positive, and their singular values
+        (count,), falling.
+    """
+    if weight.dim() != 2:
+        raise ShapeError(f"directions takes a matrix (outputs, latent_size), got {tuple(weight.shape)}.")
+    count = _whole("count", count, 1, min(weight.shape))
+    _, values, rows = torch.linalg.svd(weight.detach().cpu().double(), full_matrices=False)
+    rows = rows[:count]
+    largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
+    return (rows * largest.sign()).to(weight), values[:count].to(weight)
+
+
+def _whole(name: str, value: int, low: int, high: int = LARGEST_SEED) -> int:
+    """`value` as an int, numpy's and tensors' too, checked."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or not low <= number <= high:
+        bounds = f"from {low}" if high == LARGEST_SEED and low else f"from {low} to {high}"
+        raise ConfigError(f"{name} must be an int {bounds}, got {quote(value)}")
+    return number
+
+
+def _bits(seed: int, start: int, count: int, first: int, columns: int) -> Tensor:
+    """52 random bits as int64 (count, columns): entries first, first + 1, ... of the streams of rows from `start`."""
+    seed, start = _whole("seed", seed, 0), _whole("start", start, 0, 2**62)
+    key = int(_mix(torch.tensor(seed)))
+    rows = _mix(torch.arange(start, start + count) + key)  # sums and products of int64 wrap, as splitmix64 wants
+    steps = torch.arange(first + 1, first + columns + 1) * _signed(_STEP)
+    return _shift(_mix(rows[:, None] + steps), 12)
+
+
+def _mix(bits: Tensor) -> Tensor:
+    """The mixing function of splitmix64, one to one on 64 bits."""
+    for distance, factor in _ROUNDS:
+        bits = (bits ^ _shift(bits, distance)) * _signed(factor)
+    return bits ^ _shift(bits, 31)
+
+
+def _shift(bits: Tensor, distance: int) -> Tensor:
+    """Shift right and fill with zeros; torch's int64 would fill with the sign."""
+    return (bits >> distance) & ((1 << (64 - distance)) - 1)
+
+
+def _signed(number: int) -> int:
+    return number - 2**64 if number >= 2**63 else number
+
+
+def _uniform(bits: Tensor) -> Tensor:
+    """52 bits as a float64 strictly between 0 and 1."""
+    return (bits.double() + 0.5) * 2.0**-52

@@ -1,0 +1,96 @@
+"""What a registered network is: a module made of one config, which it keeps.
+
+A stranger's model keeps the same contract: a class with `config_class` (a `ganzoo.config.Config`), an
+`__init__` that takes such a config and nothing else, and the attribute `config`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.config import Config
+from ganzoo.errors import ShapeError, WeightsError
+from ganzoo.registry import Registry
+
+
+@runtime_checkable
+class ConfiguredModule(Protocol):
+    """The contract of a class in `MODELS`."""
+
+    config_class: ClassVar[type[Config]]
+    config: Any
+
+
+MODELS: Registry[type[nn.Module]] = Registry("model", "ganzoo.models")
+
+
+class Generator(nn.Module, ABC):
+    """Latents (N, latent_size) to images (N, image_channels, image_size, image_size) in [-1, 1]."""
+
+    latent_size: int
+    image_size: int
+    image_channels: int
+    num_classes: int
+
+    @abstractmethod
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images of `latents`; `labels` (N,), int64, are wanted where `num_classes` is not 0."""
+
+
+class Discriminator(nn.Module, ABC):
+    """Images (N, image_channels, image_size, image_size) in [-1, 1] to one logit each."""
+
+    image_size: int
+    image_channels: int
+    num_classes: int
+
+    @abstractmethod
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """One logit an image: above 0 for real; `labels` (N,), int64, where `num_classes` is not 0."""
+
+
+def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str) -> None:
+    """Raise ShapeError unless `labels` is what a network of `num_classes` (0: none) wants for `count` rows."""
+    if num_classes == 0:
+        if labels is not None:
+            raise ShapeError(f"{place} was made without classes (num_classes=0) and takes no labels; leave them out.")
+        return
+    if labels is None:
+        raise ShapeError(f"{place} has {num_classes} classes and wants labels of shape ({count},); pass labels=.")
+    if labels.shape != (count,) or labels.is_floating_point() or labels.dtype == torch.bool:
+        shape = tuple(labels.shape)
+        raise ShapeError(f"{place} wants labels of shape ({count},) and dtype int64, got {shape}, {labels.dtype}.")
+
+
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers training changes in `network`."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def build_like_file(model: str, config: Any, shapes: dict[str, tuple[int, ...]], place: str) -> nn.Module:
+    """The network `model` of `config`, allocated only once its weights are known to have the file's `shapes`.
+
+    The network is first made without memory (on the meta device), so that a config asking for more than its
+    weights file holds costs nothing.
+
+    Raises:
+        WeightsError: names of the missing, surplus and misshapen weights, at `place`.
+    """
+    network_class = MODELS[model]
+    with torch.device("meta"):
+        wanted = {name: tuple(value.shape) for name, value in network_class(config).state_dict().items()}
+    problems = [f"{name} is missing" for name in wanted if name not in shapes]
+    problems += [f"{name} is surplus" for name in shapes if name not in wanted]
+    problems += [
+        f"{name} has shape {shapes[name]}, its config wants {shape}"
+        for name, shape in wanted.items()
+        if name in shapes and shapes[name] != shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise WeightsError(f"{place} does not fit its config: {'; '.join(problems[:3])}{more}. Save the model again.")
+    return network_class(config)

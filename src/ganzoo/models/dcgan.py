@@ -1,0 +1,234 @@
+"""The DCGAN pair (Radford, Metz, Chintala 2015, arXiv 1511.06434), built of registered blocks alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from ganzoo.blocks import (
+    BLOCKS,
+    INITIALISATIONS,
+    ClassModulation,
+    ImageBlock,
+    Projection,
+    ToImage,
+    ToLogit,
+    block_scale,
+    check_activation_name,
+    check_norm_name,
+    initialise,
+    make_activation,
+    make_block,
+    make_norm,
+)
+from ganzoo.config import Config, option
+from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
+from ganzoo.models.base import MODELS, Discriminator, Generator, check_labels
+
+LARGEST_IMAGE = 1024
+BlockNames = str | tuple[str, ...]
+
+
+def _check_names(config: DCGANGeneratorConfig | DCGANDiscriminatorConfig, stages: int) -> None:
+    """Raise where a config names what is not there, or not one block a stage."""
+    names = (config.block,) if isinstance(config.block, str) else config.block
+    if not isinstance(config.block, str) and len(names) != stages:
+        raise ConfigError(f"block must be one name or one for each of the {stages} stages, got {len(names)} names")
+    for name in names:
+        BLOCKS[name]
+    check_norm_name(config.norm)
+    check_activation_name(config.activation)
+    if config.initialisation not in INITIALISATIONS:
+        known = did_you_mean(config.initialisation, INITIALISATIONS)
+        raise ConfigError(f"initialisation {quote(config.initialisation)} is unknown.{known}")
+
+
+def _block_names(block: BlockNames, stages: int) -> tuple[str, ...]:
+    return (block,) * stages if isinstance(block, str) else block
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCGANGeneratorConfig(Config):
+    """A generator: a projection to `start_size`, one stage for each step between two widths, a head.
+
+    `image_size` follows: `start_size`, times the stages' scales, times two where the head doubles.
+    """
+
+    latent_size: int = option(100, "numbers in a latent", low=1, high=8192)
+    start_size: int = option(4, "pixels a side after the projection", low=1, high=64)
+    widths: tuple[int, ...] = option(
+        (512, 256, 128, 64), "channels after the projection and each stage", low=1, high=8192
+    )
+    block: str | tuple[str, ...] = option("dcgan-up", "block of the stages, by name: one, or one for each stage")
+    norm: str = option("batch", "normalisation, by name")
+    activation: str = option("relu", "activation, by name")
+    head: Literal["doubling", "same"] = option(
+        "doubling", "doubling: the last layer doubles the size; same: it keeps it"
+    )
+    image_channels: int = option(3, "channels of an image", low=1, high=4)
+    num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=10000)
+    initialisation: str = option("dcgan", "how weights are drawn, by name")
+
+    def check(self) -> None:
+        if not 1 <= len(self.widths) <= 12:
+            raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
+        _check_names(self, len(self.widths) - 1)
+        if not 1 <= self.image_size <= LARGEST_IMAGE:
+            raise ConfigError(
+                f"widths make images of {self.image_size} pixels a side; {LARGEST_IMAGE} is the most: give fewer widths"
+            )
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of an image."""
+        names = _block_names(self.block, len(self.widths) - 1)
+        size = float(self.start_size) * (2 if self.head == "doubling" else 1)
+        for name, before, after in zip(names, self.widths, self.widths[1:]):
+            size *= block_scale(BLOCKS[name], before, after)
+        return int(size)
+
+
+@MODELS.register("dcgan-generator")
+class DCGANGenerator(Generator):
+    """Latents (N, latent_size) or (N, latent_size, 1, 1) to images (N, C, H, H) in [-1, 1].
+
+    Radford et al. 2015, section 3 and figure 1. With `num_classes`, a scale and shift by class stands behind the
+    projection and every stage, so that blocks never see labels.
+    """
+
+    config_class: ClassVar[type[Config]] = DCGANGeneratorConfig
+
+    def __init__(self, config: DCGANGeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.latent_size, self.num_classes = config.latent_size, config.num_classes
+        self.image_size, self.image_channels = config.image_size, config.image_channels
+        first, *_, last = config.widths if len(config.widths) > 1 else config.widths * 2
+        self.project = Projection(
+            config.latent_size, first, config.start_size, norm=config.norm, activation=config.activation
+        )
+        names = _block_names(config.block, len(config.widths) - 1)
+        self.stages = nn.ModuleList(
+            make_block(BLOCKS[name], before, after, norm=config.norm, activation=config.activation)
+            for name, before, after in zip(names, config.widths, config.widths[1:])
+        )
+        modulated = config.widths if config.num_classes else ()
+        self.modulations = nn.ModuleList(ClassModulation(config.num_classes, width) for width in modulated)
+        self.finish = _finish(self.stages, last, config.norm, partial(make_activation, config.activation))
+        self.to_image = ToImage(last, config.image_channels, mode=config.head)
+        initialise(self, config.initialisation)
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (N, image_channels, image_size, image_size) of `latents`; raises ShapeError on other shapes."""
+        check_labels(labels, len(latents), self.num_classes, "DCGANGenerator")
+        x = self.project(latents)
+        if self.num_classes:
+            x = self.modulations[0](x, labels)
+        for index, stage in enumerate(self.stages, start=1):
+            x = stage(x)
+            if self.num_classes:
+                x = self.modulations[index](x, labels)
+        return self.to_image(self.finish(x))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCGANDiscriminatorConfig(Config):
+    """A discriminator: one stage for each width, each halving the image, then a head to one logit."""
+
+    image_size: int = option(64, "pixels a side of an image", low=1, high=LARGEST_IMAGE)
+    image_channels: int = option(3, "channels of an image", low=1, high=4)
+    widths: tuple[int, ...] = option((64, 128, 256, 512), "channels after each stage", low=1, high=8192)
+    block: str | tuple[str, ...] = option("dcgan-down", "block of the stages, by name: one, or one for each stage")
+    norm: str = option("batch", "normalisation, by name")
+    activation: str = option("leaky_relu", "activation, by name")
+    slope: float = option(0.2, "slope of leaky_relu below zero", low=0, high=1)
+    first_norm: bool = option(False, "normalise in the first stage too, as the chapter does")
+    num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=10000)
+    initialisation: str = option("dcgan", "how weights are drawn, by name")
+
+    def check(self) -> None:
+        if not 1 <= len(self.widths) <= 12:
+            raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
+        _check_names(self, len(self.widths))
+        if self.last_size < 1 or self.last_size != int(self.last_size):
+            raise ConfigError(
+                f"image_size {self.image_size} can't be halved {len(self.widths)} times (widths has "
+                f"{len(self.widths)} items); give fewer widths or another size"
+            )
+
+    @property
+    def last_size(self) -> float:
+        """Pixels a side after the last stage."""
+        size = float(self.image_size)
+        channels = (self.image_channels, *self.widths)
+        for name, before, after in zip(_block_names(self.block, len(self.widths)), channels, self.widths):
+            size *= block_scale(BLOCKS[name], before, after)
+        return size
+
+
+@MODELS.register("dcgan-discriminator")
+class DCGANDiscriminator(Discriminator):
+    """Images (N, C, H, H) in [-1, 1] to logits (N, 1, 1, 1).
+
+    Radford et al. 2015, section 3. With `num_classes`, the logit gains the inner product of the label's embedding
+    with the summed last features (projection, Miyato and Koyama 2018, equation 3).
+    """
+
+    config_class: ClassVar[type[Config]] = DCGANDiscriminatorConfig
+
+    def __init__(self, config: DCGANDiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_size, self.image_channels = config.image_size, config.image_channels
+        self.num_classes = config.num_classes
+        activation = partial(make_activation, config.activation, slope=config.slope)
+        spectral = config.norm == "spectral"
+        first_norm = config.norm if config.first_norm or spectral else "none"
+        channels = (config.image_channels, *config.widths)
+        names = _block_names(config.block, len(config.widths))
+        self.stages = nn.ModuleList(
+            make_block(
+                BLOCKS[name],
+                before,
+                after,
+                norm=config.norm if index else first_norm,
+                activation=activation,
+                first=index == 0,
+            )
+            for index, (name, before, after) in enumerate(zip(names, channels, config.widths))
+        )
+        self.finish = _finish(self.stages, config.widths[-1], config.norm, activation)
+        self.to_logit = ToLogit(config.widths[-1], int(config.last_size), spectral=spectral)
+        self.embedding = nn.Embedding(config.num_classes, config.widths[-1]) if config.num_classes else None
+        initialise(self, config.initialisation)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What each stage gives for `images`: one tensor (N, widths[i], h, h) a stage, first to last."""
+        wanted = (self.image_channels, self.image_size, self.image_size)
+        if images.dim() != 4 or tuple(images.shape[1:]) != wanted:
+            raise ShapeError(f"DCGANDiscriminator wants images (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
+        features = []
+        for stage in self.stages:
+            images = stage(images)
+            features.append(images)
+        return features
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (N, 1, 1, 1), above 0 for real; raises ShapeError on images or labels of other shapes."""
+        check_labels(labels, len(images), self.num_classes, "DCGANDiscriminator")
+        x = self.finish(self.features(images)[-1])
+        logits = self.to_logit(x)
+        if self.embedding is not None:
+            projection = (self.embedding(labels) * x.sum(dim=(2, 3))).sum(dim=1)
+            logits = logits + projection.view(-1, 1, 1, 1)
+        return logits
+
+
+def _finish(stages: nn.ModuleList, channels: int, norm: str, activation: partial[nn.Module]) -> nn.Module:
+    """What stands between the last stage and the head: norm and activation where the last stage lacks its own."""
+    if not len(stages) or not isinstance(stages[-1], ImageBlock) or stages[-1].ends_activated:
+        return nn.Identity()
+    return nn.Sequential(make_norm(norm, channels), activation())

@@ -1,0 +1,109 @@
+"""Penalties on the discriminator's gradient by its input, which keep it smooth.
+
+A penalty of your own is any callable of the signature `Penalty`; registered, it serves by name. A batch norm in the
+discriminator makes "the gradient of one image" meaningless, since every image of a batch moves every logit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ganzoo.errors import ShapeError
+from ganzoo.registry import Registry
+
+Discriminate = Callable[[Tensor], Tensor]
+
+
+class Penalty(Protocol):
+    """A scalar to add, times a weight, to the discriminator's loss.
+
+    The built-in ones compute in float32 at least, with autocast switched off, whatever the precision around them:
+    squares of gradients underflow or overflow in half precision. (A module whose own forward switches autocast on
+    undoes that; hand over the plain one.) Where an image has several logits, their sum is differentiated.
+    """
+
+    def __call__(
+        self,
+        discriminate: Discriminate,
+        real_images: Tensor,
+        fake_images: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Compute the penalty.
+
+        Args:
+            discriminate: from images (N, C, H, W) to logits (N, ...); labels, if any, are bound by the caller.
+            real_images: (N, C, H, W), any floating dtype. No gradient flows back to images.
+            fake_images: (N, C, H, W).
+            generator: a CPU generator of random numbers, for a penalty that draws some; None: torch's global one.
+
+        Returns:
+            A scalar whose gradient reaches the discriminator's parameters.
+        """
+
+
+PENALTIES: Registry[Penalty] = Registry("penalty", "ganzoo.penalties")
+
+
+def _full(images: Tensor) -> Tensor:
+    images = images.detach()
+    return images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
+
+
+def gradient_norms(discriminate: Discriminate, images: Tensor) -> Tensor:
+    """Euclidean norms (N,) of the gradients of the discriminator's logits by each image, differentiable once more."""
+    with torch.autocast(images.device.type, enabled=False):
+        images = _full(images).requires_grad_()
+        (gradient,) = torch.autograd.grad(discriminate(images).sum(), images, create_graph=True)
+        return torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+
+
+@PENALTIES.register("r1")
+def r1(
+    discriminate: Discriminate,
+    real_images: Tensor,
+    fake_images: Tensor,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """1/2 E |gradient of D at real images|^2, the half included. Mescheder et al. 2018, eq. 9; a weight is gamma."""
+    return gradient_norms(discriminate, real_images).square().mean() / 2
+
+
+@PENALTIES.register("r2")
+def r2(
+    discriminate: Discriminate,
+    real_images: Tensor,
+    fake_images: Tensor,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """1/2 E |gradient of D at fakes|^2, the half included. Mescheder et al. 2018, section 4.1."""
+    return gradient_norms(discriminate, fake_images).square().mean() / 2
+
+
+@PENALTIES.register("wgan-gp")
+def wgan_gp(
+    discriminate: Discriminate,
+    real_images: Tensor,
+    fake_images: Tensor,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """E (|gradient of D| - 1)^2 at random points between real images and fakes. Gulrajani et al. 2017, eq. 3.
+
+    The points are e*real + (1 - e)*fake with one e, uniform in 0 to 1, a pair. The paper's weight is 10.
+
+    Raises:
+        ShapeError: real and fake images differ in shape, so they can't be paired.
+    """
+    if real_images.shape != fake_images.shape:
+        raise ShapeError(
+            f"wgan-gp mixes real and fake images one by one: they must have one shape, got "
+            f"{tuple(real_images.shape)} and {tuple(fake_images.shape)}."
+        )
+    real, fake = _full(real_images), _full(fake_images)
+    # drawn on the CPU, so that a run does not depend on the device
+    shares = torch.rand(len(real), *[1] * (real.dim() - 1), generator=generator).to(real)
+    return (gradient_norms(discriminate, fake + shares * (real - fake)) - 1).square().mean()

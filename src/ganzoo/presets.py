@@ -1,0 +1,214 @@
+"""Recipes by name, each with a version: networks, data and settings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganzoo.config import Config
+from ganzoo.errors import ConfigError, quote
+from ganzoo.gan import GAN
+from ganzoo.models import (
+    MODELS,
+    DCGANDiscriminatorConfig,
+    DCGANGeneratorConfig,
+)
+from ganzoo.registry import Registry
+from ganzoo.settings import Settings
+
+WIDEST = 512  # channels of a stage that is added to reach a larger image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A recipe. A saved model holds its whole config, so a preset may improve from version to version.
+
+    Args:
+        version: goes up whenever the recipe changes.
+        description: one line for `ganzoo list presets`.
+        generator, discriminator: configs of the two networks.
+        generator_model, discriminator_model: names in `MODELS`.
+        data: what `ganzoo.data.open_data` takes.
+        settings: of a run.
+    """
+
+    version: int
+    description: str
+    generator: Config
+    discriminator: Config
+    data: str
+    settings: Settings
+    generator_model: str = "dcgan-generator"
+    discriminator_model: str = "dcgan-discriminator"
+
+
+PRESETS: Registry[Preset] = Registry("preset", "ganzoo.presets")
+
+
+def create(
+    name: str,
+    image_size: int | None = None,
+    generator: Mapping[str, Any] | None = None,
+    discriminator: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> GAN:
+    """A GAN of the preset `name` with fresh weights.
+
+    Args:
+        image_size: another size: stages are added or dropped where the channels are widest. Where `generator` gives
+            widths of its own, `start_size` follows instead.
+        generator, discriminator: changes of the two configs, by field.
+        seed: of the weights; None takes torch's global random state as it is.
+
+    Raises:
+        UnknownNameError: no such preset.
+        ConfigError: a field is unknown or wrong, or `image_size` can't be reached.
+    """
+    preset = PRESETS[name]
+    for place, given in (("generator", generator), ("discriminator", discriminator)):
+        if not isinstance(given, (Mapping, type(None))):
+            raise ConfigError(f"{place} must be a mapping of config fields, got {quote(given)}")
+    made, judged = dict(generator or {}), dict(discriminator or {})
+    if image_size is not None:
+        made, judged = _resize(preset, image_size, made, judged)
+    for shared in ("image_channels", "num_classes"):
+        if shared in made:
+            judged.setdefault(shared, made[shared])
+        elif shared in judged:
+            made[shared] = judged[shared]
+    generator_config = _changed(preset.generator, made, "generator")
+    if isinstance(generator_config, DCGANGeneratorConfig) and isinstance(
+        preset.discriminator, DCGANDiscriminatorConfig
+    ):
+        judged.setdefault("image_size", generator_config.image_size)
+    discriminator_config = _changed(preset.discriminator, judged, "discriminator")
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        networks: list[nn.Module] = [
+            MODELS[preset.generator_model](generator_config),
+            MODELS[preset.discriminator_model](discriminator_config),
+        ]
+    return GAN(*networks, preset=name)
+
+
+def _changed(config: Config, changes: dict[str, Any], place: str) -> Config:
+    try:
+        return config.replace(changes)
+    except ConfigError as error:
+        raise ConfigError(f"{place}.{error}") from None
+
+
+def _resize(
+    preset: Preset, image_size: int, made: dict[str, Any], judged: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The changes that bring a DCGAN preset to `image_size`, added to those asked for."""
+    generator, discriminator = preset.generator, preset.discriminator
+    if not isinstance(generator, DCGANGeneratorConfig) or not isinstance(discriminator, DCGANDiscriminatorConfig):
+        raise ConfigError("image_size can't be changed for a preset of other models than DCGAN; give their configs")
+    if type(image_size) is not int or not 1 <= image_size <= 1024:
+        raise ConfigError(f"image_size must be an int from 1 to 1024, got {quote(image_size)}")
+    doubles = made.get("head", generator.head) == "doubling"
+    if "widths" in made or "start_size" in made or "block" in made:
+        asked = _changed(generator, {**made, "start_size": 1}, "generator")
+        scale = asked.image_size  # type: ignore[attr-defined]  # a DCGANGeneratorConfig like `generator`
+        if image_size % scale:
+            raise ConfigError(f"image_size {image_size} is no multiple of {scale}, which generator.widths multiply by")
+        made.setdefault("start_size", image_size // scale)
+    else:
+        start, doublings = image_size, 0
+        while start % 2 == 0 and start >= 2 * generator.start_size:
+            start, doublings = start // 2, doublings + 1
+        if doublings < 1 or start > 4 * generator.start_size:
+            near = sorted({start << k for start in range(4, 8) for k in range(3, 9)}, key=lambda n: abs(n - image_size))
+            raise ConfigError(f"image_size {image_size} can't be halved down to a start; near it: {near[:3]}")
+        made["start_size"] = start
+        made["widths"] = _stretch(generator.widths, doublings + (0 if doubles else 1))
+    if "widths" not in judged:
+        size, halvings = image_size, 0
+        while size % 2 == 0 and size >= 2 * 4:
+            size, halvings = size // 2, halvings + 1
+        judged["widths"] = tuple(reversed(_stretch(discriminator.widths[::-1], max(1, halvings))))
+    judged["image_size"] = image_size
+    return made, judged
+
+
+def _stretch(widths: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """`widths`, falling, with `count` items: doubled (to WIDEST at most) or dropped at the wide end."""
+    while len(widths) < count:
+        widths = (max(widths[0], min(WIDEST, widths[0] * 2)), *widths)
+    return widths[len(widths) - count :]
+
+
+_TEXTBOOK = Settings(
+    steps=3180,
+    batch_size=256,
+    precision="float32",
+    loss="d2l",
+    generator_lr=0.005,
+    discriminator_lr=0.005,
+    ema_half_life=0,
+    keep_last_batch=True,
+    score_every=0,
+)
+_FASHION = Settings(steps=20_000, generator_lr=1e-3, discriminator_lr=1e-3, ema_half_life=20_000, checkpoint_every=2000)
+
+PRESETS.register(
+    "pokemon-64",
+    Preset(
+        version=1,
+        description="Pokemon sprites, 64x64 in colour; averaged, mirrored, half the chapter's width",
+        generator=DCGANGeneratorConfig(widths=(256, 128, 64, 32)),
+        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256)),
+        data="pokemon",
+        settings=Settings(steps=20_000, generator_lr=5e-4, discriminator_lr=5e-4, ema_half_life=20_000, flip=True),
+    ),
+)
+PRESETS.register(
+    "fashion-mnist",
+    Preset(
+        version=1,
+        description="Fashion-MNIST at its own 28x28, grey; averaged",
+        generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1),
+        discriminator=DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128)),
+        data="fashion-mnist",
+        settings=_FASHION,
+    ),
+)
+PRESETS.register(
+    "fashion-mnist-conditional",
+    Preset(
+        version=1,
+        description="Fashion-MNIST by class: ask for a trouser, get a trouser",
+        generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, num_classes=10),
+        discriminator=DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128), num_classes=10),
+        data="fashion-mnist",
+        settings=_FASHION,
+    ),
+)
+PRESETS.register(
+    "pokemon-64-d2l",
+    Preset(
+        version=1,
+        description="the chapter of Dive into Deep Learning to the letter: Pokemon, 20 epochs of its 40,597 images",
+        generator=DCGANGeneratorConfig(initialisation="d2l"),
+        discriminator=DCGANDiscriminatorConfig(first_norm=True, initialisation="d2l"),
+        data="pokemon",
+        settings=_TEXTBOOK,
+    ),
+)
+PRESETS.register(
+    "fashion-mnist-d2l",
+    Preset(
+        version=1,
+        description="the chapter's networks and settings on Fashion-MNIST resized to 64x64, 20 epochs",
+        generator=DCGANGeneratorConfig(image_channels=1, initialisation="d2l"),
+        discriminator=DCGANDiscriminatorConfig(image_channels=1, first_norm=True, initialisation="d2l"),
+        data="fashion-mnist",
+        settings=_TEXTBOOK.replace(steps=4700),
+    ),
+)

@@ -1,0 +1,160 @@
+"""Device, precision and processes of a run: the one place that talks to Accelerate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganzoo.config import Config, option
+from ganzoo.errors import TrainingError
+from ganzoo.hardware import fast_bfloat16
+from ganzoo.settings import Settings
+
+_ACCELERATE = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(Config):
+    """What was resolved once, when a run began, and holds whenever it is resumed."""
+
+    device: str = option("cpu", "kind of device: cpu, cuda, mps, ...")
+    precision: Literal["float32", "bf16", "fp16"] = option("float32", "of the networks' passes")
+    memory_format: Literal["contiguous", "channels_last"] = option("contiguous", "of images and kernels")
+    threads: int = option(1, "of torch on the CPU: sums are split by them, and bits follow", low=1, high=4096)
+    processes: int = option(1, "that share a batch", low=1, high=65536)
+
+
+class _Seat(nn.Module):
+    """What Accelerate patches and wraps in place of the user's network, which stays as it is."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.network(*inputs)
+
+
+class Machine:
+    """Runs a training on whatever Accelerate finds: CPU, CUDA, MPS; one process or several.
+
+    Args:
+        settings: of the run.
+        facts: of a run that is resumed; None resolves `auto` by rule.
+    """
+
+    def __init__(self, settings: Settings, facts: Facts | None = None) -> None:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate.state import AcceleratorState, PartialState
+
+        asked = facts.precision if facts else settings.precision
+        if asked == "auto":
+            launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "")
+            chosen = {name: ours for ours, name in _ACCELERATE.items()}.get(launched)
+            asked = chosen or ("bf16" if fast_bfloat16(PartialState().device) else "float32")
+        # A second run in one Python may want another precision; Accelerate keeps the first one's until told.
+        AcceleratorState._reset_state(reset_partial_state=False)
+        # Buffers are averaged at checkpoints instead: broadcasting them in place breaks two passes before one backward.
+        self._accelerator = Accelerator(
+            mixed_precision=_ACCELERATE[asked],
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
+        )
+        self.device: torch.device = self._accelerator.device
+        if asked == "fp16" and self.device.type != "cuda":
+            raise TrainingError(f"precision fp16 needs a CUDA device, this is {self.device.type}; choose bf16.")
+        if facts and facts.processes != self.processes:
+            raise TrainingError(
+                f"the run was begun with {facts.processes} processes, this is {self.processes}; launch as many."
+            )
+        rule = "channels_last" if settings.speed == "auto" and self.device.type in ("cpu", "cuda") else "contiguous"
+        self.facts = facts or Facts(
+            device=self.device.type,
+            precision=asked,  # type: ignore[arg-type]  # never "auto" by now
+            memory_format=rule,  # type: ignore[arg-type]
+            threads=torch.get_num_threads(),
+            processes=self.processes,
+        )
+        self.memory_format = getattr(torch, self.facts.memory_format.replace("contiguous", "contiguous_format"))
+
+    @property
+    def rank(self) -> int:
+        """Number of this process, from 0."""
+        return int(self._accelerator.process_index)
+
+    @property
+    def processes(self) -> int:
+        """How many processes share the run."""
+        return int(self._accelerator.num_processes)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return bool(self._accelerator.is_main_process)
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Move `network` to the device, in the run's memory format."""
+        return network.to(self.device).to(memory_format=self.memory_format)
+
+    def prepare(self, network: nn.Module, optimizer: Optimizer) -> tuple[Callable[..., Tensor], Optimizer]:
+        """How to call `network` in training (autocast, gradients shared between processes), and its optimizer."""
+        seat, prepared = self._accelerator.prepare(_Seat(network), optimizer)
+        return seat, prepared
+
+    def autocast(self, network: nn.Module) -> Callable[..., Tensor]:
+        """How to call `network` in the run's precision without sharing gradients; outputs are float32."""
+
+        def call(*inputs: Tensor) -> Tensor:
+            with self._accelerator.autocast():
+                output: Tensor = network(*inputs)
+            return output.float()
+
+        return call
+
+    def send(self, tensor: Tensor) -> Tensor:
+        """`tensor` on the device; images in the run's memory format."""
+        if tensor.dim() == 4:
+            return tensor.to(self.device, memory_format=self.memory_format, non_blocking=True)
+        return tensor.to(self.device, non_blocking=True)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of `loss`, scaled where the precision wants it."""
+        self._accelerator.backward(loss)
+
+    def clip(self, optimizer: Any, parameters: list[nn.Parameter], norm: float) -> None:
+        """Scale the gradients of `optimizer` down to `norm` at most."""
+        self._accelerator.unscale_gradients(optimizer)
+        torch.nn.utils.clip_grad_norm_(parameters, norm)
+
+    def mean(self, figures: Tensor) -> Tensor:
+        """The mean of `figures` over all processes."""
+        return self._accelerator.reduce(figures, "mean") if self.processes > 1 else figures
+
+    def average_buffers(self, networks: list[nn.Module]) -> None:
+        """Make float buffers (batch norm's statistics) equal on all processes: their mean."""
+        if self.processes > 1:
+            for network in networks:
+                for buffer in network.buffers():
+                    if buffer.is_floating_point():
+                        buffer.copy_(self.mean(buffer))
+
+    def agree(self, value: Any) -> Any:
+        """The main process's `value`, on all processes."""
+        if self.processes == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0]
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self._accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """Forget the networks and optimizers."""
+        self._accelerator.free_memory()

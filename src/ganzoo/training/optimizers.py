@@ -1,0 +1,68 @@
+"""Optimizers by name and the course of their learning rates."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from ganzoo.errors import ConfigError, did_you_mean, quote
+from ganzoo.settings import Settings
+
+_TORCH: dict[str, type[Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "nadam": torch.optim.NAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+_FUSED = ("adam", "adamw")
+
+
+def make_optimizer(network: nn.Module, learning_rate: float, settings: Settings) -> Optimizer:
+    """The optimizer `settings.optimizer` for `network`: torch's by these names, else timm's by its own.
+
+    Raises:
+        ConfigError: neither knows the name.
+    """
+    name, parameters = settings.optimizer, [each for each in network.parameters() if each.requires_grad]
+    if name not in _TORCH:
+        return _timm_optimizer(network, learning_rate, settings)
+    options: dict[str, object] = {"lr": learning_rate}
+    if name in ("adam", "adamw", "nadam"):
+        options["betas"] = (settings.beta1, settings.beta2)
+    elif name == "rmsprop":
+        options["alpha"] = settings.beta2
+    else:
+        options["momentum"] = settings.beta1
+    if settings.speed == "auto" and name in _FUSED and all(each.device.type in ("cpu", "cuda") for each in parameters):
+        options["fused"] = True
+    return _TORCH[name](parameters, **options)  # type: ignore[arg-type]  # each class takes its own options
+
+
+def _timm_optimizer(network: nn.Module, learning_rate: float, settings: Settings) -> Optimizer:
+    import timm.optim
+
+    known = timm.optim.list_optimizers()
+    if settings.optimizer not in known:
+        hint = did_you_mean(settings.optimizer, [*_TORCH, *known])
+        raise ConfigError(f"optimizer {quote(settings.optimizer)} is unknown.{hint}")
+    info = timm.optim.get_optimizer_info(settings.optimizer)
+    betas = {"betas": (settings.beta1, settings.beta2)} if info.has_betas else {}
+    return timm.optim.create_optimizer_v2(network, settings.optimizer, lr=learning_rate, weight_decay=0.0, **betas)
+
+
+def learning_rate_factor(step: int, settings: Settings) -> float:
+    """What learning rates are multiplied by in the update of `step`, counted from 0: warm-up, then decay.
+
+    It depends on the step alone, so that resuming needs no state of a schedule.
+    """
+    warm = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
+    progress = max(0.0, (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps))
+    if settings.decay == "linear":
+        return warm * (1 - progress)
+    if settings.decay == "cosine":
+        return warm * 0.5 * (1 + math.cos(math.pi * progress))
+    return warm

@@ -1,0 +1,70 @@
+"""What a run makes of its averaged generator: the saved model, sample grids, and a score to keep the best by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo import images as pictures
+from ganzoo.data import ImageData
+from ganzoo.gan import GAN
+from ganzoo.seeds import stream
+from ganzoo.settings import Settings
+from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.score import SAMPLES, KernelScore
+
+GRID = 64  # images in a sample grid
+
+
+class Outputs:
+    """Writes into the folder `run`; only the main process of several makes one."""
+
+    def __init__(self, gan: GAN, data: ImageData, settings: Settings, run: Path) -> None:
+        self._gan, self._seed, self._run = gan, settings.seed, run
+        self._score: KernelScore | None = None
+        if settings.score_every:
+            chosen = torch.randperm(len(data), generator=stream(settings.seed, "score"))[:SAMPLES]
+            self._score = KernelScore(data.batch(chosen))
+
+    def averaged(self, state: TrainingState) -> GAN:
+        """The averaged generator and the discriminator, as a GAN like the one that is trained."""
+        return GAN(
+            state.average.network,
+            state.discriminator,
+            latent_shape=self._gan.latent_shape,
+            num_classes=self._gan.num_classes,
+            class_names=self._gan.class_names,
+            preset=self._gan.preset,
+        )
+
+    def save_model(self, state: TrainingState) -> None:
+        """Write `model/`, with what training on from it needs."""
+        gan = self.averaged(state)
+        gan.save_pretrained(self._run / "model", generator_raw=state.generator)
+        pictures.save(self._grid(gan), self._run / "model" / "samples" / "grid.png")
+
+    def draw_samples(self, state: TrainingState) -> Path:
+        """Write a grid of the same latents each time."""
+        path = self._run / "samples" / f"step-{state.step:08d}.png"
+        pictures.save(self._grid(self.averaged(state)), path)
+        return path
+
+    def keep_best(self, state: TrainingState) -> dict[str, Any]:
+        """Score the average; save the model if it is the best so far. Returns a line for the log."""
+        assert self._score is not None
+        fakes = self.averaged(state).sample(SAMPLES, seed=self._seed, batch_size=250, precision="fast")
+        value = self._score(fakes)
+        best = state.best_score is None or value < state.best_score
+        if best:
+            state.best_score, state.best_step = value, state.step
+            self.save_model(state)
+        return {"step": state.step, "score": value, "best": best}
+
+    def _grid(self, gan: GAN) -> Any:
+        """Samples of fixed latents; of a conditional model, one class a column."""
+        columns = gan.num_classes if 1 < gan.num_classes <= 16 else 8
+        count = GRID // columns * columns
+        labels = torch.arange(count) % columns if gan.num_classes == columns else None
+        return pictures.grid(gan.sample(count, seed=self._seed, labels=labels), columns=columns)

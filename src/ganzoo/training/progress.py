@@ -1,0 +1,91 @@
+"""What a person sees while a run goes on: a bar on a terminal, losses and pictures in a notebook."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ganzoo.training.checkpoint import TrainingState
+
+
+class ProgressBar:
+    """A hook that shows steps, both losses, images a second and the time left on the terminal."""
+
+    def __init__(self, steps: int, batch_size: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._batch_size = batch_size
+        self._figures = ""
+        self._bar = Progress(
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            refresh_per_second=2,
+        )
+        self._task = self._bar.add_task("", total=steps, figures="")
+        self._mark = (time.perf_counter(), -1)
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(text, markup=False, highlight=False)
+
+    def __call__(self, state: TrainingState, logs: dict[str, Any]) -> None:
+        now, (then, step) = time.perf_counter(), self._mark
+        speed = (state.step - step) * self._batch_size / (now - then) if step >= 0 else 0.0
+        self._mark = (now, state.step)
+        if "discriminator_loss" in logs:
+            self._figures = f"D {logs['discriminator_loss']:.3f}  G {logs['generator_loss']:.3f}  {speed:,.0f} images/s"
+        self._bar.update(self._task, completed=state.step, figures=self._figures)
+
+
+class NotebookDisplay:
+    """A hook that draws loss curves and the newest sample grid in a notebook, in one place that is refreshed."""
+
+    def __init__(self, steps: int) -> None:
+        from IPython.display import display
+
+        self._steps = steps
+        self._losses: list[tuple[int, float, float]] = []
+        self._drawn = 0.0
+        self.grid: Path | None = None
+        self._handle = display(self._figure(), display_id=True)
+
+    def __call__(self, state: TrainingState, logs: dict[str, Any]) -> None:
+        if "discriminator_loss" in logs:
+            self._losses.append((state.step, logs["discriminator_loss"], logs["generator_loss"]))
+        if self._handle and (time.perf_counter() - self._drawn > 2 or state.step == self._steps):
+            self._handle.update(self._figure())
+            self._drawn = time.perf_counter()
+
+    def _figure(self) -> Any:
+        from matplotlib.figure import Figure
+        from PIL import Image
+
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for index, name in ((1, "discriminator"), (2, "generator")):
+            left.plot([row[0] for row in self._losses], [row[index] for row in self._losses], label=name)
+        left.set(xlabel="step", ylabel="loss", xlim=(0, self._steps))
+        left.legend(loc="upper right")
+        right.axis("off")
+        if self.grid is not None:
+            right.imshow(Image.open(self.grid), cmap="gray")
+        return figure
+
+
+def in_notebook() -> bool:
+    """Whether this Python draws in a notebook."""
+    shell = sys.modules.get("IPython")
+    return bool(shell and shell.get_ipython() and "IPKernelApp" in shell.get_ipython().config)

@@ -1,0 +1,69 @@
+"""What `run.json` says of a run, and the networks that are made of it again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ganzoo.data import ImageData
+from ganzoo.errors import TrainingError, WeightsError, quote
+from ganzoo.gan import GAN
+from ganzoo.hub.folder import describe, read_description
+from ganzoo.models import MODELS
+from ganzoo.settings import Settings
+from ganzoo.training.machine import Facts
+from ganzoo.training.run import command, versions
+
+
+def record(gan: GAN, data: ImageData, source: Any, settings: Settings, machine: Facts) -> dict[str, Any]:
+    """All that is asked and resolved when a run begins, as JSON types."""
+    named = os.fspath(source) if isinstance(source, (str, Path)) else None
+    if named and Path(named).expanduser().exists():
+        named = str(Path(named).expanduser().resolve())
+    return {
+        "command": command(),
+        "versions": versions(),
+        "settings": settings.to_dict(),
+        "machine": machine.to_dict(),
+        "gan": describe_gan(gan),
+        "data": {
+            "name": data.name,
+            "source": named,
+            "hash": data.hash,
+            "images": len(data),
+            "classes": list(data.class_names),
+        },
+    }
+
+
+def describe_gan(gan: GAN) -> dict[str, Any]:
+    """Models and configs of both networks; None stands for modules of the user's own."""
+    networks = {"generator": gan.generator, "discriminator": gan.discriminator}
+    return {
+        "preset": gan.preset,
+        "latent_shape": list(gan.latent_shape),
+        "num_classes": gan.num_classes,
+        "class_names": list(gan.class_names),
+        **{name: describe(network).to_dict() for name, network in networks.items() if network is not None},
+    }
+
+
+def rebuild(described: Any, place: str) -> GAN:
+    """The GAN that `describe_gan` described, with fresh weights.
+
+    Raises:
+        TrainingError: it is of the user's own modules. WeightsError, ConfigError: `described` is damaged.
+    """
+    if not isinstance(described, dict):
+        raise WeightsError(f"{place}: gan must be a mapping, got {quote(described)}.")
+    networks: list[nn.Module] = []
+    for name in ("generator", "discriminator"):
+        description = read_description(described.get(name), f"{place}: {name}")
+        if description.model is None:
+            raise TrainingError(f"{place}: the run trains modules of your own; pass them: Trainer.resume(run, gan=...)")
+        networks.append(MODELS[description.model](description.config))
+    options = {name: described.get(name) for name in ("latent_shape", "num_classes", "class_names", "preset")}
+    return GAN(*networks, **options)  # type: ignore[arg-type]  # GAN checks them

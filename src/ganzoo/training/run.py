@@ -1,0 +1,135 @@
+"""A run's folder: what is written there, and by what rule.
+
+run.json        what was asked and resolved: settings, networks, data and its hash, machine, versions, command
+log.jsonl       what follows from the settings alone: losses, scores, remarks; cut back on resume
+timing.jsonl    what the clock says; never compared
+checkpoints/    samples/    report.html    model/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ganzoo.errors import TrainingError
+from ganzoo.files import remove_leftovers, write_file
+from ganzoo.hub.folder import check_format, read_json
+
+FORMAT = 1
+_PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
+
+
+class RunFolder:
+    """The folder of one run, and its logs."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+
+    def check_free(self, overwrite: bool) -> None:
+        """Raise TrainingError where a new run must not be written: over a run (unless asked to), or other files."""
+        if self.path.exists() and not self.path.is_dir():
+            raise TrainingError(f"{self.path} is a file; name a folder for the run.")
+        if self.exists() and not overwrite:
+            raise TrainingError(
+                f"{self.path} holds a run already; go on with `ganzoo train --resume {self.path}`, "
+                f"or start anew with --overwrite (overwrite=True)."
+            )
+        if not self.exists() and self.path.is_dir() and any(self.path.iterdir()):
+            raise TrainingError(f"{self.path} is not empty and holds no run; name another folder.")
+
+    def begin(self, facts: Mapping[str, Any], overwrite: bool) -> None:
+        """Make the folder and write `run.json`.
+
+        Raises:
+            TrainingError: as `check_free`, or the folder can't be written.
+        """
+        self.check_free(overwrite)
+        try:
+            self._clear()
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in ("log.jsonl", "timing.jsonl"):
+                (self.path / name).touch()
+            write_file(self.path / "run.json", json.dumps({"format": FORMAT, **facts}, indent=2) + "\n")
+        except OSError as error:
+            raise TrainingError(f"{self.path} can't be written ({error.strerror or error}); choose another.") from error
+
+    def _clear(self) -> None:
+        for name in ("run.json", "log.jsonl", "timing.jsonl", "report.html"):
+            (self.path / name).unlink(missing_ok=True)
+        for name in ("checkpoints", "samples", "model"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def exists(self) -> bool:
+        """Whether a run is there."""
+        return (self.path / "run.json").is_file()
+
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` says.
+
+        Raises:
+            TrainingError: no run is there. WeightsError: the file is damaged or of a newer format.
+        """
+        if not self.exists():
+            raise TrainingError(f"{self.path} holds no run (no run.json); name a folder that a training wrote.")
+        facts = read_json(self.path / "run.json")
+        check_format(facts, str(self.path / "run.json"))
+        return facts
+
+    def tidy(self) -> None:
+        """Remove what a killed process left half-written."""
+        for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
+            remove_leftovers(folder)
+
+    def log(self, **entry: Any) -> int:
+        """Add a line to `log.jsonl`; return the file's new length in bytes."""
+        return self._append("log.jsonl", entry)
+
+    def time(self, **entry: Any) -> None:
+        """Add a line to `timing.jsonl`."""
+        self._append("timing.jsonl", entry)
+
+    def cut_log(self, length: int) -> None:
+        """Take lines after `length` bytes away from `log.jsonl`: they will come again."""
+        with open(self.path / "log.jsonl", "ab") as file:
+            file.truncate(length)
+
+    def entries(self, name: str = "log.jsonl") -> list[dict[str, Any]]:
+        """The lines of a log; a last one that a crash cut off is left out."""
+        lines = (self.path / name).read_text("utf-8").split("\n")[:-1] if (self.path / name).is_file() else []
+        return [json.loads(line) for line in lines]
+
+    def _append(self, name: str, entry: dict[str, Any]) -> int:
+        try:
+            with open(self.path / name, "ab") as file:
+                file.write(json.dumps(entry).encode() + b"\n")
+                return file.tell()
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path / name} can't be written ({error.strerror or error}). Make room, then: "
+                f"ganzoo train --resume {self.path}"
+            ) from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+def command() -> str:
+    """The command of this process, as one would type it."""
+    program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
+    return shlex.join(["ganzoo" if program == "__main__.py" else program, *sys.argv[1:]])

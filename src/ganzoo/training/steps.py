@@ -1,0 +1,126 @@
+"""One update of each network, as plain functions: the whole of GAN training (Goodfellow et al. 2014, algorithm 1).
+
+They serve a loop of one's own as well as the `Trainer`:
+
+    fake = generator(latents)
+    discriminator_step(discriminator, discriminator_optimizer, loss, [Part(real, fake)])
+    generator_step(discriminator, generator_optimizer, loss, [Part(real, fake)])
+
+The fakes of the discriminator's step serve the generator's too, judged by the updated discriminator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganzoo.losses import Loss
+
+
+class Part(NamedTuple):
+    """A batch, or a part of one that is computed at a time: real (N, C, H, W), fake (N, C, H, W), labels (N,)."""
+
+    real: Tensor | None
+    fake: Tensor
+    labels: Tensor | None = None
+
+
+class Discriminate(Protocol):
+    """Images and labels to logits: a discriminator, or one behind augmentation and autocast."""
+
+    def __call__(self, images: Tensor, labels: Tensor | None = None, /) -> Tensor: ...
+
+
+Penalty = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
+
+
+def _backward(loss: Tensor) -> None:
+    loss.backward()
+
+
+def _step(optimizer: Optimizer) -> None:
+    optimizer.step()
+
+
+def _judge(discriminate: Discriminate, images: Tensor, labels: Tensor | None) -> Tensor:
+    return discriminate(images) if labels is None else discriminate(images, labels)
+
+
+def discriminator_step(
+    discriminate: Discriminate,
+    optimizer: Optimizer,
+    loss: Loss,
+    parts: Iterable[Part],
+    *,
+    count: int = 1,
+    penalty: Penalty | None = None,
+    backward: Callable[[Tensor], None] = _backward,
+    step: Callable[[Optimizer], None] = _step,
+) -> Tensor:
+    """Update the discriminator on `count` parts of a batch; the fakes' own graphs are left alone.
+
+    Returns:
+        Four means over the batch, detached: loss without penalty, real logits, fake logits, penalty.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    figures = []
+    for part in parts:
+        assert part.real is not None
+        fake = part.fake.detach()
+        real_logits = _judge(discriminate, part.real, part.labels)
+        fake_logits = _judge(discriminate, fake, part.labels)
+        value = loss.for_discriminator(real_logits, fake_logits)
+        extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)
+        backward((value if loss.summed else value / count) + extra / count)
+        per_image = value / len(fake) if loss.summed else value
+        figures.append(torch.stack([per_image, real_logits.mean(), fake_logits.mean(), extra]).detach())
+    step(optimizer)
+    return torch.stack(figures).mean(dim=0)
+
+
+def generator_step(
+    discriminator: nn.Module,
+    optimizer: Optimizer,
+    loss: Loss,
+    parts: Iterable[Part],
+    *,
+    count: int = 1,
+    discriminate: Discriminate | None = None,
+    backward: Callable[[Tensor], None] = _backward,
+    step: Callable[[Optimizer], None] = _step,
+) -> Tensor:
+    """Update the generator through the discriminator, whose parameters are frozen meanwhile (their gradients are not
+    needed, and cost a ninth of a step).
+
+    Args:
+        parts: fakes with their graphs; made one by one where the iterable is lazy, so that one graph is held at a time.
+        discriminate: how to call the discriminator, where there is augmentation or autocast before it.
+
+    Returns:
+        The mean loss, detached, of shape (1,).
+    """
+    discriminate = discriminate or discriminator
+    trainable = [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
+    optimizer.zero_grad(set_to_none=True)
+    figures = []
+    try:
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        for part in parts:
+            real_logits = None
+            if loss.generator_sees_real:
+                assert part.real is not None
+                with torch.no_grad():
+                    real_logits = _judge(discriminate, part.real, part.labels)
+            value = loss.for_generator(_judge(discriminate, part.fake, part.labels), real_logits)
+            backward(value if loss.summed else value / count)
+            figures.append((value / len(part.fake) if loss.summed else value).detach())
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+    step(optimizer)
+    return torch.stack(figures).mean().reshape(1)

@@ -1,0 +1,185 @@
+"""One training step: draw a batch, update the discriminator, the generator and the average.
+
+What a step draws follows from the seed and the step alone, and is drawn for the whole batch before a process takes its
+part, so that one process or several see the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ganzoo.augment import apply
+from ganzoo.data import Batches, ImageData, shard
+from ganzoo.gan import GAN
+from ganzoo.losses import smooth
+from ganzoo.penalties import PENALTIES
+from ganzoo.seeds import derive, stream
+from ganzoo.settings import Settings
+from ganzoo.training.average import AveragedGenerator
+from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.machine import Machine
+from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
+from ganzoo.training.steps import Discriminate, Part, Penalty, discriminator_step, generator_step
+
+FIGURES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")
+
+
+class Update:
+    """Makes the state of a run, and brings it from one step to the next.
+
+    Args:
+        gan: the networks, trained in place.
+        batches: which images each batch holds.
+    """
+
+    def __init__(self, gan: GAN, data: ImageData, batches: Batches, settings: Settings, machine: Machine) -> None:
+        assert gan.discriminator is not None
+        self._gan, self._data, self._batches, self._settings, self._machine = gan, data, batches, settings, machine
+        self._loss = smooth(settings.loss, settings.label_smoothing)
+        generator, discriminator = machine.place(gan.generator), machine.place(gan.discriminator)
+        optimizers = (
+            make_optimizer(generator, settings.generator_lr, settings),
+            make_optimizer(discriminator, settings.discriminator_lr, settings),
+        )
+        self._generate, generator_optimizer = machine.prepare(generator, optimizers[0])
+        self._judge, discriminator_optimizer = machine.prepare(discriminator, optimizers[1])
+        self._generate_alone = machine.autocast(generator)
+        self._judge_alone = machine.autocast(discriminator)
+        self.state = TrainingState(
+            generator=generator,
+            discriminator=discriminator,
+            average=AveragedGenerator(generator, settings.ema_half_life),
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            sums=[0.0] * len(FIGURES),
+        )
+
+    def __call__(self) -> Tensor:
+        """Make one step; return its `FIGURES`, on the device."""
+        state, settings = self.state, self._settings
+        state.generator.train()
+        state.discriminator.train()
+        # Dropout and the like, in modules of one's own, draw from the global state.
+        torch.manual_seed(derive(settings.seed, "step", state.step, self._machine.rank))
+        self._set_learning_rates()
+        for turn in range(settings.d_steps):
+            index = state.step * settings.d_steps + turn
+            real, labels, latents = self._draw(index)
+            # With one part a batch, the fakes of the last discriminator update are the generator's too.
+            shared = turn == settings.d_steps - 1 and settings.accumulate == 1
+            fakes = self._call(self._generate, latents, labels) if shared else None
+            augment = self._augmentation(index)
+            figures = discriminator_step(
+                self._behind(augment, self._judge),
+                state.discriminator_optimizer,
+                self._loss,
+                self._parts(real, labels, latents, fakes, training_generator=False),
+                count=settings.accumulate,
+                penalty=self._penalty(index, augment),
+                backward=self._machine.backward,
+                step=self._optimizer_step,
+            )
+        figures_of_generator = generator_step(
+            state.discriminator,
+            state.generator_optimizer,
+            self._loss,
+            self._parts(real, labels, latents, fakes, training_generator=True),
+            count=settings.accumulate,
+            discriminate=self._behind(augment, self._judge_alone),
+            backward=self._machine.backward,
+            step=self._optimizer_step,
+        )
+        state.step += 1
+        state.average.update(state.step * settings.batch_size, settings.batch_size)
+        return torch.cat([figures, figures_of_generator])
+
+    def _draw(self, index: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Real images, their labels (for the fakes too) and latents of this process's part of batch `index`."""
+        rank, processes = self._machine.rank, self._machine.processes
+        indices = self._batches.indices(index)
+        random = stream(self._settings.seed, "batch", index)
+        latents = torch.randn(len(indices), self._gan.latent_size, generator=random)
+        mirrored = torch.rand(len(indices), generator=random) < 0.5
+        mine = shard(torch.arange(len(indices)), rank, processes)
+        images = self._data.batch(indices[mine])
+        if self._settings.flip:
+            images = torch.where(mirrored[mine].view(-1, 1, 1, 1), images.flip(3), images)
+        labels = None
+        if self._gan.num_classes:
+            assert self._data.labels is not None
+            labels = self._machine.send(self._data.labels[indices[mine]])
+        shaped = latents[mine].reshape(-1, *self._gan.latent_shape).to(self._machine.device)
+        return self._machine.send(images), labels, shaped
+
+    def _parts(
+        self, real: Tensor, labels: Tensor | None, latents: Tensor, fakes: Tensor | None, training_generator: bool
+    ) -> Iterator[Part]:
+        """The batch in `accumulate` parts, fakes made one part at a time unless they are there already."""
+        if fakes is not None:
+            yield Part(real, fakes, labels)
+            return
+        size = -(-len(real) // self._settings.accumulate)
+        for start in range(0, len(real), size):
+            part = slice(start, start + size)
+            some = labels[part] if labels is not None else None
+            if training_generator:
+                fake = self._call(self._generate, latents[part], some)
+            else:
+                with torch.no_grad():
+                    fake = self._call(self._generate_alone, latents[part], some)
+            yield Part(real[part], fake, some)
+
+    def _augmentation(self, index: int) -> Callable[[Tensor], Tensor]:
+        """Augments real and fake alike, each image with a draw of its own."""
+        strengths = {name: options["strength"] for name, options in self._settings.parsed_augmentations().items()}
+        random = stream(self._settings.seed, "augment", index, self._machine.rank)
+        return lambda images: apply(strengths, images, random)
+
+    def _behind(self, augment: Callable[[Tensor], Tensor], judge: Callable[..., Tensor]) -> Discriminate:
+        """The discriminator, seeing augmented images."""
+        return lambda images, labels=None: self._call(judge, augment(images), labels)
+
+    def _penalty(self, index: int, augment: Callable[[Tensor], Tensor]) -> Penalty | None:
+        """The penalties due at batch `index`, in float32: each every k batches, k times as strong."""
+        due = {
+            name: options["weight"] * options["every"]
+            for name, options in self._settings.parsed_penalties().items()
+            if index % options["every"] == 0
+        }
+        if not due:
+            return None
+        random = stream(self._settings.seed, "penalty", index, self._machine.rank)
+        discriminator = self.state.discriminator
+
+        def penalty(real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
+            def judge(images: Tensor) -> Tensor:
+                return self._call(discriminator, augment(images), labels)
+
+            return torch.stack([PENALTIES[name](judge, real, fake, random) * due[name] for name in due]).sum()
+
+        return penalty
+
+    def _set_learning_rates(self) -> None:
+        settings, state = self._settings, self.state
+        factor = learning_rate_factor(state.step, settings) * 0.5**state.rollbacks
+        pairs = (
+            (state.generator_optimizer, settings.generator_lr),
+            (state.discriminator_optimizer, settings.discriminator_lr),
+        )
+        for optimizer, rate in pairs:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
+    def _optimizer_step(self, optimizer: Optimizer) -> None:
+        if self._settings.clip_gradients:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            self._machine.clip(optimizer, parameters, self._settings.clip_gradients)
+        optimizer.step()
+
+    @staticmethod
+    def _call(network: Callable[..., Tensor], inputs: Tensor, labels: Tensor | None) -> Tensor:
+        return network(inputs) if labels is None else network(inputs, labels)

@@ -1,0 +1,327 @@
+"""The pair: sampling, seeds, saving and loading."""
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import ganzoo
+from ganzoo.errors import ConfigError, ShapeError, SourceError, WeightsError
+from ganzoo.files import new_folder, write_file
+from ganzoo.hub.source import bundled_models
+
+SMALL = {"start_size": 7, "widths": (8, 4)}
+
+
+@pytest.fixture(params=[0, 3], ids=["plain", "conditional"])
+def gan(request):
+    changes = {**SMALL, "num_classes": request.param}
+    gan = ganzoo.create("fashion-mnist", generator=changes, discriminator={"widths": (4, 8)}, seed=1)
+    for norm in gan.generator.modules():  # statistics that are not the identity, as after training
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.uniform_(-0.1, 0.1)
+            norm.running_var.uniform_(0.01, 0.1)
+    return gan
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 16, 64])
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_image_i_of_a_seed_depends_on_the_seed_and_i_alone(gan, count, batch_size):
+    whole = gan.sample(64, seed=0)
+    assert torch.allclose(gan.sample(count, seed=0, batch_size=batch_size), whole[:count], atol=1e-5)
+
+
+def test_samples_have_the_promised_form(gan):
+    images = gan.sample(5, seed=2)
+    assert images.dtype == torch.float32 and images.shape == (5, 1, 28, 28)
+    assert images.min() >= -1 and images.max() <= 1
+    assert not images.requires_grad
+
+
+def test_seeds_differ_and_no_seed_follows_torch_s(gan):
+    assert not torch.equal(gan.sample(2, seed=0), gan.sample(2, seed=1))
+    assert not torch.equal(gan.sample(2), gan.sample(2))
+    torch.manual_seed(5)
+    one = gan.sample(2)
+    torch.manual_seed(5)
+    assert torch.equal(one, gan.sample(2))
+
+
+def test_sampling_with_a_seed_changes_nothing(gan):
+    gan.generator.train()
+    gan.generator.stages[0].eval()
+    state, random = {k: v.clone() for k, v in gan.generator.state_dict().items()}, torch.get_rng_state()
+    gan.sample(4, seed=0)
+    assert gan.generator.training and not gan.generator.stages[0].training
+    assert all(torch.equal(value, state[name]) for name, value in gan.generator.state_dict().items())
+    assert torch.equal(random, torch.get_rng_state())
+
+
+def test_latents_of_one_s_own_in_both_shapes(gan):
+    latents = torch.randn(3, 100)
+    labels = torch.tensor([0, 1, 2]) if gan.num_classes else None
+    flat = gan.sample(3, latents=latents, labels=labels)
+    assert torch.equal(flat, gan.sample(latents=latents.reshape(3, 100, 1, 1), labels=labels))
+    gan.generator.eval()
+    with torch.no_grad():
+        expected = gan.generator(latents) if labels is None else gan.generator(latents, labels)
+    assert torch.allclose(flat, expected, atol=1e-6)
+
+
+def test_labels_are_drawn_from_the_seed_or_given():
+    gan = ganzoo.create("fashion-mnist-conditional", generator=SMALL, discriminator={"widths": (4, 8)}, seed=0)
+    for modulation in gan.generator.modulations:
+        torch.nn.init.normal_(modulation.shift.weight) if hasattr(modulation, "shift") else None
+    from ganzoo.latents import sample_latents
+
+    latents, labels = sample_latents(40, 100, 0, num_classes=10)
+    assert torch.equal(gan.sample(40, seed=0), gan.sample(40, latents=latents, labels=labels))
+    assert torch.equal(sample_latents(40, 100, 0)[0], latents)
+    assert len(labels.unique()) > 5
+    assert torch.equal(gan.sample(4, seed=0, labels=7), gan.sample(4, seed=0, labels=[7] * 4))
+    assert not torch.equal(gan.sample(4, seed=0, labels=7), gan.sample(4, seed=0, labels=6))
+
+
+def test_fast_sampling_is_nearly_the_same(gan):
+    exact, fast = gan.sample(16, seed=0), gan.sample(16, seed=0, precision="fast")
+    assert fast.dtype == torch.float32
+    assert (exact - fast).abs().max() < 0.1
+    assert (exact - fast).abs().mean() < 0.01
+
+
+def test_batches_hold_one_batch_at_a_time(gan):
+    sizes = [len(batch) for batch in gan.batches(10, seed=0, batch_size=4)]
+    assert sizes == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n": 0}, ConfigError, "n must be an int from 1, got 0"),
+        ({"n": -1}, ConfigError, "n must be an int from 1, got -1"),
+        ({"n": "4"}, ConfigError, 'n must be an int from 1, got "4"'),
+        ({}, ConfigError, "n must be an int from 1, got null"),
+        ({"n": 2, "batch_size": 0}, ConfigError, "batch_size must be an int from 1, got 0"),
+        ({"n": 2, "precision": "float16"}, ConfigError, "precision must be float32 or fast"),
+        ({"n": 2, "seed": 1.5}, ConfigError, "seed"),
+        ({"n": 2, "seed": -1}, ConfigError, "seed"),
+        ({"n": 2, "latents": torch.zeros(3, 100)}, ShapeError, r"\(2, 100\), got \(3, 100\)"),
+        ({"n": 2, "latents": torch.zeros(2, 99)}, ShapeError, r"\(2, 100\), got \(2, 99\)"),
+        ({"n": 2, "latents": [1.0]}, ShapeError, "latents must be a tensor"),
+    ],
+)
+def test_wrong_arguments_of_sample_are_named(gan, arguments, error, message):
+    with pytest.raises(error, match=message):
+        gan.sample(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (3, ConfigError, "labels must be 0 to 2, got 3"),
+        ([0, 1, -1], ConfigError, "labels must be 0 to 2"),
+        ([0, 1], ShapeError, "one int or 3 ints"),
+        ([0.5, 1.0, 2.0], ShapeError, "one int or 3 ints"),
+    ],
+)
+def test_wrong_labels_are_named(labels, error, message):
+    gan = ganzoo.create("fashion-mnist", generator={**SMALL, "num_classes": 3}, discriminator={"widths": (4, 8)})
+    with pytest.raises(error, match=message):
+        gan.sample(3, labels=labels)
+
+
+def test_labels_for_a_plain_model_are_refused():
+    with pytest.raises(ConfigError, match="has no classes; leave labels out"):
+        ganzoo.create("fashion-mnist", generator=SMALL).sample(1, labels=0)
+
+
+def test_anybody_s_modules_sample():
+    generator = torch.nn.Sequential(torch.nn.ConvTranspose2d(8, 3, 4), torch.nn.Tanh())
+    gan = ganzoo.GAN(generator, latent_shape=(8, 1, 1))
+    assert gan.sample(5, seed=0).shape == (5, 3, 4, 4)
+    assert (gan.image_size, gan.image_channels, gan.latent_size, gan.num_classes) == (4, 3, 8, 0)
+    with pytest.raises(ConfigError, match="latent_size must be given"):
+        ganzoo.GAN(generator)
+    with pytest.raises(ConfigError, match="generator must be a torch.nn.Module"):
+        ganzoo.GAN("dcgan")
+
+
+def test_networks_that_do_not_fit_each_other_are_refused():
+    small, large = ganzoo.create("fashion-mnist"), ganzoo.create("pokemon-64")
+    with pytest.raises(ConfigError, match="differ in image_size: 28 against 64"):
+        ganzoo.GAN(small.generator, large.discriminator)
+
+
+def test_a_gan_shows_itself_as_a_picture(gan):
+    assert gan._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_saved_pair_comes_back_equal(gan, tmp_path):
+    folder = gan.save_pretrained(tmp_path / "deep" / "model")
+    again = ganzoo.from_pretrained(folder, discriminator=True)
+    assert torch.equal(again.sample(6, seed=3), gan.sample(6, seed=3))
+    for name, value in gan.discriminator.state_dict().items():
+        assert torch.equal(again.discriminator.state_dict()[name], value)
+    assert again.config == gan.config
+    assert ganzoo.from_pretrained(folder).discriminator is None
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "discriminator", "model.safetensors"]
+
+
+def test_saving_twice_writes_the_same_bytes(gan, tmp_path):
+    files = ["config.json", "model.safetensors", "discriminator/config.json", "discriminator/model.safetensors"]
+    one, other = gan.save_pretrained(tmp_path / "one"), gan.save_pretrained(tmp_path / "other")
+    assert all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
+
+
+def test_a_single_weights_file_holds_its_config(gan, tmp_path):
+    gan.save_pretrained(tmp_path / "model")
+    shutil.copy(tmp_path / "model" / "model.safetensors", tmp_path / "alone.safetensors")
+    assert torch.equal(ganzoo.from_pretrained(tmp_path / "alone.safetensors").sample(2, seed=0), gan.sample(2, seed=0))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_size_files_load_as_float32(gan, tmp_path, dtype):
+    gan.save_pretrained(tmp_path / "half", dtype=dtype)
+    gan.save_pretrained(tmp_path / "full")
+    half = ganzoo.from_pretrained(tmp_path / "half")
+    assert all(p.dtype == torch.float32 for p in half.generator.parameters())
+    assert (half.sample(4, seed=0) - gan.sample(4, seed=0)).abs().max() < 0.1
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("half", "full")]
+    assert sizes[0] < 0.6 * sizes[1]
+
+
+def test_saving_keeps_files_that_are_not_ours(gan, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "README.md").write_text("mine")
+    gan.save_pretrained(tmp_path / "model")
+    assert (tmp_path / "model" / "README.md").read_text() == "mine"
+    assert (tmp_path / "model" / "config.json").exists()
+
+
+def test_a_crash_while_saving_leaves_the_old_model(gan, tmp_path, monkeypatch):
+    folder = gan.save_pretrained(tmp_path / "model")
+    before = (folder / "model.safetensors").read_bytes()
+    other = ganzoo.create("fashion-mnist", generator=SMALL, discriminator={"widths": (4, 8)}, seed=9)
+    for call in ("fsync", "rename"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            if call == "rename":
+                shutil.rmtree(folder)
+            with pytest.raises(WeightsError, match="No space left on device"):
+                other.save_pretrained(folder)
+        assert [path.name for path in tmp_path.iterdir()] == (["model"] if call == "fsync" else [])
+        if call == "fsync":
+            assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_sources_are_found_in_their_order(gan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gan.save_pretrained("fashion-mnist")
+    gan.save_pretrained("own")
+    (tmp_path / "run").mkdir()
+    gan.save_pretrained("run/model")
+    assert torch.equal(ganzoo.from_pretrained("./fashion-mnist").sample(1, seed=0), gan.sample(1, seed=0))
+    assert torch.equal(ganzoo.from_pretrained("own").sample(1, seed=0), gan.sample(1, seed=0))
+    assert torch.equal(ganzoo.from_pretrained("run").sample(1, seed=0), gan.sample(1, seed=0))
+    assert not torch.equal(ganzoo.from_pretrained("fashion-mnist").sample(1, seed=0), gan.sample(1, seed=0))
+
+
+def test_a_source_that_is_nowhere_names_all_that_was_tried(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match='no bundled model, no folder here.*Did you mean "fashion-mnist"'):
+        ganzoo.from_pretrained("fashion-mnits")
+    with pytest.raises(SourceError, match="does not exist"):
+        ganzoo.from_pretrained("./fashion-mnist")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="holds no saved model.*it holds nothing"):
+        ganzoo.from_pretrained("empty")
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_bundled_models_sample_offline_and_carry_their_discriminator(name):
+    gan = ganzoo.from_pretrained(name, discriminator=True)
+    images = gan.sample(4, seed=0)
+    assert images.shape == (4, gan.image_channels, gan.image_size, gan.image_size)
+    assert images.std() > 0.1
+    logits = gan.discriminator.eval()(images) if not gan.num_classes else None
+    assert logits is None or logits.isfinite().all()
+
+
+def test_there_is_a_bundled_fashion_mnist():
+    assert "fashion-mnist" in bundled_models()
+
+
+def damage(folder, what):
+    config = json.loads((folder / "config.json").read_text())
+    weights = folder / "model.safetensors"
+    tensors = {name: value.clone() for name, value in load_file(weights).items()}  # not views of the file
+    first = next(iter(tensors))
+    if what == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-10])
+    elif what == "pickle":
+        torch.save(tensors, weights)
+    elif what == "no weights":
+        weights.unlink()
+    elif what == "missing weight":
+        save_file({k: v for k, v in tensors.items() if k != first}, weights)
+    elif what == "surplus weight":
+        save_file({**tensors, "extra": torch.zeros(1)}, weights)
+    elif what == "misshapen weight":
+        save_file({**tensors, first: torch.zeros(3)}, weights)
+    elif what == "other config":
+        config["generator"]["config"]["activation"] = "gelu"
+    elif what == "newer format":
+        config["format"] = 2
+    elif what == "no format":
+        del config["format"]
+    elif what == "unknown key":
+        config["generator"]["config"]["widht"] = 1
+    elif what == "huge":
+        config["generator"]["config"]["widths"] = [8192] * 8
+    elif what == "latent shape":
+        config["latent_shape"] = [5000]
+    if what == "not json":
+        (folder / "config.json").write_text("{")
+    elif what == "doubled key":
+        (folder / "config.json").write_text('{"format": 1, "format": 1}')
+    else:
+        (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("truncated", "is no intact safetensors file"),
+        ("pickle", "is no intact safetensors file"),
+        ("no weights", "does not exist"),
+        ("missing weight", "is missing"),
+        ("surplus weight", "extra is surplus"),
+        ("misshapen weight", r"has shape \(3,\)"),
+        ("other config", "saved with another config"),
+        ("newer format", "has format 2; this version reads up to 1"),
+        ("no format", "is no config of ganzoo"),
+        ("unknown key", 'widht is unknown. Did you mean "widths"'),
+        ("huge", "1024 is the most|another config|does not fit"),
+        ("latent shape", "latent_size must be"),
+        ("not json", "is not valid JSON"),
+        ("doubled key", "stands there twice"),
+    ],
+)
+def test_a_damaged_model_is_refused_with_its_place(tmp_path, what, message):
+    gan = ganzoo.create("fashion-mnist", generator=SMALL, discriminator={"widths": (4, 8)})
+    folder = gan.save_pretrained(tmp_path / "model")
+    damage(folder, what)
+    with pytest.raises(ganzoo.GanzooError, match=message) as caught:
+        ganzoo.from_pretrained(folder)
+    assert what == "latent shape" or str(folder) in str(caught.value)
+
+
+def test_writing_aside_leaves_nothing_behind(tmp_path):
+    write_file(tmp_path / "a" / "b.txt", "x")
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "a" / "c") as folder:
+        (folder / "half").write_text("x")
+        raise RuntimeError
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]

@@ -1,0 +1,219 @@
+"""The DCGAN pair: shapes, counts, gradients and errors, over every preset, block and size."""
+
+import pytest
+import torch
+
+import ganzoo
+from ganzoo.config import Config
+from ganzoo.errors import ConfigError, ShapeError, UnknownNameError
+from ganzoo.models import (
+    DCGANDiscriminator,
+    DCGANDiscriminatorConfig,
+    DCGANGenerator,
+    DCGANGeneratorConfig,
+    parameter_count,
+)
+
+UP = [name for name, block in ganzoo.BLOCKS.items() if getattr(block, "scale_factor", 0) == 2]
+DOWN = [name for name, block in ganzoo.BLOCKS.items() if getattr(block, "scale_factor", 0) == 0.5]
+NORMS = ["batch", "instance", "group", "layer", "none", "spectral"]
+
+
+def small_pair(generator=None, discriminator=None):
+    made = DCGANGenerator(
+        DCGANGeneratorConfig(**{"latent_size": 6, "widths": (8, 8, 8), "image_channels": 1, **(generator or {})})
+    )
+    judged = DCGANDiscriminator(
+        DCGANDiscriminatorConfig(
+            **{"image_size": 32, "widths": (8, 8, 8), "image_channels": 1, **(discriminator or {})}
+        )
+    )
+    return made, judged
+
+
+def test_the_chapter_s_parameter_counts():
+    gan = ganzoo.create("pokemon-64-d2l")
+    assert parameter_count(gan.generator) == 3_576_704  # chapter: 100x512x16 + ... without any bias but batch norm's
+    assert parameter_count(gan.discriminator) == 2_765_696  # with a batch norm in the first block
+
+
+@pytest.mark.parametrize(
+    ("preset", "generator", "discriminator"),
+    [
+        ("pokemon-64", 1_100_224, 694_688),
+        ("fashion-mnist", 759_680, 138_688),
+        ("fashion-mnist-conditional", 763_520, 139_968),
+        ("pokemon-64-d2l", 3_576_704, 2_765_696),
+        ("fashion-mnist-d2l", 3_574_656, 2_763_648),
+    ],
+)
+def test_every_preset_keeps_its_size(preset, generator, discriminator):
+    gan = ganzoo.create(preset)
+    assert (parameter_count(gan.generator), parameter_count(gan.discriminator)) == (generator, discriminator)
+
+
+def test_every_bundled_preset_has_its_size_pinned():
+    pinned = test_every_preset_keeps_its_size.pytestmark[0].args[1]
+    assert {row[0] for row in pinned} == set(ganzoo.PRESETS)
+
+
+@pytest.mark.parametrize("shape", [(1, 100), (1, 100, 1, 1)])
+def test_the_chapter_s_latent_gives_the_chapter_s_image(shape):
+    gan = ganzoo.create("pokemon-64-d2l")
+    assert gan.generator(torch.zeros(shape)).shape == (1, 3, 64, 64)
+    assert gan.discriminator(torch.zeros(1, 3, 64, 64)).shape == (1, 1, 1, 1)
+
+
+def test_both_shapes_of_latents_give_the_same_image():
+    generator = small_pair()[0].eval()
+    latents = torch.randn(3, 6)
+    assert torch.equal(generator(latents), generator(latents.reshape(3, 6, 1, 1)))
+
+
+@pytest.mark.parametrize("block", UP)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("classes", [0, 3])
+def test_a_generator_of_any_block_and_norm_trains_every_parameter(block, norm, classes):
+    generator, _ = small_pair({"block": block, "norm": norm, "num_classes": classes})
+    optimizer = torch.optim.SGD(generator.parameters(), lr=1e-3)
+    labels = torch.tensor([0, 1, 2, 0]) if classes else None
+    for _ in range(2):  # a modulation starts at zero, and moves what stands behind it from the second step on
+        optimizer.zero_grad()
+        images = generator(torch.randn(4, 6), labels)
+        (images * torch.randn_like(images)).sum().backward()
+        optimizer.step()
+    assert images.shape == (4, 1, 32, 32)
+    assert images.abs().max() <= 1
+    for name, parameter in generator.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("block", DOWN)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("classes", [0, 3])
+def test_a_discriminator_of_any_block_and_norm_trains_every_parameter(block, norm, classes):
+    _, discriminator = small_pair(None, {"block": block, "norm": norm, "num_classes": classes})
+    labels = torch.tensor([0, 1, 2, 0]) if classes else None
+    logits = discriminator(torch.randn(4, 1, 32, 32), labels)
+    assert logits.shape == (4, 1, 1, 1)
+    (logits * torch.randn_like(logits)).sum().backward()
+    for name, parameter in discriminator.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+def test_attention_can_stand_among_the_stages():
+    config = DCGANGeneratorConfig(widths=(8, 8, 8, 8), block=("dcgan-up", "self-attention", "dcgan-up"))
+    assert config.image_size == 4 * 2 * 1 * 2 * 2
+    assert DCGANGenerator(config)(torch.zeros(2, 100)).shape == (2, 3, 32, 32)
+
+
+@pytest.mark.parametrize("head", ["doubling", "same"])
+@pytest.mark.parametrize("start", [1, 3, 4, 7])
+@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_image_size_is_start_times_doublings(head, start, stages, channels):
+    config = DCGANGeneratorConfig(
+        latent_size=3, start_size=start, widths=(4,) * stages, head=head, image_channels=channels
+    )
+    assert config.image_size == start * 2 ** (stages - 1) * (2 if head == "doubling" else 1)
+    generator = DCGANGenerator(config)
+    assert generator(torch.zeros(2, 3)).shape == (2, channels, config.image_size, config.image_size)
+
+
+def test_stage_features_are_offered():
+    _, discriminator = small_pair()
+    shapes = [tuple(each.shape) for each in discriminator.features(torch.zeros(2, 1, 32, 32))]
+    assert shapes == [(2, 8, 16, 16), (2, 8, 8, 8), (2, 8, 4, 4)]
+
+
+def test_the_chapter_s_initialisation_draws_batch_norm_too():
+    torch.manual_seed(0)
+    gamma = {
+        name: torch.cat([m.weight.detach() for m in ganzoo.create(name).generator.modules() if isinstance(m, torch.nn.BatchNorm2d)])
+        for name in ("pokemon-64", "pokemon-64-d2l")
+    }
+    assert (gamma["pokemon-64-d2l"] < 0).float().mean() == pytest.approx(0.5, abs=0.06)
+    assert gamma["pokemon-64"].mean() == pytest.approx(1, abs=0.01)
+    assert gamma["pokemon-64"].std() == pytest.approx(0.02, abs=0.005)
+
+
+def test_unconditional_and_conditional_networks_insist_on_their_labels():
+    plain, _ = small_pair()
+    by_class, judge = small_pair({"num_classes": 3}, {"num_classes": 3})
+    with pytest.raises(ShapeError, match="takes no labels"):
+        plain(torch.zeros(2, 6), torch.tensor([0, 1]))
+    for wrong in (None, torch.tensor([0]), torch.tensor([0.0, 1.0])):
+        with pytest.raises(ShapeError, match=r"labels of shape \(2,\)"):
+            by_class(torch.zeros(2, 6), wrong)
+        with pytest.raises(ShapeError, match=r"labels of shape \(2,\)"):
+            judge(torch.zeros(2, 1, 32, 32), wrong)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2, 7, 1, 1), (2, 6, 2, 2), (6,)])
+def test_a_latent_of_another_shape_is_named(shape):
+    with pytest.raises(ShapeError, match="6"):
+        small_pair()[0](torch.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 32, 32), (2, 1, 16, 16), (1, 32, 32)])
+def test_an_image_of_another_shape_is_named(shape):
+    with pytest.raises(ShapeError, match=r"\(N, 1, 32, 32\)"):
+        small_pair()[1](torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"widths": ()}, "widths must have 1 to 12 items"),
+        ({"widths": (8,) * 11}, "1024 is the most"),
+        ({"block": ("dcgan-up",)}, "one for each of the 3 stages"),
+        ({"initialisation": "xavier"}, 'initialisation "xavier" is unknown'),
+        ({"image_channels": 5}, "image_channels must be at least 1 and at most 4"),
+        ({"latent_size": 0}, "latent_size must be at least 1"),
+    ],
+)
+def test_generator_configs_are_bounded(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        DCGANGeneratorConfig(**changes)
+
+
+@pytest.mark.parametrize("field", ["block", "norm", "activation"])
+def test_unknown_parts_are_named_with_a_near_match(field):
+    near = {"block": "dcgan-upp", "norm": "batchh", "activation": "rellu"}[field]
+    with pytest.raises((UnknownNameError, ConfigError), match=f'"{near}".*Did you mean "{near[:-1]}"|Did you mean'):
+        DCGANGeneratorConfig(**{field: near})
+
+
+def test_a_discriminator_that_cannot_halve_says_so():
+    with pytest.raises(ConfigError, match="image_size 30 can't be halved 4 times"):
+        DCGANDiscriminatorConfig(image_size=30)
+
+
+def test_a_stranger_s_model_is_saved_and_loaded(tmp_path):
+    from dataclasses import dataclass
+
+    from ganzoo.config import option
+
+    @dataclass(frozen=True, kw_only=True)
+    class LinearConfig(Config):
+        latent_size: int = option(3, "numbers", low=1, high=100)
+
+    class Linear(torch.nn.Module):
+        config_class = LinearConfig
+
+        def __init__(self, config):
+            super().__init__()
+            self.config = config
+            self.layer = torch.nn.Linear(config.latent_size, 16)
+
+        def forward(self, latents):
+            return torch.tanh(self.layer(latents)).reshape(-1, 1, 4, 4)
+
+    with ganzoo.MODELS.temporarily("linear-generator", Linear):
+        gan = ganzoo.GAN(Linear(LinearConfig(latent_size=5)), latent_size=5)
+        gan.save_pretrained(tmp_path / "linear")
+        again = ganzoo.from_pretrained(tmp_path / "linear")
+        assert torch.equal(again.sample(4, seed=1), gan.sample(4, seed=1))
+        assert (again.image_size, again.image_channels, again.latent_size) == (4, 1, 5)
+    with pytest.raises(UnknownNameError, match="linear-generator"):
+        ganzoo.from_pretrained(tmp_path / "linear")

@@ -1,0 +1,317 @@
+"""The package as a whole: what importing costs, what is public, which file may import which, what a wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ganzoo
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "ganzoo"
+FILES = sorted(SOURCE.rglob("*.py"))
+HEAVY = ["torch", "timm", "torchvision", "accelerate", "huggingface_hub", "matplotlib", "PIL", "numpy", "typer", "rich"]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+# --- importing, public names ---------------------------------------------------------------------------------------
+
+
+def test_importing_ganzoo_imports_nothing_heavy():
+    code = "import ganzoo, sys; dir(ganzoo); ganzoo.__version__; ganzoo.GanzooError; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "ganzoo.errors" in loaded and not loaded & set(HEAVY)
+
+
+def test_a_sampler_needs_none_of_the_slow_packages():
+    code = "import ganzoo, sys; ganzoo.from_pretrained; ganzoo.GAN; ganzoo.BLOCKS; ganzoo.LOSSES; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"timm", "torchvision", "accelerate", "huggingface_hub", "matplotlib"}
+
+
+@pytest.mark.parametrize("name", ganzoo.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(ganzoo, name) is not None
+    assert name in dir(ganzoo)
+
+
+def test_all_public_names_can_be_had_by_star():
+    namespace: dict[str, object] = {}
+    exec("from ganzoo import *", namespace)
+    assert set(ganzoo.__all__) <= set(namespace)
+
+
+def test_the_version_is_the_installed_distributions():
+    assert ganzoo.__version__ == importlib.metadata.version("ganzoo-torch")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", ganzoo.__version__)
+
+
+def test_the_stub_lists_exactly_the_lazy_names_from_their_homes():
+    homes = {**ganzoo._HOME, **dict.fromkeys(ganzoo._MODULES, "ganzoo")}
+    found, version = {}, False
+    for node in ast.parse((SOURCE / "__init__.pyi").read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                assert alias.asname == alias.name, f"{alias.name}: a stub exports only what is imported `as` itself"
+                found[alias.name] = node.module
+        else:
+            assert isinstance(node, ast.AnnAssign) and ast.unparse(node) == "__version__: str"
+            version = True
+    assert found == homes and version
+
+
+@pytest.mark.parametrize("typo, near", [("from_pretraned", "from_pretrained"), ("Blocks", "blocks"), ("GANN", "GAN")])
+def test_an_unknown_attribute_names_a_near_match(typo, near):
+    with pytest.raises(AttributeError) as caught:
+        getattr(ganzoo, typo)
+    assert f"module 'ganzoo' has no attribute '{typo}'. Did you mean \"{near}\"? Known: " in str(caught.value)
+    assert not hasattr(ganzoo, "zzzz")
+
+
+# --- floors --------------------------------------------------------------------------------------------------------
+
+FLOORS = [
+    ["errors", "registry", "config", "files", "hardware", "seeds"],
+    ["blocks", "losses", "penalties", "augment", "latents", "images"],
+    ["models", "hub", "gan"],
+    ["settings", "presets", "data", "evaluation"],
+    ["training", "card", "integrations"],
+    ["__init__", "cli", "__main__"],
+]
+PLACE = {unit: (floor, place) for floor, units in enumerate(FLOORS) for place, unit in enumerate(units)}
+
+
+def imported_modules(source: str, module: str) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of all that `source` imports from ganzoo, wherever in the file it stands."""
+    package = module.split(".")
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            names = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+        for name in names:
+            if name == "ganzoo" or name.startswith("ganzoo."):
+                yield node.lineno, name
+
+
+def unit_of(dotted: str) -> str:
+    """The file or folder of the floors that `dotted` stands for; what `ganzoo` itself offers is the roof's."""
+    unit = dotted.split(".")[1] if "." in dotted else "__init__"
+    return unit if unit in PLACE or (SOURCE / unit).exists() or (SOURCE / f"{unit}.py").exists() else "__init__"
+
+
+def climbing(source: str, path: str) -> list[str]:
+    """The lines of `source`, the file `path`, that import from above or, on their own floor, from the right."""
+    module = "ganzoo." + path.removesuffix(".py").replace("/", ".")
+    own = path.split("/")[0].removesuffix(".py")
+    if own not in PLACE:
+        return [f"{path}: {own} stands on no floor; find it a place in FLOORS and in docs/design.md"]
+    problems = []
+    for line, dotted in imported_modules(source, module):
+        unit = unit_of(dotted)
+        if unit == own:
+            continue
+        if unit not in PLACE:
+            problems.append(f"{path}:{line}: {unit} stands on no floor")
+        elif PLACE[unit] > PLACE[own]:
+            how = "climbs" if PLACE[unit][0] > PLACE[own][0] else "reaches to the right"
+            problems.append(f"{path}:{line}: {own} imports {dotted}, which {how}; move one of the two")
+    return problems
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_go_down_the_floors_only(path):
+    problems = climbing(path.read_text(), name_of(path))
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    "path, line",
+    [
+        ("errors.py", "import ganzoo.config"),
+        ("errors.py", "from ganzoo import config"),
+        ("errors.py", "from ganzoo.config import Config"),
+        ("blocks/parts.py", "from ganzoo.losses import LOSSES"),
+        ("blocks/parts.py", "from ..models import MODELS"),
+        ("blocks/__init__.py", "from ganzoo import GAN"),
+        ("gan.py", "import ganzoo"),
+        ("gan.py", "from ganzoo import *"),
+        ("gan.py", "from . import training"),
+        ("data/sources.py", "if TYPE_CHECKING:\n    from ganzoo.training import Trainer"),
+        ("data/sources.py", "def later():\n    from ganzoo.evaluation.scores import score"),
+        ("data/sources.py", "importlib.import_module('ganzoo.cli')"),
+        ("presets.py", "try:\n    import ganzoo.data as d\nexcept ImportError:\n    pass"),
+        ("models/base.py", "from ganzoo.hub import folder"),
+        ("stray.py", "import os"),
+    ],
+)
+def test_the_test_of_the_floors_sees_an_import_that_climbs(path, line):
+    assert len(climbing(line, path)) == 1
+    assert climbing(line, path)[0].startswith(f"{path}:")
+
+
+@pytest.mark.parametrize(
+    "path, line",
+    [
+        ("cli/train.py", "from ganzoo import GAN, images\nfrom ganzoo.training import Trainer"),
+        ("config.py", "from ganzoo.errors import quote"),
+        ("blocks/parts.py", "from ganzoo.blocks.contract import ImageBlock\nfrom .contract import check_block"),
+        ("gan.py", "import os, torch\nfrom ganzoo import images as pictures\nfrom ganzoo.models import MODELS"),
+        ("training/steps.py", "import ganzoo_else\nfrom ganzoo_else import x"),
+    ],
+)
+def test_the_test_of_the_floors_lets_an_import_that_goes_down_pass(path, line):
+    assert climbing(line, path) == []
+
+
+def test_no_file_imports_itself_in_a_circle():
+    modules = {}
+    for path in FILES:
+        parts = ["ganzoo", *path.relative_to(SOURCE).with_suffix("").parts]
+        modules[".".join(parts)] = path
+    edges: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        edges[module] = set()
+        for _, dotted in imported_modules(path.read_text(), module):
+            candidates = (
+                dotted,
+                f"{dotted}.__init__",
+                dotted.rpartition(".")[0],
+                f"{dotted.rpartition('.')[0]}.__init__",
+            )
+            target = next((name for name in candidates if name in modules), None)
+            if target and target != module:
+                edges[module].add(target)
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " imports ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for target in sorted(edges[module]):
+                visit(target, (*path, module))
+            done.add(module)
+
+    for module in edges:
+        visit(module, ())
+
+
+# --- the text of the sources ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_file_has_over_300_lines(path):
+    count = len(path.read_text().splitlines())
+    assert count <= 300, f"{name_of(path)} has {count} lines; a file is one idea: split it"
+
+
+UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib", "jsonpickle"}
+
+
+def unsafe(source: str) -> list[str]:
+    """What in `source` could run a stranger's code: pickle and its kin, eval and exec, shells."""
+    problems = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            problems += [f"{node.lineno}: imports {m}" for m in modules if m.split(".")[0] in UNSAFE_MODULES]
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            if called in ("eval", "exec", "os.system", "os.popen", "builtins.eval", "builtins.exec"):
+                problems.append(f"{node.lineno}: calls {called}")
+            if called in ("torch.load", "torch.hub.load") and given.get("weights_only") != "True":
+                problems.append(f"{node.lineno}: calls {called} without weights_only=True")
+            if given.get("shell", "False") != "False" or given.get("allow_pickle", "False") != "False":
+                problems.append(f"{node.lineno}: passes shell or allow_pickle to {called}")
+    return problems
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_source_can_run_a_strangers_code(path):
+    problems = [f"{name_of(path)}:{problem}" for problem in unsafe(path.read_text())]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "import os, pickle as p",
+        "from pickle import loads",
+        "def f():\n    import dill",
+        "eval('1')",
+        "exec('1')",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "subprocess.run('ls', shell=True)",
+        "subprocess.run('ls', shell=yes)",
+        "numpy.load(path, allow_pickle=True)",
+        "os.system('ls')",
+    ],
+)
+def test_the_test_of_unsafe_code_sees_it(line):
+    assert len(unsafe(line)) == 1
+
+
+def test_the_test_of_unsafe_code_lets_the_rest_pass():
+    code = (
+        "network.eval()\nre.compile('x')\ntorch.load(path, weights_only=True)\nsubprocess.run(['ls'])\njson.load(file)"
+    )
+    assert unsafe(code) == []
+
+
+# --- the built distribution ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel built of a copy of the sources, without network."""
+    copy, target = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--no-build-isolation", "--no-index", "--wheel-dir", str(target), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"pip failed (setuptools>=77 must be installed):\n{done.stdout}{done.stderr}"
+    return next(target.glob("*.whl"))
+
+
+def test_the_wheel_holds_every_file_of_the_package(wheel):
+    held = set(zipfile.ZipFile(wheel).namelist())
+    paths = {path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    missing = {f"ganzoo/{name_of(path)}" for path in paths} - held
+    assert not missing, f"add to package-data in pyproject.toml: {sorted(missing)}"
+    assert {"ganzoo/py.typed", "ganzoo/__init__.pyi", "ganzoo/data/files/NOTICE.md"} <= held
+    assert any(name.startswith("ganzoo/zoo/") and name.endswith(".safetensors") for name in held)
+    assert all(name.startswith(("ganzoo/", "ganzoo_torch-")) for name in held)
+
+
+def test_the_wheel_says_what_it_is(wheel):
+    archive = zipfile.ZipFile(wheel)
+    info = f"ganzoo_torch-{ganzoo.__version__}.dist-info"
+    assert "ganzoo = ganzoo.cli:main" in archive.read(f"{info}/entry_points.txt").decode()
+    metadata = archive.read(f"{info}/METADATA").decode()
+    for line in ("Name: ganzoo-torch", "Requires-Python: >=3.10", "License-Expression: Apache-2.0"):
+        assert f"\n{line}\n" in metadata
+    assert {f"{info}/licenses/LICENSE", f"{info}/licenses/src/ganzoo/data/files/NOTICE.md"} <= set(archive.namelist())
+    for package in ("torch", "timm", "torchvision", "accelerate", "huggingface_hub", "safetensors"):
+        assert re.search(rf"^Requires-Dist: {package}>=", metadata, re.MULTILINE)

@@ -1,0 +1,365 @@
+"""Plug-ins, proven with real packages, which pip installs into a folder that child Pythons have on their path."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ganzoo.errors import PluginError
+from ganzoo.registry import Origin, Registry
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
+
+BROKEN = {  # entry name: what its module holds; each fails in a way of its own when it is loaded
+    "broken.missing": "import no_such_module_anywhere",
+    "broken.exit": "raise SystemExit(3)",
+    "broken.lines": "raise ValueError('one\\ntwo' + 'x' * 10_000)",
+    "broken.syntax": "def (:",
+    "broken.attribute": "",
+}
+
+
+def write_package(folder, distribution, version, entries, modules):
+    package = distribution.replace("-", "_")
+    (folder / package).mkdir(parents=True)
+    for name, text in {"__init__": "", **modules}.items():
+        (folder / package / f"{name}.py").write_text(text)
+    lines = "\n".join(f'"{name}" = "{package}.{place}"' for name, place in entries.items())
+    (folder / "pyproject.toml").write_text(
+        f'[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        f'[project]\nname = "{distribution}"\nversion = "{version}"\n'
+        f'[project.entry-points."ganzoo.blocks"]\n{lines}\n[tool.setuptools]\npackages = ["{package}"]\n'
+    )
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The folder into which pip has installed the example and four packages with faults."""
+    sources, target = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("installed")
+    shutil.copytree(EXAMPLE, sources / "acme-gan", ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    modules = {name.partition(".")[2]: text for name, text in BROKEN.items()}
+    entries = {name: f"{name.partition('.')[2]}:Up" for name in BROKEN} | {"broken.not": "fine:Up"}
+    write_package(sources / "broken-gan", "broken-gan", "0.3", entries, {**modules, "fine": "class Up: pass"})
+    write_package(
+        sources / "rude-gan",
+        "rude-gan",
+        "1!2.0rc1",
+        {
+            "up": "own:Up",
+            "dcgan-up": "own:Up",
+            "other.up": "own:Up",
+            "rude.same": "by_hand:Same",
+            "rude.other": "by_hand:Other",
+        },
+        {
+            "own": "class Up: pass",
+            "by_hand": "from shared import BLOCKS\nclass Same: pass\nclass Other: pass\n"
+            "BLOCKS.register('rude.same', Same)\nBLOCKS.register('rude.other', object())\n",
+        },
+    )
+    for twin in ("twin-one", "twin-two"):
+        write_package(sources / twin, twin, "1.0", {"twin.up": "own:Up"}, {"own": "class Up: pass"})
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--no-build-isolation", "--no-index", "--target", str(target), *map(str, sorted(sources.iterdir()))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"pip failed (setuptools>=77 must be installed):\n{done.stdout}{done.stderr}"
+    (target / "shared.py").write_text(
+        "from ganzoo.registry import Registry\nBLOCKS = Registry('block', 'ganzoo.blocks')\n"
+        "BUILT_IN = BLOCKS.register('dcgan-up', object())\n"
+    )
+    return target
+
+
+def run(installed, code, **environment):
+    """What `code`, run by a child Python that sees the plug-ins, leaves in its dict `report`."""
+    own = {"PYTHONPATH": str(installed), "GANZOO_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **own, **environment}
+    code = f"import json, sys\nreport = {{}}\n{code}\nprint(json.dumps(report))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+PURE = """
+from shared import BLOCKS, BUILT_IN
+from ganzoo.errors import PluginError, UnknownNameError
+
+report["listed"], report["length"] = list(BLOCKS), len(BLOCKS)
+report["in"] = "broken.missing" in BLOCKS and "acme.up" in BLOCKS and "acme.down" not in BLOCKS
+try:
+    BLOCKS["acme.upp"]
+except UnknownNameError as error:
+    report["typo"] = str(error)
+report["imported by listing"] = [name for name in sys.modules if name.endswith("_gan")] + [
+    name for name in ("twin_one", "twin_two", "torch") if name in sys.modules]
+
+report["fine"] = BLOCKS["broken.not"].__module__
+report["fine origin"] = str(BLOCKS.origin("broken.not"))
+report["errors"] = {}
+for turn in range(2):
+    for name in BLOCKS:
+        if name == "acme.up":
+            continue  # it imports torch
+        try:
+            BLOCKS[name]
+        except PluginError as error:
+            report["errors"].setdefault(name, []).append([str(error), type(error.__cause__).__name__])
+report["built-in"] = BLOCKS["dcgan-up"] is BUILT_IN
+report["same"] = BLOCKS["rude.same"].__name__
+report["same origin"] = str(BLOCKS.origin("rude.same"))
+report["built-in origin"] = BLOCKS.origin("dcgan-up")
+report["names"] = BLOCKS.name_of(BUILT_IN), BLOCKS.name_of(BLOCKS["broken.not"])
+report["listed later"], report["broken"] = list(BLOCKS), BLOCKS.broken()
+"""
+
+
+@pytest.fixture(scope="session")
+def pure(installed):
+    return run(installed, PURE)
+
+
+NAMES = [*BROKEN, "broken.not", "acme.up", "twin.up", "up", "other.up", "rude.same", "rude.other"]
+
+
+def test_plugins_are_listed_after_the_built_ins_in_order_of_name(pure):
+    assert pure["listed"] == ["dcgan-up", *sorted(NAMES)]
+    assert pure["length"] == len(pure["listed"]) and pure["in"]
+    assert sorted(pure["listed later"]) == sorted(pure["listed"])
+
+
+def test_listing_imports_no_plugin(pure):
+    assert pure["imported by listing"] == []
+
+
+def test_a_typo_in_a_plugins_name_gets_a_suggestion(pure):
+    assert pure["typo"].startswith('Unknown block "acme.upp". Did you mean "acme.up"? Known: dcgan-up, acme.up, ')
+
+
+@pytest.mark.parametrize(
+    "name, cause",
+    [
+        ("broken.missing", "ModuleNotFoundError"),
+        ("broken.exit", "SystemExit"),
+        ("broken.lines", "ValueError"),
+        ("broken.syntax", "SyntaxError"),
+        ("broken.attribute", "AttributeError"),
+    ],
+)
+def test_a_plugin_that_fails_to_import_raises_from_its_cause_each_time_it_is_asked_for(pure, name, cause):
+    (message, kind), again = pure["errors"][name]
+    assert kind == cause and again == [message, kind]
+    assert message.startswith(f'block "{name}" of the package broken-gan fails to import: {cause}(')
+    assert message.endswith("; update or uninstall broken-gan.")
+    assert message.isprintable() and len(message) < 350
+    assert pure["broken"][name] == message
+
+
+def test_a_sound_plugin_of_a_package_with_broken_ones_loads(pure):
+    assert pure["fine"] == "broken_gan.fine"
+    assert "broken.not" not in pure["broken"] and "broken.not" not in pure["errors"]
+    assert pure["names"] == ["dcgan-up", "broken.not"]
+
+
+def test_broken_names_all_that_are_refused_and_no_other(pure):
+    assert set(pure["broken"]) == {*BROKEN, "twin.up", "up", "dcgan-up", "other.up", "rude.other"}
+
+
+def test_a_plugin_is_refused_without_its_packages_name_as_prefix(pure):
+    wanted = 'must be named after its package, as in "rude-gan.up"; tell its author, or uninstall rude-gan.'
+    for name in ("up", "other.up"):
+        assert pure["errors"][name][0][0] == f'block "{name}" of the package rude-gan {wanted}'
+
+
+def test_a_plugin_cannot_shadow_a_built_in(pure):
+    assert pure["built-in"] and pure["built-in origin"] is None
+    assert "dcgan-up" not in pure["errors"]
+    assert 'as in "rude-gan.dcgan-up"' in pure["broken"]["dcgan-up"]
+
+
+def test_one_name_of_two_packages_is_refused_naming_both(pure):
+    message = pure["errors"]["twin.up"][0][0]
+    assert message.startswith('block "twin.up" is offered by twin-') and "twin-one" in message and "twin-two" in message
+
+
+def test_a_plugin_may_register_its_own_object_by_hand_too(pure):
+    assert pure["same"] == "Same" and "rude.same" not in pure["errors"]
+
+
+def test_a_plugin_may_not_register_another_object_by_hand(pure):
+    first, second = pure["errors"]["rude.other"]
+    assert first == second
+    assert 'block "rude.other" is offered by the package rude-gan and registered by hand as another object' in first[0]
+
+
+def test_origin_gives_distribution_and_version(pure):
+    assert pure["fine origin"] == str(Origin("broken-gan", "0.3"))
+    assert pure["same origin"] == str(Origin("rude-gan", "1!2.0rc1"))
+
+
+def test_what_was_registered_by_hand_before_has_its_origin_too(installed):
+    report = run(
+        installed,
+        "import rude_gan.by_hand\nfrom shared import BLOCKS\nfrom ganzoo.errors import PluginError\n"
+        "report['origin'] = str(BLOCKS.origin('rude.same'))\n"
+        "try:\n    BLOCKS['rude.other']\n"
+        "except PluginError as error:\n    report['refused'] = str(error)",
+    )
+    assert report["origin"] == str(Origin("rude-gan", "1!2.0rc1"))
+    assert report["refused"].endswith("register yours under another name, or uninstall rude-gan.")
+
+
+def test_ganzoo_plugins_0_turns_discovery_off(installed):
+    report = run(
+        installed,
+        "from shared import BLOCKS\n"
+        "report['listed'], report['in'], report['broken'] = list(BLOCKS), 'acme.up' in BLOCKS, BLOCKS.broken()\n"
+        "try:\n    BLOCKS['acme.up']\n"
+        "except KeyError as error:\n    report['error'] = str(error)\n",
+        GANZOO_PLUGINS="0",
+    )
+    assert report == {
+        "listed": ["dcgan-up"],
+        "in": False,
+        "broken": {},
+        "error": 'Unknown block "acme.up". Known: dcgan-up.',
+    }
+
+
+def test_a_package_with_unreadable_entry_points_leaves_the_built_ins(tmp_path, installed):
+    folder = tmp_path / "odd-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[ganzoo.blocks]\na line without an equals sign\n")
+    report = run(
+        installed,
+        "import warnings\nfrom shared import BLOCKS\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n    report['listed'] = list(BLOCKS)\n"
+        "report['warned'] = 'finds no plug-ins' in str(caught[0].message)",
+        PYTHONPATH=os.pathsep.join([str(tmp_path), str(installed)]),
+    )
+    assert report == {"listed": ["dcgan-up"], "warned": True}
+
+
+@pytest.mark.parametrize(
+    "name, distribution, value, good",
+    [
+        ("acme.up", "acme", "acme:Up", True),
+        ("acme.up", "acme-gan", "acme_gan.blocks:Up", True),
+        ("acme.up", "ganzoo-acme", "ganzoo_acme:Up", True),
+        ("acme.up", "unrelated", "acme:Up", True),  # the top module's name will do
+        ("acme.up", "Acme.GAN", "x:Up", True),
+        ("acme-gan.up", "acme_gan", "x:Up", True),
+        ("acme_gan.up", "acme-gan", "x:Up", True),
+        ("ACME.up", "acme", "x:Up", True),
+        ("acme.up.2x", "acme", "acme:Up", True),
+        ("acme.up", "acmes", "acmes:Up", False),  # whole words only
+        ("acme.up", "big-acmes", "big.acme:Up", False),
+        ("gan-acme.up", "acme-gan", "acme_gan:Up", False),
+        ("up", "acme", "acme:Up", False),
+        ("up", "up", "up:Up", False),
+        (".up", "acme", "acme:Up", False),
+        ("acme.", "acme", "acme:Up", False),
+        ("acme.up!", "acme", "acme:Up", False),
+        ("acme.u p", "acme", "acme:Up", False),
+        ("acme..up", "acme", "acme:Up", False),
+    ],
+)
+def test_the_prefix_is_the_packages_name_or_whole_words_of_it(monkeypatch, name, distribution, value, good):
+    monkeypatch.delenv("GANZOO_PLUGINS", raising=False)
+    package = SimpleNamespace(name=distribution, version="1.0")
+    entry = SimpleNamespace(name=name, value=value, dist=package, load=lambda: "loaded")
+    monkeypatch.setattr("ganzoo.registry.entry_points", lambda group: [entry])
+    blocks: Registry[str] = Registry("block", "ganzoo.blocks")
+    if good:
+        assert blocks[name] == "loaded" and blocks.origin(name) == Origin(distribution, "1.0")
+    else:
+        with pytest.raises(PluginError, match="must be named after its package"):
+            blocks[name]
+    assert bool(blocks.broken()) is not good
+
+
+REAL = """
+import ganzoo
+from ganzoo.registry import Origin
+
+kinds = {"BLOCKS": "acme.up", "LOSSES": "acme.soft-hinge", "PRESETS": "acme.tiny"}
+report["listed"] = all(name in list(getattr(ganzoo, kind)) for kind, name in kinds.items())
+report["imported by listing"] = "acme_gan" in sys.modules
+report["origins"] = [str(getattr(ganzoo, kind).origin(name)) for kind, name in kinds.items()]
+
+import torch
+from ganzoo.losses import Loss
+from ganzoo.presets import Preset
+
+ganzoo.blocks.check_block(ganzoo.BLOCKS["acme.up"])
+block = ganzoo.BLOCKS["acme.up"](in_channels=6, out_channels=4)
+report["block shape"] = list(block(torch.randn(2, 6, 5, 7)).shape)
+
+loss = ganzoo.LOSSES["acme.soft-hinge"]
+real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 1.0])
+figures = loss.for_discriminator(real, fake), loss.for_generator(fake, None)
+report["loss"] = [isinstance(loss, Loss), *(figure.item() for figure in figures)]
+
+preset = ganzoo.PRESETS["acme.tiny"]
+report["preset"] = [isinstance(preset, Preset), preset.settings.loss]
+gan = ganzoo.create("acme.tiny", seed=0)
+report["samples"] = list(gan.sample(3, seed=0).shape)
+report["stage"] = type(gan.generator.stages[0]).__module__
+report["logits"] = len(gan.discriminator(gan.sample(3, seed=0)))
+gan.save_pretrained(sys.argv[1])
+report["equal"] = torch.equal(ganzoo.from_pretrained(sys.argv[1]).sample(3, seed=0), gan.sample(3, seed=0))
+"""
+
+
+@pytest.fixture(scope="session")
+def real(installed, tmp_path_factory):
+    saved = tmp_path_factory.mktemp("saved") / "model"
+    report = run(installed, f"sys.argv[1:] = [{str(saved)!r}]\n{REAL}")
+    return {**report, "saved": saved}
+
+
+def test_the_examples_block_loss_and_preset_are_listed_and_loaded_only_when_asked_for(real):
+    assert real["listed"] and not real["imported by listing"]
+    assert real["origins"] == [str(Origin("acme-gan", "1.2.0"))] * 3
+
+
+def test_the_examples_block_keeps_the_contract(real):
+    assert real["block shape"] == [2, 4, 10, 14]  # check_block passed before, in the child
+
+
+def test_the_examples_loss_is_the_rounded_hinge(real):
+    isinstance_of_loss, discriminator, generator = real["loss"]
+    # softplus(-1), softplus(1), softplus(0), softplus(2)
+    expected = (0.313262 + 1.313262) / 2 + (0.693147 + 2.126928) / 2
+    assert isinstance_of_loss and discriminator == pytest.approx(expected, abs=1e-5) and generator == 0.0
+
+
+def test_the_examples_preset_makes_a_gan_of_the_examples_block(real):
+    assert real["preset"] == [True, "acme.soft-hinge"]
+    assert real["samples"] == [3, 1, 28, 28] and real["logits"] == 3
+    assert real["stage"] == "acme_gan.blocks"
+
+
+def test_a_saved_model_records_the_plugin_and_comes_back_with_it(real):
+    assert real["equal"]
+    used = json.loads((real["saved"] / "config.json").read_text())["generator"]["plugins"]
+    assert used == [{"kind": "block", "name": "acme.up", "package": "acme-gan", "version": "1.2.0"}]
+
+
+def test_a_saved_model_says_what_to_install_where_the_plugin_is_missing(real, installed):
+    report = run(
+        installed,
+        f"import ganzoo\ntry:\n    ganzoo.from_pretrained({str(real['saved'])!r})\n"
+        "except ganzoo.GanzooError as error:\n    report['error'] = type(error).__name__, str(error)",
+        GANZOO_PLUGINS="0",
+    )
+    kind, message = report["error"]
+    assert kind == "PluginError" and "pip install acme-gan==1.2.0" in message

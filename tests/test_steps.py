@@ -1,0 +1,212 @@
+"""The two steps, the average and the schedules: exact where arithmetic is exact."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ganzoo import LOSSES
+from ganzoo.config import ConfigError
+from ganzoo.seeds import derive, stream
+from ganzoo.settings import Settings, settings_table
+from ganzoo.training import Part, discriminator_step, generator_step
+from ganzoo.training.average import RAMP, AveragedGenerator
+from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
+
+
+def pair(dtype=torch.float64):
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4)).to(dtype)
+    discriminator = nn.Sequential(nn.Linear(4, 5), nn.LeakyReLU(0.2), nn.Linear(5, 1)).to(dtype)
+    return generator, discriminator, torch.randn(8, 4, dtype=dtype), torch.randn(8, 3, dtype=dtype)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_steps_are_the_textbook_s(name):
+    """Against a loop written out with autograd alone."""
+    loss = LOSSES[name]
+    generator, discriminator, real, latents = pair()
+    expected_generator, expected_discriminator = copy.deepcopy(generator), copy.deepcopy(discriminator)
+
+    fake = generator(latents)
+    discriminator_step(discriminator, torch.optim.SGD(discriminator.parameters(), 0.1), loss, [Part(real, fake)])
+    generator_step(discriminator, torch.optim.SGD(generator.parameters(), 0.1), loss, [Part(real, fake)])
+
+    value = loss.for_discriminator(
+        expected_discriminator(real), expected_discriminator(expected_generator(latents).detach())
+    )
+    for parameter, grad in zip(
+        expected_discriminator.parameters(), torch.autograd.grad(value, list(expected_discriminator.parameters()))
+    ):
+        parameter.data -= 0.1 * grad
+    seen = expected_discriminator(real) if loss.generator_sees_real else None
+    value = loss.for_generator(expected_discriminator(expected_generator(latents)), seen)
+    for parameter, grad in zip(
+        expected_generator.parameters(), torch.autograd.grad(value, list(expected_generator.parameters()))
+    ):
+        parameter.data -= 0.1 * grad
+
+    for network, expected in ((generator, expected_generator), (discriminator, expected_discriminator)):
+        for one, other in zip(network.parameters(), expected.parameters()):
+            assert torch.allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_accumulating_parts_equals_the_whole_batch(name):
+    if LOSSES[name].generator_sees_real:
+        pytest.skip("pairs real and fake images, as they stand in the batch")
+    results = []
+    for count in (1, 4):
+        generator, discriminator, real, latents = pair()
+        size = 8 // count
+
+        def parts(size=size, real=real, latents=latents, generator=generator):
+            for start in range(0, 8, size):
+                yield Part(real[start : start + size], generator(latents[start : start + size]))
+
+        optimizers = [torch.optim.SGD(network.parameters(), 0.1) for network in (discriminator, generator)]
+        discriminator_step(discriminator, optimizers[0], LOSSES[name], parts(), count=count)
+        generator_step(discriminator, optimizers[1], LOSSES[name], parts(), count=count)
+        results.append([*generator.parameters(), *discriminator.parameters()])
+    for one, other in zip(*results):
+        assert torch.allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_the_generator_s_step_leaves_no_gradient_in_the_discriminator():
+    generator, discriminator, real, latents = pair()
+    discriminator[0].bias.requires_grad_(False)  # frozen by the user: stays so
+    optimizer = torch.optim.SGD(generator.parameters(), 0.1)
+    generator_step(discriminator, optimizer, LOSSES["hinge"], [Part(real, generator(latents))])
+    assert all(parameter.grad is None for parameter in discriminator.parameters())
+    assert [parameter.requires_grad for parameter in discriminator.parameters()] == [True, False, True, True]
+
+
+def test_the_discriminator_thaws_even_when_the_step_fails():
+    generator, discriminator, real, latents = pair()
+
+    def broken(images, labels=None):
+        raise RuntimeError("broken")
+
+    optimizer = torch.optim.SGD(generator.parameters(), 0.1)
+    with pytest.raises(RuntimeError, match="broken"):
+        generator_step(
+            discriminator, optimizer, LOSSES["hinge"], [Part(real, generator(latents))], discriminate=broken
+        )
+    assert all(parameter.requires_grad for parameter in discriminator.parameters())
+
+
+def test_the_average_has_the_promised_half_life():
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    average = AveragedGenerator(network, half_life=1000)
+    nn.init.ones_(network.weight)
+    for _ in range(10):
+        average.update(images_seen=10**9, batch_size=100)
+    assert float(average.network.weight.detach()) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_the_average_forgets_its_start_while_it_ramps_up():
+    network = nn.Linear(1, 1, bias=False)
+    average = AveragedGenerator(network, half_life=1000)
+    nn.init.ones_(network.weight)
+    average.update(images_seen=100, batch_size=100)
+    expected = 1 - 0.5 ** (1 / RAMP)
+    assert float(average.network.weight.detach()) == pytest.approx(expected, abs=1e-6)
+
+
+def test_without_half_life_the_average_is_the_generator():
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    average = AveragedGenerator(network, half_life=0)
+    network(torch.randn(8, 2))
+    nn.init.ones_(network[0].weight)
+    average.update(images_seen=8, batch_size=8)
+    for name, value in network.state_dict().items():
+        assert torch.equal(average.network.state_dict()[name], value), name
+
+
+def test_batch_norm_s_statistics_are_averaged_and_its_counter_copied():
+    network = nn.BatchNorm1d(2)
+    average = AveragedGenerator(network, half_life=100)
+    network.running_mean.fill_(1)
+    network.num_batches_tracked.fill_(7)
+    average.update(images_seen=10**9, batch_size=100)
+    assert torch.allclose(average.network.running_mean, torch.full((2,), 0.5))
+    assert average.network.num_batches_tracked == 7
+
+
+def test_warm_up_and_decay():
+    settings = Settings(steps=110, warmup_steps=10, decay="linear")
+    factors = [learning_rate_factor(step, settings) for step in range(111)]
+    assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert factors[60] == pytest.approx(0.5)
+    assert factors[110] == pytest.approx(0)
+    cosine = Settings(steps=100, decay="cosine")
+    assert [learning_rate_factor(step, cosine) for step in (0, 50, 100)] == pytest.approx([1, 0.5, 0])
+    assert learning_rate_factor(10**6, Settings()) == 1
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "rmsprop", "sgd"])
+@pytest.mark.parametrize("speed", ["auto", "exact"])
+def test_torch_s_optimizers_by_name(name, speed):
+    network = nn.Linear(2, 2)
+    optimizer = make_optimizer(network, 0.01, Settings(optimizer=name, speed=speed))
+    network(torch.ones(1, 2)).sum().backward()
+    before = network.weight.clone()
+    optimizer.step()
+    assert not torch.equal(before, network.weight)
+    assert type(optimizer).__name__.lower() == name
+
+
+def test_timm_s_optimizers_by_name_and_a_typo():
+    network = nn.Linear(2, 2)
+    assert type(make_optimizer(network, 0.01, Settings(optimizer="lion"))).__name__ == "Lion"
+    with pytest.raises(ConfigError, match='optimizer "adamm" is unknown. Did you mean "adam"'):
+        make_optimizer(network, 0.01, Settings(optimizer="adamm"))
+
+
+def test_streams_are_unrelated_and_repeatable():
+    assert derive(0, "batch", 1) == derive(0, "batch", 1)
+    seeds = {derive(seed, purpose, index) for seed in range(20) for purpose in "ab" for index in range(20)}
+    assert len(seeds) == 20 * 2 * 20 and all(0 <= seed < 2**63 for seed in seeds)
+    draws = torch.stack([torch.randn(1000, generator=stream(0, "x", index)) for index in range(20)])
+    assert torch.corrcoef(draws).fill_diagonal_(0).abs().max() < 0.15
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"stpes": 10}, 'stpes is unknown. Did you mean "steps"'),
+        ({"batch_size": 2.5}, "batch_size must be an int, got 2.5"),
+        ({"precision": "half"}, "precision must be one of auto, float32, bf16, fp16"),
+        ({"loss": "hinges"}, 'loss "hinges" is unknown. Did you mean "hinge"'),
+        ({"penalties": ["r3"]}, r'penalties\[0\] "r3" is unknown'),
+        ({"penalties": ["r1", "r1(weight=2)"]}, r"penalties\[1\] names \"r1\" a second time"),
+        ({"penalties": ["r1(every=0)"]}, r"penalties\[0\]: every must be 1"),
+        ({"penalties": ["r1(every=1.5)"]}, r"penalties\[0\]: every must be 1"),
+        ({"penalties": ["r1(wieght=1)"]}, 'wieght" is unknown. Did you mean "weight"'),
+        ({"penalties": ["r1(weight=x)"]}, 'weight must be a number, got "x"'),
+        ({"penalties": ["r1(weight=nan)"]}, "weight must be 0 to"),
+        ({"penalties": ["r1(("]}, "must look like name or name"),
+        ({"augmentations": ["colour"]}, 'Did you mean "color"'),
+        ({"label_smoothing": 0.1, "loss": "hinge"}, "label_smoothing has no meaning for hinge"),
+        ({"accumulate": 3}, "accumulate 3 must divide batch_size 64"),
+        ({"generator_lr": float("nan")}, "generator_lr"),
+    ],
+)
+def test_a_wrong_setting_is_named(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Settings().replace(**changes)
+
+
+def test_penalties_and_augmentations_are_understood():
+    settings = Settings(penalties=("r1(weight=0.5, every=4)", "r2"), augmentations=("color(strength=0.3)",))
+    assert settings.parsed_penalties() == {"r1": {"weight": 0.5, "every": 4}, "r2": {"weight": 1, "every": 1}}
+    assert settings.parsed_augmentations() == {"color": {"strength": 0.3}}
+    assert Settings.parse("penalties", "r1(weight=1,every=4),r2") == ["r1(weight=1,every=4)", "r2"]
+    assert Settings.from_dict(settings.to_dict()) == settings
+
+
+def test_every_setting_stands_in_the_table():
+    assert all(f"| `{name}` |" in settings_table() for name in Settings().to_dict())

@@ -1,0 +1,316 @@
+"""The trainer: what a run leaves behind, and that it goes on exactly where it stopped."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+import ganzoo
+from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.training.checkpoint import checkpoints
+from ganzoo.training.machine import Machine
+from ganzoo.training.progress import NotebookDisplay
+
+FILES = ("model/model.safetensors", "model/discriminator/model.safetensors", "log.jsonl")
+QUICK = {"batch_size": 8, "log_every": 2, "checkpoint_every": 4, "sample_every": 5, "score_every": 3, "progress": False}
+
+
+def images(count=40, size=8, channels=1):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=generator)
+
+
+def tiny(seed=0, classes=0, **discriminator):
+    return ganzoo.create(
+        "fashion-mnist",
+        image_size=8,
+        generator={"latent_size": 4, "widths": (8, 4), "num_classes": classes},
+        discriminator={"widths": (4, 8), **discriminator},
+        seed=seed,
+    )
+
+
+def train(folder, steps=11, data=None, gan=None, **changes):
+    settings = {**QUICK, **changes}
+    trainer = ganzoo.Trainer(gan or tiny(), images() if data is None else data, folder, steps=steps, **settings)
+    return trainer.fit()
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+class StopAt:
+    """A hook that wishes the run to stop, as Ctrl-C does."""
+
+    def __init__(self, step, number=signal.SIGINT):
+        self.step, self.number = step, number
+
+    def __call__(self, state, logs):
+        if state.step == self.step and "generator_loss" in logs:
+            os.kill(os.getpid(), self.number)
+
+
+def test_a_run_leaves_what_the_map_says(tmp_path):
+    result = train(tmp_path / "run")
+    assert result.finished and result.step == 11
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert {"checkpoints", "log.jsonl", "model", "run.json", "samples", "timing.jsonl"} <= set(names)
+    assert [path.name for path in sorted((tmp_path / "run" / "samples").iterdir())] == [
+        "step-00000005.png",
+        "step-00000010.png",
+        "step-00000011.png",
+    ]
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log if "generator_loss" in entry] == [2, 4, 6, 8, 10, 11]
+    assert [entry["step"] for entry in log if "score" in entry] == [3, 6, 9, 11]
+    assert set(result.figures) == {"discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss"}
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["settings"]["steps"] == 11 and facts["data"]["images"] == 40 and facts["versions"]["torch"]
+    assert ganzoo.from_pretrained(tmp_path / "run").sample(2, seed=0).shape == (2, 1, 8, 8)
+
+
+def test_a_checkpoint_stands_before_the_first_step(tmp_path):
+    seen = []
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=2, **{**QUICK, "log_every": 1})
+    trainer._hooks.append(lambda state, logs: seen.append([path.name for path in checkpoints(tmp_path / "run")]))
+    trainer.fit()
+    assert seen[0] == ["step-00000000"]
+
+
+def test_the_newest_two_checkpoints_and_the_best_are_kept(tmp_path):
+    result = train(tmp_path / "run", steps=20, score_every=4)
+    kept = [int(path.name.removeprefix("step-")) for path in checkpoints(tmp_path / "run")]
+    assert kept[:2] == [20, 16]
+    assert set(kept[2:]) <= {result.best_step}
+
+
+def test_equal_runs_are_equal_byte_for_byte(tmp_path):
+    train(tmp_path / "one")
+    train(tmp_path / "other")
+    assert contents(tmp_path / "one") == contents(tmp_path / "other")
+
+
+VARIANTS = {
+    "plain": {},
+    "bf16": {"precision": "bf16"},
+    "r1": {"penalties": ("r1(weight=1,every=3)",), "loss": "relativistic"},
+    "wgan-gp": {"penalties": ("wgan-gp(weight=10)",), "loss": "wasserstein", "d_steps": 2},
+    "augmented": {"augmentations": ("color", "translation", "cutout"), "flip": True},
+    "accumulated": {"accumulate": 4, "clip_gradients": 1.0},
+    "timm's optimizer": {"optimizer": "lion", "warmup_steps": 3, "decay": "cosine"},
+    "small last batch": {"keep_last_batch": True, "batch_size": 16, "loss": "d2l", "ema_half_life": 0},
+    "exact": {"speed": "exact", "label_smoothing": 0.1},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("stop", [2, 6])
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, variant, stop, capsys):
+    changes = VARIANTS[variant]
+    train(tmp_path / "whole", gan=tiny(norm="none"), **changes)
+    trainer = ganzoo.Trainer(
+        tiny(norm="none"), images(), tmp_path / "cut", steps=11, hooks=[StopAt(stop)], **{**QUICK, **changes}
+    )
+    result = trainer.fit()
+    assert (result.finished, result.step) == (False, stop)
+    assert f"ganzoo train --resume {tmp_path / 'cut'}" in capsys.readouterr().err
+    resumed = ganzoo.Trainer.resume(tmp_path / "cut", data=images(), progress=False).fit()
+    assert resumed.finished
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_sigterm_stops_like_ctrl_c(tmp_path):
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, hooks=[StopAt(4, signal.SIGTERM)], **QUICK)
+    assert trainer.fit().step == 4
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_dropout_and_the_like_resume_exactly_too(tmp_path):
+    def gan():
+        torch.manual_seed(3)
+        generator = nn.Sequential(nn.Linear(4, 64), nn.Dropout(), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
+        return ganzoo.GAN(generator, nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 1)), latent_size=4)
+
+    train(tmp_path / "whole", gan=gan())
+    ganzoo.Trainer(gan(), images(), tmp_path / "cut", steps=11, hooks=[StopAt(6)], **QUICK).fit()
+    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), gan=gan(), progress=False).fit()
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_modules_of_one_s_own_train_and_come_back(tmp_path):
+    def networks():
+        generator = nn.Sequential(nn.ConvTranspose2d(4, 1, 8), nn.Tanh())
+        return generator, nn.Sequential(nn.Conv2d(1, 1, 8), nn.Flatten())
+
+    gan = ganzoo.GAN(*networks(), latent_shape=(4, 1, 1))
+    train(tmp_path / "run", gan=gan, ema_half_life=0, score_every=0)
+    again = ganzoo.GAN(*networks(), latent_shape=(4, 1, 1)).load_weights(tmp_path / "run")
+    assert torch.equal(again.sample(3, seed=0), gan.sample(3, seed=0))
+    with pytest.raises(TrainingError, match="gan="):
+        ganzoo.Trainer.resume(tmp_path / "run", data=images())
+    with pytest.raises(ganzoo.GanzooError, match="load_weights"):
+        ganzoo.from_pretrained(tmp_path / "run")
+
+
+def test_after_fit_the_networks_are_the_user_s_again(tmp_path):
+    gan = tiny()
+    forward, modes = gan.generator.forward, [module.training for module in gan.generator.modules()]
+    random, threads = torch.get_rng_state(), torch.get_num_threads()
+    train(tmp_path / "run", gan=gan, precision="bf16")
+    assert gan.generator.forward == forward and "forward" not in vars(gan.generator)
+    assert [module.training for module in gan.generator.modules()] == modes
+    for parameter in (*gan.generator.parameters(), *gan.discriminator.parameters()):
+        assert parameter.dtype == torch.float32 and parameter.is_contiguous() and parameter.grad is None
+    assert torch.equal(random, torch.get_rng_state()) and threads == torch.get_num_threads()
+
+
+def test_the_saved_model_is_the_best_by_its_score(tmp_path):
+    result = train(tmp_path / "run", steps=30, score_every=5)
+    scores = {}
+    for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        if "score" in entry:
+            scores[entry["step"]] = entry["score"]
+    assert result.best_step == min(scores, key=scores.get)
+    assert result.best_score == min(scores.values())
+    shorter = train(tmp_path / "short", steps=result.best_step, score_every=0, gan=tiny())
+    assert shorter.best_step is None
+    saved = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("run", "short")]
+    assert saved[0] == saved[1]
+
+
+def test_a_finished_run_says_so_and_changes_nothing(tmp_path, capsys):
+    train(tmp_path / "run")
+    before = contents(tmp_path / "run")
+    result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    assert result.finished and "is finished" in capsys.readouterr().err
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_run_is_not_overwritten_unless_asked(tmp_path):
+    train(tmp_path / "run", steps=2)
+    with pytest.raises(TrainingError, match="holds a run already; go on with `ganzoo train --resume"):
+        train(tmp_path / "run", steps=3)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["steps"] == 2
+    train(tmp_path / "run", steps=3, overwrite=True)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["steps"] == 3
+
+
+def test_a_folder_of_other_things_is_never_taken(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(TrainingError, match="is not empty and holds no run"):
+        train(tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_other_data_on_resume_are_refused(tmp_path):
+    ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, hooks=[StopAt(4)], **QUICK).fit()
+    other = images()
+    other[0, 0, 0, 0] ^= 1
+    with pytest.raises(TrainingError, match="is not the data that"):
+        ganzoo.Trainer.resume(tmp_path / "run", data=other)
+    with pytest.raises(TrainingError, match="data="):
+        ganzoo.Trainer.resume(tmp_path / "run")
+    with pytest.raises(TrainingError, match="is made otherwise"):
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(), gan=tiny(activation="relu"))
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
+    train(tmp_path / "whole", steps=12)
+    ganzoo.Trainer(tiny(), images(), tmp_path / "cut", steps=12, hooks=[StopAt(10)], **QUICK).fit()
+    newest = checkpoints(tmp_path / "cut")[0]
+    (newest / "tensors.safetensors").write_bytes((newest / "tensors.safetensors").read_bytes()[:100])
+    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), progress=False).fit()
+    assert "Trying the one before" in capsys.readouterr().err
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_conditional_pair_trains_on_labelled_data(tmp_path):
+    labels = torch.arange(40) % 3
+    result = train(tmp_path / "run", gan=tiny(classes=3), data=(images(), labels))
+    again = ganzoo.from_pretrained(result.model)
+    assert again.num_classes == 3 and again.sample(2, seed=0, labels=[2, 0]).shape == (2, 1, 8, 8)
+    with pytest.raises(ConfigError, match="has 3 classes"):
+        train(tmp_path / "other", gan=tiny(classes=3))
+
+
+def test_epochs_are_passes_over_the_data(tmp_path):
+    settings = {**QUICK, "batch_size": 8}
+    assert ganzoo.Trainer(tiny(), images(40), tmp_path / "a", epochs=3, **settings).settings.steps == 15
+    with pytest.raises(ConfigError, match="steps and epochs are both given"):
+        ganzoo.Trainer(tiny(), images(40), tmp_path / "b", epochs=3, steps=3, **settings)
+
+
+def test_a_short_run_really_learns(tmp_path):
+    """All images are bright discs: after a few hundred steps the samples' mean image must look like one."""
+    y, x = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    disc = (((x - 3.5) ** 2 + (y - 3.5) ** 2) < 8).float() * 2 - 1
+    data = (disc + 0.1 * torch.randn(256, 1, 8, 8)).clamp(-1, 1)
+    result = train(tmp_path / "run", steps=300, data=data, ema_half_life=500, score_every=0, batch_size=32, log_every=50)
+    mean = ganzoo.from_pretrained(result.model).sample(64, seed=0).mean((0, 1))
+    assert torch.corrcoef(torch.stack([mean.flatten(), disc.flatten()]))[0, 1] > 0.9
+
+
+def test_a_preset_s_name_is_enough(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainer = ganzoo.Trainer("fashion-mnist", data="fashion-mnist-mini", steps=1, progress=False)
+    assert trainer.run.path.parts[-2:] == ("runs", "fashion-mnist")
+    assert trainer.settings.generator_lr == ganzoo.PRESETS["fashion-mnist"].settings.generator_lr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"gan": 3}, "gan must be a preset's name or a ganzoo.GAN"),
+        ({"gan": "fashion"}, 'Unknown preset "fashion"'),
+        ({"gan": ganzoo.GAN(nn.Identity(), latent_size=1)}, "data must be given"),
+        ({"gan": ganzoo.GAN(nn.Identity(), latent_size=1), "data": images()}, "no discriminator to train against"),
+        ({"stpes": 3}, 'stpes is unknown. Did you mean "steps"'),
+        ({"data": "nowhere"}, "nowhere"),
+        ({"data": torch.zeros(3)}, "tensor"),
+    ],
+)
+def test_wrong_arguments_are_named_before_anything_is_written(tmp_path, arguments, message):
+    given = {"gan": "fashion-mnist", "data": "fashion-mnist-mini", "progress": False, **arguments}
+    with pytest.raises(ganzoo.GanzooError, match=message):
+        ganzoo.Trainer(given.pop("gan"), given.pop("data") if "data" in arguments or isinstance(arguments.get("gan"), str) or "gan" not in arguments else None, tmp_path / "run", **{k: v for k, v in given.items() if k != "data"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_fp16_without_cuda_is_an_error_that_names_the_remedy(tmp_path):
+    with pytest.raises(TrainingError, match="fp16 needs a CUDA device, this is cpu; choose bf16"):
+        train(tmp_path / "run", precision="fp16")
+
+
+def test_two_runs_of_other_precisions_in_one_python(tmp_path):
+    for index, precision in enumerate(("bf16", "float32", "bf16")):
+        train(tmp_path / str(index), steps=2, precision=precision)
+        facts = json.loads((tmp_path / str(index) / "run.json").read_text())
+        assert facts["machine"]["precision"] == precision
+
+
+def test_precision_and_memory_format_are_a_rule():
+    one, other = (Machine(ganzoo.Settings()).facts for _ in range(2))
+    assert one == other
+    assert Machine(ganzoo.Settings(speed="exact", precision="float32")).facts.memory_format == "contiguous"
+
+
+def test_a_notebook_gets_curves_and_pictures():
+    pytest.importorskip("IPython")
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    InteractiveShell.instance()
+
+    class State:
+        step = 4
+
+    with capture_output() as captured:
+        display = NotebookDisplay(steps=4)
+        display(State, {"discriminator_loss": 1.0, "generator_loss": 2.0})
+    assert len(captured.outputs) >= 1
+    assert len(display._figure().axes) == 2
