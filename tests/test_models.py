@@ -129,7 +129,9 @@ def test_stage_features_are_offered():
 def test_the_chapter_s_initialisation_draws_batch_norm_too():
     torch.manual_seed(0)
     gamma = {
-        name: torch.cat([m.weight.detach() for m in ganzoo.create(name).generator.modules() if isinstance(m, torch.nn.BatchNorm2d)])
+        name: torch.cat(
+            [m.weight.detach() for m in ganzoo.create(name).generator.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        )
         for name in ("pokemon-64", "pokemon-64-d2l")
     }
     assert (gamma["pokemon-64-d2l"] < 0).float().mean() == pytest.approx(0.5, abs=0.06)

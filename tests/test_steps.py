@@ -90,9 +90,7 @@ def test_the_discriminator_thaws_even_when_the_step_fails():
 
     optimizer = torch.optim.SGD(generator.parameters(), 0.1)
     with pytest.raises(RuntimeError, match="broken"):
-        generator_step(
-            discriminator, optimizer, LOSSES["hinge"], [Part(real, generator(latents))], discriminate=broken
-        )
+        generator_step(discriminator, optimizer, LOSSES["hinge"], [Part(real, generator(latents))], discriminate=broken)
     assert all(parameter.requires_grad for parameter in discriminator.parameters())
 
 

@@ -250,7 +250,9 @@ def test_a_short_run_really_learns(tmp_path):
     y, x = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
     disc = (((x - 3.5) ** 2 + (y - 3.5) ** 2) < 8).float() * 2 - 1
     data = (disc + 0.1 * torch.randn(256, 1, 8, 8)).clamp(-1, 1)
-    result = train(tmp_path / "run", steps=300, data=data, ema_half_life=500, score_every=0, batch_size=32, log_every=50)
+    result = train(
+        tmp_path / "run", steps=300, data=data, ema_half_life=500, score_every=0, batch_size=32, log_every=50
+    )
     mean = ganzoo.from_pretrained(result.model).sample(64, seed=0).mean((0, 1))
     assert torch.corrcoef(torch.stack([mean.flatten(), disc.flatten()]))[0, 1] > 0.9
 
@@ -277,7 +279,14 @@ def test_a_preset_s_name_is_enough(tmp_path, monkeypatch):
 def test_wrong_arguments_are_named_before_anything_is_written(tmp_path, arguments, message):
     given = {"gan": "fashion-mnist", "data": "fashion-mnist-mini", "progress": False, **arguments}
     with pytest.raises(ganzoo.GanzooError, match=message):
-        ganzoo.Trainer(given.pop("gan"), given.pop("data") if "data" in arguments or isinstance(arguments.get("gan"), str) or "gan" not in arguments else None, tmp_path / "run", **{k: v for k, v in given.items() if k != "data"})
+        ganzoo.Trainer(
+            given.pop("gan"),
+            given.pop("data")
+            if "data" in arguments or isinstance(arguments.get("gan"), str) or "gan" not in arguments
+            else None,
+            tmp_path / "run",
+            **{k: v for k, v in given.items() if k != "data"},
+        )
     assert not (tmp_path / "run").exists()
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +15,11 @@ from torch import Tensor, nn
 from ganzoo import images as pictures
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ShapeError, WeightsError, did_you_mean, quote
-from ganzoo.hardware import fast_bfloat16
 from ganzoo.hub.folder import WEIGHTS, read_weights
 from ganzoo.hub.model import read_model, write_model
 from ganzoo.hub.source import find_source, local_model
 from ganzoo.latents import fresh_seed, sample_latents
-from ganzoo.models import Discriminator, Generator
+from ganzoo.models import Discriminator, Generator, config_of, evaluating, fast_copy
 
 LARGEST_LATENT = 100_000
 
@@ -99,9 +96,7 @@ class GAN:
     @property
     def config(self) -> GANConfig:
         """The configs of both networks and the preset's name."""
-        networks = self.generator, self.discriminator
-        found = [network.config if isinstance(network, (Generator, Discriminator)) else None for network in networks]
-        return GANConfig(*found, self.preset)  # type: ignore[arg-type]  # modules keep their config untyped
+        return GANConfig(config_of(self.generator), config_of(self.discriminator), self.preset)
 
     @property
     def device(self) -> torch.device:
@@ -182,18 +177,14 @@ class GAN:
         self, n: int, seed: int, latents: Tensor | None, labels: Tensor | None, batch_size: int, precision: str
     ) -> Iterator[Tensor]:
         device = self.device
-        generator = _fast_copy(self.generator, device) if precision == "fast" else self.generator
+        generate = fast_copy(self.generator, device) if precision == "fast" else self.generator
         for start in range(0, n, batch_size):
             stop = min(n, start + batch_size)
             drawn, drawn_labels = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
             z = (latents[start:stop] if latents is not None else drawn).reshape(-1, *self.latent_shape).to(device)
             y = labels[start:stop] if labels is not None else drawn_labels
-            with evaluating(generator), torch.no_grad():
-                if precision == "fast" and fast_bfloat16(device):
-                    with torch.autocast(device.type, torch.bfloat16):
-                        made = generator(z) if y is None else generator(z, y.to(device))
-                else:
-                    made = generator(z) if y is None else generator(z, y.to(device))
+            with evaluating(self.generator), torch.no_grad():
+                made = generate(z) if y is None else generate(z, y.to(device))
             yield made.float().contiguous()
 
     def _check_latents(self, latents: Tensor, n: int) -> Tensor:
@@ -301,21 +292,3 @@ def from_pretrained(
     path = find_source(source, parts, revision, token, cache_dir, local_files_only, endpoint)
     networks, facts = read_model(path, discriminator)
     return GAN(*networks, **facts).to(device)
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the length of a `with` block; every submodule's mode comes back."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def _fast_copy(generator: nn.Module, device: torch.device) -> nn.Module:
-    """A copy for quick sampling: the channels of each pixel side by side, which convolutions in bfloat16 like."""
-    twin = copy.deepcopy(generator).eval()
-    return twin.to(memory_format=torch.channels_last) if fast_bfloat16(device) else twin

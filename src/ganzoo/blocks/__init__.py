@@ -3,9 +3,6 @@
 `BLOCKS` holds those that a network can stack, by name; stems, heads and small parts are classes and functions here.
 """
 
-from ganzoo.blocks.attention import SelfAttention
-from ganzoo.blocks.check import check_block
-from ganzoo.blocks.contract import BLOCKS, BlockFactory, ImageBlock, block_scale, make_block
 from ganzoo.blocks.dcgan import (
     DCGANDown,
     DCGANUp,
@@ -14,6 +11,12 @@ from ganzoo.blocks.dcgan import (
     ToImage,
     ToLogit,
 )
+
+# the DCGAN's own blocks come first wherever blocks are listed
+# isort: split
+from ganzoo.blocks.attention import SelfAttention
+from ganzoo.blocks.check import check_block
+from ganzoo.blocks.contract import BLOCKS, BlockFactory, ImageBlock, block_scale, make_block
 from ganzoo.blocks.initialisation import INITIALISATIONS, OwnStart, initialise
 from ganzoo.blocks.parts import (
     ACTIVATIONS,

@@ -1,14 +1,15 @@
 """The contract that every block keeps, the registry of blocks, and how a network makes its blocks.
 
 A block maps (N, in_channels, H, W) to (N, out_channels, H * s, W * s), s being its `scale_factor`: 2, 1 or 0.5. It
-keeps dtype and device, takes one tensor and gives one, holds no noise, and is initialised by its constructor. It need
-not inherit `ImageBlock`: any nn.Module with the three attributes will do (`check_block` tells). A block *factory* is
-any callable `(in_channels, out_channels)`; options are bound with `functools.partial`.
+keeps dtype and device, takes one tensor and gives one, holds no noise, and is initialised by its constructor (which
+must run on torch's meta device too). Sizes it can't take are a ShapeError. It need not inherit `ImageBlock`: any
+nn.Module that announces `in_channels`, `out_channels` and `scale_factor` will do; `check_block` tells. A block
+*factory* is any callable `(in_channels, out_channels)`; options are bound with `functools.partial`.
 """
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
@@ -24,7 +25,7 @@ BlockFactory = Callable[..., nn.Module]
 BLOCKS: Registry[BlockFactory] = Registry("block", "ganzoo.blocks")
 OPTIONS = ("norm", "activation", "first")
 _SCALES = (2.0, 1.0, 0.5)
-_SAME_SCALE = {"norm", "activation", "first", "slope", "mode"}  # bound arguments that leave a block's scale alone
+_SAME_SCALE = {"norm", "activation", "first", "slope"}  # bound arguments that leave a block's scale alone
 
 
 class ImageBlock(nn.Module, ABC):
@@ -53,6 +54,10 @@ class ImageBlock(nn.Module, ABC):
         check_count("in_channels", in_channels, type(self).__name__)
         check_count("out_channels", out_channels, type(self).__name__)
         self.in_channels, self.out_channels = in_channels, out_channels
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H * s, W * s), s being `scale_factor`."""
 
     def check_input(self, x: Tensor) -> None:
         """Raise ShapeError unless `x` is (N, in_channels, H, W), with H and W even where the block halves them."""

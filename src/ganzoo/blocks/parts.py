@@ -74,7 +74,9 @@ def check_norm_name(name: str) -> None:
 
 
 def _find_norm(name: str) -> Callable[[int], nn.Module]:
-    return NORMS[name] if isinstance(name, str) and name in NORMS else _timm_norm(name)
+    if isinstance(name, str):
+        return NORMS[name] if name in NORMS else _timm_norm(name)
+    raise UnknownNameError(f"Unknown norm {quote(name)}.{did_you_mean(name, NORMS)}")
 
 
 @functools.cache
@@ -157,7 +159,9 @@ def check_activation_name(name: str) -> None:
 
 
 def _find_activation(name: str) -> Callable[[], nn.Module]:
-    return ACTIVATIONS[name] if isinstance(name, str) and name in ACTIVATIONS else _timm_activation(name)
+    if isinstance(name, str):
+        return ACTIVATIONS[name] if name in ACTIVATIONS else _timm_activation(name)
+    raise UnknownNameError(f"Unknown activation {quote(name)}.{did_you_mean(name, ACTIVATIONS)}")
 
 
 @functools.cache

@@ -1,12 +1,13 @@
 """Networks made of one config each, by name in `MODELS`."""
 
-from ganzoo.models.base import MODELS, Discriminator, Generator, build_like_file, parameter_count
+from ganzoo.models.base import MODELS, Discriminator, Generator, build_like_file, config_of, evaluating, parameter_count
 from ganzoo.models.dcgan import (
     DCGANDiscriminator,
     DCGANDiscriminatorConfig,
     DCGANGenerator,
     DCGANGeneratorConfig,
 )
+from ganzoo.models.fast import fast_copy
 
 __all__ = [
     "MODELS",
@@ -17,5 +18,8 @@ __all__ = [
     "Discriminator",
     "Generator",
     "build_like_file",
+    "config_of",
+    "evaluating",
+    "fast_copy",
     "parameter_count",
 ]

@@ -7,6 +7,8 @@ A stranger's model keeps the same contract: a class with `config_class` (a `ganz
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -23,6 +25,11 @@ class ConfiguredModule(Protocol):
 
     config_class: ClassVar[type[Config]]
     config: Any
+
+
+def config_of(network: nn.Module | None) -> Config | None:
+    """The config that `network` is made of; None for a module without one."""
+    return network.config if isinstance(network, ConfiguredModule) and isinstance(network.config, Config) else None
 
 
 MODELS: Registry[type[nn.Module]] = Registry("model", "ganzoo.models")
@@ -64,6 +71,18 @@ def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str
     if labels.shape != (count,) or labels.is_floating_point() or labels.dtype == torch.bool:
         shape = tuple(labels.shape)
         raise ShapeError(f"{place} wants labels of shape ({count},) and dtype int64, got {shape}, {labels.dtype}.")
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the length of a `with` block; every submodule's mode comes back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def parameter_count(network: nn.Module) -> int:

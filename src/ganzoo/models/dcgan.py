@@ -123,7 +123,7 @@ class DCGANGenerator(Generator):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images (N, image_channels, image_size, image_size) of `latents`; raises ShapeError on other shapes."""
-        check_labels(labels, len(latents), self.num_classes, "DCGANGenerator")
+        check_labels(labels, latents.shape[0], self.num_classes, "DCGANGenerator")
         x = self.project(latents)
         if self.num_classes:
             x = self.modulations[0](x, labels)
@@ -218,7 +218,7 @@ class DCGANDiscriminator(Discriminator):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (N, 1, 1, 1), above 0 for real; raises ShapeError on images or labels of other shapes."""
-        check_labels(labels, len(images), self.num_classes, "DCGANDiscriminator")
+        check_labels(labels, images.shape[0], self.num_classes, "DCGANDiscriminator")
         x = self.finish(self.features(images)[-1])
         logits = self.to_logit(x)
         if self.embedding is not None:

@@ -53,7 +53,7 @@ class Machine:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState, PartialState
 
-        asked = facts.precision if facts else settings.precision
+        asked: str = facts.precision if facts else settings.precision
         if asked == "auto":
             launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "")
             chosen = {name: ours for ours, name in _ACCELERATE.items()}.get(launched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,12 +46,12 @@ def make_optimizer(network: nn.Module, learning_rate: float, settings: Settings)
 def _timm_optimizer(network: nn.Module, learning_rate: float, settings: Settings) -> Optimizer:
     import timm.optim
 
-    known = timm.optim.list_optimizers()
+    known = [str(name) for name in timm.optim.list_optimizers()]
     if settings.optimizer not in known:
         hint = did_you_mean(settings.optimizer, [*_TORCH, *known])
         raise ConfigError(f"optimizer {quote(settings.optimizer)} is unknown.{hint}")
     info = timm.optim.get_optimizer_info(settings.optimizer)
-    betas = {"betas": (settings.beta1, settings.beta2)} if info.has_betas else {}
+    betas: dict[str, Any] = {"betas": (settings.beta1, settings.beta2)} if info.has_betas else {}
     return timm.optim.create_optimizer_v2(network, settings.optimizer, lr=learning_rate, weight_decay=0.0, **betas)
 
 

@@ -1,0 +1,18 @@
+"""The chapter's plot: leaky ReLU for six slopes below zero, into docs/leaky-relu.png."""
+
+import sys
+
+import torch
+from matplotlib.figure import Figure
+
+from ganzoo.blocks import make_activation
+
+x = torch.linspace(-2, 1, 301)
+figure = Figure(figsize=(5, 4), layout="constrained")
+axes = figure.subplots()
+for slope in (0, 0.2, 0.4, 0.6, 0.8, 1):
+    axes.plot(x, make_activation("leaky_relu", slope=slope)(x), label=f"{slope:g}")
+axes.set(xlabel="x", ylabel="leaky ReLU of x")
+axes.legend(title="slope")
+axes.grid(alpha=0.3)
+figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/leaky-relu.png", dpi=100)

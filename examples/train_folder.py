@@ -1,0 +1,24 @@
+"""Train on your own pictures: python examples/train_folder.py FOLDER [STEPS]
+
+FOLDER (or a zip) holds images of any size; they are cropped to squares of 64 pixels. A few hundred are enough to begin
+with: mirroring and augmentation keep the discriminator from learning them by heart.
+"""
+
+import sys
+
+import ganzoo
+
+folder, steps = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10_000
+trainer = ganzoo.Trainer(
+    "pokemon-64",
+    data=folder,
+    output_dir="runs/my-pictures",
+    steps=steps,
+    flip=True,
+    augmentations=("color", "translation", "cutout"),
+    batch_size=32,
+)
+result = trainer.fit()  # Ctrl-C saves; ganzoo.Trainer.resume("runs/my-pictures").fit() goes on
+
+gan = ganzoo.from_pretrained(result.model)
+ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0), columns=8), "pictures/mine.png")

@@ -1,0 +1,290 @@
+"""The command line: what it does, and what it says when it can't."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import ganzoo
+from ganzoo.cli import run
+
+QUICK = ["--set", "batch_size=8", "--set", "log_every=1", "--set", "score_every=0"]
+TINY = ["--set", "generator.widths=8,4", "--set", "discriminator.widths=4,8"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    gan = ganzoo.create("fashion-mnist-conditional", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
+    gan.class_names = ("T-shirt/top", "Trouser", *"cdefghij")
+    return gan.save_pretrained(tmp_path_factory.mktemp("model") / "saved")
+
+
+@pytest.fixture(scope="session")
+def a_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    data = ["--data", "fashion-mnist-mini", "--output", str(folder), "--steps", "3"]
+    assert run(["train", "fashion-mnist", *data, *QUICK, *TINY]) == 0
+    return folder
+
+
+def drawings(folder, count=12):
+    folder.mkdir()
+    for index in range(count):
+        Image.new("RGB", (20, 20), (index * 20, 100, 50)).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["presets", "models", "blocks", "losses", "penalties", "augmentations"])
+def test_list_names_all_that_is_registered(kind, capsys):
+    assert run(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(getattr(ganzoo, kind.upper()))
+    assert run(["list"]) == 0
+    assert f"{kind}:" in capsys.readouterr().out
+
+
+def test_list_zoo_names_the_bundled_models(capsys):
+    assert run(["list", "zoo"]) == 0
+    assert "fashion-mnist" in capsys.readouterr().out
+
+
+def test_data_says_what_is_in_a_set_and_draws_it(here, capsys):
+    assert run(["data", "fashion-mnist-mini", "--output", "deep/first.png"]) == 0
+    out = capsys.readouterr().out
+    assert "2000" in out.replace(",", "") and "Trouser" in out and "28" in out
+    assert Image.open("deep/first.png").size[0] > 28 * 5
+
+
+def test_data_reads_a_folder_at_another_size(here, capsys):
+    drawings(here / "drawings")
+    assert run(["data", "./drawings", "--size", "16", "--channels", "1"]) == 0
+    assert "12" in capsys.readouterr().out and Path("data.png").exists()
+
+
+def test_sample_draws_a_grid_and_makes_missing_folders(here, model, capsys):
+    assert run(["sample", str(model), "--count", "6", "--columns", "3", "--output", "a/b/grid.png"]) == 0
+    assert Image.open("a/b/grid.png").size == (3 * 28 + 4 * 2, 2 * 28 + 3 * 2)
+    assert "a/b/grid.png" in capsys.readouterr().out
+
+
+def test_sample_streams_into_a_folder(here, model):
+    assert run(["sample", str(model), "--count", "5", "--folder", "out", "--batch-size", "2", "--fast"]) == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == [f"{index:05}.png" for index in range(5)]
+
+
+def test_sample_takes_a_class_by_name_or_number(here, model):
+    for label, name in (("trouser", "a.png"), ("1", "b.png"), ("0", "c.png")):
+        assert run(["sample", str(model), "--count", "2", "--label", label, "--output", name]) == 0
+    pixels = [Path(name).read_bytes() for name in ("a.png", "b.png")]
+    assert pixels[0] == pixels[1]
+
+
+def test_train_begins_resumes_and_goes_on_from_a_model(here, a_run, capsys):
+    assert run(["train", "--resume", str(a_run)]) == 0
+    assert "is finished" in capsys.readouterr().err
+    more = ["--data", "fashion-mnist-mini", "--output", "on", "--steps", "2", *QUICK]
+    assert run(["train", "--from", str(a_run), *more]) == 0
+    assert ganzoo.from_pretrained("on").config.generator.widths == (8, 4)
+    assert run(["sample", "on", "--count", "1"]) == 0
+
+
+def test_going_on_from_a_run_starts_with_the_generator_before_averaging(a_run):
+    from ganzoo.training.continued import continued
+
+    gan = continued(a_run)
+    averaged = ganzoo.from_pretrained(a_run)
+    pairs = zip(gan.generator.parameters(), averaged.generator.parameters())
+    assert any(not torch.equal(one, other) for one, other in pairs)
+
+
+def test_settings_from_the_command_line_reach_the_run(here):
+    changes = ["--set", "penalties=r1(weight=2,every=4),r2", "--set", "flip=yes", "--set", "generator_lr=3e-4"]
+    arguments = ["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "run", "--steps", "1"]
+    assert run([*arguments, *QUICK, *TINY, *changes]) == 0
+    settings = json.loads(Path("run/run.json").read_text())["settings"]
+    assert settings["penalties"] == ["r1(weight=2,every=4)", "r2"]
+    assert (settings["flip"], settings["generator_lr"], settings["batch_size"]) == (True, 3e-4, 8)
+
+
+def test_train_settings_prints_the_table(capsys):
+    assert run(["train", "settings"]) == 0
+    assert "| `ema_half_life` |" in capsys.readouterr().out
+
+
+def test_help_and_version(capsys):
+    assert run(["--help"]) == 0
+    assert "train" in capsys.readouterr().out
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == ganzoo.__version__
+
+
+def test_the_module_is_the_same_command():
+    done = subprocess.run([sys.executable, "-m", "ganzoo", "list", "presets"], capture_output=True, text=True)
+    assert done.returncode == 0 and "pokemon-64" in done.stdout
+    done = subprocess.run([sys.executable, "-m", "ganzoo", "lsit"], capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(capsys):
+    assert run(["--debug", "sample", "./nowhere"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+TRAIN = ["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "run", "--steps", "1"]
+BAD = [
+    # unknown commands, options, names
+    (["lsit"], "lsit"),
+    (["sample"], "SOURCE"),
+    (["sample", "fashion-mnist", "--cuont", "3"], "--cuont"),
+    (["list", "preset"], 'Did you mean "presets"'),
+    (["train", "fashion-mnits"], 'Did you mean "fashion-mnist"'),
+    (["train"], "one of PRESET, --from and --resume"),
+    (["train", "pokemon-64", "--resume", "run"], "one of PRESET, --from and --resume"),
+    (["sample", "fashion"], 'No model "fashion"'),
+    (["sample", "fashion-mnits"], 'Did you mean "fashion-mnist"'),
+    (["data", "fashion-mnist-min"], 'Did you mean "fashion-mnist-mini"'),
+    # wrong types and ranges
+    (["sample", "{model}", "--count", "x"], "'x'"),
+    (["sample", "{model}", "--count", "0"], "n must be an int from 1, got 0"),
+    (["sample", "{model}", "--count", "-5"], "n must be an int from 1, got -5"),
+    (["sample", "{model}", "--count", "5000"], "--folder"),
+    (["sample", "{model}", "--seed", "1.5"], "1.5"),
+    (["sample", "{model}", "--seed", "-1"], "seed"),
+    (["sample", "{model}", "--batch-size", "0"], "batch_size must be an int from 1"),
+    (["sample", "{model}", "--columns", "0"], "columns"),
+    (["sample", "{model}", "--label", "hat"], 'label "hat"'),
+    (["sample", "{model}", "--label", "10"], 'label "10"'),
+    (["sample", "{run}", "--label", "1"], "no class"),
+    (["sample", "{model}", "--device", "cdua"], "cdua"),
+    (["sample", "{model}", "--output", "a.png", "--folder", "b"], "choose a grid or single pictures"),
+    (["sample", "{model}", "--output", "grid.xyz"], "xyz"),
+    # files and folders
+    (["sample", "./nowhere"], "nowhere does not exist"),
+    (["sample", "/nowhere/at/all"], "/nowhere/at/all does not exist"),
+    (["sample", "~/nowhere-at-all"], "does not exist"),
+    (["sample", "{empty}"], "holds no saved model"),
+    (["sample", "{text}"], "is a file, but not .safetensors"),
+    (["sample", "{fake}"], "is no intact safetensors file"),
+    (["sample", "{broken}"], "is not valid JSON"),
+    (["sample", ""], "names no model"),
+    (["sample", "{model}", "--output", "{text}/grid.png"], "notes.txt"),
+    (["sample", "{model}", "--folder", "{text}"], "notes.txt"),
+    (["data", "./nowhere"], "nowhere"),
+    (["data", "{empty}"], "no image"),
+    (["data", "{text}"], "notes.txt"),
+    (["data", "{zip}"], "broken.zip"),
+    (["data", "{pictures}"], "20"),
+    (["data", "{spoiled}", "--size", "16"], "spoiled.png"),
+    (["data", "{drawings}", "--size", "0"], "image_size"),
+    (["data", "{drawings}", "--size", "16", "--channels", "7"], "channels"),
+    (["data", "{drawings}", "--size", "16", "--broken", "maybe"], "maybe"),
+    (["data", "{drawings}", "--size", "16", "--output", "{text}/x.png"], "notes.txt"),
+    # training
+    ([*TRAIN, "--set", "stpes=3"], 'Did you mean "steps"'),
+    ([*TRAIN, "--set", "batch_size"], "must look like key=value"),
+    ([*TRAIN, "--set", "batch_size=many"], 'batch_size must be an int, got "many"'),
+    ([*TRAIN, "--set", "batch_size=0"], "batch_size must be at least 1"),
+    ([*TRAIN, "--set", "generator_lr=nan"], "generator_lr"),
+    ([*TRAIN, "--set", "precision=half"], "precision must be one of"),
+    ([*TRAIN, "--set", "precision=fp16"], "choose bf16"),
+    ([*TRAIN, "--set", "loss=hinges"], 'Did you mean "hinge"'),
+    ([*TRAIN, "--set", "penalties=r3"], "penalties[0]"),
+    ([*TRAIN, "--set", "augmentations=colour"], 'Did you mean "color"'),
+    ([*TRAIN, "--set", "optimizer=adamm"], 'Did you mean "adam"'),
+    ([*TRAIN, "--set", "generator.widths=8,x"], 'generator.widths[1] must be an int, got "x"'),
+    ([*TRAIN, "--set", "generator.width=8"], 'Did you mean "widths"'),
+    ([*TRAIN, "--set", "generater.widths=8"], 'Did you mean "generator"'),
+    ([*TRAIN, "--set", "generator.block=dcgan-upp"], 'Did you mean "dcgan-up"'),
+    ([*TRAIN, "--set", "generator.norm=bacth"], 'Did you mean "batch"'),
+    ([*TRAIN, "--set", "generator.head=trippling"], "doubling, same"),
+    ([*TRAIN, "--size", "75"], "near it"),
+    ([*TRAIN, "--size", "0"], "image_size must be an int from 1"),
+    ([*TRAIN, "--epochs", "1"], "steps and epochs are both given"),
+    (["train", "fashion-mnist", "--data", "./nowhere", "--output", "run"], "nowhere"),
+    (["train", "fashion-mnist", "--data", "{empty}", "--output", "run"], "no image"),
+    (["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "{text}"], "is a file"),
+    (["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "{text}/run"], "notes.txt"),
+    (["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "{pictures}"], "is not empty"),
+    (["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "{run}"], "--overwrite"),
+    (["train", "fashion-mnist-conditional", "--data", "{drawings}", "--output", "run"], "classes"),
+    (["train", "--resume", "./nowhere"], "holds no run"),
+    (["train", "--resume", "{empty}"], "holds no run"),
+    (["train", "--resume", "{run}", "--steps", "9"], "--steps can't be changed"),
+    (["train", "--resume", "{run}", "--data", "{drawings}"], "is not the data"),
+    (["train", "--from", "./nowhere", "--data", "{drawings}"], "nowhere does not exist"),
+    (["train", "--from", "{model}", "--size", "32"], "--from"),
+    (["train", "--from", "{generator}", "--data", "fashion-mnist-mini"], "discriminator"),
+]
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory, model, a_run):
+    root = tmp_path_factory.mktemp("places")
+    (root / "empty").mkdir()
+    (root / "notes.txt").write_text("notes")
+    (root / "fake.safetensors").write_bytes(b"\x80\x04not safetensors")
+    (root / "broken.zip").write_bytes(b"PK\x03\x04 but no zip")
+    (root / "broken").mkdir()
+    (root / "broken" / "config.json").write_text("{")
+    drawings(root / "drawings")
+    drawings(root / "spoiled")
+    (root / "spoiled" / "spoiled.png").write_bytes(b"\x89PNG but no picture")
+    drawings(root / "pictures")
+    Image.new("RGB", (9, 9)).save(root / "pictures" / "other-size.png")
+    generator = ganzoo.GAN(ganzoo.create("fashion-mnist").generator).save_pretrained(root / "generator")
+    names = {"text": "notes.txt", "fake": "fake.safetensors", "zip": "broken.zip"}
+    found = {
+        name: str(root / names.get(name, name))
+        for name in (*names, "empty", "broken", "drawings", "spoiled", "pictures")
+    }
+    return {**found, "model": str(model), "run": str(a_run), "generator": str(generator)}
+
+
+def test_there_are_many_bad_inputs():
+    assert len(BAD) >= 60
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD, ids=[" ".join(row[0])[:60] or "empty" for row in BAD])
+def test_a_mistake_is_one_clear_line_and_status_2(here, places, capsys, arguments, said):
+    before = sorted(path.name for path in here.iterdir())
+    status = run([argument.format(**places) if "{" in argument else argument for argument in arguments])
+    printed = capsys.readouterr()
+    assert status == 2, printed.err
+    last = printed.err.strip().splitlines()[-1]
+    assert last.startswith("ganzoo: ") and said in last
+    assert "Traceback" not in printed.err and len(last) < 600
+    assert sorted(path.name for path in here.iterdir()) == before, "something half-written is left"
+
+
+def test_no_space_is_one_clear_line(here, model, capsys, monkeypatch):
+    import os
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert run([*TRAIN, *QUICK, *TINY]) == 2
+    assert "No space left on device" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_folder_without_permission_is_one_clear_line(here, model, capsys, monkeypatch):
+    import os
+
+    def refused(*arguments, **options):
+        raise PermissionError(13, "Permission denied", "out")
+
+    monkeypatch.setattr(os, "replace", refused)
+    assert run(["sample", str(model), "--count", "1", "--output", "grid.png"]) == 2
+    assert "Permission denied" in capsys.readouterr().err
+    assert not list(here.iterdir())

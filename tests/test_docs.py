@@ -1,0 +1,76 @@
+"""Every snippet of README and docs runs, and prints what the page says; every example runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md")))]
+SNIPPET = re.compile(r"(<!-- needs the network -->\n)?```python\n(.*?)```\n(?:```\n(.*?)```\n)?", re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_snippets_of_a_page_run_in_their_order(page, tmp_path, monkeypatch, capsys):
+    import ganzoo
+
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"ganzoo": ganzoo}
+    before = set(ganzoo.BLOCKS)
+    try:
+        for network, code, output in SNIPPET.findall((ROOT / page).read_text()):
+            if not network:
+                exec(compile(code, page, "exec"), names)
+                printed = capsys.readouterr().out
+                assert not output or printed.strip() == output.strip(), f"{page} says it prints {output!r}"
+    finally:
+        for name in set(ganzoo.BLOCKS) - before:
+            del ganzoo.BLOCKS._items[name]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_of_a_page_exist(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text()):
+        if not target.startswith("http"):
+            assert ((ROOT / page).parent / target).exists(), f"{page} names {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_a_page_exist(page):
+    from ganzoo.cli import app
+
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    for command in re.findall(r"^ganzoo (\w+)", (ROOT / page).read_text(), re.MULTILINE):
+        assert command in known, f"{page} types `ganzoo {command}`"
+
+
+EXAMPLES = {
+    "sample.py": ([], ["pictures/grid.png", "pictures/walk.gif", "pictures/single/00999.png"]),
+    "train_folder.py": (["drawings", "3"], ["pictures/mine.png", "runs/my-pictures/model/model.safetensors"]),
+    "fashion_mnist.py": (["3", "fashion-mnist-mini"], ["pictures/by-class.png"]),
+    "pokemon.py": (["2", "drawings"], ["pictures/pokemon-64.png", "pictures/pokemon-64-d2l.png"]),
+    "bare_loop.py": (["2"], ["pictures/wgan-gp.png"]),
+    "leaky_relu.py": (["plot.png"], ["plot.png"]),
+}
+
+
+def test_every_example_is_run():
+    assert {path.name for path in (ROOT / "examples").glob("*.py")} == {*EXAMPLES, "demo.py"}  # `make demo` runs that
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs(name, tmp_path):
+    (tmp_path / "drawings").mkdir()
+    for index in range(20):
+        Image.effect_mandelbrot((80, 70), (-2, -1.5, 1, 1.5), 20 + index).save(tmp_path / "drawings" / f"{index}.png")
+    arguments, written = EXAMPLES[name]
+    command = [sys.executable, str(ROOT / "examples" / name), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ}, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for path in written:
+        assert (tmp_path / path).stat().st_size > 100

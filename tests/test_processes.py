@@ -1,0 +1,101 @@
+"""Two real processes (gloo, on the CPU): what they share, what they divide, and who writes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+WORKER = """
+import json, os, sys
+import torch
+import ganzoo
+from ganzoo.training.update import Update
+
+out, options = sys.argv[1], json.loads(sys.argv[2])
+rank = int(os.environ.get("RANK", 0))
+torch.manual_seed(0)
+data = torch.randint(0, 256, (48, 1, 8, 8), dtype=torch.uint8)
+norm = options.pop("norm", "none")
+gan = ganzoo.create("fashion-mnist", image_size=8, seed=0,
+                    generator={"latent_size": 4, "widths": (8, 4), "norm": norm},
+                    discriminator={"widths": (4, 8), "norm": norm})
+seen, draw = [], Update._draw
+def noting(self, index):
+    drawn = draw(self, index)
+    seen.append(drawn[0].flatten(1).sum(1).tolist())
+    return drawn
+Update._draw = noting
+trainer = ganzoo.Trainer(gan, data, out + "/run", batch_size=16, log_every=1, checkpoint_every=2, sample_every=2,
+                         score_every=2, precision="float32", **options)
+trainer.fit()
+state = {f"{name}.{key}": value.tolist() for name in ("generator", "discriminator")
+         for key, value in getattr(gan, name).state_dict().items()}
+json.dump({"state": state, "seen": seen}, open(f"{out}/rank-{rank}.json", "w"))
+"""
+
+
+def launch(folder, processes, **options):
+    folder.mkdir()
+    (folder / "worker.py").write_text(WORKER)
+    arguments = [str(folder / "worker.py"), str(folder), json.dumps(options)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, *(launcher if processes > 1 else []), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(processes)]
+    log = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
+    return ranks, log, done.stderr
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    root = tmp_path_factory.mktemp("processes")
+    return launch(root / "one", 1, steps=6), launch(root / "two", 2, steps=6)
+
+
+def test_parameters_are_equal_on_all_ranks(pair):
+    ranks = pair[1][0]
+    assert ranks[0]["state"] == ranks[1]["state"]
+
+
+def test_the_data_is_split_without_overlap(pair):
+    (alone,), (first, second) = pair[0][0], pair[1][0]
+    for whole, one, other in zip(alone["seen"], first["seen"], second["seen"], strict=True):
+        assert len(one) == len(other) == 8
+        assert one + other == whole
+
+
+def test_one_or_two_processes_have_the_same_losses(pair):
+    """Without batch norm, to 1e-4: sums are taken in another order."""
+    logs = [[entry for entry in log if "generator_loss" in entry] for _, log, _ in pair]
+    assert len(logs[0]) == len(logs[1]) == 6
+    for one, two in zip(*logs):
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
+
+
+def test_one_process_writes_and_shows_a_bar(pair):
+    _, log, shown = pair[1]
+    assert [entry["step"] for entry in log if "score" in entry] == [2, 4, 6]
+    assert shown.count("step 6/6") == 1
+
+
+def test_two_processes_with_batch_norm_share_its_statistics_at_the_end(tmp_path):
+    ranks, _, _ = launch(tmp_path / "norm", 2, steps=2, norm="batch")
+    one, other = (rank["state"] for rank in ranks)
+    for name in one:
+        assert torch.allclose(torch.tensor(one[name], dtype=torch.float64), torch.tensor(other[name], dtype=torch.float64))
+
+
+def test_a_run_is_resumed_on_as_many_processes(pair, tmp_path_factory):
+    import ganzoo
+    from ganzoo.errors import TrainingError
+
+    torch.manual_seed(0)
+    data = torch.randint(0, 256, (48, 1, 8, 8), dtype=torch.uint8)
+    folder = next(tmp_path_factory.getbasetemp().glob("processes*")) / "two" / "run"
+    with pytest.raises(TrainingError, match="begun with 2 processes, this is 1"):
+        ganzoo.Trainer.resume(folder, data=data, progress=False).fit()
