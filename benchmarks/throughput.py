@@ -102,7 +102,9 @@ def trainer() -> float:
 rows = []
 for _ in range(options.rounds):
     rows.append((textbook(), bare(), trainer()))
-    print("  ".join(f"{name} {speed:7.1f}" for name, speed in zip(("textbook", "bare", "trainer"), rows[-1])), flush=True)
+    print(
+        "  ".join(f"{name} {speed:7.1f}" for name, speed in zip(("textbook", "bare", "trainer"), rows[-1])), flush=True
+    )
 print(f"\nmedians, images/s, {options.preset}, batch {options.batch_size}:")
 for name, column in zip(("textbook, float32", "bare loop", "trainer, all on"), zip(*rows)):
     print(f"  {name:20} {statistics.median(column):8.1f}")

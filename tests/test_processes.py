@@ -87,7 +87,9 @@ def test_two_processes_with_batch_norm_share_its_statistics_at_the_end(tmp_path)
     ranks, _, _ = launch(tmp_path / "norm", 2, steps=2, norm="batch")
     one, other = (rank["state"] for rank in ranks)
     for name in one:
-        assert torch.allclose(torch.tensor(one[name], dtype=torch.float64), torch.tensor(other[name], dtype=torch.float64))
+        assert torch.allclose(
+            torch.tensor(one[name], dtype=torch.float64), torch.tensor(other[name], dtype=torch.float64)
+        )
 
 
 def test_a_run_is_resumed_on_as_many_processes(pair, tmp_path_factory):

@@ -56,7 +56,9 @@ class Settings(Config):
     report_every: int = option(1000, "steps between refreshes of the report", low=0, high=10**9)
     doctor_every: int = option(200, "steps between the doctor's looks", low=0, high=10**9)
     log_every: int = option(20, "steps between lines of the log", low=1, high=10**9)
-    trackers: tuple[str, ...] = option((), "tensorboard, trackio or wandb beside the log")
+    trackers: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = option(
+        (), "beside the log: tensorboard, trackio, wandb"
+    )
 
     def check(self) -> None:
         if self.loss not in LOSSES:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.config import Config, option
-from ganzoo.errors import TrainingError
+from ganzoo.errors import MissingExtraError, TrainingError
 from ganzoo.hardware import fast_bfloat16
 from ganzoo.settings import Settings
 
@@ -47,12 +49,20 @@ class Machine:
     Args:
         settings: of the run.
         facts: of a run that is resumed; None resolves `auto` by rule.
+        folder: of the run, where trackers put their files.
+
+    Raises:
+        TrainingError: the precision or number of processes can't be had here.
+        MissingExtraError: a tracker is not installed.
     """
 
-    def __init__(self, settings: Settings, facts: Facts | None = None) -> None:
+    def __init__(self, settings: Settings, facts: Facts | None = None, folder: Path | None = None) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState, PartialState
 
+        for tracker in settings.trackers:
+            if find_spec(tracker) is None:
+                raise MissingExtraError(f"trackers: {tracker} is not installed; pip install {tracker}")
         asked: str = facts.precision if facts else settings.precision
         if asked == "auto":
             launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "")
@@ -64,6 +74,8 @@ class Machine:
         self._accelerator = Accelerator(
             mixed_precision=_ACCELERATE[asked],
             kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
+            log_with=list(settings.trackers) or None,
+            project_dir=folder,
         )
         self.device: torch.device = self._accelerator.device
         if asked == "fp16" and self.device.type != "cuda":
@@ -151,10 +163,25 @@ class Machine:
 
         return broadcast_object_list([value])[0]
 
+    def begin_tracking(self, name: str, settings: Settings) -> None:
+        """Open the trackers of `settings`, with a run called `name`."""
+        flat = {
+            key: value if isinstance(value, (int, float, str)) else str(value)
+            for key, value in settings.to_dict().items()
+        }
+        self._accelerator.init_trackers(name, config=flat)
+
+    def track(self, figures: dict[str, Any], step: int) -> None:
+        """Hand the numbers among `figures` to the trackers."""
+        numbers = {name: value for name, value in figures.items() if isinstance(value, (int, float)) and name != "step"}
+        self._accelerator.log(numbers, step=step)
+
     def wait(self) -> None:
         """Until all processes are here."""
         self._accelerator.wait_for_everyone()
 
     def close(self) -> None:
-        """Forget the networks and optimizers."""
+        """Close the trackers; forget the networks and optimizers."""
+        for tracker in self._accelerator.trackers:  # end_training would take the process group away too
+            tracker.finish()
         self._accelerator.free_memory()

@@ -24,6 +24,7 @@ from ganzoo.files import remove_leftovers, write_file
 from ganzoo.hub.folder import check_format, read_json
 
 FORMAT = 1
+_OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
 _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
 
 
@@ -42,30 +43,32 @@ class RunFolder:
                 f"{self.path} holds a run already; go on with `ganzoo train --resume {self.path}`, "
                 f"or start anew with --overwrite (overwrite=True)."
             )
-        if not self.exists() and self.path.is_dir() and any(self.path.iterdir()):
-            raise TrainingError(f"{self.path} is not empty and holds no run; name another folder.")
+        others = {entry.name for entry in self.path.iterdir()} - set(_OURS) if self.path.is_dir() else set()
+        if others and not self.exists():
+            raise TrainingError(f"{self.path} is not empty and holds no run ({min(others)}); name another folder.")
 
-    def begin(self, facts: Mapping[str, Any], overwrite: bool) -> None:
-        """Make the folder and write `run.json`.
+    def begin(self, overwrite: bool) -> None:
+        """Make the folder, empty of an earlier run. It is a run once `record` has written `run.json`.
 
         Raises:
             TrainingError: as `check_free`, or the folder can't be written.
         """
         self.check_free(overwrite)
         try:
-            self._clear()
             self.path.mkdir(parents=True, exist_ok=True)
+            for name in _OURS:
+                shutil.rmtree(self.path / name) if (self.path / name).is_dir() else (self.path / name).unlink(True)
             for name in ("log.jsonl", "timing.jsonl"):
                 (self.path / name).touch()
-            write_file(self.path / "run.json", json.dumps({"format": FORMAT, **facts}, indent=2) + "\n")
         except OSError as error:
             raise TrainingError(f"{self.path} can't be written ({error.strerror or error}); choose another.") from error
 
-    def _clear(self) -> None:
-        for name in ("run.json", "log.jsonl", "timing.jsonl", "report.html"):
-            (self.path / name).unlink(missing_ok=True)
-        for name in ("checkpoints", "samples", "model"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+    def record(self, facts: Mapping[str, Any]) -> None:
+        """Write `run.json`, when the run's first checkpoint stands: from here on it can be resumed."""
+        try:
+            write_file(self.path / "run.json", json.dumps({"format": FORMAT, **facts}, indent=2) + "\n")
+        except OSError as error:
+            raise TrainingError(f"{self.path} can't be written ({error.strerror or error}); choose another.") from error
 
     def exists(self) -> bool:
         """Whether a run is there."""
@@ -78,7 +81,10 @@ class RunFolder:
             TrainingError: no run is there. WeightsError: the file is damaged or of a newer format.
         """
         if not self.exists():
-            raise TrainingError(f"{self.path} holds no run (no run.json); name a folder that a training wrote.")
+            raise TrainingError(
+                f"{self.path} holds no run that can be resumed (no run.json): name a folder that a training wrote; "
+                f"one that was killed before its first step is begun again."
+            )
         facts = read_json(self.path / "run.json")
         check_format(facts, str(self.path / "run.json"))
         return facts

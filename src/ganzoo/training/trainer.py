@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from ganzoo.training.machine import Facts, Machine
 from ganzoo.training.outputs import Outputs
 from ganzoo.training.progress import NotebookDisplay, ProgressBar, in_notebook
 from ganzoo.training.record import describe_gan, rebuild, record
+from ganzoo.training.report import write_report
 from ganzoo.training.run import RunFolder
 from ganzoo.training.update import FIGURES, Update
 
@@ -153,7 +153,9 @@ class Trainer:
             )
         if gan.num_classes and not gan.class_names:
             gan.class_names = self.data.class_names
-        self._batches = Batches(len(self.data), settings.batch_size, settings.seed, not settings.keep_last_batch)
+        self._batches: Batches = Batches(
+            len(self.data), settings.batch_size, settings.seed, not settings.keep_last_batch
+        )
         self._source = data
         self._hooks = list(hooks)
         self._progress = progress
@@ -168,7 +170,7 @@ class Trainer:
             TrainingError: the run cannot go on: no space, or losses that stay NaN.
         """
         device, threads, random = self.gan.device, torch.get_num_threads(), torch.get_rng_state()
-        machine = Machine(self.settings, self._facts)
+        machine = Machine(self.settings, self._facts, self.run.path)
         try:
             torch.set_num_threads(machine.facts.threads)
             update = Update(self.gan, self.data, self._batches, self.settings, machine)
@@ -214,10 +216,13 @@ class Trainer:
                 for hook in hooks:
                     if isinstance(hook, NotebookDisplay):
                         hook.grid = grid
-            wished = bool(machine.agree(interrupt.wished))
+            wished = self._due(settings.log_every, state) or machine.processes == 1
+            wished = wished and bool(machine.agree(interrupt.wished))
             if wished or state.step == settings.steps or self._due(settings.checkpoint_every, state):
                 state.sums = sums.tolist()
                 self._save(state, machine, outputs)
+            if outputs and settings.report_every and (wished or self._due(settings.report_every, state)):
+                write_report(self.run.path)
             if wished:
                 self._say(f"Stopped at step {state.step} and saved. Go on with: ganzoo train --resume {self.run.path}")
                 return
@@ -235,12 +240,14 @@ class Trainer:
         )
 
     def _time(self, machine: Machine, state: TrainingState, clock: float) -> float:
+        import psutil  # comes with Accelerate
+
         now = time.perf_counter()
         if machine.is_main:
             self.run.time(
                 step=state.step,
                 images_per_second=round(state.summed * self.settings.batch_size / (now - clock), 1),
-                memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                memory_mb=psutil.Process().memory_info().rss >> 20,
             )
         return now
 
@@ -252,9 +259,10 @@ class Trainer:
         if self._facts is None:
             self._facts = machine.facts
             if machine.is_main:
-                facts = record(self.gan, self.data, self._source, self.settings, machine.facts)
-                self.run.begin(facts, self._overwrite)
+                self.run.begin(self._overwrite)
             self._save(state, machine, outputs)
+            if machine.is_main:
+                self.run.record(record(self.gan, self.data, self._source, self.settings, machine.facts))
             return
         problems = []
         if machine.is_main:
@@ -309,6 +317,9 @@ class Trainer:
         """The hooks, with the bar or notebook display among them where a person looks."""
         hooks = list(self._hooks) if machine.is_main else []
         with ExitStack() as stack:
+            if self.settings.trackers:
+                machine.begin_tracking(self.run.path.name, self.settings)
+                hooks.append(lambda state, logs: machine.track(logs, state.step))
             if self._progress and machine.is_main and in_notebook():
                 hooks.append(NotebookDisplay(self.settings.steps))
             elif self._progress and machine.is_main:

@@ -1,0 +1,82 @@
+"""Decoded pictures on disk, one array mapped into memory: decoded once, and larger than memory if need be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganzoo.errors import DataError
+from ganzoo.files import new_folder
+
+VERSION = 1  # of decoding; a new one makes all sets anew
+BLOCK = 256  # pictures that are decoded before they are written
+
+
+def cache_dir() -> Path:
+    """$GANZOO_CACHE, else $XDG_CACHE_HOME/ganzoo, else ~/.cache/ganzoo."""
+    if os.environ.get("GANZOO_CACHE"):
+        return Path(os.environ["GANZOO_CACHE"]).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ganzoo"
+
+
+def cached_images(key: Any, pictures: Iterator[np.ndarray | None], count: int) -> tuple[np.ndarray, list[int], str]:
+    """The array of all `pictures`, made on the first call for `key` and mapped into memory on later ones.
+
+    Args:
+        key: what the array depends on, as JSON types; for an equal one `pictures` are not asked for.
+        pictures: uint8 (C, H, W) of one shape, or None for one that is left out.
+        count: how many `pictures` gives.
+
+    Returns:
+        uint8 (N, C, H, W), read-only; the positions of those left in; a hash of the pixels.
+
+    Raises:
+        DataError: shapes differ, all are left out, or the cache can't be written.
+    """
+    digest = hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:24]
+    folder = cache_dir() / "data" / digest
+    if not (folder / "facts.json").is_file():
+        try:
+            with new_folder(folder) as new:
+                _write(new, pictures, count)
+        except OSError as error:
+            raise DataError(
+                f"the cache {cache_dir()} can't be written ({error.strerror or error}); make room or set GANZOO_CACHE."
+            ) from error
+    facts = json.loads((folder / "facts.json").read_text())
+    array = np.memmap(folder / "images.bin", dtype=np.uint8, mode="r", shape=tuple(facts["shape"]))
+    return array, facts["kept"], facts["hash"]
+
+
+def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int) -> None:
+    kept: list[int] = []
+    shape: tuple[int, ...] | None = None
+    hashed = hashlib.sha256()
+    with open(folder / "images.bin", "wb", buffering=1 << 20) as file:
+        for position, picture in enumerate(pictures):
+            if picture is None:
+                continue
+            if shape is not None and picture.shape != shape:
+                raise DataError(
+                    f"images have several sizes ({_size(shape)}, {_size(picture.shape)}); "
+                    f"choose one with image_size=64 (--size 64)."
+                )
+            shape = picture.shape
+            content = picture.tobytes()
+            file.write(content)
+            hashed.update(content)
+            kept.append(position)
+    if shape is None:
+        raise DataError(f"none of the {count} images can be read.")
+    facts = {"shape": [len(kept), *shape], "kept": kept, "hash": hashed.hexdigest()}
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[2]}x{shape[1]}"

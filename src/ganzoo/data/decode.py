@@ -1,0 +1,73 @@
+"""One picture file to pixels: every mode of PIL, oriented, on white, square, at the size asked for."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ganzoo.errors import DataError
+
+LARGEST_PICTURE = 64_000_000  # pixels
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def decode(content: bytes, place: str, size: int | None, channels: int | None) -> np.ndarray:
+    """The picture in `content` as uint8 (C, H, W).
+
+    Rotated as its EXIF says, transparency on white (unless `channels` keeps it), 16-bit greys scaled to 8 bits,
+    palettes and CMYK converted. With `size`, cut to the middle square and resized to it.
+
+    Raises:
+        DataError: `content` is no picture that PIL reads, or larger than 64 million pixels; names `place`.
+    """
+    try:
+        picture: Image.Image = Image.open(io.BytesIO(content))
+        if picture.width * picture.height > LARGEST_PICTURE:
+            raise DataError(
+                f"{place} has {picture.width}x{picture.height} pixels, more than {LARGEST_PICTURE:,}; make it smaller."
+            )
+        picture = ImageOps.exif_transpose(picture)
+        picture = _to_mode(picture, channels)
+    except DataError:
+        raise
+    except Exception as error:  # PIL's decoders raise a dozen kinds on damaged files
+        raise DataError(
+            f"{place} is no readable picture ({type(error).__name__}: {error}); remove it, or skip such files with "
+            f'broken="skip" (--broken skip).'
+        ) from error
+    return _to_array(picture, size)
+
+
+def convert(pixels: np.ndarray, size: int | None, channels: int | None) -> np.ndarray:
+    """Pixels uint8 (C, H, W) as `decode` gives them, at another size or with other channels."""
+    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0), MODES[len(pixels)])
+    return _to_array(picture if channels in (None, len(pixels)) else _to_mode(picture, channels), size)
+
+
+def _to_array(picture: Image.Image, size: int | None) -> np.ndarray:
+    if size is not None and picture.size != (size, size):
+        picture = ImageOps.fit(picture, (size, size), Image.Resampling.BILINEAR)
+    array = np.asarray(picture)
+    return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
+
+
+def _to_mode(picture: Image.Image, channels: int | None) -> Image.Image:
+    if picture.mode in ("I;16", "I;16B", "I;16L", "I"):
+        values = np.asarray(picture).astype(np.float64)
+        picture = Image.fromarray((values / 257).round().clip(0, 255).astype(np.uint8))
+    elif picture.mode == "F":
+        picture = Image.fromarray(np.asarray(picture).round().clip(0, 255).astype(np.uint8))
+    transparent = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
+    if channels is None:
+        grey = picture.mode in ("1", "L", "LA", "La")
+        channels = 1 if grey else 3
+    if channels in (2, 4):
+        return picture.convert("RGBA").convert(MODES[channels])
+    if transparent:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert(MODES[channels])

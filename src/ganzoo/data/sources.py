@@ -1,0 +1,263 @@
+"""`open_data`: whatever holds images, to an `ImageData`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganzoo.data.archives import Listing, list_folder, list_zip
+from ganzoo.data.cache import cache_dir, cached_images
+from ganzoo.data.decode import convert, decode
+from ganzoo.data.download import download
+from ganzoo.data.fashion import CLASSES, load_fashion_mnist
+from ganzoo.data.image_data import ImageData, hash_of
+from ganzoo.errors import ConfigError, DataError, did_you_mean, quote
+from ganzoo.images import from_pil
+
+POKEMON_URLS = ["http://d2l-data.s3-accelerate.amazonaws.com/pokemon.zip"]
+POKEMON_SHA1 = "c065c0e2593b8b161a2d7873e42418bf6a21106c"
+LARGEST_SIZE = 4096
+NAMES = ("fashion-mnist", "fashion-mnist-mini", "pokemon")
+
+
+def open_data(
+    source: Any,
+    *,
+    image_size: int | None = None,
+    image_channels: int | None = None,
+    split: str = "train",
+    broken: str = "stop",
+    root: str | Path | None = None,
+    fetch: bool = True,
+    progress: bool = False,
+) -> ImageData:
+    """Open images to train on or compare with.
+
+    Args:
+        source: a name (fashion-mnist, fashion-mnist-mini, pokemon); a folder or zip of images, flat or with a folder
+            for each class; `hf:...` (see `ganzoo.data.hf`); a torch Dataset of images or (image, label); a tensor
+            (N, C, H, W), uint8 of 0 to 255 or floating in [-1, 1]; a pair (images, labels) of tensors; an ImageData.
+        image_size: pixels a side to resize to, the middle square of pictures that are not square; None keeps their
+            own, which must then agree.
+        image_channels: 1 grey, 3 colour, 2 and 4 with transparency; None: grey where all are grey, else colour.
+        split: "train" or "test", of the named sets.
+        broken: "stop" at a file that can't be read, or "skip" and count it.
+        root: a folder to look for named sets in, before all others.
+        fetch: download named sets that are on no disk.
+        progress: show a bar where it takes long.
+
+    Raises:
+        DataError: nothing is found, or what is found can't be used; the message names the file.
+        ConfigError: an argument is wrong.
+    """
+    _check(image_size, image_channels, split, broken)
+    if isinstance(source, (str, Path)):
+        return _open_named(source, image_size, image_channels, split, broken, root, fetch, progress)
+    if isinstance(source, ImageData):
+        return _fit(source, image_size, image_channels)
+    if isinstance(source, Tensor):
+        return _fit(_from_tensor(source, None), image_size, image_channels)
+    if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], Tensor):
+        return _fit(_from_tensor(*source), image_size, image_channels)
+    if isinstance(source, torch.utils.data.Dataset):
+        return _from_dataset(source, image_size, image_channels)
+    raise DataError(
+        f"{quote(source)} holds no images ganzoo can open: a name, folder, zip, Dataset, tensor or ImageData does."
+    )
+
+
+def _check(image_size: int | None, image_channels: int | None, split: str, broken: str) -> None:
+    if image_size is not None and (type(image_size) is not int or not 1 <= image_size <= LARGEST_SIZE):
+        raise ConfigError(f"image_size must be an int from 1 to {LARGEST_SIZE}, got {quote(image_size)}")
+    if image_channels not in (None, 1, 2, 3, 4):
+        raise ConfigError(f"image_channels must be 1 to 4, got {quote(image_channels)}")
+    if split not in ("train", "test"):
+        raise ConfigError(f"split must be train or test, got {quote(split)}")
+    if broken not in ("stop", "skip"):
+        raise ConfigError(f"broken must be stop or skip, got {quote(broken)}")
+
+
+def _open_named(
+    source: str | Path,
+    size: int | None,
+    channels: int | None,
+    split: str,
+    broken: str,
+    root: str | Path | None,
+    fetch: bool,
+    progress: bool,
+) -> ImageData:
+    text = str(source)
+    local = isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", "..")
+    if not local and text.startswith("hf:"):
+        from ganzoo.data.hf import open_hf
+
+        return _fit(open_hf(text, size, channels, split), size, channels)
+    if not local and text in ("fashion-mnist", "fashion-mnist-mini"):
+        if text == "fashion-mnist":
+            images, labels, place = load_fashion_mnist(split, root, fetch, progress)
+        else:
+            images, labels, place = _mini()
+        data = dataclasses.replace(
+            _from_tensor(images, labels), name=text, class_names=CLASSES, source=place, licence="MIT, Zalando SE"
+        )
+        return _fit(data, size, channels)
+    name, path, licence = text, Path(text).expanduser(), "not known"
+    if not local and text == "pokemon":
+        path, licence = _pokemon(root, fetch, progress), "© The Pokémon Company: for research and teaching"
+    if path.is_dir():
+        listing = list_folder(path)
+    elif path.is_file():
+        listing = list_zip(path)
+    else:
+        tried = "no such path" if local else f"no folder or zip here ({Path.cwd()}), no name of a data set"
+        raise DataError(f"No data {quote(text)}: {tried}.{did_you_mean(text, NAMES)}")
+    data = _from_listing(listing, path, size, channels, broken, progress)
+    return dataclasses.replace(data, name=name if not local else path.name or str(path), licence=licence)
+
+
+def _mini() -> tuple[Tensor, Tensor, str]:
+    place = files("ganzoo.data") / "files" / "fashion-mnist-mini.npz"
+    with np.load(place.open("rb"), allow_pickle=False) as file:  # type: ignore[arg-type]
+        images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"].astype(np.int64))
+    return images[:, None], labels, "bundled with ganzoo: 200 training images of each class of Fashion-MNIST"
+
+
+def _pokemon(root: str | Path | None, fetch: bool, progress: bool) -> Path:
+    folders: list[str | Path] = [each for each in (root, os.environ.get("GANZOO_DATA"), cache_dir()) if each]
+    for folder in folders:
+        for name in ("pokemon.zip", "pokemon"):
+            path = Path(folder).expanduser() / name
+            if path.exists():
+                return path
+    path = cache_dir() / "pokemon.zip"
+    if not fetch:
+        raise DataError(f"pokemon is not at {path}; allow the download, or name a zip or folder of sprites.")
+    return download(POKEMON_URLS, path, sha1=POKEMON_SHA1, progress=progress)
+
+
+def _from_listing(
+    listing: Listing, path: Path, size: int | None, channels: int | None, broken: str, progress: bool
+) -> ImageData:
+    if channels is None:
+        channels = _common_channels(listing, path)
+
+    def pictures() -> Iterator[np.ndarray | None]:
+        for name in _shown(listing.names, progress):
+            try:
+                yield decode(listing.read(name), f"{path}: {name}", size, channels)
+            except DataError:
+                if broken == "stop":
+                    raise
+                yield None
+
+    key = [str(path.resolve()), listing.facts, size, channels, broken]
+    images, kept, pixels = cached_images(key, pictures(), len(listing.names))
+    classes = listing.classes()
+    labels = torch.tensor([classes[1][position] for position in kept]) if classes else None
+    return ImageData(
+        name=path.name,
+        images=images,
+        labels=labels,
+        class_names=classes[0] if classes else (),
+        hash=hash_of(pixels, images.shape, labels),
+        source=str(path.resolve()),
+        skipped=len(listing.names) - len(kept),
+    )
+
+
+def _common_channels(listing: Listing, path: Path) -> int:
+    """1 where a first look at up to 100 pictures, spread over the set, finds grey alone; else 3."""
+    step = max(1, len(listing.names) // 100)
+    for name in listing.names[::step]:
+        try:
+            if decode(listing.read(name), f"{path}: {name}", None, None).shape[0] != 1:
+                return 3
+        except DataError:
+            continue  # said when it is decoded for good
+    return 1
+
+
+def _shown(names: list[str], progress: bool) -> Any:
+    if not progress or len(names) < 1000:
+        return names
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(names, "decoding", console=Console(stderr=True), transient=True)
+
+
+def _from_tensor(images: Tensor, labels: Tensor | None) -> ImageData:
+    if images.dim() != 4 or not 1 <= images.shape[1] <= 4 or len(images) == 0:
+        raise DataError(f"a tensor of images must have shape (N, 1 to 4, H, W), got {tuple(images.shape)}.")
+    if images.is_floating_point():
+        low, high = float(images.min()), float(images.max())
+        if not (low >= -1 and high <= 1):
+            raise DataError(f"a floating tensor of images must lie in [-1, 1], got {low:g} to {high:g}; scale it.")
+        images = ((images.float() + 1) * 127.5).round().to(torch.uint8)
+    elif images.dtype != torch.uint8:
+        raise DataError(f"a tensor of images must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype}.")
+    names: tuple[str, ...] = ()
+    if labels is not None:
+        if labels.shape != (len(images),) or labels.is_floating_point() or int(labels.min()) < 0:
+            raise DataError(f"labels must be {len(images)} ints from 0, got {tuple(labels.shape)}, {labels.dtype}.")
+        labels = labels.detach().cpu().long()
+        names = tuple(str(number) for number in range(int(labels.max()) + 1))
+    array = images.detach().cpu().contiguous().numpy()
+    pixels = hashlib.sha256(array.tobytes()).hexdigest()
+    return ImageData("tensor", array, labels, names, hash_of(pixels, array.shape, labels), "given by hand")
+
+
+def _from_dataset(dataset: Any, size: int | None, channels: int | None) -> ImageData:
+    images: list[Tensor] = []
+    labels: list[Any] = []
+    for index in range(len(dataset)):
+        item = dataset[index]
+        image, label = item if isinstance(item, (tuple, list)) and len(item) == 2 else (item, None)
+        if not isinstance(image, Tensor):
+            try:
+                image = from_pil(image, size=size, channels=channels)[0]
+            except Exception as error:
+                raise DataError(
+                    f"item {index} of the Dataset is no image ({error}); give PIL images or tensors."
+                ) from error
+        if image.dtype == torch.uint8:
+            image = image.float() / 127.5 - 1
+        images.append(image)
+        labels.append(label)
+    if not images or any(image.shape != images[0].shape for image in images):
+        shapes = sorted({tuple(image.shape) for image in images})[:3]
+        raise DataError(
+            f"the Dataset's {len(images)} images must be there and of one shape, got {shapes}; give image_size."
+        )
+    known = torch.tensor([int(each) for each in labels]) if all(each is not None for each in labels) else None
+    data = _from_tensor(torch.stack(images), known)
+    names = tuple(getattr(dataset, "classes", ())) or data.class_names
+    return _fit(
+        dataclasses.replace(data, name=type(dataset).__name__, class_names=names if known is not None else ()),
+        size,
+        channels,
+    )
+
+
+def _fit(data: ImageData, size: int | None, channels: int | None) -> ImageData:
+    """`data` at another size or with other channels, picture by picture, if it is not so already."""
+    own = data.images.shape[2:]
+    if own == (size or own[0], size or own[1]) and channels in (None, data.image_channels):
+        return data
+
+    def pictures() -> Iterator[np.ndarray]:
+        for picture in data.images:
+            yield convert(picture, size, channels)
+
+    images, _, pixels = cached_images([data.hash, size, channels], pictures(), len(data))
+    return dataclasses.replace(data, images=images, hash=hash_of(pixels, images.shape, data.labels))

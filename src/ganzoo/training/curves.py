@@ -1,0 +1,168 @@
+"""Curves for a page of HTML: drawn as SVG that stretches to any width, labelled by text that does not.
+
+Colours come from the page's style (`--first`, `--second`), so the same drawing serves dark and light.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+Point = tuple[float, float]
+BUCKETS = 300  # a longer curve is drawn as the mean, least and greatest of so many stretches: 900 points at most
+_EDGE = 1000  # width and height of the drawing in its own units
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart. `points` are (step, value), finite, in order of their steps."""
+
+    name: str
+    points: Sequence[Point]
+
+
+def chart(
+    title: str,
+    curves: Sequence[Curve],
+    *,
+    last_step: float,
+    hint: str = "",
+    dot: Point | None = None,
+    axis: Literal["linear", "from zero", "logarithmic"] = "linear",
+) -> str:
+    """A `<section>` with one or two curves over the steps 0 to `last_step`; nothing where there are no points.
+
+    Args:
+        title, hint: plain text; the hint stands below the title.
+        dot: a point to set apart, as the best of a score.
+        axis: logarithmic only where values are above 0 and the greatest is 20 times the least; elsewhere linear, and
+            where few points are far from all others, those are cut off and the worst is named.
+    """
+    curves = [curve for curve in curves if curve.points]
+    values = [value for curve in curves for _, value in curve.points]
+    if not values:
+        return ""
+    zero = axis == "from zero"
+    low, high = min(values), max(values)
+    logarithmic = axis == "logarithmic" and low > 0 and high > 20 * low
+    note = ""
+    if not logarithmic:
+        inner_low, inner_high = _without_outliers(values)
+        if high - low > 4 * (inner_high - inner_low) > 0:
+            out = [point for curve in curves for point in curve.points if not inner_low <= point[1] <= inner_high]
+            worst = max(out, key=lambda point: max(inner_low - point[1], point[1] - inner_high))
+            note = f"Cut off: as far as {number(worst[1])}, at step {number(worst[0])}."
+            low, high = inner_low, inner_high
+    scale = _Scale(min(low, 0.0) if zero else low, high, logarithmic, pad=not zero)
+    last_step = max(last_step, 1)
+
+    drawn, keys = [], []
+    for place, curve in zip(("first", "second"), curves):
+        points = [(step / last_step * _EDGE, _EDGE - scale(value) * _EDGE) for step, value in curve.points]
+        drawn.append(_draw(points, place))
+        keys.append(f'<li class="{place}">{escape(curve.name)} <b>{number(curve.points[-1][1])}</b></li>')
+    marks = "".join(
+        f'<span class="y" style="bottom:{100 * scale(value):.1f}%">{text}</span>' for value, text in scale.ticks()
+    )
+    marks += "".join(
+        f'<span class="x" style="left:{100 * step / last_step:.1f}%">{text}</span>'
+        for step, text in _ticks(0, last_step, 4)
+    )
+    if dot:
+        marks += (
+            f'<span class="dot" style="left:{100 * dot[0] / last_step:.2f}%;bottom:{100 * scale(dot[1]):.2f}%"></span>'
+        )
+    summary = "; ".join(f"{curve.name} from {_ends(curve.points)}" for curve in curves)
+    label = escape(f"{title} over steps 0 to {number(last_step)}: {summary}")
+    below = " ".join(filter(None, (hint, "Logarithmic axis." if logarithmic else "", note)))
+    return (
+        f'<section class="card chart"><h2>{escape(title)}</h2><ul class="key">{"".join(keys)}</ul>'
+        f'<div class="plot" data-last="{last_step:g}">{marks}'
+        f'<svg viewBox="0 0 {_EDGE} {_EDGE}" preserveAspectRatio="none" role="img" aria-label="{label}">'
+        f'{"".join(drawn)}</svg><span class="marker"></span></div><p class="hint">{escape(below)}</p></section>'
+    )
+
+
+def number(value: float) -> str:
+    """A number as a person reads it: 12,000, 0.0066, 1.2e+09."""
+    if value == int(value) and abs(value) < 1e9:
+        return f"{int(value):,}"
+    if 1000 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _ends(points: Sequence[Point]) -> str:
+    return f"{number(points[0][1])} to {number(points[-1][1])}"
+
+
+def _draw(points: Sequence[Point], place: str) -> str:
+    """A line; behind a thinned one, the band between its least and greatest; few points stand as dots too."""
+    if len(points) <= BUCKETS:
+        dots = "".join(f"M{_pair(point)}h0" for point in points) if len(points) <= 40 else ""
+        return f'<path class="{place}" d="{_line(points)}"/>' + (
+            f'<path class="{place} dots" d="{dots}"/>' if dots else ""
+        )
+    stretches = [
+        points[len(points) * index // BUCKETS : len(points) * (index + 1) // BUCKETS] for index in range(BUCKETS)
+    ]
+    steps = [sum(x for x, _ in part) / len(part) for part in stretches]
+    means = [sum(y for _, y in part) / len(part) for part in stretches]
+    upper = [(x, min(y for _, y in part)) for x, part in zip(steps, stretches)]
+    lower = [(x, max(y for _, y in part)) for x, part in zip(steps, stretches)]
+    band = _line([*upper, *reversed(lower)])
+    return f'<path class="{place} band" d="{band}z"/><path class="{place}" d="{_line(list(zip(steps, means)))}"/>'
+
+
+def _line(points: Iterable[Point]) -> str:
+    return "M" + "L".join(map(_pair, points))
+
+
+def _pair(point: Point) -> str:
+    x, y = point
+    return f"{x:.0f} {min(max(y, -_EDGE), 2 * _EDGE):.0f}"
+
+
+def _without_outliers(values: Sequence[float]) -> Point:
+    """The bounds of all but the outermost hundredth at either end, with some room about them."""
+    ordered = sorted(values)
+    low, high = ordered[len(ordered) // 100], ordered[-1 - len(ordered) // 100]
+    return low - 0.1 * (high - low), high + 0.1 * (high - low)
+
+
+class _Scale:
+    """Values to heights in 0..1."""
+
+    def __init__(self, low: float, high: float, logarithmic: bool, pad: bool) -> None:
+        self._logarithmic = logarithmic
+        low, high = (math.log10(low), math.log10(high)) if logarithmic else (low, high)
+        room = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
+        self._low, self._high = low - room * pad, high + room
+
+    def __call__(self, value: float) -> float:
+        if self._logarithmic:
+            value = math.log10(value)
+        return (value - self._low) / (self._high - self._low)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        if not self._logarithmic:
+            return _ticks(self._low, self._high, 5)
+        decades = range(math.floor(self._low), math.ceil(self._high) + 1)
+        digits = (1, 2, 5) if len(decades) <= 3 else (1,)
+        found = [digit * 10.0**decade for decade in decades[:: len(decades) // 8 + 1] for digit in digits]
+        return [(value, number(value)) for value in found if self._low <= math.log10(value) <= self._high]
+
+
+def _ticks(low: float, high: float, wanted: int) -> list[tuple[float, str]]:
+    """Round numbers from `low` to `high`, about `wanted` of them, and as text."""
+    rough = (high - low) / wanted
+    power = math.floor(math.log10(rough))
+    step = next(digit * 10.0**power for digit in (1, 2, 5, 10) if digit * 10.0**power >= 0.99 * rough)
+    values = [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    if not 1e-4 < step < 1e9:
+        return [(value, number(value)) for value in values]
+    decimals = max(0, -math.floor(math.log10(step)))
+    return [(value, f"{value:,.{decimals}f}") for value in values]

@@ -1,0 +1,280 @@
+"""A run as one page of HTML that needs nothing else: curves, samples through time, remarks, speed, how it was made.
+
+Whatever a run's files say is shown as text: names, settings and remarks of a stranger's run are escaped, and the page
+forbids itself every script but its own and every request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ganzoo.errors import TrainingError
+from ganzoo.files import write_file
+from ganzoo.training.curves import Curve, Point, chart, number
+from ganzoo.training.run import RunFolder
+from ganzoo.training.slider import sample_grids, slider
+
+REMARKS = 40
+
+
+def write_report(run: str | Path) -> Path:
+    """Write `report.html` into the folder `run` of a training, whole or not at all, and return its path.
+
+    Logs that are missing, empty or damaged, and pictures that can't be read, are left out.
+
+    Raises:
+        TrainingError: no run is there, or the page can't be written. WeightsError: `run.json` is damaged.
+    """
+    folder = RunFolder(run)
+    path = folder.path / "report.html"
+    page = _page(folder)
+    try:
+        write_file(path, page)
+    except OSError as error:
+        raise TrainingError(
+            f"{path} can't be written ({error.strerror or error}). Make room, then: ganzoo train --resume {folder.path}"
+        ) from error
+    return path
+
+
+def _page(folder: RunFolder) -> str:
+    facts = folder.facts()
+    settings, data, gan = (_mapping(facts.get(name)) for name in ("settings", "data", "gan"))
+    log, times = _lines(folder.path / "log.jsonl"), _lines(folder.path / "timing.jsonl")
+    logged = [entry["step"] for entry in log if "remark" not in entry]  # a remark may be of a step since undone
+    every = _number(settings.get("log_every")) or 0
+    grids = sample_grids(folder.path / "samples", until=max(logged) + every if logged else None)
+    step = int(max([*logged, *grids, 0]))
+    steps = int(_number(settings.get("steps")) or 0)
+    name = _text(gan.get("preset") or folder.path.resolve().name)
+    scores = _points(log, "score")
+    best = min(scores, key=lambda point: point[1]) if scores else None
+    template = files("ganzoo.training").joinpath("report_template.html").read_text("utf-8")
+    script = template.split("<script>")[1].split("</script>")[0]
+    progress = f"step {number(step)} of {number(steps)}"
+    state = f"{'Finished' if step >= steps else 'Under way or stopped'}: {progress}."
+    refreshed = _number(settings.get("report_every"))
+    if refreshed and step < steps:
+        state += f" Written anew every {number(refreshed)} steps: reload it then."
+    return Template(template).substitute(
+        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        title=f"{name}, {progress}",
+        heading=name,
+        state=state,
+        steps=steps or 1,
+        step=min(step, steps),
+        tiles=_tiles(step, settings, data, best, times),
+        remarks=_remarks(log, settings),
+        samples=slider(grids),
+        charts=_charts(log, times, scores, best, step),
+        command=_text(facts.get("command"), 4000),
+        provenance=_table(_provenance(facts, settings, data)),
+        settings=_table((_code(key), _value(value)) for key, value in settings.items()),
+        networks=_networks(gan),
+        footer=f"Written {time.strftime('%Y-%m-%d %H:%M %Z')} by ganzoo. This page loads nothing from elsewhere.",
+    )
+
+
+def _tiles(
+    step: int, settings: dict[str, Any], data: dict[str, Any], best: Point | None, times: list[dict[str, Any]]
+) -> str:
+    trained = step * (_number(settings.get("batch_size")) or 0)
+    seen, images = trained * (_number(settings.get("d_steps")) or 1), _number(data.get("images"))
+    seconds = _seconds(times, settings)
+    memory = [value for _, value in _points(times, "memory_mb")]
+    tiles = [
+        ("Images seen", number(seen), f"{number(round(seen / images, 1))} times the data" if images else ""),
+        ("Time", _duration(seconds), "of training, samples and scores included"),
+        (
+            "Speed",
+            f"{number(round(trained / seconds))}/s" if seconds and trained else "–",
+            "images a second, on average",
+        ),
+    ]
+    if best:
+        tiles.insert(0, ("Best score", number(best[1]), f"at step {number(best[0])}; kept in model/"))
+    if images:
+        tiles.append(("Data", _text(data.get("name"), 40), f"{number(images)} images"))
+    if memory:
+        tiles.append(("Memory", f"{number(round(max(memory)))} MB", "at most, resident"))
+    return "".join(
+        f"<div><dt>{label}</dt><dd>{value}<small>{small}</small></dd></div>" for label, value, small in tiles
+    )
+
+
+def _seconds(times: list[dict[str, Any]], settings: dict[str, Any]) -> float:
+    """The time that the stretches between lines of `timing.jsonl` took; after a resume their steps begin anew."""
+    every, batch_size = (_number(settings.get(name)) or 0 for name in ("log_every", "batch_size"))
+    before, total = 0.0, 0.0
+    for entry in times:
+        speed = _number(entry.get("images_per_second"))
+        stretch = entry["step"] - before if entry["step"] > before else every
+        total += stretch * batch_size / speed if speed and speed > 0 else 0
+        before = entry["step"]
+    return total
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{number(minutes // 60)} h {minutes % 60} min"
+
+
+def _charts(
+    log: list[dict[str, Any]], times: list[dict[str, Any]], scores: list[Point], best: Point | None, step: int
+) -> str:
+    penalties = [point for point in _points(log, "penalty") if point[1]]
+    parts = [
+        chart(
+            "Losses",
+            [
+                Curve("discriminator", _points(log, "discriminator_loss")),
+                Curve("generator", _points(log, "generator_loss")),
+            ],
+            last_step=step,
+            hint="In a healthy run both stay level for long; neither has to fall to zero.",
+        ),
+        chart(
+            "Score",
+            [Curve("distance to real images", scores)],
+            last_step=step,
+            dot=best,
+            axis="logarithmic",
+            hint="Lower is better; the ring is the best, which is the model that was kept.",
+        ),
+        chart(
+            "What the discriminator says",
+            [Curve("of real images", _points(log, "real_logits")), Curve("of made ones", _points(log, "fake_logits"))],
+            last_step=step,
+            hint="Mean logits. The nearer the two, the harder it is to tell them apart.",
+        ),
+        chart("Penalty", [Curve("on the discriminator", penalties)], last_step=step),
+        chart(
+            "Speed", [Curve("images a second", _points(times, "images_per_second"))], last_step=step, axis="from zero"
+        ),
+    ]
+    return "\n".join(filter(None, parts)) or '<p class="hint">No curves yet: the log holds no figures.</p>'
+
+
+def _remarks(log: list[dict[str, Any]], settings: dict[str, Any]) -> str:
+    """The doctor's remarks, newest first; the same one made again and again stands there once."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for entry in log:
+        if "remark" in entry:
+            kinds.setdefault(_text(entry["remark"]), []).append(entry)
+    items = []
+    for name, entries in sorted(kinds.items(), key=lambda item: -item[1][-1]["step"])[:REMARKS]:
+        first, last = entries[0], entries[-1]
+        when = f"Step {number(first['step'])}"
+        if len(entries) > 1:
+            when = f"{number(len(entries))} times, steps {number(first['step'])} to {number(last['step'])}"
+        said = _text(last["text"], 1000) if last.get("text") else name
+        advice = f"<p>{_text(last['advice'], 1000)}</p>" if last.get("advice") else ""
+        items.append(f'<li><p class="quiet">{when}</p><p><b>{said}</b></p>{advice}</li>')
+    if items:
+        return f"<ul>{''.join(items)}</ul>"
+    every = _number(settings.get("doctor_every"))
+    if not every:
+        return '<p class="quiet">Switched off (doctor_every 0).</p>'
+    if not any(entry["step"] >= every for entry in log):
+        return '<p class="quiet">It has not looked yet.</p>'
+    return f'<p class="healthy">No remarks. The doctor looks every {number(every)} steps.</p>'
+
+
+def _provenance(facts: dict[str, Any], settings: dict[str, Any], data: dict[str, Any]) -> list[tuple[str, str]]:
+    source = data.get("source")
+    rows = [
+        ("Data", _text(data.get("name")) + (f" ({_text(source)})" if source not in (None, data.get("name")) else "")),
+        ("Hash of the data", _code(data.get("hash"))),
+        ("Images", _value(data.get("images"))),
+        ("Classes", _value(data.get("classes"))),
+        ("Seed", _value(settings.get("seed"))),
+    ]
+    machine = _mapping(facts.get("machine"))
+    rows.append(("Machine", ", ".join(f"{_text(key)} {_value(value)}" for key, value in machine.items())))
+    rows += [(_text(package), _text(version)) for package, version in _mapping(facts.get("versions")).items()]
+    return rows
+
+
+def _networks(gan: dict[str, Any]) -> str:
+    parts = []
+    for name in ("generator", "discriminator"):
+        described = _mapping(gan.get(name))
+        model = _text(described["model"]) if described.get("model") else "a module of one's own"
+        rows = [(_code(key), _value(value)) for key, value in _mapping(described.get("config")).items()]
+        plugins = described.get("plugins")
+        for plugin in plugins if isinstance(plugins, list) else ():
+            kind, known, package, version = (
+                _text(_mapping(plugin).get(key)) for key in ("kind", "name", "package", "version")
+            )
+            rows.append((f"{kind} {known}", f"from {package} {version}"))
+        parts.append(f"<h3>{name.capitalize()}: {model}</h3><table>{_table(rows)}</table>")
+    return "".join(parts)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The entries of a log that have a step, in the order written; damaged lines are left out."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    entries = []
+    for line in lines:
+        try:
+            entry = _mapping(json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+        step = _number(entry.get("step"))
+        if step is not None and 0 <= step < 1e15:
+            entries.append({**entry, "step": step})
+    return entries
+
+
+def _points(entries: list[dict[str, Any]], name: str) -> list[Point]:
+    """(step, value) of the entries that have a finite value of this name, by step; of one step the last holds."""
+    found = {entry["step"]: _number(entry[name]) for entry in entries if name in entry}
+    return [(step, value) for step, value in sorted(found.items()) if value is not None]
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    """A number that can be drawn, or None."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not -1e30 < value < 1e30:
+        return None
+    return float(value)
+
+
+def _text(value: Any, limit: int = 300) -> str:
+    text = value if isinstance(value, str) else "none" if value is None else str(value)
+    return escape(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def _code(value: Any) -> str:
+    return f"<code>{_text(value)}</code>"
+
+
+def _value(value: Any) -> str:
+    """A setting: lists as words, numbers as exact as they were given."""
+    if isinstance(value, list):
+        return _text(", ".join(str(item) for item in value) or "none")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return _text(repr(value).removesuffix(".0") if isinstance(value, float) else value)
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    """Rows of HTML that is safe already."""
+    return "".join(f"<tr><th>{left}</th><td>{right}</td></tr>" for left, right in rows)

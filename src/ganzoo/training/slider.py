@@ -1,0 +1,87 @@
+"""Sample grids through time, as pictures inside a page, behind a slider: few and small, however long a run is."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from ganzoo.training.curves import number
+
+GRIDS = 24  # sample grids on a page
+LARGEST = 64 * 1024  # bytes of one grid; 24 of them, as text, are 2.1 MB
+_SHRINK = ((1.0, 80), (1.0, 60), (0.75, 50), (0.5, 40), (0.25, 30), (0.1, 10))  # of the size, and WebP's quality
+
+
+def sample_grids(folder: Path, until: float | None = None) -> dict[int, Path]:
+    """Sample grids by step: the first, every second (fourth, eighth, ...) after it, and the last; at most GRIDS.
+
+    Powers of two, so that most of those chosen are chosen again when the run has gone on. Those after step `until`
+    are left out: a run that went back to a checkpoint draws them again.
+    """
+    found = {}
+    for path in sorted(folder.glob("step-*.png")):
+        if match := re.fullmatch(r"step-(\d{1,12})\.png", path.name):
+            found[int(match[1])] = path
+    order = sorted(step for step in found if until is None or step <= until)
+    stride = 1
+    while len(order[::stride]) > GRIDS - 1:
+        stride *= 2
+    return {step: found[step] for step in [*order[::stride], *order[-1:]]}
+
+
+def slider(grids: dict[int, Path]) -> str:
+    """HTML of the grids, one to see at a time; files that can't be read are left out."""
+    pictures = []
+    for step, path in grids.items():
+        try:
+            status = path.stat()
+            pictures.append((step, *_picture(path, status.st_mtime_ns, status.st_size)))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises on damaged files
+            continue
+    if not pictures:
+        return '<p class="hint">No samples yet.</p>'
+    figures = []
+    printed = {0, len(pictures) // 2, len(pictures) - 1}
+    for index, (step, uri, width, height) in enumerate(pictures):
+        attributes = (' class="printed"' if index in printed else "") + (" hidden" if index < len(pictures) - 1 else "")
+        figures.append(
+            f'<figure data-step="{step}"{attributes}>'
+            f'<img src="{uri}" width="{width}" height="{height}" decoding="async" '
+            f'alt="Samples at step {number(step)}"><figcaption>Step {number(step)}</figcaption></figure>'
+        )
+    return (
+        '<div class="slider" hidden><label for="when">Step</label><input id="when" type="range" min="0" '
+        f'max="{len(pictures) - 1}" step="1" value="{len(pictures) - 1}"><output id="shown" for="when"></output></div>'
+        f'<div class="pictures">{"".join(figures)}</div>'
+        '<p class="hint">The same latents each time, through the averaged generator.</p>'
+    )
+
+
+@lru_cache(maxsize=2 * GRIDS)
+def _picture(path: Path, changed: int, size: int) -> tuple[str, int, int]:
+    """A picture as a data URI of at most LARGEST bytes, and its size in pixels; kept, as a page is written often."""
+    with Image.open(path, formats=("PNG",)) as image:
+        width, height = image.size
+        if width * height > 2**25:
+            raise ValueError(f"{path} has {width} x {height} pixels")
+        image.load()
+        if size <= LARGEST:
+            return _uri("png", path.read_bytes()), width, height
+        shown = image.convert("RGBA" if "A" in image.getbands() else "RGB")
+    shown.thumbnail((2048, 2048))
+    for scale, quality in _SHRINK:
+        content = io.BytesIO()
+        smaller = shown.resize((max(1, round(shown.width * scale)), max(1, round(shown.height * scale))))
+        smaller.save(content, "WEBP", quality=quality, method=2)
+        if content.tell() <= LARGEST:
+            return _uri("webp", content.getvalue()), width, height
+    raise ValueError(f"{path} does not shrink to {LARGEST} bytes")
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

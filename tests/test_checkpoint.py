@@ -1,0 +1,166 @@
+"""Checkpoints: whole or not at all, whatever fails while one is written."""
+
+import os
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+import ganzoo.training.checkpoint as checkpointing
+from ganzoo.errors import TrainingError, WeightsError
+from ganzoo.settings import Settings
+from ganzoo.training.average import AveragedGenerator
+from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint, save_checkpoint
+from ganzoo.training.optimizers import make_optimizer
+
+
+def make_state(seed=0, optimizer="adam", memory_format=torch.contiguous_format):
+    torch.manual_seed(seed)
+    generator = nn.Sequential(nn.ConvTranspose2d(2, 3, 4), nn.BatchNorm2d(3)).to(memory_format=memory_format)
+    discriminator = nn.Sequential(nn.Conv2d(3, 4, 4), nn.Flatten()).to(memory_format=memory_format)
+    settings = Settings(optimizer=optimizer)
+    return TrainingState(
+        generator=generator,
+        discriminator=discriminator,
+        average=AveragedGenerator(generator, 100),
+        generator_optimizer=make_optimizer(generator, 0.01, settings),
+        discriminator_optimizer=make_optimizer(discriminator, 0.01, settings),
+        sums=[0.0],
+    )
+
+
+def advance(state, steps=1):
+    for _ in range(steps):
+        torch.manual_seed(state.step)
+        logits = state.discriminator(state.generator(torch.randn(4, 2, 1, 1)))
+        for optimizer in state.optimizers().values():
+            optimizer.zero_grad()
+        logits.square().mean().backward()
+        for optimizer in state.optimizers().values():
+            optimizer.step()
+        state.step += 1
+        state.average.update(state.step * 4, 4)
+    state.sums, state.summed, state.memory = [0.1 + 0.2], 3, {"seen": [1, 2.5, None]}
+    return state
+
+
+def tensors(state):
+    found = {}
+    for name, network in state.networks().items():
+        found.update({f"{name}/{key}": value.clone() for key, value in network.state_dict().items()})
+    for name, optimizer in state.optimizers().items():
+        for index, values in optimizer.state_dict()["state"].items():
+            found.update({f"{name}/{index}/{k}": v.clone() for k, v in values.items() if isinstance(v, torch.Tensor)})
+    return found
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "nadam", "rmsprop", "sgd", "lion"])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_checkpoint_holds_everything(tmp_path, optimizer, memory_format):
+    state = advance(make_state(0, optimizer, memory_format), 3)
+    folder = save_checkpoint(state, tmp_path)
+    again = make_state(1, optimizer, memory_format)
+    load_checkpoint(again, folder)
+    assert_equal(tensors(again), tensors(state))
+    assert (again.step, again.sums, again.summed, again.memory) == (3, [0.1 + 0.2], 3, {"seen": [1, 2.5, None]})
+    assert_equal(tensors(advance(again, 2)), tensors(advance(state, 2)))
+
+
+def test_a_checkpoint_is_safetensors_and_json(tmp_path):
+    folder = save_checkpoint(advance(make_state()), tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["state.json", "tensors.safetensors"]
+
+
+def test_the_newest_two_and_the_best_stay(tmp_path):
+    state = make_state()
+    for step in range(6):
+        advance(state)
+        if step == 1:
+            state.best_step = state.step
+        save_checkpoint(state, tmp_path)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000006", "step-00000005", "step-00000002"]
+
+
+WRITES = [
+    (os, "fsync"),
+    (os, "rename"),
+    (Path, "mkdir"),
+    (Path, "write_text"),
+    (checkpointing, "save_file"),
+]
+
+
+class Faults:
+    """Lets `allowed` writes and renames through, and fails at the next."""
+
+    def __init__(self, monkeypatch, allowed):
+        self.calls, self.allowed = 0, allowed
+        for owner, name in WRITES:
+            monkeypatch.setattr(owner, name, self.wrap(getattr(owner, name)))
+
+    def wrap(self, call):
+        def counted(*arguments, **options):
+            self.calls += 1
+            if self.calls > self.allowed:
+                raise OSError(28, "No space left on device")
+            return call(*arguments, **options)
+
+        return counted
+
+
+def count_writes(tmp_path):
+    save_checkpoint(make_state(), tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        faults = Faults(patch, allowed=10**9)
+        save_checkpoint(advance(make_state()), tmp_path)
+    return faults.calls
+
+
+@pytest.mark.parametrize("fault", range(9))
+def test_a_fault_at_any_write_or_rename_leaves_the_last_checkpoint(tmp_path, monkeypatch, fault):
+    assert count_writes(tmp_path / "count") == 9, "a write was added or taken away: cover it here"
+    state = advance(make_state(), 1)
+    good = save_checkpoint(state, tmp_path / "run")
+    expected = {path.name: path.read_bytes() for path in good.iterdir()}
+    advance(state, 1)
+    with monkeypatch.context() as patch:
+        Faults(patch, allowed=fault)
+        if fault < 8:
+            with pytest.raises(TrainingError, match="No space left on device.*ganzoo train --resume"):
+                save_checkpoint(state, tmp_path / "run")
+        else:  # the checkpoint stands already when its parent's names are flushed
+            with pytest.raises(TrainingError):
+                save_checkpoint(state, tmp_path / "run")
+    assert {path.name: path.read_bytes() for path in good.iterdir()} == expected
+    newest = checkpoints(tmp_path / "run")[0]
+    load_checkpoint(make_state(), newest)
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+    save_checkpoint(state, tmp_path / "run")
+    assert checkpoints(tmp_path / "run")[0].name == "step-00000002"
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "pickle", "no json", "other networks", "lost"])
+def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
+    folder = save_checkpoint(advance(make_state()), tmp_path)
+    file = folder / "tensors.safetensors"
+    if damage == "truncated":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif damage == "empty":
+        file.write_bytes(b"")
+    elif damage == "pickle":
+        torch.save({"a": torch.zeros(1)}, file)
+    elif damage == "no json":
+        (folder / "state.json").write_text("[")
+    elif damage == "other networks":
+        safetensors.torch.save_file({"generator/0.weight": torch.zeros(1)}, file)
+    else:
+        file.unlink()
+    with pytest.raises(WeightsError):
+        load_checkpoint(make_state(), folder)

@@ -1,0 +1,505 @@
+"""The report of a run: one page that holds all, needs nothing, survives damage, and pleases a real browser."""
+
+import base64
+import json
+import os
+import random
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from PIL import Image
+
+import ganzoo
+from ganzoo.errors import TrainingError
+from ganzoo.training.curves import BUCKETS, Curve, chart, number
+from ganzoo.training.report import write_report
+from ganzoo.training.slider import GRIDS, sample_grids
+from ganzoo.training.trainer import Trainer
+
+CHROMIUM = Path("/usr/bin/chromium")
+EVIL = "</title></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+LOSSES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")
+
+
+def facts(**changes):
+    return {
+        "format": 1,
+        "command": "ganzoo train fashion-mnist --set 'penalties=r1(weight=1)'",
+        "versions": {"python": "3.11.7", "torch": "2.14.1"},
+        "settings": {
+            "steps": 2000,
+            "batch_size": 64,
+            "seed": 17,
+            "generator_lr": 0.0002,
+            "penalties": [],
+            "flip": False,
+            "report_every": 500,
+            "doctor_every": 200,
+            "log_every": 20,
+        },
+        "machine": {"device": "cpu", "threads": 2},
+        "gan": {
+            "preset": "fashion-mnist",
+            "generator": {"model": "dcgan-generator", "config": {"widths": [128, 64]}, "plugins": []},
+            "discriminator": {"model": None, "config": {}, "plugins": []},
+        },
+        "data": {"name": "fashion-mnist", "source": "fashion-mnist", "hash": "c0ffee" * 10, "images": 60000},
+        **changes,
+    }
+
+
+def lines(folder, name, entries):
+    with open(folder / name, "a") as file:
+        file.writelines(json.dumps(entry) + "\n" for entry in entries)
+
+
+def made_up(folder, steps=1000, grids=3, size=16, changes=None):
+    """A run's folder with `steps` of lines, each grid another picture of noise."""
+    (folder / "samples").mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(facts(**(changes or {}))))
+    noise = random.Random(0)
+    logged = range(20, steps + 1, 20)
+    lines(folder, "log.jsonl", [{"step": step, **{name: noise.gauss(1, 0.1) for name in LOSSES}} for step in logged])
+    lines(folder, "log.jsonl", [{"step": step, "score": 50 / step, "best": True} for step in logged if step % 200 == 0])
+    lines(folder, "timing.jsonl", [{"step": step, "images_per_second": 640.0, "memory_mb": 800} for step in logged])
+    for index in range(grids):
+        picture = Image.frombytes("RGB", (size, size), noise.randbytes(3 * size * size))
+        picture.save(folder / "samples" / f"step-{(index + 1) * steps // grids:08d}.png")
+    return folder
+
+
+def text(page):
+    """What a page says, without its marks."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page.split("</head>")[1]).split())
+
+
+def test_the_page_says_how_the_run_was_made(tmp_path):
+    path = write_report(made_up(tmp_path / "run"))
+    assert path == tmp_path / "run" / "report.html"
+    page = path.read_text("utf-8")
+    assert "<title>fashion-mnist, step 1,000 of 2,000</title>" in page
+    said = text(page)
+    for part in (
+        "ganzoo train fashion-mnist --set &#x27;penalties=r1(weight=1)&#x27;",
+        "c0ffee" * 10,
+        "python 3.11.7",
+        "torch 2.14.1",
+        "Seed 17",
+        "generator_lr 0.0002",
+        "penalties none",
+        "flip no",
+        "Generator: dcgan-generator",
+        "widths 128, 64",
+        "Discriminator: a module of one's own",
+        "device cpu",
+    ):
+        assert part in said, part
+
+
+def test_the_page_gives_the_figures_of_the_run(tmp_path):
+    said = text(write_report(made_up(tmp_path / "run")).read_text("utf-8"))
+    assert "Images seen 64,000 1.1 times the data" in said
+    assert "Time 2 min" in said  # 64,000 images at 640 a second
+    assert "Speed 640/s" in said
+    assert "Best score 0.05 at step 1,000" in said
+    assert "Under way or stopped: step 1,000 of 2,000. Written anew every 500 steps" in said
+
+
+def test_time_counts_what_was_trained_twice_after_a_resume(tmp_path):
+    run = made_up(tmp_path / "run")
+    again = [{"step": step, "images_per_second": 640.0, "memory_mb": 900} for step in range(520, 1001, 20)]
+    lines(run, "timing.jsonl", again)
+    said = text(write_report(run).read_text("utf-8"))
+    assert "Time 2 min" in said and "Memory 900 MB" in said  # 150 s, not 100
+    lines(run, "timing.jsonl", again * 2)
+    assert "Time 4 min" in text(write_report(run).read_text("utf-8"))
+
+
+@pytest.mark.parametrize("title", ["Losses", "Score", "What the discriminator says", "Penalty", "Speed"])
+def test_every_curve_is_drawn(tmp_path, title):
+    assert f"<h2>{title}</h2>" in write_report(made_up(tmp_path / "run")).read_text("utf-8")
+
+
+def test_a_finished_run_is_called_finished(tmp_path):
+    said = text(write_report(made_up(tmp_path / "run", steps=2000)).read_text("utf-8"))
+    assert "Finished: step 2,000 of 2,000." in said and "Written anew" not in said
+
+
+def test_remarks_stand_in_plain_words_and_only_once(tmp_path):
+    run = made_up(tmp_path / "run")
+    saturated = {"remark": "saturated", "text": "The discriminator wins always.", "advice": "Lower discriminator_lr."}
+    lines(run, "log.jsonl", [{"step": step, **saturated} for step in (400, 600, 1000)])
+    lines(run, "log.jsonl", [{"step": 500, "remark": "losses are not finite; back to step 400"}])
+    said = text(write_report(run).read_text("utf-8"))
+    assert said.count("The discriminator wins always. Lower discriminator_lr.") == 1
+    assert "3 times, steps 400 to 1,000" in said
+    assert "Step 500 losses are not finite; back to step 400" in said
+    assert said.index("wins always") < said.index("not finite")  # the newest first
+
+
+@pytest.mark.parametrize(
+    "every, steps, words", [(0, 1000, "Switched off"), (200, 1000, "No remarks"), (200, 100, "not looked yet")]
+)
+def test_without_remarks_the_page_says_why(tmp_path, every, steps, words):
+    settings = {**facts()["settings"], "doctor_every": every}
+    said = text(write_report(made_up(tmp_path / "run", steps, changes={"settings": settings})).read_text("utf-8"))
+    assert words in said
+
+
+def test_a_run_that_has_just_begun_has_a_page(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps(facts()))
+    said = text(write_report(tmp_path).read_text("utf-8"))
+    assert "step 0 of 2,000" in said and "No samples yet" in said and "No curves yet" in said
+    for name in ("log.jsonl", "timing.jsonl"):
+        (tmp_path / name).touch()
+    (tmp_path / "samples").mkdir()
+    assert text(write_report(tmp_path).read_text("utf-8"))[:80] == said[:80]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '{"step": 1020, "discriminator_lo',
+        "\x00\x00\x00\x00",
+        "[1, 2]",
+        '{"step": "many"}',
+        '{"step": 1e999, "score": 1}',
+        '{"step": -5, "score": 1}',
+        '{"step": 1000, "score": NaN, "generator_loss": Infinity, "discriminator_loss": null, "penalty": "x"}',
+        '{"step": 1000, "score": 1' + "0" * 400 + "}",
+        '{"step": 1000, "remark": ["a"], "text": {"b": 1}, "advice": 3}',
+        "[" * 100_000,
+        "9" * 5000,
+    ],
+)
+def test_a_damaged_log_still_makes_a_page(tmp_path, damage):
+    run = made_up(tmp_path / "run")
+    for name in ("log.jsonl", "timing.jsonl"):
+        with open(run / name, "a") as file:
+            file.write(damage)
+    said = text(write_report(run).read_text("utf-8"))
+    assert "step 1,000 of 2,000" in said and "Losses" in said and "nan" not in said and "inf " not in said
+
+
+def test_bytes_that_are_no_text_still_make_a_page(tmp_path):
+    run = made_up(tmp_path / "run")
+    with open(run / "log.jsonl", "ab") as file:
+        file.write(bytes(range(256)))
+    assert "step 1,000 of 2,000" in text(write_report(run).read_text("utf-8"))
+
+
+@pytest.mark.parametrize("changes", [{"settings": 3}, {"gan": None}, {"data": []}, {"versions": "x"}, {"machine": 1}])
+def test_facts_of_a_wrong_kind_still_make_a_page(tmp_path, changes):
+    assert write_report(made_up(tmp_path / "run", changes=changes)).stat().st_size > 5000
+
+
+def test_a_picture_that_cannot_be_read_is_left_out(tmp_path):
+    run = made_up(tmp_path / "run", grids=3)
+    whole = (run / "samples" / "step-00001000.png").read_bytes()
+    (run / "samples" / "step-00001000.png").write_bytes(whole[: len(whole) // 2])
+    (run / "samples" / "step-00001001.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    (run / "samples" / "step-00001002.png").mkdir()
+    assert write_report(run).read_text("utf-8").count("<figure ") == 2
+
+
+def test_where_no_run_is_there_is_no_page(tmp_path):
+    with pytest.raises(TrainingError, match=re.escape(str(tmp_path))):
+        write_report(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_that_cannot_be_written_is_a_clear_error(tmp_path, monkeypatch):
+    run = made_up(tmp_path / "run")
+    old = write_report(run).read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(TrainingError, match="No space left on device.*--resume"):
+        write_report(run)
+    assert (run / "report.html").read_bytes() == old
+    assert not list(run.glob("*.tmp")) and not list(run.glob(".*.tmp"))
+
+
+def evil(value):
+    """`value` with every text in it replaced, names of entries too where a page shows them."""
+    if isinstance(value, dict):
+        return {key: evil(item) for key, item in value.items()} | {EVIL: EVIL}
+    return [EVIL] if isinstance(value, list) else EVIL if isinstance(value, str) or value is None else value
+
+
+def test_a_strangers_run_cannot_bring_a_script(tmp_path):
+    run = made_up(tmp_path / "run", changes=evil({key: value for key, value in facts().items() if key != "format"}))
+    lines(run, "log.jsonl", [{"step": 1000, "remark": EVIL, "text": EVIL, "advice": EVIL, EVIL: 1}])
+    lines(run, "log.jsonl", [{"step": 900, "remark": EVIL + "2"}])
+    plugin = dict.fromkeys(("kind", "name", "package", "version"), EVIL)
+    described = json.loads((run / "run.json").read_text())
+    described["gan"]["generator"]["plugins"] = [plugin, EVIL, 3]
+    (run / "run.json").write_text(json.dumps(described))
+    page = write_report(run).read_text("utf-8")
+    assert page.count("<script") == page.count("</script") == page.count("</title") == 1
+    assert page.count("&lt;script&gt;alert(1)") > 25  # it is all shown, as text
+    assert "<img src=x" not in page and EVIL not in page
+    assert len(re.findall(r"<img ", page)) == 3
+
+
+def test_the_page_names_no_address(tmp_path):
+    page = write_report(made_up(tmp_path / "run")).read_text("utf-8")
+    assert not re.search(r"(https?:)?//\w", re.sub(r"data:image/\w+;base64,[\w+/=]+", "", page))
+    assert re.findall(r"""(?:src|href)\s*=\s*"(?!data:)""", page) == []
+    assert "default-src 'none'" in page and "url(" not in page and "@import" not in page
+
+
+def test_long_curves_are_thinned_and_keep_their_peaks():
+    points = [(step, 1.0 + 0.001 * (step % 7)) for step in range(1, 100_001)]
+    points[77_777] = (77_778, 1.012)
+    drawn = chart("Losses", [Curve("generator", points)], last_step=100_000)
+    paths = re.findall(r' d="([^"]*)"', drawn)
+    assert sum(path.count("L") + path.count("M") for path in paths) == 3 * BUCKETS
+    heights = [float(pair.split()[1]) for pair in re.split("[ML]", paths[0].rstrip("z"))[1:]]
+    x = float(re.split("[ML]", paths[0])[1 + heights.index(min(heights))].split()[0])
+    assert x == pytest.approx(777, abs=2)
+
+
+def test_one_point_can_be_seen():
+    assert "h0" in chart("Score", [Curve("score", [(500, 0.5)])], last_step=500)
+
+
+def test_a_wild_point_does_not_flatten_the_rest_and_is_named():
+    points = [(step, 1 + step % 2) for step in range(1, 1000)]
+    drawn = chart("Losses", [Curve("generator", [*points, (1000, 1e9)])], last_step=1000)
+    assert "as far as 1e+09, at step 1,000" in drawn
+    path = re.search(r'<path class="first" d="M([^"]*)"', drawn)
+    heights = [float(pair.split()[1]) for pair in path[1].split("L")]
+    assert sorted(heights)[100] < 600 and sorted(heights)[-100] > 400
+
+
+@pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-1e29, 1e29], [1e-20, 3e-20], [1e-9, 1e9], [-3.0, -2.9999]])
+@pytest.mark.parametrize("axis", ["linear", "from zero", "logarithmic"])
+def test_any_values_make_a_drawing_with_labels(values, axis):
+    drawn = chart("Any", [Curve("any", list(enumerate(values)))], last_step=len(values), axis=axis)
+    assert "nan" not in drawn and 1 <= drawn.count('class="y"') <= 10
+
+
+@pytest.mark.parametrize(
+    "value, said",
+    [(0, "0"), (12000, "12,000"), (0.0066479, "0.00665"), (1234.6, "1,235"), (1e9, "1e+09"), (-2.5, "-2.5")],
+)
+def test_numbers_read_well(value, said):
+    assert number(value) == said
+
+
+@pytest.mark.parametrize("count", [1, 2, 23, 24, 25, 40, 47, 48, 1000])
+def test_at_most_24_grids_the_first_the_last_and_evenly_between(tmp_path, count):
+    for index in range(count):
+        (tmp_path / f"step-{500 * (index + 1):08d}.png").touch()
+    (tmp_path / "step-x.png").touch()
+    chosen = list(sample_grids(tmp_path))
+    assert chosen[0] == 500 and chosen[-1] == 500 * count
+    assert min(count, GRIDS // 2) <= len(chosen) <= GRIDS
+    gaps = {after - before for before, after in zip(chosen[:-1], chosen[1:-1])}
+    assert len(gaps) <= 1
+
+
+def test_a_days_run_of_the_hardest_pictures_stays_under_3_mb(tmp_path):
+    run = made_up(tmp_path / "run", steps=40_000, grids=30, size=530)  # noise: nothing compresses worse
+    path = write_report(run)
+    assert path.stat().st_size < 3_000_000
+    assert path.read_text("utf-8").count("<figure ") == 16
+
+
+def test_what_a_run_has_yet_to_do_again_is_not_shown(tmp_path):
+    run = made_up(tmp_path / "run", grids=2)
+    (run / "samples" / "step-00001500.png").write_bytes((run / "samples" / "step-00001000.png").read_bytes())
+    lines(run, "log.jsonl", [{"step": 1600, "remark": "losses are not finite; back to step 1000"}])
+    page = write_report(run).read_text("utf-8")
+    assert page.count("<figure ") == 2 and "step 1,000 of 2,000" in page and "Step 1,600" in page
+
+
+def test_small_pictures_stay_exact(tmp_path):
+    run = made_up(tmp_path / "run", grids=1)
+    page = write_report(run).read_text("utf-8")
+    content = base64.b64decode(re.search(r"data:image/png;base64,([\w+/=]+)", page)[1])
+    assert content == (run / "samples" / "step-00001000.png").read_bytes()
+
+
+def test_a_picture_drawn_anew_is_shown_anew(tmp_path):
+    run = made_up(tmp_path / "run", grids=1)
+    before = write_report(run).read_text("utf-8")
+    Image.new("RGB", (24, 24), "red").save(run / "samples" / "step-00001000.png")
+    assert 'width="24"' in write_report(run).read_text("utf-8") and 'width="24"' not in before
+
+
+def trained(folder, **settings):
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=generator)
+    gan = ganzoo.create(
+        "fashion-mnist", image_size=8, generator={"latent_size": 4, "widths": (8, 4)}, discriminator={"widths": (4, 8)}
+    )
+    defaults = {"steps": 7, "batch_size": 8, "log_every": 2, "score_every": 0, "sample_every": 3, "progress": False}
+    return Trainer(gan, data, folder, **{**defaults, **settings})
+
+
+def test_training_writes_the_report_while_it_runs_and_at_its_end(tmp_path):
+    seen = []
+    trainer = trained(tmp_path / "run", report_every=3)
+    page = tmp_path / "run" / "report.html"
+    trainer._hooks.append(lambda state, logs: seen.append(page.exists() and re.search("step \\d", page.read_text())[0]))
+    trainer.fit()
+    assert seen == [False, "step 3", "step 3", "step 6"]  # at lines 2, 4, 6, 7 of the log; pages at 3, 6, 7
+    assert "<title>fashion-mnist, step 7 of 7</title>" in page.read_text() and page.read_text().count("<figure ") == 3
+
+
+def test_report_every_0_writes_none(tmp_path):
+    trained(tmp_path / "run", report_every=0).fit()
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    switches = ["disable-background-networking", "no-first-run", "disable-component-update", "disable-sync"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(
+            executable_path=str(CHROMIUM), args=[f"--{name}" for name in ("no-sandbox", "disable-gpu", *switches)]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens a page at a size and scheme; afterwards nothing was asked for elsewhere and nothing complained."""
+    pages, complaints = [], []
+
+    def open_page(path, width=1280, scheme="light", javascript=True):
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=javascript
+        )
+        page = context.new_page()
+        pages.append(context)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+        allowed = (path.resolve().as_uri(), "data:")
+        page.on("request", lambda ask: None if unquote(ask.url).startswith(allowed) else complaints.append(ask.url))
+        page.goto(path.resolve().as_uri())
+        return page
+
+    yield open_page
+    for context in pages:
+        context.close()
+    assert complaints == []
+
+
+def shown(page):
+    return page.eval_on_selector_all(
+        ".pictures img", "images => images.filter(i => i.offsetWidth).map(i => [i.currentSrc, i.naturalWidth])"
+    )
+
+
+@pytest.mark.slow
+def test_the_slider_is_moved_by_keyboard_and_the_picture_changes(opened, tmp_path):
+    page = opened(write_report(made_up(tmp_path / "run", grids=4)))
+    page.keyboard.press("Tab")
+    slider = page.get_by_label("Step", exact=True)
+    assert slider.evaluate("element => element === document.activeElement")
+    assert page.locator("#shown").inner_text() == "step 1,000"
+    seen = [shown(page)]
+    for step in (750, 500, 250):
+        page.keyboard.press("ArrowLeft")
+        assert page.locator("#shown").inner_text() == f"step {step}"
+        assert slider.get_attribute("aria-valuetext") == f"step {step}"
+        seen.append(shown(page))
+    assert [len(pictures) for pictures in seen] == [1, 1, 1, 1]
+    assert all(width == 16 for pictures in seen for _, width in pictures)
+    assert len({source for pictures in seen for source, _ in pictures}) == 4
+    left = page.eval_on_selector_all(".marker", "marks => marks.map(mark => mark.style.left)")
+    assert set(left) == {"25%"} and len(left) == 5
+    page.keyboard.press("End")
+    assert shown(page) == seen[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_the_page_fits_its_window_and_can_be_read(opened, tmp_path, width, scheme):
+    long = {"command": "ganzoo train " + "x" * 300, "versions": {"a-package-of-a-very-long-name-indeed" * 3: "1" * 90}}
+    page = opened(write_report(made_up(tmp_path / "run", changes=long)), width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 50 and min(contrasts) >= 4.5
+
+
+CONTRASTS = """() => {
+  const light = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = e => { let c = getComputedStyle(e).backgroundColor;
+    return /, 0\\)$/.test(c) ? behind(e.parentElement) : c; };
+  return [...document.querySelectorAll("body *")]
+    .filter(e => e.offsetWidth && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+    .map(e => [light(getComputedStyle(e).color), light(behind(e))].sort((a, b) => b - a))
+    .map(([high, low]) => (high + 0.05) / (low + 0.05));
+}"""
+
+
+@pytest.mark.slow
+def test_dark_and_light_are_two_looks(opened, tmp_path):
+    path = write_report(made_up(tmp_path / "run"))
+    colours = []
+    for scheme in ("light", "dark"):
+        page = opened(path, scheme=scheme)
+        colours.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        colours.append(page.evaluate("getComputedStyle(document.querySelector('.plot path')).stroke"))
+    assert len(set(colours)) == 4
+
+
+@pytest.mark.slow
+def test_print_shows_the_way_of_the_samples_and_no_slider(opened, tmp_path):
+    page = opened(write_report(made_up(tmp_path / "run", grids=8)), 794)
+    page.emulate_media(media="print")
+    assert len(shown(page)) == 3
+    assert not page.locator("#when").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 794
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_without_scripts_the_last_picture_is_seen(opened, tmp_path):
+    page = opened(write_report(made_up(tmp_path / "run")), javascript=False)
+    assert page.locator(".pictures figure:visible").count() == 1
+    assert page.locator("figure:visible figcaption").inner_text() == "Step 1,000"
+    assert not page.locator("#when").is_visible()
+
+
+@pytest.mark.slow
+def test_a_strangers_run_runs_nothing_in_a_browser(opened, tmp_path):
+    run = made_up(tmp_path / "run", changes=evil({key: value for key, value in facts().items() if key != "format"}))
+    lines(run, "log.jsonl", [{"step": 1000, "remark": EVIL, "text": EVIL, "advice": EVIL}])
+    page = opened(write_report(run), 390)
+    assert EVIL in page.title() and EVIL in page.locator("h1").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.wait_for_timeout(200)
+
+
+@pytest.mark.slow
+def test_the_page_forbids_itself_other_scripts_and_requests(browser, tmp_path):
+    path = write_report(made_up(tmp_path / "run"))
+    path.write_text(path.read_text("utf-8").replace("<main>", "<main><script>document.title = 'taken'</script>"))
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    assert page.title() != "taken"
+    assert page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'went out', () => 'held back')") == "held back"
+    assert not [url for url in asked if url.startswith("http")]
+    assert page.locator("#shown").inner_text() == "step 1,000"  # its own script still runs
+    page.close()
