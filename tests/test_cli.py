@@ -145,7 +145,7 @@ TRAIN = ["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "
 BAD = [
     # unknown commands, options, names
     (["lsit"], "lsit"),
-    (["sample"], "SOURCE"),
+    (["sample"], "Missing argument 'source'"),
     (["sample", "fashion-mnist", "--cuont", "3"], "--cuont"),
     (["list", "preset"], 'Did you mean "presets"'),
     (["train", "fashion-mnits"], 'Did you mean "fashion-mnist"'),
@@ -155,11 +155,11 @@ BAD = [
     (["sample", "fashion-mnits"], 'Did you mean "fashion-mnist"'),
     (["data", "fashion-mnist-min"], 'Did you mean "fashion-mnist-mini"'),
     # wrong types and ranges
-    (["sample", "{model}", "--count", "x"], "'x'"),
+    (["sample", "{model}", "--count", "x"], 'got "x"'),
     (["sample", "{model}", "--count", "0"], "n must be an int from 1, got 0"),
     (["sample", "{model}", "--count", "-5"], "n must be an int from 1, got -5"),
     (["sample", "{model}", "--count", "5000"], "--folder"),
-    (["sample", "{model}", "--seed", "1.5"], "1.5"),
+    (["sample", "{model}", "--seed", "1.5"], 'got "1.5"'),
     (["sample", "{model}", "--seed", "-1"], "seed"),
     (["sample", "{model}", "--batch-size", "0"], "batch_size must be an int from 1"),
     (["sample", "{model}", "--columns", "0"], "columns"),

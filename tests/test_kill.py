@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+
 from kill_worker import STEPS, VARIANTS, train_or_go_on
 
 FILES = ("model/model.safetensors", "model/discriminator/model.safetensors", "log.jsonl")

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 import ganzoo
@@ -250,8 +251,10 @@ def test_a_short_run_really_learns(tmp_path):
     y, x = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
     disc = (((x - 3.5) ** 2 + (y - 3.5) ** 2) < 8).float() * 2 - 1
     data = (disc + 0.1 * torch.randn(256, 1, 8, 8)).clamp(-1, 1)
+    widths = {"widths": (32, 16)}
+    gan = ganzoo.create("fashion-mnist", 8, widths, {"widths": (16, 32)}, seed=0)
     result = train(
-        tmp_path / "run", steps=300, data=data, ema_half_life=500, score_every=0, batch_size=32, log_every=50
+        tmp_path / "run", steps=250, gan=gan, data=data, ema_half_life=500, score_every=0, batch_size=32, log_every=50
     )
     mean = ganzoo.from_pretrained(result.model).sample(64, seed=0).mean((0, 1))
     assert torch.corrcoef(torch.stack([mean.flatten(), disc.flatten()]))[0, 1] > 0.9
@@ -323,3 +326,52 @@ def test_a_notebook_gets_curves_and_pictures():
         display(State, {"discriminator_loss": 1.0, "generator_loss": 2.0})
     assert len(captured.outputs) >= 1
     assert len(display._figure().axes) == 2
+
+
+class Poison:
+    """A hook that puts NaN into the generator after a step, a number of times."""
+
+    def __init__(self, step, times):
+        self.step, self.times = step, times
+
+    def __call__(self, state, logs):
+        if state.step == self.step and "generator_loss" in logs and self.times:
+            self.times -= 1
+            next(state.generator.parameters()).data.fill_(float("nan"))
+
+
+def test_after_nan_the_run_goes_back_to_the_last_checkpoint_at_a_lower_rate(tmp_path):
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=11, hooks=[Poison(6, 2)], **QUICK)
+    result = trainer.fit()
+    assert result.finished
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log if entry.get("remark") == "not-finite"] == [8]
+    assert all(torch.isfinite(value).all() for value in trainer.gan.generator.state_dict().values())
+    assert "4 times lower" in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+def test_nan_that_comes_again_and_again_ends_the_run_with_its_good_checkpoint(tmp_path):
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=11, hooks=[Poison(6, 9)], **QUICK)
+    with pytest.raises(TrainingError, match="not finite at step 8, again after 3 returns.*penalty r1"):
+        trainer.fit()
+    assert checkpoints(tmp_path / "run")[0].name == "step-00000004"
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    settings = {**QUICK, "log_every": 4, "checkpoint_every": 4}
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=8, hooks=[Poison(4, 1)], **settings)
+    assert trainer.fit().finished  # the hook of step 4's log line runs just before the checkpoint of step 4
+    for folder in checkpoints(tmp_path / "run"):
+        tensors = load_file(folder / "tensors.safetensors")
+        assert all(value.isfinite().all() for value in tensors.values() if value.is_floating_point())
+
+
+def test_trackers_get_the_figures_and_a_missing_one_is_an_error(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install 'ganzoo-torch[trackers]'")
+    train(tmp_path / "run", trackers=("tensorboard",))
+    assert list((tmp_path / "run").rglob("events.out.tfevents.*"))
+    monkeypatch.setattr("ganzoo.training.machine.find_spec", lambda name: None)
+    with pytest.raises(ganzoo.GanzooError, match="trackers: wandb is not installed; pip install wandb"):
+        train(tmp_path / "other", trackers=("wandb",))
+    with pytest.raises(ConfigError, match="must be one of tensorboard, trackio, wandb"):
+        train(tmp_path / "third", trackers=("tensorbord",))

@@ -104,10 +104,14 @@ class GAN:
         return next((parameter.device for parameter in self.generator.parameters()), torch.device("cpu"))
 
     def to(self, device: torch.device | str) -> GAN:
-        """Move both networks to `device`; return self."""
+        """Move both networks to `device`; return self. ConfigError: torch has no such device here."""
         for network in (self.generator, self.discriminator):
             if network is not None:
-                network.to(device)
+                try:
+                    network.to(device)
+                except (RuntimeError, AssertionError) as error:
+                    reason = str(error).split("\n")[0].split(" at start of device string")[0]
+                    raise ConfigError(f"device {quote(str(device))} can't be used ({reason}); take cpu") from error
         return self
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from ganzoo.cli.data_command import data
 from ganzoo.cli.list_command import list_names
 from ganzoo.cli.sample_command import sample
 from ganzoo.cli.train_command import train
-from ganzoo.errors import GanzooError
+from ganzoo.errors import GanzooError, quote
 
 app = typer.Typer(
     name="ganzoo",
@@ -53,25 +54,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; return the exit status. A mistake is one line on stderr, with `--debug` a traceback too."""
+    caught: BaseException
     try:
         return app(args=[*arguments], standalone_mode=False, prog_name="ganzoo") or 0
-    except (GanzooError, typer.TyperException) as error:
-        message, status = getattr(error, "format_message", error.__str__)(), 2
+    except GanzooError as error:
+        caught, message, status = error, str(error), 2
+    except typer.TyperException as error:
+        caught, message, status = error, _with_value(error.format_message(), arguments), 2
     except typer.Exit as end:
         return end.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        message, status = "interrupted.", 130
+    except (typer.Abort, KeyboardInterrupt) as error:
+        caught, message, status = error, "interrupted.", 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        message, status = f"{error.filename or 'a file'}: {error.strerror or error}.", 2
-    except MemoryError:
-        message, status = "memory is short; take a smaller --count, batch_size or image size.", 2
+        caught, message, status = error, f"{error.filename or 'a file'}: {error.strerror or error}.", 2
+    except MemoryError as error:
+        caught, message, status = error, "memory is short; take a smaller --count, batch_size or image size.", 2
     except Exception as error:
+        caught, status = error, 1
         message = f"{type(error).__name__}: {error} (a defect of ganzoo: please report it with --debug's traceback)"
-        status = 1
     if "--debug" in arguments:
-        traceback.print_exc()
+        traceback.print_exception(caught)
     print(f"ganzoo: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _with_value(message: str, arguments: Sequence[str]) -> str:
+    """Typer's message on an option's bad value, with the value that it leaves out."""
+    named = re.search(r"'(--[\w-]+)'", message)
+    if message.startswith("Invalid value") and named and named[1] in arguments[:-1]:
+        return f"{message.rstrip('.')}, got {quote(arguments[arguments.index(named[1]) + 1])}"
+    return message

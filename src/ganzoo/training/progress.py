@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ganzoo.training.checkpoint import TrainingState
+
+PLAIN = 30  # seconds between plain lines where no terminal draws a bar
 
 
 class ProgressBar:
@@ -29,6 +33,7 @@ class ProgressBar:
         )
         self._task = self._bar.add_task("", total=steps, figures="")
         self._mark = (time.perf_counter(), -1)
+        self._said = time.perf_counter()
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
@@ -48,6 +53,9 @@ class ProgressBar:
         if "discriminator_loss" in logs:
             self._figures = f"D {logs['discriminator_loss']:.3f}  G {logs['generator_loss']:.3f}  {speed:,.0f} images/s"
         self._bar.update(self._task, completed=state.step, figures=self._figures)
+        if not self._bar.console.is_terminal and now - self._said > PLAIN:
+            self._said = now
+            say(f"step {state.step}  {self._figures}")
 
 
 class NotebookDisplay:
@@ -83,6 +91,23 @@ class NotebookDisplay:
         if self.grid is not None:
             right.imshow(Image.open(self.grid), cmap="gray")
         return figure
+
+
+@contextmanager
+def progress_hook(wanted: bool, steps: int, batch_size: int) -> Iterator[ProgressBar | NotebookDisplay | None]:
+    """The hook that suits where this Python runs, for the length of a `with` block."""
+    if not wanted:
+        yield None
+    elif in_notebook():
+        yield NotebookDisplay(steps)
+    else:
+        with ProgressBar(steps, batch_size) as bar:
+            yield bar
+
+
+def say(text: str) -> None:
+    """Print a line for a person, on stderr."""
+    print(text, file=sys.stderr)
 
 
 def in_notebook() -> bool:

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ganzoo.data import Batches, ImageData, open_data
-from ganzoo.errors import ConfigError, TrainingError, WeightsError, quote
+from ganzoo.errors import ConfigError, TrainingError, quote
 from ganzoo.gan import GAN
 from ganzoo.presets import PRESETS, create
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint, save_checkpoint
+from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.interrupt import Interrupt
+from ganzoo.training.keeper import Keeper
 from ganzoo.training.machine import Facts, Machine
 from ganzoo.training.outputs import Outputs
-from ganzoo.training.progress import NotebookDisplay, ProgressBar, in_notebook
+from ganzoo.training.progress import NotebookDisplay, ProgressBar, progress_hook, say
 from ganzoo.training.record import describe_gan, rebuild, record
 from ganzoo.training.report import write_report
 from ganzoo.training.run import RunFolder
 from ganzoo.training.update import FIGURES, Update
 
 Hook = Callable[[TrainingState, dict[str, Any]], None]
-ROLLBACKS = 3  # how often a run goes back to its last checkpoint after NaN, each time at half the learning rates
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Trainer:
         )
         self._source = data
         self._hooks = list(hooks)
-        self._progress = progress
+        self._progress, self._say = progress, say
 
     def fit(self) -> TrainingResult:
         """Train until the last step, or until Ctrl-C or SIGTERM: then the step is finished and saved.
@@ -175,10 +175,16 @@ class Trainer:
             torch.set_num_threads(machine.facts.threads)
             update = Update(self.gan, self.data, self._batches, self.settings, machine)
             outputs = Outputs(self.gan, self.data, self.settings, self.run.path) if machine.is_main else None
-            self._restore(update.state, machine, outputs)
+            keeper = Keeper(self.run, machine, outputs, lambda text: self._say(text))
+            if self._facts is None:
+                facts = self._facts = machine.facts
+                named = (self.gan, self.data, self._source, self.settings)
+                keeper.begin(update.state, lambda: record(*named, facts), self._overwrite)
+            else:
+                keeper.restore(update.state)
             if update.state.step < self.settings.steps:
                 with self._shown(machine) as hooks, Interrupt() as interrupt:
-                    self._loop(update, machine, outputs, hooks, interrupt)
+                    self._loop(update, machine, keeper, outputs, hooks, interrupt)
             else:
                 self._say(f"{self.run.path} is finished; its model lies in {self.run.path / 'model'}.")
             return self._result(update.state)
@@ -191,7 +197,13 @@ class Trainer:
                 network.to(device).to(memory_format=torch.contiguous_format).zero_grad(set_to_none=True)
 
     def _loop(
-        self, update: Update, machine: Machine, outputs: Outputs | None, hooks: list[Hook], interrupt: Interrupt
+        self,
+        update: Update,
+        machine: Machine,
+        keeper: Keeper,
+        outputs: Outputs | None,
+        hooks: list[Hook],
+        interrupt: Interrupt,
     ) -> None:
         settings, state = self.settings, update.state
         sums = torch.tensor(state.sums, device=machine.device)
@@ -202,8 +214,7 @@ class Trainer:
             if self._due(settings.log_every, state):
                 figures = machine.mean(sums / state.summed).tolist()
                 if not all(map(math.isfinite, figures)):
-                    self._roll_back(state, machine)
-                    sums = torch.tensor(state.sums, device=machine.device)
+                    sums = self._roll_back(machine, state, keeper, hooks)
                     continue
                 self._note(machine, state, {"step": state.step, **dict(zip(FIGURES, figures))}, hooks)
                 clock = self._time(machine, state, clock)
@@ -219,13 +230,20 @@ class Trainer:
             wished = self._due(settings.log_every, state) or machine.processes == 1
             wished = wished and bool(machine.agree(interrupt.wished))
             if wished or state.step == settings.steps or self._due(settings.checkpoint_every, state):
+                if not keeper.is_sound(state):
+                    sums = self._roll_back(machine, state, keeper, hooks)
+                    continue
                 state.sums = sums.tolist()
-                self._save(state, machine, outputs)
+                keeper.save(state)
             if outputs and settings.report_every and (wished or self._due(settings.report_every, state)):
                 write_report(self.run.path)
             if wished:
                 self._say(f"Stopped at step {state.step} and saved. Go on with: ganzoo train --resume {self.run.path}")
                 return
+
+    def _roll_back(self, machine: Machine, state: TrainingState, keeper: Keeper, hooks: list[Hook]) -> Tensor:
+        self._note(machine, state, keeper.roll_back(state), hooks)
+        return torch.tensor(state.sums, device=machine.device)
 
     def _result(self, state: TrainingState) -> TrainingResult:
         losses = [entry for entry in self.run.entries() if "generator_loss" in entry]
@@ -254,74 +272,23 @@ class Trainer:
     def _due(self, every: int, state: TrainingState) -> bool:
         return bool(every) and (state.step % every == 0 or state.step == self.settings.steps)
 
-    def _restore(self, state: TrainingState, machine: Machine, outputs: Outputs | None) -> None:
-        """Bring `state` to the newest checkpoint that can be read, or begin a run with its first one."""
-        if self._facts is None:
-            self._facts = machine.facts
-            if machine.is_main:
-                self.run.begin(self._overwrite)
-            self._save(state, machine, outputs)
-            if machine.is_main:
-                self.run.record(record(self.gan, self.data, self._source, self.settings, machine.facts))
-            return
-        problems = []
-        if machine.is_main:
-            self.run.tidy()
-        for folder in checkpoints(self.run.path):
-            try:
-                load_checkpoint(state, folder)
-            except WeightsError as error:
-                problems.append(str(error))
-                self._say(f"{error} Trying the one before.")
-            else:
-                if machine.is_main:
-                    self.run.cut_log(state.log_bytes)
-                return
-        raise TrainingError(f"{self.run.path} has no checkpoint that can be read. {' '.join(problems)}".strip())
-
-    def _save(self, state: TrainingState, machine: Machine, outputs: Outputs | None) -> None:
-        machine.average_buffers(list(state.networks().values()))
-        if outputs:
-            if state.best_step is None:  # nothing is scored, or not yet: the model is the newest
-                outputs.save_model(state)
-            save_checkpoint(state, self.run.path)
-        machine.wait()
-
     def _note(self, machine: Machine, state: TrainingState, logs: dict[str, Any], hooks: list[Hook]) -> None:
         if machine.is_main:
             state.log_bytes = self.run.log(**logs)
         for hook in hooks:
             hook(state, logs)
 
-    def _roll_back(self, state: TrainingState, machine: Machine) -> None:
-        """After NaN: the last checkpoint again, at half the learning rates."""
-        step, rollbacks = state.step, state.rollbacks + 1
-        if rollbacks > ROLLBACKS:
-            raise TrainingError(
-                f"losses are not finite at step {step}, for the {rollbacks}th time, in spite of learning rates "
-                f"{2 ** (rollbacks - 1)} times lower; lower generator_lr and discriminator_lr, or add a penalty r1"
-            )
-        load_checkpoint(state, checkpoints(self.run.path)[0])
-        state.rollbacks = rollbacks
-        if machine.is_main:
-            self.run.cut_log(state.log_bytes)
-        text = f"losses are not finite; back to step {state.step}, at half the learning rates"
-        self._note(machine, state, {"step": step, "remark": text}, [])
-        self._say(f"Step {step}: {text}.")
-
-    def _say(self, text: str) -> None:
-        print(text, file=sys.stderr)
-
     @contextmanager
     def _shown(self, machine: Machine) -> Iterator[list[Hook]]:
-        """The hooks, with the bar or notebook display among them where a person looks."""
-        hooks = list(self._hooks) if machine.is_main else []
-        with ExitStack() as stack:
-            if self.settings.trackers:
-                machine.begin_tracking(self.run.path.name, self.settings)
-                hooks.append(lambda state, logs: machine.track(logs, state.step))
-            if self._progress and machine.is_main and in_notebook():
-                hooks.append(NotebookDisplay(self.settings.steps))
-            elif self._progress and machine.is_main:
-                hooks.append(stack.enter_context(ProgressBar(self.settings.steps, self.settings.batch_size)))
-            yield hooks
+        """The hooks, trackers and what a person sees among them; the main process alone has any."""
+        if not machine.is_main:
+            yield []
+            return
+        hooks = list(self._hooks)
+        if self.settings.trackers:
+            machine.begin_tracking(self.run.path.name, self.settings)
+            hooks.append(lambda state, logs: machine.track(logs, state.step))
+        with progress_hook(self._progress, self.settings.steps, self.settings.batch_size) as shown:
+            self._say = shown.say if isinstance(shown, ProgressBar) else say
+            yield [*hooks, shown] if shown else hooks
+        self._say = say

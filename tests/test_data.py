@@ -1,0 +1,495 @@
+"""Images from anywhere: the same pixels each time, and a clear word about what can't be used."""
+
+import gzip
+import hashlib
+import io
+import os
+import stat
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, shard
+from ganzoo.data import fashion as fashion_module
+from ganzoo.data import sources as sources_module
+from ganzoo.data.decode import decode
+from ganzoo.errors import ConfigError, DataError
+
+REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion_module.places())
+
+
+def png(color=(10, 20, 30), size=(6, 6), mode="RGB", **options):
+    buffer = io.BytesIO()
+    Image.new(mode, size, color).save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def fill(folder, names, size=(6, 6)):
+    for index, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png((index * 10, 0, 0), size))
+    return folder
+
+
+def pack(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+# --- folders and zips ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "wrapped zip"])
+def test_class_folders_become_labels(tmp_path, kind):
+    names = ["cat/2.png", "cat/1.png", "dog/1.png", "dog/deep/3.png"]
+    if kind == "folder":
+        source = fill(tmp_path / "set", names)
+    else:
+        wrap = "wrap/" if kind == "wrapped zip" else ""
+        source = pack(tmp_path / "set.zip", {wrap + name: png((index * 10, 0, 0)) for index, name in enumerate(names)})
+    data = open_data(source)
+    assert data.class_names == ("cat", "dog") and data.labels.tolist() == [0, 0, 1, 1]
+    assert data.images[:, 0, 0, 0].tolist() == [10, 0, 20, 30]  # sorted by path
+    assert (data.image_size, data.image_channels, data.num_classes, len(data)) == (6, 3, 2, 4)
+
+
+def test_a_flat_folder_has_no_labels(tmp_path):
+    data = open_data(fill(tmp_path / "set", ["b.png", "a.png"]))
+    assert data.labels is None and data.num_classes == 0
+
+
+def test_hidden_and_other_files_are_passed_over(tmp_path):
+    fill(tmp_path / "set", ["a.png", ".hidden.png", "__MACOSX/b.png", ".git/c.png"])
+    (tmp_path / "set" / "notes.txt").write_text("x")
+    assert len(open_data(tmp_path / "set")) == 1
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    fill(tmp_path, ["secret.png", "set/a.png"])
+    (tmp_path / "set" / "b.png").symlink_to(tmp_path / "secret.png")
+    assert len(open_data(tmp_path / "set")) == 1
+
+
+def test_a_second_opening_decodes_nothing(tmp_path, monkeypatch):
+    source = fill(tmp_path / "set", ["a.png", "b.png"])
+    first = open_data(source, image_size=4, image_channels=3)
+    monkeypatch.setattr(sources_module, "decode", lambda *a: pytest.fail("decoded again"))
+    again = open_data(source, image_size=4, image_channels=3)
+    assert again.hash == first.hash and np.array_equal(again.images, first.images)
+
+
+def test_a_changed_file_is_seen(tmp_path):
+    source = fill(tmp_path / "set", ["a.png", "b.png"])
+    before = open_data(source).hash
+    (source / "a.png").write_bytes(png((99, 0, 0)))
+    assert open_data(source).hash != before
+
+
+def test_the_cache_is_mapped_and_whole(tmp_path):
+    data = open_data(fill(tmp_path / "set", ["a.png"]))
+    assert isinstance(data.images, np.memmap)
+    assert not [path for path in cache_dir().rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_a_failure_while_caching_leaves_nothing(tmp_path):
+    source = fill(tmp_path / "set", ["a.png"])
+    (source / "b.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"b\.png is no readable picture"):
+        open_data(source)
+    assert not list(cache_dir().rglob("*.bin")) and not list(cache_dir().rglob("*.tmp"))
+
+
+def test_no_space_for_the_cache_is_said(tmp_path, monkeypatch):
+    source = fill(tmp_path / "set", ["a.png"])
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match="No space left on device.*GANZOO_CACHE"):
+        open_data(source)
+
+
+def test_broken_pictures_stop_or_are_counted(tmp_path):
+    source = fill(tmp_path / "set", ["x/a.png", "y/b.png", "y/c.png"])
+    (source / "x" / "a.png").write_bytes(png()[:40])
+    with pytest.raises(DataError, match=r"x/a\.png.*--broken skip"):
+        open_data(source)
+    data = open_data(source, broken="skip")
+    assert (len(data), data.skipped, data.labels.tolist()) == (2, 1, [1, 1])
+    for name in ("y/b.png", "y/c.png"):
+        (source / name).write_bytes(b"")
+    with pytest.raises(DataError, match="none of the 3 images"):
+        open_data(source, broken="skip")
+
+
+def test_several_sizes_ask_for_one(tmp_path):
+    source = fill(tmp_path / "set", ["a.png"])
+    (source / "b.png").write_bytes(png(size=(8, 6)))
+    with pytest.raises(DataError, match=r"several sizes \(6x6, 8x6\).*--size"):
+        open_data(source)
+    assert open_data(source, image_size=6).images.shape == (2, 3, 6, 6)
+
+
+HOSTILE = {
+    "../a.png": "leads out of the archive",
+    "/a.png": "leads out of the archive",
+    "a/../../b.png": "leads out of the archive",
+    "..\\a.png": "leads out of the archive",
+    "C:/a.png": "leads out of the archive",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_zip_that_leads_out_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match=HOSTILE[name]):
+        open_data(pack(tmp_path / "set.zip", {"ok.png": png(), name: png()}))
+
+
+def test_links_bombs_and_encryption_in_a_zip_are_refused(tmp_path, monkeypatch):
+    link = zipfile.ZipInfo("a.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(DataError, match="is a link"):
+        open_data(tmp_path / "link.zip")
+    with pytest.raises(DataError, match="a bomb"):
+        open_data(pack(tmp_path / "bomb.zip", {"a.png": b"\0" * 5_000_000}))
+    monkeypatch.setattr("ganzoo.data.archives.LARGEST_FILE", 1000)
+    with pytest.raises(DataError, match="unpacks to 2,000 bytes, the most is 1,000|unpacks to 2,000 bytes, 1,000"):
+        open_data(pack(tmp_path / "large.zip", {"a.png": os.urandom(2000)}))
+    content = bytearray((pack(tmp_path / "locked.zip", {"a.png": png()})).read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + offset] |= 1
+    (tmp_path / "locked.zip").write_bytes(content)
+    with pytest.raises(DataError, match="is encrypted"):
+        open_data(tmp_path / "locked.zip")
+
+
+def test_a_zip_that_lies_about_its_sizes_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("ganzoo.data.archives.LARGEST_FILE", 3000)
+    path = pack(tmp_path / "set.zip", {"a.png": bytes(range(256)) * 40})
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        struct.pack_into("<I", content, content.index(mark) + offset, 100)
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        open_data(path)
+
+
+def test_a_damaged_zip_names_the_member(tmp_path):
+    path = pack(tmp_path / "set.zip", {"a.png": os.urandom(300)})
+    content = bytearray(path.read_bytes())
+    content[60] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png"):
+        open_data(path)
+
+
+# --- pictures --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "channels", "expected"),
+    [
+        ("L", 77, 1, [77]),
+        ("L", 77, 3, [77, 77, 77]),
+        ("RGB", (1, 2, 3), 3, [1, 2, 3]),
+        ("RGBA", (1, 2, 3, 255), 3, [1, 2, 3]),
+        ("RGBA", (1, 2, 3, 0), 3, [255, 255, 255]),
+        ("RGBA", (0, 0, 0, 0), 1, [255]),
+        ("RGBA", (1, 2, 3, 4), 4, [1, 2, 3, 4]),
+        ("LA", (9, 0), 3, [255, 255, 255]),
+        ("LA", (9, 200), 2, [9, 200]),
+        ("I;16", 65535, 1, [255]),
+        ("I;16", 257 * 12, 1, [12]),
+        ("1", 1, 1, [255]),
+    ],
+)
+def test_every_mode_is_converted(mode, color, channels, expected):
+    assert decode(png(color, mode=mode), "x", None, channels)[:, 0, 0].tolist() == expected
+
+
+def test_palettes_and_their_transparency_are_converted():
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+    picture.putpixel((1, 0), 1)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", transparency=1)
+    assert decode(buffer.getvalue(), "x", None, 3).tolist() == [[[10, 255]], [[20, 255]], [[30, 255]]]
+
+
+def test_exif_orientation_is_honoured():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rows are columns
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 4)).save(buffer, "JPEG", exif=exif)
+    assert decode(buffer.getvalue(), "x", None, 3).shape == (3, 8, 4)
+
+
+def test_cmyk_and_the_first_frame_of_an_animation():
+    buffer = io.BytesIO()
+    Image.new("CMYK", (4, 4)).save(buffer, "JPEG")
+    assert decode(buffer.getvalue(), "x", None, 3).min() >= 250
+    buffer = io.BytesIO()
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    assert decode(buffer.getvalue(), "x", None, 3)[:, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_grey_sets_stay_grey_and_mixed_ones_become_colour(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.png").write_bytes(png(5, mode="L"))
+    assert open_data(tmp_path / "set").image_channels == 1
+    (tmp_path / "set" / "b.png").write_bytes(png())
+    assert open_data(tmp_path / "set").image_channels == 3
+
+
+def test_the_middle_square_is_taken():
+    picture = Image.new("L", (30, 10), 0)
+    picture.paste(255, (10, 0, 20, 10))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    assert decode(buffer.getvalue(), "x", 10, 1).min() == 255
+
+
+def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch):
+    monkeypatch.setattr("ganzoo.data.decode.LARGEST_PICTURE", 30)
+    with pytest.raises(DataError, match="6x6 pixels"):
+        decode(png(), "x", None, None)
+
+
+# --- tensors, Datasets, names ----------------------------------------------------------------------------------
+
+
+def test_batches_are_in_minus_one_to_one():
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1, 1)
+    batch = open_data(images).batch(torch.tensor([2, 0, 1, 2]))
+    assert batch.dtype == torch.float32
+    assert batch.flatten().tolist() == pytest.approx([1, -1, 51 / 127.5 - 1, 1], abs=1e-6)
+    assert batch.flatten()[:2].tolist() == [1, -1]
+
+
+def test_floating_tensors_come_back_as_the_nearest_byte():
+    images = torch.linspace(-1, 1, 256).reshape(256, 1, 1, 1)
+    assert torch.allclose(open_data(images).batch(torch.arange(256)), images, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (torch.zeros(3), "must have shape"),
+        (torch.zeros(0, 1, 2, 2), "must have shape"),
+        (torch.zeros(2, 5, 2, 2), "must have shape"),
+        (torch.full((1, 1, 2, 2), 1.5), r"must lie in \[-1, 1\], got 1.5"),
+        (torch.full((1, 1, 2, 2), float("nan")), r"must lie in \[-1, 1\], got nan"),
+        (torch.zeros(1, 1, 2, 2, dtype=torch.int32), "must be uint8"),
+        ((torch.zeros(2, 1, 2, 2), torch.tensor([0])), "labels must be 2 ints"),
+        ((torch.zeros(2, 1, 2, 2), torch.tensor([0, -1])), "labels must be 2 ints"),
+        (3, "holds no images ganzoo can open"),
+        (None, "holds no images ganzoo can open"),
+    ],
+)
+def test_what_is_no_set_of_images_is_named(source, message):
+    with pytest.raises(DataError, match=message):
+        open_data(source)
+
+
+def test_tensors_and_image_data_are_resized():
+    data = open_data((torch.zeros(2, 1, 4, 4), torch.tensor([1, 0])), image_size=8, image_channels=3)
+    assert data.images.shape == (2, 3, 8, 8) and data.labels.tolist() == [1, 0]
+    assert open_data(data, image_size=8) is data
+    assert open_data(data, image_size=4).images.shape == (2, 3, 4, 4)
+
+
+def test_a_torch_dataset_of_pictures_and_labels():
+    class Drawings(torch.utils.data.Dataset):
+        classes = ("dark", "bright")
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            return Image.new("RGB", (5, 5), (index * 60,) * 3), index // 2
+
+    data = open_data(Drawings(), image_size=5)
+    assert data.images[:, 0, 0, 0].tolist() == [0, 60, 120, 180]
+    assert (data.class_names, data.labels.tolist(), data.name) == (("dark", "bright"), [0, 0, 1, 1], "Drawings")
+
+
+def test_equal_pixels_have_equal_hashes_and_one_changed_pixel_another():
+    images = torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8)
+    other = images.clone()
+    other[0, 0, 0, 0] ^= 1
+    assert open_data(images).hash == open_data(images.clone()).hash != open_data(other).hash
+    labels = [open_data((images, torch.tensor(values))).hash for values in ([0, 1, 2], [0, 1, 1])]
+    assert len({*labels, open_data(images).hash}) == 3
+
+
+def test_the_bundled_set_is_balanced_and_named():
+    data = open_data("fashion-mnist-mini")
+    assert len(data) == 2000 and torch.bincount(data.labels).tolist() == [200] * 10
+    assert data.class_names == fashion_module.CLASSES and "MIT" in data.licence
+    facts = describe(data)
+    assert facts["images"] == "2,000" and facts["classes"]["Sneaker"] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_size": 0}, "image_size must be an int from 1"),
+        ({"image_size": 6.0}, "image_size must be an int"),
+        ({"image_channels": 5}, "image_channels must be 1 to 4"),
+        ({"split": "valid"}, "split must be train or test"),
+        ({"broken": "ignore"}, "broken must be stop or skip"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        open_data("fashion-mnist-mini", **arguments)
+
+
+# --- Fashion-MNIST ---------------------------------------------------------------------------------------------
+
+
+def idx(array):
+    header = struct.pack(f">{array.ndim + 1}I", 0x0800 + array.ndim, *array.shape)
+    return header + array.tobytes()
+
+
+@pytest.fixture
+def small_fashion(monkeypatch):
+    """Four little idx files, and a table of their hashes in place of the real ones."""
+    contents = {
+        "train-images-idx3-ubyte": idx(np.arange(3 * 784, dtype=np.uint8).reshape(3, 28, 28)),
+        "train-labels-idx1-ubyte": idx(np.array([1, 0, 9], np.uint8)),
+        "t10k-images-idx3-ubyte": idx(np.zeros((1, 28, 28), np.uint8)),
+        "t10k-labels-idx1-ubyte": idx(np.array([3], np.uint8)),
+    }
+    packed = {name: gzip.compress(content, mtime=0) for name, content in contents.items()}
+    table = {
+        name: (hashlib.md5(content).hexdigest(), len(content), hashlib.md5(packed[name]).hexdigest())
+        for name, content in contents.items()
+    }
+    monkeypatch.setattr(fashion_module, "FILES", table)
+    monkeypatch.setattr(fashion_module, "places", lambda root=None: [Path(root)] if root else [])
+    return contents, packed
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx_files_are_read_gzipped_or_not(tmp_path, small_fashion, packed):
+    for name, content in small_fashion[packed].items():
+        (tmp_path / (name + ".gz" * packed)).write_bytes(content)
+    data = open_data("fashion-mnist", root=tmp_path, fetch=False)
+    assert data.images.shape == (3, 1, 28, 28) and data.images[0, 0, 0, 5] == 5
+    assert data.labels.tolist() == [1, 0, 9]
+    assert len(open_data("fashion-mnist", root=tmp_path, fetch=False, split="test")) == 1
+
+
+def test_other_bytes_than_the_published_are_refused(tmp_path, small_fashion):
+    for name, content in small_fashion[0].items():
+        (tmp_path / name).write_bytes(content[:-1] + b"\x07")
+    with pytest.raises(DataError, match="md5 of its unpacked bytes"):
+        open_data("fashion-mnist", root=tmp_path, fetch=False)
+
+
+def test_a_missing_set_names_the_places(tmp_path, small_fashion):
+    with pytest.raises(DataError, match="allow the download"):
+        open_data("fashion-mnist", root=tmp_path, fetch=False)
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not REAL, reason="the real Fashion-MNIST is not here: apt-get install dataset-fashion-mnist")
+def test_the_real_fashion_mnist():
+    train, test = open_data("fashion-mnist"), open_data("fashion-mnist", split="test")
+    assert (len(train), len(test), train.image_size, train.num_classes) == (60_000, 10_000, 28, 10)
+    assert torch.bincount(train.labels).tolist() == [6000] * 10
+    mini = open_data("fashion-mnist-mini")
+    first = [int((train.labels == label).nonzero()[0]) for label in range(10)]
+    assert all(any(np.array_equal(train.images[index], image) for image in mini.images) for index in first)
+
+
+# --- the order of batches --------------------------------------------------------------------------------------
+
+
+def test_an_epoch_holds_every_image_once():
+    batches = Batches(20, 5, seed=0)
+    first = torch.cat([batches.indices(step) for step in range(4)])
+    second = torch.cat([batches.indices(step) for step in range(4, 8)])
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(20))
+    assert not torch.equal(first, second)
+
+
+def test_any_batch_is_reached_at_once():
+    one, other = Batches(23, 5, seed=1), Batches(23, 5, seed=1)
+    forwards = [one.indices(step) for step in range(30)]
+    assert all(torch.equal(other.indices(step), forwards[step]) for step in reversed(range(30)))
+    assert not torch.equal(Batches(23, 5, seed=2).indices(0), forwards[0])
+
+
+def test_the_last_batch_is_left_out_or_kept():
+    assert (Batches(23, 5, 0).batches_per_epoch, Batches(23, 5, 0, drop_last=False).batches_per_epoch) == (4, 5)
+    kept = [len(Batches(23, 5, 0, drop_last=False).indices(step)) for step in range(5)]
+    assert kept == [5, 5, 5, 5, 3]
+
+
+def test_a_few_drawings_fill_whole_batches():
+    batches = Batches(3, 8, seed=0)
+    drawn = torch.cat([batches.indices(step) for step in range(6)])
+    assert len(drawn) == 48 and torch.bincount(drawn).tolist() == [16, 16, 16]
+
+
+def test_shards_are_equal_parts_without_overlap():
+    parts = [shard(torch.arange(12), rank, 3) for rank in range(3)]
+    assert torch.equal(torch.cat(parts), torch.arange(12)) and {len(part) for part in parts} == {4}
+    with pytest.raises(ConfigError, match="can't be shared by 5 processes"):
+        shard(torch.arange(12), 0, 5)
+
+
+# --- hf: ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    rows = {
+        "picture": [{"bytes": png((index * 20, 0, 0)), "path": None} for index in range(6)],
+        "kind": [index % 2 for index in range(6)],
+        "note": ["x"] * 6,
+    }
+    features = datasets.Features(
+        picture=datasets.Image(), kind=datasets.ClassLabel(names=["cat", "dog"]), note=datasets.Value("string")
+    )
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "set.parquet"))
+    return tmp_path / "set.parquet"
+
+
+def test_local_parquet_through_datasets(parquet, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    data = open_data(f"hf:{parquet}")
+    assert data.images[:, 0, 0, 0].tolist() == [0, 20, 40, 60, 80, 100]
+    assert data.class_names == ("cat", "dog") and data.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    small = open_data(f"hf:{parquet}?image=picture&label=kind&split=train", image_size=3, image_channels=1)
+    assert small.images.shape == (6, 1, 3, 3)
+    for wrong, said in (
+        ("iamge=picture", 'Did you mean "image"'),
+        ("image=pictrue", 'Did you mean "picture"'),
+        ("image=note", "row 0 holds no image"),
+    ):
+        with pytest.raises(DataError, match=said):
+            open_data(f"hf:{parquet}?{wrong}")
+    with pytest.raises(DataError, match="can't be opened"):
+        open_data(f"hf:{tmp_path / 'nowhere.parquet'}")
+
+
+def test_image_data_is_what_the_trainer_reads():
+    fields = set(ImageData.__dataclass_fields__)
+    assert {"name", "images", "labels", "class_names", "hash", "source", "licence", "skipped"} == fields

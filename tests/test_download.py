@@ -1,0 +1,124 @@
+"""Downloads, from a real server on 127.0.0.1 that breaks in every way."""
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ganzoo.data import fashion, open_data, sources
+from ganzoo.data.download import download
+from ganzoo.errors import DataError
+
+CONTENT = bytes(range(256)) * 500
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        server = self.server
+        server.seen.append((self.path, self.headers.get("Range")))
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        start = 0
+        wish = self.headers.get("Range")
+        if wish and self.path != "/no-range":
+            start = int(wish.removeprefix("bytes=").rstrip("-"))
+            if start >= len(CONTENT):
+                self.send_error(416)
+                return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(10**13 if self.path == "/huge" else len(CONTENT) - start))
+        self.end_headers()
+        body = CONTENT[start:]
+        if self.path in ("/cut", "/no-range") and server.cuts:
+            server.cuts -= 1
+            body = body[: len(body) // 2]
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.seen, server.cuts = [], 0
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def sha1():
+    return hashlib.sha1(CONTENT).hexdigest()
+
+
+def test_a_file_is_fetched_checked_and_kept(server, tmp_path, sha1):
+    path = download([server.url + "/whole"], tmp_path / "a" / "file", sha1=sha1)
+    assert path.read_bytes() == CONTENT
+    download([server.url + "/whole"], path, sha1=sha1)
+    assert len(server.seen) == 1 and [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+def test_a_broken_line_is_gone_on_with(server, tmp_path, sha1):
+    server.cuts = 1
+    assert download([server.url + "/cut"], tmp_path / "file", sha1=sha1).read_bytes() == CONTENT
+    assert [wish for _, wish in server.seen] == [None, f"bytes={len(CONTENT) // 2}-"]
+
+
+def test_a_server_that_cannot_resume_starts_anew(server, tmp_path, sha1):
+    server.cuts = 1
+    assert download([server.url + "/no-range"], tmp_path / "file", sha1=sha1).read_bytes() == CONTENT
+
+
+def test_a_part_of_an_earlier_try_is_used_and_a_wrong_one_dropped(server, tmp_path, sha1):
+    (tmp_path / "file.part").write_bytes(CONTENT[:100])
+    download([server.url + "/whole"], tmp_path / "file", sha1=sha1)
+    assert server.seen[-1][1] == "bytes=100-"
+    (tmp_path / "other.part").write_bytes(CONTENT + b"more")
+    assert download([server.url + "/whole"], tmp_path / "other", sha1=sha1).read_bytes() == CONTENT
+
+
+def test_a_wrong_hash_leaves_nothing(server, tmp_path):
+    with pytest.raises(DataError, match="md5 .*, not 0000"):
+        download([server.url + "/whole"], tmp_path / "file", md5="0000")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_next_address_is_tried(server, tmp_path, sha1):
+    download([server.url + "/missing", server.url + "/whole"], tmp_path / "file", sha1=sha1)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_what_cannot_be_had_is_said(server, tmp_path):
+    with pytest.raises(DataError, match="404.*put it at .*file by hand"):
+        download([server.url + "/missing"], tmp_path / "file")
+    with pytest.raises(DataError, match="is the most"):
+        download([server.url + "/huge"], tmp_path / "file")
+    server.cuts = 10
+    with pytest.raises(DataError, match="the line broke"):
+        download([server.url + "/no-range"], tmp_path / "file")
+    with pytest.raises(DataError, match="can't be downloaded"):
+        download(["http://127.0.0.1:9/x"], tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_named_sets_are_downloaded_where_no_disk_has_them(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fashion, "URLS", [server.url + "/"])
+    monkeypatch.setattr(fashion, "places", lambda root=None: [])
+    with pytest.raises(DataError, match="gave a file with md5"):
+        open_data("fashion-mnist")
+    monkeypatch.setattr(sources, "POKEMON_URLS", [server.url + "/pokemon.zip"])
+    with pytest.raises(DataError, match="gave a file with sha1"):
+        open_data("pokemon")
+    assert [path for path, _ in server.seen] == ["/train-images-idx3-ubyte.gz", "/pokemon.zip"]
+
+
+def test_a_bar_is_shown_when_asked(server, tmp_path, capsys):
+    download([server.url + "/whole"], tmp_path / "file", progress=True)
+    assert "file" in capsys.readouterr().err
