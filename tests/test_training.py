@@ -311,7 +311,7 @@ def test_precision_and_memory_format_are_a_rule():
     assert Machine(ganzoo.Settings(speed="exact", precision="float32")).facts.memory_format == "contiguous"
 
 
-def test_a_notebook_gets_curves_and_pictures():
+def test_a_notebook_gets_curves_and_pictures(tmp_path):
     pytest.importorskip("IPython")
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
@@ -322,10 +322,12 @@ def test_a_notebook_gets_curves_and_pictures():
         step = 4
 
     with capture_output() as captured:
-        display = NotebookDisplay(steps=4)
+        display = NotebookDisplay(4, tmp_path)
+        ganzoo.images.save(torch.zeros(1, 8, 8), tmp_path / "step-00000004.png")
         display(State, {"discriminator_loss": 1.0, "generator_loss": 2.0})
     assert len(captured.outputs) >= 1
-    assert len(display._figure().axes) == 2
+    curves, picture = display._figure().axes
+    assert len(curves.lines) == 2 and len(picture.images) == 1
 
 
 class Poison:

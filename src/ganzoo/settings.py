@@ -55,6 +55,7 @@ class Settings(Config):
     score_every: int = option(500, "steps between scores; the best model is kept", low=0, high=10**9)
     report_every: int = option(1000, "steps between refreshes of the report", low=0, high=10**9)
     doctor_every: int = option(200, "steps between the doctor's looks", low=0, high=10**9)
+    stop_on_collapse: bool = option(False, "stop when the doctor finds mode collapse")
     log_every: int = option(20, "steps between lines of the log", low=1, high=10**9)
     trackers: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = option(
         (), "beside the log: tensorboard, trackio, wandb"

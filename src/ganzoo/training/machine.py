@@ -118,7 +118,7 @@ class Machine:
         seat, prepared = self._accelerator.prepare(_Seat(network), optimizer)
         return seat, prepared
 
-    def autocast(self, network: nn.Module) -> Callable[..., Tensor]:
+    def autocast(self, network: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """How to call `network` in the run's precision without sharing gradients; outputs are float32."""
 
         def call(*inputs: Tensor) -> Tensor:

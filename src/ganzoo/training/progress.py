@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
 
 PLAIN = 30  # seconds between plain lines where no terminal draws a bar
@@ -61,13 +62,12 @@ class ProgressBar:
 class NotebookDisplay:
     """A hook that draws loss curves and the newest sample grid in a notebook, in one place that is refreshed."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, samples: Path) -> None:
         from IPython.display import display
 
-        self._steps = steps
+        self._steps, self._samples = steps, samples
         self._losses: list[tuple[int, float, float]] = []
         self._drawn = 0.0
-        self.grid: Path | None = None
         self._handle = display(self._figure(), display_id=True)
 
     def __call__(self, state: TrainingState, logs: dict[str, Any]) -> None:
@@ -88,20 +88,21 @@ class NotebookDisplay:
         left.set(xlabel="step", ylabel="loss", xlim=(0, self._steps))
         left.legend(loc="upper right")
         right.axis("off")
-        if self.grid is not None:
-            right.imshow(Image.open(self.grid), cmap="gray")
+        grids = sorted(self._samples.glob("step-*.png"))
+        if grids:
+            right.imshow(Image.open(grids[-1]), cmap="gray")
         return figure
 
 
 @contextmanager
-def progress_hook(wanted: bool, steps: int, batch_size: int) -> Iterator[ProgressBar | NotebookDisplay | None]:
+def progress_hook(wanted: bool, settings: Settings, samples: Path) -> Iterator[ProgressBar | NotebookDisplay | None]:
     """The hook that suits where this Python runs, for the length of a `with` block."""
     if not wanted:
         yield None
     elif in_notebook():
-        yield NotebookDisplay(steps)
+        yield NotebookDisplay(settings.steps, samples)
     else:
-        with ProgressBar(steps, batch_size) as bar:
+        with ProgressBar(settings.steps, settings.batch_size) as bar:
             yield bar
 
 

@@ -15,6 +15,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,19 @@ from ganzoo.hub.folder import check_format, read_json
 FORMAT = 1
 _OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
 _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What `Trainer.fit` gives: where things lie, and the last figures."""
+
+    run: Path
+    model: Path
+    step: int
+    finished: bool
+    figures: dict[str, float]
+    best_score: float | None
+    best_step: int | None
 
 
 class RunFolder:

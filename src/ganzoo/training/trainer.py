@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +18,19 @@ from ganzoo.gan import GAN
 from ganzoo.presets import PRESETS, create
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.doctor import MemoryWatch, look
 from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.keeper import Keeper
 from ganzoo.training.machine import Facts, Machine
+from ganzoo.training.observe import Observer
 from ganzoo.training.outputs import Outputs
-from ganzoo.training.progress import NotebookDisplay, ProgressBar, progress_hook, say
+from ganzoo.training.progress import ProgressBar, progress_hook, say
 from ganzoo.training.record import describe_gan, rebuild, record
 from ganzoo.training.report import write_report
-from ganzoo.training.run import RunFolder
+from ganzoo.training.run import RunFolder, TrainingResult
 from ganzoo.training.update import FIGURES, Update
 
 Hook = Callable[[TrainingState, dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What `Trainer.fit` gives: where things lie, and the last figures."""
-
-    run: Path
-    model: Path
-    step: int
-    finished: bool
-    figures: dict[str, float]
-    best_score: float | None
-    best_step: int | None
 
 
 class Trainer:
@@ -159,6 +147,7 @@ class Trainer:
         self._source = data
         self._hooks = list(hooks)
         self._progress, self._say = progress, say
+        self._memory_watch = MemoryWatch()
 
     def fit(self) -> TrainingResult:
         """Train until the last step, or until Ctrl-C or SIGTERM: then the step is finished and saved.
@@ -206,6 +195,7 @@ class Trainer:
         interrupt: Interrupt,
     ) -> None:
         settings, state = self.settings, update.state
+        observer = Observer(self.gan, self.data, settings, machine) if outputs and settings.doctor_every else None
         sums = torch.tensor(state.sums, device=machine.device)
         clock = time.perf_counter()
         while state.step < settings.steps:
@@ -220,15 +210,18 @@ class Trainer:
                 clock = self._time(machine, state, clock)
                 sums.zero_()
                 state.summed = 0
+            collapsed = False
+            if observer and self._due(settings.doctor_every, state):
+                for remark in look(observer(state), state.memory):
+                    self._say(remark.sentence())
+                    self._note(machine, state, remark.entry(), hooks)
+                    collapsed |= settings.stop_on_collapse and remark.name == "mode-collapse"
             if outputs and self._due(settings.score_every, state):
                 self._note(machine, state, outputs.keep_best(state), hooks)
             if outputs and self._due(settings.sample_every, state):
-                grid = outputs.draw_samples(state)
-                for hook in hooks:
-                    if isinstance(hook, NotebookDisplay):
-                        hook.grid = grid
+                outputs.draw_samples(state)
             wished = self._due(settings.log_every, state) or machine.processes == 1
-            wished = wished and bool(machine.agree(interrupt.wished))
+            wished = wished and bool(machine.agree(interrupt.wished or collapsed))
             if wished or state.step == settings.steps or self._due(settings.checkpoint_every, state):
                 if not keeper.is_sound(state):
                     sums = self._roll_back(machine, state, keeper, hooks)
@@ -261,11 +254,14 @@ class Trainer:
         import psutil  # comes with Accelerate
 
         now = time.perf_counter()
+        megabytes = psutil.Process().memory_info().rss >> 20
         if machine.is_main:
+            if remark := self._memory_watch(state.step, megabytes):
+                self._say(remark.sentence())
             self.run.time(
                 step=state.step,
                 images_per_second=round(state.summed * self.settings.batch_size / (now - clock), 1),
-                memory_mb=psutil.Process().memory_info().rss >> 20,
+                memory_mb=megabytes,
             )
         return now
 
@@ -288,7 +284,7 @@ class Trainer:
         if self.settings.trackers:
             machine.begin_tracking(self.run.path.name, self.settings)
             hooks.append(lambda state, logs: machine.track(logs, state.step))
-        with progress_hook(self._progress, self.settings.steps, self.settings.batch_size) as shown:
+        with progress_hook(self._progress, self.settings, self.run.path / "samples") as shown:
             self._say = shown.say if isinstance(shown, ProgressBar) else say
             yield [*hooks, shown] if shown else hooks
         self._say = say

@@ -1,0 +1,132 @@
+"""The doctor: says in plain words when a run goes wrong, what shows it, and what to try.
+
+A symptom must show at `PATIENCE` looks before it is said, a look without it taking one back, and is said once until it
+has gone away. The bounds stand between what broken runs showed on Fashion-MNIST and Pokemon (learning rates of 0.05, a
+discriminator ten times too quick, one image many times, a saturating loss) and what healthy runs showed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ganzoo.training.observe import Observation
+
+PATIENCE = 3  # looks that show it, less those that don't
+FIRST_LOOKS = 1  # that are passed over: every generator begins with grey noise
+MEMORY_GROWTH = 1000  # megabytes
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is wrong with a run at a step, with the figure that shows it, and what to try."""
+
+    name: str
+    step: int
+    text: str
+    advice: str
+
+    def sentence(self) -> str:
+        """The remark for a person."""
+        return f"Step {self.step}, {self.name}: {self.text}. Try: {self.advice}."
+
+    def entry(self) -> dict[str, Any]:
+        """The remark as a line of the log."""
+        return {"step": self.step, "remark": self.name, "text": self.text, "advice": self.advice}
+
+
+@dataclass(frozen=True)
+class _Symptom:
+    shows: Callable[[Observation], bool]
+    text: Callable[[Observation], str]
+    advice: str
+
+
+SYMPTOMS = {
+    "discriminator-saturated": _Symptom(
+        lambda seen: seen.overlap < 0.005 and seen.discriminator_loss < 0.05 * seen.undecided_loss,
+        lambda seen: (
+            f"the discriminator tells every fake from every real image and is sure of it (its loss is "
+            f"{seen.discriminator_loss:.2g}, {seen.undecided_loss:.2g} when undecided): the generator learns little"
+        ),
+        "lower discriminator_lr, or set penalties=r1 or augmentations=color,translation,cutout",
+    ),
+    "generator-starved": _Symptom(
+        lambda seen: seen.generator_gradient < 1e-3,
+        lambda seen: (
+            f"hardly any gradient reaches the generator (its norm is {seen.generator_gradient:.1e}, "
+            f"the discriminator's {seen.discriminator_gradient:.1e})"
+        ),
+        "use the loss non-saturating or relativistic, or weaken the discriminator: lower its rate, penalties=r1",
+    ),
+    "mode-collapse": _Symptom(
+        lambda seen: seen.real_variety > 0.01 and seen.fake_variety < 0.2 * seen.real_variety,
+        lambda seen: (
+            f"the samples are nearly all alike: they differ by {seen.fake_variety:.2g} on average, real images by "
+            f"{seen.real_variety:.2g}"
+        ),
+        "go back to an earlier checkpoint with lower learning rates, or set penalties=r1 or loss=relativistic",
+    ),
+    "divergence": _Symptom(
+        lambda seen: (
+            abs(seen.real_logit) + abs(seen.fake_logit) > 200
+            or seen.generator_gradient > 1e4
+            or seen.discriminator_gradient > 1e4
+        ),
+        lambda seen: (
+            f"logits or gradients run away (logits of {seen.real_logit:.3g} and {seen.fake_logit:.3g}, gradients of "
+            f"{seen.generator_gradient:.1e} and {seen.discriminator_gradient:.1e})"
+        ),
+        "lower both learning rates, or set penalties=r1 or clip_gradients=1",
+    ),
+    "white-noise": _Symptom(
+        lambda seen: seen.real_smoothness > 0.5 and seen.fake_smoothness < 0.35 * seen.real_smoothness,
+        lambda seen: (
+            f"the samples look like noise: pixels side by side agree by {seen.fake_smoothness:.2f}, in real images by "
+            f"{seen.real_smoothness:.2f}"
+        ),
+        "train longer if it has just begun; else lower generator_lr, or use the block resize-up",
+    ),
+    "one-image": _Symptom(
+        lambda seen: seen.real_variety < 0.01,
+        lambda seen: f"the real images are nearly all alike: they differ by {seen.real_variety:.2g} on average",
+        "look at the data with `ganzoo data`: is it one image many times?",
+    ),
+}
+
+
+def look(seen: Observation, memory: dict[str, Any]) -> list[Remark]:
+    """What is to be said at this look; `memory`, of JSON types, is changed and kept in checkpoints."""
+    looks = memory["looks"] = memory.get("looks", 0) + 1
+    remarks = []
+    for name, symptom in SYMPTOMS.items():
+        noted = memory.setdefault(name, {"count": 0, "said": False})
+        shows = looks > FIRST_LOOKS and symptom.shows(seen)
+        noted["count"] = min(noted["count"] + 1, 2 * PATIENCE) if shows else max(0, noted["count"] - 1)
+        if noted["count"] >= PATIENCE and not noted["said"]:
+            noted["said"] = True
+            remarks.append(Remark(name, seen.step, symptom.text(seen), symptom.advice))
+        elif noted["count"] == 0:
+            noted["said"] = False
+    return remarks
+
+
+class MemoryWatch:
+    """Says once when this process has grown by a gigabyte since its first steps.
+
+    It looks at the machine, not at the run, so what it says stands in no log that a resumed run must match.
+    """
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._said = False
+
+    def __call__(self, step: int, megabytes: int) -> Remark | None:
+        """A remark, if the resident `megabytes` at `step` are too many."""
+        self._first = self._first or megabytes
+        if self._said or megabytes < self._first + MEMORY_GROWTH:
+            return None
+        self._said = True
+        text = f"this process has grown from {self._first:,} to {megabytes:,} MB since its first steps"
+        return Remark("memory", step, text, "look for tensors that a hook of yours keeps; a resumed run starts afresh")

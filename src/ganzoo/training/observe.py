@@ -1,0 +1,159 @@
+"""What the doctor looks at: a few plain numbers of a run at one step, taken without changing the run by a bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ganzoo.data import ImageData
+from ganzoo.gan import GAN
+from ganzoo.losses import LOSSES
+from ganzoo.seeds import derive, stream
+from ganzoo.settings import Settings
+from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.machine import Machine
+
+SAMPLES = 128  # real images, and as many fakes: the same ones at every look
+THUMBNAIL = 8  # pixels a side of the pictures that are compared for variety
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """A run at one step. Pictures are in [-1, 1], distances root mean squares over their numbers."""
+
+    step: int
+    real_logit: float  # mean
+    fake_logit: float
+    real_logit_spread: float  # standard deviation
+    fake_logit_spread: float
+    overlap: float  # part of all pairs in which the fake's logit is at least the real image's; 0: told apart always
+    discriminator_loss: float  # without label smoothing
+    generator_loss: float
+    undecided_loss: float  # of a discriminator whose logits are all 0
+    discriminator_gradient: float  # norm, as of the last update; of losses that are summed: for one image
+    generator_gradient: float
+    real_variety: float  # mean distance between two thumbnails
+    fake_variety: float
+    real_nearest: float  # mean distance from a thumbnail to its nearest other
+    fake_nearest: float
+    real_smoothness: float  # correlation of pixels side by side: 0 in white noise, near 1 in photographs
+    fake_smoothness: float
+
+
+class Observer:
+    """Takes observations of one run.
+
+    The networks are called as training calls them (training mode, batches of the run's size, its precision), with
+    copies of their buffers, and the state of random generators is put back.
+    """
+
+    def __init__(self, gan: GAN, data: ImageData, settings: Settings, machine: Machine) -> None:
+        self._gan, self._data, self._settings, self._machine = gan, data, settings, machine
+        random = stream(settings.seed, "doctor")
+        part = max(1, settings.batch_size // (machine.processes * settings.accumulate))
+        self._size = min(part, SAMPLES, len(data))
+        count = min(SAMPLES, len(data)) // self._size * self._size
+        self._chosen = torch.randperm(len(data), generator=random)[:count]
+        self._latents = torch.randn(count, *gan.latent_shape, generator=random)
+
+    @torch.no_grad()
+    def __call__(self, state: TrainingState) -> Observation:
+        """Look at `state` between two steps."""
+        device = self._machine.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(derive(self._settings.seed, "doctor", state.step))
+            real, fake = self._look(state)
+        loss = LOSSES[self._settings.loss]
+        per_image = len(real.logits) if loss.summed else 1
+        zeros = torch.zeros_like(real.logits)
+        scale = self._settings.batch_size / self._settings.accumulate if loss.summed else 1
+        return Observation(
+            step=state.step,
+            real_logit=float(real.logits.mean()),
+            fake_logit=float(fake.logits.mean()),
+            real_logit_spread=float(real.logits.std(unbiased=False)),
+            fake_logit_spread=float(fake.logits.std(unbiased=False)),
+            overlap=float((fake.logits[:, None] >= real.logits).float().mean()),
+            discriminator_loss=float(loss.for_discriminator(real.logits, fake.logits)) / per_image,
+            generator_loss=float(loss.for_generator(fake.logits, real.logits)) / per_image,
+            undecided_loss=float(loss.for_discriminator(zeros, zeros)) / per_image,
+            discriminator_gradient=_gradient_norm(state.discriminator) / scale,
+            generator_gradient=_gradient_norm(state.generator) / scale,
+            real_variety=real.variety,
+            fake_variety=fake.variety,
+            real_nearest=real.nearest,
+            fake_nearest=fake.nearest,
+            real_smoothness=real.smoothness,
+            fake_smoothness=fake.smoothness,
+        )
+
+    def _look(self, state: TrainingState) -> tuple[_Pictures, _Pictures]:
+        generate, judge = self._calling(state.generator), self._calling(state.discriminator)
+        real, fake = _Pictures(), _Pictures()
+        for chosen, latents in zip(self._chosen.split(self._size), self._latents.split(self._size)):
+            images = self._machine.send(self._data.batch(chosen))
+            labels = []
+            if self._gan.num_classes:
+                assert self._data.labels is not None
+                labels = [self._machine.send(self._data.labels[chosen])]
+            made = generate(latents.to(self._machine.device), *labels)
+            real.add(images, judge(images, *labels))
+            fake.add(made, judge(made, *labels))
+        return real, fake
+
+    def _calling(self, network: nn.Module) -> Callable[..., Tensor]:
+        """`network` in the run's precision, with buffers of its own for the length of a look."""
+        buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+        return self._machine.autocast(lambda *inputs: functional_call(network, buffers, inputs))
+
+
+class _Pictures:
+    """Collects what is wanted of pictures, batch by batch, so that large ones need no memory."""
+
+    def __init__(self) -> None:
+        self._logits: list[Tensor] = []
+        self._thumbnails: list[Tensor] = []
+        self._changes = self._variance = 0.0
+
+    def add(self, images: Tensor, logits: Tensor) -> None:
+        self._logits.append(logits.float().flatten(1).mean(1))
+        self._thumbnails.append(nn.functional.adaptive_avg_pool2d(images.float(), THUMBNAIL).flatten(1))
+        across = images[..., :, 1:] - images[..., :, :-1]
+        down = images[..., 1:, :] - images[..., :-1, :]
+        self._changes += float(across.square().mean() + down.square().mean()) / 2
+        self._variance += float((images - images.mean((2, 3), keepdim=True)).square().mean())
+
+    @property
+    def logits(self) -> Tensor:
+        return torch.cat(self._logits)
+
+    @property
+    def smoothness(self) -> float:
+        """1 for pictures of one colour each."""
+        return 1 - self._changes / (2 * self._variance + 1e-6)
+
+    @property
+    def variety(self) -> float:
+        distances = self._distances()
+        return float(distances.sum() / max(1, len(distances) * (len(distances) - 1)))
+
+    @property
+    def nearest(self) -> float:
+        distances = self._distances()
+        return float(distances.fill_diagonal_(float("inf")).min(1).values.mean()) if len(distances) > 1 else 0.0
+
+    def _distances(self) -> Tensor:
+        thumbnails = torch.cat(self._thumbnails)
+        return (
+            torch.cdist(thumbnails, thumbnails, compute_mode="donot_use_mm_for_euclid_dist")
+            / thumbnails.shape[1] ** 0.5
+        )
+
+
+def _gradient_norm(network: nn.Module) -> float:
+    norms = [torch.linalg.vector_norm(each.grad) for each in network.parameters() if each.grad is not None]
+    return float(torch.linalg.vector_norm(torch.stack(norms))) if norms else 0.0

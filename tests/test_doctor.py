@@ -1,0 +1,175 @@
+"""The doctor: finds what is really wrong with really broken runs, leaves healthy ones alone, and changes nothing."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+import ganzoo
+from ganzoo.training.doctor import PATIENCE, SYMPTOMS, MemoryWatch, look
+from ganzoo.training.observe import Observation
+
+QUICK = {"batch_size": 32, "doctor_every": 20, "log_every": 20, "score_every": 0, "sample_every": 0, "report_every": 0}
+
+HEALTHY = Observation(  # Fashion-MNIST, step 200 of the preset
+    step=200,
+    real_logit=1.48,
+    fake_logit=-1.61,
+    real_logit_spread=1.0,
+    fake_logit_spread=1.0,
+    overlap=0.019,
+    discriminator_loss=0.546,
+    generator_loss=1.85,
+    undecided_loss=1.386,
+    discriminator_gradient=10.1,
+    generator_gradient=5.5,
+    real_variety=0.673,
+    fake_variety=0.667,
+    real_nearest=0.216,
+    fake_nearest=0.321,
+    real_smoothness=0.86,
+    fake_smoothness=0.85,
+)
+ILL = {
+    "discriminator-saturated": {"overlap": 0.0, "discriminator_loss": 0.003},
+    "generator-starved": {"generator_gradient": 1e-6},
+    "mode-collapse": {"fake_variety": 0.03},
+    "divergence": {"real_logit": 1e5},
+    "white-noise": {"fake_smoothness": 0.0},
+    "one-image": {"real_variety": 0.0, "fake_variety": 0.0},
+}
+
+
+def looks(observations, memory=None):
+    memory = {} if memory is None else memory
+    return [[remark.name for remark in look(seen, memory)] for seen in observations]
+
+
+def test_every_symptom_is_tested():
+    assert set(ILL) == set(SYMPTOMS)
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_a_symptom_is_said_once_after_some_patience(name):
+    ill = dataclasses.replace(HEALTHY, **ILL[name])
+    said = looks([HEALTHY, *[ill] * 6])
+    assert [names for names in said if names] == [[name]] and said[PATIENCE] == [name]
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_a_symptom_is_said_again_when_it_had_gone(name):
+    ill = dataclasses.replace(HEALTHY, **ILL[name])
+    said = looks([HEALTHY, *[ill] * 4, *[HEALTHY] * 6, *[ill] * 4])
+    assert [names for names in said if names] == [[name], [name]]
+
+
+@pytest.mark.parametrize("name", ILL)
+def test_a_passing_symptom_is_not_said(name):
+    ill = dataclasses.replace(HEALTHY, **ILL[name])
+    assert not any(looks([HEALTHY, ill, ill, HEALTHY, ill, HEALTHY, HEALTHY, ill]))
+
+
+def test_the_doctor_s_memory_survives_a_checkpoint():
+    ill, memory = dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), {}
+    looks([HEALTHY, ill, ill], memory)
+    assert looks([ill], json.loads(json.dumps(memory))) == [["mode-collapse"]]
+
+
+def test_a_remark_names_the_figure_and_the_remedy():
+    memory = {}
+    for _ in range(PATIENCE + 1):
+        remarks = look(dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), memory)
+    assert "0.03" in remarks[0].text and "0.67" in remarks[0].text and "r1" in remarks[0].advice
+
+
+def test_memory_that_grows_is_said_once():
+    watch = MemoryWatch()
+    said = [watch(step, 1000 + 100 * step) for step in range(30)]
+    assert [remark.step for remark in said if remark] == [10]
+    assert "from 1,000 to 2,000 MB" in said[10].text
+
+
+def train(folder, steps=120, data="fashion-mnist-mini", **changes):
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (32, 16)}, discriminator={"widths": (16, 32)}, seed=0)
+    trainer = ganzoo.Trainer(gan, data, folder, steps=steps, progress=False, **{**QUICK, **changes})
+    result = trainer.fit()
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return result, {entry["remark"] for entry in log if "remark" in entry}
+
+
+def test_a_healthy_run_is_left_alone(tmp_path):
+    assert train(tmp_path / "run")[1] == set()
+
+
+def test_a_learning_rate_far_too_high_is_found(tmp_path, capsys):
+    gan = ganzoo.create("fashion-mnist", discriminator={"norm": "none"}, seed=0)
+    settings = {**QUICK, "batch_size": 64, "generator_lr": 0.05, "discriminator_lr": 0.05}
+    ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=100, progress=False, **settings).fit()
+    assert "divergence: logits or gradients run away" in capsys.readouterr().err
+    assert '"remark": "divergence"' in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+def test_a_generator_that_makes_noise_is_found(tmp_path):
+    _, remarks = train(tmp_path / "run", generator_lr=0.3, discriminator_lr=0.05, doctor_every=10)
+    assert {"discriminator-saturated", "mode-collapse", "white-noise"} <= remarks
+
+
+def test_a_discriminator_ten_times_too_strong_is_found(tmp_path):
+    _, remarks = train(tmp_path / "run", generator_lr=1e-4, discriminator_lr=1e-2, d_steps=2)
+    assert "discriminator-saturated" in remarks
+
+
+def test_a_saturating_loss_starves_the_generator(tmp_path):
+    _, remarks = train(tmp_path / "run", loss="minimax", generator_lr=1e-4, discriminator_lr=1e-2, d_steps=2)
+    assert "generator-starved" in remarks
+
+
+def test_one_image_many_times_is_found(tmp_path):
+    data = torch.full((64, 1, 28, 28), 100, dtype=torch.uint8)
+    assert "one-image" in train(tmp_path / "run", data=data)[1]
+
+
+def test_logits_that_run_away_are_found(tmp_path):
+    _, remarks = train(tmp_path / "run", loss="wasserstein", discriminator_lr=0.02, d_steps=2)
+    assert "divergence" in remarks
+
+
+def test_a_collapsed_run_is_stopped_where_that_is_asked(tmp_path):
+    broken = {"generator_lr": 0.3, "discriminator_lr": 0.05, "doctor_every": 10}
+    result, remarks = train(tmp_path / "run", **broken, stop_on_collapse=True)
+    assert "mode-collapse" in remarks and not result.finished and result.step < 120
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_looking_changes_no_bit_of_the_run(tmp_path, norm):
+    models = []
+    for every in (0, 2):
+        gan = ganzoo.create(
+            "fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8), "norm": norm}, seed=0
+        )
+        settings = {**QUICK, "doctor_every": every, "batch_size": 8}
+        ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / str(every), steps=9, progress=False, **settings).fit()
+        folder = tmp_path / str(every) / "model"
+        models.append([path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))])
+    assert models[0] == models[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["fashion-mnist", "fashion-mnist-conditional"])
+def test_healthy_presets_are_left_alone(tmp_path, preset):
+    settings = {**QUICK, "doctor_every": 25, "batch_size": 64}
+    ganzoo.Trainer(preset, "fashion-mnist-mini", tmp_path / "run", steps=400, progress=False, **settings).fit()
+    assert "remark" not in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_a_healthy_run_in_colour_is_left_alone(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    places = torch.rand(500, 4, generator=generator)
+    y, x = torch.meshgrid(torch.linspace(0, 1, 64), torch.linspace(0, 1, 64), indexing="ij")
+    inside = ((x - places[:, 0, None, None]) ** 2 + (y - places[:, 1, None, None]) ** 2) < 0.1
+    data = torch.where(inside[:, None], places[:, 1:, None, None] * 2 - 1, torch.ones(500, 3, 64, 64))
+    settings = {**QUICK, "doctor_every": 20, "batch_size": 32, "flip": True}
+    ganzoo.Trainer("pokemon-64", data, tmp_path / "run", steps=200, progress=False, **settings).fit()
+    assert "remark" not in (tmp_path / "run" / "log.jsonl").read_text()
