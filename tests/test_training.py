@@ -377,3 +377,11 @@ def test_trackers_get_the_figures_and_a_missing_one_is_an_error(tmp_path, monkey
         train(tmp_path / "other", trackers=("wandb",))
     with pytest.raises(ConfigError, match="must be one of tensorboard, trackio, wandb"):
         train(tmp_path / "third", trackers=("tensorbord",))
+
+
+def test_a_penalty_behind_batch_norm_warns_and_says_why(tmp_path, recwarn):
+    with pytest.warns(UserWarning, match="every image of a batch moves every logit.*discriminator.norm=layer"):
+        train(tmp_path / "norm", steps=1, penalties=("r1",))
+    recwarn.clear()
+    train(tmp_path / "none", steps=1, penalties=("r1",), gan=tiny(norm="layer"))
+    assert not [each for each in recwarn if "batch norm" in str(each.message)]

@@ -6,10 +6,11 @@ part, so that one process or several see the same.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.augment import apply
@@ -26,6 +27,12 @@ from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
 from ganzoo.training.steps import Discriminate, Part, Penalty, discriminator_step, generator_step
 
 FIGURES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")
+
+BATCH_NORM = (
+    "the discriminator has batch norm and a penalty on its gradient: through batch norm every image of a batch moves "
+    "every logit, so the gradient that is penalised is not one image's; take another norm, as with "
+    "--set discriminator.norm=layer"
+)
 
 
 class Update:
@@ -47,6 +54,10 @@ class Update:
         )
         self._generate, generator_optimizer = machine.prepare(generator, optimizers[0])
         self._judge, discriminator_optimizer = machine.prepare(discriminator, optimizers[1])
+        if settings.penalties and any(
+            isinstance(part, nn.modules.batchnorm._BatchNorm) for part in discriminator.modules()
+        ):
+            warnings.warn(BATCH_NORM, stacklevel=2)
         self._generate_alone = machine.autocast(generator)
         self._judge_alone = machine.autocast(discriminator)
         self.state = TrainingState(
