@@ -10,7 +10,15 @@ import ganzoo
 from ganzoo.training.doctor import PATIENCE, SYMPTOMS, MemoryWatch, look
 from ganzoo.training.observe import Observation
 
-QUICK = {"batch_size": 32, "doctor_every": 20, "log_every": 20, "score_every": 0, "sample_every": 0, "report_every": 0}
+QUICK = {
+    "precision": "float32",
+    "batch_size": 32,
+    "doctor_every": 20,
+    "log_every": 20,
+    "score_every": 0,
+    "sample_every": 0,
+    "report_every": 0,
+}
 
 HEALTHY = Observation(  # Fashion-MNIST, step 200 of the preset
     step=200,
@@ -90,6 +98,26 @@ def test_memory_that_grows_is_said_once():
     assert "from 1,000 to 2,000 MB" in said[10].text
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Broken runs are chaotic: on another number of threads they would break in another way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class OneIdea(torch.nn.Module):
+    """A collapsed generator: it hardly listens to its latents."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 28 * 28)
+
+    def forward(self, latents):
+        return torch.tanh(self.layer(0.01 * latents)).reshape(-1, 1, 28, 28)
+
+
 def train(folder, steps=120, data="fashion-mnist-mini", **changes):
     gan = ganzoo.create("fashion-mnist", generator={"widths": (32, 16)}, discriminator={"widths": (16, 32)}, seed=0)
     trainer = ganzoo.Trainer(gan, data, folder, steps=steps, progress=False, **{**QUICK, **changes})
@@ -112,7 +140,7 @@ def test_a_learning_rate_far_too_high_is_found(tmp_path, capsys):
 
 def test_a_generator_that_makes_noise_is_found(tmp_path):
     _, remarks = train(tmp_path / "run", generator_lr=0.3, discriminator_lr=0.05, doctor_every=10)
-    assert {"discriminator-saturated", "mode-collapse", "white-noise"} <= remarks
+    assert {"discriminator-saturated", "white-noise"} <= remarks
 
 
 def test_a_discriminator_ten_times_too_strong_is_found(tmp_path):
@@ -135,10 +163,15 @@ def test_logits_that_run_away_are_found(tmp_path):
     assert "divergence" in remarks
 
 
-def test_a_collapsed_run_is_stopped_where_that_is_asked(tmp_path):
-    broken = {"generator_lr": 0.3, "discriminator_lr": 0.05, "doctor_every": 10}
-    result, remarks = train(tmp_path / "run", **broken, stop_on_collapse=True)
-    assert "mode-collapse" in remarks and not result.finished and result.step < 120
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_collapsed_run_is_found_and_stopped_where_that_is_asked(tmp_path, stop):
+    judge = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(28 * 28, 1))
+    gan = ganzoo.GAN(OneIdea(), judge, latent_size=8)
+    settings = {**QUICK, "doctor_every": 10, "stop_on_collapse": stop}
+    trainer = ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=80, progress=False, **settings)
+    result = trainer.fit()
+    assert "mode-collapse" in (tmp_path / "run" / "log.jsonl").read_text()
+    assert (result.step, result.finished) == ((40, False) if stop else (80, True))
 
 
 @pytest.mark.parametrize("norm", ["batch", "spectral"])
