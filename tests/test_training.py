@@ -208,6 +208,16 @@ def test_a_folder_of_other_things_is_never_taken(tmp_path):
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_a_run_killed_before_its_first_checkpoint_is_begun_again(tmp_path):
+    (tmp_path / "run" / ".model.1a2b.tmp").mkdir(parents=True)
+    (tmp_path / "run" / "log.jsonl").touch()
+    (tmp_path / "run" / "checkpoints").mkdir()
+    with pytest.raises(TrainingError, match="is begun again"):
+        ganzoo.Trainer.resume(tmp_path / "run", data=images())
+    assert train(tmp_path / "run", steps=2).finished
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+
+
 def test_other_data_on_resume_are_refused(tmp_path):
     ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, hooks=[StopAt(4)], **QUICK).fit()
     other = images()

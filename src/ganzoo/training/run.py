@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import sys
@@ -26,6 +27,7 @@ from ganzoo.hub.folder import check_format, read_json
 
 FORMAT = 1
 _OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
+_LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, _OURS))})\..*\.tmp")  # of a run killed before its first step
 _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
 
 
@@ -57,7 +59,8 @@ class RunFolder:
                 f"{self.path} holds a run already; go on with `ganzoo train --resume {self.path}`, "
                 f"or start anew with --overwrite (overwrite=True)."
             )
-        others = {entry.name for entry in self.path.iterdir()} - set(_OURS) if self.path.is_dir() else set()
+        found = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
+        others = {name for name in found if name not in _OURS and not _LEFTOVER.fullmatch(name)}
         if others and not self.exists():
             raise TrainingError(f"{self.path} is not empty and holds no run ({min(others)}); name another folder.")
 
@@ -70,6 +73,7 @@ class RunFolder:
         self.check_free(overwrite)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self.tidy()
             for name in _OURS:
                 shutil.rmtree(self.path / name) if (self.path / name).is_dir() else (self.path / name).unlink(True)
             for name in ("log.jsonl", "timing.jsonl"):
