@@ -8,7 +8,7 @@ PICTURES = Path("pictures")
 
 # A few steps on the 2,000 bundled images: garments show their outlines, no more. A longer run sharpens them.
 trainer = ganzoo.Trainer(
-    "fashion-mnist", data="fashion-mnist-mini", output_dir="runs/demo", overwrite=True, steps=1500, ema_half_life=10_000
+    "fashion-mnist", data="fashion-mnist-mini", output_dir="runs/demo", overwrite=True, steps=800, ema_half_life=10_000
 )
 result = trainer.fit()
 
