@@ -5,10 +5,12 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import ganzoo
 from ganzoo.training.doctor import PATIENCE, SYMPTOMS, MemoryWatch, look
-from ganzoo.training.observe import Observation
+from ganzoo.training.machine import Machine
+from ganzoo.training.observe import Observation, Observer
 
 QUICK = {
     "precision": "float32",
@@ -78,6 +80,38 @@ def test_a_passing_symptom_is_not_said(name):
     assert not any(looks([HEALTHY, ill, ill, HEALTHY, ill, HEALTHY, HEALTHY, ill]))
 
 
+def test_few_kinds_of_samples_are_a_collapse_too():
+    ill = dataclasses.replace(HEALTHY, fake_nearest=0.01)  # ten pictures, each of them a dozen times
+    assert looks([HEALTHY, *[ill] * 3])[-1] == ["mode-collapse"]
+
+
+def test_an_undecided_discriminator_starves_nobody():
+    even = dataclasses.replace(HEALTHY, overlap=0.4, generator_gradient=2e-3, discriminator_gradient=0.2)
+    assert not any(looks([even] * 6))
+    assert looks([dataclasses.replace(even, overlap=0.0)] * 4)[-1] == ["generator-starved"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"real_logit_spread": 120.0},
+        {"fake_logit": -110.0},
+        {"discriminator_loss": 20.0},  # both means far on one side
+        {"generator_gradient": 2e4},
+        {"real_logit_spread": 2000.0, "undecided_loss": 0.0},
+    ],
+)
+def test_what_runs_away_is_divergence(change):
+    assert looks([HEALTHY, *[dataclasses.replace(HEALTHY, **change)] * 3])[-1] == ["divergence"]
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.693])
+def test_where_the_logits_of_a_relative_loss_stand_is_no_divergence(loss):
+    """Wasserstein and relativistic losses see differences alone."""
+    far = dataclasses.replace(HEALTHY, real_logit=801.5, fake_logit=798.5, undecided_loss=loss)
+    assert not any(looks([far] * 6))
+
+
 def test_the_doctor_s_memory_survives_a_checkpoint():
     ill, memory = dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), {}
     looks([HEALTHY, ill, ill], memory)
@@ -131,8 +165,9 @@ def test_a_healthy_run_is_left_alone(tmp_path):
 
 
 def test_a_learning_rate_far_too_high_is_found(tmp_path, capsys):
-    gan = ganzoo.create("fashion-mnist", discriminator={"norm": "none"}, seed=0)
-    settings = {**QUICK, "batch_size": 64, "generator_lr": 0.05, "discriminator_lr": 0.05}
+    networks = {"generator": {"widths": (64, 32)}, "discriminator": {"widths": (32, 64), "norm": "none"}}
+    gan = ganzoo.create("fashion-mnist", **networks, seed=0)
+    settings = {**QUICK, "doctor_every": 10, "generator_lr": 0.05, "discriminator_lr": 0.05}
     ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=100, progress=False, **settings).fit()
     assert "divergence: logits or gradients run away" in capsys.readouterr().err
     assert '"remark": "divergence"' in (tmp_path / "run" / "log.jsonl").read_text()
@@ -186,6 +221,104 @@ def test_looking_changes_no_bit_of_the_run(tmp_path, norm):
         folder = tmp_path / str(every) / "model"
         models.append([path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))])
     assert models[0] == models[1]
+
+
+def snapshot(state):
+    """All that a look might change by mistake."""
+    networks = state.networks()
+    tensors = {
+        f"{name}/{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
+    }
+    for name in ("generator", "discriminator"):
+        tensors |= {f"{name}/{key}/grad": value.grad for key, value in networks[name].named_parameters()}
+    tensors["random"] = torch.get_rng_state()
+    modes = [module.training for network in networks.values() for module in network.modules()]
+    return {name: value.clone() for name, value in tensors.items()}, modes
+
+
+def stranger(layer):
+    """A pair of one's own, whose discriminator draws at random or keeps more than weights."""
+    generator = torch.nn.Sequential(torch.nn.Linear(8, 784), torch.nn.Dropout(), torch.nn.Tanh())
+    generator.append(torch.nn.Unflatten(1, (1, 28, 28)))
+    return ganzoo.GAN(generator, torch.nn.Sequential(torch.nn.Flatten(), layer, torch.nn.Linear(784, 1)), latent_size=8)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        torch.nn.Dropout(),
+        torch.nn.BatchNorm1d(784),
+        torch.nn.utils.spectral_norm(torch.nn.Linear(784, 784)),
+        torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(784, 784)),
+    ],
+    ids=["dropout", "batch norm", "old spectral norm", "spectral norm"],
+)
+def test_looking_changes_nothing_and_sees_the_same_again(tmp_path, monkeypatch, layer):
+    seen = []
+
+    def twice(self, state):
+        before, modes = snapshot(state)
+        torch.rand(3)  # what was drawn before must not matter
+        random = torch.get_rng_state()
+        first = observe(self, state)
+        assert torch.equal(torch.get_rng_state(), random)
+        seen.append((first, observe(self, state)))
+        torch.set_rng_state(before["random"])
+        after, modes_after = snapshot(state)
+        assert modes == modes_after and before.keys() == after.keys()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        return first
+
+    observe = Observer.__call__
+    monkeypatch.setattr(Observer, "__call__", twice)
+    settings = {**QUICK, "doctor_every": 2, "ema_half_life": 0}
+    ganzoo.Trainer(stranger(layer), "fashion-mnist-mini", tmp_path / "run", steps=4, progress=False, **settings).fit()
+    assert len(seen) == 2 and all(first == again for first, again in seen)
+
+
+class Spoil:
+    """A hook that puts NaN into the averaged generator after a step, once: losses never show it."""
+
+    def __init__(self, step):
+        self.step, self.done = step, False
+
+    def __call__(self, state, logs):
+        if state.step == self.step and not self.done:
+            self.done = True
+            next(state.average.network.parameters()).data.fill_(float("nan"))
+
+
+@pytest.mark.parametrize("work", ["score_every", "sample_every", "doctor_every", "checkpoint_every"])
+def test_nan_is_noticed_before_anything_is_made_of_it(tmp_path, work):
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
+    settings = {**QUICK, "batch_size": 8, "log_every": 2, "doctor_every": 0, "checkpoint_every": 5, work: 2}
+    run = tmp_path / "run"
+    trainer = ganzoo.Trainer(gan, "fashion-mnist-mini", run, steps=6, progress=False, hooks=[Spoil(2)], **settings)
+    assert trainer.fit().finished
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log if "remark" in entry] == [2]
+    assert all(entry["score"] == entry["score"] for entry in log if "score" in entry)
+    saved = [load_file(path) for path in run.rglob("*.safetensors")]
+    assert saved and all(value.isfinite().all() for tensors in saved for value in tensors.values())
+
+
+def test_of_several_processes_all_stop_though_the_look_falls_between_lines_of_the_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(Machine, "processes", 2)  # the other one is not there, and not missed: nothing is shared
+    judge = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(28 * 28, 1))
+    settings = {**QUICK, "doctor_every": 10, "log_every": 15, "stop_on_collapse": True}
+    gan = ganzoo.GAN(OneIdea(), judge, latent_size=8)
+    trainer = ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=80, progress=False, **settings)
+    assert trainer.fit().step == 45  # said at step 40
+
+
+@pytest.mark.parametrize("every", [0, 10])
+def test_memory_is_watched_unless_the_doctor_is_off(tmp_path, monkeypatch, capsys, every):
+    monkeypatch.setattr("ganzoo.training.doctor.MEMORY_GROWTH", 0)
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
+    settings = {**QUICK, "doctor_every": every, "log_every": 1}
+    ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=2, progress=False, **settings).fit()
+    assert ("memory: this process has grown" in capsys.readouterr().err) == bool(every)
+    assert "remark" not in (tmp_path / "run" / "log.jsonl").read_text()  # it follows from the machine
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ class _Symptom:
 
 SYMPTOMS = {
     "discriminator-saturated": _Symptom(
-        lambda seen: seen.overlap < 0.005 and seen.discriminator_loss < 0.05 * seen.undecided_loss,
+        lambda seen: seen.overlap < 0.005 and seen.discriminator_loss < 0.005 * seen.undecided_loss,
         lambda seen: (
             f"the discriminator tells every fake from every real image and is sure of it (its loss is "
             f"{seen.discriminator_loss:.2g}, {seen.undecided_loss:.2g} when undecided): the generator learns little"
@@ -53,7 +53,7 @@ SYMPTOMS = {
         "lower discriminator_lr, or set penalties=r1 or augmentations=color,translation,cutout",
     ),
     "generator-starved": _Symptom(
-        lambda seen: seen.generator_gradient < 1e-3,
+        lambda seen: seen.generator_gradient < (1e-2 if seen.overlap < 0.05 else 1e-5),  # undecided: it may be small
         lambda seen: (
             f"hardly any gradient reaches the generator (its norm is {seen.generator_gradient:.1e}, "
             f"the discriminator's {seen.discriminator_gradient:.1e})"
@@ -61,22 +61,29 @@ SYMPTOMS = {
         "use the loss non-saturating or relativistic, or weaken the discriminator: lower its rate, penalties=r1",
     ),
     "mode-collapse": _Symptom(
-        lambda seen: seen.real_variety > 0.01 and seen.fake_variety < 0.2 * seen.real_variety,
         lambda seen: (
-            f"the samples are nearly all alike: they differ by {seen.fake_variety:.2g} on average, real images by "
-            f"{seen.real_variety:.2g}"
+            seen.real_variety > 0.01
+            and (seen.fake_variety < 0.2 * seen.real_variety or seen.fake_nearest < 0.1 * seen.real_nearest)
+        ),
+        lambda seen: (
+            f"the samples are nearly all alike, or of few kinds: they differ by {seen.fake_variety:.2g} on average and "
+            f"by {seen.fake_nearest:.2g} from their nearest, real images by {seen.real_variety:.2g} and "
+            f"{seen.real_nearest:.2g}"
         ),
         "go back to an earlier checkpoint with lower learning rates, or set penalties=r1 or loss=relativistic",
     ),
     "divergence": _Symptom(
         lambda seen: (
-            abs(seen.real_logit) + abs(seen.fake_logit) > 200
-            or seen.generator_gradient > 1e4
-            or seen.discriminator_gradient > 1e4
+            # A loss that is 0 when undecided (wasserstein) gives logits no scale.
+            abs(seen.real_logit - seen.fake_logit) + seen.real_logit_spread + seen.fake_logit_spread
+            > (100 if seen.undecided_loss else 1000)
+            or 0 < 10 * seen.undecided_loss < seen.discriminator_loss
+            or max(seen.generator_gradient, seen.discriminator_gradient) > 1e4
         ),
         lambda seen: (
-            f"logits or gradients run away (logits of {seen.real_logit:.3g} and {seen.fake_logit:.3g}, gradients of "
-            f"{seen.generator_gradient:.1e} and {seen.discriminator_gradient:.1e})"
+            f"logits or gradients run away (logits of {seen.real_logit:.3g} ± {seen.real_logit_spread:.3g} and "
+            f"{seen.fake_logit:.3g} ± {seen.fake_logit_spread:.3g}, gradients of {seen.discriminator_gradient:.1e} and "
+            f"{seen.generator_gradient:.1e}, the discriminator's first; its loss is {seen.discriminator_loss:.3g})"
         ),
         "lower both learning rates, or set penalties=r1 or clip_gradients=1",
     ),

@@ -197,7 +197,7 @@ class Trainer:
         settings, state = self.settings, update.state
         observer = Observer(self.gan, self.data, settings, machine) if outputs and settings.doctor_every else None
         sums = torch.tensor(state.sums, device=machine.device)
-        clock = time.perf_counter()
+        clock, collapsed = time.perf_counter(), False
         while state.step < settings.steps:
             sums += update()
             state.summed += 1
@@ -210,7 +210,9 @@ class Trainer:
                 clock = self._time(machine, state, clock)
                 sums.zero_()
                 state.summed = 0
-            collapsed = False
+            if self._shows(state) and not keeper.is_sound(state):  # losses show NaN only at the step after
+                sums = self._roll_back(machine, state, keeper, hooks)
+                continue
             if observer and self._due(settings.doctor_every, state):
                 for remark in look(observer(state), state.memory):
                     self._say(remark.sentence())
@@ -256,7 +258,7 @@ class Trainer:
         now = time.perf_counter()
         megabytes = psutil.Process().memory_info().rss >> 20
         if machine.is_main:
-            if remark := self._memory_watch(state.step, megabytes):
+            if self.settings.doctor_every and (remark := self._memory_watch(state.step, megabytes)):
                 self._say(remark.sentence())
             self.run.time(
                 step=state.step,
@@ -267,6 +269,13 @@ class Trainer:
 
     def _due(self, every: int, state: TrainingState) -> bool:
         return bool(every) and (state.step % every == 0 or state.step == self.settings.steps)
+
+    def _shows(self, state: TrainingState) -> bool:
+        """Whether the weights are looked at, scored or drawn at this step."""
+        settings = self.settings
+        return any(
+            self._due(every, state) for every in (settings.doctor_every, settings.score_every, settings.sample_every)
+        )
 
     def _note(self, machine: Machine, state: TrainingState, logs: dict[str, Any], hooks: list[Hook]) -> None:
         if machine.is_main:
