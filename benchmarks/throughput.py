@@ -1,12 +1,13 @@
-"""Images a second in training: the textbook's loop, a bare loop of our arithmetic, and the whole trainer, in turns.
+"""Images a second in training: the whole trainer, a bare loop of the same arithmetic, and the textbook's loop, in turns.
 
-    python benchmarks/throughput.py [PRESET] [--rounds 5] [--steps 40] [--batch-size 64]
+    python benchmarks/throughput.py [PRESET] [--steps 1000] [--batch-size 64]
 
-All three train the same networks on the same images in one process, one after the other, `--rounds` times; medians and
-the ratios of each round are printed. The bare loop has the trainer's precision, memory format, optimizers and shared
-fakes, and nothing else: no average, no log, no samples, score, doctor, report or checkpoint. What the trainer costs
-beside it is the overhead. The trainer runs as users get it, with a period of everything within the measured steps
-scaled to its share: its whole time for `--steps` steps is measured from a resumed run's first step to its last.
+The trainer runs `--steps` steps with everything as users get it: average, log, doctor, samples, scores, checkpoints,
+report. At every line of its log a hook stops its clock and runs as many steps of a bare loop, then a few of the
+textbook's: all three train equal networks on equal images in one process and within the same seconds, so that a
+machine that slows down slows all of them. 1,000 steps hold everything that has a period at least once. The bare loop
+has the trainer's precision, memory format, optimizers and shared fakes, and nothing else; what the trainer takes
+beyond it is the overhead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -26,10 +28,11 @@ from ganzoo.training.machine import Machine
 from ganzoo.training.optimizers import make_optimizer
 from ganzoo.training.steps import Part, discriminator_step, generator_step
 
+LOG_EVERY, TEXTBOOK_STEPS = 20, 2
+
 arguments = argparse.ArgumentParser()
 arguments.add_argument("preset", nargs="?", default="pokemon-64")
-arguments.add_argument("--rounds", type=int, default=5)
-arguments.add_argument("--steps", type=int, default=40)
+arguments.add_argument("--steps", type=int, default=1000)
 arguments.add_argument("--batch-size", type=int, default=64)
 options = arguments.parse_args()
 
@@ -43,13 +46,17 @@ images = torch.randint(0, 256, (2048, gan.image_channels, gan.image_size, gan.im
 data = ganzoo.data.open_data(images)
 
 
-def textbook() -> float:
+def batch() -> torch.Tensor:
+    return data.batch(torch.randint(len(data), (options.batch_size,)))
+
+
+def textbook_step() -> Callable[[], object]:
     gan = make()
     step = make_step(gan.generator, gan.discriminator, gan.latent_size)
-    return timed(lambda index: step(data.batch(torch.randint(len(data), (options.batch_size,)))))
+    return lambda: step(batch())
 
 
-def bare() -> float:
+def bare_step() -> Callable[[], object]:
     gan = make()
     settings = Settings()
     machine = Machine(settings)
@@ -58,55 +65,54 @@ def bare() -> float:
     generate, judge = (machine.autocast(network) for network in networks)
     loss = ganzoo.LOSSES["non-saturating"]
 
-    def step(index: int) -> None:
-        real = machine.send(data.batch(torch.randint(len(data), (options.batch_size,))))
-        part = Part(real, generate(torch.randn(options.batch_size, gan.latent_size)))
+    def step() -> None:
+        part = Part(machine.send(batch()), generate(torch.randn(options.batch_size, gan.latent_size)))
         discriminator_step(judge, optimizers[1], loss, [part])
         generator_step(networks[1], optimizers[0], loss, [part], discriminate=judge)
 
-    return timed(step)
+    return step
 
 
-def timed(step) -> float:
-    for index in range(3):
-        step(index)
+def timed(step: Callable[[], object], count: int) -> float:
     start = time.perf_counter()
-    for index in range(options.steps):
-        step(index)
-    return options.steps * options.batch_size / (time.perf_counter() - start)
+    for _ in range(count):
+        step()
+    return time.perf_counter() - start
 
 
-class Clock:
-    """A hook that takes the time at the first and the last line of the log."""
+class Turns:
+    """The hook: (trainer, bare, textbook) seconds for every interval between two lines of the log."""
 
     def __init__(self) -> None:
-        self.times: list[tuple[int, float]] = []
+        self.steps = (bare_step(), textbook_step())
+        for step in self.steps:
+            timed(step, 3)
+        self.rows: list[tuple[float, float, float]] = []
+        self.trainer, self.left = 0.0, None
 
     def __call__(self, state, logs) -> None:
-        self.times.append((state.step, time.perf_counter()))
+        if self.left is not None:
+            self.trainer += time.perf_counter() - self.left
+        if "generator_loss" in logs:  # not a score's or a remark's line
+            if self.left is not None:
+                bare, textbook = (timed(step, count) for step, count in zip(self.steps, (LOG_EVERY, TEXTBOOK_STEPS)))
+                self.rows.append((self.trainer, bare, textbook))
+            self.trainer = 0.0
+        self.left = time.perf_counter()
 
 
-def trainer() -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        clock = Clock()
-        run = ganzoo.Trainer(
-            make(), images, Path(folder) / "run", batch_size=options.batch_size, steps=3 + options.steps,
-            log_every=1, hooks=[clock], flip=False,
-        )  # fmt: skip
-        run.fit()
-        first = next(moment for step, moment in clock.times if step == 3)
-        last = time.perf_counter()
-        return options.steps * options.batch_size / (last - first)
-
-
-rows = []
-for _ in range(options.rounds):
-    rows.append((textbook(), bare(), trainer()))
-    print(
-        "  ".join(f"{name} {speed:7.1f}" for name, speed in zip(("textbook", "bare", "trainer"), rows[-1])), flush=True
-    )
-print(f"\nmedians, images/s, {options.preset}, batch {options.batch_size}:")
-for name, column in zip(("textbook, float32", "bare loop", "trainer, all on"), zip(*rows)):
-    print(f"  {name:20} {statistics.median(column):8.1f}")
-print(f"  trainer / textbook   {statistics.median(row[2] / row[0] for row in rows):8.2f}")
-print(f"  trainer's overhead   {statistics.median(row[1] / row[2] - 1 for row in rows):8.1%}")
+turns = Turns()
+with tempfile.TemporaryDirectory() as folder:
+    ganzoo.Trainer(
+        make(), images, Path(folder) / "run", batch_size=options.batch_size, log_every=LOG_EVERY,
+        steps=options.steps + LOG_EVERY, hooks=[turns],
+    ).fit()  # fmt: skip
+trainer, bare, textbook = (sum(column) for column in zip(*turns.rows))
+steps = len(turns.rows) * LOG_EVERY
+textbook *= LOG_EVERY / TEXTBOOK_STEPS
+print(f"{options.preset}, batch {options.batch_size}, {steps} steps of the trainer, all on; images/s:")
+for name, seconds in (("textbook, float32", textbook), ("bare loop", bare), ("trainer", trainer)):
+    print(f"  {name:20} {steps * options.batch_size / seconds:8.1f}")
+print(f"  trainer / textbook   {textbook / trainer:8.2f}")
+print(f"  overhead, whole      {trainer / bare - 1:8.1%}")
+print(f"  overhead of a plain interval (median) {statistics.median(row[0] / row[1] - 1 for row in turns.rows):.1%}")
