@@ -102,10 +102,42 @@ def test_train_begins_resumes_and_goes_on_from_a_model(here, a_run, capsys):
 def test_going_on_from_a_run_starts_with_the_generator_before_averaging(a_run):
     from ganzoo.training.continued import continued
 
-    gan = continued(a_run)
+    gan, remarks = continued(a_run)
+    assert remarks == []
     averaged = ganzoo.from_pretrained(a_run)
     pairs = zip(gan.generator.parameters(), averaged.generator.parameters())
     assert any(not torch.equal(one, other) for one, other in pairs)
+
+
+def test_going_on_as_another_size_keeps_what_fits_and_says_what_does_not(here, a_run, capsys):
+    folder = drawings(here / "drawings")
+    more = ["--data", str(folder), "--output", "on", "--steps", "1", "--size", "56", *QUICK]
+    assert run(["train", "--from", str(a_run), *more]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "generator: 8 of 19 tensors kept; new: project" in said and "discriminator: " in said
+    assert ganzoo.from_pretrained("on").image_size == 56
+
+
+CHANGES = [
+    ({"image_size": 56}, {"stages.1": "stages.0", "to_image": "to_image"}, {"stages.0": "stages.0"}),
+    ({"generator": {"image_channels": 3}}, {"project": "project", "stages.0": "stages.0"}, {"stages.1": "stages.1"}),
+    ({"generator": {"num_classes": 3}}, {"to_image": "to_image"}, {"to_logit": "to_logit"}),
+    ({"generator": {"widths": (8, 6)}}, {"project": "project"}, {"stages.0": "stages.0", "stages.1": "stages.1"}),
+]
+
+
+@pytest.mark.parametrize("changes, of_generator, of_discriminator", CHANGES, ids=lambda each: "+".join(map(str, each)))
+def test_weights_of_the_same_place_and_shape_are_kept(a_run, changes, of_generator, of_discriminator):
+    from ganzoo.training.continued import continued
+
+    old, _ = continued(a_run)
+    new, remarks = continued(a_run, **changes)
+    assert new.sample(2, seed=0).isfinite().all() and remarks
+    for name, kept in (("generator", of_generator), ("discriminator", of_discriminator)):
+        before, after = getattr(old, name).state_dict(), getattr(new, name).state_dict()
+        for there, here in kept.items():
+            pairs = [(after[key], before[here + key.removeprefix(there)]) for key in after if key.startswith(there)]
+            assert pairs and all(torch.equal(one, other) for one, other in pairs), (name, there)
 
 
 def test_settings_from_the_command_line_reach_the_run(here):
@@ -223,7 +255,8 @@ BAD = [
     (["train", "--resume", "{run}", "--steps", "9"], "--steps can't be changed"),
     (["train", "--resume", "{run}", "--data", "{drawings}"], "is not the data"),
     (["train", "--from", "./nowhere", "--data", "{drawings}"], "nowhere does not exist"),
-    (["train", "--from", "{model}", "--size", "32"], "--from"),
+    (["train", "--from", "{model}", "--size", "32", "--data", "{drawings}"], "--set generator.num_classes=0"),
+    (["train", "--from", "{model}", "--set", "generator.widths=x"], "generator.widths"),
     (["train", "--from", "{generator}", "--data", "fashion-mnist-mini"], "discriminator"),
 ]
 

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import os
+import signal
 import stat
 import struct
 import zipfile
@@ -14,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, shard
+import ganzoo
+from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open_feed, shard
 from ganzoo.data import fashion as fashion_module
 from ganzoo.data import sources as sources_module
 from ganzoo.data.decode import decode
@@ -490,6 +492,87 @@ def test_local_parquet_through_datasets(parquet, monkeypatch, tmp_path):
         open_data(f"hf:{tmp_path / 'nowhere.parquet'}")
 
 
+@pytest.fixture
+def shards(tmp_path):
+    """Four parquet files of six grey squares, each of another brightness: 0 to 23, ten apart."""
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    features = datasets.Features(picture=datasets.Image(), kind=datasets.ClassLabel(names=["cat", "dog"]))
+    (tmp_path / "shards").mkdir()
+    for shard_number in range(4):
+        numbers = range(shard_number * 6, shard_number * 6 + 6)
+        pictures = [{"bytes": png((n * 10,) * 3), "path": None} for n in numbers]
+        rows = datasets.Dataset.from_dict({"picture": pictures, "kind": [n % 2 for n in numbers]}, features=features)
+        rows.to_parquet(str(tmp_path / "shards" / f"{shard_number}.parquet"))
+    return f"hf:{tmp_path / 'shards'}?stream=yes"
+
+
+def seen(feed, steps, rank=0, processes=1):
+    """The numbers of the squares that `feed` gives, and their labels."""
+    batches = [feed.draw(step, rank, processes) for step in steps]
+    numbers = torch.cat([((images[:, 0, 0, 0] + 1) * 127.5 / 10).round().long() for _, images, _ in batches])
+    return numbers.tolist(), torch.cat([labels for *_, labels in batches]).tolist()
+
+
+def test_a_streamed_set_gives_every_row_once_an_epoch_in_another_order(shards):
+    data = open_data(shards, image_size=4, image_channels=1)
+    assert data.stream is not None and data.class_names == ("cat", "dog") and data.image_channels == 1
+    feed = open_feed(data, 6, seed=0)
+    first, labels = seen(feed, range(4))
+    second, _ = seen(feed, range(4, 8))
+    assert sorted(first) == sorted(second) == list(range(24)) and first != second
+    assert labels == [number % 2 for number in first]
+    assert seen(open_feed(data, 6, seed=1), range(4))[0] != first
+    assert feed.batches_per_epoch is None
+
+
+def test_a_stream_is_taken_up_at_any_step(shards):
+    data = open_data(shards, image_size=4, image_channels=1)
+    forwards, _ = seen(open_feed(data, 4, seed=3), range(10))
+    assert seen(open_feed(data, 4, seed=3), range(7, 10))[0] == forwards[28:]
+
+
+@pytest.mark.parametrize("processes", [2, 4, 3])  # 4 files: two each, one each, and every third row of all
+def test_each_process_reads_rows_of_a_stream_of_its_own(shards, processes):
+    data = open_data(shards, image_size=4, image_channels=1)
+    size = 24 // processes
+    parts = [seen(open_feed(data, 24, seed=0), [0], rank, processes)[0] for rank in range(processes)]
+    assert sorted(number for part in parts for number in part) == list(range(24)) and {len(part) for part in parts} == {
+        size
+    }
+    if 4 % processes == 0:  # whole files
+        assert all(len({number // 6 for number in part}) == 4 // processes for part in parts)
+
+
+def test_wishes_of_a_stream_that_cannot_be_met_are_said(shards, tmp_path):
+    with pytest.raises(DataError, match="stream must be yes or no"):
+        open_data(shards.replace("yes", "perhaps"))
+    with pytest.raises(ConfigError, match="can't be shared by 3 processes"):
+        open_feed(open_data(shards), 4, seed=0).draw(0, 0, 3)
+    with pytest.raises(ConfigError, match="nobody knows how long"):
+        ganzoo.Trainer("fashion-mnist", shards, tmp_path / "run", epochs=2)
+
+
+def test_a_run_on_a_stream_resumes_exactly(shards, tmp_path):
+    tiny = {"latent_size": 4, "widths": (8, 4)}
+
+    def train(name, steps, **options):
+        gan = ganzoo.create("fashion-mnist", image_size=8, generator=tiny, discriminator={"widths": (4, 8)}, seed=0)
+        options |= {"steps": steps, "batch_size": 8, "log_every": 1, "checkpoint_every": 2, "sample_every": 0}
+        return ganzoo.Trainer(gan, shards, tmp_path / name, progress=False, report_every=0, doctor_every=0, **options)
+
+    train("whole", 6).fit()
+
+    def stop(state, logs):
+        if state.step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    stopped = train("halves", 6, hooks=[stop])
+    assert not stopped.fit().finished
+    assert ganzoo.Trainer.resume(tmp_path / "halves", progress=False).fit().finished
+    for name in ("log.jsonl", "model/model.safetensors"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halves" / name).read_bytes()
+
+
 def test_image_data_is_what_the_trainer_reads():
     fields = set(ImageData.__dataclass_fields__)
-    assert {"name", "images", "labels", "class_names", "hash", "source", "licence", "skipped"} == fields
+    assert {"name", "images", "labels", "class_names", "hash", "source", "licence", "skipped", "stream"} == fields

@@ -367,6 +367,7 @@ def test_nan_that_comes_again_and_again_ends_the_run_with_its_good_checkpoint(tm
     with pytest.raises(TrainingError, match="not finite at step 6, again after 3 returns.*penalty r1"):
         trainer.fit()
     assert checkpoints(tmp_path / "run")[0].name == "step-00000004"
+    assert "losses are not finite" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):

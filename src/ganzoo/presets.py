@@ -68,7 +68,18 @@ def create(
         UnknownNameError: no such preset.
         ConfigError: a field is unknown or wrong, or `image_size` can't be reached.
     """
-    preset = PRESETS[name]
+    return build(PRESETS[name], name, image_size, generator, discriminator, seed)
+
+
+def build(
+    preset: Preset,
+    name: str | None,
+    image_size: int | None = None,
+    generator: Mapping[str, Any] | None = None,
+    discriminator: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> GAN:
+    """A GAN as `create` makes it, of any recipe; `name` is what it says of itself."""
     for place, given in (("generator", generator), ("discriminator", discriminator)):
         if not isinstance(given, (Mapping, type(None))):
             raise ConfigError(f"{place} must be a mapping of config fields, got {quote(given)}")

@@ -54,13 +54,14 @@ def train(
             changes["steps"] = steps
         gan: Any = preset
         if from_ is not None:
-            if networks["generator"] or networks["discriminator"] or size is not None:
-                raise ConfigError(
-                    "--size and --set generator.KEY can't change the networks of --from; begin anew instead"
-                )
             from ganzoo.training.continued import continued
+            from ganzoo.training.progress import say
 
-            gan = continued(from_)
+            gan, remarks = continued(
+                from_, size, networks["generator"], networks["discriminator"], changes.get("seed", 0)
+            )
+            for remark in remarks:
+                say(remark)
         elif networks["generator"] or networks["discriminator"] or size is not None:
             from ganzoo.presets import create
 

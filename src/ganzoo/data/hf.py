@@ -2,15 +2,17 @@
 
     hf:owner/name                                  a data set on the Hub
     hf:./folder  hf:./images.parquet               files on this machine
-    hf:owner/name?split=test&image=picture&label=kind&config=small
+    hf:owner/name?split=test&image=picture&label=kind&config=small&stream=yes
 
 `image` and `label` name columns; without them the first of images, and the first of class labels, are taken. Pictures
-are decoded into the cache a block at a time and mapped into memory, so that a set need not fit into it.
+are decoded into the cache a block at a time and mapped into memory, so that a set need not fit into it. With
+`stream=yes` nothing is stored: rows are read and decoded as they are trained on, and a set need not fit on the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,11 +21,12 @@ import numpy as np
 import torch
 
 from ganzoo.data.cache import cached_images
-from ganzoo.data.decode import decode
 from ganzoo.data.image_data import ImageData, hash_of
+from ganzoo.data.stream import Stream
 from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
 
-_OPTIONS = ("config", "image", "label", "split")
+HEAD = 2000  # rows of a stream that are kept: for scores, the doctor, and a hash
+_OPTIONS = ("config", "image", "label", "split", "stream")
 
 
 def open_hf(source: str, size: int | None, channels: int | None, split: str) -> ImageData:
@@ -42,41 +45,53 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
         import datasets
     except ImportError as error:
         raise MissingExtraError(f"{source} needs the datasets library: pip install 'ganzoo-torch[datasets]'") from error
-    rows = _load(datasets, source, name, options.get("config"), options.get("split", split))
+    streamed = options.get("stream", "no")
+    if streamed not in ("yes", "no"):
+        raise DataError(f"{source}: stream must be yes or no, got {quote(streamed)}.")
+    rows = _load(datasets, source, name, options.get("config"), options.get("split", split), streamed == "yes")
     image = _column(source, rows, options.get("image"), datasets.Image, ("image", "img", "picture"))
     if image is None:
         raise DataError(f"{source} has no column of images; name one with ?image=, of {', '.join(rows.column_names)}.")
     label = _column(source, rows, options.get("label"), datasets.ClassLabel, ())
-    rows = rows.cast_column(image, datasets.Image(decode=False))
-
-    def pictures() -> Iterator[np.ndarray]:
-        for number, row in enumerate(rows.select_columns([image])):
-            value = row[image] or {}
-            try:
-                content = value.get("bytes") or Path(value["path"]).read_bytes()
-            except (KeyError, TypeError, OSError) as error:
-                raise DataError(f"{source}: row {number} holds no image ({error}).") from error
-            yield decode(content, f"{source}: row {number}", size, channels)
-
-    array, _, pixels = cached_images(["hf", rows._fingerprint, image, size, channels], pictures(), len(rows))
-    labels = torch.tensor(rows[label]) if label else None
     feature: Any = rows.features[label] if label else None
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
+    if streamed == "yes" and label and not names:
+        raise DataError(f"{source}: column {quote(label)} names no classes, and a stream can't be counted; leave it.")
+    rows = rows.cast_column(image, datasets.Image(decode=False)).select_columns([image, *([label] if label else [])])
+    stream = Stream(rows, image, label, size, channels, source)
+    if streamed == "yes":
+        return _head(stream, name, names)
+    pictures = (picture for picture, _ in stream.read(rows))
+    array, _, pixels = cached_images(["hf", rows._fingerprint, image, size, channels], pictures, len(rows))
+    labels = torch.tensor(rows[label]) if label else None
     if labels is not None and not names:
         names = tuple(str(number) for number in range(int(labels.max()) + 1))
     return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), source)
 
 
-def _load(datasets: Any, source: str, name: str, config: str | None, split: str) -> Any:
+def _head(stream: Stream, name: str, names: tuple[str, ...]) -> ImageData:
+    """A streamed set: its first rows, and the stream."""
+    pairs = list(stream.read(islice(stream.rows, HEAD)))
+    if not pairs:
+        raise DataError(f"{stream.source} holds no rows.")
+    if len({picture.shape for picture, _ in pairs}) > 1:
+        raise DataError(f"{stream.source} has images of several sizes; choose one with image_size=64 (--size 64).")
+    array = np.stack([picture for picture, _ in pairs])
+    labels = torch.tensor([label for _, label in pairs]) if stream.label else None
+    pixels = hashlib.sha256(array.tobytes()).hexdigest()
+    return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), stream.source, stream=stream)
+
+
+def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
     path = Path(name).expanduser()
     local = name.startswith(("./", "../", "/", "~")) or path.exists()
     try:
         if local and (path.suffix == ".parquet" or list(path.glob("*.parquet"))):
             found = [str(path)] if path.is_file() else sorted(map(str, path.glob("*.parquet")))
-            return datasets.load_dataset("parquet", data_files={split: found}, split=split)
+            return datasets.load_dataset("parquet", data_files={split: found}, split=split, streaming=stream)
         if local:
-            return datasets.load_dataset("imagefolder", data_dir=str(path), split=split)
-        return datasets.load_dataset(name, config, split=split)
+            return datasets.load_dataset("imagefolder", data_dir=str(path), split=split, streaming=stream)
+        return datasets.load_dataset(name, config, split=split, streaming=stream)
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and OSError
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganzoo.data.stream import Stream
+
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
@@ -25,6 +27,7 @@ class ImageData:
         source: where it came from.
         licence: of the images, where it is known.
         skipped: files that could not be read and were left out.
+        stream: where all images come from when `images` are but the first of them.
     """
 
     name: str
@@ -35,6 +38,7 @@ class ImageData:
     source: str
     licence: str = "not known"
     skipped: int = 0
+    stream: Stream | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -56,8 +60,12 @@ class ImageData:
 
     def batch(self, indices: Tensor) -> Tensor:
         """The images at `indices` (n,), as float32 (n, C, H, W) in [-1, 1]: the pixel divided by 127.5, minus 1."""
-        chosen = torch.from_numpy(np.take(self.images, indices.numpy(), axis=0))
-        return chosen.to(torch.float32).div_(127.5).sub_(1)
+        return scale(torch.from_numpy(np.take(self.images, indices.numpy(), axis=0)))
+
+
+def scale(pixels: Tensor) -> Tensor:
+    """uint8 of 0 to 255, as float32 in [-1, 1]."""
+    return pixels.to(torch.float32).div_(127.5).sub_(1)
 
 
 def hash_of(pixels: str, shape: Sequence[int], labels: Tensor | None) -> str:
@@ -72,7 +80,7 @@ def describe(data: ImageData) -> dict[str, Any]:
     """What `ganzoo data` prints: count, size, classes with their counts, hash, source, licence."""
     facts: dict[str, Any] = {
         "name": data.name,
-        "images": f"{len(data):,}",
+        "images": f"{len(data):,}" if data.stream is None else f"streamed; the first {len(data):,} are looked at here",
         "size": f"{data.images.shape[3]}x{data.images.shape[2]}, {data.image_channels} channels",
     }
     if data.labels is not None:

@@ -1,27 +1,118 @@
-"""Training on from a saved model, in a new run."""
+"""Training on from a saved model, in a new run: on other images, or as another size or number of classes."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from torch import Tensor, nn
+
+from ganzoo.errors import ConfigError
 from ganzoo.gan import GAN, from_pretrained
 from ganzoo.hub.folder import WEIGHTS, read_weights
 from ganzoo.hub.source import find_source
+from ganzoo.models import MODELS
+from ganzoo.presets import Preset, build
+from ganzoo.settings import Settings
+
+_STAGE = re.compile(r"(stages|modulations)\.(\d+)\.(.*)")
 
 
-def continued(source: str | Path, **hub: str | None) -> GAN:
+def continued(
+    source: str | Path,
+    image_size: int | None = None,
+    generator: Mapping[str, Any] | None = None,
+    discriminator: Mapping[str, Any] | None = None,
+    seed: int | None = 0,
+    **hub: str | None,
+) -> tuple[GAN, list[str]]:
     """The GAN at `source`, ready to train on: with its discriminator, and the generator as it was before averaging
     where the model keeps that one.
 
     Args:
+        image_size, generator, discriminator: changes of the networks, as `ganzoo.create` takes them. Weights of the
+            same place and shape are kept; stages are counted from the image, so that a larger image keeps the
+            stages that draw its details.
+        seed: of weights that are new.
         **hub: `revision`, `token`, `cache_dir`, `endpoint`, as `from_pretrained` takes them.
+
+    Returns:
+        The GAN, and a line for each network that is not wholly kept: what was kept, and what is new.
 
     Raises:
         SourceError: no model, or one without a discriminator.
+        ConfigError: the changes can't be made.
     """
     gan = from_pretrained(source, discriminator=True, **hub)  # type: ignore[arg-type]
     folder = find_source(source, ("generator_raw",), **hub)  # type: ignore[arg-type]
     if (folder / "generator_raw" / WEIGHTS).is_file():
         tensors, _ = read_weights(folder / "generator_raw" / WEIGHTS)
         gan.generator.load_state_dict(tensors)
-    return gan
+    if image_size is None and not generator and not discriminator:
+        return gan, []
+    assert gan.discriminator is not None  # asked for above
+    varied = build(_recipe(gan), gan.preset, image_size, generator, discriminator, seed)
+    if varied.num_classes == gan.num_classes:
+        varied.class_names = gan.class_names
+    remarks = []
+    for name, image_last in (("generator", True), ("discriminator", False)):
+        if remark := keep_what_fits(getattr(gan, name), getattr(varied, name), image_last):
+            remarks.append(f"{name}: {remark}")
+    return varied, remarks
+
+
+def keep_what_fits(old: nn.Module, new: nn.Module, image_last: bool) -> str:
+    """Copy into `new` all weights of `old` that have their place and shape there; say what was kept and what is new.
+
+    Args:
+        image_last: the image comes after the last stage, as in a generator; not before the first.
+
+    Returns:
+        A sentence, or nothing where all fit.
+    """
+    weights, wanted = old.state_dict(), new.state_dict()
+    shift = _stages(wanted) - _stages(weights) if image_last else 0
+    moved = {_moved(key, shift): value for key, value in weights.items()}
+    kept = {key: moved[key] for key, value in wanted.items() if key in moved and moved[key].shape == value.shape}
+    new.load_state_dict({**wanted, **kept})
+    fresh = [key for key in wanted if key not in kept]
+    if not fresh and len(kept) == len(weights):
+        return ""
+    shapes = [
+        f"{key} {tuple(wanted[key].shape)}" + (f" (was {tuple(moved[key].shape)})" if key in moved else "")
+        for key in fresh
+        if wanted[key].dim()
+    ]
+    more = f" and {len(shapes) - 6} more" if len(shapes) > 6 else ""
+    dropped = len(moved.keys() - wanted.keys())
+    return f"{len(kept)} of {len(wanted)} tensors kept; new: {', '.join(shapes[:6]) or 'none'}{more}" + (
+        f"; {dropped} of the old have no place" if dropped else ""
+    )
+
+
+def _recipe(gan: GAN) -> Preset:
+    """The networks of `gan` as a recipe that can be varied."""
+    configs, names = [], []
+    for name in ("generator", "discriminator"):
+        network = getattr(gan, name)
+        registered = MODELS.name_of(type(network))
+        if registered is None:
+            raise ConfigError(f"{name} is a module of your own; its size can't be changed here: build it anew")
+        configs.append(network.config)
+        names.append(registered)
+    return Preset(
+        version=1, description="", data="", settings=Settings(),
+        generator=configs[0], discriminator=configs[1], generator_model=names[0], discriminator_model=names[1],
+    )  # fmt: skip
+
+
+def _stages(weights: Mapping[str, Tensor]) -> int:
+    matches = map(_STAGE.fullmatch, weights)
+    return len({match.group(2) for match in matches if match and match.group(1) == "stages"})
+
+
+def _moved(key: str, shift: int) -> str:
+    match = _STAGE.fullmatch(key)
+    return f"{match.group(1)}.{int(match.group(2)) + shift}.{match.group(3)}" if match else key

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganzoo.data import Batches, ImageData, open_data
-from ganzoo.errors import ConfigError, TrainingError, quote
+from ganzoo.data import Feed, ImageData, open_data, open_feed
+from ganzoo.errors import ConfigError, GanzooError, TrainingError, quote
 from ganzoo.gan import GAN
 from ganzoo.presets import PRESETS, create
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.doctor import MemoryWatch, look
+from ganzoo.training.clock import Clock
+from ganzoo.training.doctor import look
 from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.keeper import Keeper
 from ganzoo.training.machine import Facts, Machine
@@ -81,7 +81,9 @@ class Trainer:
         self._facts: Facts | None = None
         self._set_up(create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, hooks, progress)
         if epochs is not None:
-            self.settings = chosen.replace(steps=max(1, round(epochs * self._batches.batches_per_epoch)))
+            if self._feed.batches_per_epoch is None:
+                raise ConfigError(f"epochs={epochs:g}: nobody knows how long {self.data.name} is, streamed; give steps")
+            self.settings = chosen.replace(steps=max(1, round(epochs * self._feed.batches_per_epoch)))
 
     @classmethod
     def resume(
@@ -137,17 +139,15 @@ class Trainer:
         if gan.num_classes and self.data.num_classes != gan.num_classes:
             raise ConfigError(
                 f"the GAN has {gan.num_classes} classes, {self.data.name} has {self.data.num_classes}; make it with "
-                f'generator={{"num_classes": {self.data.num_classes}}}'
+                f'generator={{"num_classes": {self.data.num_classes}}} (--set generator.num_classes='
+                f"{self.data.num_classes})"
             )
         if gan.num_classes and not gan.class_names:
             gan.class_names = self.data.class_names
-        self._batches: Batches = Batches(
-            len(self.data), settings.batch_size, settings.seed, not settings.keep_last_batch
-        )
+        self._feed: Feed = open_feed(self.data, settings.batch_size, settings.seed, not settings.keep_last_batch)
         self._source = data
         self._hooks = list(hooks)
         self._progress, self._say = progress, say
-        self._memory_watch = MemoryWatch()
 
     def fit(self) -> TrainingResult:
         """Train until the last step, or until Ctrl-C or SIGTERM: then the step is finished and saved.
@@ -162,7 +162,7 @@ class Trainer:
         machine = Machine(self.settings, self._facts, self.run.path)
         try:
             torch.set_num_threads(machine.facts.threads)
-            update = Update(self.gan, self.data, self._batches, self.settings, machine)
+            update = Update(self.gan, self._feed, self.settings, machine)
             outputs = Outputs(self.gan, self.data, self.settings, self.run.path) if machine.is_main else None
             keeper = Keeper(self.run, machine, outputs, lambda text: self._say(text))
             if self._facts is None:
@@ -173,7 +173,13 @@ class Trainer:
                 keeper.restore(update.state)
             if update.state.step < self.settings.steps:
                 with self._shown(machine) as hooks, Interrupt() as interrupt:
-                    self._loop(update, machine, keeper, outputs, hooks, interrupt)
+                    try:
+                        self._loop(update, machine, keeper, outputs, hooks, interrupt)
+                    except TrainingError:
+                        if outputs and self.settings.report_every:
+                            with suppress(GanzooError, OSError):  # the disk may be full; the first error is what counts
+                                write_report(self.run.path)
+                        raise
             else:
                 self._say(f"{self.run.path} is finished; its model lies in {self.run.path / 'model'}.")
             return self._result(update.state)
@@ -197,7 +203,7 @@ class Trainer:
         settings, state = self.settings, update.state
         observer = Observer(self.gan, self.data, settings, machine) if outputs and settings.doctor_every else None
         sums = torch.tensor(state.sums, device=machine.device)
-        clock, collapsed = time.perf_counter(), False
+        clock, collapsed = Clock(self.run, settings), False
         while state.step < settings.steps:
             sums += update()
             state.summed += 1
@@ -207,7 +213,8 @@ class Trainer:
                     sums = self._roll_back(machine, state, keeper, hooks)
                     continue
                 self._note(machine, state, {"step": state.step, **dict(zip(FIGURES, figures))}, hooks)
-                clock = self._time(machine, state, clock)
+                if machine.is_main and (remark := clock.note(state)):
+                    self._say(remark.sentence())
                 sums.zero_()
                 state.summed = 0
             if self._shows(state) and not keeper.is_sound(state):  # losses show NaN only at the step after
@@ -251,21 +258,6 @@ class Trainer:
             best_score=state.best_score,
             best_step=state.best_step,
         )
-
-    def _time(self, machine: Machine, state: TrainingState, clock: float) -> float:
-        import psutil  # comes with Accelerate
-
-        now = time.perf_counter()
-        megabytes = psutil.Process().memory_info().rss >> 20
-        if machine.is_main:
-            if self.settings.doctor_every and (remark := self._memory_watch(state.step, megabytes)):
-                self._say(remark.sentence())
-            self.run.time(
-                step=state.step,
-                images_per_second=round(state.summed * self.settings.batch_size / (now - clock), 1),
-                memory_mb=megabytes,
-            )
-        return now
 
     def _due(self, every: int, state: TrainingState) -> bool:
         return bool(every) and (state.step % every == 0 or state.step == self.settings.steps)

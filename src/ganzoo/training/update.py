@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.augment import apply
-from ganzoo.data import Batches, ImageData, shard
+from ganzoo.data import Feed, shard
 from ganzoo.gan import GAN
 from ganzoo.losses import smooth
 from ganzoo.penalties import PENALTIES
@@ -40,12 +40,12 @@ class Update:
 
     Args:
         gan: the networks, trained in place.
-        batches: which images each batch holds.
+        feed: gives real images, batch by batch.
     """
 
-    def __init__(self, gan: GAN, data: ImageData, batches: Batches, settings: Settings, machine: Machine) -> None:
+    def __init__(self, gan: GAN, feed: Feed, settings: Settings, machine: Machine) -> None:
         assert gan.discriminator is not None
-        self._gan, self._data, self._batches, self._settings, self._machine = gan, data, batches, settings, machine
+        self._gan, self._feed, self._settings, self._machine = gan, feed, settings, machine
         self._loss = smooth(settings.loss, settings.label_smoothing)
         generator, discriminator = machine.place(gan.generator), machine.place(gan.discriminator)
         optimizers = (
@@ -111,20 +111,16 @@ class Update:
     def _draw(self, index: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Real images, their labels (for the fakes too) and latents of this process's part of batch `index`."""
         rank, processes = self._machine.rank, self._machine.processes
-        indices = self._batches.indices(index)
+        count, images, labels = self._feed.draw(index, rank, processes)
         random = stream(self._settings.seed, "batch", index)
-        latents = torch.randn(len(indices), self._gan.latent_size, generator=random)
-        mirrored = torch.rand(len(indices), generator=random) < 0.5
-        mine = shard(torch.arange(len(indices)), rank, processes)
-        images = self._data.batch(indices[mine])
+        latents = torch.randn(count, self._gan.latent_size, generator=random)
+        mirrored = torch.rand(count, generator=random) < 0.5
+        mine = shard(torch.arange(count), rank, processes)
         if self._settings.flip:
             images = torch.where(mirrored[mine].view(-1, 1, 1, 1), images.flip(3), images)
-        labels = None
-        if self._gan.num_classes:
-            assert self._data.labels is not None
-            labels = self._machine.send(self._data.labels[indices[mine]])
         shaped = latents[mine].reshape(-1, *self._gan.latent_shape).to(self._machine.device)
-        return self._machine.send(images), labels, shaped
+        asked = self._machine.send(labels) if self._gan.num_classes and labels is not None else None
+        return self._machine.send(images), asked, shaped
 
     def _parts(
         self, real: Tensor, labels: Tensor | None, latents: Tensor, fakes: Tensor | None, training_generator: bool

@@ -1,0 +1,89 @@
+"""What a run reads: real images and labels, batch by batch, for any step and process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganzoo.data.batches import Batches, shard
+from ganzoo.data.image_data import ImageData, scale
+from ganzoo.data.stream import Stream
+from ganzoo.errors import DataError
+
+BUFFER = 2000  # rows of a stream among which the next one is chosen at random
+
+
+def open_feed(data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> Feed:
+    """The batches of `data`, in an order that follows from the seed."""
+    if data.stream is not None:
+        return StreamedFeed(data.stream, batch_size, seed)
+    return ShuffledFeed(data, batch_size, seed, drop_last)
+
+
+class ShuffledFeed:
+    """The batches of a run, from images in memory, or mapped into it."""
+
+    def __init__(self, data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> None:
+        self._data, self._batches = data, Batches(len(data), batch_size, seed, drop_last)
+        self.batches_per_epoch: int | None = self._batches.batches_per_epoch
+
+    def draw(self, step: int, rank: int = 0, processes: int = 1) -> tuple[int, Tensor, Tensor | None]:
+        """Batch `step`, counted from 0: how many images all processes have of it; those of process `rank`, float32
+        (n, C, H, W) in [-1, 1]; and their labels, int64 (n,)."""
+        indices = self._batches.indices(step)
+        mine = shard(indices, rank, processes)
+        labels = self._data.labels[mine] if self._data.labels is not None else None
+        return len(indices), self._data.batch(mine), labels
+
+
+class StreamedFeed:
+    """The batches of a run from a stream: shuffled within a buffer, anew every epoch, each process its own shards.
+
+    Where the number of shards (files) is no multiple of the number of processes, each process takes every n-th row
+    instead, and reads all of them. A resumed run passes over the rows that it has seen, without decoding them.
+    """
+
+    batches_per_epoch: int | None = None  # nobody knows how long a stream is
+
+    def __init__(self, stream: Stream, batch_size: int, seed: int) -> None:
+        self._stream, self._batch_size, self._seed = stream, batch_size, seed
+        self._next = -1
+        self._rows: Iterator[dict[str, Any]] = iter(())
+
+    def draw(self, step: int, rank: int = 0, processes: int = 1) -> tuple[int, Tensor, Tensor | None]:
+        """As `ShuffledFeed.draw`."""
+        size = len(shard(torch.arange(self._batch_size), rank, processes))
+        if step != self._next:
+            self._rows = self._from(step * size, rank, processes)
+        self._next = step + 1
+        pairs = list(self._stream.read(next(self._rows) for _ in range(size)))
+        images = torch.from_numpy(np.stack([picture for picture, _ in pairs]))
+        labels = torch.tensor([label for _, label in pairs]) if self._stream.label else None
+        return self._batch_size, scale(images), labels
+
+    def _from(self, position: int, rank: int, processes: int) -> Iterator[dict[str, Any]]:
+        """Rows of this process for ever, from its row `position` on."""
+        from datasets.distributed import split_dataset_by_node
+
+        shuffled = self._stream.rows.shuffle(seed=self._seed, buffer_size=BUFFER)
+        mine = split_dataset_by_node(shuffled, rank, processes)
+        epoch = passed = 0
+        while True:
+            mine.set_epoch(epoch)
+            found = False
+            for row in mine:
+                found = True
+                if passed < position:
+                    passed += 1
+                else:
+                    yield row
+            if not found:
+                raise DataError(f"{self._stream.source} gives process {rank} of {processes} no rows; use fewer.")
+            epoch += 1
+
+
+Feed = ShuffledFeed | StreamedFeed
