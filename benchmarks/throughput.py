@@ -1,4 +1,4 @@
-"""Images a second in training: the whole trainer, a bare loop of the same arithmetic, and the textbook's loop, in turns.
+"""Images a second in training: the whole trainer, a bare loop of the same arithmetic, and the textbook's, in turns.
 
     python benchmarks/throughput.py [PRESET] [--steps 1000] [--batch-size 64]
 
