@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,19 +26,27 @@ def open_feed(data: ImageData, batch_size: int, seed: int, drop_last: bool = Tru
 
 
 class ShuffledFeed:
-    """The batches of a run, from images in memory, or mapped into it."""
+    """The batches of a run, from images in memory, or mapped into it: the next one is read while one is trained on."""
 
     def __init__(self, data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> None:
         self._data, self._batches = data, Batches(len(data), batch_size, seed, drop_last)
         self.batches_per_epoch: int | None = self._batches.batches_per_epoch
+        self._reader = ThreadPoolExecutor(1, "ganzoo-read")
+        self._ahead: tuple[Tensor, Future[Tensor]] | None = None
 
     def draw(self, step: int, rank: int = 0, processes: int = 1) -> tuple[int, Tensor, Tensor | None]:
         """Batch `step`, counted from 0: how many images all processes have of it; those of process `rank`, float32
         (n, C, H, W) in [-1, 1]; and their labels, int64 (n,)."""
         indices = self._batches.indices(step)
         mine = shard(indices, rank, processes)
+        if self._ahead is not None and torch.equal(self._ahead[0], mine):
+            pixels = self._ahead[1].result()
+        else:
+            pixels = self._data.pixels(mine)
+        following = shard(self._batches.indices(step + 1), rank, processes)
+        self._ahead = following, self._reader.submit(self._data.pixels, following)
         labels = self._data.labels[mine] if self._data.labels is not None else None
-        return len(indices), self._data.batch(mine), labels
+        return len(indices), scale(pixels), labels
 
 
 class StreamedFeed:

@@ -60,7 +60,11 @@ class ImageData:
 
     def batch(self, indices: Tensor) -> Tensor:
         """The images at `indices` (n,), as float32 (n, C, H, W) in [-1, 1]: the pixel divided by 127.5, minus 1."""
-        return scale(torch.from_numpy(np.take(self.images, indices.numpy(), axis=0)))
+        return scale(self.pixels(indices))
+
+    def pixels(self, indices: Tensor) -> Tensor:
+        """The images at `indices` (n,), as they are: uint8 (n, C, H, W)."""
+        return torch.from_numpy(np.take(self.images, indices.numpy(), axis=0))
 
 
 def scale(pixels: Tensor) -> Tensor:
