@@ -206,7 +206,7 @@ def test_a_collapsed_run_is_found_and_stopped_where_that_is_asked(tmp_path, stop
     trainer = ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=80, progress=False, **settings)
     result = trainer.fit()
     assert "mode-collapse" in (tmp_path / "run" / "log.jsonl").read_text()
-    assert (result.step, result.finished) == ((40, False) if stop else (80, True))
+    assert (result.step, result.finished, result.collapsed) == ((40, False, True) if stop else (80, True, False))
 
 
 @pytest.mark.parametrize("norm", ["batch", "spectral"])

@@ -33,12 +33,16 @@ _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What `Trainer.fit` gives: where things lie, and the last figures."""
+    """What `Trainer.fit` gives: where things lie, and the last figures.
+
+    `finished` is False after Ctrl-C, SIGTERM, or a stop on mode collapse: then `collapsed` is True.
+    """
 
     run: Path
     model: Path
     step: int
     finished: bool
+    collapsed: bool
     figures: dict[str, float]
     best_score: float | None
     best_step: int | None

@@ -148,6 +148,7 @@ class Trainer:
         self._source = data
         self._hooks = list(hooks)
         self._progress, self._say = progress, say
+        self._collapsed = False
 
     def fit(self) -> TrainingResult:
         """Train until the last step, or until Ctrl-C or SIGTERM: then the step is finished and saved.
@@ -203,7 +204,7 @@ class Trainer:
         settings, state = self.settings, update.state
         observer = Observer(self.gan, self.data, settings, machine) if outputs and settings.doctor_every else None
         sums = torch.tensor(state.sums, device=machine.device)
-        clock, collapsed = Clock(self.run, settings), False
+        clock, self._collapsed = Clock(self.run, settings), False
         while state.step < settings.steps:
             sums += update()
             state.summed += 1
@@ -224,13 +225,13 @@ class Trainer:
                 for remark in look(observer(state), state.memory):
                     self._say(remark.sentence())
                     self._note(machine, state, remark.entry(), hooks)
-                    collapsed |= settings.stop_on_collapse and remark.name == "mode-collapse"
+                    self._collapsed |= settings.stop_on_collapse and remark.name == "mode-collapse"
             if outputs and self._due(settings.score_every, state):
                 self._note(machine, state, outputs.keep_best(state), hooks)
             if outputs and self._due(settings.sample_every, state):
                 outputs.draw_samples(state)
             wished = self._due(settings.log_every, state) or machine.processes == 1
-            wished = wished and bool(machine.agree(interrupt.wished or collapsed))
+            wished = wished and bool(machine.agree(interrupt.wished or self._collapsed))
             if wished or state.step == settings.steps or self._due(settings.checkpoint_every, state):
                 if not keeper.is_sound(state):
                     sums = self._roll_back(machine, state, keeper, hooks)
@@ -254,6 +255,7 @@ class Trainer:
             model=self.run.path / "model",
             step=state.step,
             finished=state.step == self.settings.steps,
+            collapsed=self._collapsed,
             figures={name: losses[-1][name] for name in FIGURES} if losses else {},
             best_score=state.best_score,
             best_step=state.best_step,
