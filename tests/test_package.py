@@ -86,7 +86,7 @@ def test_an_unknown_attribute_names_a_near_match(typo, near):
 FLOORS = [
     ["errors", "registry", "config", "files", "hardware", "seeds"],
     ["blocks", "losses", "penalties", "augment", "latents", "images"],
-    ["models", "hub", "gan"],
+    ["models", "hub", "gan", "pretrained"],
     ["settings", "presets", "data", "evaluation"],
     ["training", "card", "integrations"],
     ["__init__", "cli", "__main__"],

@@ -9,7 +9,7 @@ from typing import Any
 
 _HOME = {
     "GAN": "ganzoo.gan",
-    "from_pretrained": "ganzoo.gan",
+    "from_pretrained": "ganzoo.pretrained",
     "create": "ganzoo.presets",
     "Preset": "ganzoo.presets",
     "PRESETS": "ganzoo.presets",
@@ -20,6 +20,7 @@ _HOME = {
     "AUGMENTATIONS": "ganzoo.augment",
     "Settings": "ganzoo.settings",
     "Trainer": "ganzoo.training",
+    "evaluate": "ganzoo.evaluation.evaluate",
     "GanzooError": "ganzoo.errors",
 }
 _MODULES = {"augment", "blocks", "data", "errors", "images", "latents", "losses", "models", "penalties", "presets"}

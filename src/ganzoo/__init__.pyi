@@ -12,14 +12,15 @@ from ganzoo import presets as presets
 from ganzoo.augment import AUGMENTATIONS as AUGMENTATIONS
 from ganzoo.blocks import BLOCKS as BLOCKS
 from ganzoo.errors import GanzooError as GanzooError
+from ganzoo.evaluation.evaluate import evaluate as evaluate
 from ganzoo.gan import GAN as GAN
-from ganzoo.gan import from_pretrained as from_pretrained
 from ganzoo.losses import LOSSES as LOSSES
 from ganzoo.models import MODELS as MODELS
 from ganzoo.penalties import PENALTIES as PENALTIES
 from ganzoo.presets import PRESETS as PRESETS
 from ganzoo.presets import Preset as Preset
 from ganzoo.presets import create as create
+from ganzoo.pretrained import from_pretrained as from_pretrained
 from ganzoo.settings import Settings as Settings
 from ganzoo.training import Trainer as Trainer
 

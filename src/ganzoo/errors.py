@@ -54,7 +54,27 @@ class WeightsError(GanzooError, ValueError):
 
 
 class HubError(GanzooError, OSError):
-    """The Hugging Face Hub cannot be reached or refuses what was asked."""
+    """The Hugging Face Hub cannot be reached or refuses what was asked; the client's own error is the cause."""
+
+
+class HubMissingError(HubError):
+    """The Hub has no such repository, file or revision, or hides it from this user."""
+
+
+class HubAccessError(HubError):
+    """The Hub wants a token, another token, or a consent for what was asked."""
+
+
+class HubConflictError(HubError):
+    """Somebody else changed the repository in the meantime."""
+
+
+class HubConnectionError(HubError):
+    """The Hub can't be reached, and the cache doesn't have it."""
+
+
+class HubDamagedError(HubError):
+    """What came has another size or hash than the Hub says."""
 
 
 class TrainingError(GanzooError, RuntimeError):

@@ -6,7 +6,7 @@ import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -36,12 +36,12 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 
 @contextmanager
-def new_folder(path: Path, *, keep_others: bool = False) -> Iterator[Path]:
+def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] = ()) -> Iterator[Path]:
     """Give an empty folder to fill; when the block ends well it takes the place of `path`, old content and all.
 
     Args:
         path: where the folder shall be. After a crash the old one is there or the new one.
-        keep_others: carry files and folders over that the new one does not have.
+        keep_others: carry files and folders over that the new one does not have, but those named in `drop`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
@@ -50,7 +50,7 @@ def new_folder(path: Path, *, keep_others: bool = False) -> Iterator[Path]:
         yield aside
         if keep_others and path.is_dir():
             for entry in path.iterdir():
-                if not (aside / entry.name).exists():
+                if entry.name not in drop and not (aside / entry.name).exists():
                     _copy(entry, aside / entry.name)
         for folder, _, names in os.walk(aside):
             for name in names:

@@ -1,8 +1,9 @@
-"""The pair of networks: sample it, save it, load it."""
+"""The pair of networks: sample it, save it, share it."""
 
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +17,9 @@ from ganzoo import images as pictures
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ShapeError, WeightsError, did_you_mean, quote
 from ganzoo.hub.folder import WEIGHTS, read_weights
-from ganzoo.hub.model import read_model, write_model
-from ganzoo.hub.source import find_source, local_model
+from ganzoo.hub.model import write_model
+from ganzoo.hub.push import Pushed, push_folder
+from ganzoo.hub.source import local_model
 from ganzoo.latents import fresh_seed, sample_latents
 from ganzoo.models import Discriminator, Generator, config_of, evaluating, fast_copy
 
@@ -251,6 +253,36 @@ class GAN:
         }
         return write_model(Path(folder).expanduser(), networks, facts, dtype)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        message: str | None = None,
+        endpoint: str | None = None,
+        dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+    ) -> Pushed:
+        """Save the pair, with a grid of samples and a card, to the repository `repo_id` (owner/name) of the Hub.
+
+        A run's folder is pushed with all that its card can tell by `ganzoo push`, or `ganzoo.hub.push.push_folder`,
+        which also says what the other arguments mean.
+
+        Returns:
+            Its address and commit.
+
+        Raises:
+            HubError: the Hub refuses, or can't be reached. WeightsError: the networks are modules of one's own, which
+            nobody could load from there.
+        """
+        with tempfile.TemporaryDirectory() as root:
+            folder = self.save_pretrained(Path(root) / repo_id.rsplit("/")[-1], dtype=dtype)
+            pictures.save(pictures.grid(self.sample(64, seed=0)), folder / "samples" / "grid.png")
+            options = {"private": private, "token": token, "revision": revision, "create_pr": create_pr}
+            return push_folder(folder, repo_id, **options, message=message, endpoint=endpoint)  # type: ignore[arg-type]
+
     def load_weights(self, folder: str | Path) -> GAN:
         """Read weights that `save_pretrained` or a run wrote into these networks; return self.
 
@@ -266,33 +298,3 @@ class GAN:
             except RuntimeError as error:
                 raise WeightsError(f"{place / WEIGHTS} does not fit {type(network).__name__}: {error}") from error
         return self
-
-
-def from_pretrained(
-    source: str | Path,
-    revision: str | None = None,
-    token: str | None = None,
-    cache_dir: str | Path | None = None,
-    local_files_only: bool = False,
-    endpoint: str | None = None,
-    discriminator: bool = False,
-    device: torch.device | str = "cpu",
-) -> GAN:
-    """Load a trained GAN.
-
-    Args:
-        source: a path (./x, /x, ~/x) to a saved model, a run folder or a single `.safetensors` file; else the name
-            of a bundled model; else a folder of that name; else a Hub id `owner/name`.
-        revision, token, cache_dir, local_files_only, endpoint: for the Hub, as `huggingface_hub` takes them.
-        discriminator: load the discriminator too; sampling needs none.
-        device: where the networks go.
-
-    Raises:
-        SourceError: nothing is found; the message names all that was tried.
-        WeightsError, ConfigError: what is found is damaged, incomplete or of another format.
-        HubError: the Hub does not give it.
-    """
-    parts = ("", "discriminator") if discriminator else ("",)
-    path = find_source(source, parts, revision, token, cache_dir, local_files_only, endpoint)
-    networks, facts = read_model(path, discriminator)
-    return GAN(*networks, **facts).to(device)

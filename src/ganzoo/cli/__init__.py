@@ -10,7 +10,10 @@ from collections.abc import Sequence
 
 import typer
 
+from ganzoo.cli.card_command import card
 from ganzoo.cli.data_command import data
+from ganzoo.cli.evaluate_command import evaluate
+from ganzoo.cli.hub_commands import pull, push
 from ganzoo.cli.list_command import list_names
 from ganzoo.cli.sample_command import sample
 from ganzoo.cli.train_command import train
@@ -28,6 +31,10 @@ app.command("list")(list_names)
 app.command()(data)
 app.command()(train)
 app.command()(sample)
+app.command()(evaluate)
+app.command()(push)
+app.command()(pull)
+app.command()(card)
 
 
 def _version(asked: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ganzoo.cli.hub_commands import ENDPOINT
 from ganzoo.errors import ConfigError
 
 LARGEST_GRID = 4096  # images; more go to a folder, one batch in memory at a time
@@ -26,16 +27,17 @@ def sample(
     fast: Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 where the machine is quick at it.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+    endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
     """Draw images: a grid, or a folder of single pictures."""
     from ganzoo import images
-    from ganzoo.gan import from_pretrained
+    from ganzoo.pretrained import from_pretrained
 
     if output is not None and folder is not None:
         raise ConfigError("--output and --folder are both given; choose a grid or single pictures")
     if folder is None and count > LARGEST_GRID:
         raise ConfigError(f"--count {count} is too many for one grid ({LARGEST_GRID}); write them with --folder DIR")
-    gan = from_pretrained(source, revision=revision, device=device)
+    gan = from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
     batches = gan.batches(
         count,
         seed,

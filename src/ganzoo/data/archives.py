@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -10,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ganzoo.data.decode import SUFFIXES
-from ganzoo.errors import DataError
+from ganzoo.errors import DataError, quote
 
-MOST_FILES = 2_000_000
+MOST_MEMBERS = 250_000  # of a zip; each takes half a kilobyte of memory
+LARGEST_NAME = 1000  # characters of a member's path
 LARGEST_FILE = 64_000_000  # bytes of one picture file, unpacked
 LARGEST_RATIO = 200  # of a zip member's size to its packed size, where it is larger than a megabyte
 
@@ -33,11 +36,10 @@ class Listing:
 
     def classes(self) -> tuple[tuple[str, ...], list[int]] | None:
         """Names of the classes and each picture's class, where all lie in folders of the same depth; else None."""
-        folders = [PurePosixPath(name).parent for name in self.names]
-        common = folders[0]
-        while not all(folder.is_relative_to(common) for folder in folders):
-            common = common.parent
-        heads = [folder.relative_to(common).parts[:1] for folder in folders]
+        folders = [PurePosixPath(name).parent.parts for name in self.names]
+        first, last = min(folders), max(folders)  # what these two share all between them share
+        shared = next((i for i, (one, other) in enumerate(zip(first, last)) if one != other), len(first))
+        heads = [parts[shared : shared + 1] for parts in folders]
         if not all(heads):
             return None
         names = sorted({head[0] for head in heads})
@@ -51,17 +53,23 @@ def list_folder(folder: Path) -> Listing:
         paths = sorted(path for path in folder.rglob("*") if _wanted(path.relative_to(folder).as_posix()))
         kept = [path for path in paths if path.is_file() and path.resolve().is_relative_to(folder.resolve())]
         facts = [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in kept]
+        found = [] if kept else sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror or error}).") from error
+    except RecursionError as error:
+        raise DataError(f"{folder} has folders in folders, hundreds deep; name the one with the images.") from error
     if not kept:
-        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:5]) or "nothing"
-        raise DataError(f"{folder} holds no images ({', '.join(SUFFIXES)}); it holds {found}.")
+        raise DataError(f"{folder} holds no images ({', '.join(SUFFIXES)}); it holds {_first(found)}.")
 
     def read(name: str) -> bytes:
         path = folder / name
-        if path.stat().st_size > LARGEST_FILE:
-            raise DataError(f"{path} has {path.stat().st_size:,} bytes; {LARGEST_FILE:,} is the most for a picture.")
-        return path.read_bytes()
+        try:
+            size = path.stat().st_size
+            if size <= LARGEST_FILE:
+                return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} can't be read ({error.strerror or error}).") from error
+        raise DataError(f"{path} has {size:,} bytes; {LARGEST_FILE:,} is the most for a picture.")
 
     return Listing([name for name, _, _ in facts], read, facts)
 
@@ -73,27 +81,27 @@ def list_zip(path: Path) -> Listing:
         DataError: it is no zip, or has a member that no honest zip of pictures has.
     """
     try:
-        archive = zipfile.ZipFile(path)
+        file = _Counted(open(path, "rb", buffering=0))  # noqa: SIM115  # open as long as the listing is used
+        archive = zipfile.ZipFile(file)
+        file.counts = False
         members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError, struct.error) as error:
         raise DataError(f"{path} is no zip that can be read ({error}); name a folder or zip of images.") from error
-    if len(members) > MOST_FILES:
-        raise DataError(f"{path} has {len(members):,} members; {MOST_FILES:,} is the most.")
     wanted = {}
     for member in members:
         _check_member(member, path)
         if not member.is_dir() and _wanted(member.filename):
             if member.filename in wanted:
-                raise DataError(f"{path} holds {member.filename} twice; pack it again.")
+                raise DataError(f"{path} holds {quote(member.filename)} twice; pack it again.")
             wanted[member.filename] = member
     if not wanted:
-        found = ", ".join(member.filename for member in members[:5]) or "nothing"
-        raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)}); it holds {found}.")
+        found = [member.filename for member in members]
+        raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)}); it holds {_first(found)}.")
 
     def read(name: str) -> bytes:
         try:
             with archive.open(wanted[name]) as file:
-                content = file.read(LARGEST_FILE + 1)
+                content = file.read(wanted[name].file_size + 1)  # no more than was checked, whatever is packed
         except (
             zipfile.BadZipFile,
             OSError,
@@ -101,11 +109,11 @@ def list_zip(path: Path) -> Listing:
             ValueError,
             EOFError,
             NotImplementedError,
+            OverflowError,
+            struct.error,
             zlib.error,
         ) as error:
-            raise DataError(f"{path}: {name} can't be unpacked ({error}); get the zip again.") from error
-        if len(content) > LARGEST_FILE:
-            raise DataError(f"{path}: {name} unpacks to more than {LARGEST_FILE:,} bytes, the most for a picture.")
+            raise DataError(f"{path}: {quote(name)} can't be unpacked ({error}); get the zip again.") from error
         return content
 
     names = sorted(wanted)
@@ -116,12 +124,16 @@ def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
     name = member.filename
     parts = PurePosixPath(name.replace("\\", "/")).parts
     problem = ""
-    if name.startswith(("/", "\\")) or ".." in parts or (len(name) > 1 and name[1] == ":"):
+    if len(name) > LARGEST_NAME:
+        problem = f"has a name of {len(name):,} characters, {LARGEST_NAME:,} is the most"
+    elif name.startswith(("/", "\\")) or ".." in parts or (len(name) > 1 and name[1] == ":"):
         problem = "leads out of the archive"
     elif stat.S_ISLNK(member.external_attr >> 16):
         problem = "is a link"
     elif member.flag_bits & 1:
         problem = "is encrypted"
+    elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        problem = "is packed otherwise than by deflate"  # the others unpack without a limit that zipfile could set
     elif member.file_size > LARGEST_FILE and _wanted(name):
         problem = f"unpacks to {member.file_size:,} bytes, {LARGEST_FILE:,} is the most"
     elif member.file_size > 1_000_000 and member.file_size > LARGEST_RATIO * max(1, member.compress_size):
@@ -134,3 +146,21 @@ def _wanted(name: str) -> bool:
     parts = PurePosixPath(name).parts
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
     return not hidden and name.lower().endswith(SUFFIXES)
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(name if len(name) < 80 and name.isprintable() else quote(name) for name in names[:5]) or "nothing"
+
+
+class _Counted(io.BufferedReader):
+    """A zip's file, whose table of contents is counted before `zipfile` makes an object of each member."""
+
+    counts = True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.counts and size is not None and size > MOST_MEMBERS * 200:
+            raise zipfile.BadZipFile(f"its table of contents has {size:,} bytes, {MOST_MEMBERS * 200:,} is the most")
+        content = super().read(size)
+        if self.counts and (count := content.count(b"PK\x01\x02")) > MOST_MEMBERS:
+            raise zipfile.BadZipFile(f"it has {count:,} members, {MOST_MEMBERS:,} is the most")
+        return content

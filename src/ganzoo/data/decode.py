@@ -7,10 +7,11 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from ganzoo.errors import DataError
+from ganzoo.errors import DataError, quote
 
-LARGEST_PICTURE = 64_000_000  # pixels
+LARGEST_PICTURE = 40_000_000  # pixels, which take 160 MB while they are decoded
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # PIL's others want programs (EPS: Ghostscript) or trust
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
@@ -21,24 +22,26 @@ def decode(content: bytes, place: str, size: int | None, channels: int | None) -
     palettes and CMYK converted. With `size`, cut to the middle square and resized to it.
 
     Raises:
-        DataError: `content` is no picture that PIL reads, or larger than 64 million pixels; names `place`.
+        DataError: `content` is no picture that PIL reads, or larger than 40 million pixels; names `place`.
     """
+    place = place if place.isprintable() else quote(place, 300)
     try:
-        picture: Image.Image = Image.open(io.BytesIO(content))
+        picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
         if picture.width * picture.height > LARGEST_PICTURE:
             raise DataError(
                 f"{place} has {picture.width}x{picture.height} pixels, more than {LARGEST_PICTURE:,}; make it smaller."
             )
-        picture = ImageOps.exif_transpose(picture)
-        picture = _to_mode(picture, channels)
+        picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _to_array(_to_mode(picture, channels), size)
     except DataError:
         raise
     except Exception as error:  # PIL's decoders raise a dozen kinds on damaged files
+        reason = quote(f"{type(error).__name__}: {error}", 200)
         raise DataError(
-            f"{place} is no readable picture ({type(error).__name__}: {error}); remove it, or skip such files with "
+            f"{place} is no readable picture ({reason}); remove it, or skip such files with "
             f'broken="skip" (--broken skip).'
         ) from error
-    return _to_array(picture, size)
 
 
 def convert(pixels: np.ndarray, size: int | None, channels: int | None) -> np.ndarray:
@@ -56,8 +59,10 @@ def _to_array(picture: Image.Image, size: int | None) -> np.ndarray:
 
 def _to_mode(picture: Image.Image, channels: int | None) -> Image.Image:
     if picture.mode in ("I;16", "I;16B", "I;16L", "I"):
-        values = np.asarray(picture).astype(np.float64)
-        picture = Image.fromarray((values / 257).round().clip(0, 255).astype(np.uint8))
+        values = np.asarray(picture).clip(0, 65535).astype(np.uint32)
+        values += 128
+        values //= 257  # v / 257, rounded
+        picture = Image.fromarray(values.astype(np.uint8))
     elif picture.mode == "F":
         picture = Image.fromarray(np.asarray(picture).round().clip(0, 255).astype(np.uint8))
     transparent = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info

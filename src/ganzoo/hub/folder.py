@@ -7,6 +7,9 @@ The header of a weights file holds the same description of its network as `confi
 from __future__ import annotations
 
 import json
+import math
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,17 @@ from ganzoo.blocks import BLOCKS
 from ganzoo.config import Config
 from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsError, did_you_mean, quote
 from ganzoo.models import MODELS, build_like_file
+from ganzoo.models.base import check_fits
 from ganzoo.registry import Registry
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LARGEST_CONFIG = 1_000_000  # bytes
+LARGEST_HEADER = 4_000_000  # bytes of what a weights file says of its tensors, some hundred for each
+LARGEST_WEIGHTS = 8_000_000_000  # bytes of a weights file
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_PACKAGE = {"package": re.compile(r"\w([\w.-]*\w)?", re.ASCII), "version": re.compile(r"\w[\w.+!-]*", re.ASCII)}
 
 
 @dataclass(frozen=True)
@@ -68,21 +76,38 @@ def _texts(value: Any) -> list[str]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The mapping in the JSON file `path`, or SourceError (no such file) or WeightsError (not one, or too large)."""
+    size = _size(path)
     try:
-        size = path.stat().st_size
-        if size > LARGEST_CONFIG:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_CONFIG + 1)  # some files hold more than their size says
+        if len(content) > LARGEST_CONFIG:
+            size = max(size, len(content))
             raise WeightsError(f"{path} has {size} bytes; {LARGEST_CONFIG} is the most for a config.")
-        return parse_json(path.read_text("utf-8"), str(path))
-    except FileNotFoundError as error:
-        raise SourceError(f"{path} does not exist; name a folder that `save_pretrained` wrote.") from error
+        return parse_json(content.decode(), str(path))
     except UnicodeDecodeError as error:
         raise WeightsError(f"{path} is not UTF-8 text ({error.reason}); it is damaged or no config.") from error
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror}.") from error
 
 
+def _size(path: Path) -> int:
+    """Bytes of the plain file `path`; a pipe or device would be waited for, or read, without end."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError as error:
+        raise SourceError(f"{path} does not exist; name a folder that `save_pretrained` wrote.") from error
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}.") from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise SourceError(f"{path} is no plain file; name a folder that `save_pretrained` wrote.")
+    return facts.st_size
+
+
 def parse_json(text: str, place: str) -> dict[str, Any]:
-    """The mapping that `text` holds; doubled keys, NaN and anything but a mapping are WeightsError, naming `place`."""
+    """The mapping that `text` holds; doubled keys, NaN and anything but a mapping are WeightsError, naming `place`.
+
+    The message shows no value: a link can make any file of this machine stand where a config should.
+    """
 
     def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -100,7 +125,7 @@ def parse_json(text: str, place: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{place} is not valid JSON: {quote(str(error))}.") from error
     if not isinstance(value, dict):
-        raise WeightsError(f"{place} must hold a JSON mapping, got {quote(value)}.")
+        raise WeightsError(f"{place} must hold a JSON mapping, got a {type(value).__name__}.")
     return value
 
 
@@ -135,6 +160,9 @@ def _read_plugins(values: Any, place: str) -> tuple[dict[str, str], ...]:
         fits = isinstance(value, dict) and set(value) == keys
         if not fits or not all(isinstance(text, str) and len(text) < 200 for text in value.values()):
             raise WeightsError(f"{place}.plugins must name {', '.join(sorted(keys))} as text, got {quote(value)}.")
+        for key, form in _PACKAGE.items():  # they end in a command that a user may copy
+            if not form.fullmatch(value[key]):
+                raise WeightsError(f"{place}.plugins: {quote(value[key])} is no {key} of a Python package.")
     return tuple(values)
 
 
@@ -161,28 +189,87 @@ def write_network(network: nn.Module, folder: Path, dtype: str = "float32") -> D
     return description
 
 
+def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], Description | None]:
+    """Shapes of all tensors of the safetensors file `path`, and the description it holds, if there is one.
+
+    Nothing of the tensors is read or allocated.
+
+    Raises:
+        SourceError: no such file.
+        WeightsError: not a safetensors file, damaged, too large, or with a header that is no description.
+    """
+    size = _size(path)
+    if size > LARGEST_WEIGHTS:
+        raise WeightsError(f"{path} has {size:,} bytes; {LARGEST_WEIGHTS:,} is the most for weights.")
+    damaged = f"{path} is no intact safetensors file"
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= size - 8:
+                raise WeightsError(f"{damaged} (a header of {length:,} bytes in {size:,}); get it again.")
+            if length > LARGEST_HEADER:
+                raise WeightsError(f"{path} has a header of {length:,} bytes; {LARGEST_HEADER:,} is the most.")
+            values = parse_json(file.read(length).decode(), f"{path} (header)")
+        text = values.pop("__metadata__", {}).get("ganzoo", "")
+        entries = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in values.items()}
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{damaged} ({quote(str(error))}); get it again.") from error
+    declared = 0
+    for name, (dtype, shape) in entries.items():
+        if not isinstance(dtype, str) or dtype not in _BYTES:
+            known = ", ".join(_BYTES)
+            raise WeightsError(f"{path}: {quote(name)} is of type {quote(dtype)}; weights are of {known}.")
+        if len(shape) > 8 or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
+            raise WeightsError(f"{path}: {quote(name)} has shape {quote(shape)}, which no weights have; get it again.")
+        declared += math.prod(shape) * _BYTES[dtype]
+    if declared != size - 8 - length:  # or a small file could ask for a large network
+        raise WeightsError(f"{damaged} ({declared:,} bytes declared, {size - 8 - length:,} there); get it again.")
+    place = f"{path} (header)"
+    if not isinstance(text, str):
+        raise WeightsError(f"{place}: ganzoo must be text, got {quote(text)}.")
+    description = read_description(parse_json(text, place), place) if text else None
+    return {name: shape for name, (_, shape) in entries.items()}, description
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of the safetensors file `path`, as they are; errors as of `read_header`."""
+    read_header(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path} is no intact safetensors file ({quote(str(error))}); get it again.") from error
+
+
 def read_weights(path: Path) -> tuple[dict[str, Tensor], Description | None]:
     """All tensors of the safetensors file `path`, and the description in its header, if there is one.
 
     Raises:
         SourceError: no such file.
-        WeightsError: not a safetensors file, damaged, or with a header that is no description.
+        WeightsError: not a safetensors file, damaged, with a header that is no description, or with weights that are
+            not finite.
     """
-    if not path.is_file():
-        raise SourceError(f"{path} does not exist; the model's folder is incomplete: save or download it again.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get("ganzoo")
-            place = f"{path} (header)"
-            description = read_description(parse_json(header, place), place) if header is not None else None
-            return {name: file.get_tensor(name) for name in file.keys()}, description  # noqa: SIM118
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise WeightsError(f"{path} is no intact safetensors file ({quote(str(error))}); get it again.") from error
+    _, description = read_header(path)
+    tensors = read_tensors(path)
+    for name, value in tensors.items():
+        if not is_finite(value):
+            raise WeightsError(f"{path}: {quote(name)} holds NaN or infinity; take a model from before that happened.")
+    return tensors, description
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether no number of `value` is NaN or infinite, without a copy of it."""
+    if not value.is_floating_point() or not value.numel():
+        return True
+    low, high = value.aminmax()
+    return bool(low.isfinite() and high.isfinite())
 
 
 def build_network(description: Description, path: Path) -> nn.Module:
     """The network of `description` with the weights at `path`, in float32, in evaluation mode; all must fit."""
-    tensors, header = read_weights(path)
+    shapes, header = read_header(path)
     if header is not None and header.to_dict() != description.to_dict():
         raise WeightsError(f"{path} was saved with another config than {CONFIG} beside it says; save the model again.")
     if description.model is None:
@@ -190,7 +277,17 @@ def build_network(description: Description, path: Path) -> nn.Module:
             f"{path} holds weights of a module that is not in ganzoo.MODELS; build it yourself and call "
             f"GAN(...).load_weights({str(path.parent)!r})."
         )
-    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     network = build_like_file(description.model, description.config, shapes, str(path))
-    network.load_state_dict(tensors)
+    load_into(network, path)
     return network.eval()
+
+
+def load_into(network: nn.Module, path: Path) -> None:
+    """Load the weights at `path` into `network`, whose names and shapes they must have; errors as of `read_weights`."""
+    tensors, _ = read_weights(path)
+    wanted = network.state_dict()
+    check_fits(wanted, {name: tuple(value.shape) for name, value in tensors.items()}, str(path))
+    for name, value in wanted.items():
+        if tensors[name].is_floating_point() != value.is_floating_point():
+            raise WeightsError(f"{path}: {name} is of type {tensors[name].dtype}, its network wants {value.dtype}.")
+    network.load_state_dict(tensors)

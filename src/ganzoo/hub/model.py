@@ -8,6 +8,8 @@ samples/grid.png  README.md           for people
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -25,10 +27,14 @@ from ganzoo.hub.folder import (
     build_network,
     check_format,
     read_description,
+    read_header,
     read_json,
-    read_weights,
     write_network,
 )
+from ganzoo.models import Generator
+
+LARGEST_LATENT = 100_000  # numbers
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,1000}")
 
 
 def write_model(folder: Path, networks: Mapping[str, nn.Module | None], facts: Mapping[str, Any], dtype: str) -> Path:
@@ -43,7 +49,7 @@ def write_model(folder: Path, networks: Mapping[str, nn.Module | None], facts: M
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name a folder to save into")
     try:
-        with new_folder(folder, keep_others=True) as new:
+        with new_folder(folder, keep_others=True, drop=("discriminator", "generator_raw")) as new:
             for name, network in networks.items():
                 if network is None:
                     continue
@@ -69,32 +75,46 @@ def read_model(path: Path, discriminator: bool) -> tuple[list[nn.Module], dict[s
     if path.is_file():
         if discriminator:
             raise SourceError(f"{path} holds a generator alone; load it with discriminator=False.")
-        _, header = read_weights(path)
+        _, header = read_header(path)
         if header is None:
             raise WeightsError(f"{path} has no config in its header; ganzoo did not write it. Name a model's folder.")
         return [build_network(header, path)], {}
     root = read_json(path / CONFIG)
     check_format(root, str(path / CONFIG))
     description = read_description(root.get("generator"), f"{path / CONFIG}: generator")
+    facts = check_facts(root, str(path / CONFIG))
     networks = [build_network(description, path / WEIGHTS)]
+    if isinstance(networks[0], Generator) and networks[0].num_classes != facts["num_classes"]:
+        raise WeightsError(
+            f"{path / CONFIG}: num_classes is {facts['num_classes']}, the generator's {networks[0].num_classes}; "
+            f"save the model again."
+        )
     if discriminator:
         folder = path / "discriminator"
         if not (folder / CONFIG).is_file():
             raise SourceError(f"{path} holds no discriminator; load it with discriminator=False.")
         description = read_description(read_json(folder / CONFIG), str(folder / CONFIG))
         networks.append(build_network(description, folder / WEIGHTS))
-    return networks, _check_facts(root, str(path / CONFIG))
+    return networks, facts
 
 
-def _check_facts(root: dict[str, Any], place: str) -> dict[str, Any]:
+def check_facts(root: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """What `root` says of a pair beside its networks, as `GAN` takes it; WeightsError, naming `place`, on nonsense."""
     shape, classes = root.get("latent_shape"), root.get("num_classes", 0)
     names, preset = root.get("class_names", []), root.get("preset")
     if not isinstance(shape, list) or not 1 <= len(shape) <= 4 or not all(type(n) is int and n > 0 for n in shape):
         raise WeightsError(f"{place}: latent_shape must be a list of 1 to 4 positive ints, got {quote(shape)}.")
+    if math.prod(shape) > LARGEST_LATENT:
+        raise WeightsError(f"{place}: latent_shape {quote(shape)} has more than {LARGEST_LATENT} numbers.")
     if type(classes) is not int or not 0 <= classes <= 10000:
         raise WeightsError(f"{place}: num_classes must be an int from 0 to 10000, got {quote(classes)}.")
-    if not isinstance(names, list) or len(names) > 10000 or not all(isinstance(name, str) for name in names):
-        raise WeightsError(f"{place}: class_names must be a list of strings, got {quote(names)}.")
-    if not isinstance(preset, (str, type(None))):
-        raise WeightsError(f"{place}: preset must be a string or null, got {quote(preset)}.")
+    if not isinstance(names, list) or len(names) > 10000 or not all(map(_is_name, names)):
+        raise WeightsError(f"{place}: class_names must be a list of up to 10000 short texts, got {quote(names)}.")
+    if preset is not None and not _is_name(preset):
+        raise WeightsError(f"{place}: preset must be a short text or null, got {quote(preset)}.")
     return {"latent_shape": shape, "num_classes": classes, "class_names": names, "preset": preset}
+
+
+def _is_name(value: Any) -> bool:
+    """Whether `value` can be shown to a person: short text without line ends or codes for the terminal."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None

@@ -1,13 +1,31 @@
-"""A saved model's files from a repository on the Hugging Face Hub."""
+"""A saved model's files from a repository on the Hugging Face Hub: into the client's cache, or a folder."""
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from ganzoo.errors import HubError
-from ganzoo.hub.folder import CONFIG, WEIGHTS
+from ganzoo.errors import (
+    ConfigError,
+    HubConnectionError,
+    HubDamagedError,
+    HubError,
+    HubMissingError,
+    SourceError,
+    WeightsError,
+)
+from ganzoo.files import new_folder
+from ganzoo.hub.card import CARD, GRID, LOSSES
+from ganzoo.hub.client import client, hub_errors
+from ganzoo.hub.folder import CONFIG, WEIGHTS, build_network, read_description, read_json
+from ganzoo.hub.model import read_model
+
+NETWORKS = ("", "discriminator", "generator_raw")
+LAYOUT = (*(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)), GRID, LOSSES, CARD)
+LARGEST_FILE = 4_000_000_000  # bytes
 
 
 def fetch(
@@ -21,36 +39,163 @@ def fetch(
 ) -> Path:
     """Download (or find in the cache) config and weights of `parts` of `repo_id`; return the snapshot's folder.
 
+    The config comes first: the Hub counts downloads by it. All files are of the commit that it came from.
+
     Args:
-        parts: "" for the root, "discriminator", "generator_raw".
+        parts: "" for the root, "discriminator", "generator_raw"; one that the repository lacks is left out.
 
     Raises:
-        HubError: the Hub does not give it; the client's own error is its cause.
+        HubError: the Hub does not give it, or it is no model of ours; the client's own error is its cause.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    repository = _Repository(repo_id, revision, token, cache_dir, local_files_only, endpoint)
+    root = repository.open()
+    for part in parts:
+        for name in (CONFIG, WEIGHTS):
+            try:
+                repository.file(str(PurePosixPath(part, name)), root.name)
+            except (HubMissingError, HubConnectionError):
+                if not part:  # what reads the model says what it misses
+                    raise
+    return root
 
-    folder = Path()
+
+def pull(
+    repo_id: str,
+    folder: str | Path,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    endpoint: str | None = None,
+) -> Path:
+    """Copy the saved model `repo_id` into `folder`, whole: discriminator, pictures and card too.
+
+    Files that are no part of a saved model are left behind, and nothing is written if the model can't be loaded.
+
+    Raises:
+        HubError: as `fetch`. ConfigError: `folder` holds something else.
+        WeightsError, ConfigError: the model is damaged. WeightsError: `folder` can't be written.
+    """
+    target = Path(folder).expanduser()
+    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / CONFIG).is_file())):
+        raise ConfigError(f"{target} holds something else than a saved model; name a new folder")
+    repository = _Repository(repo_id, revision, token, cache_dir, False, endpoint)
+    root = repository.open()
+    wanted = [name for name in LAYOUT if name in repository.sizes]
+    if not wanted:
+        raise HubConnectionError(f"{repo_id}: the Hub can't be reached; check the network.")
+    found = {name: repository.file(name, root.name) for name in wanted}
+    check_model(root, wanted)
     try:
-        for part in parts:
-            for name in (CONFIG, WEIGHTS):
-                found = hf_hub_download(
-                    repo_id,
-                    name,
-                    subfolder=part or None,
-                    revision=revision,
-                    token=token,
-                    cache_dir=cache_dir,
-                    local_files_only=local_files_only,
-                    endpoint=endpoint,
-                    library_name="ganzoo",
-                    library_version=version("ganzoo-torch"),
-                )
-                if not part:
-                    folder = Path(found).parent
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise HubError(
-            f"{repo_id} can't be had from the Hub ({first}); check the name, the network and the token."
-        ) from error
-    return folder
+        with new_folder(target, keep_others=True, drop=(*NETWORKS, "samples", CARD)) as new:
+            for name, path in found.items():
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, new / name)
+    except OSError as error:
+        reason = error.strerror or error
+        raise WeightsError(f"{target} can't be written ({reason}); what was there before is untouched.") from error
+    return target
+
+
+def check_model(root: Path, names: Sequence[str]) -> None:
+    """Load all networks of the saved model at `root`, whose files are `names`, or raise what is wrong with it."""
+    read_model(root, any(name.startswith("discriminator/") for name in names))
+    if any(name.startswith("generator_raw/") for name in names):
+        config = root / "generator_raw" / CONFIG
+        build_network(read_description(read_json(config), str(config)), config.with_name(WEIGHTS))
+
+
+class _Repository:
+    """Downloads single files, one after the other, all of one commit, and checks what came."""
+
+    def __init__(
+        self,
+        repo_id: str,
+        revision: str | None,
+        token: str | None,
+        cache_dir: str | Path | None,
+        local_files_only: bool,
+        endpoint: str | None,
+    ) -> None:
+        self._id, self._revision, self._client = repo_id, revision, client(token, endpoint)
+        self._options: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
+        self.sizes: dict[str, int | None] = {}  # of the files on the Hub, in bytes; empty offline
+
+    def open(self) -> Path:
+        """The snapshot's folder, named after its commit, with the root's config in it.
+
+        Raises:
+            HubMissingError: the repository holds no model of ours; the message says what it looks like.
+        """
+        unreachable = None
+        if not self._options["local_files_only"]:
+            try:  # fails at once where a download would be tried for half a minute
+                with hub_errors(self._id, self._revision):
+                    found = self._client.model_info(self._id, revision=self._revision, files_metadata=True)
+            except HubConnectionError as error:
+                unreachable = error
+                self._options["local_files_only"] = True
+            else:
+                self.sizes = {file.rfilename: file.size for file in found.siblings or ()}
+                if CONFIG not in self.sizes:
+                    raise HubMissingError(f"{self._id} is no ganzoo model: {_looks(list(self.sizes), {})}")
+        try:
+            path = self.file(CONFIG, self._revision)
+        except HubConnectionError as error:
+            raise (unreachable or error) from error.__cause__
+        try:
+            config = read_json(path)
+        except (WeightsError, SourceError) as error:
+            raise HubError(f"{self._id} holds a damaged {CONFIG}: {error}") from error
+        if "format" not in config:
+            raise HubMissingError(f"{self._id} is no ganzoo model: {_looks([], config)}")
+        return path.parent
+
+    def file(self, name: str, revision: str | None) -> Path:
+        """The path of file `name` in the cache, downloaded if need be."""
+        size = self.sizes.get(name) or 0
+        if size > LARGEST_FILE:
+            raise HubError(f"{self._id}: {name} has {size:,} bytes; {LARGEST_FILE:,} is the most.")
+        with hub_errors(self._id, revision, self._options["local_files_only"]):
+            path = Path(self._client.hf_hub_download(self._id, name, revision=revision, **self._options))
+        _check_hash(path, f"{self._id}: {name}")
+        return path
+
+
+def _check_hash(path: Path, named: str) -> None:
+    """Compare what came with its ETag, by which the cache names it: the client looks at sizes alone.
+
+    Raises:
+        HubDamagedError: it differs; the file is taken out of the cache, so that it comes anew.
+    """
+    blob = path.resolve()
+    digest: Any
+    if len(blob.name) == 64:  # a large file: sha256
+        digest = hashlib.sha256()
+    elif len(blob.name) == 40:  # git's own hash of a small one
+        digest = hashlib.sha1(f"blob {blob.stat().st_size}\0".encode(), usedforsecurity=False)
+    else:
+        return
+    with open(blob, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    if digest.hexdigest() != blob.name:
+        path.unlink()
+        blob.unlink(missing_ok=True)
+        raise HubDamagedError(f"{named} came damaged: its hash is not what the Hub says. Try again.")
+
+
+def _looks(names: Sequence[str], config: dict[str, Any]) -> str:
+    """What a repository of these files, or with this root config, seems to be."""
+    if "architectures" in config or "model_type" in config:
+        return f"it looks like a model of transformers ({config.get('model_type', 'of no type')}); load it with that."
+    if "_class_name" in config:
+        return "it looks like a part of a diffusers pipeline; load it with diffusers."
+    if "architecture" in config:
+        return "it looks like a model of timm; load it with timm."
+    if "model_index.json" in names:
+        return "it looks like a diffusers pipeline; load it with diffusers."
+    pickles = [name for name in names if name.endswith((".pkl", ".bin", ".pt", ".pth", ".ckpt"))]
+    if pickles:
+        return f"it holds pickled weights ({pickles[0]}), which may run any code and are never opened here."
+    held = f"its files: {', '.join(sorted(names)[:5])}" if names else f"its config says {', '.join(sorted(config)[:5])}"
+    return f"{CONFIG} with a format is missing; {held}."

@@ -33,7 +33,10 @@ def find_source(
     if not text.strip() or "\0" in text or len(text) > 4096:
         raise SourceError(f"{quote(text)} names no model; give a path, a bundled name or a Hub id owner/name.")
     if isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", ".."):
-        return local_model(Path(text).expanduser())
+        try:
+            return local_model(Path(text).expanduser())
+        except RuntimeError as error:  # ~name of nobody
+            raise SourceError(f"{quote(text)} names no folder ({error}); give a path.") from error
     bundled = bundled_models()
     if text in bundled:
         return bundled[text]
@@ -53,14 +56,22 @@ def find_source(
 
 def local_model(path: Path) -> Path:
     """The saved model at `path`: a weights file, its folder, or a run's `model/`; SourceError says what is there."""
-    if path.is_file():
-        if path.suffix != ".safetensors":
-            raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")
-        return path
-    if not path.exists():
-        raise SourceError(f"{path} does not exist; a path names a saved model, a run folder or a .safetensors file.")
-    for folder in (path, path / "model"):
-        if (folder / CONFIG).is_file():
-            return folder
-    looks = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
+    try:
+        if path.is_file():
+            if path.suffix != ".safetensors":
+                raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")
+            return path
+        if not path.exists():
+            raise SourceError(
+                f"{path} does not exist; a path names a saved model, a run folder or a .safetensors file."
+            )
+        for folder in (path, path / "model"):
+            if (folder / CONFIG).is_file():
+                return folder
+        names = sorted(entry.name for entry in path.iterdir())[:5]
+    except SourceError:
+        raise
+    except OSError as error:
+        raise SourceError(f"{quote(str(path))} can't be read ({error.strerror}); name a saved model.") from error
+    looks = ", ".join(name if name.isprintable() else quote(name) for name in names) or "nothing"
     raise SourceError(f"{path} holds no saved model ({CONFIG} and {WEIGHTS}, or model/ of a run); it holds {looks}.")

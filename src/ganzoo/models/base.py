@@ -7,7 +7,7 @@ A stranger's model keeps the same contract: a class with `config_class` (a `ganz
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.config import Config
-from ganzoo.errors import ShapeError, WeightsError
+from ganzoo.errors import ShapeError, WeightsError, quote
 from ganzoo.registry import Registry
 
 
@@ -90,7 +90,7 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def build_like_file(model: str, config: Any, shapes: dict[str, tuple[int, ...]], place: str) -> nn.Module:
+def build_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...]], place: str) -> nn.Module:
     """The network `model` of `config`, allocated only once its weights are known to have the file's `shapes`.
 
     The network is first made without memory (on the meta device), so that a config asking for more than its
@@ -101,15 +101,24 @@ def build_like_file(model: str, config: Any, shapes: dict[str, tuple[int, ...]],
     """
     network_class = MODELS[model]
     with torch.device("meta"):
-        wanted = {name: tuple(value.shape) for name, value in network_class(config).state_dict().items()}
+        check_fits(network_class(config).state_dict(), shapes, place)
+    return network_class(config)
+
+
+def check_fits(wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], place: str) -> None:
+    """Raise WeightsError, naming what differs, unless the file at `place` has the names and `shapes` of `wanted`."""
     problems = [f"{name} is missing" for name in wanted if name not in shapes]
-    problems += [f"{name} is surplus" for name in shapes if name not in wanted]
+    problems += [f"{_shown(name)} is surplus" for name in shapes if name not in wanted]
     problems += [
-        f"{name} has shape {shapes[name]}, its config wants {shape}"
-        for name, shape in wanted.items()
-        if name in shapes and shapes[name] != shape
+        f"{name} has shape {shapes[name]}, its config wants {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in shapes and shapes[name] != tuple(value.shape)
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsError(f"{place} does not fit its config: {'; '.join(problems[:3])}{more}. Save the model again.")
-    return network_class(config)
+
+
+def _shown(name: str) -> str:
+    """A name that a stranger gave, short and without codes for the terminal."""
+    return name if len(name) <= 80 and name.isprintable() else quote(name)

@@ -7,6 +7,7 @@ generators have no state to save: every draw follows from the seed and the step 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganzoo.errors import TrainingError, WeightsError, quote
+from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import new_folder
-from ganzoo.hub.folder import read_json
+from ganzoo.hub.folder import is_finite, read_header, read_json, read_tensors
 from ganzoo.training.average import AveragedGenerator
 
 KEEP = 2  # of the newest checkpoints, beside the best
@@ -111,6 +112,24 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     return folder
 
 
+def saved_shapes(run: Path) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Shapes of the weights in the newest checkpoint of `run` that can be read: {network: {weight: shape}}.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    problems = []
+    for folder in checkpoints(run):
+        try:
+            shapes, _ = read_header(folder / "tensors.safetensors")
+        except GanzooError as error:
+            problems.append(str(error))
+            continue
+        names = ("generator", "discriminator")
+        return {name: {k[len(name) + 1 :]: v for k, v in shapes.items() if k.startswith(f"{name}/")} for name in names}
+    raise TrainingError(f"{run} has no checkpoint that can be read. {' '.join(problems)}".strip())
+
+
 def load_checkpoint(state: TrainingState, folder: Path) -> None:
     """Bring `state` to what `folder` holds; its networks and optimizers must be made alike.
 
@@ -119,21 +138,49 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
     """
     numbers = read_json(folder / "state.json")
     try:
-        tensors = load_file(folder / "tensors.safetensors")
+        _check_numbers(numbers, state, folder)
+        tensors = read_tensors(folder / "tensors.safetensors")
         for name, network in state.networks().items():
+            weights = {key for key, _ in network.named_parameters()}
             with torch.no_grad():
-                wanted = network.state_dict()
-                for key, value in wanted.items():
+                for key, value in network.state_dict().items():
                     saved = tensors.pop(f"{name}/{key}")
-                    if saved.shape != value.shape:
-                        raise ValueError(f"{name}/{key} has shape {tuple(saved.shape)}, not {tuple(value.shape)}")
+                    if saved.shape != value.shape or saved.is_floating_point() != value.is_floating_point():
+                        raise ValueError(f"{name}/{key} is {_kind(saved)}, not {_kind(value)}")
+                    if key in weights and not is_finite(saved):
+                        raise ValueError(f"{name}/{key} holds NaN or infinity")
                     value.copy_(saved)
         for name, optimizer in state.optimizers().items():
             _load_optimizer(optimizer, name, numbers[name], tensors)
+        if tensors:
+            raise ValueError(f"{quote(min(tensors))} belongs to nothing")
         for name in _NUMBERS:
             setattr(state, name, numbers[name])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise WeightsError(f"the checkpoint {folder} is damaged or of other networks ({quote(str(error))}).") from error
+
+
+def _kind(value: Tensor) -> str:
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+
+
+def _check_numbers(numbers: dict[str, Any], state: TrainingState, folder: Path) -> None:
+    """Raise ValueError or KeyError unless `state.json` holds what `save_checkpoint` writes there."""
+    for name in ("step", "rollbacks", "log_bytes", "summed", "best_step"):
+        value = numbers[name]
+        if not (type(value) is int and 0 <= value < 2**53) and not (name == "best_step" and value is None):
+            raise ValueError(f"{name} is {quote(value)}")
+    if checkpoint_folder(Path(), numbers["step"]).name != folder.name or numbers["rollbacks"] > 100:
+        raise ValueError(f"step is {numbers['step']}, rollbacks {numbers['rollbacks']}")
+    sums, score, memory = numbers["sums"], numbers["best_score"], numbers["memory"]
+    if not isinstance(sums, list) or len(sums) != len(state.sums or sums) or not all(map(_is_number, sums)):
+        raise ValueError(f"sums are {quote(sums)}")
+    if not (score is None or _is_number(score)) or not isinstance(memory, dict):
+        raise ValueError(f"best_score is {quote(score)}, memory {quote(memory)}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _load_optimizer(optimizer: Optimizer, name: str, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -143,10 +190,24 @@ def _load_optimizer(optimizer: Optimizer, name: str, numbers: dict[str, Any], te
     for key in [key for key in tensors if key.startswith(f"{name}/")]:
         _, index, entry = key.split("/", 2)
         value = tensors.pop(key)
+        if not 0 <= int(index) < len(parameters):
+            raise ValueError(f"{name} has no parameter {index}")
         like = parameters[int(index)]
+        if value.dim() and not value.is_floating_point():
+            raise ValueError(f"{key} is {_kind(value)}")
         if value.shape == like.shape:  # a moment must lie in memory as its parameter does, for the fused update
             value = torch.empty_like(like).copy_(value)
         entries.setdefault(int(index), {})[entry] = value
+    if len(numbers["groups"]) != len(current["param_groups"]):
+        raise ValueError(f"{name} has {len(numbers['groups'])} groups, not {len(current['param_groups'])}")
+    for group, saved in zip(current["param_groups"], numbers["groups"]):
+        for key, value in saved.items():
+            if key in group and not _alike(value, group[key]):
+                raise ValueError(f"{name}: {key} is {quote(value)}, not as {quote(group[key])}")
+    for number, values in entries.items():
+        sound = all(isinstance(each, Tensor) or _alike(each, None) for each in values.values())
+        if not 0 <= number < len(parameters) or not sound:
+            raise ValueError(f"{name}: the state of parameter {number} is damaged")
     groups = [{**group, **saved} for group, saved in zip(current["param_groups"], numbers["groups"])]
     for group, saved in zip(groups, current["param_groups"]):
         group["params"] = saved["params"]
@@ -154,3 +215,14 @@ def _load_optimizer(optimizer: Optimizer, name: str, numbers: dict[str, Any], te
             if isinstance(value, list) and key != "params":
                 group[key] = tuple(value)
     optimizer.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def _alike(value: Any, like: Any) -> bool:
+    """Whether `value` can stand where an optimizer has `like`: a number, a switch, a text, or several."""
+    if isinstance(like, (tuple, list)):
+        return isinstance(value, list) and len(value) == len(like) and all(map(_alike, value, like))
+    if isinstance(like, str):
+        return isinstance(value, str)
+    if like is None or isinstance(like, bool):
+        return value is None or isinstance(value, bool) or _is_number(value)
+    return _is_number(value)

@@ -10,11 +10,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError
-from ganzoo.gan import GAN, from_pretrained
+from ganzoo.gan import GAN
 from ganzoo.hub.folder import WEIGHTS, read_weights
 from ganzoo.hub.source import find_source
 from ganzoo.models import MODELS
 from ganzoo.presets import Preset, build
+from ganzoo.pretrained import from_pretrained
 from ganzoo.settings import Settings
 
 _STAGE = re.compile(r"(stages|modulations)\.(\d+)\.(.*)")

@@ -35,6 +35,7 @@ def record(gan: GAN, data: ImageData, source: Any, settings: Settings, machine: 
             "hash": data.hash,
             "images": len(data),
             "classes": list(data.class_names),
+            "licence": data.licence,
         },
     }
 

@@ -16,6 +16,7 @@ from ganzoo.errors import ConfigError, GanzooError, TrainingError, quote
 from ganzoo.gan import GAN
 from ganzoo.presets import PRESETS, create
 from ganzoo.settings import Settings
+from ganzoo.training.card import run_card
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.clock import Clock
 from ganzoo.training.doctor import look
@@ -240,6 +241,11 @@ class Trainer:
                 keeper.save(state)
             if outputs and settings.report_every and (wished or self._due(settings.report_every, state)):
                 write_report(self.run.path)
+            if outputs and (wished or state.step == settings.steps):
+                try:
+                    run_card(self.run.path)
+                except (GanzooError, OSError) as error:  # the model is safe
+                    self._say(f"The card can't be written ({error}). Later: ganzoo card {self.run.path}")
             if wished:
                 self._say(f"Stopped at step {state.step} and saved. Go on with: ganzoo train --resume {self.run.path}")
                 return

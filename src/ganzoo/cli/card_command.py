@@ -1,0 +1,26 @@
+"""`ganzoo card`: write a model card again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved model.")]) -> None:
+    """Write the model card of a run or saved model again; what was edited outside its markers is kept."""
+    from ganzoo.hub.card import CARD, model_card, write_card
+    from ganzoo.hub.source import local_model
+    from ganzoo.training.card import run_card
+    from ganzoo.training.run import RunFolder
+
+    if RunFolder(folder).exists():
+        written, path = run_card(folder), folder / "model" / CARD
+    else:
+        root = local_model(folder)
+        written, path = write_card(root, model_card(root, str(folder))), root / CARD
+    if written:
+        print(f"card: {path}")
+    else:
+        print(f"{path} was kept: its markers ganzoo:begin and ganzoo:end are gone. Remove it to have a new one.")

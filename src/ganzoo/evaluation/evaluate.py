@@ -1,0 +1,221 @@
+"""How good is a generator? Every figure beside two yardsticks of the same run: real images against real, and noise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from ganzoo.data import ImageData, cache_dir, open_data
+from ganzoo.data.fashion import CLASSES
+from ganzoo.errors import ConfigError, DataError, quote
+from ganzoo.evaluation.fashion_net import fashion_net
+from ganzoo.evaluation.features import Features, features
+from ganzoo.evaluation.neighbours import Memorisation, memorisation
+from ganzoo.evaluation.per_class import by_class
+from ganzoo.evaluation.result import Evaluation
+from ganzoo.evaluation.scores import Scores, compare
+from ganzoo.files import write_file
+from ganzoo.gan import GAN
+from ganzoo.seeds import stream
+
+VERSION = 1  # of what is kept in the cache
+FEWEST, BATCH = 100, 250
+COMPARED = 1000  # samples that are compared with the training set
+THUMBNAIL = 32  # pixels a side, at most, of the pictures compared there
+SPLITS = {"fashion-mnist": {"test": "train", "train": "test"}}  # named sets with two splits, and the other of each
+
+
+def evaluate(
+    gan: GAN,
+    data: Any,
+    *,
+    samples: int = 10_000,
+    features: str | None = None,
+    split: str = "test",
+    seed: int = 0,
+    classes: bool = True,
+    memorised: bool = True,
+    progress: bool = False,
+) -> Evaluation:
+    """Measure `gan` against real images, with real images against real and noise against real beside it.
+
+    Args:
+        data: what `ganzoo.data.open_data` takes. Fashion-MNIST is compared by its `split`, and the other one serves
+            as other real images; of any other set, one half serves each.
+        samples: images to draw, and real ones at most.
+        features: "fashion-net", "inception", "timm:MODEL" (see `ganzoo.evaluation.features`); None: fashion-net for
+            grey images.
+        seed: of samples and choices. A conditional model draws its classes in equal numbers.
+        classes: measure class by class too, where labels are asked for, or can be recognised (Fashion-MNIST).
+        memorised: look for training images among the samples.
+        progress: show bars.
+
+    Raises:
+        ConfigError, DataError, ShapeError: too few images, other classes, or numbers that are not finite.
+    """
+    if type(samples) is not int or samples < FEWEST:
+        raise ConfigError(f"samples must be an int from {FEWEST}, got {quote(samples)}")
+    chosen = _choose(features, gan)
+    real = _Real(data, chosen, gan, split, samples, seed, progress)
+    seconds = {}
+    start = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal start
+        seconds[name], start = round(time.perf_counter() - start, 2), time.perf_counter()
+
+    real.measure()
+    lap("real images and yardsticks")
+    labels = torch.arange(samples) % gan.num_classes if gan.num_classes else None
+    drawn = torch.cat(list(gan.batches(samples, seed, labels=labels, batch_size=BATCH, precision="fast"))).cpu()
+    if not drawn.isfinite().all():
+        raise DataError("the generator draws NaN or infinity: its weights are damaged, or its training went astray.")
+    lap("drawing samples")
+    fake = _extract(chosen, drawn.split(BATCH), "features of samples", progress, samples)
+    lap("features of samples")
+    scores = compare(real.features, fake, seed)
+    lap("scores")
+    qualities = []
+    if classes and real.labels is not None:
+        recognised = None
+        if chosen.name == "fashion-net" and real.data.class_names == CLASSES:
+            recognised = fashion_net().classify(fake).argmax(1)
+        given = recognised if labels is None else labels
+        if given is not None:
+            asked = recognised if labels is not None else None
+            qualities = by_class(
+                real.features, real.labels, fake, given, real.data.class_names, recognised=asked, seed=seed
+            )
+        lap("classes")
+    found = {}
+    if memorised:
+        found = real.memorised(drawn[:COMPARED], fake[:COMPARED])
+        lap("memorisation")
+    return Evaluation(
+        features=chosen.name_for(gan.image_size, gan.image_channels), samples=samples, data=real.data.name,
+        split=real.split, data_hash=real.data.hash, scores=scores, floor=real.floor, ceiling=real.ceiling,
+        classes=tuple(qualities), memorised=found, seconds=seconds, drawn=drawn, training=real.training,
+    )  # fmt: skip
+
+
+def _choose(name: str | None, gan: GAN) -> Features:
+    if name is None and gan.image_channels != 1:
+        raise ConfigError(
+            "features must be named for images in colour: inception, or timm:MODEL, as "
+            "timm:tf_efficientnet_lite0?weights=FILE (--features)"
+        )
+    return features(name or "fashion-net")
+
+
+class _Real:
+    """Real images of two kinds: those that are compared with, and others; their features and yardsticks."""
+
+    def __init__(
+        self, data: Any, chosen: Features, gan: GAN, split: str, samples: int, seed: int, progress: bool
+    ) -> None:
+        size = min(gan.image_size, chosen.image_size)
+        options: dict[str, Any] = {"image_size": size, "image_channels": gan.image_channels, "progress": progress}
+        other_split = SPLITS.get(data, {}).get(split) if isinstance(data, str) else None
+        self.data = open_data(data, split=split, **options)
+        self.training = open_data(data, split=other_split, **options) if other_split else self.data
+        self.split = split if other_split else "all, in halves"
+        if gan.num_classes and gan.num_classes != self.data.num_classes:
+            raise ConfigError(f"the GAN has {gan.num_classes} classes, {self.data.name} has {self.data.num_classes}")
+        self._chosen, self._samples, self._seed, self._progress = chosen, samples, seed, progress
+        order = torch.randperm(len(self.data), generator=stream(seed, "real"))
+        if other_split:
+            self._indices, self._held_out = order[:samples], True
+            self._others = torch.randperm(len(self.training), generator=stream(seed, "other"))[:samples]
+        else:
+            half = len(order) // 2
+            self._indices, self._others, self._held_out = order[:half][:samples], order[half:][:samples], False
+        if len(self._indices) < FEWEST:
+            raise DataError(f"{self.data.name} gives {len(self._indices)} images to compare with; {FEWEST} are needed.")
+
+    @property
+    def labels(self) -> Tensor | None:
+        """Of the images whose features are `features`."""
+        return self.data.labels[self._indices] if self.data.labels is not None else None
+
+    def measure(self) -> None:
+        """Make `features`, `floor` and `ceiling`, or take them from the cache."""
+        path = self._cache("real", self._samples, self._seed)
+        if path.is_file():
+            content = path.read_bytes()
+            kept = load_tensors(content)
+            self.features = kept["features"]
+            self.floor, self.ceiling = (Scores(*kept[name].tolist()) for name in ("floor", "ceiling"))
+            return
+        self.features = self._of(self.data, self._indices, "features of real images")
+        others = self._of(self.training, self._others, "features of other real images")
+        self.floor = compare(self.features, others, self._seed)
+        shape = (len(self._indices), *self.data.images.shape[1:])
+        noise = torch.rand(shape, generator=stream(self._seed, "noise")) * 2 - 1
+        self.ceiling = compare(
+            self.features,
+            _extract(self._chosen, noise.split(BATCH), "features of noise", self._progress, len(noise)),
+            self._seed,
+        )
+        yardsticks = {
+            name: torch.tensor(list(asdict(scores).values()), dtype=torch.float64)
+            for name, scores in (("floor", self.floor), ("ceiling", self.ceiling))
+        }
+        write_file(path, save({"features": self.features, **yardsticks}))
+
+    def memorised(self, drawn: Tensor, fake: Tensor) -> dict[str, Memorisation]:
+        """Whether the training set is among `drawn`, whose features are `fake`, by pixels and by features."""
+        everything = torch.arange(len(self.training))
+        path = self._cache("training")
+        if path.is_file():
+            training = load_tensors(path.read_bytes())["features"]
+        else:
+            training = self._of(self.training, everything, "features of training images")
+            write_file(path, save({"features": training}))
+        thumbnails = torch.cat([_thumbnails(self.training.batch(part)) for part in everything.split(BATCH)])
+        unseen = self.data.batch(self._indices[:COMPARED]) if self._held_out else None
+        size = self.data.image_size
+        drawn = nn.functional.interpolate(drawn, (size, size), mode="bilinear", antialias=True)
+        return {
+            "pixels": memorisation(
+                _thumbnails(drawn), thumbnails, _thumbnails(unseen) if unseen is not None else None, self._seed
+            ),
+            "features": memorisation(fake, training, self.features[:COMPARED] if self._held_out else None, self._seed),
+        }
+
+    def _of(self, data: ImageData, indices: Tensor, text: str) -> Tensor:
+        batches = (data.batch(part) for part in indices.split(BATCH))
+        return _extract(self._chosen, batches, text, self._progress, len(indices))
+
+    def _cache(self, *what: Any) -> Path:
+        key = [VERSION, self._chosen.key, self.data.hash, self.training.hash, *what]
+        return cache_dir() / "evaluation" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.safetensors"
+
+
+def _thumbnails(images: Tensor) -> Tensor:
+    """`images` at 32 pixels a side or less, as rows."""
+    if images.shape[-1] > THUMBNAIL:
+        images = nn.functional.interpolate(images, (THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True)
+    return images.flatten(1)
+
+
+def _extract(chosen: Features, batches: Any, text: str, progress: bool, count: int) -> Tensor:
+    return torch.cat([chosen(batch) for batch in _shown(batches, text, progress, -(-count // BATCH))])
+
+
+def _shown(batches: Any, text: str, progress: bool, count: int) -> Iterator[Tensor]:
+    if not progress:
+        return iter(batches)
+    from rich.console import Console
+    from rich.progress import track
+
+    return iter(track(batches, text, count, console=Console(stderr=True), transient=True))

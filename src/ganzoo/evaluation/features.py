@@ -1,0 +1,190 @@
+"""Spaces to compare images in, by name: the last activations of a network that was trained to recognise things."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.data import ImageData
+from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, did_you_mean, quote
+from ganzoo.evaluation.fashion_net import IMAGE_SIZE, fashion_net
+from ganzoo.evaluation.timm_features import timm_network
+from ganzoo.images import to_uint8
+
+VERSION = 1  # of what stands before the networks: resampling, colours
+NAMES = ("fashion-net", "inception", "timm:MODEL", "timm:MODEL?weights=FILE")
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as PIL makes grey
+BATCH, PIXELS = 256, 2**21  # images, and pixels of a channel, that are computed at once at most
+INCEPTION_URL = (  # the FID network of 2015 as torch-fidelity converted it; it downloads the same file
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """A network that turns images into features; `features` makes them by name.
+
+    Args:
+        name: a part of the name of every figure that is measured with it.
+        image_size: pixels a side that the network sees; images of other sizes are resampled.
+        image_channels: 1 or 3, which it sees; grey is repeated for three, colour weighed by `LUMA` for one.
+        dimension: numbers an image becomes.
+        key: a hash of weights and preparation; what has the same key gives the same features.
+        network: images of that size in [-1, 1] to (N, dimension), in evaluation mode.
+        interpolation: "bilinear" or "bicubic", antialiased; "" for a network that resamples itself.
+        device: where it computes.
+    """
+
+    name: str
+    image_size: int
+    image_channels: int
+    dimension: int
+    key: str
+    network: nn.Module = field(repr=False)
+    interpolation: str = "bilinear"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def name_for(self, image_size: int, image_channels: int) -> str:
+        """The name of the space for images of this size and number of channels: what is done to them stands in it.
+
+        "fashion-net" for what fits, else as "fashion-net@28 from 64" or "fashion-net@28 from 64 colour".
+        """
+        resized, recoloured = image_size != self.image_size, image_channels != self.image_channels
+        was = [str(image_size)] * resized + ["grey" if image_channels == 1 else "colour"] * recoloured
+        return self.name + (f"@{self.image_size}" if resized else "") + (f" from {' '.join(was)}" if was else "")
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """The features of `images` (N, C, H, W) in [-1, 1], C = 1 or 3: float32 (N, dimension) on the CPU.
+
+        What lies beyond [-1, 1] is cut off.
+
+        Raises:
+            ShapeError: other shapes, or none. ConfigError: not floating. DataError: NaN or infinity.
+        """
+        if not isinstance(images, Tensor) or images.dim() != 4 or images.shape[1] not in (1, 3) or not images.numel():
+            got = tuple(images.shape) if isinstance(images, Tensor) else quote(images)
+            raise ShapeError(f"features are of images (N, C, H, W), N > 0, grey (C = 1) or colour (C = 3); got {got}.")
+        if not images.is_floating_point():
+            raise ConfigError(
+                f"features are of floating images in [-1, 1], got {images.dtype}; divide by 127.5, minus 1"
+            )
+        if not images.isfinite().all():
+            bad = (~images.isfinite()).flatten(1).any(1).sum()
+            raise DataError(f"{int(bad)} of {len(images)} images hold NaN or infinity; look at what made them.")
+        step = max(1, min(BATCH, PIXELS // self.image_size**2))
+        return torch.cat([self.network(self._prepare(batch)).float().cpu() for batch in images.split(step)])
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        images = images.to(self.device, torch.float32).clamp(-1, 1)
+        if images.shape[1] > self.image_channels:
+            weights = torch.tensor(LUMA, device=self.device)
+            images = (images * weights[:, None, None]).sum(1, keepdim=True)
+        images = images.expand(-1, self.image_channels, -1, -1)
+        size = (self.image_size, self.image_size)
+        if self.interpolation and images.shape[2:] != size:
+            images = nn.functional.interpolate(images, size, mode=self.interpolation, antialias=True)
+        return images.clamp(-1, 1)  # bicubic overshoots
+
+
+def features(name: str, device: torch.device | str = "cpu") -> Features:
+    """The features of this name.
+
+    Args:
+        name: one of
+            "fashion-net": the bundled classifier of Fashion-MNIST, (1, 28, 28) to 128 numbers.
+            "inception": the network of the Fréchet Inception Distance, from torch-fidelity, (3, 299, 299) to 2048. Its
+            weights are downloaded once; it resamples as TensorFlow 1 did.
+            "timm:MODEL": a pretrained model of timm, with weights from the Hub; "timm:MODEL?weights=FILE": with those
+            of a .safetensors, or a .pth of plain tensors. Images are resampled to the whole of the model's own size,
+            none is cropped, and normalised as it wants.
+        device: where to compute.
+
+    Raises:
+        ConfigError: no such features, or weights. WeightsError: the file is damaged, or of another model.
+        HubError, DataError: weights can't be had. MissingExtraError: torch-fidelity is not installed.
+    """
+    kind, _, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if name == "fashion-net":
+        return _make(name, _FashionNet(), IMAGE_SIZE, 1, "bilinear", device)
+    if name == "inception":
+        return _make(name, _Inception(), 299, 3, "", device)
+    if kind == "timm" and rest:
+        model, _, weights = rest.partition("?weights=")
+        network, tagged = timm_network(model, weights)
+        made = _make(f"timm:{tagged}", network, network.image_size, 3, network.interpolation, device)
+        # other weights of one model give other figures, which their name must tell
+        return replace(made, name=f"{made.name}#{made.key[:6]}") if weights else made
+    raise ConfigError(f"features {quote(name)} are not known.{did_you_mean(name, NAMES)}")
+
+
+def default_features(data: ImageData) -> str:
+    """The name of features for `data` that need no download: "fashion-net" for grey images.
+
+    Raises:
+        ConfigError: the images have colours, for which the features must be chosen.
+    """
+    if data.image_channels == 1:
+        return "fashion-net"
+    raise ConfigError(
+        f"features for {data.name}, which has colours, must be named: inception (pip install 'ganzoo-torch[metrics]'), "
+        "timm:tf_efficientnet_lite0 or another model of timm (both download once), or timm:MODEL?weights=FILE"
+    )
+
+
+def _make(
+    name: str, network: nn.Module, image_size: int, channels: int, interpolation: str, device: torch.device | str
+) -> Features:
+    digest = hashlib.sha256(f"{VERSION} {name} {image_size} {channels} {interpolation}".encode())
+    for key, tensor in sorted(network.state_dict().items()):
+        digest.update(key.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    network.eval().requires_grad_(False)
+    try:
+        network.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was compiled with CUDA
+        raise ConfigError(
+            f"device {quote(str(device))} can't be used ({str(error).splitlines()[0]}); take cpu"
+        ) from error
+    with torch.no_grad():
+        found = network(torch.zeros(1, channels, image_size, image_size, device=device))
+    if found.dim() != 2:
+        raise ConfigError(f"{name} gives {tuple(found.shape[1:])} an image, not a row of features; take another model")
+    key = digest.hexdigest()
+    return Features(name, image_size, channels, found.shape[1], key, network, interpolation, torch.device(device))
+
+
+class _FashionNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(fashion_net())  # the shared one stays where it is
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network.features(images)
+
+
+class _Inception(nn.Module):
+    """torch-fidelity's, which takes bytes of any size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        except ImportError as error:
+            raise MissingExtraError("inception needs torch-fidelity: pip install 'ganzoo-torch[metrics]'") from error
+        path = f"{torch.hub.get_dir()}/checkpoints/{INCEPTION_URL.rsplit('/', 1)[1]}"
+        try:  # torch-fidelity would unpickle whatever stands there, so tensors alone are let through first
+            torch.hub.load_state_dict_from_url(INCEPTION_URL, map_location="cpu", check_hash=True, weights_only=True)
+            self.network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=path)
+        except Exception as error:  # no network, half a file, or one that is no plain table of tensors
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DataError(
+                f"the weights of inception can't be had ({quote(reason)}): download {INCEPTION_URL} to {path}, or take "
+                "fashion-net or timm:MODEL."
+            ) from error
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(to_uint8(images))[0]

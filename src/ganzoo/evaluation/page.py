@@ -1,0 +1,118 @@
+"""An evaluation as one self-contained page: figures, classes with their best and worst samples, nearest images."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+from torch import Tensor
+
+from ganzoo import images as pictures
+from ganzoo.evaluation.result import Evaluation, number
+from ganzoo.files import write_file
+
+_SHOWN = 16  # samples beside their nearest training images
+_STYLE = """
+:root { color-scheme: light dark; --page: #f6f6f3; --card: #fff; --text: #1b1b19; --quiet: #5f5e59; --line: #e0dfd9; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #141413; --card: #1e1e1c; --text: #eeede8; --quiet: #a9a79f; --line: #35342f; } }
+body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 70rem; background: var(--page); color: var(--text);
+  font: 1rem/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
+h1 { margin: 0; font-size: 1.6rem; } h2 { margin: 0 0 .4rem; font-size: 1.1rem; }
+p { margin: .3rem 0; color: var(--quiet); }
+section { margin: 1rem 0; padding: 1rem 1.1rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: .6rem; overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; } th, td { padding: .25rem .8rem .25rem 0;
+  text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: middle; }
+th:first-child, td:first-child { text-align: left; } th { color: var(--quiet); font-weight: 600; }
+img { display: block; image-rendering: pixelated; border-radius: .2rem; max-width: none; }
+b { font-weight: 650; }
+"""
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def write_page(found: Evaluation, path: Path, title: str) -> Path:
+    """Write the page of `found`; `title` names the generator. It asks for nothing from any network."""
+    parts = [_figures(found)]
+    if found.classes:
+        parts.append(_classes(found))
+    parts += [_nearest(found, space) for space in found.memorised]
+    took = ", ".join(f"{escape(name)} {seconds:.1f} s" for name, seconds in found.seconds.items())
+    page = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width, initial-scale=1"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>'
+        f"<h1>{escape(title)}</h1><p>{found.samples:,} samples against {escape(found.data)} ({escape(found.split)}, "
+        f"hash {escape(found.data_hash[:12])})</p>{''.join(parts)}<p>{took}</p></body></html>\n"
+    )
+    write_file(path, page)
+    return path
+
+
+def _figures(found: Evaluation) -> str:
+    rows = []
+    for figure in found.figures():
+        spread = f" ± {number(figure['spread'])}" if figure["spread"] is not None else ""
+        better = "lower" if figure["lower_is_better"] else "higher"
+        rows.append(
+            f"<tr><td>{escape(figure['name'])}</td><td><b>{number(figure['value'])}</b>{spread}</td>"
+            f"<td>{number(figure['floor'])}</td><td>{number(figure['ceiling'])}</td><td>{better}</td></tr>"
+        )
+    return (
+        "<section><h2>Figures</h2><table><tr><th>measure</th><th>generator</th><th>real images</th><th>noise</th>"
+        f"<th>better</th></tr>{''.join(rows)}</table><p>{escape(found.neighbourhood())}</p></section>"
+    )
+
+
+def _classes(found: Evaluation) -> str:
+    rows = []
+    asked = any(each.agreement is not None for each in found.classes)
+    for each in found.classes:
+        scores = each.scores
+        cells = (
+            [number(scores.frechet), f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.coverage:.3f}"]
+            if scores
+            else [f"too few samples ({each.samples})", "", "", ""]
+        )
+        if asked:
+            cells.append(f"{each.agreement:.1%}" if each.agreement is not None else "")
+        strips = [_strip(found, indices) for indices in (each.best, each.worst)]
+        rows.append(
+            f"<tr><td>{escape(each.name)}</td><td>{each.share:.1%}</td>"
+            + "".join(f"<td>{cell}</td>" for cell in (*cells, *strips))
+            + "</tr>"
+        )
+    heads = ["class", "share", "FD", "precision", "recall", "coverage", *(["recognised"] if asked else [])]
+    return (
+        f"<section><h2>By class</h2><table><tr>{''.join(f'<th>{head}</th>' for head in heads)}"
+        f"<th>nearest to real ones</th><th>farthest</th></tr>{''.join(rows)}</table></section>"
+    )
+
+
+def _strip(found: Evaluation, indices: tuple[int, ...]) -> str:
+    return _picture(found.drawn[list(indices)]) if found.drawn is not None and indices else ""
+
+
+def _nearest(found: Evaluation, space: str) -> str:
+    memorised = found.memorised[space]
+    if found.drawn is None or found.training is None:
+        return ""
+    order = memorised.samples.distances.argsort()[:_SHOWN]
+    samples, training = found.drawn[order], found.training.batch(memorised.samples.indices[order])
+    return (
+        f"<section><h2>Nearest training images, by {escape(space)}</h2><p>{escape(found.verdict(space))}</p>"
+        f"<p>The {len(order)} samples that come nearest:</p>{_picture(samples)}<p>and the training images they are "
+        f"nearest to:</p>{_picture(training)}</section>"
+    )
+
+
+def _picture(images: Tensor) -> str:
+    """One row of images, at least 40 pixels high each, as an element."""
+    row = pictures.grid(images, columns=len(images), scale=max(1, round(40 / images.shape[-1])))
+    buffer = io.BytesIO()
+    row.save(buffer, "PNG", optimize=True)
+    content = base64.b64encode(buffer.getvalue()).decode()
+    size = f'width="{row.width}" height="{row.height}"'
+    return f'<img alt="{len(images)} images" {size} src="data:image/png;base64,{content}">'

@@ -1,0 +1,87 @@
+"""Quality by class: which kinds of things come out well, and which don't."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ganzoo.errors import DataError, ShapeError
+from ganzoo.evaluation.neighbours import nearest
+from ganzoo.evaluation.scores import K, Scores, compare
+
+SHOWN = 8  # best and worst samples of a class
+
+
+@dataclass(frozen=True)
+class ClassQuality:
+    """One class of the real images, and the samples that fell into it.
+
+    Args:
+        name: of the class.
+        share: part of all samples, 0 to 1.
+        real_share: part of all real images.
+        samples: how many fell into it.
+        scores: of its samples against its real images; None where either are too few to measure.
+        agreement: part of the samples asked for with this label that the classifier takes for it; None for a model
+            without labels.
+        best, worst: indices of the samples nearest to, and farthest from, a real image of the class.
+    """
+
+    name: str
+    share: float
+    real_share: float
+    samples: int
+    scores: Scores | None
+    agreement: float | None
+    best: tuple[int, ...]
+    worst: tuple[int, ...]
+
+
+def by_class(
+    real: Tensor,
+    real_labels: Tensor,
+    fake: Tensor,
+    fake_labels: Tensor,
+    class_names: Sequence[str],
+    *,
+    recognised: Tensor | None = None,
+    seed: int = 0,
+) -> list[ClassQuality]:
+    """Compare samples with real images class by class.
+
+    Args:
+        real, fake: features (n, d) and (m, d).
+        real_labels: classes (n,) of the real images.
+        fake_labels: classes (m,) of the samples: what was asked for, or what a classifier takes them for.
+        recognised: (m,) what a classifier takes the samples for, where labels were asked for.
+
+    Raises:
+        ShapeError: labels and features differ in number. DataError: a class has no real images.
+    """
+    for features, labels in ((real, real_labels), (fake, fake_labels)):
+        if len(features) != len(labels):
+            raise ShapeError(f"{len(features)} features have {len(labels)} labels.")
+    qualities = []
+    for index, name in enumerate(class_names):
+        real_of_class, chosen = real[real_labels == index], (fake_labels == index).nonzero()[:, 0]
+        if len(real_of_class) == 0:
+            raise DataError(f"class {name} has no real images to compare with; leave it out of the data's classes.")
+        enough = min(len(real_of_class), len(chosen)) > max(K, 1)
+        order = chosen[nearest(fake[chosen], real_of_class).distances.argsort()] if len(chosen) else chosen
+        qualities.append(
+            ClassQuality(
+                name=name,
+                share=len(chosen) / max(1, len(fake)),
+                real_share=len(real_of_class) / len(real),
+                samples=len(chosen),
+                scores=compare(real_of_class, fake[chosen], seed) if enough else None,
+                agreement=float((recognised[chosen] == index).float().mean())
+                if recognised is not None and len(chosen)
+                else None,
+                best=tuple(order[:SHOWN].tolist()),
+                worst=tuple(order.flip(0)[:SHOWN].tolist()),
+            )
+        )
+    return qualities

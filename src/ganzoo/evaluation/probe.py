@@ -1,0 +1,100 @@
+"""What a discriminator has learned without labels: a linear classifier on its features (Radford et al. 2015,
+arXiv:1511.06434, section 5.1)."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.data import ImageData
+from ganzoo.errors import ConfigError, DataError, MissingExtraError
+from ganzoo.models import DCGANDiscriminator, evaluating
+from ganzoo.seeds import stream
+
+GRID = 4  # each stage's features are max-pooled to 4x4, as in the paper
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Accuracy on the test images, 0 to 1, of linear classifiers trained on the training images' features.
+
+    Args:
+        discriminator: features of the trained discriminator.
+        untrained: of the same network with fresh weights: what its shape alone gives.
+        pixels: raw pixels.
+        images: training images used.
+    """
+
+    discriminator: float
+    untrained: float
+    pixels: float
+    images: int
+
+
+def discriminator_features(discriminator: nn.Module, images: Tensor) -> Tensor:
+    """What each stage gives for `images` (N, C, H, W) in [-1, 1], max-pooled to 4x4, flattened and joined: (N, F).
+
+    Labels are never asked for.
+
+    Raises:
+        ConfigError: the discriminator has no stages to look at.
+    """
+    if not isinstance(discriminator, DCGANDiscriminator):
+        raise ConfigError(f"a {type(discriminator).__name__} has no stages to probe; a dcgan-discriminator has")
+    with evaluating(discriminator), torch.no_grad():
+        stages = discriminator.features(images)
+    return torch.cat([nn.functional.adaptive_max_pool2d(features, GRID).flatten(1) for features in stages], 1)
+
+
+def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: int = 20_000, seed: int = 0) -> Probe:
+    """Train a linear classifier on the discriminator's features, and on two things beside it.
+
+    The classifier is scikit-learn's `SGDClassifier` with the hinge loss of the paper's L2-SVM, on features brought to
+    mean 0 and variance 1.
+
+    Args:
+        train, test: labelled images of the discriminator's size.
+        images: of `train` that are used at most, chosen by `seed`.
+
+    Raises:
+        DataError: no labels, or other classes in `test`. MissingExtraError: scikit-learn is not installed.
+        ConfigError: the discriminator has no stages.
+    """
+    for data in (train, test):
+        if data.labels is None:
+            raise DataError(f"{data.name} has no labels to classify by; take a set with classes.")
+    if train.class_names != test.class_names:
+        raise DataError(f"{train.name} and {test.name} have other classes: {train.class_names}, {test.class_names}.")
+    chosen = torch.randperm(len(train), generator=stream(seed, "probe"))[:images]
+    fresh = copy.deepcopy(discriminator)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(fresh, DCGANDiscriminator):
+            fresh = DCGANDiscriminator(fresh.config)
+    views = [lambda batch: discriminator_features(discriminator, batch)]
+    views += [lambda batch: discriminator_features(fresh, batch), lambda batch: batch.flatten(1)]
+    accuracies = []
+    for view in views:
+        inputs = [
+            torch.cat([view(data.batch(part)) for part in indices.split(BATCH)])
+            for data, indices in ((train, chosen), (test, torch.arange(len(test))))
+        ]
+        assert train.labels is not None and test.labels is not None  # seen above
+        accuracies.append(_accuracy(inputs[0], train.labels[chosen], inputs[1], test.labels, seed))
+    trained, untrained, pixels = accuracies
+    return Probe(trained, untrained, pixels, len(chosen))
+
+
+def _accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int) -> float:
+    try:
+        from sklearn.linear_model import SGDClassifier
+    except ImportError as error:
+        raise MissingExtraError("the probe needs scikit-learn: pip install 'ganzoo-torch[metrics]'") from error
+    mean, spread = train.mean(0), train.std(0).clamp(min=1e-6)
+    classifier = SGDClassifier(loss="hinge", alpha=1e-3, average=True, max_iter=15, tol=None, random_state=seed)
+    classifier.fit(((train - mean) / spread).numpy(), train_labels.numpy())
+    return float(classifier.score(((test - mean) / spread).numpy(), test_labels.numpy()))

@@ -1,0 +1,135 @@
+"""Models of timm as feature networks, with weights from the Hub or from a file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ganzoo.errors import ConfigError, WeightsError, nearest, quote
+from ganzoo.hub.client import hub_errors
+
+_LITE0_STAGES = (1, 2, 2, 3, 3, 4, 1)  # blocks in each stage of EfficientNet-Lite0
+_STEM = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+_FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_OTHERS = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+
+
+class TimmNetwork(nn.Module):
+    """A model without its classifier, behind the normalisation it was trained with: [-1, 1] to features."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        from timm.data import resolve_model_data_config
+
+        wanted = resolve_model_data_config(model)
+        self.model = model
+        self.image_size = int(wanted["input_size"][-1])
+        self.interpolation = "bicubic" if wanted["interpolation"] == "bicubic" else "bilinear"
+        self.register_buffer("mean", torch.tensor(wanted["mean"])[:, None, None])
+        self.register_buffer("std", torch.tensor(wanted["std"])[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(((images + 1) / 2 - self.mean) / self.std)
+
+
+def timm_network(name: str, weights: str = "") -> tuple[TimmNetwork, str]:
+    """The model of timm's registry called `name`, and its name with the tag of its weights.
+
+    Args:
+        weights: a file of its weights, whole, with or without the classifier; "": those of the Hub.
+
+    Raises:
+        ConfigError: no such model, or none with weights. WeightsError: the file is damaged or does not fit.
+        HubError: the Hub does not give them.
+    """
+    import timm
+    from timm.models import is_model_pretrained
+
+    if not timm.is_model(name):
+        near = nearest(name.partition(".")[0], timm.list_models())
+        raise ConfigError(f"timm has no model {quote(name)}.{near} timm.list_models() names all.")
+    if weights:
+        architecture = name.partition(".")[0]
+        model: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
+        _load(model, Path(weights).expanduser(), model.pretrained_cfg.get("classifier") or ())
+        return TimmNetwork(model), architecture
+    if not is_model_pretrained(name):
+        near = nearest(name, timm.list_pretrained())
+        raise ConfigError(f"timm has no weights for {quote(name)}.{near} timm.list_pretrained() names all that have.")
+    with hub_errors(f"timm/{name}"):
+        model = timm.create_model(name, pretrained=True, num_classes=0)
+    tag = model.pretrained_cfg.get("tag")
+    return TimmNetwork(model), f"{model.pretrained_cfg['architecture']}{'.' if tag else ''}{tag or ''}"
+
+
+def lite0_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of EfficientNet-Lite0 under timm's names; in the common port to PyTorch theirs begin with "_"."""
+    places = [(stage, block) for stage, count in enumerate(_LITE0_STAGES) for block in range(count)]
+    renamed = {}
+    for key, tensor in state.items():
+        if found := re.fullmatch(r"_blocks\.(\d{1,2})\.(\w+)\.(.+)", key):
+            index, part, rest = int(found[1]), found[2], found[3]
+            names = _OTHERS if index else _FIRST
+            if index >= len(places) or part not in names:
+                raise WeightsError(
+                    f"{quote(key)} is no weight of EfficientNet-Lite0, whose port this seems; take that."
+                )
+            stage, block = places[index]
+            renamed[f"blocks.{stage}.{block}.{names[part]}.{rest}"] = tensor
+        else:
+            part, _, rest = key.partition(".")
+            renamed[f"{_STEM.get(part, part)}.{rest}"] = tensor
+    return renamed
+
+
+def _load(model: nn.Module, path: Path, classifier: str | tuple[str, ...]) -> None:
+    """Fill `model` with the weights at `path`, but for those of the `classifier`, which it lacks; all must fit."""
+    state = _read(path)
+    if "_conv_stem.weight" in state:
+        state = lite0_names(state)
+    heads = tuple(f"{head}." for head in ([classifier] if isinstance(classifier, str) else classifier))
+    state = {key: tensor for key, tensor in state.items() if not key.startswith(heads)}
+    wanted = model.state_dict()
+    for what, keys in (("lacks", wanted.keys() - state), ("holds, unlike the model,", state.keys() - wanted.keys())):
+        if keys:
+            raise WeightsError(f"{path} {what} {min(keys)} (one of {len(keys)}); give the weights of this very model.")
+    for key, tensor in state.items():
+        if tensor.shape != wanted[key].shape:
+            raise WeightsError(
+                f"{path}: {key} is {tuple(tensor.shape)}, the model's {tuple(wanted[key].shape)}; give its own weights."
+            )
+    model.load_state_dict(state)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path} to take weights from; check the path behind ?weights=.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's reader of plain tensors raises a dozen kinds on other files
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"{path} can't be read as weights ({quote(reason)}); give .safetensors, or a .pth that holds tensors alone."
+        ) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path} holds no table of tensors; save model.state_dict() of a model of timm.")
+    return state

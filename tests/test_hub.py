@@ -1,0 +1,464 @@
+"""Push and pull over real HTTP, with the real client, against `hub_server.HubServer`.
+
+What this proves: that we use the client's side of the protocol rightly, and what we say when the other side refuses.
+What it does not: that the real Hub answers as the server here does; that is a person's first push.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ganzoo
+from ganzoo.cli import run
+from ganzoo.errors import (
+    ConfigError,
+    GanzooError,
+    HubAccessError,
+    HubConflictError,
+    HubConnectionError,
+    HubDamagedError,
+    HubError,
+    HubMissingError,
+    SourceError,
+    WeightsError,
+)
+from ganzoo.hub import remote
+from ganzoo.hub.push import push_folder
+from ganzoo.hub.remote import LAYOUT, pull
+
+OWNER, READER = "hf_owner", "hf_reader"
+NAME = "owner/gan"
+
+
+def small(seed=0, **options):
+    return ganzoo.create(
+        "fashion-mnist", image_size=8, seed=seed,
+        generator={"latent_size": 4, "widths": (8, 4), **options}, discriminator={"widths": (4, 8)},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def saved(tmp_path):
+    gan = small()
+    folder = gan.save_pretrained(tmp_path / "saved", generator_raw=small(1).generator)
+    ganzoo.images.save(ganzoo.images.grid(gan.sample(4, seed=0)), folder / "samples" / "grid.png")
+    return folder
+
+
+def push(hub, folder, name=NAME, token=OWNER, **options):
+    return push_folder(folder, name, token=token, endpoint=hub.endpoint, **options)
+
+
+def load(hub, name=NAME, token=READER, **options):
+    return ganzoo.from_pretrained(name, token=token, endpoint=hub.endpoint, **options)
+
+
+def downloads(hub):
+    return [path for method, path in hub.requests if method == "GET" and "/resolve/" in path]
+
+
+def held(hub, revision="main"):
+    return set(hub.files(NAME, revision)) - {".gitattributes"}
+
+
+# --- the round trip ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_pushed_pulled_and_sampled_is_equal_to_the_bit(hub, saved, tmp_path):
+    pushed = push(hub, saved)
+    assert pushed.changed and pushed.url == f"{hub.endpoint}/{NAME}" and len(pushed.commit) == 40
+    pull(NAME, tmp_path / "pulled", token=READER, endpoint=hub.endpoint)
+    here = ganzoo.from_pretrained(saved).sample(5, seed=3)
+    assert torch.equal(ganzoo.from_pretrained(tmp_path / "pulled").sample(5, seed=3), here)
+    assert torch.equal(load(hub).sample(5, seed=3), here)
+    for name in LAYOUT:
+        if name != "README.md" and (saved / name).exists():
+            assert (tmp_path / "pulled" / name).read_bytes() == (saved / name).read_bytes(), name
+
+
+def test_a_gan_pushes_itself_with_a_grid_and_a_card(hub):
+    gan = small()
+    pushed = gan.push_to_hub(NAME, token=OWNER, endpoint=hub.endpoint, private=True, dtype="float16")
+    assert pushed.commit == hub.repositories[NAME].branches["main"][-1].oid and hub.repositories[NAME].private
+    assert held(hub) == {
+        "config.json", "model.safetensors", "discriminator/config.json", "discriminator/model.safetensors",
+        "samples/grid.png", "README.md",
+    }  # fmt: skip
+    card = hub.files(NAME)["README.md"].decode()
+    assert "library_name: ganzoo" in card and "pipeline_tag: unconditional-image-generation" in card and NAME in card
+    assert torch.allclose(load(hub, token=OWNER).sample(2, seed=0), gan.sample(2, seed=0), atol=0.02)
+
+
+def test_a_large_file_goes_by_lfs_and_comes_back(hub, tmp_path):
+    gan = small(widths=(1024, 256))  # 17 MB
+    push(hub, gan.save_pretrained(tmp_path / "large"))
+    assert any(path.endswith("/info/lfs/objects/batch") for _, path in hub.requests)
+    assert len(hub.files(NAME)["model.safetensors"]) > 15_000_000
+    assert torch.equal(load(hub).sample(1, seed=0), gan.sample(1, seed=0))
+
+
+def test_pushing_again_without_changes_makes_no_commit(hub, saved):
+    first = push(hub, saved)
+    again = push(hub, saved)
+    assert (again.commit, again.changed) == (first.commit, False)
+    small(5).save_pretrained(saved)
+    assert push(hub, saved).changed
+
+
+def test_a_run_is_pushed_as_it_is_without_its_checkpoints(hub, tmp_path):
+    data = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
+    options = {"batch_size": 8, "steps": 3, "checkpoint_every": 1, "score_every": 1, "progress": False}
+    ganzoo.Trainer(small(), data, tmp_path / "run", **options).fit()
+    (tmp_path / "run" / "model" / "optimizer.safetensors").write_bytes(b"mine")
+    (tmp_path / "run" / "model" / ".env").write_text("SECRET=1")
+    (tmp_path / "run" / "model" / "samples" / "other.png").write_bytes(b"x")
+    push(hub, tmp_path / "run")
+    assert held(hub) <= set(LAYOUT) and {"README.md", "generator_raw/model.safetensors"} <= held(hub)
+    assert "3" in hub.files(NAME)["README.md"].decode()
+
+
+def test_sampling_never_downloads_the_discriminator(hub, saved):
+    push(hub, saved)
+    load(hub)
+    assert not any("discriminator" in path or "generator_raw" in path for path in downloads(hub))
+    assert load(hub, discriminator=True).discriminator is not None
+    assert any("discriminator" in path for path in downloads(hub))
+
+
+def test_the_config_is_asked_for_first_and_the_library_is_named(hub, saved):
+    push(hub, saved)
+    hub.requests.clear()
+    load(hub)
+    first = next(path for _, path in hub.requests if "/resolve/" in path)
+    assert first.endswith("/config.json")
+    assert any(agent.startswith(f"ganzoo/{ganzoo.__version__}") for agent in hub.agents)
+
+
+def test_branches_tags_and_commits_are_pinned(hub, saved):
+    from huggingface_hub import HfApi
+
+    first = push(hub, saved)
+    HfApi(endpoint=hub.endpoint, token=OWNER).create_tag(NAME, tag="v1", revision=first.commit)
+    other = small(7)
+    second = push(hub, other.save_pretrained(saved.parent / "other"), revision="tries/one")
+    third = push(hub, small(9).save_pretrained(saved.parent / "third"))
+    sample = {name: load(hub, revision=name).sample(1, seed=0) for name in ("v1", first.commit, "tries/one", "main")}
+    assert torch.equal(sample["v1"], ganzoo.from_pretrained(saved).sample(1, seed=0))
+    assert torch.equal(sample["v1"], sample[first.commit])
+    assert torch.equal(sample["tries/one"], other.sample(1, seed=0))
+    assert len({first.commit, second.commit, third.commit}) == 3
+    assert torch.equal(load(hub).sample(1, seed=0), sample["main"]) and not torch.equal(sample["v1"], sample["main"])
+
+
+def test_a_pull_request_leaves_main_as_it_is(hub, saved):
+    push(hub, saved)
+    before = hub.files(NAME)
+    proposed = push(hub, small(3).save_pretrained(saved.parent / "other"), create_pr=True)
+    assert hub.files(NAME) == before and "/discussions/1" in proposed.url
+    assert torch.equal(load(hub, revision="refs/pr/1").sample(1, seed=0), small(3).sample(1, seed=0))
+
+
+def test_all_files_come_from_the_commit_of_the_config(hub, saved, monkeypatch):
+    """Another push between two downloads must not mix two models."""
+    push(hub, saved)
+    opened = remote._Repository.open
+
+    def then_another_push(self):
+        path = opened(self)
+        push(hub, small(8, widths=(4, 4)).save_pretrained(saved.parent / "other"))
+        return path
+
+    monkeypatch.setattr(remote._Repository, "open", then_another_push)
+    assert torch.equal(load(hub).sample(1, seed=0), ganzoo.from_pretrained(saved).sample(1, seed=0))
+
+
+def test_a_warm_cache_needs_no_network_and_asks_for_nothing(hub, saved, monkeypatch):
+    from huggingface_hub import constants
+
+    push(hub, saved)
+    images = load(hub).sample(2, seed=0)
+    hub.requests.clear()
+    assert torch.equal(load(hub, local_files_only=True).sample(2, seed=0), images)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert torch.equal(load(hub).sample(2, seed=0), images)
+    assert hub.requests == []
+    with pytest.raises(HubConnectionError, match="local_files_only"):
+        load(hub, "owner/other", local_files_only=True)
+
+
+def test_a_second_load_downloads_nothing(hub, saved):
+    push(hub, saved)
+    load(hub)
+    before = downloads(hub)
+    load(hub)
+    assert downloads(hub) == before
+
+
+def test_a_cache_of_ones_own_is_used(hub, saved, tmp_path):
+    push(hub, saved)
+    load(hub, cache_dir=tmp_path / "mine")
+    assert list((tmp_path / "mine").rglob("model.safetensors"))
+
+
+def test_training_goes_on_from_the_hub(hub, saved, tmp_path, monkeypatch):
+    from ganzoo.training.continued import continued
+
+    push(hub, saved)
+    gan, remarks = continued(NAME, token=READER, endpoint=hub.endpoint)
+    assert remarks == []
+    for name, value in load_file(saved / "generator_raw" / "model.safetensors").items():
+        assert torch.equal(gan.generator.state_dict()[name], value)
+
+
+def test_a_pulled_folder_takes_nothing_of_the_model_before(hub, saved, tmp_path):
+    push(hub, saved)
+    target = pull(NAME, tmp_path / "pulled", token=READER, endpoint=hub.endpoint)
+    (target / "notes.txt").write_text("mine")
+    alone = small(2)
+    alone.discriminator = None
+    push(hub, alone.save_pretrained(tmp_path / "alone"), name="owner/alone")
+    pull("owner/alone", target, token=READER, endpoint=hub.endpoint)
+    assert not (target / "discriminator").exists() and not (target / "generator_raw").exists()
+    assert (target / "notes.txt").read_text() == "mine"
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("dear")
+    with pytest.raises(ConfigError, match="something else than a saved model"):
+        pull(NAME, tmp_path / "letters", token=READER, endpoint=hub.endpoint)
+
+
+# --- the command line -------------------------------------------------------------------------------------------
+
+
+def test_push_pull_and_sample_by_command(hub, saved, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_TOKEN", OWNER)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    there = ["--endpoint", hub.endpoint]
+    assert run(["push", "saved", NAME, "--private", *there]) == 0
+    assert NAME in capsys.readouterr().out and hub.repositories[NAME].private
+    assert run(["push", "saved", NAME, *there]) == 0
+    assert "the same already" in capsys.readouterr().out
+    assert run(["pull", NAME, "deep/pulled", *there]) == 0
+    assert run(["sample", NAME, "--count", "4", "--output", "hub.png", *there]) == 0
+    assert run(["sample", "deep/pulled", "--count", "4", "--output", "here.png"]) == 0
+    assert (tmp_path / "hub.png").read_bytes() == (tmp_path / "here.png").read_bytes()
+    assert run(["pull", "owner/nothing", "x", *there]) == 2
+    assert "owner/nothing is not on the Hub, or private" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+# --- what is refused --------------------------------------------------------------------------------------------
+
+
+def write(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "change, error",
+    [
+        (lambda folder: (folder / "config.json").unlink(), SourceError),
+        (lambda folder: (folder / "model.safetensors").unlink(), SourceError),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"\x80\x04K\x01."), WeightsError),
+        (lambda folder: (folder / "discriminator" / "model.safetensors").write_bytes(b"no"), WeightsError),
+        (lambda folder: (folder / "generator_raw" / "model.safetensors").write_bytes(b"no"), WeightsError),
+        (lambda folder: (folder / "generator_raw" / "config.json").write_text("{}"), GanzooError),
+    ],
+)
+def test_what_cannot_be_loaded_is_not_pushed(hub, saved, change, error):
+    change(saved)
+    hub.requests.clear()
+    with pytest.raises(error):
+        push(hub, saved)
+    assert hub.requests == [] and NAME not in hub.repositories
+
+
+@pytest.mark.parametrize("name", ["", "a/b/c", "/", 3, "own er/gan", "-owner/gan", "owner/gan.git"])
+def test_names_that_the_hub_does_not_allow_are_said(hub, saved, name):
+    with pytest.raises((ConfigError, HubMissingError), match="owner/name"):
+        push(hub, saved, name=name)
+
+
+def closed_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_each_refusal_has_its_words_and_its_type(hub, saved):
+    push(hub, saved)
+    files = {name: (saved / name).read_bytes() for name in LAYOUT if (saved / name).exists()}
+    hub.add("owner/secret", files, private=True, readers={"owner"})
+    hub.add("owner/gated", files, gated=True, readers={"owner"})
+    hub.add("owner/closed", files, disabled=True)
+    cases = [
+        ({"name": "owner/nothing"}, HubMissingError, "owner/nothing is not on the Hub, or private: check the name"),
+        ({"revision": "v9"}, HubMissingError, 'owner/gan has no revision "v9"; name a branch, tag or commit'),
+        ({"name": "owner/secret"}, HubMissingError, "not on the Hub, or private"),
+        ({"name": "owner/gated"}, HubAccessError, "owner/gated is gated: accept its terms"),
+        ({"name": "owner/closed"}, HubAccessError, "owner/closed has been disabled by the Hub"),
+        ({"token": "hf_wrong"}, HubAccessError, "the Hub refuses the token"),
+    ]
+    for options, error, said in cases:
+        with pytest.raises(error, match=said) as caught:
+            load(hub, **options)
+        assert isinstance(caught.value, HubError) and caught.value.__cause__ is not None, options
+        assert "hf_" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(hub, saved):
+    push(hub, saved)
+    hub.repositories[NAME].commit({"model.safetensors": None})
+    with pytest.raises(HubMissingError, match=r"lacks a file that a ganzoo model has \(model.safetensors\)"):
+        load(hub)
+    hub.repositories[NAME].commit({"discriminator/config.json": None})
+    push(hub, saved)
+    hub.repositories[NAME].commit({"discriminator/config.json": None})
+    with pytest.raises(SourceError, match="holds no discriminator"):
+        load(hub, discriminator=True)
+
+
+def test_an_account_without_the_right_to_write_is_told(hub, saved):
+    push(hub, saved)
+    for name in (NAME, "owner/new"):
+        with pytest.raises(HubAccessError, match="no right to do that"):
+            push(hub, small(4).save_pretrained(saved.parent / "other"), name=name, token=READER)
+    with pytest.raises(HubAccessError):
+        push(hub, saved, token="hf_wrong")
+
+
+def test_another_commit_in_the_meantime_is_not_overwritten(hub, saved):
+    push(hub, saved)
+    hub.race(NAME, {"notes.txt": b"theirs"})
+    with pytest.raises(HubConflictError, match="has changed in the meantime"):
+        push(hub, small(4).save_pretrained(saved.parent / "other"))
+    assert hub.files(NAME)["notes.txt"] == b"theirs"
+    assert push(hub, saved.parent / "other").changed
+
+
+@pytest.mark.parametrize(
+    "files, looks",
+    [
+        ({"config.json": b'{"model_type": "bert", "architectures": ["Bert"]}'}, "a model of transformers .bert."),
+        ({"config.json": b'{"architecture": "resnet18"}'}, "a model of timm"),
+        ({"config.json": b'{"_class_name": "UNet2DModel"}'}, "part of a diffusers pipeline"),
+        ({"model_index.json": b"{}"}, "a diffusers pipeline"),
+        ({"network-snapshot.pkl": b"\x80\x04"}, "pickled weights .network-snapshot.pkl., which may run any code"),
+        ({"weights.h5": b"x", "notes.md": b"x"}, "its files: .*weights.h5"),
+        ({"config.json": b'{"widths": 3}'}, "its config says widths"),
+    ],
+)
+def test_another_librarys_model_is_recognised(hub, files, looks):
+    hub.add("owner/other", files)
+    with pytest.raises(HubMissingError, match=f"owner/other is no ganzoo model: .*{looks}"):
+        load(hub, "owner/other")
+
+
+def test_a_newer_format_says_how_to_read_it(hub, saved):
+    push(hub, saved)
+    newer = {**json.loads((saved / "config.json").read_text()), "format": 2}
+    hub.repositories[NAME].commit({"config.json": json.dumps(newer).encode()})
+    with pytest.raises(WeightsError, match="format 2; this version reads up to 1: pip install -U ganzoo-torch"):
+        load(hub)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe", b'{"a": NaN}'], ids=repr)
+def test_a_damaged_config_is_said(hub, saved, content):
+    push(hub, saved)
+    hub.repositories[NAME].commit({"config.json": content})
+    with pytest.raises(GanzooError, match="config.json"):
+        load(hub)
+
+
+def test_a_hub_that_cannot_be_reached_is_said(saved, hub):
+    nowhere = f"http://127.0.0.1:{closed_port()}"
+    with pytest.raises(HubConnectionError, match="can't be reached .*refused.*check the network"):
+        ganzoo.from_pretrained(NAME, endpoint=nowhere)
+
+
+def test_a_download_that_is_cut_off_is_resumed(hub, tmp_path):
+    gan = small(widths=(64, 64))
+    push(hub, gan.save_pretrained(tmp_path / "saved"))
+    hub.fail("model.safetensors", cut_after=5000)
+    assert torch.equal(load(hub).sample(1, seed=0), gan.sample(1, seed=0))
+    assert len([path for path in downloads(hub) if path.endswith("/model.safetensors")]) == 2
+
+
+def test_what_came_with_another_hash_is_thrown_away(hub, saved):
+    push(hub, saved)
+    content = bytearray(hub.files(NAME)["model.safetensors"])
+    content[-1] ^= 1
+    hub.fail("model.safetensors", content=bytes(content))
+    with pytest.raises(HubDamagedError, match="model.safetensors came damaged: its hash"):
+        load(hub)
+    assert torch.equal(load(hub).sample(1, seed=0), ganzoo.from_pretrained(saved).sample(1, seed=0))
+
+
+@pytest.mark.parametrize("extra", [-100, 100])
+def test_what_came_with_another_size_is_thrown_away(hub, saved, extra):
+    push(hub, saved)
+    hub.fail("model.safetensors", extra_size=extra)
+    with pytest.raises(HubDamagedError):
+        load(hub)
+    assert load(hub).sample(1, seed=0).isfinite().all()
+
+
+def test_a_file_that_is_too_large_is_not_downloaded(hub, saved, monkeypatch):
+    push(hub, saved)
+    monkeypatch.setattr(remote, "LARGEST_FILE", 1000)
+    with pytest.raises(HubError, match=r"model.safetensors has [\d,]+ bytes; 1,000 is the most"):
+        load(hub)
+    assert not any(path.endswith("model.safetensors") for path in downloads(hub))
+
+
+def test_what_lies_outside_the_layout_is_never_pulled(hub, saved, tmp_path):
+    push(hub, saved)
+    hub.repositories[NAME].commit({"../evil.txt": b"x", "setup.py": b"boom", "discriminator/../../x": b"x"})
+    target = pull(NAME, tmp_path / "a" / "pulled", token=READER, endpoint=hub.endpoint)
+    found = {str(path.relative_to(tmp_path / "a")) for path in (tmp_path / "a").rglob("*") if path.is_file()}
+    assert found <= {f"{target.name}/{name}" for name in LAYOUT}
+
+
+def test_a_damaged_model_is_not_pulled_over_a_good_one(hub, saved, tmp_path):
+    push(hub, saved)
+    target = pull(NAME, tmp_path / "pulled", token=READER, endpoint=hub.endpoint)
+    good = (target / "model.safetensors").read_bytes()
+    hub.repositories[NAME].commit({"model.safetensors": good[:-50]})
+    with pytest.raises(WeightsError):
+        pull(NAME, target, token=READER, endpoint=hub.endpoint)
+    assert (target / "model.safetensors").read_bytes() == good
+    assert {path.name for path in tmp_path.iterdir()} >= {"pulled"} and not list(tmp_path.glob(".*.tmp"))
+
+
+def test_the_token_is_printed_written_and_logged_nowhere(hub, saved, tmp_path, capfd, caplog):
+    caplog.set_level("DEBUG")
+    push(hub, saved)
+    pull(NAME, tmp_path / "pulled", token=OWNER, endpoint=hub.endpoint)
+    with pytest.raises(HubError):
+        push(hub, saved, name="reader/x")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("ganzoo")]
+    assert OWNER not in "".join([*capfd.readouterr(), *ours])
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert OWNER.encode() not in path.read_bytes(), path
+    assert all(OWNER.encode() not in content for content in hub.files(NAME).values())
+
+
+def test_two_loads_at_once_share_a_cache(hub, saved):
+    push(hub, saved)
+    images, threads = [], []
+    for _ in range(4):
+        threads.append(threading.Thread(target=lambda: images.append(load(hub).sample(1, seed=0))))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    assert len(images) == 4 and all(torch.equal(image, images[0]) for image in images)

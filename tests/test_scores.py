@@ -1,0 +1,281 @@
+"""Scores: against closed forms and a naive second implementation, what must not change them, and bad input."""
+
+import sys
+import warnings
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+import torch
+
+from ganzoo.errors import DataError, GanzooError, MissingExtraError, ShapeError
+from ganzoo.evaluation import scores
+from ganzoo.evaluation.scores import (
+    FEWEST,
+    K,
+    Scores,
+    compare,
+    density_and_coverage,
+    frechet_distance,
+    kernel_distance,
+    neighbourhoods,
+)
+
+metrics = pytest.mark.usefixtures("_torch_fidelity")
+
+
+@pytest.fixture
+def _torch_fidelity():
+    pytest.importorskip("torch_fidelity")
+
+
+def whitened(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
+    """Points whose mean is 0 and whose covariance is the identity, to rounding."""
+    x = torch.randn(count, dimension, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x = x - x.mean(0)
+    return x @ torch.linalg.inv(torch.linalg.cholesky(torch.atleast_2d(torch.cov(x.T)))).T
+
+
+def naive_overlap(real, fake, k):
+    """Precision, recall, density and coverage as their definitions read: one pair after the other."""
+
+    def distance(a, b):
+        return sum((p - q) ** 2 for p, q in zip(a, b)) ** 0.5
+
+    def radii(points):
+        return [
+            sorted(distance(points[i], points[j]) for j in range(len(points)) if j != i)[k - 1]
+            for i in range(len(points))
+        ]
+
+    real, fake = real.tolist(), fake.tolist()
+    real_radii, fake_radii = radii(real), radii(fake)
+    in_real = [[distance(x, y) <= radius for x, radius in zip(real, real_radii)] for y in fake]
+    in_fake = [[distance(x, y) <= radius for y, radius in zip(fake, fake_radii)] for x in real]
+    return (
+        sum(map(any, in_real)) / len(fake),
+        sum(map(any, in_fake)) / len(real),
+        sum(map(sum, in_real)) / (k * len(fake)),
+        sum(any(row[i] for row in in_real) for i in range(len(real))) / len(real),
+    )
+
+
+# --- closed forms and second implementations -------------------------------------------------------------------------
+
+
+@metrics
+@pytest.mark.parametrize("dimension", [1, 3, 16])
+def test_the_frechet_distance_of_gaussians_is_the_closed_form(dimension):
+    shift, spread = torch.linspace(-2, 1, dimension).double(), torch.linspace(0.5, 3, dimension).double()
+    real = whitened(200, dimension)
+    fake = whitened(300, dimension, seed=1) * spread + shift
+    expected = shift.square().sum() + (spread - 1).square().sum()  # diagonal covariances
+    assert frechet_distance(real, fake) == pytest.approx(float(expected), rel=1e-6)
+
+
+@metrics
+def test_the_frechet_distance_of_full_covariances_is_the_closed_form():
+    mix = torch.randn(6, 6, dtype=torch.float64)
+    real, fake = whitened(100, 6), whitened(100, 6, seed=1) @ mix.T
+    nuclear = torch.linalg.svdvals(mix).sum()  # trace of the square root of mix mix^T
+    expected = 6 + mix.square().sum() - 2 * nuclear
+    assert frechet_distance(real, fake) == pytest.approx(float(expected), rel=1e-6)
+
+
+@metrics
+def test_the_kernel_distance_is_the_unbiased_estimate_of_a_loop(monkeypatch):
+    monkeypatch.setattr(scores, "SUBSETS", 400)
+    real, fake = torch.randn(40, 4).double(), torch.randn(40, 4).double() + 1
+
+    def kernel(x, y):
+        return (float(x @ y) / 4 + 1) ** 3
+
+    def mean_of_pairs(points):
+        return np.mean([kernel(x, y) for i, x in enumerate(points) for j, y in enumerate(points) if i != j])
+
+    whole = mean_of_pairs(real) + mean_of_pairs(fake) - 2 * np.mean([kernel(x, y) for x in real for y in fake])
+    mean, spread = kernel_distance(real, fake)
+    assert spread > 0
+    assert abs(mean - whole) < 4 * spread / 400**0.5
+
+
+@metrics
+@pytest.mark.parametrize(("spread", "shift"), [(1.0, 0.0), (0.3, 0.0), (1.0, 1.5)])
+def test_neighbourhoods_are_what_a_loop_over_all_pairs_finds(monkeypatch, spread, shift):
+    monkeypatch.setattr(scores, "BLOCK", 7)
+    real, fake = torch.randn(40, 3).double(), torch.randn(40, 3).double() * spread + shift
+    assert neighbourhoods(real, fake) == pytest.approx(naive_overlap(real, fake, K), abs=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_density_and_coverage_take_other_numbers_of_samples_and_neighbours(monkeypatch, k):
+    monkeypatch.setattr(scores, "BLOCK", 7)
+    real, fake = torch.randn(30, 3).double(), torch.randn(50, 3).double()
+    assert density_and_coverage(real, fake, k) == pytest.approx(naive_overlap(real, fake, k)[2:], abs=1e-12)
+
+
+def test_coverage_of_samples_drawn_as_the_real_images_are_is_the_papers():
+    real, fake = torch.randn(3000, 8).double(), torch.randn(3000, 8).double()
+    density, coverage = density_and_coverage(real, fake)
+    assert density == pytest.approx(1, abs=0.05)
+    assert coverage == pytest.approx(1 - 2**-K, abs=0.01)
+
+
+# --- what the figures say --------------------------------------------------------------------------------------------
+
+
+@metrics
+def test_a_set_compared_with_itself_is_perfect():
+    real = torch.randn(500, 8)
+    found = compare(real, real.clone())
+    assert found.frechet == pytest.approx(0, abs=1e-9)
+    assert -0.1 < found.kernel < 0  # the estimate takes no image for shared, and here all are
+    assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
+    assert found.density >= 1
+
+
+@metrics
+def test_a_generator_that_knows_one_kind_is_precise_but_covers_little():
+    centres = torch.tensor([[0.0] * 8, [50.0] * 8])
+    real = torch.randn(400, 8) + centres[torch.arange(400) % 2]
+    found = compare(real, torch.randn(400, 8) * 0.8)
+    assert found.precision > 0.9
+    assert found.recall < 0.55 and found.coverage < 0.55
+
+
+@metrics
+def test_samples_that_wander_off_lose_precision_not_recall():
+    real, fake = torch.randn(400, 4), torch.randn(400, 4)
+    fake[200:] += 100
+    found = compare(real, fake)
+    assert 0.4 < found.precision < 0.55
+    assert found.recall > 0.8
+    assert found.density < 0.6
+
+
+@metrics
+def test_every_measure_tells_a_worse_generator_from_a_better_one():
+    real = torch.randn(600, 8)
+    better, worse = (compare(real, torch.randn(600, 8) * 0.9 + shift) for shift in (0.1, 2.0))
+    assert better.frechet < worse.frechet and better.kernel < worse.kernel
+    for name in ("precision", "recall", "density", "coverage"):
+        assert getattr(better, name) > getattr(worse, name)
+
+
+@metrics
+def test_scores_depend_on_neither_order_nor_turn_of_the_space():
+    real, fake = torch.randn(300, 6).double(), torch.randn(300, 6).double() * 1.2
+    turn = torch.linalg.qr(torch.randn(6, 6).double()).Q
+    plain, turned = compare(real, fake), compare(real @ turn, fake @ turn)
+    assert astuple(turned) == pytest.approx(astuple(plain), rel=1e-6)
+    order = torch.randperm(300)
+    shuffled = compare(real[order], fake.flip(0))
+    for name in ("frechet", "precision", "recall", "density", "coverage"):
+        assert getattr(shuffled, name) == pytest.approx(getattr(plain, name), rel=1e-6)
+
+
+@metrics
+def test_far_from_the_origin_small_distances_are_still_told():
+    real, fake = torch.randn(200, 40).double(), torch.randn(200, 40).double()
+    near, far = neighbourhoods(real, fake), neighbourhoods(real + 1e4, fake + 1e4)
+    assert far == pytest.approx(near, abs=1e-6)
+
+
+@metrics
+def test_scores_are_the_same_for_the_same_seed_alone(monkeypatch):
+    monkeypatch.setattr(scores, "MOST_NEIGHBOURS", 50)
+    real, fake = torch.randn(200, 4), torch.randn(120, 4)
+    assert compare(real, fake, seed=3) == compare(real, fake, seed=3)
+    assert compare(real, fake, seed=3) != compare(real, fake, seed=4)
+
+
+@metrics
+def test_neighbourhoods_compare_equal_numbers_and_no_more_than_they_say(monkeypatch):
+    seen = []
+    whole = scores.density_and_coverage
+    monkeypatch.setattr(
+        scores, "density_and_coverage", lambda *both: seen.append([len(x) for x in both]) or whole(*both)
+    )
+    compare(torch.randn(80, 3), torch.randn(60, 3))
+    monkeypatch.setattr(scores, "MOST_NEIGHBOURS", 50)
+    compare(torch.randn(80, 3), torch.randn(60, 3))
+    assert seen == [[60, 60], [50, 50]]
+
+
+@metrics
+def test_the_inputs_stay_as_they_are_and_may_be_of_half_precision():
+    real, fake = torch.randn(60, 3).half(), torch.randn(60, 3).half()
+    before = real.clone(), fake.clone()
+    found = compare(real, fake)
+    assert all(type(value) is float for value in astuple(found))
+    assert torch.equal(real, before[0]) and torch.equal(fake, before[1])
+
+
+def test_scores_stand_in_the_order_that_caches_rely_on():
+    names = ["frechet", "kernel", "kernel_spread", "precision", "recall", "density", "coverage"]
+    assert list(Scores.__dataclass_fields__) == names
+
+
+# --- what can't be measured ------------------------------------------------------------------------------------------
+
+GOOD = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+
+
+def with_one(value):
+    bad = GOOD.clone()
+    bad[7, 2] = value
+    return bad
+
+
+BAD = {
+    "too few": (GOOD[: FEWEST - 1], DataError, r"5 .*6 images; take more"),
+    "none": (GOOD[:0], DataError, "take more"),
+    "no features": (GOOD[:, :0], DataError, "0 features"),
+    "too large": (with_one(-1e30), DataError, r"up to 1e\+30, 1e\+12 is the most"),
+    "NaN": (with_one(float("nan")), DataError, "1 of 30 .*NaN"),
+    "infinity": (with_one(float("inf")), DataError, "1 of 30 .*infinite"),
+    "all alike": (GOOD[:1].expand(30, 4), DataError, "all 30 .*very same"),
+    "a flat list": (GOOD[0], ShapeError, r"\(n, d\), got \(4,\)"),
+    "images": (torch.zeros(30, 1, 2, 2), ShapeError, r"\(30, 1, 2, 2\)"),
+    "no tensor": ([[1.0]], ShapeError, r"\[\[1.0\]\]"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("side", ["real", "fake"])
+def test_what_cant_be_measured_is_said_with_its_number(name, side):
+    bad, error, text = BAD[name]
+    with pytest.raises(error, match=text) as caught:
+        compare(*((bad, GOOD) if side == "real" else (GOOD, bad)))
+    assert ("real images" if side == "real" else "samples") in str(caught.value)
+    assert isinstance(caught.value, GanzooError) and "\n" not in str(caught.value)
+
+
+def test_features_of_two_networks_are_refused():
+    with pytest.raises(ShapeError, match="4 features, samples 3"):
+        compare(GOOD, GOOD[:, :3])
+
+
+@metrics
+def test_the_largest_features_are_still_measured():
+    assert all(np.isfinite(astuple(compare(GOOD * 1e11, GOOD.flip(0) * 2e11))))
+
+
+@metrics
+def test_fewer_than_two_images_a_feature_are_measured_with_a_warning():
+    few = torch.randn(2, 30, 20)
+    with pytest.warns(UserWarning, match="fewer than 40 images"):
+        found = compare(*few)
+    assert all(np.isfinite(astuple(found)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare(*torch.randn(2, 40, 20))
+
+
+def test_without_torch_fidelity_the_message_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("torch_fidelity.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    for measure in (frechet_distance, kernel_distance, neighbourhoods, compare):
+        with pytest.raises(MissingExtraError, match=r"pip install 'ganzoo-torch\[metrics\]'"):
+            measure(GOOD, GOOD)
