@@ -489,7 +489,7 @@ def test_local_parquet_through_datasets(parquet, monkeypatch, tmp_path):
     for wrong, said in (
         ("iamge=picture", 'Did you mean "image"'),
         ("image=pictrue", 'Did you mean "picture"'),
-        ("image=note", "row 0 holds no image"),
+        ("image=note", "row 0 names .x., which is no file of this set"),
     ):
         with pytest.raises(DataError, match=said):
             open_data(f"hf:{parquet}?{wrong}")
@@ -581,3 +581,25 @@ def test_a_run_on_a_stream_resumes_exactly(shards, tmp_path):
 def test_image_data_is_what_the_trainer_reads():
     fields = set(ImageData.__dataclass_fields__)
     assert {"name", "images", "labels", "class_names", "hash", "source", "licence", "skipped", "stream"} == fields
+
+
+@pytest.mark.parametrize("mode", ["", "?stream=yes"])
+def test_a_row_can_only_name_files_of_its_own_folder(tmp_path, mode):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "inside.png").write_bytes(png((50, 50, 50)))
+    (tmp_path / "secret.png").write_bytes(png((99, 99, 99)))
+    features = datasets.Features(picture=datasets.Image())
+    for path, fine in (("inside.png", True), (str(tmp_path / "secret.png"), False), ("../secret.png", False)):
+        rows = datasets.Dataset.from_dict({"picture": [{"bytes": None, "path": path}]}, features=features)
+        table = rows.cast_column("picture", datasets.Image(decode=False)).data.table
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(table, folder / "rows.parquet")
+        source = f"hf:{folder / 'rows.parquet'}?image=picture{mode.replace('?', '&')}"
+        if fine:
+            assert open_data(source).images[0, 0, 0, 0] == 50
+        else:
+            with pytest.raises(DataError, match="is no file of this set"):
+                open_data(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,15 +16,13 @@ from torch import Tensor, nn
 
 from ganzoo import images as pictures
 from ganzoo.config import Config
-from ganzoo.errors import ConfigError, ShapeError, WeightsError, did_you_mean, quote
-from ganzoo.hub.folder import WEIGHTS, read_weights
-from ganzoo.hub.model import write_model
+from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
+from ganzoo.hub.folder import WEIGHTS, load_into
+from ganzoo.hub.model import LARGEST_LATENT, write_model
 from ganzoo.hub.push import Pushed, push_folder
 from ganzoo.hub.source import local_model
 from ganzoo.latents import fresh_seed, sample_latents
 from ganzoo.models import Discriminator, Generator, config_of, evaluating, fast_copy
-
-LARGEST_LATENT = 100_000
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,11 @@ class GAN:
         if not all(type(size) is int and size > 0 for size in shape):
             raise ConfigError(f"latent_shape must be positive ints, got {quote(list(shape))}")
         self.latent_shape: tuple[int, ...] = shape  # type: ignore[assignment]  # checked just above
-        self.latent_size = int(torch.Size(self.latent_shape).numel())
+        self.latent_size = math.prod(self.latent_shape)
         if not 1 <= self.latent_size <= LARGEST_LATENT or latent_size not in (None, self.latent_size):
-            raise ConfigError(f"latent_size must be 1 to {LARGEST_LATENT} and fit {shape}, got {quote(latent_size)}")
+            raise ConfigError(
+                f"latent_size must be 1 to {LARGEST_LATENT} and fit {quote(shape)}, got {quote(latent_size)}"
+            )
         self.generator = generator
         self.discriminator = discriminator
         self.num_classes = num_classes or 0
@@ -292,9 +293,5 @@ class GAN:
         for network, place in ((self.generator, root), (self.discriminator, root / "discriminator")):
             if network is None or not (place / WEIGHTS).is_file():
                 continue
-            tensors, _ = read_weights(place / WEIGHTS)
-            try:
-                network.load_state_dict(tensors)
-            except RuntimeError as error:
-                raise WeightsError(f"{place / WEIGHTS} does not fit {type(network).__name__}: {error}") from error
+            load_into(network, place / WEIGHTS)
         return self

@@ -58,7 +58,9 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
     if streamed == "yes" and label and not names:
         raise DataError(f"{source}: column {quote(label)} names no classes, and a stream can't be counted; leave it.")
     rows = rows.cast_column(image, datasets.Image(decode=False)).select_columns([image, *([label] if label else [])])
-    stream = Stream(rows, image, label, size, channels, source)
+    path = Path(name).expanduser()
+    root = path if path.is_dir() else path.parent if path.is_file() else None
+    stream = Stream(rows, image, label, size, channels, source, root)
     if streamed == "yes":
         return _head(stream, name, names)
     pictures = (picture for picture, _ in stream.read(rows))

@@ -111,7 +111,13 @@ def _open_named(
             _from_tensor(images, labels), name=text, class_names=CLASSES, source=place, licence="MIT, Zalando SE"
         )
         return _fit(data, size, channels)
-    name, path, licence = text, Path(text).expanduser(), "not known"
+    name, licence = text, "not known"
+    try:
+        path = Path(text).expanduser()
+        path.is_dir()  # a name too long, or a folder that may not be read, is an error of the system
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{quote(text)} can't be opened ({reason}); name a folder or zip of images.") from error
     if not local and text == "pokemon":
         path, licence = _pokemon(root, fetch, progress), "© The Pokémon Company: for research and teaching"
     if path.is_dir():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ganzoo.data.decode import decode
-from ganzoo.errors import DataError
+from ganzoo.errors import DataError, quote
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +22,7 @@ class Stream:
         rows: with a column `image` of bytes or paths, and perhaps a column `label` of ints.
         size, channels: of the pictures; None keeps their own.
         source: for messages.
+        root: the folder that rows may name files of; None where they must hold their pictures.
     """
 
     rows: Any
@@ -30,24 +31,29 @@ class Stream:
     size: int | None
     channels: int | None
     source: str
+    root: Path | None = None
 
     def read(self, rows: Any) -> Iterator[tuple[np.ndarray, int]]:
         """Pictures (C, H, W), uint8, and labels (0 without a column) of `rows`."""
         for number, row in enumerate(rows):
-            yield picture_of(row, self.image, number, self.source, self.size, self.channels), self.label_of(row)
+            yield self._picture(row, number), self.label_of(row)
 
     def label_of(self, row: dict[str, Any]) -> int:
         """The label of `row`, 0 where the set has none."""
         return int(row[self.label]) if self.label else 0
 
+    def _picture(self, row: dict[str, Any], number: int) -> np.ndarray:
+        place, value = f"{self.source}: row {number}", row.get(self.image)
+        if not isinstance(value, dict):
+            raise DataError(f"{place} holds no image; name their column with ?image=.")
+        content = value.get("bytes")
+        if content is None:
+            content = self._file(str(value.get("path")), place)
+        return decode(content, place, self.size, self.channels)
 
-def picture_of(
-    row: dict[str, Any], image: str, number: int, source: str, size: int | None, channels: int | None
-) -> np.ndarray:
-    """The picture in the column `image` of a row of `datasets`, or DataError."""
-    value = row.get(image) or {}
-    try:
-        content = value.get("bytes") or Path(value["path"]).read_bytes()
-    except (KeyError, TypeError, AttributeError, OSError) as error:
-        raise DataError(f"{source}: row {number} holds no image ({error}).") from error
-    return decode(content, f"{source}: row {number}", size, channels)
+    def _file(self, path: str, place: str) -> bytes:
+        """The file that a row names, which must lie in the set's own folder: a stranger wrote the row."""
+        root = self.root.resolve() if self.root else None
+        if root is None or not (root / path).resolve().is_relative_to(root) or not (root / path).is_file():
+            raise DataError(f"{place} names {quote(path)}, which is no file of this set; pack the pictures into it.")
+        return (root / path).read_bytes()

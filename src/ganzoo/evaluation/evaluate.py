@@ -123,11 +123,11 @@ class _Real:
     def __init__(
         self, data: Any, chosen: Features, gan: GAN, split: str, samples: int, seed: int, progress: bool
     ) -> None:
-        size = min(gan.image_size, chosen.image_size)
-        options: dict[str, Any] = {"image_size": size, "image_channels": gan.image_channels, "progress": progress}
+        # Real images are brought to the generator's size, so that both sides are resampled alike for the features.
+        options: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
         other_split = SPLITS.get(data, {}).get(split) if isinstance(data, str) else None
-        self.data = open_data(data, split=split, **options)
-        self.training = open_data(data, split=other_split, **options) if other_split else self.data
+        self.data = open_data(data, split=split, progress=progress, **options)
+        self.training = open_data(data, split=other_split, progress=progress, **options) if other_split else self.data
         self.split = split if other_split else "all, in halves"
         if gan.num_classes and gan.num_classes != self.data.num_classes:
             raise ConfigError(f"the GAN has {gan.num_classes} classes, {self.data.name} has {self.data.num_classes}")
@@ -183,8 +183,6 @@ class _Real:
             write_file(path, save({"features": training}))
         thumbnails = torch.cat([_thumbnails(self.training.batch(part)) for part in everything.split(BATCH)])
         unseen = self.data.batch(self._indices[:COMPARED]) if self._held_out else None
-        size = self.data.image_size
-        drawn = nn.functional.interpolate(drawn, (size, size), mode="bilinear", antialias=True)
         return {
             "pixels": memorisation(
                 _thumbnails(drawn), thumbnails, _thumbnails(unseen) if unseen is not None else None, self._seed

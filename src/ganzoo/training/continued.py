@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError
 from ganzoo.gan import GAN
-from ganzoo.hub.folder import WEIGHTS, read_weights
+from ganzoo.hub.folder import WEIGHTS, load_into
 from ganzoo.hub.source import find_source
 from ganzoo.models import MODELS
 from ganzoo.presets import Preset, build
@@ -49,8 +49,7 @@ def continued(
     gan = from_pretrained(source, discriminator=True, **hub)  # type: ignore[arg-type]
     folder = find_source(source, ("generator_raw",), **hub)  # type: ignore[arg-type]
     if (folder / "generator_raw" / WEIGHTS).is_file():
-        tensors, _ = read_weights(folder / "generator_raw" / WEIGHTS)
-        gan.generator.load_state_dict(tensors)
+        load_into(gan.generator, folder / "generator_raw" / WEIGHTS)
     if image_size is None and not generator and not discriminator:
         return gan, []
     assert gan.discriminator is not None  # asked for above

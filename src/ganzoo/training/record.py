@@ -12,8 +12,10 @@ from ganzoo.data import ImageData
 from ganzoo.errors import TrainingError, WeightsError, quote
 from ganzoo.gan import GAN
 from ganzoo.hub.folder import describe, read_description
-from ganzoo.models import MODELS
+from ganzoo.hub.model import check_facts
+from ganzoo.models import build_like_file
 from ganzoo.settings import Settings
+from ganzoo.training.checkpoint import saved_shapes
 from ganzoo.training.machine import Facts
 from ganzoo.training.run import command, versions
 
@@ -52,19 +54,22 @@ def describe_gan(gan: GAN) -> dict[str, Any]:
     }
 
 
-def rebuild(described: Any, place: str) -> GAN:
-    """The GAN that `describe_gan` described, with fresh weights.
+def rebuild(described: Any, run: Path) -> GAN:
+    """The GAN that `describe_gan` described in the folder `run`, with fresh weights of the sizes of its checkpoint.
 
     Raises:
-        TrainingError: it is of the user's own modules. WeightsError, ConfigError: `described` is damaged.
+        TrainingError: it is of the user's own modules, or has no checkpoint. WeightsError, ConfigError: `described` is
+            damaged.
     """
+    place = str(run / "run.json")
     if not isinstance(described, dict):
         raise WeightsError(f"{place}: gan must be a mapping, got {quote(described)}.")
+    facts, shapes = check_facts(described, f"{place}: gan"), saved_shapes(run)
     networks: list[nn.Module] = []
     for name in ("generator", "discriminator"):
         description = read_description(described.get(name), f"{place}: {name}")
         if description.model is None:
             raise TrainingError(f"{place}: the run trains modules of your own; pass them: Trainer.resume(run, gan=...)")
-        networks.append(MODELS[description.model](description.config))
-    options = {name: described.get(name) for name in ("latent_shape", "num_classes", "class_names", "preset")}
-    return GAN(*networks, **options)  # type: ignore[arg-type]  # GAN checks them
+        where = f"{run}: the {name} of its checkpoints"
+        networks.append(build_like_file(description.model, description.config, shapes[name], where))
+    return GAN(*networks, **facts)

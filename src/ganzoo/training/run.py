@@ -127,7 +127,7 @@ class RunFolder:
     def cut_log(self, length: int) -> None:
         """Take lines after `length` bytes away from `log.jsonl`: they will come again."""
         with open(self.path / "log.jsonl", "ab") as file:
-            file.truncate(length)
+            file.truncate(min(length, file.tell()))  # never longer, whatever a checkpoint says
 
     def entries(self, name: str = "log.jsonl") -> list[dict[str, Any]]:
         """The lines of a log; a last one that a crash cut off is left out."""

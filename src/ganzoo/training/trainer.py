@@ -107,7 +107,9 @@ class Trainer:
         folder = RunFolder(run)
         facts = folder.facts()
         place = f"{folder.path / 'run.json'}"
-        saved = facts.get("data") or {}
+        saved = facts.get("data")
+        if not isinstance(saved, dict):
+            raise TrainingError(f"{place}: data must be a mapping, got {quote(saved)}; the file is damaged.")
         data = data if data is not None else saved.get("source")
         if data is None:
             raise TrainingError(
@@ -120,11 +122,11 @@ class Trainer:
         described = describe_gan(gan) if gan is not None else facts.get("gan")
         if described != facts.get("gan"):
             raise TrainingError(f"gan is made otherwise than the one that {run} trains; make it as {place} says")
-        trainer._set_up(gan or rebuild(described, place), data, folder, settings, hooks, progress)
+        trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, hooks, progress)
         if trainer.data.hash != saved.get("hash"):
             raise TrainingError(
                 f"{trainer.data.name} (hash {trainer.data.hash[:12]}) is not the data that {run} was begun with "
-                f"(hash {str(saved.get('hash'))[:12]}); name the same images, or begin a new run with --from {run}"
+                f"(hash {quote(saved.get('hash'), 16)}); name the same images, or begin a new run with --from {run}"
             )
         return trainer
 
@@ -272,10 +274,8 @@ class Trainer:
 
     def _shows(self, state: TrainingState) -> bool:
         """Whether the weights are looked at, scored or drawn at this step."""
-        settings = self.settings
-        return any(
-            self._due(every, state) for every in (settings.doctor_every, settings.score_every, settings.sample_every)
-        )
+        every = self.settings.doctor_every, self.settings.score_every, self.settings.sample_every
+        return any(self._due(each, state) for each in every)
 
     def _note(self, machine: Machine, state: TrainingState, logs: dict[str, Any], hooks: list[Hook]) -> None:
         if machine.is_main:
