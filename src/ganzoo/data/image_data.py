@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganzoo.data.cache import MappedImages
 from ganzoo.data.stream import Stream
 
 
@@ -64,6 +65,8 @@ class ImageData:
 
     def pixels(self, indices: Tensor) -> Tensor:
         """The images at `indices` (n,), as they are: uint8 (n, C, H, W)."""
+        if isinstance(self.images, MappedImages):
+            self.images.ask(indices.tolist())
         return torch.from_numpy(np.take(self.images, indices.numpy(), axis=0))
 
 
