@@ -13,6 +13,7 @@ import typer
 from ganzoo.cli.card_command import card
 from ganzoo.cli.data_command import data
 from ganzoo.cli.evaluate_command import evaluate
+from ganzoo.cli.explore_commands import arithmetic, directions, invert, probe, walk
 from ganzoo.cli.hub_commands import pull, push
 from ganzoo.cli.list_command import list_names
 from ganzoo.cli.sample_command import sample
@@ -32,6 +33,8 @@ app.command()(data)
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
+for command in (walk, directions, arithmetic, invert, probe):
+    app.command()(command)
 app.command()(push)
 app.command()(pull)
 app.command()(card)

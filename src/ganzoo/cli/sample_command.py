@@ -25,6 +25,10 @@ def sample(
     label: Annotated[str | None, typer.Option(help="Class of all images, by number or name.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images made at once.")] = 64,
     fast: Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 where the machine is quick at it.")] = False,
+    truncation: Annotated[
+        float | None,
+        typer.Option(help="Draw latents beyond this anew; 2 is mild, under 1 images fade."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
@@ -38,9 +42,15 @@ def sample(
     if folder is None and count > LARGEST_GRID:
         raise ConfigError(f"--count {count} is too many for one grid ({LARGEST_GRID}); write them with --folder DIR")
     gan = from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
+    latents = None
+    if truncation is not None:
+        from ganzoo.latents import sample_latents, truncate
+
+        latents = truncate(sample_latents(count, gan.latent_size, seed)[0], truncation, seed)
     batches = gan.batches(
         count,
         seed,
+        latents=latents,
         labels=None if label is None else gan.label(label),
         batch_size=batch_size,
         precision="fast" if fast else "float32",

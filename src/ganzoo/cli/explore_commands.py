@@ -1,0 +1,158 @@
+"""Commands that look into a generator: `ganzoo walk`, `directions`, `arithmetic`, `invert` and `probe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganzoo.errors import ConfigError, quote
+
+SOURCE = typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
+LABEL = typer.Option(help="Class of all images, by number or name.")
+SEED = typer.Option(help="Of the latents.")
+
+
+def walk(
+    source: Annotated[str, SOURCE],
+    points: Annotated[int, typer.Option(help="Latents to pass through.")] = 5,
+    steps: Annotated[int, typer.Option(help="Frames from one to the next.")] = 8,
+    seed: Annotated[int, SEED] = 0,
+    label: Annotated[str | None, LABEL] = None,
+    output: Annotated[Path, typer.Option(help="A grid (.png), or an animation (.gif, .webp).")] = Path("walk.png"),
+) -> None:
+    """Walk from sample to sample along the sphere: a row of frames for each stretch, or an animation that loops."""
+    from ganzoo import images, latents
+
+    gan = _gan(source)
+    keys = latents.sample_latents(points, gan.latent_size, seed)[0]
+    moving = output.suffix.lower() in (".gif", ".webp")
+    path = latents.walk(keys, steps, closed=moving)
+    drawn = gan.sample(latents=path, labels=_label(gan, label))
+    if moving:
+        frames = (images.grid(frame[None], padding=0, scale=max(1, 128 // gan.image_size)) for frame in drawn)
+        images.animate(frames, output)
+    else:
+        images.save(images.grid(drawn[: (points - 1) * steps], columns=steps), output)
+    print(f"{len(drawn)} frames in {output}")
+
+
+def directions(
+    source: Annotated[str, SOURCE],
+    count: Annotated[int, typer.Option(help="Directions, strongest first.")] = 6,
+    strength: Annotated[float, typer.Option(help="How far to go, both ways.")] = 4.0,
+    seed: Annotated[int, SEED] = 0,
+    label: Annotated[str | None, LABEL] = None,
+    output: Annotated[Path, typer.Option(help="A picture.")] = Path("directions.png"),
+) -> None:
+    """Move one sample along the directions that the generator's first layer amplifies most, a row for each."""
+    import torch
+
+    from ganzoo import images, latents
+    from ganzoo.models import DCGANGenerator
+
+    gan = _gan(source)
+    if not isinstance(gan.generator, DCGANGenerator):
+        raise ConfigError(f"a {type(gan.generator).__name__} has no first layer to take apart; a dcgan-generator has")
+    weight = gan.generator.project.convolution.weight  # (latent_size, channels, k, k)
+    found, _ = latents.directions(weight.flatten(1).T, count)
+    start = latents.sample_latents(1, gan.latent_size, seed)[0]
+    amounts = torch.linspace(-strength, strength, 9)
+    rows = start + amounts[None, :, None] * found[:, None]
+    images.save(images.grid(gan.sample(latents=rows.flatten(0, 1), labels=_label(gan, label)), columns=9), output)
+    print(f"{count} directions in {output}")
+
+
+def arithmetic(
+    source: Annotated[str, SOURCE],
+    plus: Annotated[list[str], typer.Option(help="Samples of the seed, as 3,17,40; their mean is added. Repeatable.")],
+    minus: Annotated[list[str] | None, typer.Option(help="Samples whose mean is taken away. Repeatable.")] = None,
+    seed: Annotated[int, SEED] = 0,
+    label: Annotated[str | None, LABEL] = None,
+    output: Annotated[Path, typer.Option(help="A picture: groups, their means, the result.")] = Path("arithmetic.png"),
+) -> None:
+    """Add and subtract means of latents, as in Radford et al. 2015, figure 7: look at samples first, then choose."""
+    from ganzoo import images
+    from ganzoo.evaluation.arithmetic import arithmetic as reckon
+
+    gan = _gan(source)
+    groups = [(1, _numbers("--plus", text)) for text in plus] + [
+        (-1, _numbers("--minus", text)) for text in minus or ()
+    ]
+    images.save(reckon(gan, groups, seed, _label(gan, label)).picture, output)
+    print(f"{len(groups)} groups and their sum in {output}")
+
+
+def invert(
+    source: Annotated[str, SOURCE],
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures to find latents for.")],
+    starts: Annotated[int, typer.Option(help="Latents tried for each.")] = 4,
+    steps: Annotated[int, typer.Option(help="Of the optimisation.")] = 800,
+    seed: Annotated[int, SEED] = 0,
+    label: Annotated[str | None, LABEL] = None,
+    output: Annotated[Path, typer.Option(help="The pictures above what was found.")] = Path("invert.png"),
+) -> None:
+    """Find latents whose images come nearest to given pictures; print how near, in dB."""
+    import torch
+
+    from ganzoo import images
+    from ganzoo.data.decode import decode
+    from ganzoo.errors import DataError
+    from ganzoo.evaluation.inversion import invert as find
+
+    gan = _gan(source)
+    targets = []
+    for path in pictures:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} can't be read ({error.strerror}).") from error
+        pixels = torch.from_numpy(decode(content, str(path), gan.image_size, gan.image_channels).copy())
+        targets.append(pixels.float() / 127.5 - 1)
+    target = torch.stack(targets)
+    found = find(gan, target, labels=_label(gan, label), starts=starts, steps=steps, seed=seed)
+    images.save(images.grid(torch.cat([target, found.images.cpu()]), columns=len(target)), output)
+    for path, psnr in zip(pictures, found.psnr.tolist()):
+        print(f"{path}: {psnr:.1f} dB")
+    print(f"pictures above, what was found below: {output}")
+
+
+def probe(
+    source: Annotated[str, SOURCE],
+    data: Annotated[str, typer.Option(help="A labelled set with two splits.")] = "fashion-mnist",
+    images: Annotated[int, typer.Option(help="Training images, at most.")] = 60_000,
+    seed: Annotated[int, typer.Option(help="Of the classifier.")] = 0,
+) -> None:
+    """What the discriminator learned without labels: the accuracy of a linear classifier on its features."""
+    from ganzoo.data import open_data
+    from ganzoo.evaluation.probe import probe as measure
+    from ganzoo.pretrained import from_pretrained
+
+    gan = from_pretrained(source, discriminator=True)
+    assert gan.discriminator is not None  # asked for
+    options = {"image_size": gan.image_size, "image_channels": gan.image_channels}
+    train, test = (open_data(data, split=split, **options) for split in ("train", "test"))  # type: ignore[arg-type]
+    found = measure(gan.discriminator, train, test, images, seed)
+    print(f"linear classifier on {found.images:,} images of {train.name}, accuracy on {len(test):,} test images")
+    for name in ("discriminator", "untrained", "pixels"):
+        print(f"  {name:14} {getattr(found, name):.1%}")
+
+
+def _gan(source: str):  # type: ignore[no-untyped-def]  # a GAN, whose import costs a second
+    from ganzoo.pretrained import from_pretrained
+
+    return from_pretrained(source)
+
+
+def _label(gan, text: str | None) -> int | None:  # type: ignore[no-untyped-def]
+    if gan.num_classes and text is None:
+        raise ConfigError(f"{gan!r} draws {gan.num_classes} classes; choose one with --label")
+    return None if text is None else gan.label(text)
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ConfigError(f"{option} must be numbers of samples, as 3,17,40, got {quote(text)}")
+    return [int(part) for part in parts]

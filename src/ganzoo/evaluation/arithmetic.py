@@ -1,0 +1,97 @@
+"""Vector arithmetic on means of latents (Radford et al. 2015, arXiv:1511.06434, section 6.3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganzoo import images as pictures
+from ganzoo.errors import ConfigError, quote
+from ganzoo.gan import GAN
+from ganzoo.latents import sample_latents
+
+NOISE = 0.25  # the results around the one in the middle: uniform noise of this size, as in the paper
+SCALE = 2  # pixels to one of a sample
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What came out.
+
+    Args:
+        latent: (latent_size,), the sum.
+        images: nine results (9, C, H, W): the sum's own first, then with noise of 0.25 added to it.
+        picture: the groups in columns, their means below, and the results at the right.
+    """
+
+    latent: Tensor
+    images: Tensor
+    picture: Image.Image
+
+
+def arithmetic(
+    gan: GAN, groups: Sequence[tuple[int, Sequence[int]]], seed: int = 0, label: int | None = None
+) -> Arithmetic:
+    """Add or subtract the mean latents of groups of samples.
+
+    Means and sum are brought to the length sqrt(latent_size) of the latents that a generator is trained on: a mean of
+    several is shorter, and drawn as it is it fades.
+
+    Args:
+        groups: (1 or -1, numbers of samples of `seed`); `gan.sample(n, seed)` shows which is which.
+        label: of a conditional model.
+
+    Raises:
+        ConfigError: no group, an empty one, or a sign or number that can't be.
+    """
+    if not groups:
+        raise ConfigError("groups must hold one or more of (sign, numbers of samples)")
+    means, columns = [], []
+    for sign, numbers in groups:
+        if sign not in (1, -1) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
+            raise ConfigError(
+                f"a group must be (1 or -1, numbers of samples from 0), got {quote([sign, list(numbers)])}"
+            )
+        latents = torch.cat([sample_latents(1, gan.latent_size, seed, start=number)[0] for number in numbers])
+        columns.append(latents)
+        means.append(latents.mean(0))
+    total = _lengthened(torch.stack([sign * mean for (sign, _), mean in zip(groups, means)]).sum(0))
+    around = (torch.rand(8, gan.latent_size, generator=torch.Generator().manual_seed(0)) * 2 - 1) * NOISE
+    results = gan.sample(latents=torch.cat([total[None], total + around]), labels=label).cpu()
+    sheets = [
+        pictures.grid(
+            gan.sample(latents=torch.cat([column, _lengthened(mean)[None]]), labels=label).cpu(), columns=1, scale=SCALE
+        )
+        for column, mean in zip(columns, means)
+    ]
+    order = torch.tensor([1, 2, 3, 4, 0, 5, 6, 7, 8])  # the sum's own in the middle
+    sheets.append(pictures.grid(results[order], columns=3, scale=SCALE))
+    signs = ["+" if sign > 0 else "–" for sign, _ in groups] + ["="]
+    return Arithmetic(total, results, _side_by_side(sheets, signs[1:] if groups[0][0] > 0 else signs))
+
+
+def _lengthened(latent: Tensor) -> Tensor:
+    return latent * (len(latent) ** 0.5 / latent.norm().clamp(min=1e-6))
+
+
+def _side_by_side(sheets: list[Image.Image], signs: list[str]) -> Image.Image:
+    """Pictures in a row, aligned at the bottom, with a sign before each but (where there is one less) the first."""
+    from PIL import ImageDraw, ImageFont
+
+    gap, font = 28, ImageFont.load_default(24)
+    signs = [""] * (len(sheets) - len(signs)) + signs
+    width = sum(sheet.width for sheet in sheets) + gap * sum(bool(sign) for sign in signs)
+    height = max(sheet.height for sheet in sheets)
+    whole = Image.new("RGB", (width, height), "white")
+    draw, x = ImageDraw.Draw(whole), 0
+    for sign, sheet in zip(signs, sheets):
+        if sign:
+            draw.text((x + gap / 2, height - sheet.height / 2), sign, fill="black", font=font, anchor="mm")
+            x += gap
+        whole.paste(sheet.convert("RGB"), (x, height - sheet.height))
+        x += sheet.width
+    return whole

@@ -1,0 +1,147 @@
+"""Which latents draw a given image? Found by optimisation from several starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.errors import ConfigError, DataError, ShapeError, quote
+from ganzoo.gan import GAN
+from ganzoo.models import evaluating
+
+BATCH = 64  # latents that are optimised at once
+WORST = 1e-12  # mean squared error below which a PSNR says nothing more (126 dB)
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """What `invert` found.
+
+    Args:
+        latents: (N, latent_size), the best of all starts for each image.
+        images: what the generator draws from them, (N, C, H, W).
+        psnr: peak signal-to-noise ratio in dB, (N,): 10 log10(4 / mean squared error), as images span [-1, 1].
+    """
+
+    latents: Tensor
+    images: Tensor
+    psnr: Tensor
+
+
+def invert(
+    gan: GAN,
+    images: Tensor,
+    *,
+    labels: int | list[int] | Tensor | None = None,
+    starts: int = 4,
+    steps: int = 800,
+    candidates: int = 2000,
+    rate: float = 0.1,
+    seed: int = 0,
+) -> Inversion:
+    """Find latents whose images come nearest to `images`, by mean squared error.
+
+    Of `candidates` random latents, those whose images are nearest serve as starts; from each, Adam goes down with a
+    rate that falls to 0 as a cosine, and a latent's length is kept near those that the generator was trained on. An
+    image that the generator can't draw comes back as the nearest one that it can.
+
+    Args:
+        images: (N, C, H, W) in [-1, 1], of the generator's size and channels.
+        labels: of a conditional model: one class, or N of them.
+        starts: latents tried for each image. steps: of the optimisation. rate: its first step's.
+        seed: of the candidates.
+
+    Raises:
+        ShapeError, ConfigError, DataError: images or an argument that can't be used.
+    """
+    for name, value in (("starts", starts), ("steps", steps), ("candidates", candidates)):
+        if type(value) is not int or value < 1:
+            raise ConfigError(f"{name} must be an int from 1, got {quote(value)}")
+    wanted = (gan.image_channels, gan.image_size, gan.image_size)
+    if images.dim() != 4 or tuple(images.shape[1:]) != wanted or not len(images):
+        raise ShapeError(f"images must be (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
+    if not images.isfinite().all():
+        raise DataError("an image holds NaN or infinity; nothing comes near it.")
+    classes = None
+    if gan.num_classes:
+        if labels is None:
+            raise ConfigError(f"{gan!r} has {gan.num_classes} classes; give labels=, of one class or of each image")
+        classes = torch.as_tensor(labels).reshape(-1).expand(len(images)).to(gan.device)
+    elif labels is not None:
+        raise ConfigError(f"labels={quote(labels)}: {gan!r} has no classes; leave labels out")
+    starts = min(starts, candidates)
+    images = images.to(gan.device).float()
+    frozen = [(parameter, parameter.requires_grad) for parameter in gan.generator.parameters()]
+    try:
+        for parameter, _ in frozen:
+            parameter.requires_grad_(False)
+        with evaluating(gan.generator):
+            latents = _starts(gan, images, classes, starts, candidates, seed)  # (N, starts, latent_size)
+            flat, rows = latents.flatten(0, 1), torch.arange(len(images)).repeat_interleave(starts)
+            parts = []
+            for chosen in torch.arange(len(flat)).split(BATCH):
+                some = classes[rows[chosen]] if classes is not None else None
+                parts.append(_descend(gan, flat[chosen], images[rows[chosen]], some, steps, rate))
+            found = torch.cat(parts).view(len(images), starts, -1)
+            return _best(gan, found, images, classes)
+    finally:
+        for parameter, asked in frozen:
+            parameter.requires_grad_(asked)
+
+
+def _draw(gan: GAN, latents: Tensor, labels: Tensor | None) -> Tensor:
+    shaped = latents.reshape(-1, *gan.latent_shape)
+    return (gan.generator(shaped) if labels is None else gan.generator(shaped, labels)).float()
+
+
+@torch.no_grad()
+def _starts(gan: GAN, images: Tensor, classes: Tensor | None, starts: int, candidates: int, seed: int) -> Tensor:
+    """The latents, among random ones, whose images are nearest: (N, starts, latent_size)."""
+    from ganzoo.latents import sample_latents
+
+    drawn = sample_latents(candidates, gan.latent_size, seed)[0].to(gan.device)
+    chosen = []
+    for label in [None] if classes is None else classes.unique().tolist():
+        labels = None if label is None else torch.full((candidates,), label, device=gan.device)
+        made = torch.cat(
+            [
+                _draw(gan, drawn[part], None if labels is None else labels[part]).flatten(1)
+                for part in torch.arange(candidates).split(BATCH)
+            ]
+        )
+        rows = torch.arange(len(images)) if label is None else (classes == label).nonzero()[:, 0].cpu()  # type: ignore[operator]
+        nearest = torch.cdist(images[rows].flatten(1), made).topk(starts, largest=False).indices
+        chosen.append((rows, drawn[nearest]))
+    order = torch.cat([rows for rows, _ in chosen]).argsort()
+    return torch.cat([latents for _, latents in chosen])[order]
+
+
+def _descend(gan: GAN, latents: Tensor, images: Tensor, labels: Tensor | None, steps: int, rate: float) -> Tensor:
+    latents = latents.clone().requires_grad_()
+    optimizer = torch.optim.Adam([latents], lr=rate)
+    longest = math.sqrt(gan.latent_size) * 1.2  # a standard normal latent's length is near sqrt(latent_size)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
+        error = nn.functional.mse_loss(_draw(gan, latents, labels), images, reduction="none").flatten(1).mean(1).sum()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        with torch.no_grad():
+            lengths = latents.norm(dim=1, keepdim=True)
+            latents.mul_((longest / lengths.clamp(min=1e-6)).clamp(max=1))
+    return latents.detach()
+
+
+@torch.no_grad()
+def _best(gan: GAN, found: Tensor, images: Tensor, classes: Tensor | None) -> Inversion:
+    """The best of each image's latents (N, starts, latent_size)."""
+    made = torch.stack([_draw(gan, latents, classes) for latents in found.unbind(1)], 1)
+    errors = (made - images[:, None]).square().flatten(2).mean(2)
+    best = errors.argmin(1)
+    rows = torch.arange(len(images), device=best.device)
+    psnr = 10 * torch.log10(4 / errors[rows, best].clamp(min=WORST))
+    return Inversion(found[rows, best], made[rows, best], psnr)

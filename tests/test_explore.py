@@ -1,0 +1,173 @@
+"""Looking into a generator: walks, directions, arithmetic, inversion, and a probe of the discriminator."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import ganzoo
+from ganzoo.cli import run
+from ganzoo.errors import ConfigError, DataError, ShapeError
+from ganzoo.evaluation.arithmetic import arithmetic
+from ganzoo.evaluation.inversion import invert
+from ganzoo.evaluation.probe import discriminator_features, probe
+
+MINI = ganzoo.data.open_data("fashion-mnist-mini")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def gan():
+    return ganzoo.from_pretrained("fashion-mnist", discriminator=True)
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    made = ganzoo.create("fashion-mnist-conditional", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
+    return made.save_pretrained(tmp_path_factory.mktemp("conditional") / "model")
+
+
+# --- inversion --------------------------------------------------------------------------------------------------
+
+
+def test_a_sample_of_its_own_is_found_again(gan):
+    images = gan.sample(2, seed=5)
+    before = [parameter.clone() for parameter in gan.generator.parameters()]
+    found = invert(gan, images, starts=4, steps=150, candidates=500)
+    assert (found.psnr > 17).all() and found.latents.shape == (2, 100)
+    assert torch.allclose(gan.sample(latents=found.latents), found.images, atol=1e-5)
+    error = (found.images - images).square().flatten(1).mean(1)
+    assert torch.allclose(found.psnr, 10 * torch.log10(4 / error), atol=1e-3)
+    assert all(torch.equal(one, other) for one, other in zip(before, gan.generator.parameters()))
+    assert all(parameter.requires_grad for parameter in gan.generator.parameters())
+
+
+def test_more_starts_are_never_worse_than_the_best_of_them(gan):
+    images = gan.sample(2, seed=8)
+    few, many = (invert(gan, images, starts=starts, steps=30, candidates=200) for starts in (1, 4))
+    assert (many.psnr >= few.psnr - 1e-3).all()
+
+
+@pytest.mark.slow
+def test_nine_of_ten_samples_of_its_own_are_found_to_25_db(gan):
+    found = invert(gan, gan.sample(10, seed=1))
+    assert (found.psnr >= 25).sum() >= 9, found.psnr
+
+
+def test_each_image_of_a_conditional_model_keeps_its_label(conditional):
+    model = ganzoo.from_pretrained(conditional)
+    images = model.sample(3, seed=0, labels=[2, 7, 2])
+    found = invert(model, images, labels=[2, 7, 2], starts=2, steps=5, candidates=50)
+    assert torch.allclose(model.sample(latents=found.latents, labels=[2, 7, 2]), found.images, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "images, options, error, said",
+    [
+        (torch.zeros(1, 3, 28, 28), {}, ShapeError, "images must be"),
+        (torch.zeros(0, 1, 28, 28), {}, ShapeError, "images must be"),
+        (torch.full((1, 1, 28, 28), float("nan")), {}, DataError, "NaN"),
+        (torch.zeros(1, 1, 28, 28), {"steps": 0}, ConfigError, "steps must be an int from 1"),
+        (torch.zeros(1, 1, 28, 28), {"labels": 3}, ConfigError, "has no classes"),
+    ],
+)
+def test_what_cannot_be_inverted_is_said(gan, images, options, error, said):
+    with pytest.raises(error, match=said):
+        invert(gan, images, **options)
+
+
+# --- arithmetic -------------------------------------------------------------------------------------------------
+
+
+def test_means_are_added_and_taken_away(gan):
+    from ganzoo.latents import sample_latents
+
+    rows = sample_latents(10, 100, seed=3)[0]
+    found = arithmetic(gan, [(1, [0, 1, 2]), (1, [7, 8, 9]), (-1, [3, 4])], seed=3)
+    total = rows[:3].mean(0) - rows[3:5].mean(0) + rows[7:].mean(0)
+    assert torch.allclose(found.latent, total * 10 / total.norm(), atol=1e-5)
+    assert torch.allclose(found.images[:1], gan.sample(latents=found.latent[None]), atol=1e-5)
+    assert found.images.shape == (9, 1, 28, 28) and found.picture.height > 28 * 3 * 2
+
+
+@pytest.mark.parametrize("groups", [[], [(1, [])], [(2, [1])], [(1, [-1])], [(1, ["a"])]])
+def test_groups_that_cannot_be_added_are_said(gan, groups):
+    with pytest.raises(ConfigError, match="group"):
+        arithmetic(gan, groups)
+
+
+# --- the probe --------------------------------------------------------------------------------------------------
+
+
+def test_features_of_the_discriminator_need_no_labels(gan, conditional):
+    assert discriminator_features(gan.discriminator, torch.zeros(2, 1, 28, 28)).shape == (2, (64 + 128) * 16)
+    judge = ganzoo.from_pretrained(conditional, discriminator=True).discriminator
+    assert discriminator_features(judge, torch.zeros(2, 1, 28, 28)).shape == (2, (4 + 8) * 16)
+    with pytest.raises(ConfigError, match="no stages to probe"):
+        discriminator_features(torch.nn.Flatten(), torch.zeros(2, 1, 28, 28))
+
+
+def test_trained_features_beat_raw_pixels(gan):
+    pytest.importorskip("sklearn")
+    images, labels = torch.from_numpy(MINI.images.copy()), MINI.labels
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    train, test = (ganzoo.data.open_data((images[part], labels[part])) for part in (order[:700], order[1500:]))
+    found = probe(gan.discriminator, train, test)
+    assert found.images == 700 and found.discriminator > found.pixels > 0.6
+    plain = ganzoo.data.open_data(images)
+    with pytest.raises(DataError, match="has no labels"):
+        probe(gan.discriminator, plain, test)
+
+
+# --- commands ---------------------------------------------------------------------------------------------------
+
+
+def test_a_walk_is_a_grid_or_an_animation(here):
+    assert run(["walk", "fashion-mnist", "--points", "3", "--steps", "4", "--output", "deep/walk.png"]) == 0
+    assert Image.open("deep/walk.png").size == (4 * 30 + 2, 2 * 30 + 2)
+    assert run(["walk", "fashion-mnist", "--points", "2", "--steps", "3", "--output", "walk.gif"]) == 0
+    assert Image.open("walk.gif").n_frames == 6
+
+
+def test_directions_are_rows(here, conditional):
+    assert run(["directions", "fashion-mnist", "--count", "2"]) == 0
+    assert Image.open("directions.png").size == (9 * 30 + 2, 2 * 30 + 2)
+    assert run(["directions", str(conditional), "--count", "2", "--label", "3"]) == 0
+
+
+def test_arithmetic_inversion_and_truncation_write_pictures(here, capsys):
+    assert run(["arithmetic", "fashion-mnist", "--plus", "1,2", "--minus", "3", "--output", "a/sum.png"]) == 0
+    assert Image.open("a/sum.png").width > 5 * 28 * 2
+    assert run(["sample", "fashion-mnist", "--count", "2", "--folder", "some"]) == 0
+    pictures = sorted(map(str, Path("some").iterdir()))
+    assert run(["invert", "fashion-mnist", *pictures, "--steps", "10", "--starts", "2"]) == 0
+    assert capsys.readouterr().out.count(" dB") == 2 and Image.open("invert.png").size == (62, 62)
+    assert run(["sample", "fashion-mnist", "--count", "4", "--output", "plain.png"]) == 0
+    assert run(["sample", "fashion-mnist", "--count", "4", "--truncation", "1.5", "--output", "cut.png"]) == 0
+    assert Path("plain.png").read_bytes() != Path("cut.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["walk", "fashion-mnist", "--points", "1"], "two or more key latents"),
+        (["walk", "fashion-mnist", "--output", "walk.xyz"], "xyz"),
+        (["walk", "{conditional}"], "choose one with --label"),
+        (["directions", "fashion-mnist", "--count", "0"], "count must be an int from 1"),
+        (["arithmetic", "fashion-mnist", "--plus", "a,b"], "--plus must be numbers of samples"),
+        (["invert", "fashion-mnist", "nowhere.png"], "nowhere.png can't be read"),
+        (["sample", "fashion-mnist", "--truncation", "0"], "limit must be a number above 0"),
+        (["probe", "{conditional}", "--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_are_one_line(here, conditional, arguments, said, capsys):
+    given = [argument.format(conditional=conditional) for argument in arguments]
+    assert run(given) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.strip().splitlines()) == 1
