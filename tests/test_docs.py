@@ -56,6 +56,10 @@ EXAMPLES = {
     "pokemon.py": (["2", "drawings"], ["pictures/pokemon-64.png", "pictures/pokemon-64-d2l.png"]),
     "bare_loop.py": (["2"], ["pictures/wgan-gp.png"]),
     "leaky_relu.py": (["plot.png"], ["plot.png"]),
+    "relu_against_leaky_relu.py": (
+        ["--data", "fashion-mnist-mini", "--steps", "3", "--samples", "0", "--output", "runs/relu"],
+        ["runs/relu/compare.png"],
+    ),
 }
 
 

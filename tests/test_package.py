@@ -88,7 +88,7 @@ FLOORS = [
     ["blocks", "losses", "penalties", "augment", "latents", "images"],
     ["models", "hub", "gan", "pretrained"],
     ["settings", "presets", "data", "evaluation"],
-    ["training", "card", "integrations"],
+    ["training", "integrations"],
     ["__init__", "cli", "__main__"],
 ]
 PLACE = {unit: (floor, place) for floor, units in enumerate(FLOORS) for place, unit in enumerate(units)}

@@ -95,6 +95,6 @@ def _accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Te
     except ImportError as error:
         raise MissingExtraError("the probe needs scikit-learn: pip install 'ganzoo-torch[metrics]'") from error
     mean, spread = train.mean(0), train.std(0).clamp(min=1e-6)
-    classifier = SGDClassifier(loss="hinge", alpha=1e-3, average=True, max_iter=15, tol=None, random_state=seed)
+    classifier = SGDClassifier(loss="hinge", alpha=1e-3, average=True, max_iter=8, tol=None, random_state=seed)
     classifier.fit(((train - mean) / spread).numpy(), train_labels.numpy())
     return float(classifier.score(((test - mean) / spread).numpy(), test_labels.numpy()))
