@@ -1,6 +1,7 @@
 """Model cards: what was measured and nothing else, valid for the Hub, and a person's edits are kept."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -35,15 +36,19 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def a_run(finished, tmp_path):
-    import shutil
-
     return shutil.copytree(finished, tmp_path / "run")
 
 
 def evaluate(run, **changes):
     found = {"format": 1, "samples": 10_000, "data": "fashion-mnist", "split": "test", "figures": FIGURES}
+    found["command"] = "ganzoo evaluate run --samples 10000"
     found["weights"] = weights_hash(run / "model")
     (run / "evaluation.json").write_text(json.dumps({**found, **changes}))
+
+
+def change(run, **values):
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**facts, **values}))
 
 
 def card_of(run):
@@ -57,23 +62,59 @@ def test_a_finished_run_has_a_card_that_the_hub_can_read(finished):
     assert data["license"] == "mit" and {"gan", "dcgan", "fashion-mnist"} <= set(data["tags"])
     assert data["widget"][0]["output"]["url"] == "samples/grid.png" and "model-index" not in data
     facts = json.loads((finished / "run.json").read_text())
-    for said in (facts["command"], facts["data"]["hash"][:16], "2,000 images", "3 of 3", "| 24 |", "torch 2."):
+    weights = weights_hash(finished / "model")
+    for said in (facts["command"], facts["data"]["hash"][:16], "2,000 images", "3 of 3", "torch 2.", weights):
         assert said in text, said
     assert "MIT, Zalando SE" in text and "Not measured." in text and "FD(" not in text
+    assert " cores, " in text
     assert Image.open(finished / "model" / "samples" / "losses.png").width > 300
 
 
-def test_measured_figures_come_with_their_yardsticks_and_how(a_run):
+def test_images_seen_are_counted_up_to_the_step_whose_weights_were_kept(a_run):
+    log = [{"step": step, "generator_loss": 1.0, "discriminator_loss": 1.0} for step in (1, 2, 3)]
+    log.insert(2, {"step": 2, "score": 0.5, "best": True})
+    (a_run / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
+    run_card(a_run)
+    assert "| steps | 3 of 3; the weights are of step 2 |" in card_of(a_run)
+    assert "| real images seen | 16; 24 in the whole run |" in card_of(a_run)
+
+
+@pytest.mark.parametrize("place", ["", "model"])
+def test_measured_figures_come_with_their_yardsticks_and_how(a_run, place):
     evaluate(a_run)
+    (a_run / "evaluation.json").rename(a_run / place / "evaluation.json")
     assert run_card(a_run)
     text = card_of(a_run)
-    assert "| FD(fashion-net) | 1.25 | 0.3 | 500 | 10000 samples against fashion-mnist (test) |" in text
-    assert "| recall(fashion-net) | 0.9 ± 0.01 | 0.95 | 0 |" in text and "Not measured" not in text
+    assert "| FD(fashion-net) | 1.25 | 0.3 | 500 | lower | 10,000 samples against fashion-mnist (test) |" in text
+    assert "| recall(fashion-net) | 0.9 ± 0.01 | 0.95 | 0 | not known |" in text and "Not measured" not in text
+    assert "\n```\nganzoo evaluate run --samples 10000\n```\n" in text
     metrics = ModelCard(text).data.eval_results
-    assert [(each.metric_value, each.dataset_name) for each in metrics] == [
-        (1.25, "fashion-mnist-mini"),
-        (0.9, "fashion-mnist-mini"),
-    ]
+    assert [(each.metric_value, each.dataset_split) for each in metrics] == [(1.25, "test"), (0.9, "test")]
+
+
+def test_a_figure_names_the_data_it_was_measured_on_not_the_data_of_the_training(a_run):
+    evaluate(a_run, data="other images", split="all")
+    run_card(a_run)
+    (one, _) = ModelCard(card_of(a_run)).data.eval_results
+    assert (one.dataset_name, one.dataset_type, one.dataset_split) == ("other images", "local", "all")
+
+
+@pytest.mark.parametrize(
+    "source, known",
+    [
+        ("hf:owner/images?split=test", "owner/images"),
+        ("hf:./owner/images", None),
+        ("hf:owner", None),
+        ("hf:owner/a\n---\nlicense: mit", None),
+        ("images.zip", None),
+    ],
+)
+def test_only_data_of_the_hub_is_named_as_such(a_run, source, known):
+    (a_run / "model" / CARD).unlink()
+    change(a_run, data={"name": "mine", "source": source, "hash": "0" * 64, "images": 5})
+    run_card(a_run)
+    data = ModelCard(card_of(a_run)).data
+    assert data.datasets == ([known] if known else None) and data.license == "unknown"
 
 
 def test_figures_of_other_weights_are_left_out(a_run):
@@ -112,14 +153,49 @@ def test_what_a_person_edited_is_kept_to_the_byte(a_run):
     assert without_ours(renewed) == without_ours(text)
 
 
-@pytest.mark.parametrize("gone", ["<!-- ganzoo:begin -->", "<!-- ganzoo:end -->"])
-def test_a_card_without_markers_is_left_alone(a_run, gone, capsys):
+@pytest.mark.parametrize(
+    "was, now",
+    [
+        ("<!-- ganzoo:begin -->", ""),
+        ("<!-- ganzoo:end -->", ""),
+        ("<!-- ganzoo:end -->", "<!-- ganzoo:end --> <!-- ganzoo:end -->"),
+        ("# fashion-mnist", "# <!-- ganzoo:end --> fashion-mnist"),
+        ("Not measured.", "caf\xe9"),
+    ],
+)
+def test_a_card_without_its_markers_in_order_is_left_alone(a_run, was, now, capsys):
     path = a_run / "model" / CARD
-    path.write_text(path.read_text().replace(gone, ""))
+    path.write_bytes(path.read_text().replace(was, now).encode("latin-1"))
     before = path.read_bytes()
     assert not run_card(a_run)
     assert command_line(["card", str(a_run)]) == 0
     assert "was kept" in capsys.readouterr().out and path.read_bytes() == before
+
+
+def test_a_card_with_its_markers_turned_round_is_left_alone(a_run):
+    path = a_run / "model" / CARD
+    text = path.read_text().replace("ganzoo:begin -->", "?").replace("ganzoo:end -->", "ganzoo:begin -->")
+    path.write_text(text.replace("?", "ganzoo:end -->"))
+    before = path.read_bytes()
+    assert not run_card(a_run) and path.read_bytes() == before
+
+
+def test_header_and_body_of_a_card_with_line_ends_of_windows_tell_the_same(a_run):
+    path = a_run / "model" / CARD
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    evaluate(a_run)
+    assert run_card(a_run)
+    assert b"model-index" in path.read_bytes() and b"| FD(fashion-net) |" in path.read_bytes()
+    (a_run / "evaluation.json").unlink()
+    run_card(a_run)
+    assert b"model-index" not in path.read_bytes() and b"FD(" not in path.read_bytes()
+
+
+def test_a_persons_own_model_index_is_not_doubled(a_run):
+    path = a_run / "model" / CARD
+    path.write_text(path.read_text().replace("library_name", "model-index: []\nlibrary_name"))
+    evaluate(a_run)
+    assert run_card(a_run) and path.read_text().count("model-index:") == 1
 
 
 def test_a_header_without_markers_is_left_alone(a_run):
@@ -138,19 +214,47 @@ def test_training_on_keeps_the_card_beside_the_new_model(a_run):
 
 
 def test_names_cannot_break_out_of_header_table_or_markers(tmp_path):
-    figure = Figure(name=HOSTILE, value=1.0, how=HOSTILE)
+    figure = Figure(name=HOSTILE, value=1.0, how=HOSTILE, data=HOSTILE, split=HOSTILE, command=HOSTILE)
     card = Card(
-        source=HOSTILE, preset=HOSTILE, data=HOSTILE, data_licence=HOSTILE, training=((HOSTILE, HOSTILE),),
-        command=HOSTILE + "\n```\nout", figures=(figure,),
+        source=HOSTILE, weights="0" * 64, preset=HOSTILE, data=HOSTILE, data_licence=HOSTILE,
+        training=((HOSTILE, HOSTILE),), command=HOSTILE + "\n```\nout", figures=(figure,),
     )  # fmt: skip
     (tmp_path / "model").mkdir()
     assert write_card(tmp_path / "model", card)
     text = (tmp_path / "model" / CARD).read_text()
     data = ModelCard(text).data
     assert data.license == "unknown" and data.eval_results[0].metric_value == 1.0
-    assert text.count("<!-- ganzoo:end -->") == 1 and "<script>" not in text.split("---\n", 2)[2]
-    assert len([line for line in text.splitlines() if line == "---"]) == 2 and text.count("\n```\n") == 2 + 1
+    assert text.count("<!-- ganzoo:end -->") == 1 and text.count("<!-- ganzoo:begin -->") == 1
+    prose = [line for line in text.split("---\n", 2)[2].splitlines() if "license" in line and "from_pre" not in line]
+    commands = [line for line in prose if line.startswith("x ---") and "\\|" not in line]
+    assert len(commands) == 2 and not any("<" in line for line in prose if line not in commands)
+    fences = [line for line in text.splitlines() if line and not line.strip("`")]
+    assert fences == ["```", "````", "````", "```", "```"]  # the first ends the snippet
+    assert len([line for line in text.splitlines() if line == "---"]) == 2
     assert write_card(tmp_path / "model", card) and (tmp_path / "model" / CARD).read_text() == text
+
+
+@pytest.mark.parametrize("source", ["runs/a", 'a"b\\c', HOSTILE, "käse/🧀", "\udcff"])
+def test_what_one_loads_is_written_as_python_reads_it(source):
+    text = whole_card(Card(source=source, weights="0" * 64))
+    for wanted in (source, HOSTILE, "me/it"):
+        text = named(text, wanted) if wanted != source else text
+        line = next(line for line in text.splitlines() if "from_pretrained" in line)
+        assert eval(line.partition("from_pretrained")[2]) == wanted
+
+
+def test_the_command_is_told_exactly(a_run):
+    command = "ganzoo train x --output 'a  b' --set name='`x < y` | \\ *'"
+    change(a_run, command=command)
+    run_card(a_run)
+    assert f"\n```\n{command}\n```\n" in card_of(a_run)
+
+
+def test_a_name_that_is_no_text_does_not_cost_the_card(a_run):
+    (a_run / "model" / CARD).unlink()
+    facts = json.loads((a_run / "run.json").read_text())
+    change(a_run, data={**facts["data"], "name": "x\udcff\0y"}, command="ganzoo train \udcff")
+    assert run_card(a_run) and "trained on x y." in card_of(a_run)
 
 
 def test_a_saved_model_alone_has_a_card_that_claims_nothing(tmp_path, capsys):
@@ -159,6 +263,38 @@ def test_a_saved_model_alone_has_a_card_that_claims_nothing(tmp_path, capsys):
     text = (folder / CARD).read_text()
     assert "Not recorded." in text and "Not measured." in text and f'from_pretrained("{folder}")' in text
     assert ModelCard(text).data.license == "unknown"
+
+
+def test_a_pulled_model_keeps_what_its_card_tells_of_the_same_weights(a_run, tmp_path):
+    evaluate(a_run)
+    run_card(a_run)
+    folder, told = shutil.copytree(a_run / "model", tmp_path / "pulled"), card_of(a_run)
+    (folder / CARD).write_text(named(told, "me/it"))
+    assert command_line(["card", str(folder)]) == 0
+    assert (folder / CARD).read_text() == named(told, str(folder))
+    figures = [{**FIGURES[0], "value": 7.5}]
+    evaluate(a_run, figures=figures)
+    shutil.copy(a_run / "evaluation.json", folder)
+    assert command_line(["card", str(folder)]) == 0
+    text = (folder / CARD).read_text()
+    assert "| 7.5 |" in text and "| 1.25 |" not in text and "| seed | 0 |" in text
+    assert [each.metric_value for each in ModelCard(text).data.eval_results] == [7.5]
+
+
+def test_other_weights_under_the_same_card_take_its_claims_away(a_run, tmp_path):
+    evaluate(a_run)
+    run_card(a_run)
+    folder = shutil.copytree(a_run / "model", tmp_path / "pulled")
+    shutil.copy(folder / "generator_raw" / "model.safetensors", folder)
+    assert command_line(["card", str(folder)]) == 0
+    text = (folder / CARD).read_text()
+    assert "Not recorded." in text and "Not measured." in text and "model-index" not in text
+
+
+def test_the_card_of_a_runs_model_folder_is_the_runs(a_run, capsys):
+    (a_run / "model" / CARD).unlink()
+    assert command_line(["card", str(a_run / "model")]) == 0
+    assert "| seed | 0 |" in card_of(a_run) and str(a_run / "model" / CARD) in capsys.readouterr().out
 
 
 def test_the_name_that_one_loads_is_put_in_when_it_is_pushed(tmp_path):
@@ -171,9 +307,11 @@ def test_the_name_that_one_loads_is_put_in_when_it_is_pushed(tmp_path):
 @pytest.mark.parametrize(
     "figures, said",
     [
-        ("many", "figures must be a list"),
+        ("many", "figures must be list"),
         ([1], r"figures\[0\] must hold a name and numbers"),
         ([{"name": "a", "value": "1"}], "must hold a name and numbers"),
+        ([{"name": "a", "value": 10**400}], "must hold a name and numbers"),
+        ([{"name": "a", "value": True}], "must hold a name and numbers"),
         ([{"name": "a"}], "value is missing"),
     ],
 )
@@ -181,6 +319,43 @@ def test_a_damaged_evaluation_is_said(a_run, figures, said):
     evaluate(a_run, figures=figures)
     with pytest.raises(GanzooError, match=said):
         run_card(a_run)
+
+
+@pytest.mark.parametrize("key, value", [("format", 2), ("samples", "many"), ("data", None), ("command", 1)])
+def test_an_evaluation_of_another_kind_is_said(a_run, key, value):
+    evaluate(a_run, **{key: value})
+    with pytest.raises(GanzooError, match=f"evaluation.json.*{key}"):
+        run_card(a_run)
+
+
+def test_an_infinite_figure_is_said(a_run):
+    evaluate(a_run)
+    path = a_run / "evaluation.json"
+    path.write_text(path.read_text().replace("1.25", "1e999"))
+    with pytest.raises(GanzooError, match="must hold a name and numbers"):
+        run_card(a_run)
+
+
+@pytest.mark.parametrize("key", ["data", "machine", "settings", "versions", "gan"])
+@pytest.mark.parametrize("value", [None, [], "{}", 5])
+def test_a_damaged_run_is_said(a_run, key, value, capsys):
+    change(a_run, **{key: value})
+    before = card_of(a_run)
+    assert command_line(["card", str(a_run)]) == 2 and card_of(a_run) == before
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_a_damaged_log_is_said(a_run):
+    (a_run / "log.jsonl").write_text("{no\n")
+    with pytest.raises(GanzooError, match="a log beside it is damaged"):
+        run_card(a_run)
+
+
+def test_a_run_without_its_model_gets_no_folder_of_pictures(a_run):
+    shutil.rmtree(a_run / "model")
+    with pytest.raises(TrainingError, match="no saved model"):
+        run_card(a_run)
+    assert not (a_run / "model").exists()
 
 
 def test_a_folder_without_a_run_or_model_is_said(tmp_path, capsys):

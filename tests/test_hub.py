@@ -336,6 +336,12 @@ def test_an_account_without_the_right_to_write_is_told(hub, saved):
         push(hub, saved, token="hf_wrong")
 
 
+def test_pushing_without_a_token_says_where_one_comes_from(hub, saved, monkeypatch):
+    with pytest.raises(HubAccessError, match="hf auth login"):
+        push(hub, saved, token=None)
+    assert NAME not in hub.repositories
+
+
 def test_another_commit_in_the_meantime_is_not_overwritten(hub, saved):
     push(hub, saved)
     hub.race(NAME, {"notes.txt": b"theirs"})

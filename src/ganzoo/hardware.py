@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+
 import torch
 
 
@@ -14,3 +17,17 @@ def fast_bfloat16(device: torch.device | str) -> bool:
         features = torch.cpu.get_capabilities()
         return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
     return False
+
+
+def name_of(device: torch.device | str) -> str:
+    """What a person calls `device`: the model of a GPU, or of the processor and its number of cores."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # Linux; others name it above
+            name = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} cores" + (f" ({kind})" if kind != "cpu" else "")

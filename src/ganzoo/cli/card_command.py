@@ -15,12 +15,14 @@ def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved
     from ganzoo.training.card import run_card
     from ganzoo.training.run import RunFolder
 
-    if RunFolder(folder).exists():
-        written, path = run_card(folder), folder / "model" / CARD
+    run = folder.parent if folder.name == "model" and RunFolder(folder.parent).exists() else folder
+    if RunFolder(run).exists():
+        written, path = run_card(run), run / "model" / CARD
     else:
         root = local_model(folder)
         written, path = write_card(root, model_card(root, str(folder))), root / CARD
     if written:
         print(f"card: {path}")
     else:
-        print(f"{path} was kept: its markers ganzoo:begin and ganzoo:end are gone. Remove it to have a new one.")
+        gone = "its markers ganzoo:begin and ganzoo:end are gone or out of order"
+        print(f"{path} was kept: {gone}. Remove it to have a new one.")

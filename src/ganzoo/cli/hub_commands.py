@@ -26,7 +26,11 @@ def push(
     The token is the one of `hf auth login`, or $HF_TOKEN.
     """
     from ganzoo.hub.push import push_folder
+    from ganzoo.training.card import run_card
+    from ganzoo.training.run import RunFolder
 
+    if RunFolder(folder).exists():
+        run_card(folder)  # with what was measured since
     pushed = push_folder(
         folder, repo_id, private=private, revision=revision, create_pr=create_pr, message=message, endpoint=endpoint
     )

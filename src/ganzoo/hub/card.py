@@ -7,6 +7,7 @@ A card that a person has edited is kept. Only what stands between two markers is
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +15,42 @@ from typing import Any
 
 from ganzoo.errors import WeightsError, quote
 from ganzoo.files import write_file
-from ganzoo.hub.folder import CONFIG, WEIGHTS, read_json
+from ganzoo.hub.folder import CONFIG, WEIGHTS, check_format, read_json
 
 CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"
 EVALUATION = "evaluation.json"
 TASK = "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")
 _HEADER = ("# ganzoo:begin", "# ganzoo:end")
-_SOURCE = re.compile(r'from_pretrained\("[^"\n]*"\)')
+_SOURCE = re.compile(r'from_pretrained\("(?:[^"\\\n]|\\.)*"\)')
+_TRAINING, _FIGURES = "\n## Training\n", "\n## Figures\n"
+_NOT_MEASURED = "Not measured."
+_LIMITS = """\
+It imitates what it was trained on and knows nothing else, gaps and one-sidedness included. A sample may come close to a
+training image. Look at the samples, and at the figures if there are any, before you rely on it; a figure compares with
+another only where features, data and number of samples are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One measure: its name, and how it was measured; yardsticks where there are any."""
+    """One measure: its name, and how it was measured; yardsticks where there are any.
+
+    Args:
+        how: on what, in words. data, split: the real images. command: that measured it.
+        spread: of the value. floor, ceiling: the same measure of other real images, and of noise.
+        better: "lower" or "higher".
+    """
 
     name: str
     value: float
     how: str
+    data: str
+    split: str
+    command: str
     spread: float | None = None
     floor: float | None = None
     ceiling: float | None = None
+    better: str = "not known"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +59,18 @@ class Card:
 
     Args:
         source: what `from_pretrained` takes: a folder, or a repository's owner/name.
-        preset: the recipe's name.
-        licence: of the weights, as the Hub spells it.
+        weights: sha256 of the generator's weights file, which all the rest is about.
+        preset: the recipe's name. licence: of the weights, as the Hub spells it.
         data: the set's name. data_id: its id on the Hub, where it is there. data_licence: in words.
         training: rows of the training table. command: that began the run.
-        figures: what was measured.
-        pictures: of `GRID` and `LOSSES`, those that are there.
+        figures: what was measured. pictures: of `GRID` and `LOSSES`, those that are there.
     """
 
     source: str
+    weights: str
     preset: str | None = None
     licence: str = "unknown"
-    data: str = "not known"
+    data: str | None = None
     data_id: str | None = None
     data_licence: str = "not known"
     training: tuple[tuple[str, str], ...] = ()
@@ -66,14 +83,14 @@ def write_card(folder: Path, card: Card) -> bool:
     """Write `README.md` into `folder`, or renew what is ours in the one that is there.
 
     Returns:
-        Whether it was written; False where a person has taken the markers away (or it is no text), and it is kept.
+        Whether it was written; False where it is kept: its markers are gone or out of order, or it is no text.
     """
     path = folder / CARD
     try:
         text = path.read_bytes().decode() if path.is_file() else None  # line ends as they are
     except UnicodeDecodeError:
         return False
-    if text is not None and not all(text.count(marker) == 1 for marker in _BODY):
+    if text is not None and not _marked(text, _BODY):
         return False
     write_file(path, whole_card(card) if text is None else _renewed(text, card))
     return True
@@ -81,11 +98,10 @@ def write_card(folder: Path, card: Card) -> bool:
 
 def named(text: str, source: str) -> str:
     """The card `text` with `source` as what one loads, if the markers are there."""
-    start, end = text.find(_BODY[0]), text.find(_BODY[1])
-    if not 0 <= start < end:
+    if not _marked(text, _BODY):
         return text
-    inside = _SOURCE.sub(lambda _: f'from_pretrained("{source}")', text[start:end])
-    return text[:start] + inside + text[end:]
+    start, end = map(text.index, _BODY)
+    return text[:start] + _SOURCE.sub(lambda _: f"from_pretrained({_literal(source)})", text[start:end], 1) + text[end:]
 
 
 def model_card(folder: Path, source: str) -> Card:
@@ -93,6 +109,7 @@ def model_card(folder: Path, source: str) -> Card:
     preset = read_json(folder / CONFIG).get("preset")
     return Card(
         source=source,
+        weights=weights_hash(folder),
         preset=preset if isinstance(preset, str) else None,
         figures=evaluated(folder, folder),
         pictures=tuple(name for name in (GRID, LOSSES) if (folder / name).is_file()),
@@ -109,83 +126,93 @@ def evaluated(folder: Path, model: Path) -> tuple[Figure, ...]:
     if not path.is_file():
         return ()
     found = read_json(path)
+    check_format(found, str(path))
     if found.get("weights") != weights_hash(model):
         return ()
-    how = f"{found.get('samples')} samples against {found.get('data')} ({found.get('split')})"
-    entries = found.get("figures")
-    if not isinstance(entries, list) or len(entries) > 1000:
-        raise WeightsError(f"{path}: figures must be a list, got {quote(entries)}; evaluate the model again.")
-    return tuple(_figure(entry, how, f"{path}: figures[{index}]") for index, entry in enumerate(entries))
+    for key, kind in {"samples": int, "data": str, "split": str, "command": str, "figures": list}.items():
+        if not isinstance(found.get(key), kind):
+            raise WeightsError(f"{path}: {key} must be {kind.__name__}, got {quote(found.get(key))}; evaluate again.")
+    shared = {key: found[key] for key in ("data", "split", "command")}
+    shared["how"] = f"{found['samples']:,} samples against {found['data']} ({found['split']})"
+    entries = enumerate(found["figures"])
+    return tuple(Figure(**_numbers(entry, f"{path}: figures[{index}]"), **shared) for index, entry in entries)
 
 
 def weights_hash(model: Path) -> str:
     """sha256 of the generator's weights file in `model`."""
-    return hashlib.sha256((model / WEIGHTS).read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with open(model / WEIGHTS, "rb") as file:
+        while part := file.read(1 << 20):  # the file may be larger than memory
+            digest.update(part)
+    return digest.hexdigest()
 
 
-def _figure(entry: Any, how: str, place: str) -> Figure:
-    numbers = ("value", "spread", "floor", "ceiling")
-    sound = isinstance(entry, dict) and isinstance(entry.get("name"), str)
-    if not sound or not all(type(entry.get(key)) in (int, float, type(None)) for key in numbers):
+def _numbers(entry: Any, place: str) -> dict[str, Any]:
+    """Name and numbers of a figure in an evaluation, or WeightsError."""
+    found = {key: entry.get(key) for key in ("value", "spread", "floor", "ceiling")} if isinstance(entry, dict) else {}
+    given = [number for number in found.values() if number is not None]
+    sound = all(type(number) in (int, float) and -1e30 < number < 1e30 for number in given)
+    if not found or not sound or not isinstance(entry.get("name"), str):
         raise WeightsError(f"{place} must hold a name and numbers, got {quote(entry)}; evaluate the model again.")
-    if entry.get("value") is None:
+    if found["value"] is None:
         raise WeightsError(f"{place}.value is missing; evaluate the model again.")
-    return Figure(name=entry["name"], how=how, **{key: entry.get(key) for key in numbers})
+    better = "not known" if "lower_is_better" not in entry else "lower" if entry["lower_is_better"] else "higher"
+    return {"name": entry["name"], "better": better, **found}
 
 
 def whole_card(card: Card) -> str:
     """The text of a new card."""
-    title = _plain(card.preset or card.source.rsplit("/", 1)[-1])
-    lines = [
-        "---",
-        _metadata(card),
-        _results(card),
-        "---",
-        "",
-        f"# {title}",
-        "",
-        f"A GAN trained on {_plain(card.data)}, made with ganzoo.",
-        "",
-        _measured(card),
-        "",
-        "## Limits",
-        "",
-        "It knows what it was trained on and nothing else, gaps and one-sidedness included. Look at the samples and at "
-        "the figures before you rely on it.",
-        "",
-        f"Licence of the data: {_plain(card.data_licence)}.",
-        "",
-    ]
-    return "\n".join(lines)
+    title = _plain(card.preset or card.source.rstrip("/").rpartition("/")[2])
+    on = f" and trained on {_plain(card.data)}." if card.data else ". What it was trained on is not recorded."
+    header = f"---\n{_metadata(card)}\n{_results(card)}\n---\n\n# {title}\n\nA GAN made with ganzoo{on}\n\n"
+    licence = f"Licence of the data: {_plain(card.data_licence)}.\n"
+    return f"{header}{_measured(card)}\n\n## Limits\n\n{_LIMITS}\n\n{licence}"
 
 
 def _renewed(text: str, card: Card) -> str:
-    text = _between(text, *_BODY, _measured(card))
-    head = re.match(r"---\n.*?\n---\n", text, re.DOTALL)
-    if head is None or not all(head[0].count(marker) == 1 for marker in _HEADER):
+    begin, end = map(text.index, _BODY)
+    ours = _with_known(_measured(card), text[begin:end].replace("\r\n", "\n"), card)
+    text = _between(text, *_BODY, ours)
+    head = re.match(r"\ufeff?---\r?\n.*?\n---\r?\n", text, re.DOTALL)
+    if head is None or not _marked(head[0], _HEADER) or (not card.figures and _NOT_MEASURED not in ours):
         return text
-    return _between(head[0], *_HEADER, _results(card)) + text[head.end() :]
+    theirs = re.search(r"^model-index\s*:", _between(head[0], *_HEADER, ""), re.MULTILINE)  # a key stands but once
+    return _between(head[0], *_HEADER, "\n".join(_HEADER) if theirs else _results(card)) + text[head.end() :]
+
+
+def _with_known(new: str, old: str, card: Card) -> str:
+    """`new`; where the run is not here, with what `old` tells of these same weights and no file here does."""
+    if card.training or card.weights not in old:
+        return new
+    for start, end, found in ((_FIGURES, _BODY[1], card.figures), (_TRAINING, _FIGURES, ())):
+        if not found and start in old:
+            known = old[old.index(start) :].partition(end)[0]
+            new = new[: new.index(start)] + known + new[new.index(end) :]
+    return new
+
+
+def _marked(text: str, markers: tuple[str, str]) -> bool:
+    return all(text.count(marker) == 1 for marker in markers) and text.index(markers[0]) < text.index(markers[1])
 
 
 def _between(text: str, begin: str, end: str, block: str) -> str:
-    return text[: text.index(begin)] + block + text[text.index(end) + len(end) :]
+    return text.partition(begin)[0] + block + text.partition(end)[2]
 
 
 def _metadata(card: Card) -> str:
     from huggingface_hub import ModelCardData
 
-    grid = GRID in card.pictures
-    data = ModelCardData(
+    metadata = ModelCardData(
         library_name="ganzoo",
         pipeline_tag=TASK,
         license=card.licence,
         license_name="see-the-card" if card.licence == "other" else None,
         tags=["gan", "dcgan", "ganzoo", *([_word(card.preset)] if card.preset else [])],
         datasets=[card.data_id] if card.data_id else None,
-        widget=[{"text": "samples", "output": {"url": GRID}}] if grid else None,
+        widget=[{"text": "samples", "output": {"url": GRID}}] if GRID in card.pictures else None,
         ignore_metadata_errors=False,
     )
-    return str(data.to_yaml())
+    return str(metadata.to_yaml())
 
 
 def _results(card: Card) -> str:
@@ -199,8 +226,9 @@ def _results(card: Card) -> str:
     results = [
         EvalResult(
             task_type=TASK,
-            dataset_type=card.data_id or "local",
-            dataset_name=_word(card.data),
+            dataset_type=card.data_id if card.data_id and figure.data == card.data else "local",
+            dataset_name=_word(figure.data),
+            dataset_split=_word(figure.split),
             metric_type=re.sub(r"\W+", "-", figure.name.lower()).strip("-") or "figure",
             metric_name=_word(f"{figure.name}, {figure.how}"),
             metric_value=figure.value,
@@ -208,7 +236,7 @@ def _results(card: Card) -> str:
         for figure in card.figures
     ]
     index = {"model-index": eval_results_to_model_index(_word(card.preset or "gan"), results)}
-    return f"{_HEADER[0]}\n{yaml_dump(index, sort_keys=False).rstrip()}\n{_HEADER[1]}"
+    return f"{_HEADER[0]}\n{yaml_dump(index, sort_keys=False)}{_HEADER[1]}"
 
 
 def _measured(card: Card) -> str:
@@ -216,20 +244,21 @@ def _measured(card: Card) -> str:
     parts = [_BODY[0], ""]
     if GRID in card.pictures:
         parts += ["<Gallery />", "", f"![Samples of seed 0]({GRID})", ""]
-    parts += ["```python", "import ganzoo", "", f'gan = ganzoo.from_pretrained("{_name(card.source)}")']
-    parts += ["images = gan.sample(64, seed=0)  # float32 in [-1, 1]", "```", "", "## Training", ""]
+    parts += ["```python", "import ganzoo", "", f"gan = ganzoo.from_pretrained({_literal(card.source)})"]
+    parts += ["images = gan.sample(64, seed=0)  # float32 in [-1, 1]", "```", ""]
+    parts += [f"All that follows is of the weights with sha256 `{card.weights}`.", _TRAINING]
     parts += _table(("", ""), card.training) if card.training else ["Not recorded."]
-    if card.command:
-        parts += ["", "```", _name(" ".join(card.command.split()), "`<"), "```"]
-    if LOSSES in card.pictures:
-        parts += ["", f"![Losses over the steps]({LOSSES})"]
-    parts += ["", "## Figures", ""]
-    if card.figures:
-        rows = [(f.name, _number(f.value, f.spread), _number(f.floor), _number(f.ceiling), f.how) for f in card.figures]
-        parts += _table(("measure", "this model", "real images", "noise", "measured on"), rows)
-    else:
-        parts += ["Not measured."]
+    parts += ["", *_code(card.command)] if card.command else []
+    parts += [*(["", f"![Losses over the steps]({LOSSES})"] if LOSSES in card.pictures else []), _FIGURES]
+    head = ("measure", "this model", "real images", "noise", "better", "measured on")
+    parts += _table(head, map(_row, card.figures)) if card.figures else [_NOT_MEASURED]
+    for command in dict.fromkeys(figure.command for figure in card.figures):
+        parts += ["", *_code(command)]
     return "\n".join([*parts, "", _BODY[1]])
+
+
+def _row(of: Figure) -> tuple[str, ...]:
+    return of.name, _number(of.value, of.spread), _number(of.floor), _number(of.ceiling), of.better, of.how
 
 
 def _table(head: tuple[str, ...], rows: Any) -> list[str]:
@@ -243,16 +272,28 @@ def _number(value: float | None, spread: float | None = None) -> str:
     return f"{value:.4g}" + (f" ± {spread:.2g}" if spread is not None else "")
 
 
+def _printable(text: str) -> str:
+    """`text` on one line; a name on disk may hold what is no character at all."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def _plain(text: str) -> str:
-    """`text` on one line, without what Markdown or HTML would take for its own."""
-    text = " ".join(str(text).split())
+    """`text` without what Markdown or HTML would take for its own."""
+    text = " ".join(_printable(text).split())
     return re.sub(r"([\\|`*_\[\]])", r"\\\1", text).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _word(text: str) -> str:
-    """`text` on one line, without what a marker could be made of."""
-    return " ".join(re.sub(r"[<>#]", " ", text).split())
+    """`text` without what a marker could be made of."""
+    return " ".join(re.sub(r"[<>#]", " ", _printable(text)).split())
 
 
-def _name(text: str, without: str = '"\\`<') -> str:
-    return "".join(letter for letter in text if letter.isprintable() and letter not in without)
+def _code(text: str) -> list[str]:
+    """`text` as it is, in a fence that nothing in it can close."""
+    fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", text))])
+    return [fence, _printable(text).replace("<!--", "<! --"), fence]
+
+
+def _literal(text: str) -> str:
+    """`text` as Python writes it, without what a marker could be made of."""
+    return json.dumps(text, ensure_ascii=not text.isprintable()).replace("<", "\\u003c")

@@ -3,45 +3,60 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import write_file
-from ganzoo.hub.card import GRID, LOSSES, Card, evaluated, write_card
+from ganzoo.hub.card import GRID, LOSSES, Card, evaluated, weights_hash, write_card
+from ganzoo.hub.folder import WEIGHTS
 from ganzoo.training.run import RunFolder
 
 _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
+_HUB_SOURCE = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(\?.*)?", re.ASCII)
 
 
 def run_card(run: str | Path) -> bool:
     """Write `model/README.md` and `model/samples/losses.png` of `run`, as `ganzoo.hub.card.write_card` does.
 
     Raises:
-        TrainingError: no run is there. WeightsError: a file of it is damaged.
+        TrainingError: no run is there, or it has no model. WeightsError: a file of it is damaged.
     """
     folder = RunFolder(run)
-    facts, log = folder.facts(), folder.entries()
-    model = folder.path / "model"
+    facts, model = folder.facts(), folder.path / "model"
+    if not (model / WEIGHTS).is_file():
+        raise TrainingError(f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: --resume.")
+    try:
+        card = _card(folder, facts, model, Path(run).as_posix())
+    except GanzooError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        said = f"{type(error).__name__}: {quote(str(error))}"
+        raise WeightsError(f"{folder.path}: run.json or a log beside it is damaged ({said}); restore them.") from error
+    return write_card(model, card)
+
+
+def _card(folder: RunFolder, facts: dict[str, Any], model: Path, source: str) -> Card:
+    log, data = folder.entries(), facts["data"]
     losses = [entry for entry in log if "generator_loss" in entry]
     if losses:
         _draw_losses(losses, model / LOSSES)
-    data = facts["data"]
-    scores = [entry for entry in log if entry.get("best")]
     licence = str(data.get("licence", "not known"))
-    card = Card(
-        source=str(run),
+    return Card(
+        source=source,
+        weights=weights_hash(model),
         preset=facts["gan"]["preset"],
         licence="mit" if licence.startswith("MIT") else "other" if "©" in licence else "unknown",
-        data=data["name"],
+        data=str(data["name"]),
         data_id=_hub_id(data),
         data_licence=licence,
-        training=tuple(_rows(facts, folder, losses, scores)),
-        command=facts["command"],
-        figures=evaluated(folder.path, model),
+        training=tuple(_rows(facts, folder, losses, [entry for entry in log if entry.get("best")])),
+        command=str(facts["command"]),
+        figures=evaluated(folder.path, model) or evaluated(model, model),
         pictures=tuple(name for name in (GRID, LOSSES) if (model / name).is_file()),
     )
-    return write_card(model, card)
 
 
 def _rows(
@@ -49,23 +64,40 @@ def _rows(
 ) -> list[tuple[str, str]]:
     settings, machine, data = facts["settings"], facts["machine"], facts["data"]
     last = losses[-1]["step"] if losses else 0
+    kept = scores[-1]["step"] if scores else last
     times = [entry for entry in folder.entries("timing.jsonl") if entry.get("images_per_second")]
+    a_step = settings["batch_size"] * settings["d_steps"]
+    least = "at most " if settings["keep_last_batch"] else ""  # the last batch of an epoch is smaller then
     rows = [
         ("data", f"{data['name']}, {data['images']:,} images, hash {data['hash'][:16]}"),
-        ("steps", f"{last:,} of {settings['steps']:,}" + (f"; kept: step {scores[-1]['step']:,}" if scores else "")),
-        ("real images seen", f"{last * settings['batch_size'] * settings['d_steps']:,}"),
+        ("steps", f"{last:,} of {settings['steps']:,}" + (f"; the weights are of step {kept:,}" if scores else "")),
+        (
+            "real images seen",
+            f"{least}{kept * a_step:,}" + (f"; {last * a_step:,} in the whole run" if kept < last else ""),
+        ),
         ("seed", str(settings["seed"])),
+        ("kind", _kind(facts["gan"])),
     ]
     if times:
         speed = median(entry["images_per_second"] for entry in times)
-        rows.append(("time", f"{_minutes(times, settings):,.1f} minutes, median speed {speed:,.0f} images/s"))
-    kind = f"{machine['device']}, {machine['threads']} threads, {machine['precision']}"
+        rows.append(
+            ("time", f"{_minutes(times, settings):,.1f} minutes by the clock, median speed {speed:,.0f} images/s")
+        )
+    kind = f"{facts.get('hardware', machine['device'])}, {machine['threads']} threads, {machine['precision']}"
     rows.append(("machine", kind + (f", {machine['processes']} processes" if machine["processes"] > 1 else "")))
     rows.append(("versions", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())))
     if scores:
-        score = f"{scores[-1]['score']:.3g}: a kernel distance in random features that ranks the states of this run"
-        rows.append(("best score", f"{score}, and says no more"))
+        score = f"{scores[-1]['score']:.3g}, by which step {kept:,} was kept: a kernel distance in random features"
+        rows.append(("best score", f"{score} that ranks the states of this run, and compares with nothing else"))
     return rows
+
+
+def _kind(gan: dict[str, Any]) -> str:
+    if not gan["num_classes"]:
+        return "unconditional"
+    names = [str(name) for name in gan["class_names"][:100]]
+    named = ": " + ", ".join(f"{index} {name}" for index, name in enumerate(names)) if names else ""
+    return f"conditional on {gan['num_classes']:,} classes (labels=){named}"
 
 
 def _minutes(times: list[dict[str, Any]], settings: dict[str, Any]) -> float:
@@ -77,10 +109,8 @@ def _minutes(times: list[dict[str, Any]], settings: dict[str, Any]) -> float:
 
 
 def _hub_id(data: dict[str, Any]) -> str | None:
-    source = str(data.get("source") or "")
-    if source.startswith("hf:") and source.count("/") == 1 and not source.startswith(("hf:.", "hf:/", "hf:~")):
-        return source.removeprefix("hf:").partition("?")[0]
-    return _ON_THE_HUB.get(data["name"])
+    on_the_hub = _HUB_SOURCE.fullmatch(str(data.get("source") or ""))
+    return on_the_hub[1] if on_the_hub else _ON_THE_HUB.get(data["name"])
 
 
 def _draw_losses(losses: list[dict[str, Any]], path: Path) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from ganzoo.data import ImageData
 from ganzoo.errors import TrainingError, WeightsError, quote
 from ganzoo.gan import GAN
+from ganzoo.hardware import name_of
 from ganzoo.hub.folder import describe, read_description
 from ganzoo.hub.model import check_facts
 from ganzoo.models import build_like_file
@@ -30,6 +31,7 @@ def record(gan: GAN, data: ImageData, source: Any, settings: Settings, machine: 
         "versions": versions(),
         "settings": settings.to_dict(),
         "machine": machine.to_dict(),
+        "hardware": name_of(machine.device),
         "gan": describe_gan(gan),
         "data": {
             "name": data.name,
