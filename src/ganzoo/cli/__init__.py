@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 import typer
@@ -59,6 +60,7 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 for success, 2 after a user's mistake, 1 after one of ours, 130 after Ctrl-C."""
     given = sys.argv[1:] if arguments is None else [*arguments]
+    warnings.formatwarning = lambda message, *_, **__: f"ganzoo: {message}\n"  # a line, without its place in the code
     raise SystemExit(run(given))
 
 

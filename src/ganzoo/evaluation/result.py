@@ -100,15 +100,16 @@ class Evaluation:
 
     def table(self) -> str:
         """All figures as text."""
+        width = max(len(figure["name"]) for figure in self.figures()) + 2
         lines = [
             f"{self.samples:,} samples against {self.data} ({self.split}). {self.neighbourhood()}",
-            f"{'':28}{'generator':>18}{'real':>10}{'noise':>10}",
+            f"{'':{width}}{'generator':>18}{'real':>10}{'noise':>10}",
         ]
         for figure in self.figures():
             value = number(figure["value"]) + (f" ± {number(figure['spread'])}" if figure["spread"] is not None else "")
             yardsticks = "".join(f"{number(figure[name]):>10}" for name in ("floor", "ceiling"))
             better = "lower" if figure["lower_is_better"] else "higher"
-            lines.append(f"{figure['name']:28}{value:>18}{yardsticks}  {better} is better")
+            lines.append(f"{figure['name']:{width}}{value:>18}{yardsticks}  {better} is better")
         if self.classes:
             lines.append(f"\n{'class':16}{'share':>8}{'FD':>10}{'precision':>11}{'recall':>9}{'coverage':>10}")
         for each in self.classes:
