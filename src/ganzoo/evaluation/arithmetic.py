@@ -16,6 +16,7 @@ from ganzoo.latents import sample_latents
 
 NOISE = 0.25  # the results around the one in the middle: uniform noise of this size, as in the paper
 SCALE = 2  # pixels to one of a sample
+MINUS = "-"  # Pillow's own font has no longer dash and would draw an empty box
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ def arithmetic(
     """
     if not groups:
         raise ConfigError("groups must hold one or more of (sign, numbers of samples)")
+    if gan.num_classes and label is None:
+        raise ConfigError(f"{gan!r} has {gan.num_classes} classes; give label=, the class of all groups")
     means, columns = [], []
     for sign, numbers in groups:
         if sign not in (1, -1) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
@@ -59,7 +62,10 @@ def arithmetic(
         latents = torch.cat([sample_latents(1, gan.latent_size, seed, start=number)[0] for number in numbers])
         columns.append(latents)
         means.append(latents.mean(0))
-    total = _lengthened(torch.stack([sign * mean for (sign, _), mean in zip(groups, means)]).sum(0))
+    total = torch.stack([sign * mean for (sign, _), mean in zip(groups, means)]).sum(0)
+    if total.norm() < 1e-5:
+        raise ConfigError("the groups take each other away and leave nothing to draw; choose other samples")
+    total = _lengthened(total)
     around = (torch.rand(8, gan.latent_size, generator=torch.Generator().manual_seed(0)) * 2 - 1) * NOISE
     results = gan.sample(latents=torch.cat([total[None], total + around]), labels=label).cpu()
     sheets = [
@@ -70,7 +76,7 @@ def arithmetic(
     ]
     order = torch.tensor([1, 2, 3, 4, 0, 5, 6, 7, 8])  # the sum's own in the middle
     sheets.append(pictures.grid(results[order], columns=3, scale=SCALE))
-    signs = ["+" if sign > 0 else "–" for sign, _ in groups] + ["="]
+    signs = ["+" if sign > 0 else MINUS for sign, _ in groups] + ["="]
     return Arithmetic(total, results, _side_by_side(sheets, signs[1:] if groups[0][0] > 0 else signs))
 
 

@@ -14,6 +14,7 @@ from ganzoo.models import evaluating
 
 BATCH = 64  # latents that are optimised at once
 WORST = 1e-12  # mean squared error below which a PSNR says nothing more (126 dB)
+FIRST = 2**40  # row of the first candidate: from row 0 they would be the very latents of `gan.sample(n, seed)`
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Inversion:
     Args:
         latents: (N, latent_size), the best of all starts for each image.
         images: what the generator draws from them, (N, C, H, W).
-        psnr: peak signal-to-noise ratio in dB, (N,): 10 log10(4 / mean squared error), as images span [-1, 1].
+        psnr: peak signal-to-noise ratio in dB, (N,): 10 log10(2^2 / mean squared error), as images span [-1, 1] and
+            their peak is 2.
     """
 
     latents: Tensor
@@ -52,7 +54,7 @@ def invert(
         images: (N, C, H, W) in [-1, 1], of the generator's size and channels.
         labels: of a conditional model: one class, or N of them.
         starts: latents tried for each image. steps: of the optimisation. rate: its first step's.
-        seed: of the candidates.
+        seed: of the candidates, none of which is a latent that `gan.sample` takes: samples are not looked up.
 
     Raises:
         ShapeError, ConfigError, DataError: images or an argument that can't be used.
@@ -60,25 +62,25 @@ def invert(
     for name, value in (("starts", starts), ("steps", steps), ("candidates", candidates)):
         if type(value) is not int or value < 1:
             raise ConfigError(f"{name} must be an int from 1, got {quote(value)}")
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
+        raise ConfigError(f"rate must be a number above 0, got {quote(rate)}")
     wanted = (gan.image_channels, gan.image_size, gan.image_size)
     if images.dim() != 4 or tuple(images.shape[1:]) != wanted or not len(images):
         raise ShapeError(f"images must be (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
     if not images.isfinite().all():
         raise DataError("an image holds NaN or infinity; nothing comes near it.")
-    classes = None
-    if gan.num_classes:
-        if labels is None:
-            raise ConfigError(f"{gan!r} has {gan.num_classes} classes; give labels=, of one class or of each image")
-        classes = torch.as_tensor(labels).reshape(-1).expand(len(images)).to(gan.device)
-    elif labels is not None:
-        raise ConfigError(f"labels={quote(labels)}: {gan!r} has no classes; leave labels out")
+    if not images.is_floating_point() or images.abs().max() > 1.001:  # a little more may come of resampling
+        low, high = images.min().item(), images.max().item()
+        raise DataError(f"images must be floating in [-1, 1], got {images.dtype} from {low:g} to {high:g}.")
     starts = min(starts, candidates)
-    images = images.to(gan.device).float()
     frozen = [(parameter, parameter.requires_grad) for parameter in gan.generator.parameters()]
     try:
         for parameter, _ in frozen:
             parameter.requires_grad_(False)
-        with evaluating(gan.generator):
+        # gradients are needed, whatever the caller has switched off
+        with evaluating(gan.generator), torch.inference_mode(False), torch.enable_grad():
+            images = images.to(gan.device).float().clone()  # one made in inference mode takes part in no gradient
+            classes = _classes(gan, labels, len(images))
             latents = _starts(gan, images, classes, starts, candidates, seed)  # (N, starts, latent_size)
             flat, rows = latents.flatten(0, 1), torch.arange(len(images)).repeat_interleave(starts)
             parts = []
@@ -92,6 +94,21 @@ def invert(
             parameter.requires_grad_(asked)
 
 
+def _classes(gan: GAN, labels: int | list[int] | Tensor | None, count: int) -> Tensor | None:
+    """Labels, int64 (count,), or None without classes."""
+    if not gan.num_classes:
+        if labels is not None:
+            raise ConfigError(f"labels={quote(labels)}: {gan!r} has no classes; leave labels out")
+        return None
+    if labels is None:
+        raise ConfigError(f"{gan!r} has {gan.num_classes} classes; give labels=, of one class or of each image")
+    given = labels.tolist() if isinstance(labels, Tensor) else labels
+    given = list(given) if isinstance(given, (list, tuple)) else [given]
+    if len(given) not in (1, count) or not all(type(label) is int and 0 <= label < gan.num_classes for label in given):
+        raise ConfigError(f"labels must be one or {count} ints from 0 to {gan.num_classes - 1}, got {quote(given)}")
+    return torch.tensor(given, device=gan.device).expand(count)
+
+
 def _draw(gan: GAN, latents: Tensor, labels: Tensor | None) -> Tensor:
     shaped = latents.reshape(-1, *gan.latent_shape)
     return (gan.generator(shaped) if labels is None else gan.generator(shaped, labels)).float()
@@ -102,18 +119,16 @@ def _starts(gan: GAN, images: Tensor, classes: Tensor | None, starts: int, candi
     """The latents, among random ones, whose images are nearest: (N, starts, latent_size)."""
     from ganzoo.latents import sample_latents
 
-    drawn = sample_latents(candidates, gan.latent_size, seed)[0].to(gan.device)
+    drawn = sample_latents(candidates, gan.latent_size, seed, start=FIRST)[0].to(gan.device)
     chosen = []
     for label in [None] if classes is None else classes.unique().tolist():
         labels = None if label is None else torch.full((candidates,), label, device=gan.device)
-        made = torch.cat(
-            [
-                _draw(gan, drawn[part], None if labels is None else labels[part]).flatten(1)
-                for part in torch.arange(candidates).split(BATCH)
-            ]
-        )
         rows = torch.arange(len(images)) if label is None else (classes == label).nonzero()[:, 0].cpu()  # type: ignore[operator]
-        nearest = torch.cdist(images[rows].flatten(1), made).topk(starts, largest=False).indices
+        distances = []  # a batch at a time: 2,000 images of 256 pixels would take 1.6 GB
+        for part in torch.arange(candidates).split(BATCH):
+            made = _draw(gan, drawn[part], None if labels is None else labels[part])
+            distances.append(torch.cdist(images[rows].flatten(1), made.flatten(1)))
+        nearest = torch.cat(distances, 1).topk(starts, largest=False).indices
         chosen.append((rows, drawn[nearest]))
     order = torch.cat([rows for rows, _ in chosen]).argsort()
     return torch.cat([latents for _, latents in chosen])[order]
