@@ -1,0 +1,182 @@
+"""Which recipe is best? Each is trained for equal minutes and measured by the project's own evaluator.
+
+    python benchmarks/recipes.py fashion-mnist --minutes 5 --output results [--seeds 0 1 2] [ARM ...]
+    python benchmarks/recipes.py --table results
+
+An arm is a preset with changes. A short trial tells how many steps it makes in a second, and its number of steps
+follows, so that what decays by the step decays within the minutes. One line for each run is added to
+`results/results.jsonl`; a run that stands there already is not made again. To use two cores well, start two with
+OMP_NUM_THREADS=1 and different arms: all arms then have one core each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ganzoo
+
+PROBE_STEPS = 160
+USUAL = {
+    "generator_lr": 2e-4,
+    "discriminator_lr": 2e-4,
+    "batch_size": 64,
+    "ema_half_life": 0,
+    "precision": "float32",
+    "speed": "exact",
+    "loss": "non-saturating",
+    "decay": "none",
+    "penalties": (),
+    "augmentations": (),
+    "flip": False,
+    "generator.block": "dcgan-up",
+    "discriminator.norm": "batch",
+}
+FAST = {**USUAL, "precision": "auto", "speed": "auto", "ema_half_life": 20_000}
+SMALL = {"generator.widths": (128, 64), "discriminator.widths": (64, 128)}  # 28x28
+FASHION = {**FAST, **SMALL, "generator_lr": 1e-3, "discriminator_lr": 1e-3, "decay": "cosine"}
+HALF = {"generator.widths": (256, 128, 64, 32), "discriminator.widths": (32, 64, 128, 256)}  # 64x64
+POKEMON = {**FAST, **HALF, "generator_lr": 5e-4, "discriminator_lr": 5e-4, "decay": "cosine", "flip": True}
+R1 = {"discriminator.norm": "none", "penalties": ("r1(weight=0.1,every=8)",)}
+EVERY_AUGMENTATION = ("color", "translation", "cutout")
+
+ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --set takes them
+    "fashion-mnist": {
+        "usual": {**USUAL, **SMALL},
+        "plain": {**FASHION, "decay": "none"},
+        "cosine": FASHION,
+        "linear": {**FASHION, "decay": "linear"},
+        "hinge": {**FASHION, "loss": "hinge"},
+        "relativistic": {**FASHION, "loss": "relativistic"},
+        "half-g": {**FASHION, "generator_lr": 5e-4},
+        "half-d": {**FASHION, "discriminator_lr": 5e-4},
+        "half-both": {**FASHION, "generator_lr": 5e-4, "discriminator_lr": 5e-4},
+        "double-both": {**FASHION, "generator_lr": 2e-3, "discriminator_lr": 2e-3},
+        "batch-128": {**FASHION, "batch_size": 128},
+        "wide-g": {**FASHION, "generator.widths": (256, 128)},
+        "wide-d": {**FASHION, "discriminator.widths": (128, 256)},
+        "wide-both": {**FASHION, "generator.widths": (256, 128), "discriminator.widths": (128, 256)},
+        "narrow-both": {**FASHION, "generator.widths": (64, 32), "discriminator.widths": (32, 64)},
+        "translation": {**FASHION, "augmentations": ("translation",)},
+        "d-none": {**FASHION, "discriminator.norm": "none"},
+        "d-none-r1": {**FASHION, **R1},
+        "d-spectral": {**FASHION, "discriminator.norm": "spectral"},
+        "resize-up": {**FASHION, "generator.block": "resize-up"},
+        "pixelshuffle-up": {**FASHION, "generator.block": "pixelshuffle-up"},
+        "residual-up": {**FASHION, "generator.block": "residual-up"},
+        "residual-down": {**FASHION, "discriminator.block": "residual-down"},
+        "blur-down": {**FASHION, "discriminator.block": "blur-down"},
+        "three-stages": {**FASHION, "generator.widths": (256, 128, 64), "generator.head": "same"},
+        "beta1-0": {**FASHION, "beta1": 0.0, "beta2": 0.99},
+    },
+    "pokemon-64": {
+        "usual": {**USUAL, "generator.widths": (512, 256, 128, 64), "discriminator.widths": (64, 128, 256, 512)},
+        "plain": {**POKEMON, "decay": "none"},
+        "cosine": POKEMON,
+        "relativistic": {**POKEMON, "loss": "relativistic"},
+        "hinge": {**POKEMON, "loss": "hinge"},
+        "translation": {**POKEMON, "augmentations": ("translation",)},
+        "all-augmentations": {**POKEMON, "augmentations": EVERY_AUGMENTATION},
+        "slow-d": {**POKEMON, "discriminator_lr": 2e-4},
+        "double-both": {**POKEMON, "generator_lr": 1e-3, "discriminator_lr": 1e-3},
+        "d-none-r1": {**POKEMON, **R1},
+        "d-spectral": {**POKEMON, "discriminator.norm": "spectral"},
+        "resize-up": {**POKEMON, "generator.block": "resize-up"},
+        "residual-up": {**POKEMON, "generator.block": "residual-up"},
+        "narrow-both": {
+            **POKEMON,
+            "generator.widths": (128, 64, 32, 16),
+            "discriminator.widths": (16, 32, 64, 128),
+        },
+    },
+}
+
+
+def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> dict:
+    """Train and measure one arm; its figures."""
+    folder, data = options.output, options.data or ganzoo.PRESETS[preset].data
+    changes: dict[str, dict[str, Any]] = {"": {}, "generator": {}, "discriminator": {}}
+    for key, value in ARMS[preset][arm].items():
+        place, _, name = key.rpartition(".")
+        changes[place][name] = value
+    base = ganzoo.PRESETS[preset].settings.replace(**changes.pop(""), seed=seed, checkpoint_every=0, sample_every=0)
+    base = base.replace(report_every=0, doctor_every=0)
+
+    def trainer(output: Path, settings: ganzoo.Settings, *hooks: Callable) -> ganzoo.Trainer:
+        gan = ganzoo.create(preset, **changes, seed=seed)
+        return ganzoo.Trainer(gan, data, output, settings=settings, hooks=hooks, progress=False, overwrite=True)
+
+    moments: list[float] = []
+    probe = base.replace(steps=PROBE_STEPS, score_every=0, log_every=PROBE_STEPS // 4)
+    trainer(folder / "probe" / f"{arm}-{seed}", probe, lambda state, logs: moments.append(time.perf_counter())).fit()
+    rate = (PROBE_STEPS * 3 / 4) / (moments[3] - moments[0])
+    steps = max(100, int(rate * options.minutes * 60))
+    output = folder / f"{preset}-{arm}-{seed}"
+    start = time.perf_counter()
+    trainer(output, base.replace(steps=steps, score_every=max(100, steps // 10))).fit()
+    seconds = time.perf_counter() - start
+    shutil.rmtree(folder / "probe" / f"{arm}-{seed}")
+    gan = ganzoo.from_pretrained(str(output))
+    given = {"samples": options.samples, "features": options.features}
+    found = ganzoo.evaluate(gan, data, **given, classes=False, memorised=False)
+    figures = {name: getattr(found.scores, name) for name in FIGURES}
+    facts = {"preset": preset, "arm": arm, "seed": seed, "minutes": options.minutes, "threads": torch.get_num_threads()}
+    counts = {"steps": steps, "images": steps * base.batch_size, "seconds": round(seconds), "features": found.features}
+    return {**facts, **counts, **figures}
+
+
+def table(results: list[dict]) -> str:
+    """Means over seeds, best first, as Markdown."""
+    groups: dict[tuple, list[dict]] = {}
+    for line in results:
+        groups.setdefault((line["preset"], line["minutes"], line["arm"]), []).append(line)
+    rows = ["| preset | minutes | arm | runs | images | FD | KD | precision | recall | density | coverage |"]
+    rows.append("|---|---|---|---|---|---|---|---|---|---|---|")
+    for (preset, minutes, arm), lines in sorted(
+        groups.items(), key=lambda item: (*item[0][:2], statistics.mean(line["frechet"] for line in item[1]))
+    ):
+        means = [statistics.mean(line[name] for line in lines) for name in FIGURES]
+        images = f"{statistics.mean(line['images'] for line in lines) / 1000:,.0f} k"
+        cells = [preset, f"{minutes:g}", arm, str(len(lines)), images, *(f"{mean:.3g}" for mean in means)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+FIGURES = ("frechet", "kernel", "precision", "recall", "density", "coverage")
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("preset", nargs="?", choices=sorted(ARMS))
+    parser.add_argument("arms", nargs="*")
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--features")
+    parser.add_argument("--output", type=Path, default=Path("results"))
+    parser.add_argument("--data", help="the preset's own by default")
+    parser.add_argument("--table", type=Path)
+    options = parser.parse_intermixed_args()
+    if options.table:
+        lines = (options.table / "results.jsonl").read_text().splitlines()
+        print(table([json.loads(line) for line in lines]))
+        raise SystemExit
+    options.output.mkdir(parents=True, exist_ok=True)
+    kept = options.output / "results.jsonl"
+    for seed in options.seeds:
+        for arm in options.arms or ARMS[options.preset]:
+            done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+            key = (options.preset, arm, seed, options.minutes)
+            if any((line["preset"], line["arm"], line["seed"], line["minutes"]) == key for line in done):
+                continue
+            found = run_arm(options.preset, arm, seed, options)
+            with kept.open("a") as file:
+                file.write(json.dumps(found) + "\n")
+            print(table([found]).splitlines()[-1], flush=True)
