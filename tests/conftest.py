@@ -18,6 +18,17 @@ def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory):
+    """A file of random weights for the backbone of the projected presets, which tests can't fetch."""
+    import timm
+    from safetensors.torch import save_file
+
+    path = tmp_path_factory.mktemp("backbone") / "lite0.safetensors"
+    save_file(timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict(), path)
+    return path
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)

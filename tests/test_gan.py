@@ -176,6 +176,15 @@ def test_saving_twice_writes_the_same_bytes(gan, tmp_path):
     assert all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
 
 
+def test_saved_files_can_be_read_by_whom_the_umask_allows(gan, tmp_path):
+    before = os.umask(0o022)
+    try:
+        folder = gan.save_pretrained(tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o644}
+
+
 def test_a_single_weights_file_holds_its_config(gan, tmp_path):
     gan.save_pretrained(tmp_path / "model")
     shutil.copy(tmp_path / "model" / "model.safetensors", tmp_path / "alone.safetensors")

@@ -41,13 +41,15 @@ def test_the_chapter_s_parameter_counts():
     ("preset", "generator", "discriminator"),
     [
         ("pokemon-64", 1_100_224, 694_688),
+        ("pokemon-64-projected", 1_100_224, 3_483_332),
         ("fashion-mnist", 759_680, 138_688),
         ("fashion-mnist-conditional", 763_520, 139_968),
         ("pokemon-64-d2l", 3_576_704, 2_765_696),
         ("fashion-mnist-d2l", 3_574_656, 2_763_648),
     ],
 )
-def test_every_preset_keeps_its_size(preset, generator, discriminator):
+def test_every_preset_keeps_its_size(preset, generator, discriminator, backbone, monkeypatch):
+    monkeypatch.setenv("GANZOO_BACKBONE", str(backbone))
     gan = ganzoo.create(preset)
     assert (parameter_count(gan.generator), parameter_count(gan.discriminator)) == (generator, discriminator)
 

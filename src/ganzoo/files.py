@@ -36,6 +36,15 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 
 @contextmanager
+def usual_mode(path: Path) -> Iterator[Path]:
+    """Give what the block puts at `path` the mode of any new file: safetensors lets the owner alone read."""
+    path.touch()
+    mode = path.stat().st_mode
+    yield path
+    path.chmod(mode)
+
+
+@contextmanager
 def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] = ()) -> Iterator[Path]:
     """Give an empty folder to fill; when the block ends well it takes the place of `path`, old content and all.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from ganzoo.models import (
     MODELS,
     DCGANDiscriminatorConfig,
     DCGANGeneratorConfig,
+    ProjectedDiscriminator,
+    ProjectedDiscriminatorConfig,
 )
 from ganzoo.registry import Registry
 from ganzoo.settings import Settings
@@ -32,6 +35,7 @@ class Preset:
         description: one line for `ganzoo list presets`.
         generator, discriminator: configs of the two networks.
         generator_model, discriminator_model: names in `MODELS`.
+        start: called with the fresh networks, for weights that come from outside.
         data: what `ganzoo.data.open_data` takes.
         settings: of a run.
     """
@@ -44,6 +48,7 @@ class Preset:
     settings: Settings
     generator_model: str = "dcgan-generator"
     discriminator_model: str = "dcgan-discriminator"
+    start: Callable[[nn.Module, nn.Module], None] | None = None
 
 
 PRESETS: Registry[Preset] = Registry("preset", "ganzoo.presets")
@@ -67,6 +72,7 @@ def create(
     Raises:
         UnknownNameError: no such preset.
         ConfigError: a field is unknown or wrong, or `image_size` can't be reached.
+        HubError, WeightsError: weights from outside, which a preset wants, can't be had.
     """
     return build(PRESETS[name], name, image_size, generator, discriminator, seed)
 
@@ -104,6 +110,8 @@ def build(
             MODELS[preset.generator_model](generator_config),
             MODELS[preset.discriminator_model](discriminator_config),
         ]
+        if preset.start:
+            preset.start(*networks)
     return GAN(*networks, preset=name)
 
 
@@ -155,6 +163,14 @@ def _stretch(widths: tuple[int, ...], count: int) -> tuple[int, ...]:
     return widths[len(widths) - count :]
 
 
+def _fill_backbone(_: nn.Module, discriminator: nn.Module) -> None:
+    from ganzoo.hub.timm_models import timm_network
+
+    assert isinstance(discriminator, ProjectedDiscriminator)
+    network, _name = timm_network(discriminator.config.backbone, os.environ.get("GANZOO_BACKBONE", ""))
+    discriminator.load_backbone(network.model.state_dict())
+
+
 _TEXTBOOK = Settings(
     steps=3180,
     batch_size=256,
@@ -177,6 +193,28 @@ PRESETS.register(
         discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256)),
         data="pokemon",
         settings=Settings(steps=20_000, generator_lr=5e-4, discriminator_lr=5e-4, ema_half_life=20_000, flip=True),
+    ),
+)
+PRESETS.register(
+    "pokemon-64-projected",
+    Preset(
+        version=1,
+        description="for few drawings: judged through a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE",
+        generator=DCGANGeneratorConfig(widths=(256, 128, 64, 32)),
+        discriminator=ProjectedDiscriminatorConfig(),
+        discriminator_model="projected-discriminator",
+        start=_fill_backbone,
+        data="pokemon",
+        settings=Settings(
+            steps=4000,
+            loss="hinge",
+            beta1=0.0,
+            beta2=0.99,
+            ema_half_life=20_000,
+            flip=True,
+            augmentations=("color", "translation", "cutout"),
+            checkpoint_every=500,
+        ),
     ),
 )
 PRESETS.register(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +29,9 @@ def _entries(kind: str) -> list[tuple[str, str]]:
     if kind == "zoo":
         from ganzoo.hub.source import bundled_models
 
-        return [(name, f"{_megabytes(folder):.1f} MB") for name, folder in bundled_models().items()]
+        return [
+            (name, f"{_megabytes(folder):4.1f} MB  {_figures(folder)}") for name, folder in bundled_models().items()
+        ]
     import ganzoo
 
     registry: Any = getattr(ganzoo, kind.upper())
@@ -45,5 +48,11 @@ def _describe(registry: Any, name: str) -> str:
     return f"{text} (of {origin.distribution} {origin.version})" if origin else text
 
 
-def _megabytes(folder: Any) -> float:
+def _figures(folder: Path) -> str:
+    from ganzoo.hub.card import evaluated
+
+    return ", ".join(f"{figure.name} {figure.value:.3g}" for figure in evaluated(folder, folder))
+
+
+def _megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, did_you_mean, quote
 from ganzoo.evaluation.fashion_net import IMAGE_SIZE, fashion_net
-from ganzoo.evaluation.timm_features import timm_network
+from ganzoo.hub.timm_models import timm_network
 from ganzoo.images import to_uint8
 
 VERSION = 1  # of what stands before the networks: resampling, colours

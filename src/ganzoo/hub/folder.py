@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ganzoo.blocks import BLOCKS
 from ganzoo.config import Config
 from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsError, did_you_mean, quote
+from ganzoo.files import usual_mode
 from ganzoo.models import MODELS, build_like_file
 from ganzoo.models.base import check_fits
 from ganzoo.registry import Registry
@@ -185,7 +186,8 @@ def write_network(network: nn.Module, folder: Path, dtype: str = "float32") -> D
         for name, value in network.state_dict().items()
     }
     header = {"ganzoo": json.dumps(description.to_dict(), sort_keys=True)}
-    save_file(tensors, folder / WEIGHTS, metadata=header)
+    with usual_mode(folder / WEIGHTS) as path:
+        save_file(tensors, path, metadata=header)
     return description
 
 

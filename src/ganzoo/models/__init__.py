@@ -8,6 +8,7 @@ from ganzoo.models.dcgan import (
     DCGANGeneratorConfig,
 )
 from ganzoo.models.fast import fast_copy
+from ganzoo.models.projected import ProjectedDiscriminator, ProjectedDiscriminatorConfig
 
 __all__ = [
     "MODELS",
@@ -17,6 +18,8 @@ __all__ = [
     "DCGANGeneratorConfig",
     "Discriminator",
     "Generator",
+    "ProjectedDiscriminator",
+    "ProjectedDiscriminatorConfig",
     "build_like_file",
     "config_of",
     "evaluating",

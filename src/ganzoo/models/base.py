@@ -86,7 +86,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """How many numbers training changes in `network`."""
+    """How many numbers `network` has learned or will learn; a frozen part counts too."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -18,18 +18,21 @@ _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
 _HUB_SOURCE = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(\?.*)?", re.ASCII)
 
 
-def run_card(run: str | Path) -> bool:
-    """Write `model/README.md` and `model/samples/losses.png` of `run`, as `ganzoo.hub.card.write_card` does.
+def run_card(run: str | Path, model: str | Path | None = None, source: str | None = None) -> bool:
+    """Write `README.md` and `samples/losses.png` into the model of `run`, as `ganzoo.hub.card.write_card` does.
+
+    Args:
+        model: a copy of the run's model, to write into instead. source: what `from_pretrained` takes to load it.
 
     Raises:
         TrainingError: no run is there, or it has no model. WeightsError: a file of it is damaged.
     """
     folder = RunFolder(run)
-    facts, model = folder.facts(), folder.path / "model"
+    facts, model = folder.facts(), Path(model or folder.path / "model")
     if not (model / WEIGHTS).is_file():
         raise TrainingError(f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: --resume.")
     try:
-        card = _card(folder, facts, model, Path(run).as_posix())
+        card = _card(folder, facts, model, source or Path(run).as_posix())
     except GanzooError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:

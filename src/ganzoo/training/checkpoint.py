@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
-from ganzoo.files import new_folder
+from ganzoo.files import new_folder, usual_mode
 from ganzoo.hub.folder import is_finite, read_header, read_json, read_tensors
 from ganzoo.training.average import AveragedGenerator
 
@@ -96,9 +96,8 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     folder = checkpoint_folder(run, state.step)
     try:
         with new_folder(folder) as new:
-            save_file(
-                {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, new / "tensors.safetensors"
-            )
+            with usual_mode(new / "tensors.safetensors") as path:
+                save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path)
             (new / "state.json").write_text(json.dumps(numbers, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise TrainingError(

@@ -1,4 +1,4 @@
-"""Models of timm as feature networks, with weights from the Hub or from a file."""
+"""Pretrained models of timm, with weights from the Hub or from a file."""
 
 from __future__ import annotations
 

@@ -1,0 +1,57 @@
+"""Make a bundled model: train its preset, measure what came out, write it into `src/ganzoo/zoo`.
+
+    python benchmarks/zoo.py fashion-mnist
+    python benchmarks/zoo.py pokemon-64 --data pokemon.zip --features 'timm:tf_efficientnet_lite0?weights=lite0.pth'
+
+Run, figures and pages are left in `runs/NAME` here; begun anew it goes on where it stopped. The weights are kept in
+half precision, and it is those that are measured. Paths are best given as seen from here: they stand in the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import ganzoo
+from ganzoo.hub.source import bundled_models
+from ganzoo.training.card import run_card
+
+GRID = 64  # samples of seed 0
+
+
+def call(*words: str) -> None:
+    """A command of ganzoo, as a user types it, so that it is the user's command that is recorded."""
+    subprocess.run([sys.executable, "-m", "ganzoo", *words], check=True)
+
+
+def make(name: str, data: str, features: str | None, samples: int) -> Path:
+    """Train, keep and measure the preset `name`; the folder of the bundled model."""
+    run = Path("runs") / name
+    call("train", "--resume", str(run)) if (run / "run.json").is_file() else call("train", name, "--data", data)
+    folder = next(iter(bundled_models().values())).parent / name
+    gan = ganzoo.from_pretrained(f"./{run}", discriminator=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    gan.save_pretrained(folder, dtype="float16")
+    (folder / "samples").mkdir()
+    gan = ganzoo.from_pretrained(name)
+    ganzoo.images.grid(gan.sample(GRID, seed=0), columns=8).save(folder / "samples/grid.png", optimize=True)
+    chosen = ["--features", features] if features else []
+    call("evaluate", name, "--data", data, "--samples", str(samples), *chosen)
+    shutil.move("evaluation.json", folder / "evaluation.json")
+    shutil.move("evaluation.html", run / "evaluation-of-the-bundled.html")
+    run_card(run, folder, name)
+    return folder
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=sorted(ganzoo.PRESETS))
+    parser.add_argument("--data", help="the preset's own by default")
+    parser.add_argument("--features", help="of the evaluation; for grey images fashion-net by default")
+    parser.add_argument("--samples", type=int, default=10_000)
+    options = parser.parse_args()
+    preset = ganzoo.PRESETS[options.name]
+    print(make(options.name, options.data or preset.data, options.features, options.samples))

@@ -1,0 +1,126 @@
+"""The projected discriminator: what is frozen stays frozen, what is trained trains, and a saved one is whole."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ganzoo
+from ganzoo.errors import ConfigError, HubError, ShapeError
+from ganzoo.models import ProjectedDiscriminator, ProjectedDiscriminatorConfig
+
+TINY = {"backbone": "test_efficientnet", "width": 8, "image_size": 32}
+
+
+@pytest.fixture
+def discriminator():
+    return ProjectedDiscriminator(ProjectedDiscriminatorConfig(**TINY))
+
+
+def frozen(network):
+    return {name: value.clone() for name, value in network.state_dict().items() if not name.startswith("judges")}
+
+
+@pytest.mark.parametrize("backbone", ["test_efficientnet", "test_resnet", "tf_efficientnet_lite0"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [32, 64])
+def test_it_gives_some_logits_of_each_level(backbone, channels, size):
+    config = ProjectedDiscriminatorConfig(backbone=backbone, width=8, image_size=size, image_channels=channels)
+    network = ProjectedDiscriminator(config)
+    images = torch.rand(2, channels, size, size) * 2 - 1
+    places = [level.shape[-1] for level in network.features(images)]
+    assert places == sorted(places, reverse=True) and len(places) == 4
+    assert network(images).shape == (2, sum(min(4, place) ** 2 for place in places))
+
+
+def test_training_moves_the_judges_and_nothing_else(discriminator):
+    before = frozen(discriminator)
+    optimizer = torch.optim.SGD([p for p in discriminator.parameters() if p.requires_grad], lr=0.1)
+    discriminator.train()
+    discriminator(torch.randn(4, 3, 32, 32).tanh()).square().sum().backward()
+    for name, parameter in discriminator.named_parameters():
+        assert (parameter.grad is not None) == name.startswith("judges"), name
+    optimizer.step()
+    assert all(torch.equal(value, before[name]) for name, value in frozen(discriminator).items())
+
+
+def test_the_image_gets_its_gradient_through_the_backbone(discriminator):
+    images = torch.zeros(2, 3, 32, 32, requires_grad=True)
+    discriminator(images).sum().backward()
+    assert images.grad.abs().sum() > 0
+
+
+def test_the_backbone_never_trains_its_statistics(discriminator):
+    discriminator.train()
+    assert not any(module.training for module in discriminator.backbone.modules())
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(discriminator.features(images)[0], discriminator.eval().features(images)[0])
+
+
+def test_a_backbone_is_filled_from_the_whole_model(discriminator):
+    import timm
+
+    model = timm.create_model("test_efficientnet", pretrained=False)
+    discriminator.load_backbone(model.state_dict())
+    for name, value in discriminator.backbone.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
+    with pytest.raises(ConfigError, match="the weights do not fit test_efficientnet"):
+        discriminator.load_backbone({})
+
+
+def test_a_saved_one_wants_nothing_from_outside(discriminator, tmp_path):
+    changes = {"widths": (8, 8), "start_size": 8}
+    made = ganzoo.create("pokemon-64", generator=changes).generator
+    ganzoo.GAN(made, discriminator).save_pretrained(tmp_path / "model")
+    again = ganzoo.from_pretrained(tmp_path / "model", discriminator=True).discriminator
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(again(images), discriminator.eval()(images))
+    assert not any(parameter.requires_grad for parameter in again.backbone.parameters())
+
+
+def test_the_preset_takes_its_backbone_from_a_file(backbone, monkeypatch):
+    monkeypatch.setenv("GANZOO_BACKBONE", str(backbone))
+    gan = ganzoo.create("pokemon-64-projected", seed=0)
+    assert torch.equal(gan.discriminator.backbone.conv_stem.weight, load_file(backbone)["conv_stem.weight"])
+
+
+def test_the_preset_without_a_network_says_so(monkeypatch):
+    monkeypatch.delenv("GANZOO_BACKBONE", raising=False)
+    with pytest.raises(HubError, match="timm/tf_efficientnet_lite0"):
+        ganzoo.create("pokemon-64-projected")
+
+
+def test_the_preset_trains_and_resumes(tmp_path, monkeypatch, discriminator):
+    made = ganzoo.create("pokemon-64", generator={"widths": (8, 8), "start_size": 8}, seed=0).generator
+    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    settings = ganzoo.PRESETS["pokemon-64-projected"].settings.replace(batch_size=8, checkpoint_every=2, score_every=2)
+    gan = ganzoo.GAN(made, discriminator)
+    result = ganzoo.Trainer(gan, images, tmp_path / "run", settings=settings, steps=4, progress=False).fit()
+    assert result.finished and all(map(torch.isfinite, map(torch.tensor, result.figures.values())))
+    again = ganzoo.Trainer.resume(tmp_path / "run", images, progress=False)
+    assert again.fit().finished
+    for name, value in again.gan.discriminator.backbone.state_dict().items():
+        assert torch.equal(value, discriminator.backbone.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": "efficientnet_lite"}, "timm has no model"),
+        ({"backbone": "vit_tiny_patch16_224"}, "gives no levels|has levels of scale"),
+        ({"image_size": 48}, "image_size must be a multiple of 32"),
+        ({"image_channels": 2}, "image_channels must be 1 or 3"),
+        ({"width": 0}, "width must be at least 1"),
+        ({"activation": "leaky"}, "activation"),
+    ],
+)
+def test_what_cannot_be_is_said(changes, message):
+    with pytest.raises(ganzoo.errors.GanzooError, match=message):
+        ProjectedDiscriminator(ProjectedDiscriminatorConfig(**{**TINY, **changes}))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 64, 64), (2, 1, 32, 32), (3, 32, 32)])
+def test_other_shapes_are_refused(discriminator, shape):
+    with pytest.raises(ShapeError, match=r"wants images \(N, 3, 32, 32\)"):
+        discriminator(torch.zeros(shape))
+    with pytest.raises(ShapeError, match="takes no labels"):
+        discriminator(torch.zeros(2, 3, 32, 32), torch.zeros(2, dtype=torch.long))
