@@ -42,23 +42,27 @@ USUAL = {
 }
 FAST = {**USUAL, "precision": "auto", "speed": "auto", "ema_half_life": 20_000}
 SMALL = {"generator.widths": (128, 64), "discriminator.widths": (64, 128)}  # 28x28
-FASHION = {**FAST, **SMALL, "generator_lr": 1e-3, "discriminator_lr": 1e-3, "decay": "cosine"}
+FASHION = {**FAST, **SMALL, "generator_lr": 1e-3, "discriminator_lr": 1e-3}
 HALF = {"generator.widths": (256, 128, 64, 32), "discriminator.widths": (32, 64, 128, 256)}  # 64x64
-POKEMON = {**FAST, **HALF, "generator_lr": 5e-4, "discriminator_lr": 5e-4, "decay": "cosine", "flip": True}
+POKEMON = {**FAST, **HALF, "generator_lr": 5e-4, "discriminator_lr": 5e-4, "flip": True}
 R1 = {"discriminator.norm": "none", "penalties": ("r1(weight=0.1,every=8)",)}
 EVERY_AUGMENTATION = ("color", "translation", "cutout")
 
 ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --set takes them
     "fashion-mnist": {
         "usual": {**USUAL, **SMALL},
-        "plain": {**FASHION, "decay": "none"},
-        "cosine": FASHION,
+        "plain": FASHION,
+        "cosine": {**FASHION, "decay": "cosine"},
         "linear": {**FASHION, "decay": "linear"},
         "hinge": {**FASHION, "loss": "hinge"},
         "relativistic": {**FASHION, "loss": "relativistic"},
         "half-g": {**FASHION, "generator_lr": 5e-4},
         "half-d": {**FASHION, "discriminator_lr": 5e-4},
         "half-both": {**FASHION, "generator_lr": 5e-4, "discriminator_lr": 5e-4},
+        "double-g": {**FASHION, "generator_lr": 2e-3},
+        "quad-g": {**FASHION, "generator_lr": 4e-3},
+        "quad-g-double-d": {**FASHION, "generator_lr": 4e-3, "discriminator_lr": 2e-3},
+        "quad-g-r1": {**FASHION, **R1, "generator_lr": 4e-3},
         "double-both": {**FASHION, "generator_lr": 2e-3, "discriminator_lr": 2e-3},
         "batch-128": {**FASHION, "batch_size": 128},
         "wide-g": {**FASHION, "generator.widths": (256, 128)},
@@ -79,12 +83,14 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
     },
     "pokemon-64": {
         "usual": {**USUAL, "generator.widths": (512, 256, 128, 64), "discriminator.widths": (64, 128, 256, 512)},
-        "plain": {**POKEMON, "decay": "none"},
-        "cosine": POKEMON,
+        "plain": POKEMON,
+        "cosine": {**POKEMON, "decay": "cosine"},
         "relativistic": {**POKEMON, "loss": "relativistic"},
         "hinge": {**POKEMON, "loss": "hinge"},
         "translation": {**POKEMON, "augmentations": ("translation",)},
         "all-augmentations": {**POKEMON, "augmentations": EVERY_AUGMENTATION},
+        "double-g": {**POKEMON, "generator_lr": 1e-3},
+        "quad-g": {**POKEMON, "generator_lr": 2e-3},
         "slow-d": {**POKEMON, "discriminator_lr": 2e-4},
         "double-both": {**POKEMON, "generator_lr": 1e-3, "discriminator_lr": 1e-3},
         "d-none-r1": {**POKEMON, **R1},
@@ -97,7 +103,13 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
             "discriminator.widths": (16, 32, 64, 128),
         },
     },
+    "fashion-mnist-conditional": {},
+    "fashion-mnist-d2l": {},
+    "pokemon-64-d2l": {},
+    "pokemon-64-projected": {},
 }
+for arms in ARMS.values():
+    arms["preset"] = {}  # as it is
 
 
 def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> dict:
@@ -121,7 +133,9 @@ def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> di
     steps = max(100, int(rate * options.minutes * 60))
     output = folder / f"{preset}-{arm}-{seed}"
     start = time.perf_counter()
-    trainer(output, base.replace(steps=steps, score_every=max(100, steps // 10))).fit()
+    result = trainer(output, base.replace(steps=steps, score_every=max(100, steps // 10))).fit()
+    if not result.finished:
+        raise SystemExit(130)
     seconds = time.perf_counter() - start
     shutil.rmtree(folder / "probe" / f"{arm}-{seed}")
     gan = ganzoo.from_pretrained(str(output))
@@ -138,8 +152,8 @@ def table(results: list[dict]) -> str:
     groups: dict[tuple, list[dict]] = {}
     for line in results:
         groups.setdefault((line["preset"], line["minutes"], line["arm"]), []).append(line)
-    rows = ["| preset | minutes | arm | runs | images | FD | KD | precision | recall | density | coverage |"]
-    rows.append("|---|---|---|---|---|---|---|---|---|---|---|")
+    rows = ["| preset | minutes | arm | runs | images | FD | KD | precision | recall | density | coverage | variety |"]
+    rows.append("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for (preset, minutes, arm), lines in sorted(
         groups.items(), key=lambda item: (*item[0][:2], statistics.mean(line["frechet"] for line in item[1]))
     ):
@@ -150,7 +164,7 @@ def table(results: list[dict]) -> str:
     return "\n".join(rows)
 
 
-FIGURES = ("frechet", "kernel", "precision", "recall", "density", "coverage")
+FIGURES = ("frechet", "kernel", "precision", "recall", "density", "coverage", "variety")
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()

@@ -44,7 +44,7 @@ def measured():
 def test_the_bundled_model_lies_between_the_yardsticks(measured):
     figures = measured.figures()
     assert [figure["name"] for figure in figures] == [
-        f"{name}(fashion-net)" for name in ("FD", "KD", "precision", "recall", "density", "coverage")
+        f"{name}(fashion-net)" for name in ("FD", "KD", "precision", "recall", "density", "coverage", "variety")
     ]
     for figure in figures:
         if figure["name"].startswith(("FD", "KD", "recall", "coverage")):

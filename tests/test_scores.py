@@ -114,6 +114,13 @@ def test_density_and_coverage_take_other_numbers_of_samples_and_neighbours(monke
     assert density_and_coverage(real, fake, k) == pytest.approx(naive_overlap(real, fake, k)[2:], abs=1e-12)
 
 
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_the_variety_is_that_of_all_pairs(scale):
+    real, fake = torch.randn(60, 4).double(), torch.randn(50, 4).double() * scale + 2
+    pairs = [torch.pdist(points).square().mean().sqrt() for points in (fake, real)]
+    assert scores.variety(real, fake) == pytest.approx(float(pairs[0] / pairs[1]), rel=1e-9)
+
+
 def test_coverage_of_samples_drawn_as_the_real_images_are_is_the_papers():
     real, fake = torch.randn(3000, 8).double(), torch.randn(3000, 8).double()
     density, coverage = density_and_coverage(real, fake)
@@ -212,7 +219,7 @@ def test_the_inputs_stay_as_they_are_and_may_be_of_half_precision():
 
 
 def test_scores_stand_in_the_order_that_caches_rely_on():
-    names = ["frechet", "kernel", "kernel_spread", "precision", "recall", "density", "coverage"]
+    names = ["frechet", "kernel", "kernel_spread", "precision", "recall", "density", "coverage", "variety"]
     assert list(Scores.__dataclass_fields__) == names
 
 

@@ -187,12 +187,20 @@ _FASHION = Settings(steps=20_000, generator_lr=1e-3, discriminator_lr=1e-3, ema_
 PRESETS.register(
     "pokemon-64",
     Preset(
-        version=1,
-        description="Pokemon sprites, 64x64 in colour; averaged, mirrored, half the chapter's width",
+        version=2,
+        description="Pokemon sprites, 64x64 in colour; averaged, mirrored, augmented, half the chapter's width",
         generator=DCGANGeneratorConfig(widths=(256, 128, 64, 32)),
         discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256)),
         data="pokemon",
-        settings=Settings(steps=20_000, generator_lr=5e-4, discriminator_lr=5e-4, ema_half_life=20_000, flip=True),
+        settings=Settings(
+            steps=24_000,
+            generator_lr=5e-4,
+            discriminator_lr=5e-4,
+            decay="cosine",
+            ema_half_life=40_000,
+            flip=True,
+            augmentations=("color", "translation", "cutout"),
+        ),
     ),
 )
 PRESETS.register(

@@ -28,7 +28,7 @@ from ganzoo.files import write_file
 from ganzoo.gan import GAN
 from ganzoo.seeds import stream
 
-VERSION = 1  # of what is kept in the cache
+VERSION = 2  # of what is kept in the cache
 FEWEST, BATCH = 100, 250
 COMPARED = 1000  # samples that are compared with the training set
 THUMBNAIL = 32  # pixels a side, at most, of the pictures compared there

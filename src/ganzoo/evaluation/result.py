@@ -53,6 +53,7 @@ class Evaluation:
             "recall": ("recall", None, False),
             "density": ("density", None, False),
             "coverage": ("coverage", None, False),
+            "variety": ("variety", None, False),
         }
         return [
             {

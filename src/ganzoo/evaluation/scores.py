@@ -35,6 +35,8 @@ class Scores:
         recall: part of the real images that lie in a sample's ball.
         density: real images' balls around a sample, mean, over K (Naeem et al. 2020, arXiv:2002.09797); may be over 1.
         coverage: part of the real images whose ball holds a sample (same).
+        variety: how far two samples lie apart, over how far two real images do, as root mean squares; far under 1 the
+            samples are too much alike.
     """
 
     frechet: float
@@ -44,6 +46,7 @@ class Scores:
     recall: float
     density: float
     coverage: float
+    variety: float
 
 
 def compare(real: Tensor, fake: Tensor, seed: int = 0) -> Scores:
@@ -68,7 +71,12 @@ def compare(real: Tensor, fake: Tensor, seed: int = 0) -> Scores:
             stacklevel=2,
         )
     scores = (frechet_distance(real, fake), *kernel_distance(real, fake, seed), *neighbourhoods(real, fake, seed))
-    return Scores(*scores)
+    return Scores(*scores, variety(real, fake))
+
+
+def variety(real: Tensor, fake: Tensor) -> float:
+    """Of features (n, d) and (m, d); see `Scores`. The mean square over all pairs is twice the total variance."""
+    return float((fake.double().var(0).sum() / real.double().var(0).sum()).sqrt())
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
