@@ -182,7 +182,14 @@ _TEXTBOOK = Settings(
     keep_last_batch=True,
     score_every=0,
 )
-_FASHION = Settings(steps=20_000, generator_lr=1e-3, discriminator_lr=1e-3, ema_half_life=20_000, checkpoint_every=2000)
+_FASHION = Settings(
+    steps=30_000,
+    generator_lr=4e-3,
+    discriminator_lr=1e-3,
+    decay="cosine",
+    ema_half_life=40_000,
+    checkpoint_every=2000,
+)
 
 PRESETS.register(
     "pokemon-64",
@@ -228,7 +235,7 @@ PRESETS.register(
 PRESETS.register(
     "fashion-mnist",
     Preset(
-        version=1,
+        version=2,
         description="Fashion-MNIST at its own 28x28, grey; averaged",
         generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1),
         discriminator=DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128)),
@@ -239,7 +246,7 @@ PRESETS.register(
 PRESETS.register(
     "fashion-mnist-conditional",
     Preset(
-        version=1,
+        version=2,
         description="Fashion-MNIST by class: ask for a trouser, get a trouser",
         generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, num_classes=10),
         discriminator=DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128), num_classes=10),
