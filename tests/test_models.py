@@ -43,7 +43,7 @@ def test_the_chapter_s_parameter_counts():
         ("pokemon-64", 1_100_224, 694_688),
         ("pokemon-64-projected", 1_100_224, 3_483_332),
         ("fashion-mnist", 759_680, 138_688),
-        ("fashion-mnist-conditional", 763_520, 139_968),
+        ("fashion-mnist-conditional", 763_520, 201_408),
         ("pokemon-64-d2l", 3_576_704, 2_765_696),
         ("fashion-mnist-d2l", 3_574_656, 2_763_648),
     ],
@@ -92,15 +92,25 @@ def test_a_generator_of_any_block_and_norm_trains_every_parameter(block, norm, c
 
 @pytest.mark.parametrize("block", DOWN)
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("classes", [0, 3])
-def test_a_discriminator_of_any_block_and_norm_trains_every_parameter(block, norm, classes):
-    _, discriminator = small_pair(None, {"block": block, "norm": norm, "num_classes": classes})
+@pytest.mark.parametrize(("classes", "head"), [(0, "pooled"), (3, "pooled"), (3, "spatial")])
+def test_a_discriminator_of_any_block_and_norm_trains_every_parameter(block, norm, classes, head):
+    _, discriminator = small_pair(None, {"block": block, "norm": norm, "num_classes": classes, "class_head": head})
     labels = torch.tensor([0, 1, 2, 0]) if classes else None
     logits = discriminator(torch.randn(4, 1, 32, 32), labels)
     assert logits.shape == (4, 1, 1, 1)
     (logits * torch.randn_like(logits)).sum().backward()
     for name, parameter in discriminator.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+def test_a_spatial_class_head_tells_places_apart_and_a_pooled_one_does_not():
+    x = torch.rand(1, 8, 4, 4)
+    for head, alike in (("pooled", True), ("spatial", False)):
+        _, discriminator = small_pair(None, {"num_classes": 2, "class_head": head})
+        discriminator.features = lambda images: [images]
+        torch.nn.init.zeros_(discriminator.to_logit.convolution.weight)
+        one, other = (discriminator(each, torch.tensor([1])) for each in (x, x.flip(3)))
+        assert torch.allclose(one, other, atol=1e-6) == alike
 
 
 def test_attention_can_stand_among_the_stages():

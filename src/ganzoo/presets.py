@@ -249,7 +249,9 @@ PRESETS.register(
         version=2,
         description="Fashion-MNIST by class: ask for a trouser, get a trouser",
         generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, num_classes=10),
-        discriminator=DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128), num_classes=10),
+        discriminator=DCGANDiscriminatorConfig(
+            image_size=28, image_channels=1, widths=(64, 128), num_classes=10, class_head="spatial"
+        ),
         data="fashion-mnist",
         settings=_FASHION,
     ),

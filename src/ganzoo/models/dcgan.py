@@ -147,6 +147,9 @@ class DCGANDiscriminatorConfig(Config):
     slope: float = option(0.2, "slope of leaky_relu below zero", low=0, high=1)
     first_norm: bool = option(False, "normalise in the first stage too, as the chapter does")
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=10000)
+    class_head: Literal["pooled", "spatial"] = option(
+        "pooled", "pooled: a label weighs the summed last features; spatial: those of each place, as the logit does"
+    )
     initialisation: str = option("dcgan", "how weights are drawn, by name")
 
     def check(self) -> None:
@@ -174,7 +177,8 @@ class DCGANDiscriminator(Discriminator):
     """Images (N, C, H, H) in [-1, 1] to logits (N, 1, 1, 1).
 
     Radford et al. 2015, section 3. With `num_classes`, the logit gains the inner product of the label's embedding
-    with the summed last features (projection, Miyato and Koyama 2018, equation 3).
+    with the summed last features (projection, Miyato and Koyama 2018, equation 3), or with all of them, place by place
+    (`class_head="spatial"`): a coat differs from a pullover by where its zip is.
     """
 
     config_class: ClassVar[type[Config]] = DCGANDiscriminatorConfig
@@ -202,7 +206,9 @@ class DCGANDiscriminator(Discriminator):
         )
         self.finish = _finish(self.stages, config.widths[-1], config.norm, activation)
         self.to_logit = ToLogit(config.widths[-1], int(config.last_size), spectral=spectral)
-        self.embedding = nn.Embedding(config.num_classes, config.widths[-1]) if config.num_classes else None
+        places = int(config.last_size) ** 2 if config.class_head == "spatial" else 1
+        weighed = config.widths[-1] * places
+        self.embedding = nn.Embedding(config.num_classes, weighed) if config.num_classes else None
         initialise(self, config.initialisation)
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -222,7 +228,8 @@ class DCGANDiscriminator(Discriminator):
         x = self.finish(self.features(images)[-1])
         logits = self.to_logit(x)
         if self.embedding is not None:
-            projection = (self.embedding(labels) * x.sum(dim=(2, 3))).sum(dim=1)
+            x = x.flatten(1) if self.config.class_head == "spatial" else x.sum(dim=(2, 3))
+            projection = (self.embedding(labels) * x).sum(dim=1)
             logits = logits + projection.view(-1, 1, 1, 1)
         return logits
 
