@@ -67,6 +67,7 @@ def test_each_class_has_its_share_and_its_best_and_worst(measured):
     for each in measured.classes:
         assert len(each.best) == len(each.worst) == min(8, each.samples)
         assert each.agreement is None
+    assert measured.agreement is None
 
 
 def test_a_conditional_model_is_asked_for_each_class_and_judged_by_the_classifier():
@@ -74,6 +75,9 @@ def test_a_conditional_model_is_asked_for_each_class_and_judged_by_the_classifie
     found = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=200, memorised=False)
     assert {each.samples for each in found.classes} == {20}
     assert all(each.agreement is not None and 0 <= each.agreement <= 1 for each in found.classes)
+    value, of_real_images = found.agreement
+    assert value == pytest.approx(sum(each.agreement for each in found.classes) / 10) and of_real_images > 0.8
+    assert "agreement(fashion-net)" in found.table()
 
 
 def test_a_class_without_samples_is_said_and_not_averaged_away():

@@ -85,7 +85,7 @@ def evaluate(
     lap("features of samples")
     scores = compare(real.features, fake, seed)
     lap("scores")
-    qualities = []
+    qualities, agreement = [], None
     if classes and real.labels is not None:
         recognised = None
         if chosen.name == "fashion-net" and real.data.class_names == CLASSES:
@@ -93,6 +93,9 @@ def evaluate(
         given = recognised if labels is None else labels
         if given is not None:
             asked = recognised if labels is not None else None
+            if asked is not None:
+                right = fashion_net().classify(real.features).argmax(1) == real.labels
+                agreement = float((asked == given).float().mean()), float(right.float().mean())
             qualities = by_class(
                 real.features, real.labels, fake, given, real.data.class_names, recognised=asked, seed=seed
             )
@@ -104,7 +107,8 @@ def evaluate(
     return Evaluation(
         features=chosen.name_for(gan.image_size, gan.image_channels), samples=samples, data=real.data.name,
         split=real.split, data_hash=real.data.hash, scores=scores, floor=real.floor, ceiling=real.ceiling,
-        classes=tuple(qualities), memorised=found, seconds=seconds, drawn=drawn, training=real.training,
+        classes=tuple(qualities), agreement=agreement, memorised=found, seconds=seconds,
+        drawn=drawn, training=real.training,
     )  # fmt: skip
 
 

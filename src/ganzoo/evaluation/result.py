@@ -25,6 +25,8 @@ class Evaluation:
         data, split, data_hash: the real images.
         scores: of the generator. floor: of other real images. ceiling: of noise.
         classes: quality by class; empty where the data has none.
+        agreement: how often the classifier finds the label that was asked for, and how often a real image's own; None
+            for a model without classes, or without a classifier of them.
         memorised: by space, "pixels" and "features"; empty where it was not asked for.
         seconds: what took how long.
         drawn: the samples. training: what they were compared with; for pages, not in `to_dict`.
@@ -39,6 +41,7 @@ class Evaluation:
     floor: Scores
     ceiling: Scores
     classes: tuple[ClassQuality, ...] = ()
+    agreement: tuple[float, float] | None = None
     memorised: dict[str, Memorisation] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     drawn: Tensor | None = field(default=None, repr=False)
@@ -55,7 +58,7 @@ class Evaluation:
             "coverage": ("coverage", None, False),
             "variety": ("variety", None, False),
         }
-        return [
+        figures = [
             {
                 "name": f"{short}({self.features})",
                 "value": getattr(self.scores, name),
@@ -66,6 +69,11 @@ class Evaluation:
             }
             for short, (name, spread, lower) in columns.items()
         ]
+        if self.agreement:
+            value, floor = self.agreement
+            guess = {"floor": floor, "ceiling": 1 / len(self.classes), "lower_is_better": False}
+            figures.append({"name": f"agreement({self.features})", "value": value, "spread": None, **guess})
+        return figures
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as JSON types."""
