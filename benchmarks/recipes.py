@@ -24,7 +24,6 @@ import torch
 
 import ganzoo
 
-PROBE_STEPS = 160
 USUAL = {
     "generator_lr": 2e-4,
     "discriminator_lr": 2e-4,
@@ -127,9 +126,10 @@ def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> di
         return ganzoo.Trainer(gan, data, output, settings=settings, hooks=hooks, progress=False, overwrite=True)
 
     moments: list[float] = []
-    probe = base.replace(steps=PROBE_STEPS, score_every=0, log_every=PROBE_STEPS // 4)
+    tried = options.trial_steps
+    probe = base.replace(steps=tried, score_every=0, log_every=tried // 4)
     trainer(folder / "probe" / f"{arm}-{seed}", probe, lambda state, logs: moments.append(time.perf_counter())).fit()
-    rate = (PROBE_STEPS * 3 / 4) / (moments[3] - moments[0])
+    rate = tried // 4 * 3 / (moments[3] - moments[0])
     steps = max(100, int(rate * options.minutes * 60))
     output = folder / f"{preset}-{arm}-{seed}"
     start = time.perf_counter()
@@ -172,6 +172,7 @@ if __name__ == "__main__":
     parser.add_argument("arms", nargs="*")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--trial-steps", type=int, default=160, help="of the trial for speed; fewer for a slow preset")
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--features")
     parser.add_argument("--output", type=Path, default=Path("results"))
