@@ -27,7 +27,7 @@ def call(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "ganzoo", *words], check=True)
 
 
-def make(name: str, data: str, features: str | None, samples: int) -> Path:
+def make(name: str, data: str, features: str | None, samples: int, licence: str | None) -> Path:
     """Train, keep and measure the preset `name`; the folder of the bundled model."""
     run = Path("runs") / name
     call("train", "--resume", str(run)) if (run / "run.json").is_file() else call("train", name, "--data", data)
@@ -43,6 +43,12 @@ def make(name: str, data: str, features: str | None, samples: int) -> Path:
     shutil.move("evaluation.json", folder / "evaluation.json")
     shutil.move("evaluation.html", run / "evaluation-of-the-bundled.html")
     run_card(run, folder, name)
+    if licence:  # of images that a path alone names
+        card = (
+            (folder / "README.md").read_text().replace("license: unknown", "license: other\nlicense_name: see-the-card")
+        )
+        card = card.replace("Licence of the data: not known.", f"Licence of the data: {licence}.")
+        (folder / "README.md").write_text(card)
     return folder
 
 
@@ -52,6 +58,7 @@ if __name__ == "__main__":
     parser.add_argument("--data", help="the preset's own by default")
     parser.add_argument("--features", help="of the evaluation; for grey images fashion-net by default")
     parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--licence", help="of images that are given by a path; stands in the card")
     options = parser.parse_args()
     preset = ganzoo.PRESETS[options.name]
-    print(make(options.name, options.data or preset.data, options.features, options.samples))
+    print(make(options.name, options.data or preset.data, options.features, options.samples, options.licence))
