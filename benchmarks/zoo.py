@@ -33,9 +33,8 @@ def make(name: str, data: str, features: str | None, samples: int, licence: str 
     call("train", "--resume", str(run)) if (run / "run.json").is_file() else call("train", name, "--data", data)
     folder = next(iter(bundled_models().values())).parent / name
     gan = ganzoo.from_pretrained(f"./{run}", discriminator=True)
-    shutil.rmtree(folder, ignore_errors=True)
     gan.save_pretrained(folder, dtype="float16")
-    (folder / "samples").mkdir()
+    (folder / "samples").mkdir(exist_ok=True)
     gan = ganzoo.from_pretrained(name)
     ganzoo.images.grid(gan.sample(GRID, seed=0), columns=8).save(folder / "samples/grid.png", optimize=True)
     chosen = ["--features", features] if features else []
@@ -44,11 +43,9 @@ def make(name: str, data: str, features: str | None, samples: int, licence: str 
     shutil.move("evaluation.html", run / "evaluation-of-the-bundled.html")
     run_card(run, folder, name)
     if licence:  # of images that a path alone names
-        card = (
-            (folder / "README.md").read_text().replace("license: unknown", "license: other\nlicense_name: see-the-card")
-        )
-        card = card.replace("Licence of the data: not known.", f"Licence of the data: {licence}.")
-        (folder / "README.md").write_text(card)
+        path = folder / "README.md"
+        card = path.read_text().replace("license: unknown", "license: other\nlicense_name: see-the-card")
+        path.write_text(card.replace("Licence of the data: not known.", f"Licence of the data: {licence}."))
     return folder
 
 

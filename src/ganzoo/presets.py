@@ -182,6 +182,8 @@ _TEXTBOOK = Settings(
     keep_last_batch=True,
     score_every=0,
 )
+_SPRITES = DCGANGeneratorConfig(widths=(256, 128, 64, 32))
+_AUGMENTED = ("color", "translation", "cutout")
 _FASHION = Settings(
     steps=30_000,
     generator_lr=4e-3,
@@ -196,7 +198,7 @@ PRESETS.register(
     Preset(
         version=2,
         description="Pokemon sprites, 64x64 in colour; averaged, mirrored, augmented, half the chapter's width",
-        generator=DCGANGeneratorConfig(widths=(256, 128, 64, 32)),
+        generator=_SPRITES,
         discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256)),
         data="pokemon",
         settings=Settings(
@@ -206,7 +208,7 @@ PRESETS.register(
             decay="cosine",
             ema_half_life=40_000,
             flip=True,
-            augmentations=("color", "translation", "cutout"),
+            augmentations=_AUGMENTED,
         ),
     ),
 )
@@ -215,7 +217,7 @@ PRESETS.register(
     Preset(
         version=1,
         description="for few drawings: judged through a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE",
-        generator=DCGANGeneratorConfig(widths=(256, 128, 64, 32)),
+        generator=_SPRITES,
         discriminator=ProjectedDiscriminatorConfig(),
         discriminator_model="projected-discriminator",
         start=_fill_backbone,
@@ -227,7 +229,7 @@ PRESETS.register(
             beta2=0.99,
             ema_half_life=20_000,
             flip=True,
-            augmentations=("color", "translation", "cutout"),
+            augmentations=_AUGMENTED,
             checkpoint_every=500,
         ),
     ),
