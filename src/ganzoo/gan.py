@@ -80,13 +80,14 @@ class GAN:
         self.generator = generator
         self.discriminator = discriminator
         self.num_classes = num_classes or 0
+        self.hidden_classes = generator.hidden_classes if isinstance(generator, Generator) else 0
         self.class_names = tuple(class_names)
         self.preset = preset
         self._check_pair()
 
     def _check_pair(self) -> None:
         if isinstance(self.generator, Generator) and isinstance(self.discriminator, Discriminator):
-            for name in ("image_size", "image_channels", "num_classes"):
+            for name in ("image_size", "image_channels", "num_classes", "hidden_classes"):
                 made, judged = getattr(self.generator, name), getattr(self.discriminator, name)
                 if made != judged:
                     raise ConfigError(f"generator and discriminator differ in {name}: {made} against {judged}")

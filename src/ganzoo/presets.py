@@ -92,7 +92,7 @@ def build(
     made, judged = dict(generator or {}), dict(discriminator or {})
     if image_size is not None:
         made, judged = _resize(preset, image_size, made, judged)
-    for shared in ("image_channels", "num_classes"):
+    for shared in ("image_channels", "num_classes", "hidden_classes"):
         if shared in made:
             judged.setdefault(shared, made[shared])
         elif shared in judged:

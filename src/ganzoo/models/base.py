@@ -42,6 +42,7 @@ class Generator(nn.Module, ABC):
     image_size: int
     image_channels: int
     num_classes: int
+    hidden_classes: int = 0  # read off the latents: see ganzoo.latents.sign_class
 
     @abstractmethod
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -54,10 +55,12 @@ class Discriminator(nn.Module, ABC):
     image_size: int
     image_channels: int
     num_classes: int
+    hidden_classes: int = 0
 
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """One logit an image: above 0 for real; `labels` (N,), int64, where `num_classes` is not 0."""
+        """One logit an image: above 0 for real; `labels` (N,), int64, where `num_classes` is not 0; with hidden classes
+        (N, 2): the label (0 without) and the hidden class."""
 
 
 def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str) -> None:

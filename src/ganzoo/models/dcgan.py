@@ -26,6 +26,7 @@ from ganzoo.blocks import (
 )
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
+from ganzoo.latents import sign_class
 from ganzoo.models.base import MODELS, Discriminator, Generator, check_labels
 
 LARGEST_IMAGE = 1024
@@ -70,12 +71,21 @@ class DCGANGeneratorConfig(Config):
     )
     image_channels: int = option(3, "channels of an image", low=1, high=4)
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=10000)
+    hidden_classes: int = option(
+        0,
+        "kinds found in the images without labels, a power of two; a latent's signs choose one; 0: none",
+        low=0,
+        high=1024,
+    )
     initialisation: str = option("dcgan", "how weights are drawn, by name")
 
     def check(self) -> None:
         if not 1 <= len(self.widths) <= 12:
             raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
         _check_names(self, len(self.widths) - 1)
+        _check_hidden_classes(self.hidden_classes)
+        if self.hidden_classes > 2**self.latent_size:
+            raise ConfigError(f"hidden_classes {self.hidden_classes} are more than {self.latent_size} signs can tell")
         if not 1 <= self.image_size <= LARGEST_IMAGE:
             raise ConfigError(
                 f"widths make images of {self.image_size} pixels a side; {LARGEST_IMAGE} is the most: give fewer widths"
@@ -96,7 +106,8 @@ class DCGANGenerator(Generator):
     """Latents (N, latent_size) or (N, latent_size, 1, 1) to images (N, C, H, H) in [-1, 1].
 
     Radford et al. 2015, section 3 and figure 1. With `num_classes`, a scale and shift by class stands behind the
-    projection and every stage, so that blocks never see labels.
+    projection and every stage, so that blocks never see labels. With `hidden_classes` the same is done for classes that
+    the latent itself chooses (`ganzoo.latents.sign_class`), or for each pair of a label and one of them.
     """
 
     config_class: ClassVar[type[Config]] = DCGANGeneratorConfig
@@ -105,6 +116,7 @@ class DCGANGenerator(Generator):
         super().__init__()
         self.config = config
         self.latent_size, self.num_classes = config.latent_size, config.num_classes
+        self.hidden_classes, self._classes = config.hidden_classes, _all_classes(config)
         self.image_size, self.image_channels = config.image_size, config.image_channels
         first, *_, last = config.widths if len(config.widths) > 1 else config.widths * 2
         self.project = Projection(
@@ -115,8 +127,8 @@ class DCGANGenerator(Generator):
             make_block(BLOCKS[name], before, after, norm=config.norm, activation=config.activation)
             for name, before, after in zip(names, config.widths, config.widths[1:])
         )
-        modulated = config.widths if config.num_classes else ()
-        self.modulations = nn.ModuleList(ClassModulation(config.num_classes, width) for width in modulated)
+        modulated = config.widths if self._classes else ()
+        self.modulations = nn.ModuleList(ClassModulation(self._classes, width) for width in modulated)
         self.finish = _finish(self.stages, last, config.norm, partial(make_activation, config.activation))
         self.to_image = ToImage(last, config.image_channels, mode=config.head)
         initialise(self, config.initialisation)
@@ -124,13 +136,16 @@ class DCGANGenerator(Generator):
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images (N, image_channels, image_size, image_size) of `latents`; raises ShapeError on other shapes."""
         check_labels(labels, latents.shape[0], self.num_classes, "DCGANGenerator")
-        x = self.project(latents)
-        if self.num_classes:
-            x = self.modulations[0](x, labels)
+        x, classes = self.project(latents), labels
+        if self.hidden_classes:
+            hidden = sign_class(latents, self.hidden_classes)
+            classes = hidden if labels is None else labels * self.hidden_classes + hidden
+        if self._classes:
+            x = self.modulations[0](x, classes)
         for index, stage in enumerate(self.stages, start=1):
             x = stage(x)
-            if self.num_classes:
-                x = self.modulations[index](x, labels)
+            if self._classes:
+                x = self.modulations[index](x, classes)
         return self.to_image(self.finish(x))
 
 
@@ -147,6 +162,7 @@ class DCGANDiscriminatorConfig(Config):
     slope: float = option(0.2, "slope of leaky_relu below zero", low=0, high=1)
     first_norm: bool = option(False, "normalise in the first stage too, as the chapter does")
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=10000)
+    hidden_classes: int = option(0, "as the generator's", low=0, high=1024)
     class_head: Literal["pooled", "spatial"] = option(
         "pooled", "pooled: a label weighs the summed last features; spatial: those of each place, as the logit does"
     )
@@ -156,6 +172,7 @@ class DCGANDiscriminatorConfig(Config):
         if not 1 <= len(self.widths) <= 12:
             raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
         _check_names(self, len(self.widths))
+        _check_hidden_classes(self.hidden_classes)
         if self.last_size < 1 or self.last_size != int(self.last_size):
             raise ConfigError(
                 f"image_size {self.image_size} can't be halved {len(self.widths)} times (widths has "
@@ -178,7 +195,8 @@ class DCGANDiscriminator(Discriminator):
 
     Radford et al. 2015, section 3. With `num_classes`, the logit gains the inner product of the label's embedding
     with the summed last features (projection, Miyato and Koyama 2018, equation 3), or with all of them, place by place
-    (`class_head="spatial"`): a coat differs from a pullover by where its zip is.
+    (`class_head="spatial"`): a coat differs from a pullover by where its zip is. With `hidden_classes` each pair of a
+    label and a hidden class has such an embedding.
     """
 
     config_class: ClassVar[type[Config]] = DCGANDiscriminatorConfig
@@ -187,7 +205,7 @@ class DCGANDiscriminator(Discriminator):
         super().__init__()
         self.config = config
         self.image_size, self.image_channels = config.image_size, config.image_channels
-        self.num_classes = config.num_classes
+        self.num_classes, self.hidden_classes = config.num_classes, config.hidden_classes
         activation = partial(make_activation, config.activation, slope=config.slope)
         spectral = config.norm == "spectral"
         first_norm = config.norm if config.first_norm or spectral else "none"
@@ -208,7 +226,8 @@ class DCGANDiscriminator(Discriminator):
         self.to_logit = ToLogit(config.widths[-1], int(config.last_size), spectral=spectral)
         places = int(config.last_size) ** 2 if config.class_head == "spatial" else 1
         weighed = config.widths[-1] * places
-        self.embedding = nn.Embedding(config.num_classes, weighed) if config.num_classes else None
+        classes = _all_classes(config)
+        self.embedding = nn.Embedding(classes, weighed) if classes else None
         initialise(self, config.initialisation)
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -223,15 +242,49 @@ class DCGANDiscriminator(Discriminator):
         return features
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits (N, 1, 1, 1), above 0 for real; raises ShapeError on images or labels of other shapes."""
-        check_labels(labels, images.shape[0], self.num_classes, "DCGANDiscriminator")
+        """Logits (N, 1, 1, 1), above 0 for real; raises ShapeError on images or labels of other shapes.
+
+        Labels (N,); where there are hidden classes (N, 2), the second column theirs. Without that column, the logit is
+        the mean over hidden classes.
+        """
         x = self.finish(self.features(images)[-1])
         logits = self.to_logit(x)
         if self.embedding is not None:
             x = x.flatten(1) if self.config.class_head == "spatial" else x.sum(dim=(2, 3))
-            projection = (self.embedding(labels) * x).sum(dim=1)
+            projection = (self._weights(labels, len(x)) * x).sum(dim=1)
             logits = logits + projection.view(-1, 1, 1, 1)
+        else:
+            check_labels(labels, len(x), 0, "DCGANDiscriminator")
         return logits
+
+    def _weights(self, labels: Tensor | None, count: int) -> Tensor:
+        """How `labels` weigh the last features: (count, features), or (1, features) for all alike."""
+        assert self.embedding is not None
+        hidden: Tensor | None = None
+        if self.hidden_classes and labels is not None and labels.dim() == 2:
+            hidden = labels[:, 1]
+            labels = labels[:, 0] if self.num_classes else None
+            check_labels(hidden, count, self.hidden_classes, "DCGANDiscriminator")
+        check_labels(labels, count, self.num_classes, "DCGANDiscriminator")
+        if self.hidden_classes and hidden is None:
+            means = self.embedding.weight.unflatten(0, (-1, self.hidden_classes)).mean(1)
+            return means if labels is None else means[labels]
+        if labels is not None and hidden is not None:
+            return self.embedding(labels * self.hidden_classes + hidden)
+        return self.embedding(labels if hidden is None else hidden)
+
+
+def _check_hidden_classes(count: int) -> None:
+    """Raise ConfigError unless `count` is 0 or a power of two above 1."""
+    if count and (count == 1 or count & (count - 1)):
+        raise ConfigError(f"hidden_classes must be 0 or a power of two from 2 (2, 4, 8, ... 1024), got {count}")
+
+
+def _all_classes(config: DCGANGeneratorConfig | DCGANDiscriminatorConfig) -> int:
+    """Classes that the networks tell apart: pairs of a label and a hidden class; 0 for none."""
+    return (
+        max(1, config.num_classes) * max(1, config.hidden_classes) if config.num_classes or config.hidden_classes else 0
+    )
 
 
 def _finish(stages: nn.ModuleList, channels: int, norm: str, activation: partial[nn.Module]) -> nn.Module:

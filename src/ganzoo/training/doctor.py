@@ -106,10 +106,14 @@ SYMPTOMS = {
 def look(seen: Observation, memory: dict[str, Any]) -> list[Remark]:
     """What is to be said at this look; `memory`, of JSON types, is changed and kept in checkpoints."""
     looks = memory["looks"] = memory.get("looks", 0) + 1
+    most = memory.get("variety", 0.0)
+    memory["variety"] = max(most, seen.fake_variety)
     remarks = []
     for name, symptom in SYMPTOMS.items():
         noted = memory.setdefault(name, {"count": 0, "said": False})
         shows = looks > FIRST_LOOKS and symptom.shows(seen)
+        if name == "mode-collapse" and seen.fake_variety > most:  # it never had more: a beginning, not a collapse
+            shows = False
         noted["count"] = min(noted["count"] + 1, 2 * PATIENCE) if shows else max(0, noted["count"] - 1)
         if noted["count"] >= PATIENCE and not noted["said"]:
             noted["said"] = True

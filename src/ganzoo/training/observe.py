@@ -14,6 +14,7 @@ from ganzoo.gan import GAN
 from ganzoo.losses import LOSSES
 from ganzoo.seeds import derive, stream
 from ganzoo.settings import Settings
+from ganzoo.training import classes
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.machine import Machine
 
@@ -52,13 +53,15 @@ class Observer:
     """
 
     def __init__(self, gan: GAN, data: ImageData, settings: Settings, machine: Machine) -> None:
-        self._gan, self._data, self._settings, self._machine = gan, data, settings, machine
+        self._gan, self._data, self._settings, self._machine = gan, data, settings, machine  # labels by `classify`
         random = stream(settings.seed, "doctor")
         part = max(1, settings.batch_size // (machine.processes * settings.accumulate))
         self._size = min(part, SAMPLES, len(data))
         count = min(SAMPLES, len(data)) // self._size * self._size
         self._chosen = torch.randperm(len(data), generator=random)[:count]
-        self._latents = torch.randn(count, *gan.latent_shape, generator=random)
+        self._labels = data.labels[self._chosen] if data.labels is not None else None
+        latents = torch.randn(count, gan.latent_size, generator=random)
+        self._latents = classes.fitted(latents, self._labels, gan).reshape(-1, *gan.latent_shape)
 
     @torch.no_grad()
     def __call__(self, state: TrainingState) -> Observation:
@@ -94,13 +97,12 @@ class Observer:
     def _look(self, state: TrainingState) -> tuple[_Pictures, _Pictures]:
         generate, judge = self._calling(state.generator), self._calling(state.discriminator)
         real, fake = _Pictures(), _Pictures()
-        for chosen, latents in zip(self._chosen.split(self._size), self._latents.split(self._size)):
-            images = self._machine.send(self._data.batch(chosen))
-            labels = []
-            if self._gan.num_classes:
-                assert self._data.labels is not None
-                labels = [self._machine.send(self._data.labels[chosen])]
-            made = generate(latents.to(self._machine.device), *labels)
+        for rows in torch.arange(len(self._chosen)).split(self._size):
+            images = self._machine.send(self._data.batch(self._chosen[rows]))
+            told = self._machine.send(self._labels[rows]) if self._labels is not None else None
+            asked = classes.for_generator(told, self._gan)
+            labels = [] if told is None else [told]
+            made = generate(self._latents[rows].to(self._machine.device), *([] if asked is None else [asked]))
             real.add(images, judge(images, *labels))
             fake.add(made, judge(made, *labels))
         return real, fake

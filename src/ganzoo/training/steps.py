@@ -22,11 +22,13 @@ from ganzoo.losses import Loss
 
 
 class Part(NamedTuple):
-    """A batch, or a part of one that is computed at a time: real (N, C, H, W), fake (N, C, H, W), labels (N,)."""
+    """A batch, or a part of one that is computed at a time: real (N, C, H, W), fake (N, C, H, W), labels (N,) of both,
+    and labels that the real images don't have."""
 
     real: Tensor | None
     fake: Tensor
     labels: Tensor | None = None
+    wrong_labels: Tensor | None = None
 
 
 class Discriminate(Protocol):
@@ -57,11 +59,17 @@ def discriminator_step(
     parts: Iterable[Part],
     *,
     count: int = 1,
+    wrong_share: float = 0.0,
     penalty: Penalty | None = None,
     backward: Callable[[Tensor], None] = _backward,
     step: Callable[[Optimizer], None] = _step,
 ) -> Tensor:
     """Update the discriminator on `count` parts of a batch; the fakes' own graphs are left alone.
+
+    Args:
+        wrong_share: of the loss, in which real images under the parts' `wrong_labels` stand for the fakes, so that a
+            discriminator must look at labels (Reed et al. 2016, "Generative Adversarial Text to Image Synthesis",
+            section 4.2, with a half).
 
     Returns:
         Four means over the batch, detached: loss without penalty, real logits, fake logits, penalty.
@@ -74,6 +82,10 @@ def discriminator_step(
         real_logits = _judge(discriminate, part.real, part.labels)
         fake_logits = _judge(discriminate, fake, part.labels)
         value = loss.for_discriminator(real_logits, fake_logits)
+        if part.wrong_labels is not None:
+            wrong_logits = _judge(discriminate, part.real, part.wrong_labels)
+            wrong = loss.for_discriminator(real_logits, wrong_logits)
+            value = (1 - wrong_share) * value + wrong_share * wrong
         extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)
         backward((value if loss.summed else value / count) + extra / count)
         per_image = value / len(fake) if loss.summed else value

@@ -18,6 +18,7 @@ from ganzoo.presets import PRESETS, create
 from ganzoo.settings import Settings
 from ganzoo.training.card import run_card
 from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.classes import classify
 from ganzoo.training.clock import Clock
 from ganzoo.training.doctor import look
 from ganzoo.training.interrupt import Interrupt
@@ -139,15 +140,10 @@ class Trainer:
         self.data: ImageData = open_data(
             data, image_size=gan.image_size, image_channels=gan.image_channels, progress=progress
         )
-        if gan.num_classes and self.data.num_classes != gan.num_classes:
-            raise ConfigError(
-                f"the GAN has {gan.num_classes} classes, {self.data.name} has {self.data.num_classes}; make it with "
-                f'generator={{"num_classes": {self.data.num_classes}}} (--set generator.num_classes='
-                f"{self.data.num_classes})"
-            )
+        self._classified = classify(self.data, gan)
         if gan.num_classes and not gan.class_names:
             gan.class_names = self.data.class_names
-        self._feed: Feed = open_feed(self.data, settings.batch_size, settings.seed, not settings.keep_last_batch)
+        self._feed: Feed = open_feed(self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch)
         self._source = data
         self._hooks = list(hooks)
         self._progress, self._say = progress, say
@@ -205,7 +201,9 @@ class Trainer:
         interrupt: Interrupt,
     ) -> None:
         settings, state = self.settings, update.state
-        observer = Observer(self.gan, self.data, settings, machine) if outputs and settings.doctor_every else None
+        observer = (
+            Observer(self.gan, self._classified, settings, machine) if outputs and settings.doctor_every else None
+        )
         sums = torch.tensor(state.sums, device=machine.device)
         clock, self._collapsed = Clock(self.run, settings), False
         while state.step < settings.steps:

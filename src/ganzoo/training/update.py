@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from ganzoo.losses import smooth
 from ganzoo.penalties import PENALTIES
 from ganzoo.seeds import derive, stream
 from ganzoo.settings import Settings
+from ganzoo.training import classes
 from ganzoo.training.average import AveragedGenerator
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.machine import Machine
@@ -35,12 +37,19 @@ BATCH_NORM = (
 )
 
 
+class _Batch(NamedTuple):
+    real: Tensor
+    latents: Tensor
+    labels: Tensor | None  # of real images and fakes, as the discriminator is told them
+    wrong_labels: Tensor | None
+
+
 class Update:
     """Makes the state of a run, and brings it from one step to the next.
 
     Args:
         gan: the networks, trained in place.
-        feed: gives real images, batch by batch.
+        feed: gives real images and labels, batch by batch; with hidden classes labels (N, 2), the second column theirs.
     """
 
     def __init__(self, gan: GAN, feed: Feed, settings: Settings, machine: Machine) -> None:
@@ -79,17 +88,19 @@ class Update:
         self._set_learning_rates()
         for turn in range(settings.d_steps):
             index = state.step * settings.d_steps + turn
-            real, labels, latents = self._draw(index)
+            batch = self._draw(index)
             # With one part a batch, the fakes of the last discriminator update are the generator's too.
             shared = turn == settings.d_steps - 1 and settings.accumulate == 1
-            fakes = self._call(self._generate, latents, labels) if shared else None
+            asked = classes.for_generator(batch.labels, self._gan)
+            fakes = self._call(self._generate, batch.latents, asked) if shared else None
             augment = self._augmentation(index)
             figures = discriminator_step(
                 self._behind(augment, self._judge),
                 state.discriminator_optimizer,
                 self._loss,
-                self._parts(real, labels, latents, fakes, training_generator=False),
+                self._parts(batch, fakes, training_generator=False),
                 count=settings.accumulate,
+                wrong_share=settings.wrong_labels,
                 penalty=self._penalty(index, augment),
                 backward=self._machine.backward,
                 step=self._optimizer_step,
@@ -98,7 +109,7 @@ class Update:
             state.discriminator,
             state.generator_optimizer,
             self._loss,
-            self._parts(real, labels, latents, fakes, training_generator=True),
+            self._parts(batch, fakes, training_generator=True),
             count=settings.accumulate,
             discriminate=self._behind(augment, self._judge_alone),
             backward=self._machine.backward,
@@ -108,37 +119,41 @@ class Update:
         state.average.update(state.step * settings.batch_size, settings.batch_size)
         return torch.cat([figures, figures_of_generator])
 
-    def _draw(self, index: int) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Real images, their labels (for the fakes too) and latents of this process's part of batch `index`."""
-        rank, processes = self._machine.rank, self._machine.processes
+    def _draw(self, index: int) -> _Batch:
+        """This process's part of batch `index`."""
+        rank, processes, gan = self._machine.rank, self._machine.processes, self._gan
         count, images, labels = self._feed.draw(index, rank, processes)
+        labels = labels if gan.num_classes or gan.hidden_classes else None  # a stream has its own
         random = stream(self._settings.seed, "batch", index)
-        latents = torch.randn(count, self._gan.latent_size, generator=random)
+        latents = torch.randn(count, gan.latent_size, generator=random)
         mirrored = torch.rand(count, generator=random) < 0.5
         mine = shard(torch.arange(count), rank, processes)
         if self._settings.flip:
             images = torch.where(mirrored[mine].view(-1, 1, 1, 1), images.flip(3), images)
-        shaped = latents[mine].reshape(-1, *self._gan.latent_shape).to(self._machine.device)
-        asked = self._machine.send(labels) if self._gan.num_classes and labels is not None else None
-        return self._machine.send(images), asked, shaped
+        latents, wrong_labels = classes.fitted(latents[mine], labels, gan), None
+        if labels is not None and self._settings.wrong_labels:
+            wrong_labels = classes.wrong(labels, gan, torch.rand(count, generator=random)[mine])
+        shaped = latents.reshape(-1, *gan.latent_shape).to(self._machine.device)
+        send = self._machine.send
+        given = [send(each) if each is not None else None for each in (labels, wrong_labels)]
+        return _Batch(send(images), shaped, *given)
 
-    def _parts(
-        self, real: Tensor, labels: Tensor | None, latents: Tensor, fakes: Tensor | None, training_generator: bool
-    ) -> Iterator[Part]:
+    def _parts(self, batch: _Batch, fakes: Tensor | None, training_generator: bool) -> Iterator[Part]:
         """The batch in `accumulate` parts, fakes made one part at a time unless they are there already."""
         if fakes is not None:
-            yield Part(real, fakes, labels)
+            yield Part(batch.real, fakes, batch.labels, batch.wrong_labels)
             return
-        size = -(-len(real) // self._settings.accumulate)
-        for start in range(0, len(real), size):
-            part = slice(start, start + size)
-            some = labels[part] if labels is not None else None
+        size = -(-len(batch.real) // self._settings.accumulate)
+        for start in range(0, len(batch.real), size):
+            rows = slice(start, start + size)
+            labels, wrong_labels = (each[rows] if each is not None else None for each in batch[2:])
+            asked = classes.for_generator(labels, self._gan)
             if training_generator:
-                fake = self._call(self._generate, latents[part], some)
+                fake = self._call(self._generate, batch.latents[rows], asked)
             else:
                 with torch.no_grad():
-                    fake = self._call(self._generate_alone, latents[part], some)
-            yield Part(real[part], fake, some)
+                    fake = self._call(self._generate_alone, batch.latents[rows], asked)
+            yield Part(batch.real[rows], fake, labels, wrong_labels)
 
     def _augmentation(self, index: int) -> Callable[[Tensor], Tensor]:
         """Augments real and fake alike, each image with a draw of its own."""

@@ -1,0 +1,264 @@
+"""Classes: hidden ones found without labels, what each network is told of them, and wrong labels on purpose."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import ganzoo
+from ganzoo import LOSSES
+from ganzoo.config import ConfigError
+from ganzoo.data import open_data
+from ganzoo.data.divide import divide
+from ganzoo.errors import ShapeError
+from ganzoo.latents import sample_latents, sign_class, with_sign_class
+from ganzoo.models import DCGANDiscriminatorConfig, DCGANGeneratorConfig
+from ganzoo.training import Part, Trainer, classes, discriminator_step
+
+POWERS = [2, 4, 64, 1024]
+
+
+def images(count=50, size=8, channels=1, labels=None):
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=random)
+    return open_data(pixels if labels is None else (pixels, labels))
+
+
+def small(num_classes=0, hidden_classes=4, **discriminator):
+    return ganzoo.create(
+        "fashion-mnist",
+        image_size=8,
+        seed=0,
+        generator={
+            "latent_size": 6,
+            "widths": (8, 4),
+            "num_classes": num_classes,
+            "hidden_classes": hidden_classes,
+        },
+        discriminator={"widths": (4, 8), **discriminator},
+    )
+
+
+# --- latents -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", POWERS)
+def test_signs_say_the_class_that_was_written_into_them(count):
+    latents, _ = sample_latents(200, 12, 0)
+    wanted = torch.arange(200) % count
+    written = with_sign_class(latents, wanted, count)
+    assert torch.equal(sign_class(written, count), wanted)
+    assert torch.equal(sign_class(written.reshape(200, 12, 1, 1), count), wanted)
+    assert torch.equal(written.abs(), latents.abs())
+
+
+def test_the_first_sign_counts_most_and_later_numbers_not_at_all():
+    latents = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, -1]])
+    assert sign_class(latents, 4).tolist() == [2, 1, 0, 3]
+
+
+@pytest.mark.parametrize("count", [2, 8, 64])
+def test_all_classes_are_equally_likely(count):
+    found = torch.bincount(sign_class(sample_latents(20_000, 10, 3)[0], count), minlength=count) / 20_000
+    assert (found - 1 / count).abs().max() < 5 * (1 / count / 20_000) ** 0.5
+
+
+# --- division ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [2, 4, 8, 32])
+@pytest.mark.parametrize("number", [32, 50, 101])
+def test_parts_are_equal_to_one_image(count, number):
+    sizes = torch.bincount(divide(images(number), count), minlength=count)
+    assert sizes.sum() == number and sizes.max() - sizes.min() <= 1
+
+
+def test_the_first_cut_is_the_plainest_one():
+    dark, light = torch.randint(0, 100, (30, 3, 20, 20)), torch.randint(130, 256, (30, 3, 20, 20))
+    parts = divide(open_data(torch.cat([dark, light]).to(torch.uint8)), 4)
+    assert len(set((parts[:30] // 2).tolist())) == len(set((parts[30:] // 2).tolist())) == 1
+    assert parts[0] // 2 != parts[-1] // 2
+
+
+def test_the_images_of_each_label_are_divided_apart():
+    labels = torch.arange(60) % 3
+    parts = divide(images(60, labels=labels), 4)
+    for label in range(3):
+        assert torch.bincount(parts[labels == label], minlength=4).tolist() == [5, 5, 5, 5]
+
+
+def test_parts_depend_on_nothing_but_the_images():
+    data, threads = images(300, 28), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = divide(data, 16)
+        torch.set_num_threads(2)
+        assert torch.equal(divide(data, 16), alone)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_equal_images_can_be_divided():
+    same = open_data(torch.zeros(16, 1, 8, 8, dtype=torch.uint8))
+    assert torch.bincount(divide(same, 4)).tolist() == [4, 4, 4, 4]
+
+
+def test_too_few_images_and_streams_are_refused_by_name():
+    with pytest.raises(ConfigError, match="hidden_classes 64 wants as many images"):
+        divide(images(50), 64)
+    with pytest.raises(ConfigError, match="of one label"):
+        divide(images(20, labels=torch.tensor([0] * 18 + [1] * 2)), 4)
+    streamed = dataclasses.replace(images(50), stream=object())
+    with pytest.raises(ConfigError, match="streamed"):
+        divide(streamed, 4)
+
+
+# --- networks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [DCGANGeneratorConfig, DCGANDiscriminatorConfig])
+@pytest.mark.parametrize("count", [1, 3, 6, 2048, -2])
+def test_hidden_classes_are_a_power_of_two(config, count):
+    with pytest.raises(ConfigError, match="hidden_classes"):
+        config(hidden_classes=count)
+
+
+def test_a_short_latent_has_no_signs_for_many_classes():
+    with pytest.raises(ConfigError, match="more than 3 signs"):
+        DCGANGeneratorConfig(latent_size=3, hidden_classes=16)
+
+
+def test_the_generator_s_hidden_class_is_the_latent_s():
+    gan = small()
+    for modulation in gan.generator.modulations:
+        torch.nn.init.normal_(modulation.shift.weight)
+    latents = torch.full((2, 6), 1e-20)  # but for the signs the same
+    latents[1, 0] *= -1
+    one, other = gan.generator.eval()(latents)
+    assert not torch.allclose(one, other)
+    latents[1, :] = 1e-20
+    latents[1, 2] *= -1  # the third sign says nothing where there are four classes
+    one, other = gan.generator(latents)
+    assert torch.allclose(one, other)
+
+
+@pytest.mark.parametrize("head", ["pooled", "spatial"])
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_a_discriminator_is_told_both_classes_or_averages_over_the_hidden_ones(num_classes, head):
+    judge = small(num_classes, class_head=head).discriminator.eval()
+    x = torch.randn(5, 1, 8, 8)
+    labels = torch.tensor([0, 1, 2, 0, 1]) if num_classes else None
+    first = torch.zeros(5, dtype=torch.long) if labels is None else labels
+    told = torch.stack([judge(x, torch.stack([first, torch.full((5,), hidden)], dim=1)) for hidden in range(4)])
+    assert told.shape == (4, 5, 1, 1, 1)
+    assert not torch.allclose(told[0], told[1])
+    torch.testing.assert_close(judge(x, labels), told.mean(0))
+
+
+@pytest.mark.parametrize(("num_classes", "labels"), [(0, torch.zeros(5)), (3, None), (3, torch.zeros(5, 3))])
+def test_labels_of_another_shape_or_kind_are_refused(num_classes, labels):
+    with pytest.raises(ShapeError, match="DCGANDiscriminator"):
+        small(num_classes).discriminator(torch.randn(5, 1, 8, 8), labels)
+
+
+def test_a_pair_agrees_on_its_hidden_classes():
+    with pytest.raises(ConfigError, match="hidden_classes: 4 against 0"):
+        ganzoo.GAN(small().generator, small(hidden_classes=0).discriminator)
+
+
+def test_a_saved_pair_comes_back_and_samples_without_labels(tmp_path):
+    gan = small()
+    found = ganzoo.from_pretrained(gan.save_pretrained(tmp_path / "gan"), discriminator=True)
+    assert (found.num_classes, found.hidden_classes, found.discriminator.hidden_classes) == (0, 4, 4)
+    assert torch.equal(found.sample(5, seed=1), gan.sample(5, seed=1))
+    torch.testing.assert_close(found.sample(5, seed=1, precision="fast"), gan.sample(5, seed=1), atol=0.05, rtol=0)
+
+
+# --- training ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_the_networks_are_told_of_one_class(num_classes, tmp_path):
+    """Whatever the generator reads off a latent is what the discriminator is told beside the fake, and of the real."""
+    gan, labels = small(num_classes), torch.arange(60) % 3
+    data = images(60, labels=labels)
+    trainer = Trainer(gan, data, tmp_path / "run", steps=2, batch_size=12, wrong_labels=0.5, score_every=0, progress=False)
+    parts, told = divide(data if num_classes else images(60), 4), []
+    judge, generate = gan.discriminator.forward, gan.generator.forward
+
+    def generating(latents, labels=None):
+        told.append(("generator", labels, sign_class(latents, 4)))
+        return generate(latents, labels)
+
+    def judging(x, labels=None):
+        told.append(("discriminator", labels, x))
+        return judge(x, labels)
+
+    gan.generator.forward, gan.discriminator.forward = generating, judging
+    trainer.fit()
+    first = [name for name, *_ in told].index("discriminator")  # before it, perhaps, samples of a new run
+    (_, asked, hidden), (_, real, pixels), (_, fake, _), (_, wrong, _) = told[first - 1 : first + 3]
+    assert (asked is None) == (num_classes == 0)
+    assert torch.equal(real, fake) and torch.equal(real[:, 1], hidden)
+    assert torch.equal(real[:, 0], asked if num_classes else torch.zeros(12, dtype=torch.long))
+    assert not (wrong == real).all(1).any()
+    everything = data.batch(torch.arange(60))
+    for row, (label, part) in zip(pixels.float(), real.tolist()):
+        index = int((everything - row).abs().flatten(1).sum(1).argmin())
+        assert part == parts[index] and label == (labels[index] if num_classes else 0)
+
+
+@pytest.mark.parametrize(("num_classes", "hidden_classes"), [(3, 0), (0, 4), (3, 4)])
+def test_a_wrong_label_is_any_other_one_and_never_the_right_one(num_classes, hidden_classes):
+    gan = small(num_classes, hidden_classes)
+    pairs = [(label, hidden) for label in range(max(1, num_classes)) for hidden in range(max(1, hidden_classes))]
+    right = torch.tensor(pairs)[torch.arange(6000) % len(pairs)]
+    right = right if hidden_classes else right[:, 0]
+    chance = torch.rand(6000, generator=torch.Generator().manual_seed(0))
+    chance[0] = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0))
+    found = classes.wrong(right, gan, chance)
+    rows = [tuple(row) if hidden_classes else (row, 0) for row in found.tolist()]
+    assert not any(row == pairs[index % len(pairs)] for index, row in enumerate(rows))
+    counts = {pair: rows.count(pair) for pair in pairs}
+    assert set(rows) == set(pairs) and max(counts.values()) < 1.3 * min(counts.values())
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if not LOSSES[name].generator_sees_real])
+def test_a_wrong_label_has_its_share_of_the_loss(name):
+    loss = LOSSES[name]
+    weight = torch.tensor([0.5, -0.25, 1.0], dtype=torch.float64, requires_grad=True)
+
+    def judge(x, labels):
+        return x * weight[labels]
+
+    real, fake = torch.randn(2, 6, dtype=torch.float64)
+    right, wrong = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 2, 0, 2, 0, 1])
+    expected = 0.7 * loss.for_discriminator(judge(real, right), judge(fake, right))
+    expected = expected + 0.3 * loss.for_discriminator(judge(real, right), judge(real, wrong))
+    (gradient,) = torch.autograd.grad(expected, weight)
+    discriminator_step(judge, torch.optim.SGD([weight], 1.0), loss, [Part(real, fake, right, wrong)], wrong_share=0.3)
+    torch.testing.assert_close(weight.grad, gradient)
+
+
+def test_a_run_of_hidden_classes_resumes_to_the_same_bytes(tmp_path):
+    def run(name, steps, hooks=()):
+        settings = {"batch_size": 8, "checkpoint_every": 2, "log_every": 1, "wrong_labels": 0.3, "doctor_every": 2}
+        trainer = Trainer(small(), images(), tmp_path / name, steps=steps, progress=False, hooks=hooks, **settings)
+        return trainer.fit()
+
+    def stop(state, logs):
+        if state.step == 3:
+            raise KeyboardInterrupt
+
+    whole = run("whole", 6)
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", 6, [stop])
+    Trainer.resume(tmp_path / "stopped", data=images(), progress=False).fit()
+    for name in ("log.jsonl", "model/model.safetensors", "model/discriminator/model.safetensors"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (whole.run / name).read_bytes()
+
+
+def test_too_few_images_are_named_before_anything_is_written(tmp_path):
+    with pytest.raises(ConfigError, match="hidden_classes 64"):
+        Trainer(small(hidden_classes=64), images(50), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
