@@ -112,8 +112,8 @@ def look(seen: Observation, memory: dict[str, Any]) -> list[Remark]:
     for name, symptom in SYMPTOMS.items():
         noted = memory.setdefault(name, {"count": 0, "said": False})
         shows = looks > FIRST_LOOKS and symptom.shows(seen)
-        if name == "mode-collapse" and seen.fake_variety > most:  # it never had more: a beginning, not a collapse
-            shows = False
+        if name == "mode-collapse" and seen.fake_variety > max(most, 0.01 * seen.real_variety):
+            shows = False  # it never had more: a beginning
         noted["count"] = min(noted["count"] + 1, 2 * PATIENCE) if shows else max(0, noted["count"] - 1)
         if noted["count"] >= PATIENCE and not noted["said"]:
             noted["said"] = True
