@@ -30,7 +30,8 @@ def call(*words: str) -> None:
 def make(name: str, data: str, features: str | None, samples: int, licence: str | None) -> Path:
     """Train, keep and measure the preset `name`; the folder of the bundled model."""
     run = Path("runs") / name
-    call("train", "--resume", str(run)) if (run / "run.json").is_file() else call("train", name, "--data", data)
+    told = ["--licence", licence] if licence else []
+    call(*(["train", "--resume", str(run)] if (run / "run.json").is_file() else ["train", name, "--data", data, *told]))
     folder = next(iter(bundled_models().values())).parent / name
     gan = ganzoo.from_pretrained(f"./{run}", discriminator=True)
     gan.save_pretrained(folder, dtype="float16")
@@ -42,10 +43,6 @@ def make(name: str, data: str, features: str | None, samples: int, licence: str 
     shutil.move("evaluation.json", folder / "evaluation.json")
     shutil.move("evaluation.html", run / "evaluation-of-the-bundled.html")
     run_card(run, folder, name)
-    if licence:  # of images that a path alone names
-        path = folder / "README.md"
-        card = path.read_text().replace("license: unknown", "license: other\nlicense_name: see-the-card")
-        path.write_text(card.replace("Licence of the data: not known.", f"Licence of the data: {licence}."))
     return folder
 
 

@@ -70,6 +70,19 @@ def test_a_finished_run_has_a_card_that_the_hub_can_read(finished):
     assert Image.open(finished / "model" / "samples" / "losses.png").width > 300
 
 
+@pytest.mark.parametrize(
+    ("told", "kind"), [(None, "unknown"), ("CC BY 4.0", "other"), ("MIT", "mit"), ("© a painter", "other")]
+)
+def test_the_card_knows_the_licence_that_the_run_was_told(tmp_path, told, kind):
+    gan = ganzoo.create("fashion-mnist", image_size=8, generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
+    images = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8)
+    options = {"batch_size": 8, "steps": 1, "progress": False, "licence": told}
+    ganzoo.Trainer(gan, images, tmp_path / "run", **options).fit()
+    text = card_of(tmp_path / "run")
+    assert f"\nlicense: {kind}\n" in text and f"Licence of the data: {told or 'not known'}." in text
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["licence"] == (told or "not known")
+
+
 def test_images_seen_are_counted_up_to_the_step_whose_weights_were_kept(a_run):
     log = [{"step": step, "generator_loss": 1.0, "discriminator_loss": 1.0} for step in (1, 2, 3)]
     log.insert(2, {"step": 2, "score": 0.5, "best": True})

@@ -57,7 +57,7 @@ def looks(observations, memory=None):
 
 
 def test_a_slow_beginning_is_no_collapse():
-    """Variety at looks 20 steps apart of a healthy run of pokemon-64, which augments, on discs; 0.633 in real images."""
+    """Variety at looks 20 steps apart of a healthy run of pokemon-64, which augments, on discs."""
     varieties = [0.027, 0.021, 0.025, 0.028, 0.034, 0.049, 0.104, 0.143, 0.156, 0.160]
     seen = [dataclasses.replace(HEALTHY, fake_variety=variety, real_variety=0.633) for variety in varieties]
     assert not any(looks(seen))

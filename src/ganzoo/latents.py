@@ -156,25 +156,28 @@ def sign_class(latents: Tensor, count: int) -> Tensor:
     """Which of `count` classes, all equally likely, each latent is of: the signs of its first numbers as binary digits.
 
     Args:
-        latents: (N, latent_size) or (N, latent_size, 1, 1).
-        count: a power of two, at most 2**latent_size.
+        latents: (N, latent_size) or (N, latent_size, 1, 1); where they are short, the last digits are 0.
+        count: a power of two.
 
     Returns:
         int64 (N,), from 0 to count - 1; the first number counts most.
     """
-    return ((latents.flatten(1)[:, : len(_places(count))] > 0) * _places(count).to(latents.device)).sum(1)
+    latents = latents.flatten(1)
+    places = _places(count, latents)
+    return ((latents[:, : len(places)] > 0) * places).sum(1)
 
 
 def with_sign_class(latents: Tensor, classes: Tensor, count: int) -> Tensor:
     """`latents` (N, latent_size) with the signs that say `classes` (N,): still normal where all classes are likely."""
-    digits = (classes[:, None] & _places(count).to(classes.device)) > 0
-    signed = latents[:, : digits.shape[1]].abs().where(digits, -latents[:, : digits.shape[1]].abs())
-    return torch.cat([signed, latents[:, digits.shape[1] :]], dim=1)
+    places = _places(count, latents)
+    sizes = latents[:, : len(places)].abs()
+    signed = sizes.where((classes[:, None] & places) > 0, -sizes)
+    return torch.cat([signed, latents[:, len(places) :]], dim=1)
 
 
-def _places(count: int) -> Tensor:
-    """The values of the binary digits of a class below `count`, the largest first."""
-    return 2 ** torch.arange(count.bit_length() - 2, -1, -1)
+def _places(count: int, latents: Tensor) -> Tensor:
+    """The values of the binary digits of a class below `count`, the largest first; as many as a latent has numbers."""
+    return 2 ** torch.arange(count.bit_length() - 2, -1, -1, device=latents.device)[: latents.shape[1]]
 
 
 def _whole(name: str, value: int, low: int, high: int = LARGEST_SEED) -> int:

@@ -22,6 +22,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting, or generator.KEY, discriminator.KEY; repeatable."),
     ] = None,
+    licence: Annotated[str | None, typer.Option(help="Of images given by a path; stands in the model's card.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --output.")] = False,
     resume: Annotated[Path | None, typer.Option(help="A run's folder: go on from its last checkpoint.")] = None,
     from_: Annotated[
@@ -43,7 +44,8 @@ def train(
     from ganzoo.training import Trainer
 
     if resume is not None:
-        others = {"--output": output, "--steps": steps, "--epochs": epochs, "--size": size, "--set": set_}
+        others: dict[str, Any] = {"--output": output, "--steps": steps, "--epochs": epochs, "--size": size}
+        others |= {"--set": set_, "--licence": licence}
         for name, value in others.items():
             if value is not None:
                 raise ConfigError(f"{name} can't be changed on --resume: a resumed run keeps its settings")
@@ -66,7 +68,7 @@ def train(
             from ganzoo.presets import create
 
             gan = create(str(preset), size, networks["generator"], networks["discriminator"], changes.get("seed", 0))
-        trainer = Trainer(gan, data, output, overwrite=overwrite, epochs=epochs, **changes)
+        trainer = Trainer(gan, data, output, overwrite=overwrite, epochs=epochs, licence=licence, **changes)
     result = trainer.fit()
     if not result.finished:
         raise typer.Exit(1 if result.collapsed else 130)

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ganzoo.data.image_data import ImageData
-from ganzoo.errors import ConfigError
 
+FEWEST = 16  # images of a part
 THUMBNAIL = 16  # pixels a side, at most, of what is compared
 COMPONENTS = 64
 _FINE = 2**12  # steps of a unit vector's components
@@ -26,28 +26,27 @@ _COARSE = 2**15  # steps of a coordinate
 def divide(data: ImageData, count: int) -> Tensor:
     """Halve the images until there are `count` parts, equal in size to one image; those of each label apart.
 
-    Sums are of whole numbers that float64 holds exactly, so that the parts don't depend on the number of threads.
+    Parts keep `FEWEST` images, so that a small set has fewer; a stream, which nobody has seen whole, is one part. Sums
+    are of whole numbers that float64 holds exactly, so that the parts don't depend on the number of threads.
 
     Args:
         count: a power of two.
 
     Returns:
-        The part of each image, int64 (N,): its binary digits are the halves from the first cut on.
-
-    Raises:
-        ConfigError: too few images, or images that are streamed.
+        The part of each image as a place in the tree of halves, int64 (N,): 1 for all images, 2k and 2k + 1 for the
+        halves of k. All are equally deep.
     """
     labels = data.labels if data.labels is not None else torch.zeros(len(data), dtype=torch.long)
-    fewest = int(torch.bincount(labels)[labels].min())
-    if data.stream is not None or fewest < count:
-        found = "are streamed" if data.stream is not None else f"are {fewest:,} (of one label)"
-        raise ConfigError(f"hidden_classes {count} wants as many images at once; those of {data.name} {found}")
+    fewest = 1 if data.stream is not None else int(torch.bincount(labels)[labels].min())
+    count = min(count, 1 << max(0, (fewest // FEWEST).bit_length() - 1))
+    if count == 1:
+        return torch.ones(len(data), dtype=torch.long)
     coordinates = _coordinates(data)
     parts = torch.zeros(len(data), dtype=torch.long)
     for label in labels.unique():
         rows = (labels == label).nonzero().squeeze(1)
         parts[rows] = _halve(coordinates[rows], count)
-    return parts
+    return count + parts
 
 
 def _coordinates(data: ImageData) -> Tensor:

@@ -84,8 +84,6 @@ class DCGANGeneratorConfig(Config):
             raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
         _check_names(self, len(self.widths) - 1)
         _check_hidden_classes(self.hidden_classes)
-        if self.hidden_classes > 2**self.latent_size:
-            raise ConfigError(f"hidden_classes {self.hidden_classes} are more than {self.latent_size} signs can tell")
         if not 1 <= self.image_size <= LARGEST_IMAGE:
             raise ConfigError(
                 f"widths make images of {self.image_size} pixels a side; {LARGEST_IMAGE} is the most: give fewer widths"

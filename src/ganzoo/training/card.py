@@ -51,7 +51,7 @@ def _card(folder: RunFolder, facts: dict[str, Any], model: Path, source: str) ->
         source=source,
         weights=weights_hash(model),
         preset=facts["gan"]["preset"],
-        licence="mit" if licence.startswith("MIT") else "other" if "©" in licence else "unknown",
+        licence="mit" if licence.startswith("MIT") else "unknown" if licence == "not known" else "other",
         data=str(data["name"]),
         data_id=_hub_id(data),
         data_licence=licence,

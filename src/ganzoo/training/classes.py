@@ -1,7 +1,8 @@
-"""What a run tells its networks of an image's class: its label, its hidden class (`ganzoo.data.divide`), or both.
+"""What a run tells its networks of an image's class: its label, its hidden class, or both.
 
 The discriminator is told labels (N,), or (N, 2) with hidden classes: the label (0 without), the hidden class. The
-generator is told labels (N,); its hidden class it reads off the latent.
+generator is told labels (N,); its hidden class it reads off the latent. Hidden classes follow from the parts that
+`ganzoo.data.divide` finds; where images are too few for as many parts, each has several.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from ganzoo.data import ImageData
 from ganzoo.data.divide import divide
 from ganzoo.errors import ConfigError
 from ganzoo.gan import GAN
-from ganzoo.latents import with_sign_class
+from ganzoo.latents import sign_class, with_sign_class
 
 
 def classify(data: ImageData, gan: GAN) -> ImageData:
-    """`data`, its labels as the discriminator of `gan` is told them: none where it has no classes.
+    """`data` with labels (N,) where `gan` has classes, none where it has not, or (N, 2) with hidden ones: label, part.
 
     Raises:
-        ConfigError: data and GAN differ in classes, or there are too few images for the hidden ones.
+        ConfigError: data and GAN differ in classes.
     """
     if gan.num_classes and data.num_classes != gan.num_classes:
         raise ConfigError(
@@ -36,26 +37,50 @@ def classify(data: ImageData, gan: GAN) -> ImageData:
     return dataclasses.replace(data, labels=labels)
 
 
-def for_generator(labels: Tensor | None, gan: GAN) -> Tensor | None:
+def for_generator(told: Tensor | None, gan: GAN) -> Tensor | None:
     """What the generator is told, of what the discriminator is."""
-    if labels is None or not gan.hidden_classes:
-        return labels
-    return labels[:, 0] if gan.num_classes else None
+    if told is None or not gan.hidden_classes:
+        return told
+    return told[:, 0] if gan.num_classes else None
 
 
-def fitted(latents: Tensor, labels: Tensor | None, gan: GAN) -> Tensor:
-    """`latents` (N, latent_size) with the signs that say the labels' hidden classes."""
-    if labels is None or not gan.hidden_classes:
-        return latents
-    return with_sign_class(latents, labels[:, 1], gan.hidden_classes)
+def meet(labels: Tensor | None, latents: Tensor, gan: GAN) -> tuple[Tensor | None, Tensor]:
+    """What the discriminator is told of images with `labels` from `classify`, and `latents` (N, latent_size) to match.
 
-
-def wrong(labels: Tensor, gan: GAN, chance: Tensor) -> Tensor:
-    """Another class for each image, chosen evenly by `chance`, numbers (N,) in [0, 1)."""
-    hidden = max(1, gan.hidden_classes)
-    count = max(1, gan.num_classes) * hidden
-    shift = 1 + (chance * (count - 1)).long()
+    Their first signs become those of the images' parts; the signs that are left choose among the classes of a part.
+    """
     if not gan.hidden_classes:
-        return (labels + shift) % count
-    other = (labels[:, 0] * hidden + labels[:, 1] + shift) % count
-    return torch.stack([other // hidden, other % hidden], dim=1)
+        return labels, latents
+    first, parts = _columns(labels, len(latents))
+    latents = with_sign_class(latents, parts - _count(parts), _count(parts))
+    return torch.stack([first, sign_class(latents, gan.hidden_classes)], dim=1), latents
+
+
+def wrong(labels: Tensor | None, told: Tensor | None, chance: Tensor, gan: GAN) -> Tensor | None:
+    """Another label or part for each image than it is `told` of, chosen evenly by `chance`, numbers (N,) in [0, 1).
+
+    None where there is only one.
+    """
+    if told is None:
+        return None
+    first, parts = _columns(told if not gan.hidden_classes else labels, len(told))
+    halves, several = _count(parts), gan.hidden_classes // _count(parts) or 1
+    count = max(1, gan.num_classes) * halves
+    if count == 1:
+        return None
+    other = first * halves + parts - halves + 1 + (chance * (count - 1)).long()
+    label, part = other // halves % max(1, gan.num_classes), other % halves
+    return torch.stack([label, part * several + told[:, 1] % several], dim=1) if gan.hidden_classes else label
+
+
+def _columns(labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+    """Labels and parts; zeros, and the whole, where they are not told (a stream tells at most labels)."""
+    if labels is not None and labels.dim() == 2:
+        return labels[:, 0], labels[:, 1]
+    nothing = torch.zeros(count, dtype=torch.long)
+    return (nothing if labels is None else labels), nothing + 1
+
+
+def _count(parts: Tensor) -> int:
+    """How many parts there are, from places in a tree of halves that are equally deep."""
+    return 1 << (int(parts[0]).bit_length() - 1)

@@ -59,9 +59,9 @@ class Observer:
         self._size = min(part, SAMPLES, len(data))
         count = min(SAMPLES, len(data)) // self._size * self._size
         self._chosen = torch.randperm(len(data), generator=random)[:count]
-        self._labels = data.labels[self._chosen] if data.labels is not None else None
-        latents = torch.randn(count, gan.latent_size, generator=random)
-        self._latents = classes.fitted(latents, self._labels, gan).reshape(-1, *gan.latent_shape)
+        labels = data.labels[self._chosen] if data.labels is not None else None
+        self._told, latents = classes.meet(labels, torch.randn(count, gan.latent_size, generator=random), gan)
+        self._latents = latents.reshape(-1, *gan.latent_shape)
 
     @torch.no_grad()
     def __call__(self, state: TrainingState) -> Observation:
@@ -99,7 +99,7 @@ class Observer:
         real, fake = _Pictures(), _Pictures()
         for rows in torch.arange(len(self._chosen)).split(self._size):
             images = self._machine.send(self._data.batch(self._chosen[rows]))
-            told = self._machine.send(self._labels[rows]) if self._labels is not None else None
+            told = self._machine.send(self._told[rows]) if self._told is not None else None
             asked = classes.for_generator(told, self._gan)
             labels = [] if told is None else [told]
             made = generate(self._latents[rows].to(self._machine.device), *([] if asked is None else [asked]))

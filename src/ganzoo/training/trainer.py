@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Trainer:
         data: what `ganzoo.data.open_data` takes; None for the preset's own.
         output_dir: the run's folder, new unless `overwrite` is True; None for `runs/` and the preset's name.
         epochs: passes over the data, in place of `steps`.
+        licence: of images that don't tell it themselves; stands in the run's record and the model's card.
         hooks: called as `hook(state, logs)` at every line of the log.
         progress: show a bar, or curves and pictures in a notebook.
         settings: of the run; None for the preset's, or the defaults for networks of one's own.
@@ -52,6 +54,8 @@ class Trainer:
         ConfigError, DataError, TrainingError: before anything is written.
     """
 
+    data: ImageData
+
     def __init__(
         self,
         gan: str | GAN,
@@ -60,6 +64,7 @@ class Trainer:
         *,
         overwrite: bool = False,
         epochs: float | None = None,
+        licence: str | None = None,
         hooks: Sequence[Hook] = (),
         progress: bool = True,
         settings: Settings | None = None,
@@ -82,6 +87,7 @@ class Trainer:
         self._overwrite = overwrite
         self._facts: Facts | None = None
         self._set_up(create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, hooks, progress)
+        self.data = replace(self.data, licence=licence) if licence else self.data
         if epochs is not None:
             if self._feed.batches_per_epoch is None:
                 raise ConfigError(f"epochs={epochs:g}: nobody knows how long {self.data.name} is, streamed; give steps")
@@ -137,17 +143,14 @@ class Trainer:
         if gan.discriminator is None:
             raise ConfigError("gan has no discriminator to train against; load it with discriminator=True")
         self.gan, self.run, self.settings = gan, run, settings
-        self.data: ImageData = open_data(
-            data, image_size=gan.image_size, image_channels=gan.image_channels, progress=progress
-        )
+        self.data = open_data(data, image_size=gan.image_size, image_channels=gan.image_channels, progress=progress)
         self._classified = classify(self.data, gan)
         if gan.num_classes and not gan.class_names:
             gan.class_names = self.data.class_names
         self._feed: Feed = open_feed(self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch)
         self._source = data
         self._hooks = list(hooks)
-        self._progress, self._say = progress, say
-        self._collapsed = False
+        self._progress, self._say, self._collapsed = progress, say, False
 
     def fit(self) -> TrainingResult:
         """Train until the last step, or until Ctrl-C or SIGTERM: then the step is finished and saved.

@@ -130,12 +130,13 @@ class Update:
         mine = shard(torch.arange(count), rank, processes)
         if self._settings.flip:
             images = torch.where(mirrored[mine].view(-1, 1, 1, 1), images.flip(3), images)
-        latents, wrong_labels = classes.fitted(latents[mine], labels, gan), None
-        if labels is not None and self._settings.wrong_labels:
-            wrong_labels = classes.wrong(labels, gan, torch.rand(count, generator=random)[mine])
+        told, latents = classes.meet(labels, latents[mine], gan)
+        wrong_labels = None
+        if self._settings.wrong_labels:
+            wrong_labels = classes.wrong(labels, told, torch.rand(count, generator=random)[mine], gan)
         shaped = latents.reshape(-1, *gan.latent_shape).to(self._machine.device)
         send = self._machine.send
-        given = [send(each) if each is not None else None for each in (labels, wrong_labels)]
+        given = [send(each) if each is not None else None for each in (told, wrong_labels)]
         return _Batch(send(images), shaped, *given)
 
     def _parts(self, batch: _Batch, fakes: Tensor | None, training_generator: bool) -> Iterator[Part]:
