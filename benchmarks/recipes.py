@@ -1,10 +1,12 @@
 """Which recipe is best? Each is trained for equal minutes and measured by the project's own evaluator.
 
     python benchmarks/recipes.py fashion-mnist --minutes 5 --output results [--seeds 0 1 2] [ARM ...]
+    python benchmarks/recipes.py fashion-mnist --steps 6000 --output results [ARM ...]
     python benchmarks/recipes.py --table results
 
 An arm is a preset with changes. A short trial tells how many steps it makes in a second, and its number of steps
-follows, so that what decays by the step decays within the minutes. One line for each run is added to
+follows, so that what decays by the step decays within the minutes; with `--steps` all arms make as many, for recipes
+whose speed hardly differs on a machine whose own does. One line for each run is added to
 `results/results.jsonl`; a run that stands there already is not made again. To use two cores well, start two with
 OMP_NUM_THREADS=1 and different arms: all arms then have one core each.
 """
@@ -32,6 +34,7 @@ USUAL = {
     "precision": "float32",
     "speed": "exact",
     "loss": "non-saturating",
+    "wrong_labels": 0.0,
     "decay": "none",
     "penalties": (),
     "augmentations": (),
@@ -40,7 +43,7 @@ USUAL = {
     "discriminator.norm": "batch",
 }
 FAST = {**USUAL, "precision": "auto", "speed": "auto", "ema_half_life": 20_000}
-SMALL = {"generator.widths": (128, 64), "discriminator.widths": (64, 128)}  # 28x28
+SMALL = {"generator.widths": (128, 64), "discriminator.widths": (64, 128), "generator.hidden_classes": 0}  # 28x28
 FASHION = {**FAST, **SMALL, "generator_lr": 1e-3, "discriminator_lr": 1e-3}
 HALF = {"generator.widths": (256, 128, 64, 32), "discriminator.widths": (32, 64, 128, 256)}  # 64x64
 POKEMON = {**FAST, **HALF, "generator_lr": 5e-4, "discriminator_lr": 5e-4, "flip": True}
@@ -79,6 +82,12 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "blur-down": {**FASHION, "discriminator.block": "blur-down"},
         "three-stages": {**FASHION, "generator.widths": (256, 128, 64), "generator.head": "same"},
         "beta1-0": {**FASHION, "beta1": 0.0, "beta2": 0.99},
+        "no-classes": {"generator.hidden_classes": 0, "wrong_labels": 0.0},
+        "hidden-16": {"generator.hidden_classes": 16, "wrong_labels": 0.0},
+        "hidden-64": {"wrong_labels": 0.0},
+        "hidden-256": {"generator.hidden_classes": 256, "wrong_labels": 0.0},
+        "hidden-256-wrong": {"generator.hidden_classes": 256},
+        "wrong-half": {"wrong_labels": 0.5},
     },
     "pokemon-64": {
         "usual": {**USUAL, "generator.widths": (512, 256, 128, 64), "discriminator.widths": (64, 128, 256, 512)},
@@ -102,7 +111,10 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
             "discriminator.widths": (16, 32, 64, 128),
         },
     },
-    "fashion-mnist-conditional": {},
+    "fashion-mnist-conditional": {
+        "no-wrong": {"wrong_labels": 0.0},
+        "hidden-16-no-wrong": {"generator.hidden_classes": 16, "wrong_labels": 0.0},
+    },
     "fashion-mnist-d2l": {},
     "pokemon-64-d2l": {},
     "pokemon-64-projected": {},
@@ -125,19 +137,20 @@ def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> di
         gan = ganzoo.create(preset, **changes, seed=seed)
         return ganzoo.Trainer(gan, data, output, settings=settings, hooks=hooks, progress=False, overwrite=True)
 
-    moments: list[float] = []
-    tried = options.trial_steps
-    probe = base.replace(steps=tried, score_every=0, log_every=tried // 4)
-    trainer(folder / "probe" / f"{arm}-{seed}", probe, lambda state, logs: moments.append(time.perf_counter())).fit()
-    rate = tried // 4 * 3 / (moments[3] - moments[0])
-    steps = max(100, int(rate * options.minutes * 60))
+    steps = options.steps
+    if not steps:
+        moments: list[float] = []
+        tried, probe = options.trial_steps, folder / "probe" / f"{arm}-{seed}"
+        short = base.replace(steps=tried, score_every=0, log_every=tried // 4)
+        trainer(probe, short, lambda state, logs: moments.append(time.perf_counter())).fit()
+        shutil.rmtree(probe)
+        steps = max(100, int(tried // 4 * 3 / (moments[3] - moments[0]) * options.minutes * 60))
     output = folder / f"{preset}-{arm}-{seed}"
     start = time.perf_counter()
     result = trainer(output, base.replace(steps=steps, score_every=max(100, steps // 10))).fit()
     if not result.finished:
         raise SystemExit(130)
     seconds = time.perf_counter() - start
-    shutil.rmtree(folder / "probe" / f"{arm}-{seed}")
     gan = ganzoo.from_pretrained(str(output))
     given = {"samples": options.samples, "features": options.features}
     found = ganzoo.evaluate(gan, data, **given, classes=False, memorised=False)
@@ -171,6 +184,7 @@ if __name__ == "__main__":
     parser.add_argument("preset", nargs="?", choices=sorted(ARMS))
     parser.add_argument("arms", nargs="*")
     parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--steps", type=int, default=0, help="of every arm, in place of minutes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--trial-steps", type=int, default=160, help="of the trial for speed; fewer for a slow preset")
     parser.add_argument("--samples", type=int, default=10_000)
@@ -179,6 +193,8 @@ if __name__ == "__main__":
     parser.add_argument("--data", help="the preset's own by default")
     parser.add_argument("--table", type=Path)
     options = parser.parse_intermixed_args()
+    if options.steps:
+        options.minutes = 0
     if options.table:
         lines = (options.table / "results.jsonl").read_text().splitlines()
         print(table([json.loads(line) for line in lines]))
@@ -188,8 +204,9 @@ if __name__ == "__main__":
     for seed in options.seeds:
         for arm in options.arms or ARMS[options.preset]:
             done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-            key = (options.preset, arm, seed, options.minutes)
-            if any((line["preset"], line["arm"], line["seed"], line["minutes"]) == key for line in done):
+            key = (options.preset, arm, seed, options.minutes, options.steps)
+            facts = ("preset", "arm", "seed", "minutes")
+            if any((*(line[fact] for fact in facts), 0 if line["minutes"] else line["steps"]) == key for line in done):
                 continue
             found = run_arm(options.preset, arm, seed, options)
             with kept.open("a") as file:

@@ -96,11 +96,13 @@ def _rows(
 
 
 def _kind(gan: dict[str, Any]) -> str:
+    config = gan.get("generator", {}).get("config") or {}  # none of a module of one's own
+    hidden = f", {config['hidden_classes']} hidden classes" if config.get("hidden_classes") else ""
     if not gan["num_classes"]:
-        return "unconditional"
+        return f"unconditional{hidden}"
     names = [str(name) for name in gan["class_names"][:100]]
     named = ": " + ", ".join(f"{index} {name}" for index, name in enumerate(names)) if names else ""
-    return f"conditional on {gan['num_classes']:,} classes (labels=){named}"
+    return f"conditional on {gan['num_classes']:,} classes (labels=){named}{hidden}"
 
 
 def _minutes(times: list[dict[str, Any]], settings: dict[str, Any]) -> float:
