@@ -103,6 +103,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "double-both": {**POKEMON, "generator_lr": 1e-3, "discriminator_lr": 1e-3},
         "d-none-r1": {**POKEMON, **R1},
         "d-spectral": {**POKEMON, "discriminator.norm": "spectral"},
+        "hidden-64": {"generator.hidden_classes": 64, "discriminator.class_head": "spatial", "wrong_labels": 0.3},
         "resize-up": {**POKEMON, "generator.block": "resize-up"},
         "residual-up": {**POKEMON, "generator.block": "residual-up"},
         "narrow-both": {

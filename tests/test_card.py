@@ -83,6 +83,15 @@ def test_the_card_knows_the_licence_that_the_run_was_told(tmp_path, told, kind):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["licence"] == (told or "not known")
 
 
+@pytest.mark.parametrize(("classes", "said"), [(0, "unconditional |"), (64, "unconditional, 64 hidden classes |")])
+def test_the_card_tells_hidden_classes(a_run, classes, said):
+    gan = json.loads((a_run / "run.json").read_text())["gan"]
+    gan["generator"]["config"]["hidden_classes"] = classes
+    change(a_run, gan=gan)
+    run_card(a_run)
+    assert f"| kind | {said}" in card_of(a_run)
+
+
 def test_images_seen_are_counted_up_to_the_step_whose_weights_were_kept(a_run):
     log = [{"step": step, "generator_loss": 1.0, "discriminator_loss": 1.0} for step in (1, 2, 3)]
     log.insert(2, {"step": 2, "score": 0.5, "best": True})

@@ -36,7 +36,10 @@ class Settings(Config):
     augmentations: tuple[str, ...] = option((), "of real and fake alike, by name, as translation(strength=1)")
     label_smoothing: float = option(0.0, "real targets are 1 minus this (cross-entropy losses)", low=0, high=0.5)
     wrong_labels: float = option(
-        0.0, "share of the discriminator's loss on real images under a wrong label (conditional)", low=0, high=0.9
+        0.0,
+        "share of the discriminator's loss on real images under a wrong label, where there are classes",
+        low=0,
+        high=0.9,
     )
     d_steps: int = option(1, "discriminator updates to one of the generator", low=1, high=100)
     generator_lr: float = option(2e-4, "learning rate of the generator", low=1e-9, high=10)
