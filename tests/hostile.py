@@ -553,7 +553,7 @@ VALUES: dict[str, Any] = {
     "true": True, "text": "x", "null": None, "a list": [], "a mapping": {}, "a million in a list": [10**6],
     "a long list": [8] * 100_000, "nested lists": [[[8]]], "a negative in a list": [-8, 4],
 }  # fmt: skip
-LEGAL = {("num_classes", "zero"), ("slope", "zero")}
+LEGAL = {("num_classes", "zero"), ("hidden_classes", "zero"), ("slope", "zero")}
 for network, opened in (("generator", load), ("discriminator", load_pair)):
     for field_ in fields(network):
         for name, value in VALUES.items():
@@ -693,7 +693,7 @@ for dtype, bits in {
 def widest(values: dict[str, Any]) -> str:
     """The largest weight; in a checkpoint the generator's."""
     weights = [name for name in values if name.startswith("generator/")] or list(values)
-    return max(weights, key=lambda name: values[name].numel())
+    return max(weights, key=lambda name: (values[name].numel(), name))
 
 
 def without(values: dict[str, Any]) -> None:
