@@ -145,7 +145,7 @@ def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> di
         short = base.replace(steps=tried, score_every=0, log_every=tried // 4)
         trainer(probe, short, lambda state, logs: moments.append(time.perf_counter())).fit()
         shutil.rmtree(probe)
-        steps = max(100, int(tried // 4 * 3 / (moments[3] - moments[0]) * options.minutes * 60))
+        steps = max(10, int(tried // 4 * 3 / (moments[3] - moments[0]) * options.minutes * 60))
     output = folder / f"{preset}-{arm}-{seed}"
     start = time.perf_counter()
     result = trainer(output, base.replace(steps=steps, score_every=max(100, steps // 10))).fit()

@@ -184,6 +184,16 @@ def test_the_saved_model_is_the_best_by_its_score(tmp_path):
     assert saved[0] == saved[1]
 
 
+def test_the_saved_model_is_the_last_where_that_is_asked(tmp_path):
+    result = train(tmp_path / "run", steps=30, score_every=5, keep="last")
+    assert result.best_step == 30
+    train(tmp_path / "unscored", steps=30, score_every=0, gan=tiny())
+    saved = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("run", "unscored")]
+    assert saved[0] == saved[1]
+    card = (tmp_path / "run" / "model" / "README.md").read_text()
+    assert "of the last state, which was kept" in card and "the weights are of step 30" in card
+
+
 def test_a_finished_run_says_so_and_changes_nothing(tmp_path, capsys):
     train(tmp_path / "run")
     before = contents(tmp_path / "run")

@@ -72,7 +72,7 @@ def train(
     result = trainer.fit()
     if not result.finished:
         raise typer.Exit(1 if result.collapsed else 130)
-    best = f" (the best, of step {result.best_step})" if result.best_step is not None else ""
+    best = f" (of step {result.best_step})" if result.best_step is not None else ""
     print(f"model{best}: {result.model}\npictures: {result.run / 'samples'}")
 
 

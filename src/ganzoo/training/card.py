@@ -90,8 +90,10 @@ def _rows(
     rows.append(("machine", kind + (f", {machine['processes']} processes" if machine["processes"] > 1 else "")))
     rows.append(("versions", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())))
     if scores:
-        score = f"{scores[-1]['score']:.3g}, by which step {kept:,} was kept: a kernel distance in random features"
-        rows.append(("best score", f"{score} that ranks the states of this run, and compares with nothing else"))
+        last = settings.get("keep") == "last"  # which a run of an earlier version does not know
+        why = "of the last state, which was kept" if last else f"the best, by which step {kept:,} was kept"
+        score = f"{scores[-1]['score']:.3g}, {why}: a kernel distance in random features"
+        rows.append(("score", f"{score} that ranks the states of this run, and compares with nothing else"))
     return rows
 
 

@@ -22,7 +22,7 @@ class Outputs:
     """Writes into the folder `run`; only the main process of several makes one."""
 
     def __init__(self, gan: GAN, data: ImageData, settings: Settings, run: Path) -> None:
-        self._gan, self._seed, self._run = gan, settings.seed, run
+        self._gan, self._seed, self._keep, self._run = gan, settings.seed, settings.keep, run
         self._score: KernelScore | None = None
         if settings.score_every:
             chosen = torch.randperm(len(data), generator=stream(settings.seed, "score"))[:SAMPLES]
@@ -52,11 +52,11 @@ class Outputs:
         return path
 
     def keep_best(self, state: TrainingState) -> dict[str, Any]:
-        """Score the average; save the model if it is the best so far. Returns a line for the log."""
+        """Score the average; save the model if it is the best so far, or any is. Returns a line for the log."""
         assert self._score is not None
         fakes = self.averaged(state).sample(SAMPLES, seed=self._seed, batch_size=250, precision="fast")
         value = self._score(fakes)
-        best = state.best_score is None or value < state.best_score
+        best = self._keep == "last" or state.best_score is None or value < state.best_score
         if best:
             state.best_score, state.best_step = value, state.step
             self.save_model(state)

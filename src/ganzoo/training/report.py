@@ -57,7 +57,7 @@ def _page(folder: RunFolder) -> str:
     steps = int(_number(settings.get("steps")) or 0)
     name = _text(gan.get("preset") or folder.path.resolve().name)
     scores = _points(log, "score")
-    best = min(scores, key=lambda point: point[1]) if scores else None
+    best = min(scores, key=lambda point: point[1]) if scores and settings.get("keep") != "last" else None
     template = files("ganzoo.training").joinpath("report_template.html").read_text("utf-8")
     script = template.split("<script>")[1].split("</script>")[0]
     progress = f"step {number(step)} of {number(steps)}"
@@ -150,7 +150,7 @@ def _charts(
             last_step=step,
             dot=best,
             axis="logarithmic",
-            hint="Lower is better; the ring is the best, which is the model that was kept.",
+            hint="Lower is better" + ("; the ring is the best, which is the model that was kept." if best else "."),
         ),
         chart(
             "What the discriminator says",
