@@ -259,7 +259,7 @@ PRESETS.register(
             image_size=28, image_channels=1, widths=(64, 128), num_classes=10, class_head="spatial"
         ),
         data="fashion-mnist",
-        settings=_FASHION.replace(generator_lr=2e-3, wrong_labels=0.2),
+        settings=_FASHION.replace(generator_lr=2e-3),
     ),
 )
 PRESETS.register(

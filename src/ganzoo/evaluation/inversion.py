@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, DataError, ShapeError, quote
 from ganzoo.gan import GAN
+from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.models import evaluating
 
 BATCH = 64  # latents that are optimised at once
@@ -116,9 +117,11 @@ def _draw(gan: GAN, latents: Tensor, labels: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def _starts(gan: GAN, images: Tensor, classes: Tensor | None, starts: int, candidates: int, seed: int) -> Tensor:
-    """The latents, among random ones, whose images are nearest: (N, starts, latent_size)."""
-    from ganzoo.latents import sample_latents
+    """The latents, among random ones, whose images are nearest, each of another hidden class where there are some.
 
+    Returns:
+        (N, starts, latent_size).
+    """
     drawn = sample_latents(candidates, gan.latent_size, seed, start=FIRST)[0].to(gan.device)
     chosen = []
     for label in [None] if classes is None else classes.unique().tolist():
@@ -128,15 +131,29 @@ def _starts(gan: GAN, images: Tensor, classes: Tensor | None, starts: int, candi
         for part in torch.arange(candidates).split(BATCH):
             made = _draw(gan, drawn[part], None if labels is None else labels[part])
             distances.append(torch.cdist(images[rows].flatten(1), made.flatten(1)))
-        nearest = torch.cat(distances, 1).topk(starts, largest=False).indices
-        chosen.append((rows, drawn[nearest]))
+        order = torch.cat(distances, 1).argsort(1)
+        if gan.hidden_classes:
+            kinds = sign_class(drawn, gan.hidden_classes)
+            order = torch.stack([_each_kind_first(row, kinds[row]) for row in order])
+        chosen.append((rows, drawn[order[:, :starts]]))
     order = torch.cat([rows for rows, _ in chosen]).argsort()
     return torch.cat([latents for _, latents in chosen])[order]
+
+
+def _each_kind_first(rows: Tensor, kinds: Tensor) -> Tensor:
+    """`rows`, nearest first, in another order: the nearest of each kind before all others."""
+    _, kind = kinds.unique(return_inverse=True)
+    first = torch.full((int(kind.max()) + 1,), len(rows), device=rows.device)
+    first.scatter_reduce_(0, kind, torch.arange(len(rows), device=rows.device), "amin")
+    is_first = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+    is_first[first] = True
+    return torch.cat([rows[is_first], rows[~is_first]])
 
 
 def _descend(gan: GAN, latents: Tensor, images: Tensor, labels: Tensor | None, steps: int, rate: float) -> Tensor:
     latents = latents.clone().requires_grad_()
     optimizer = torch.optim.Adam([latents], lr=rate)
+    kinds = sign_class(latents.detach(), gan.hidden_classes) if gan.hidden_classes else None
     longest = math.sqrt(gan.latent_size) * 1.2  # a standard normal latent's length is near sqrt(latent_size)
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -148,6 +165,8 @@ def _descend(gan: GAN, latents: Tensor, images: Tensor, labels: Tensor | None, s
         with torch.no_grad():
             lengths = latents.norm(dim=1, keepdim=True)
             latents.mul_((longest / lengths.clamp(min=1e-6)).clamp(max=1))
+            if kinds is not None:  # no gradient leads from one hidden class to another
+                latents.copy_(with_sign_class(latents, kinds, gan.hidden_classes))
     return latents.detach()
 
 
