@@ -5,8 +5,8 @@ import torch
 
 import ganzoo
 from ganzoo.errors import ConfigError, DataError
-from ganzoo.evaluation.inversion import invert
-from ganzoo.latents import sample_latents
+from ganzoo.evaluation.inversion import FIRST, _starts, invert
+from ganzoo.latents import sample_latents, sign_class
 
 QUICK = {"starts": 2, "steps": 3, "candidates": 20}
 
@@ -19,6 +19,22 @@ def gan():
 @pytest.fixture
 def conditional():
     return ganzoo.create("fashion-mnist-conditional", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
+
+
+@pytest.mark.parametrize("starts", [1, 4, 30])
+def test_starts_are_of_other_hidden_classes_first_and_stay_within_them(gan, starts, monkeypatch):
+    chosen = []
+
+    def noting(*arguments):
+        chosen.append(_starts(*arguments))
+        return chosen[0]
+
+    monkeypatch.setattr("ganzoo.evaluation.inversion._starts", noting)
+    found = invert(gan, gan.sample(3, seed=1), starts=starts, steps=5, candidates=40, rate=1.0)
+    kinds = sign_class(chosen[0].flatten(0, 1), gan.hidden_classes).view(3, starts)
+    there = len(sign_class(sample_latents(40, 100, 0, start=FIRST)[0], gan.hidden_classes).unique())
+    assert all(len(row.unique()) == min(starts, there) for row in kinds)
+    assert all(kind in row for kind, row in zip(sign_class(found.latents, gan.hidden_classes), kinds))
 
 
 @pytest.mark.parametrize("seed", [0, 5])
