@@ -35,6 +35,7 @@ USUAL = {
     "speed": "exact",
     "loss": "non-saturating",
     "wrong_labels": 0.0,
+    "keep": "best",
     "decay": "none",
     "penalties": (),
     "augmentations": (),
