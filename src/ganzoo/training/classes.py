@@ -63,7 +63,7 @@ def wrong(labels: Tensor | None, told: Tensor | None, chance: Tensor, gan: GAN) 
     """
     if told is None:
         return None
-    first, parts = _columns(told if not gan.hidden_classes else labels, len(told))
+    first, parts = _columns(labels, len(told))
     halves, several = _count(parts), gan.hidden_classes // _count(parts) or 1
     count = max(1, gan.num_classes) * halves
     if count == 1:

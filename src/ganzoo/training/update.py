@@ -49,7 +49,7 @@ class Update:
 
     Args:
         gan: the networks, trained in place.
-        feed: gives real images and labels, batch by batch; with hidden classes labels (N, 2), the second column theirs.
+        feed: gives real images, and labels as `classes.classify` makes them, batch by batch.
     """
 
     def __init__(self, gan: GAN, feed: Feed, settings: Settings, machine: Machine) -> None:
