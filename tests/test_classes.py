@@ -1,9 +1,11 @@
 """Classes: hidden ones found without labels, what each network is told of them, and wrong labels on purpose."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
+from torch import nn
 
 import ganzoo
 from ganzoo import LOSSES
@@ -188,21 +190,21 @@ def test_the_networks_are_told_of_one_class(num_classes, tmp_path):
     judge, generate = gan.discriminator.forward, gan.generator.forward
 
     def generating(latents, labels=None):
-        told.append(("generator", labels, sign_class(latents, 4)))
+        told.append(("generator", labels, sign_class(latents, 4), None))
         return generate(latents, labels)
 
-    def judging(x, labels=None):
-        told.append(("discriminator", labels, x))
-        return judge(x, labels)
+    def judging(x, labels=None, other_labels=None):
+        told.append(("discriminator", labels, x, other_labels))
+        return judge(x, labels, other_labels)
 
     gan.generator.forward, gan.discriminator.forward = generating, judging
     trainer.fit()
     first = [name for name, *_ in told].index("discriminator")  # before it, perhaps, samples of a new run
-    (_, asked, hidden), (_, real, pixels), (_, fake, _), (_, wrong, _) = told[first - 1 : first + 3]
+    (_, asked, hidden, _), (_, real, pixels, wrong), (_, fake, _, none) = told[first - 1 : first + 2]
     assert (asked is None) == (num_classes == 0)
     assert torch.equal(real, fake) and torch.equal(real[:, 1], hidden)
     assert torch.equal(real[:, 0], asked if num_classes else torch.zeros(12, dtype=torch.long))
-    assert not (wrong == real).all(1).any()
+    assert not (wrong == real).all(1).any() and none is None
     everything = data.batch(torch.arange(210))
     for row, (label, part) in zip(pixels.float(), real.tolist()):
         index = int((everything - row).abs().flatten(1).sum(1).argmin())
@@ -247,8 +249,9 @@ def test_a_wrong_label_has_its_share_of_the_loss(name):
     loss = LOSSES[name]
     weight = torch.tensor([0.5, -0.25, 1.0], dtype=torch.float64, requires_grad=True)
 
-    def judge(x, labels):
-        return x * weight[labels]
+    def judge(x, labels, other_labels=None):
+        given = [labels] if other_labels is None else [labels, other_labels]
+        return torch.cat([x * weight[each] for each in given])
 
     real, fake = torch.randn(2, 6, dtype=torch.float64)
     right, wrong = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([1, 2, 0, 2, 0, 1])
@@ -257,6 +260,41 @@ def test_a_wrong_label_has_its_share_of_the_loss(name):
     (gradient,) = torch.autograd.grad(expected, weight)
     discriminator_step(judge, torch.optim.SGD([weight], 1.0), loss, [Part(real, fake, right, wrong)], wrong_share=0.3)
     torch.testing.assert_close(weight.grad, gradient)
+
+
+@pytest.mark.parametrize("hidden_classes", [0, 4])
+@pytest.mark.parametrize("head", ["pooled", "spatial"])
+def test_other_labels_give_the_logits_of_a_second_call(head, hidden_classes):
+    gan = small(3, hidden_classes, class_head=head)
+    judge, pictures = gan.discriminator.eval(), torch.randn(4, 1, 8, 8)
+    first, second = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 1, 0, 2])
+    if hidden_classes:
+        first, second = (torch.stack([each, (each + 1) % 4], 1) for each in (first, second))
+    torch.testing.assert_close(
+        judge(pictures, first, second), torch.cat([judge(pictures, first), judge(pictures, second)]), rtol=0, atol=0
+    )
+    with pytest.raises(ShapeError, match="wants labels"):
+        judge(pictures, first, second[:3])
+
+
+def test_a_discriminator_that_takes_no_other_labels_is_called_twice(tmp_path):
+    class Judge(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, images, labels):
+            return self.inner(images, labels)
+
+    def losses(name, wrap):
+        gan = small(norm="none", initialisation="torch")
+        gan = ganzoo.GAN(gan.generator, Judge(gan.discriminator)) if wrap else gan
+        settings = {"steps": 1, "batch_size": 8, "wrong_labels": 0.3, "log_every": 1, "precision": "float32"}
+        run = Trainer(gan, images(), tmp_path / name, progress=False, **settings).fit().run
+        lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        return [line["discriminator_loss"] for line in lines if "discriminator_loss" in line]
+
+    assert losses("twice", True) == pytest.approx(losses("at-once", False), rel=1e-5)
 
 
 def test_a_run_of_hidden_classes_resumes_to_the_same_bytes(tmp_path):

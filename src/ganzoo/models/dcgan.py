@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from ganzoo.blocks import (
@@ -239,21 +240,23 @@ class DCGANDiscriminator(Discriminator):
             features.append(images)
         return features
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None, other_labels: Tensor | None = None) -> Tensor:
         """Logits (N, 1, 1, 1), above 0 for real; raises ShapeError on images or labels of other shapes.
 
         Labels (N,); where there are hidden classes (N, 2), the second column theirs. Without that column, the logit is
-        the mean over hidden classes.
+        the mean over hidden classes. With `other_labels` of the same images, logits (2N, 1, 1, 1): those under them
+        come second, and cost next to nothing.
         """
         x = self.finish(self.features(images)[-1])
         logits = self.to_logit(x)
-        if self.embedding is not None:
-            x = x.flatten(1) if self.config.class_head == "spatial" else x.sum(dim=(2, 3))
-            projection = (self._weights(labels, len(x)) * x).sum(dim=1)
-            logits = logits + projection.view(-1, 1, 1, 1)
-        else:
-            check_labels(labels, len(x), 0, "DCGANDiscriminator")
-        return logits
+        asked = [labels] if other_labels is None else [labels, other_labels]
+        if self.embedding is None:
+            for each in asked:
+                check_labels(each, len(x), 0, "DCGANDiscriminator")
+            return logits
+        x = x.flatten(1) if self.config.class_head == "spatial" else x.sum(dim=(2, 3))
+        projections = [(self._weights(each, len(x)) * x).sum(dim=1).view(-1, 1, 1, 1) for each in asked]
+        return torch.cat([logits + projection for projection in projections])
 
     def _weights(self, labels: Tensor | None, count: int) -> Tensor:
         """How `labels` weigh the last features: (count, features), or (1, features) for all alike."""

@@ -32,9 +32,15 @@ class Part(NamedTuple):
 
 
 class Discriminate(Protocol):
-    """Images and labels to logits: a discriminator, or one behind augmentation and autocast."""
+    """Images and labels to logits: a discriminator, or one behind augmentation and autocast.
 
-    def __call__(self, images: Tensor, labels: Tensor | None = None, /) -> Tensor: ...
+    With other labels of the same images as a third argument, the logits under them follow the first; that is asked for
+    where parts have wrong labels.
+    """
+
+    def __call__(
+        self, images: Tensor, labels: Tensor | None = None, other_labels: Tensor | None = None, /
+    ) -> Tensor: ...
 
 
 Penalty = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
@@ -79,11 +85,13 @@ def discriminator_step(
     for part in parts:
         assert part.real is not None
         fake = part.fake.detach()
-        real_logits = _judge(discriminate, part.real, part.labels)
+        if part.wrong_labels is None:
+            real_logits = _judge(discriminate, part.real, part.labels)
+        else:
+            real_logits, wrong_logits = discriminate(part.real, part.labels, part.wrong_labels).chunk(2)
         fake_logits = _judge(discriminate, fake, part.labels)
         value = loss.for_discriminator(real_logits, fake_logits)
         if part.wrong_labels is not None:
-            wrong_logits = _judge(discriminate, part.real, part.wrong_labels)
             wrong = loss.for_discriminator(real_logits, wrong_logits)
             value = (1 - wrong_share) * value + wrong_share * wrong
         extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)

@@ -6,6 +6,7 @@ part, so that one process or several see the same.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -164,7 +165,17 @@ class Update:
 
     def _behind(self, augment: Callable[[Tensor], Tensor], judge: Callable[..., Tensor]) -> Discriminate:
         """The discriminator, seeing augmented images."""
-        return lambda images, labels=None: self._call(judge, augment(images), labels)
+        at_once = "other_labels" in inspect.signature(self.state.discriminator.forward).parameters
+
+        def discriminate(images: Tensor, labels: Tensor | None = None, other_labels: Tensor | None = None) -> Tensor:
+            images = augment(images)
+            if other_labels is None:
+                return self._call(judge, images, labels)
+            if at_once:
+                return judge(images, labels, other_labels)
+            return torch.cat([judge(images, each) for each in (labels, other_labels)])
+
+        return discriminate
 
     def _penalty(self, index: int, augment: Callable[[Tensor], Tensor]) -> Penalty | None:
         """The penalties due at batch `index`, in float32: each every k batches, k times as strong."""
