@@ -8,7 +8,7 @@ discriminator ten times too quick, one image many times, a saturating loss) and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ganzoo.training.observe import Observation
@@ -63,6 +63,7 @@ SYMPTOMS = {
     "mode-collapse": _Symptom(
         lambda seen: (
             seen.real_variety > 0.01
+            and seen.fake_variety <= max(seen.earlier_variety, 0.01 * seen.real_variety)  # growing: a beginning
             and (seen.fake_variety < 0.2 * seen.real_variety or seen.fake_nearest < 0.1 * seen.real_nearest)
         ),
         lambda seen: (
@@ -106,14 +107,12 @@ SYMPTOMS = {
 def look(seen: Observation, memory: dict[str, Any]) -> list[Remark]:
     """What is to be said at this look; `memory`, of JSON types, is changed and kept in checkpoints."""
     looks = memory["looks"] = memory.get("looks", 0) + 1
-    most = memory.get("variety", 0.0)
-    memory["variety"] = max(most, seen.fake_variety)
+    seen = replace(seen, earlier_variety=memory.get("variety", 0.0))
+    memory["variety"] = max(seen.earlier_variety, seen.fake_variety)
     remarks = []
     for name, symptom in SYMPTOMS.items():
         noted = memory.setdefault(name, {"count": 0, "said": False})
         shows = looks > FIRST_LOOKS and symptom.shows(seen)
-        if name == "mode-collapse" and seen.fake_variety > max(most, 0.01 * seen.real_variety):
-            shows = False  # it never had more: a beginning
         noted["count"] = min(noted["count"] + 1, 2 * PATIENCE) if shows else max(0, noted["count"] - 1)
         if noted["count"] >= PATIENCE and not noted["said"]:
             noted["said"] = True

@@ -39,6 +39,7 @@ class Observation:
     generator_gradient: float
     real_variety: float  # mean distance between two thumbnails
     fake_variety: float
+    earlier_variety: float = 0.0  # the largest `fake_variety` of earlier looks: the doctor remembers
     real_nearest: float  # mean distance from a thumbnail to its nearest other
     fake_nearest: float
     real_smoothness: float  # correlation of pixels side by side: 0 in white noise, near 1 in photographs
