@@ -2,7 +2,7 @@
 
     python benchmarks/recipes.py fashion-mnist --minutes 5 --output results [--seeds 0 1 2] [ARM ...]
     python benchmarks/recipes.py fashion-mnist --steps 6000 --output results [ARM ...]
-    python benchmarks/recipes.py --table results
+    python benchmarks/recipes.py --table results          (benchmarks: those that docs/zoo.md tells of)
 
 An arm is a preset with changes. A short trial tells how many steps it makes in a second, and its number of steps
 follows, so that what decays by the step decays within the minutes; with `--steps` all arms make as many, for recipes
@@ -34,6 +34,7 @@ USUAL = {
     "precision": "float32",
     "speed": "exact",
     "loss": "non-saturating",
+    "generator.hidden_classes": 0,
     "wrong_labels": 0.0,
     "keep": "best",
     "decay": "none",
@@ -44,7 +45,7 @@ USUAL = {
     "discriminator.norm": "batch",
 }
 FAST = {**USUAL, "precision": "auto", "speed": "auto", "ema_half_life": 20_000}
-SMALL = {"generator.widths": (128, 64), "discriminator.widths": (64, 128), "generator.hidden_classes": 0}  # 28x28
+SMALL = {"generator.widths": (128, 64), "discriminator.widths": (64, 128)}  # for 28x28
 FASHION = {**FAST, **SMALL, "generator_lr": 1e-3, "discriminator_lr": 1e-3}
 HALF = {"generator.widths": (256, 128, 64, 32), "discriminator.widths": (32, 64, 128, 256)}  # 64x64
 POKEMON = {**FAST, **HALF, "generator_lr": 5e-4, "discriminator_lr": 5e-4, "flip": True}
@@ -57,7 +58,6 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "plain": FASHION,
         "cosine": {**FASHION, "decay": "cosine"},
         "linear": {**FASHION, "decay": "linear"},
-        "hinge": {**FASHION, "loss": "hinge"},
         "relativistic": {**FASHION, "loss": "relativistic"},
         "half-g": {**FASHION, "generator_lr": 5e-4},
         "half-d": {**FASHION, "discriminator_lr": 5e-4},
@@ -72,23 +72,24 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "wide-d": {**FASHION, "discriminator.widths": (128, 256)},
         "wide-both": {**FASHION, "generator.widths": (256, 128), "discriminator.widths": (128, 256)},
         "narrow-both": {**FASHION, "generator.widths": (64, 32), "discriminator.widths": (32, 64)},
-        "translation": {**FASHION, "augmentations": ("translation",)},
         "d-none": {**FASHION, "discriminator.norm": "none"},
         "d-none-r1": {**FASHION, **R1},
-        "d-spectral": {**FASHION, "discriminator.norm": "spectral"},
-        "resize-up": {**FASHION, "generator.block": "resize-up"},
-        "pixelshuffle-up": {**FASHION, "generator.block": "pixelshuffle-up"},
-        "residual-up": {**FASHION, "generator.block": "residual-up"},
-        "residual-down": {**FASHION, "discriminator.block": "residual-down"},
-        "blur-down": {**FASHION, "discriminator.block": "blur-down"},
-        "three-stages": {**FASHION, "generator.widths": (256, 128, 64), "generator.head": "same"},
-        "beta1-0": {**FASHION, "beta1": 0.0, "beta2": 0.99},
         "no-classes": {"generator.hidden_classes": 0, "wrong_labels": 0.0},
         "hidden-16": {"generator.hidden_classes": 16, "wrong_labels": 0.0},
         "hidden-64": {"wrong_labels": 0.0},
         "hidden-256": {"generator.hidden_classes": 256, "wrong_labels": 0.0},
         "hidden-256-wrong": {"generator.hidden_classes": 256},
         "wrong-half": {"wrong_labels": 0.5},
+        "quad-g-classes": {"generator_lr": 4e-3},
+        "equal-rates": {"generator_lr": 1e-3},
+        "hinge": {"loss": "hinge"},
+        "translation": {"augmentations": ("translation",)},
+        "d-spectral": {"discriminator.norm": "spectral"},
+        "resize-up": {"generator.block": "resize-up"},
+        "pixelshuffle-up": {"generator.block": "pixelshuffle-up"},
+        "residual-up": {"generator.block": "residual-up"},
+        "three-stages": {"generator.widths": (256, 128, 64), "generator.head": "same"},
+        "beta1-0": {"beta1": 0.0, "beta2": 0.99},
     },
     "pokemon-64": {
         "usual": {**USUAL, "generator.widths": (512, 256, 128, 64), "discriminator.widths": (64, 128, 256, 512)},
@@ -104,7 +105,8 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "double-both": {**POKEMON, "generator_lr": 1e-3, "discriminator_lr": 1e-3},
         "d-none-r1": {**POKEMON, **R1},
         "d-spectral": {**POKEMON, "discriminator.norm": "spectral"},
-        "hidden-64": {"generator.hidden_classes": 64, "discriminator.class_head": "spatial", "wrong_labels": 0.3},
+        "no-classes": {"generator.hidden_classes": 0, "wrong_labels": 0.0, "generator_lr": 5e-4},
+        "equal-rates": {"generator_lr": 5e-4},
         "resize-up": {**POKEMON, "generator.block": "resize-up"},
         "residual-up": {**POKEMON, "generator.block": "residual-up"},
         "narrow-both": {
@@ -157,7 +159,8 @@ def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> di
     given = {"samples": options.samples, "features": options.features}
     found = ganzoo.evaluate(gan, data, **given, classes=False, memorised=False)
     figures = {name: getattr(found.scores, name) for name in FIGURES}
-    facts = {"preset": preset, "arm": arm, "seed": seed, "minutes": options.minutes, "threads": torch.get_num_threads()}
+    facts = {"preset": preset, "version": ganzoo.PRESETS[preset].version, "arm": arm, "seed": seed}
+    facts |= {"minutes": options.minutes, "threads": torch.get_num_threads()}
     counts = {"steps": steps, "images": steps * base.batch_size, "seconds": round(seconds), "features": found.features}
     return {**facts, **counts, **figures}
 
@@ -166,15 +169,17 @@ def table(results: list[dict]) -> str:
     """Means over seeds, best first, as Markdown."""
     groups: dict[tuple, list[dict]] = {}
     for line in results:
-        groups.setdefault((line["preset"], line["minutes"], line["arm"]), []).append(line)
-    rows = ["| preset | minutes | arm | runs | images | FD | KD | precision | recall | density | coverage | variety |"]
-    rows.append("|---|---|---|---|---|---|---|---|---|---|---|---|")
-    for (preset, minutes, arm), lines in sorted(
-        groups.items(), key=lambda item: (*item[0][:2], statistics.mean(line["frechet"] for line in item[1]))
+        length = f"{line['minutes']:g} min" if line["minutes"] else f"{line['steps']:,} steps"
+        groups.setdefault((line["preset"], line["version"], length, line["arm"]), []).append(line)
+    rows = ["| preset | version | length | arm | runs | images | " + " | ".join(FIGURES) + " |"]
+    rows.append("|---" * (6 + len(FIGURES)) + "|")
+    for (*facts, arm), lines in sorted(
+        groups.items(), key=lambda item: (*item[0][:3], statistics.mean(line["frechet"] for line in item[1]))
     ):
-        means = [statistics.mean(line[name] for line in lines) for name in FIGURES]
+        known = [[line[name] for line in lines if name in line] for name in FIGURES]
+        means = [f"{statistics.mean(values):.3g}" if values else "" for values in known]
         images = f"{statistics.mean(line['images'] for line in lines) / 1000:,.0f} k"
-        cells = [preset, f"{minutes:g}", arm, str(len(lines)), images, *(f"{mean:.3g}" for mean in means)]
+        cells = [*map(str, facts), arm, str(len(lines)), images, *means]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
@@ -206,8 +211,9 @@ if __name__ == "__main__":
     for seed in options.seeds:
         for arm in options.arms or ARMS[options.preset]:
             done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-            key = (options.preset, arm, seed, options.minutes, options.steps)
-            facts = ("preset", "arm", "seed", "minutes")
+            version = ganzoo.PRESETS[options.preset].version
+            key = (options.preset, version, arm, seed, options.minutes, options.steps)
+            facts = ("preset", "version", "arm", "seed", "minutes")
             if any((*(line[fact] for fact in facts), 0 if line["minutes"] else line["steps"]) == key for line in done):
                 continue
             found = run_arm(options.preset, arm, seed, options)

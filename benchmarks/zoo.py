@@ -27,10 +27,11 @@ def call(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "ganzoo", *words], check=True)
 
 
-def make(name: str, data: str, features: str | None, samples: int, licence: str | None) -> Path:
+def make(name: str, data: str, features: str | None, samples: int, licence: str | None, steps: int | None) -> Path:
     """Train, keep and measure the preset `name`; the folder of the bundled model."""
     run = Path("runs") / name
     told = ["--licence", licence] if licence else []
+    told += ["--steps", str(steps)] if steps else []
     call(*(["train", "--resume", str(run)] if (run / "run.json").is_file() else ["train", name, "--data", data, *told]))
     folder = next(iter(bundled_models().values())).parent / name
     gan = ganzoo.from_pretrained(f"./{run}", discriminator=True)
@@ -53,6 +54,7 @@ if __name__ == "__main__":
     parser.add_argument("--features", help="of the evaluation; for grey images fashion-net by default")
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--licence", help="of images that are given by a path; stands in the card")
+    parser.add_argument("--steps", type=int, help="fewer than the preset's")
     options = parser.parse_args()
-    preset = ganzoo.PRESETS[options.name]
-    print(make(options.name, options.data or preset.data, options.features, options.samples, options.licence))
+    data = options.data or ganzoo.PRESETS[options.name].data
+    print(make(options.name, data, options.features, options.samples, options.licence, options.steps))

@@ -87,7 +87,8 @@ def test_measured_again_the_figures_come_out_as_stored(name):
     stored = facts(name)
     found = ganzoo.evaluate(ganzoo.from_pretrained(name), "fashion-mnist", samples=stored["samples"], memorised=False)
     check(found, stored)
-    assert all(0.07 <= quality.share <= 0.13 for quality in found.classes)
+    if not name.endswith("-d2l"):  # the chapter's recipe is there as a yardstick
+        assert all(0.07 <= quality.share <= 0.13 for quality in found.classes)
 
 
 @pytest.mark.slow
