@@ -198,19 +198,21 @@ _FASHION = Settings(
 PRESETS.register(
     "pokemon-64",
     Preset(
-        version=2,
-        description="Pokemon sprites, 64x64 in colour; averaged, mirrored, augmented, half the chapter's width",
-        generator=_SPRITES,
-        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256)),
+        version=3,
+        description="Pokemon sprites, 64x64 in colour; averaged, augmented, with kinds that are found without labels",
+        generator=_SPRITES.replace(hidden_classes=64),
+        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), hidden_classes=64, class_head="spatial"),
         data="pokemon",
         settings=Settings(
-            steps=24_000,
-            generator_lr=5e-4,
+            steps=20_000,
+            generator_lr=2e-3,
             discriminator_lr=5e-4,
             decay="cosine",
             ema_half_life=40_000,
             flip=True,
             augmentations=_AUGMENTED,
+            wrong_labels=0.3,
+            keep="last",
         ),
     ),
 )
@@ -252,14 +254,14 @@ PRESETS.register(
 PRESETS.register(
     "fashion-mnist-conditional",
     Preset(
-        version=3,
+        version=4,
         description="Fashion-MNIST by class: ask for a trouser, get a trouser",
         generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, num_classes=10),
         discriminator=DCGANDiscriminatorConfig(
             image_size=28, image_channels=1, widths=(64, 128), num_classes=10, class_head="spatial"
         ),
         data="fashion-mnist",
-        settings=_FASHION.replace(generator_lr=2e-3),
+        settings=_FASHION.replace(generator_lr=2e-3, wrong_labels=0.2),
     ),
 )
 PRESETS.register(
