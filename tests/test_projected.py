@@ -90,7 +90,9 @@ def test_the_preset_without_a_network_says_so(monkeypatch):
 
 
 def test_the_preset_trains_and_resumes(tmp_path, monkeypatch, discriminator):
-    made = ganzoo.create("pokemon-64", generator={"hidden_classes": 0, "widths": (8, 8), "start_size": 8}, seed=0).generator
+    made = ganzoo.create(
+        "pokemon-64", generator={"hidden_classes": 0, "widths": (8, 8), "start_size": 8}, seed=0
+    ).generator
     images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
     settings = ganzoo.PRESETS["pokemon-64-projected"].settings.replace(batch_size=8, checkpoint_every=2, score_every=2)
     gan = ganzoo.GAN(made, discriminator)
