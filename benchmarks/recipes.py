@@ -45,7 +45,7 @@ USUAL = {
     "discriminator.norm": "batch",
 }
 FAST = {**USUAL, "precision": "auto", "speed": "auto", "ema_half_life": 20_000}
-SMALL = {"generator.widths": (128, 64), "discriminator.widths": (64, 128)}  # for 28x28
+SMALL = {"generator.widths": (128, 64), "generator.head_channels": 0, "discriminator.widths": (64, 128)}  # for 28x28
 FASHION = {**FAST, **SMALL, "generator_lr": 1e-3, "discriminator_lr": 1e-3}
 HALF = {"generator.widths": (256, 128, 64, 32), "discriminator.widths": (32, 64, 128, 256)}  # 64x64
 POKEMON = {**FAST, **HALF, "generator_lr": 5e-4, "discriminator_lr": 5e-4, "flip": True}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import ganzoo
 from ganzoo import LOSSES
 from ganzoo.config import ConfigError
 from ganzoo.data import open_data
-from ganzoo.data.divide import divide
+from ganzoo.data.divide import _coordinates, divide
 from ganzoo.errors import ShapeError
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.models import DCGANDiscriminatorConfig, DCGANGeneratorConfig
@@ -84,10 +85,30 @@ def test_a_stream_is_one_part():
     assert divide(dataclasses.replace(images(100), stream=object()), 4).unique().tolist() == [1]
 
 
-def test_the_first_cut_is_the_plainest_one():
-    dark, light = torch.randint(0, 100, (40, 3, 20, 20)), torch.randint(130, 256, (40, 3, 20, 20))
-    parts = divide(open_data(torch.cat([dark, light]).to(torch.uint8)), 4)
+def test_the_first_cut_is_between_shapes_whatever_their_colours():
+    stripes = (torch.arange(20) // 2 % 2).expand(80, 3, 20, 20)
+    pixels = stripes * torch.randint(40, 256, (80, 3, 1, 1))
+    lying, standing = pixels[:40].transpose(2, 3), pixels[40:]
+    parts = divide(open_data(torch.cat([lying, standing]).to(torch.uint8)), 4)
     assert {*(parts[:40] // 2).tolist()} | {*(parts[40:] // 2 + 10).tolist()} in ({2, 13}, {3, 12})
+
+
+def test_halves_are_closer_together_than_those_of_the_median(monkeypatch):
+    data = dataclasses.replace(open_data("fashion-mnist-mini"), labels=None)
+    places = _coordinates(data)
+
+    def spread():
+        parts = divide(data, 16)
+        return sum(float(places[parts == part].var(0, unbiased=False).sum()) for part in parts.unique())
+
+    found = spread()
+    monkeypatch.setattr(sys.modules[divide.__module__], "ROUNDS", 1)
+    assert found < 0.99 * spread()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 33])
+def test_images_of_any_size_can_be_divided(size):
+    assert torch.bincount(divide(images(64, size), 4))[4:].tolist() == [16, 16, 16, 16]
 
 
 def test_the_images_of_each_label_are_divided_apart():

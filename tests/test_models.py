@@ -42,7 +42,7 @@ def test_the_chapter_s_parameter_counts():
     [
         ("pokemon-64", 1_161_664, 956_832),
         ("pokemon-64-projected", 1_100_224, 3_483_332),
-        ("fashion-mnist", 784_256, 540_096),
+        ("fashion-mnist", 820_449, 540_096),
         ("fashion-mnist-conditional", 763_520, 201_408),
         ("pokemon-64-d2l", 3_576_704, 2_765_696),
         ("fashion-mnist-d2l", 3_574_656, 2_763_648),
@@ -130,6 +130,28 @@ def test_image_size_is_start_times_doublings(head, start, stages, channels):
     assert config.image_size == start * 2 ** (stages - 1) * (2 if head == "doubling" else 1)
     generator = DCGANGenerator(config)
     assert generator(torch.zeros(2, 3)).shape == (2, channels, config.image_size, config.image_size)
+
+
+@pytest.mark.parametrize("block", ["dcgan-up", "residual-up", "pixelshuffle-up"])
+def test_a_head_of_two_steps_is_one_stage_more_and_the_image_as_large(block):
+    common = {"latent_size": 3, "block": block, "hidden_classes": 4, "image_channels": 1}
+    config = DCGANGeneratorConfig(widths=(8, 6), start_size=7, head_channels=5, **common)
+    assert config.image_size == DCGANGeneratorConfig(widths=(8, 6), start_size=7, **common).image_size == 28
+    longer = DCGANGenerator(DCGANGeneratorConfig(widths=(8, 6, 5), start_size=7, head="same", **common))
+    longer.load_state_dict(DCGANGenerator(config).state_dict())
+    assert longer(torch.randn(2, 3)).shape == (2, 1, 28, 28)
+
+
+def test_a_head_of_two_steps_has_a_block_of_its_own():
+    config = DCGANGeneratorConfig(widths=(8, 6), head_channels=5, block=("dcgan-up", "resize-up"))
+    assert [type(stage).__name__ for stage in DCGANGenerator(config).stages] == ["DCGANUp", "ResizeUp"]
+    with pytest.raises(ConfigError, match="each of the 2 stages, got 1"):
+        DCGANGeneratorConfig(widths=(8, 6), head_channels=5, block=("dcgan-up",))
+
+
+def test_a_head_that_keeps_the_size_has_no_channels_of_its_own():
+    with pytest.raises(ConfigError, match='head_channels 5 goes with head "doubling"'):
+        DCGANGeneratorConfig(head="same", head_channels=5)
 
 
 def test_stage_features_are_offered():

@@ -70,6 +70,12 @@ class DCGANGeneratorConfig(Config):
     head: Literal["doubling", "same"] = option(
         "doubling", "doubling: the last layer doubles the size; same: it keeps it"
     )
+    head_channels: int = option(
+        0,
+        "where the head doubles, one more block does it, to this many channels, and a 3x3 convolution ends it; 0: none",
+        low=0,
+        high=8192,
+    )
     image_channels: int = option(3, "channels of an image", low=1, high=4)
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=10000)
     hidden_classes: int = option(
@@ -83,7 +89,9 @@ class DCGANGeneratorConfig(Config):
     def check(self) -> None:
         if not 1 <= len(self.widths) <= 12:
             raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
-        _check_names(self, len(self.widths) - 1)
+        if self.head_channels and self.head != "doubling":
+            raise ConfigError(f'head_channels {self.head_channels} goes with head "doubling"; give 0 or a width more')
+        _check_names(self, len(self.stage_widths) - 1)
         _check_hidden_classes(self.hidden_classes)
         if not 1 <= self.image_size <= LARGEST_IMAGE:
             raise ConfigError(
@@ -91,11 +99,22 @@ class DCGANGeneratorConfig(Config):
             )
 
     @property
+    def stage_widths(self) -> tuple[int, ...]:
+        """Channels after the projection and each stage, with the stage that the head may have."""
+        return (*self.widths, self.head_channels) if self.head_channels else self.widths
+
+    @property
+    def last_layer(self) -> Literal["doubling", "same"]:
+        """What the last convolution does to the size."""
+        return "same" if self.head_channels else self.head
+
+    @property
     def image_size(self) -> int:
         """Pixels a side of an image."""
-        names = _block_names(self.block, len(self.widths) - 1)
-        size = float(self.start_size) * (2 if self.head == "doubling" else 1)
-        for name, before, after in zip(names, self.widths, self.widths[1:]):
+        widths = self.stage_widths
+        names = _block_names(self.block, len(widths) - 1)
+        size = float(self.start_size) * (2 if self.last_layer == "doubling" else 1)
+        for name, before, after in zip(names, widths, widths[1:]):
             size *= block_scale(BLOCKS[name], before, after)
         return int(size)
 
@@ -117,19 +136,19 @@ class DCGANGenerator(Generator):
         self.latent_size, self.num_classes = config.latent_size, config.num_classes
         self.hidden_classes, self._classes = config.hidden_classes, _all_classes(config)
         self.image_size, self.image_channels = config.image_size, config.image_channels
-        first, *_, last = config.widths if len(config.widths) > 1 else config.widths * 2
+        widths = config.stage_widths
         self.project = Projection(
-            config.latent_size, first, config.start_size, norm=config.norm, activation=config.activation
+            config.latent_size, widths[0], config.start_size, norm=config.norm, activation=config.activation
         )
-        names = _block_names(config.block, len(config.widths) - 1)
+        names = _block_names(config.block, len(widths) - 1)
         self.stages = nn.ModuleList(
             make_block(BLOCKS[name], before, after, norm=config.norm, activation=config.activation)
-            for name, before, after in zip(names, config.widths, config.widths[1:])
+            for name, before, after in zip(names, widths, widths[1:])
         )
-        modulated = config.widths if self._classes else ()
+        modulated = widths if self._classes else ()
         self.modulations = nn.ModuleList(ClassModulation(self._classes, width) for width in modulated)
-        self.finish = _finish(self.stages, last, config.norm, partial(make_activation, config.activation))
-        self.to_image = ToImage(last, config.image_channels, mode=config.head)
+        self.finish = _finish(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
+        self.to_image = ToImage(widths[-1], config.image_channels, mode=config.last_layer)
         initialise(self, config.initialisation)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
