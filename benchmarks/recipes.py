@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 import ganzoo
+from ganzoo.hardware import name_of
 
 USUAL = {
     "generator_lr": 2e-4,
@@ -80,15 +81,17 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "hidden-256": {"generator.hidden_classes": 256, "wrong_labels": 0.0},
         "hidden-256-wrong": {"generator.hidden_classes": 256},
         "wrong-half": {"wrong_labels": 0.5},
-        "quad-g-classes": {"generator_lr": 4e-3},
         "equal-rates": {"generator_lr": 1e-3},
+        "batch-64": {"batch_size": 64},
+        "head-at-once": {"generator.head_channels": 0},
+        "head-at-once-64": {"generator.head_channels": 0, "batch_size": 64},
         "hinge": {"loss": "hinge"},
         "translation": {"augmentations": ("translation",)},
         "d-spectral": {"discriminator.norm": "spectral"},
         "resize-up": {"generator.block": "resize-up"},
         "pixelshuffle-up": {"generator.block": "pixelshuffle-up"},
         "residual-up": {"generator.block": "residual-up"},
-        "three-stages": {"generator.widths": (256, 128, 64), "generator.head": "same"},
+        "wide-head": {"generator.widths": (256, 128), "generator.head_channels": 64},
         "beta1-0": {"beta1": 0.0, "beta2": 0.99},
     },
     "pokemon-64": {
@@ -107,6 +110,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "d-spectral": {**POKEMON, "discriminator.norm": "spectral"},
         "no-classes": {"generator.hidden_classes": 0, "wrong_labels": 0.0, "generator_lr": 5e-4},
         "equal-rates": {"generator_lr": 5e-4},
+        "batch-32": {"batch_size": 32},
         "resize-up": {**POKEMON, "generator.block": "resize-up"},
         "residual-up": {**POKEMON, "generator.block": "residual-up"},
         "narrow-both": {
@@ -160,7 +164,7 @@ def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> di
     found = ganzoo.evaluate(gan, data, **given, classes=False, memorised=False)
     figures = {name: getattr(found.scores, name) for name in FIGURES}
     facts = {"preset": preset, "version": ganzoo.PRESETS[preset].version, "arm": arm, "seed": seed}
-    facts |= {"minutes": options.minutes, "threads": torch.get_num_threads()}
+    facts |= {"minutes": options.minutes, "threads": torch.get_num_threads(), "machine": name_of("cpu")}
     counts = {"steps": steps, "images": steps * base.batch_size, "seconds": round(seconds), "features": found.features}
     return {**facts, **counts, **figures}
 
@@ -170,11 +174,12 @@ def table(results: list[dict]) -> str:
     groups: dict[tuple, list[dict]] = {}
     for line in results:
         length = f"{line['minutes']:g} min" if line["minutes"] else f"{line['steps']:,} steps"
-        groups.setdefault((line["preset"], line["version"], length, line["arm"]), []).append(line)
-    rows = ["| preset | version | length | arm | runs | images | " + " | ".join(FIGURES) + " |"]
-    rows.append("|---" * (6 + len(FIGURES)) + "|")
+        machine = line.get("machine", "") if line["minutes"] else ""  # equal steps are equal everywhere
+        groups.setdefault((line["preset"], line["version"], length, machine, line["arm"]), []).append(line)
+    rows = ["| preset | version | length | machine | arm | runs | images | " + " | ".join(FIGURES) + " |"]
+    rows.append("|---" * (7 + len(FIGURES)) + "|")
     for (*facts, arm), lines in sorted(
-        groups.items(), key=lambda item: (*item[0][:3], statistics.mean(line["frechet"] for line in item[1]))
+        groups.items(), key=lambda item: (*item[0][:4], statistics.mean(line["frechet"] for line in item[1]))
     ):
         known = [[line[name] for line in lines if name in line] for name in FIGURES]
         means = [f"{statistics.mean(values):.3g}" if values else "" for values in known]

@@ -205,8 +205,7 @@ PRESETS.register(
         discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), hidden_classes=64, class_head="spatial"),
         data="pokemon",
         settings=Settings(
-            steps=40_000,
-            batch_size=32,
+            steps=20_000,
             generator_lr=2e-3,
             discriminator_lr=5e-4,
             decay="cosine",
