@@ -1,7 +1,7 @@
 """How alike are the images of a hidden class? The share of the features' variance that the parts explain.
 
     python benchmarks/kinds.py fashion-mnist
-    python benchmarks/kinds.py pokemon.zip --size 64 --channels 3 --features 'timm:tf_efficientnet_lite0?weights=lite0.pth'
+    python benchmarks/kinds.py pokemon.zip --size 64 --channels 3 --features 'timm:MODEL?weights=FILE'
 
 0 for parts drawn by lot (corrected for their number), 1 where all images of a part are one; higher is better.
 """
@@ -31,6 +31,7 @@ if __name__ == "__main__":
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--features", default="fashion-net")
+    parser.add_argument("--by", choices=("pixels", "shape"), default="pixels")
     parser.add_argument("--looked-at", type=int, default=6000, help="images of which features are taken")
     options = parser.parse_args()
     data = open_data(options.data, image_size=options.size, image_channels=options.channels)
@@ -39,4 +40,4 @@ if __name__ == "__main__":
     network = features(options.features)
     found = torch.cat([network(data.batch(some)) for some in rows.split(100)])
     for count in (16, 64, 256):
-        print(f"{count} parts: {explained(found, divide(data, count)[rows]):.3f}", flush=True)
+        print(f"{count} parts: {explained(found, divide(data, count, options.by)[rows]):.3f}", flush=True)

@@ -46,7 +46,7 @@ USUAL = {
     "discriminator.norm": "batch",
 }
 FAST = {**USUAL, "precision": "auto", "speed": "auto", "ema_half_life": 20_000}
-SMALL = {"generator.widths": (128, 64), "generator.head_channels": 0, "discriminator.widths": (64, 128)}  # for 28x28
+SMALL = {"generator.widths": (128, 64), "discriminator.widths": (64, 128)}  # for 28x28
 FASHION = {**FAST, **SMALL, "generator_lr": 1e-3, "discriminator_lr": 1e-3}
 HALF = {"generator.widths": (256, 128, 64, 32), "discriminator.widths": (32, 64, 128, 256)}  # 64x64
 POKEMON = {**FAST, **HALF, "generator_lr": 5e-4, "discriminator_lr": 5e-4, "flip": True}
@@ -82,9 +82,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "hidden-256-wrong": {"generator.hidden_classes": 256},
         "wrong-half": {"wrong_labels": 0.5},
         "equal-rates": {"generator_lr": 1e-3},
-        "batch-64": {"batch_size": 64},
-        "head-at-once": {"generator.head_channels": 0},
-        "head-at-once-64": {"generator.head_channels": 0, "batch_size": 64},
+        "shape": {"divide_by": "shape"},
         "hinge": {"loss": "hinge"},
         "translation": {"augmentations": ("translation",)},
         "d-spectral": {"discriminator.norm": "spectral"},
@@ -110,7 +108,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "d-spectral": {**POKEMON, "discriminator.norm": "spectral"},
         "no-classes": {"generator.hidden_classes": 0, "wrong_labels": 0.0, "generator_lr": 5e-4},
         "equal-rates": {"generator_lr": 5e-4},
-        "batch-32": {"batch_size": 32},
+        "shape-32": {"divide_by": "shape", "batch_size": 32},
         "resize-up": {**POKEMON, "generator.block": "resize-up"},
         "residual-up": {**POKEMON, "generator.block": "residual-up"},
         "narrow-both": {
@@ -118,6 +116,13 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
             "generator.widths": (128, 64, 32, 16),
             "discriminator.widths": (16, 32, 64, 128),
         },
+    },
+    "fashion-mnist-quick": {
+        "batch-64": {"batch_size": 64},
+        "head-at-once": {"generator.head_channels": 0},
+        "head-at-once-64": {"generator.head_channels": 0, "batch_size": 64},
+        "equal-rates": {"generator_lr": 1e-3},
+        "hidden-16": {"generator.hidden_classes": 16},
     },
     "fashion-mnist-conditional": {
         "no-wrong": {"wrong_labels": 0.0},

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 
 import pytest
 import torch
@@ -12,12 +11,13 @@ import ganzoo
 from ganzoo import LOSSES
 from ganzoo.config import ConfigError
 from ganzoo.data import open_data
-from ganzoo.data.divide import _coordinates, divide
+from ganzoo.data.divide import ROUNDS, _coordinates, divide
 from ganzoo.errors import ShapeError
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.models import DCGANDiscriminatorConfig, DCGANGeneratorConfig
 from ganzoo.training import Part, Trainer, classes, discriminator_step
 
+LIKENESSES = ["pixels", "shape"]
 POWERS = [2, 4, 64, 1024]
 
 
@@ -69,10 +69,11 @@ def test_all_classes_are_equally_likely(count):
 # --- division ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("by", LIKENESSES)
 @pytest.mark.parametrize("count", [2, 4, 8])
 @pytest.mark.parametrize("number", [128, 150, 201])
-def test_parts_are_equal_to_one_image(count, number):
-    sizes = torch.bincount(divide(images(number), count))[count:]
+def test_parts_are_equal_to_one_image(count, number, by):
+    sizes = torch.bincount(divide(images(number), count, by))[count:]
     assert len(sizes) == count and sizes.sum() == number and sizes.max() - sizes.min() <= 1
 
 
@@ -85,30 +86,37 @@ def test_a_stream_is_one_part():
     assert divide(dataclasses.replace(images(100), stream=object()), 4).unique().tolist() == [1]
 
 
-def test_the_first_cut_is_between_shapes_whatever_their_colours():
-    stripes = (torch.arange(20) // 2 % 2).expand(80, 3, 20, 20)
-    pixels = stripes * torch.randint(40, 256, (80, 3, 1, 1))
-    lying, standing = pixels[:40].transpose(2, 3), pixels[40:]
-    parts = divide(open_data(torch.cat([lying, standing]).to(torch.uint8)), 4)
+def test_the_first_cut_by_pixels_is_the_plainest_one():
+    dark, light = torch.randint(0, 100, (40, 3, 20, 20)), torch.randint(130, 256, (40, 3, 20, 20))
+    parts = divide(open_data(torch.cat([dark, light]).to(torch.uint8)), 4)
     assert {*(parts[:40] // 2).tolist()} | {*(parts[40:] // 2 + 10).tolist()} in ({2, 13}, {3, 12})
 
 
-def test_halves_are_closer_together_than_those_of_the_median(monkeypatch):
+def test_the_first_cut_by_shape_is_between_shapes_whatever_their_colours():
+    stripes = (torch.arange(20) // 2 % 2).expand(80, 3, 20, 20)
+    pixels = stripes * torch.randint(40, 256, (80, 3, 1, 1))
+    lying, standing = pixels[:40].transpose(2, 3), pixels[40:]
+    parts = divide(open_data(torch.cat([lying, standing]).to(torch.uint8)), 4, "shape")
+    assert {*(parts[:40] // 2).tolist()} | {*(parts[40:] // 2 + 10).tolist()} in ({2, 13}, {3, 12})
+
+
+def test_halves_by_shape_are_closer_together_than_those_of_the_median(monkeypatch):
     data = dataclasses.replace(open_data("fashion-mnist-mini"), labels=None)
-    places = _coordinates(data)
+    places = _coordinates(data, "shape")
 
     def spread():
-        parts = divide(data, 16)
+        parts = divide(data, 16, "shape")
         return sum(float(places[parts == part].var(0, unbiased=False).sum()) for part in parts.unique())
 
     found = spread()
-    monkeypatch.setattr(sys.modules[divide.__module__], "ROUNDS", 1)
+    monkeypatch.setitem(ROUNDS, "shape", 1)
     assert found < 0.99 * spread()
 
 
+@pytest.mark.parametrize("by", LIKENESSES)
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 33])
-def test_images_of_any_size_can_be_divided(size):
-    assert torch.bincount(divide(images(64, size), 4))[4:].tolist() == [16, 16, 16, 16]
+def test_images_of_any_size_can_be_divided(size, by):
+    assert torch.bincount(divide(images(64, size), 4, by))[4:].tolist() == [16, 16, 16, 16]
 
 
 def test_the_images_of_each_label_are_divided_apart():
@@ -118,20 +126,33 @@ def test_the_images_of_each_label_are_divided_apart():
         assert torch.bincount(parts[labels == label]).tolist() == [0, 0, 0, 0, 20, 20, 20, 20]
 
 
-def test_parts_depend_on_nothing_but_the_images():
+@pytest.mark.parametrize("by", LIKENESSES)
+def test_parts_depend_on_nothing_but_the_images(by):
     data, threads = images(300, 28), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        alone = divide(data, 16)
+        alone = divide(data, 16, by)
         torch.set_num_threads(2)
-        assert torch.equal(divide(data, 16), alone)
+        assert torch.equal(divide(data, 16, by), alone)
     finally:
         torch.set_num_threads(threads)
 
 
-def test_equal_images_can_be_divided():
+@pytest.mark.parametrize("by", LIKENESSES)
+def test_equal_images_can_be_divided(by):
     same = open_data(torch.zeros(64, 1, 8, 8, dtype=torch.uint8))
-    assert torch.bincount(divide(same, 4))[4:].tolist() == [16, 16, 16, 16]
+    assert torch.bincount(divide(same, 4, by))[4:].tolist() == [16, 16, 16, 16]
+
+
+def test_a_run_divides_by_what_its_setting_says(tmp_path):
+    data = open_data("fashion-mnist-mini")
+    told = {}
+    for by in LIKENESSES:
+        gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
+        trainer = Trainer(gan, data, tmp_path / by, steps=1, divide_by=by, progress=False)
+        told[by] = trainer._classified.labels[:, 1]
+        assert torch.equal(told[by], divide(dataclasses.replace(data, labels=None), 64, by))
+    assert not torch.equal(*told.values())
 
 
 # --- networks ------------------------------------------------------------------------------------------------

@@ -337,7 +337,7 @@ def test_memory_is_watched_unless_the_doctor_is_off(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["fashion-mnist", "fashion-mnist-conditional"])
+@pytest.mark.parametrize("preset", ["fashion-mnist", "fashion-mnist-quick", "fashion-mnist-conditional"])
 def test_healthy_presets_are_left_alone(tmp_path, preset):
     settings = {**QUICK, "doctor_every": 25, "batch_size": 64}
     ganzoo.Trainer(preset, "fashion-mnist-mini", tmp_path / "run", steps=400, progress=False, **settings).fit()

@@ -81,7 +81,8 @@ def test_a_wrong_variant_is_named(arguments, error, message):
 PINNED = {  # name: mean and deviation over the pixels
     "pokemon-64": (-0.000128462, 0.000755499),
     "pokemon-64-projected": (0.00030608, 0.000877556),
-    "fashion-mnist": (0.000215704, 0.0019192),
+    "fashion-mnist": (0.00424134, 0.0126582),
+    "fashion-mnist-quick": (0.000215704, 0.0019192),
     "fashion-mnist-conditional": (-0.00116528, 0.0107136),
     "pokemon-64-d2l": (-0.000196424, 0.00533551),
     "fashion-mnist-d2l": (-0.000549534, 0.000545185),

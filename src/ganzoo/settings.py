@@ -41,6 +41,9 @@ class Settings(Config):
         low=0,
         high=0.9,
     )
+    divide_by: Literal["pixels", "shape"] = option(
+        "pixels", "what images of one hidden class have in common: pixels of thumbnails, or the directions of edges"
+    )
     d_steps: int = option(1, "discriminator updates to one of the generator", low=1, high=100)
     generator_lr: float = option(2e-4, "learning rate of the generator", low=1e-9, high=10)
     discriminator_lr: float = option(2e-4, "learning rate of the discriminator", low=1e-9, high=10)

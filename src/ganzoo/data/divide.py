@@ -2,16 +2,17 @@
 
 A generator is continuous and data are not: between two garments it draws what is neither. Labels cure most of it. Where
 there are none, dividing the images into parts that are alike and telling the networks which part is meant does the same
-(Liu et al. 2020, "Diverse Image Generation via Self-Conditioned GANs", with k-means on features). What is alike is told
-by shape: histograms of oriented gradients (Dalal and Triggs 2005, section 6). Parts are halved again and again, each by
-2-means with halves of one size, begun at the median of the largest principal component (Boley 1998, "Principal
-Direction Divisive Partitioning", section 3). As all are equally large, the signs of a few normal numbers choose one
-fairly.
+(Liu et al. 2020, "Diverse Image Generation via Self-Conditioned GANs", with k-means on features). Here parts are halved
+at the median of their largest principal component, again and again (Boley 1998, "Principal Direction Divisive
+Partitioning", section 3), so that all are equally large: the signs of a few normal numbers choose one fairly. What is
+alike is told by pixels, or by shape: histograms of oriented gradients (Dalal and Triggs 2005, section 6), where each
+cut goes on by 2-means with halves of one size.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,16 +22,17 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ganzoo.data.image_data import ImageData
 
 FEWEST = 16  # images of a part
-THUMBNAIL = 32  # pixels a side, at most, of what is compared
+Likeness = Literal["pixels", "shape"]
+THUMBNAIL = {"pixels": 16, "shape": 32}  # pixels a side, at most, of what is compared
 CELLS = 7  # a side, each with a histogram
 DIRECTIONS = 8  # of an edge, over half a turn
 COMPONENTS = 64
-ROUNDS = 10  # of 2-means, at most
+ROUNDS = {"pixels": 1, "shape": 10}  # of cuts of one part at most: the median's, then those of 2-means
 _FINE = 2**12  # steps of a unit vector's components
 _COARSE = 2**15  # steps of a coordinate
 
 
-def divide(data: ImageData, count: int) -> Tensor:
+def divide(data: ImageData, count: int, by: Likeness = "pixels") -> Tensor:
     """Halve the images until there are `count` parts, equal in size to one image; those of each label apart.
 
     Parts keep `FEWEST` images, so that a small set has fewer; a stream, which nobody has seen whole, is one part. Sums
@@ -38,6 +40,7 @@ def divide(data: ImageData, count: int) -> Tensor:
 
     Args:
         count: a power of two.
+        by: what must be alike in a part.
 
     Returns:
         The part of each image as a place in the tree of halves, int64 (N,): 1 for all images, 2k and 2k + 1 for the
@@ -48,25 +51,32 @@ def divide(data: ImageData, count: int) -> Tensor:
     count = min(count, 1 << max(0, (fewest // FEWEST).bit_length() - 1))
     if count == 1:
         return torch.ones(len(data), dtype=torch.long)
-    coordinates = _coordinates(data)
+    coordinates = _coordinates(data, by)
     parts = torch.zeros(len(data), dtype=torch.long)
     for label in labels.unique():
         rows = (labels == label).nonzero().squeeze(1)
-        parts[rows] = _halve(coordinates[rows], count)
+        parts[rows] = _halve(coordinates[rows], count, ROUNDS[by])
     return count + parts
 
 
-def _coordinates(data: ImageData) -> Tensor:
-    """Where each image lies along the principal components of all shapes: whole numbers, float64 (N, components)."""
-    shapes = torch.cat([_shapes(data.pixels(rows)) for rows in torch.arange(len(data)).split(1000)])
-    shapes -= shapes.mean(0).round()
-    places = shapes @ _directions(shapes, COMPONENTS)
+def _coordinates(data: ImageData, by: Likeness) -> Tensor:
+    """Where each image lies along the largest principal components: whole numbers, float64 (N, components)."""
+    look = {"pixels": _thumbnails, "shape": _shapes}[by]
+    found = torch.cat([look(data.pixels(rows)) for rows in torch.arange(len(data)).split(1000)])
+    found -= found.mean(0).round()
+    places = found @ _directions(found, COMPONENTS)
     return (places * (_COARSE / places.abs().max().clamp_min(1))).round()
+
+
+def _thumbnails(pixels: Tensor) -> Tensor:
+    """Small copies, in quarters of a grey level: whole numbers, float64 (n, values)."""
+    size = min(THUMBNAIL["pixels"], pixels.shape[-1])
+    return (4 * adaptive_avg_pool2d(pixels.float(), size)).flatten(1).round().double()
 
 
 def _shapes(pixels: Tensor) -> Tensor:
     """Histograms of the gradients' directions in each cell, as unit vectors of whole numbers, float64 (n, values)."""
-    size = min(THUMBNAIL, max(3, pixels.shape[-1]))  # a gradient needs three pixels
+    size = min(THUMBNAIL["shape"], max(3, pixels.shape[-1]))  # a gradient needs three pixels
     grey = (4 * adaptive_avg_pool2d(pixels.float(), size)).round().sum(1)
     across = (grey[:, :, 2:] - grey[:, :, :-2])[:, 1:-1]
     down = (grey[:, 2:] - grey[:, :-2])[:, :, 1:-1]
@@ -88,14 +98,14 @@ def _directions(rows: Tensor, count: int) -> Tensor:
     return (largest * signs * _FINE).round()
 
 
-def _halve(places: Tensor, count: int) -> Tensor:
-    """The part of each row, by halving all parts until there are `count`."""
+def _halve(places: Tensor, count: int, rounds: int) -> Tensor:
+    """The part of each row, by halving all parts until there are `count`; each cut is made `rounds` times at most."""
     if count == 1:
         return torch.zeros(len(places), dtype=torch.long)
     centred = places - places.mean(0).round()
     direction = _directions(centred, 1).squeeze(1)
     signs = torch.zeros(len(places), dtype=torch.float64)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         before, halves = signs, (centred @ direction).argsort(stable=True).tensor_split(2)
         signs = torch.ones_like(before).index_fill_(0, halves[0], -1)
         if torch.equal(signs, before):
@@ -103,5 +113,5 @@ def _halve(places: Tensor, count: int) -> Tensor:
         direction = (signs @ centred * (16 / len(places))).round()  # from one half's mean to the other's
     parts = torch.empty(len(places), dtype=torch.long)
     for digit, rows in enumerate(halves):
-        parts[rows] = digit * (count // 2) + _halve(places[rows], count // 2)
+        parts[rows] = digit * (count // 2) + _halve(places[rows], count // 2, rounds)
     return parts

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from ganzoo.data import ImageData
-from ganzoo.data.divide import divide
+from ganzoo.data.divide import Likeness, divide
 from ganzoo.errors import ConfigError
 from ganzoo.gan import GAN
 from ganzoo.latents import sign_class, with_sign_class
 
 
-def classify(data: ImageData, gan: GAN) -> ImageData:
+def classify(data: ImageData, gan: GAN, by: Likeness = "pixels") -> ImageData:
     """`data` with labels (N,) where `gan` has classes, none where it has not, or (N, 2) with hidden ones: label, part.
 
     Raises:
@@ -32,7 +32,7 @@ def classify(data: ImageData, gan: GAN) -> ImageData:
         )
     labels = data.labels if gan.num_classes else None
     if gan.hidden_classes:
-        hidden = divide(dataclasses.replace(data, labels=labels), gan.hidden_classes)
+        hidden = divide(dataclasses.replace(data, labels=labels), gan.hidden_classes, by)
         labels = torch.stack([torch.zeros_like(hidden) if labels is None else labels, hidden], dim=1)
     return dataclasses.replace(data, labels=labels)
 

@@ -144,7 +144,7 @@ class Trainer:
             raise ConfigError("gan has no discriminator to train against; load it with discriminator=True")
         self.gan, self.run, self.settings = gan, run, settings
         self.data = open_data(data, image_size=gan.image_size, image_channels=gan.image_channels, progress=progress)
-        self._classified = classify(self.data, gan)
+        self._classified = classify(self.data, gan, settings.divide_by)
         if gan.num_classes and not gan.class_names:
             gan.class_names = self.data.class_names
         self._feed: Feed = open_feed(self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch)
