@@ -256,12 +256,8 @@ PRESETS.register(
     Preset(
         version=1,
         description="Fashion-MNIST in ten minutes: kinds by shape, small batches; of less variety than fashion-mnist",
-        generator=DCGANGeneratorConfig(
-            start_size=7, widths=(128, 64), head_channels=32, image_channels=1, hidden_classes=64
-        ),
-        discriminator=DCGANDiscriminatorConfig(
-            image_size=28, image_channels=1, widths=(64, 128), hidden_classes=64, class_head="spatial"
-        ),
+        generator=PRESETS["fashion-mnist"].generator.replace(head_channels=32),
+        discriminator=PRESETS["fashion-mnist"].discriminator,
         data="fashion-mnist",
         settings=_FASHION.replace(steps=3600, batch_size=32, divide_by="shape", checkpoint_every=500),
     ),
