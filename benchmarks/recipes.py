@@ -179,7 +179,7 @@ def table(results: list[dict]) -> str:
     groups: dict[tuple, list[dict]] = {}
     for line in results:
         length = f"{line['minutes']:g} min" if line["minutes"] else f"{line['steps']:,} steps"
-        machine = line.get("machine", "") if line["minutes"] else ""  # equal steps are equal everywhere
+        machine = line.get("machine", "") if line["minutes"] else ""  # equal steps are alike but for rounding
         groups.setdefault((line["preset"], line["version"], length, machine, line["arm"]), []).append(line)
     rows = ["| preset | version | length | machine | arm | runs | images | " + " | ".join(FIGURES) + " |"]
     rows.append("|---" * (7 + len(FIGURES)) + "|")

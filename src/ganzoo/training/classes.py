@@ -19,8 +19,11 @@ from ganzoo.gan import GAN
 from ganzoo.latents import sign_class, with_sign_class
 
 
-def classify(data: ImageData, gan: GAN, by: Likeness = "pixels") -> ImageData:
+def classify(data: ImageData, gan: GAN, by: Likeness) -> ImageData:
     """`data` with labels (N,) where `gan` has classes, none where it has not, or (N, 2) with hidden ones: label, part.
+
+    Args:
+        by: what images of a part have in common.
 
     Raises:
         ConfigError: data and GAN differ in classes.
