@@ -89,6 +89,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "resize-up": {"generator.block": "resize-up"},
         "pixelshuffle-up": {"generator.block": "pixelshuffle-up"},
         "residual-up": {"generator.block": "residual-up"},
+        "two-step-head": {"generator.head_channels": 32},
         "wide-head": {"generator.widths": (256, 128), "generator.head_channels": 64},
         "beta1-0": {"beta1": 0.0, "beta2": 0.99},
     },
@@ -221,10 +222,10 @@ if __name__ == "__main__":
     for seed in options.seeds:
         for arm in options.arms or ARMS[options.preset]:
             done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-            version = ganzoo.PRESETS[options.preset].version
-            key = (options.preset, version, arm, seed, options.minutes, options.steps)
-            facts = ("preset", "version", "arm", "seed", "minutes")
-            if any((*(line[fact] for fact in facts), 0 if line["minutes"] else line["steps"]) == key for line in done):
+            facts = {"preset": options.preset, "version": ganzoo.PRESETS[options.preset].version, "arm": arm}
+            facts |= {"seed": seed, "minutes": options.minutes}
+            facts |= {"steps": options.steps} if options.steps else {"machine": name_of("cpu")}
+            if any(facts.items() <= line.items() for line in done):
                 continue
             found = run_arm(options.preset, arm, seed, options)
             with kept.open("a") as file:

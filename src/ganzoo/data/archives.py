@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,7 @@ from ganzoo.data.decode import SUFFIXES
 from ganzoo.errors import DataError, quote
 
 MOST_MEMBERS = 250_000  # of a zip; each takes half a kilobyte of memory
+DEEPEST = 100  # folders in folders
 LARGEST_NAME = 1000  # characters of a member's path
 LARGEST_FILE = 64_000_000  # bytes of one picture file, unpacked
 LARGEST_RATIO = 200  # of a zip member's size to its packed size, where it is larger than a megabyte
@@ -50,14 +52,12 @@ class Listing:
 def list_folder(folder: Path) -> Listing:
     """The pictures below `folder`; hidden ones and links out of it are passed over."""
     try:
-        paths = sorted(path for path in folder.rglob("*") if _wanted(path.relative_to(folder).as_posix()))
+        paths = [folder / path for path in sorted(_files(folder)) if _wanted(path.as_posix())]
         kept = [path for path in paths if path.is_file() and path.resolve().is_relative_to(folder.resolve())]
         facts = [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in kept]
         found = [] if kept else sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror or error}).") from error
-    except RecursionError as error:
-        raise DataError(f"{folder} has folders in folders, hundreds deep; name the one with the images.") from error
     if not kept:
         raise DataError(f"{folder} holds no images ({', '.join(SUFFIXES)}); it holds {_first(found)}.")
 
@@ -72,6 +72,15 @@ def list_folder(folder: Path) -> Listing:
         raise DataError(f"{path} has {size:,} bytes; {LARGEST_FILE:,} is the most for a picture.")
 
     return Listing([name for name, _, _ in facts], read, facts)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All that is below `folder` but folders, as paths from there; no link to a folder is followed."""
+    for place, _, names in os.walk(folder):
+        inside = Path(place).relative_to(folder)
+        if len(inside.parts) > DEEPEST:
+            raise DataError(f"{folder} has folders in folders, over {DEEPEST} deep; name the one with the images.")
+        yield from (inside / name for name in names)
 
 
 def list_zip(path: Path) -> Listing:

@@ -31,6 +31,7 @@ FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_HEADER = 4_000_000  # bytes of what a weights file says of its tensors, some hundred for each
+MOST_TENSORS = 5_000  # of a weights file: its library takes a tenth of a millisecond for each, however small
 LARGEST_WEIGHTS = 8_000_000_000  # bytes of a weights file
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -218,6 +219,8 @@ def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], Description | N
         raise SourceError(f"{path} can't be read: {error.strerror}.") from error
     except (UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{damaged} ({quote(str(error))}); get it again.") from error
+    if len(entries) > MOST_TENSORS:
+        raise WeightsError(f"{path} has {len(entries):,} tensors; {MOST_TENSORS:,} is the most.")
     declared = 0
     for name, (dtype, shape) in entries.items():
         if not isinstance(dtype, str) or dtype not in _BYTES:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from ganzoo.errors import ConfigError, WeightsError, nearest, quote
 from ganzoo.hub.client import hub_errors
 
-_LITE0_STAGES = (1, 2, 2, 3, 3, 4, 1)  # blocks in each stage of EfficientNet-Lite0
 _STEM = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 _FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _OTHERS = {
@@ -77,18 +76,16 @@ def timm_network(name: str, weights: str = "") -> tuple[TimmNetwork, str]:
     return TimmNetwork(model), f"{model.pretrained_cfg['architecture']}{'.' if tag else ''}{tag or ''}"
 
 
-def lite0_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of EfficientNet-Lite0 under timm's names; in the common port to PyTorch theirs begin with "_"."""
-    places = [(stage, block) for stage, count in enumerate(_LITE0_STAGES) for block in range(count)]
+def lite_names(state: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
+    """Weights of the EfficientNet-Lite `model` by timm's names; in the usual port to PyTorch theirs begin with "_"."""
+    places = [(stage, block) for stage, blocks in enumerate(model.blocks) for block in range(len(blocks))]
     renamed = {}
     for key, tensor in state.items():
         if found := re.fullmatch(r"_blocks\.(\d{1,2})\.(\w+)\.(.+)", key):
             index, part, rest = int(found[1]), found[2], found[3]
             names = _OTHERS if index else _FIRST
             if index >= len(places) or part not in names:
-                raise WeightsError(
-                    f"{quote(key)} is no weight of EfficientNet-Lite0, whose port this seems; take that."
-                )
+                raise WeightsError(f"{quote(key)} is of a larger EfficientNet-Lite than this; give its own weights.")
             stage, block = places[index]
             renamed[f"blocks.{stage}.{block}.{names[part]}.{rest}"] = tensor
         else:
@@ -100,8 +97,8 @@ def lite0_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _load(model: nn.Module, path: Path, classifier: str | tuple[str, ...]) -> None:
     """Fill `model` with the weights at `path`, but for those of the `classifier`, which it lacks; all must fit."""
     state = _read(path)
-    if "_conv_stem.weight" in state:
-        state = lite0_names(state)
+    if "_conv_stem.weight" in state and hasattr(model, "blocks"):
+        state = lite_names(state, model)
     heads = tuple(f"{head}." for head in ([classifier] if isinstance(classifier, str) else classifier))
     state = {key: tensor for key, tensor in state.items() if not key.startswith(heads)}
     wanted = model.state_dict()
