@@ -89,6 +89,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "resize-up": {"generator.block": "resize-up"},
         "pixelshuffle-up": {"generator.block": "pixelshuffle-up"},
         "residual-up": {"generator.block": "residual-up"},
+        "wide": {"generator.widths": (256, 128)},
         "two-step-head": {"generator.head_channels": 32},
         "wide-head": {"generator.widths": (256, 128), "generator.head_channels": 64},
         "beta1-0": {"beta1": 0.0, "beta2": 0.99},
