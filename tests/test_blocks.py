@@ -44,6 +44,7 @@ from ganzoo.errors import BlockError, ConfigError, ShapeError, UnknownNameError
 BUILT_IN = [
     "dcgan-up",
     "dcgan-down",
+    "dcgan-same",
     "resize-up",
     "pixelshuffle-up",
     "blur-down",

@@ -155,6 +155,51 @@ def test_a_head_that_keeps_the_size_has_no_channels_of_its_own():
         DCGANGeneratorConfig(head="same", head_channels=5)
 
 
+LAST = [("dcgan-same",), ("self-attention",), ("dcgan-same", "self-attention")]
+
+
+@pytest.mark.parametrize("last", LAST)
+def test_last_blocks_are_as_stages_that_keep_size_and_width(last):
+    common = {"image_size": 28, "image_channels": 1, "hidden_classes": 4, "class_head": "spatial"}
+    config = DCGANDiscriminatorConfig(widths=(8, 16), last_blocks=last, **common)
+    blocks = ("dcgan-down", "dcgan-down", *last)
+    staged = DCGANDiscriminator(DCGANDiscriminatorConfig(widths=(8, 16, *[16] * len(last)), block=blocks, **common))
+    discriminator, images = DCGANDiscriminator(config), torch.randn(2, 1, 28, 28)
+    staged.load_state_dict(discriminator.state_dict())
+    assert torch.equal(discriminator(images), staged(images)) and config.last_size == 7
+    assert [each.shape[1:] for each in discriminator.features(images)][1:] == [(16, 7, 7)] * (1 + len(last))
+
+
+def test_a_last_block_lets_far_places_move_a_logit_together():
+    """Without one, what a corner adds to the logit does not depend on the corner across."""
+    images = torch.zeros(4, 1, 28, 28)
+    images[1::2, :, :4, :4], images[2:, :, -4:, -4:] = 1, 1  # none, one, the other, both
+    for last, together in (((), False), (("self-attention",), True)):
+        config = DCGANDiscriminatorConfig(
+            image_size=28, image_channels=1, widths=(8, 16), norm="none", last_blocks=last
+        )
+        torch.manual_seed(0)
+        discriminator = DCGANDiscriminator(config).double()
+        for name, parameter in discriminator.named_parameters():
+            if name.endswith("gate"):
+                torch.nn.init.ones_(parameter)
+        none, one, other, both = discriminator(images.double()).flatten()
+        assert bool((both - one - other + none).abs() > 1e-9) is together
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        (("dcgan-down",), 'last_blocks must keep the size, as dcgan-same does; "dcgan-down" does not'),
+        (("dcgan-same",) * 13, "last_blocks must have 0 to 12 items, got 13"),
+        ("dcgan-same", "last_blocks"),
+    ],
+)
+def test_last_blocks_that_cannot_be_are_refused(last, message):
+    with pytest.raises(ConfigError, match=message):
+        DCGANDiscriminatorConfig(last_blocks=last)
+
+
 def test_stage_features_are_offered():
     _, discriminator = small_pair()
     shapes = [tuple(each.shape) for each in discriminator.features(torch.zeros(2, 1, 32, 32))]

@@ -122,6 +122,35 @@ class DCGANDown(ImageBlock):
         return self.activation(self.norm(self.convolution(x)))
 
 
+@BLOCKS.register("dcgan-same")
+class DCGANSame(DCGANDown):
+    """3x3 convolution, norm, activation, at the same size: (N, in_channels, H, W) -> (N, out_channels, H, W).
+
+    Behind a discriminator's stages (`last_blocks`) it lets places see each other before their logits are summed.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        norm: name or callable, see `make_norm`; with "none" and "spectral" the convolution has a bias.
+        activation: name or callable, see `make_activation`.
+        slope: of "leaky_relu" below zero.
+    """
+
+    scale_factor: float | None = 1.0
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        norm: Norm = "batch",
+        activation: Activation = "leaky_relu",
+        slope: float = 0.2,
+    ) -> None:
+        same = {"kernel_size": 3, "stride": 1, "padding": 1}
+        super().__init__(in_channels, out_channels, **same, norm=norm, activation=activation, slope=slope)
+
+
 class Projection(nn.Module):
     """Latents to the generator's first features: transposed convolution, norm, activation.
 

@@ -11,45 +11,22 @@ from torch import Tensor, nn
 
 from ganzoo.blocks import (
     BLOCKS,
-    INITIALISATIONS,
     ClassModulation,
-    ImageBlock,
     Projection,
     ToImage,
     ToLogit,
     block_scale,
-    check_activation_name,
-    check_norm_name,
     initialise,
     make_activation,
     make_block,
-    make_norm,
 )
 from ganzoo.config import Config, option
-from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
+from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.latents import sign_class
 from ganzoo.models.base import MODELS, Discriminator, Generator, check_labels
+from ganzoo.models.stages import all_classes, block_names, check_hidden_classes, check_names, finish_of
 
 LARGEST_IMAGE = 1024
-BlockNames = str | tuple[str, ...]
-
-
-def _check_names(config: DCGANGeneratorConfig | DCGANDiscriminatorConfig, stages: int) -> None:
-    """Raise where a config names what is not there, or not one block a stage."""
-    names = (config.block,) if isinstance(config.block, str) else config.block
-    if not isinstance(config.block, str) and len(names) != stages:
-        raise ConfigError(f"block must be one name or one for each of the {stages} stages, got {len(names)} names")
-    for name in names:
-        BLOCKS[name]
-    check_norm_name(config.norm)
-    check_activation_name(config.activation)
-    if config.initialisation not in INITIALISATIONS:
-        known = did_you_mean(config.initialisation, INITIALISATIONS)
-        raise ConfigError(f"initialisation {quote(config.initialisation)} is unknown.{known}")
-
-
-def _block_names(block: BlockNames, stages: int) -> tuple[str, ...]:
-    return (block,) * stages if isinstance(block, str) else block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +58,8 @@ class DCGANGeneratorConfig(Config):
             raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
         if self.head_channels and self.head != "doubling":
             raise ConfigError(f'head_channels {self.head_channels} goes with head "doubling"; give 0 or a width more')
-        _check_names(self, len(self.stage_widths) - 1)
-        _check_hidden_classes(self.hidden_classes)
+        check_names(self.block, len(self.stage_widths) - 1, self.norm, self.activation, self.initialisation)
+        check_hidden_classes(self.hidden_classes)
         if not 1 <= self.image_size <= LARGEST_IMAGE:
             raise ConfigError(
                 f"widths make images of {self.image_size} pixels a side; {LARGEST_IMAGE} is the most: give fewer widths"
@@ -96,7 +73,7 @@ class DCGANGeneratorConfig(Config):
     @property
     def image_size(self) -> int:
         """Pixels a side of an image."""
-        widths, names = self.stage_widths, _block_names(self.block, len(self.stage_widths) - 1)
+        widths, names = self.stage_widths, block_names(self.block, len(self.stage_widths) - 1)
         size = float(self.start_size) * (2 if self.head == "doubling" and not self.head_channels else 1)
         for name, before, after in zip(names, widths, widths[1:]):
             size *= block_scale(BLOCKS[name], before, after)
@@ -118,20 +95,21 @@ class DCGANGenerator(Generator):
         super().__init__()
         self.config = config
         self.latent_size, self.num_classes = config.latent_size, config.num_classes
-        self.hidden_classes, self._classes = config.hidden_classes, _all_classes(config)
+        self.hidden_classes = config.hidden_classes
+        self._classes = all_classes(config.num_classes, config.hidden_classes)
         self.image_size, self.image_channels = config.image_size, config.image_channels
         widths = config.stage_widths
         self.project = Projection(
             config.latent_size, widths[0], config.start_size, norm=config.norm, activation=config.activation
         )
-        names = _block_names(config.block, len(widths) - 1)
+        names = block_names(config.block, len(widths) - 1)
         self.stages = nn.ModuleList(
             make_block(BLOCKS[name], before, after, norm=config.norm, activation=config.activation)
             for name, before, after in zip(names, widths, widths[1:])
         )
         modulated = widths if self._classes else ()
         self.modulations = nn.ModuleList(ClassModulation(self._classes, width) for width in modulated)
-        self.finish = _finish(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
+        self.finish = finish_of(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
         self.to_image = ToImage(widths[-1], config.image_channels, mode="same" if config.head_channels else config.head)
         initialise(self, config.initialisation)
 
@@ -153,12 +131,13 @@ class DCGANGenerator(Generator):
 
 @dataclass(frozen=True, kw_only=True)
 class DCGANDiscriminatorConfig(Config):
-    """A discriminator: one stage for each width, each halving the image, then a head to one logit."""
+    """A discriminator: one stage for each width, each halving the image, last blocks if wanted, a head to one logit."""
 
     image_size: int = option(64, "pixels a side of an image", low=1, high=LARGEST_IMAGE)
     image_channels: int = option(3, "channels of an image", low=1, high=4)
     widths: tuple[int, ...] = option((64, 128, 256, 512), "channels after each stage", low=1, high=8192)
     block: str | tuple[str, ...] = option("dcgan-down", "block of the stages, by name: one, or one for each stage")
+    last_blocks: tuple[str, ...] = option((), "blocks behind the stages, which keep the size, by name, as dcgan-same")
     norm: str = option("batch", "normalisation, by name")
     activation: str = option("leaky_relu", "activation, by name")
     slope: float = option(0.2, "slope of leaky_relu below zero", low=0, high=1)
@@ -173,8 +152,13 @@ class DCGANDiscriminatorConfig(Config):
     def check(self) -> None:
         if not 1 <= len(self.widths) <= 12:
             raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
-        _check_names(self, len(self.widths))
-        _check_hidden_classes(self.hidden_classes)
+        check_names(self.block, len(self.widths), self.norm, self.activation, self.initialisation)
+        if len(self.last_blocks) > 12:
+            raise ConfigError(f"last_blocks must have 0 to 12 items, got {len(self.last_blocks)}")
+        for name in self.last_blocks:
+            if block_scale(BLOCKS[name], self.widths[-1], self.widths[-1]) != 1:
+                raise ConfigError(f"last_blocks must keep the size, as dcgan-same does; {quote(name)} does not")
+        check_hidden_classes(self.hidden_classes)
         if self.last_size < 1 or self.last_size != int(self.last_size):
             raise ConfigError(
                 f"image_size {self.image_size} can't be halved {len(self.widths)} times (widths has "
@@ -186,7 +170,7 @@ class DCGANDiscriminatorConfig(Config):
         """Pixels a side after the last stage."""
         size = float(self.image_size)
         channels = (self.image_channels, *self.widths)
-        for name, before, after in zip(_block_names(self.block, len(self.widths)), channels, self.widths):
+        for name, before, after in zip(block_names(self.block, len(self.widths)), channels, self.widths):
             size *= block_scale(BLOCKS[name], before, after)
         return size
 
@@ -211,8 +195,9 @@ class DCGANDiscriminator(Discriminator):
         activation = partial(make_activation, config.activation, slope=config.slope)
         spectral = config.norm == "spectral"
         first_norm = config.norm if config.first_norm or spectral else "none"
-        channels = (config.image_channels, *config.widths)
-        names = _block_names(config.block, len(config.widths))
+        last = config.last_blocks
+        channels = (config.image_channels, *config.widths, *(config.widths[-1:] * len(last)))
+        names = (*block_names(config.block, len(config.widths)), *last)
         self.stages = nn.ModuleList(
             make_block(
                 BLOCKS[name],
@@ -222,18 +207,18 @@ class DCGANDiscriminator(Discriminator):
                 activation=activation,
                 first=index == 0,
             )
-            for index, (name, before, after) in enumerate(zip(names, channels, config.widths))
+            for index, (name, before, after) in enumerate(zip(names, channels, channels[1:]))
         )
-        self.finish = _finish(self.stages, config.widths[-1], config.norm, activation)
+        self.finish = finish_of(self.stages, config.widths[-1], config.norm, activation)
         self.to_logit = ToLogit(config.widths[-1], int(config.last_size), spectral=spectral)
         places = int(config.last_size) ** 2 if config.class_head == "spatial" else 1
         weighed = config.widths[-1] * places
-        classes = _all_classes(config)
+        classes = all_classes(config.num_classes, config.hidden_classes)
         self.embedding = nn.Embedding(classes, weighed) if classes else None
         initialise(self, config.initialisation)
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """What each stage gives for `images`: one tensor (N, widths[i], h, h) a stage, first to last."""
+        """What each stage, then each last block, gives for `images`: tensors (N, widths[i], h, h), first to last."""
         wanted = (self.image_channels, self.image_size, self.image_size)
         if images.dim() != 4 or tuple(images.shape[1:]) != wanted:
             raise ShapeError(f"DCGANDiscriminator wants images (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
@@ -276,23 +261,3 @@ class DCGANDiscriminator(Discriminator):
         if labels is not None and hidden is not None:
             return self.embedding(labels * self.hidden_classes + hidden)
         return self.embedding(labels if hidden is None else hidden)
-
-
-def _check_hidden_classes(count: int) -> None:
-    """Raise ConfigError unless `count` is 0 or a power of two above 1."""
-    if count and (count == 1 or count & (count - 1)):
-        raise ConfigError(f"hidden_classes must be 0 or a power of two from 2 (2, 4, 8, ... 1024), got {count}")
-
-
-def _all_classes(config: DCGANGeneratorConfig | DCGANDiscriminatorConfig) -> int:
-    """Classes that the networks tell apart: pairs of a label and a hidden class; 0 for none."""
-    return (
-        max(1, config.num_classes) * max(1, config.hidden_classes) if config.num_classes or config.hidden_classes else 0
-    )
-
-
-def _finish(stages: nn.ModuleList, channels: int, norm: str, activation: partial[nn.Module]) -> nn.Module:
-    """What stands between the last stage and the head: norm and activation where the last stage lacks its own."""
-    if not len(stages) or not isinstance(stages[-1], ImageBlock) or stages[-1].ends_activated:
-        return nn.Identity()
-    return nn.Sequential(make_norm(norm, channels), activation())

@@ -1,0 +1,49 @@
+"""What the two networks of the DCGAN pair share: blocks by name, classes, what ends a row of stages."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from ganzoo.blocks import BLOCKS, INITIALISATIONS, ImageBlock, check_activation_name, check_norm_name, make_norm
+from ganzoo.errors import ConfigError, did_you_mean, quote
+
+BlockNames = str | tuple[str, ...]
+
+
+def check_names(block: BlockNames, stages: int, norm: str, activation: str, initialisation: str) -> None:
+    """Raise where a config names what is not there, or not one block a stage."""
+    names = (block,) if isinstance(block, str) else block
+    if not isinstance(block, str) and len(names) != stages:
+        raise ConfigError(f"block must be one name or one for each of the {stages} stages, got {len(names)} names")
+    for name in names:
+        BLOCKS[name]
+    check_norm_name(norm)
+    check_activation_name(activation)
+    if initialisation not in INITIALISATIONS:
+        known = did_you_mean(initialisation, INITIALISATIONS)
+        raise ConfigError(f"initialisation {quote(initialisation)} is unknown.{known}")
+
+
+def block_names(block: BlockNames, stages: int) -> tuple[str, ...]:
+    """One name for each stage."""
+    return (block,) * stages if isinstance(block, str) else block
+
+
+def check_hidden_classes(count: int) -> None:
+    """Raise ConfigError unless `count` is 0 or a power of two above 1."""
+    if count and (count == 1 or count & (count - 1)):
+        raise ConfigError(f"hidden_classes must be 0 or a power of two from 2 (2, 4, 8, ... 1024), got {count}")
+
+
+def all_classes(num_classes: int, hidden_classes: int) -> int:
+    """Classes that a network tells apart: pairs of a label and a hidden class; 0 for none."""
+    return max(1, num_classes) * max(1, hidden_classes) if num_classes or hidden_classes else 0
+
+
+def finish_of(stages: nn.ModuleList, channels: int, norm: str, activation: partial[nn.Module]) -> nn.Module:
+    """What stands between the last stage and the head: norm and activation where the last stage lacks its own."""
+    if not len(stages) or not isinstance(stages[-1], ImageBlock) or stages[-1].ends_activated:
+        return nn.Identity()
+    return nn.Sequential(make_norm(norm, channels), activation())
