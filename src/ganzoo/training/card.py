@@ -86,7 +86,8 @@ def _rows(
         rows.append(
             ("time", f"{_minutes(times, settings):,.1f} minutes by the clock, median speed {speed:,.0f} images/s")
         )
-    kind = f"{facts.get('hardware', machine['device'])}, {machine['threads']} threads, {machine['precision']}"
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
+    kind = f"{facts.get('hardware', machine['device'])}, {threads}, {machine['precision']}"
     rows.append(("machine", kind + (f", {machine['processes']} processes" if machine["processes"] > 1 else "")))
     rows.append(("versions", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())))
     if scores:
