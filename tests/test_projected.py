@@ -77,6 +77,15 @@ def test_a_saved_one_wants_nothing_from_outside(discriminator, tmp_path):
     assert not any(parameter.requires_grad for parameter in again.backbone.parameters())
 
 
+def test_in_training_a_logit_tells_of_the_batch_too(discriminator):
+    """So that many times the same image looks unlike many images."""
+    images = torch.rand(8, 3, 32, 32)
+    alike = images[:1].expand(8, -1, -1, -1)
+    assert not torch.allclose(discriminator.train()(images)[0], discriminator(alike)[0], atol=1e-3)
+    discriminator.eval()
+    assert torch.allclose(discriminator(images)[0], discriminator(alike)[0], atol=1e-5)
+
+
 def test_the_preset_takes_its_backbone_from_a_file(backbone, monkeypatch):
     monkeypatch.setenv("GANZOO_BACKBONE", str(backbone))
     gan = ganzoo.create("pokemon-64-projected", seed=0)

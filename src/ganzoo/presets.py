@@ -219,7 +219,7 @@ PRESETS.register(
 PRESETS.register(
     "pokemon-64-projected",
     Preset(
-        version=1,
+        version=2,
         description="for few drawings: judged through a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE",
         generator=_SPRITES,
         discriminator=ProjectedDiscriminatorConfig(),
@@ -229,6 +229,7 @@ PRESETS.register(
         settings=Settings(
             steps=4000,
             loss="hinge",
+            generator_lr=1e-3,
             beta1=0.0,
             beta2=0.99,
             ema_half_life=20_000,

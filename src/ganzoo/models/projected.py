@@ -48,8 +48,8 @@ class ProjectedDiscriminator(Discriminator):
 
     Section 3.2 of the paper: the levels of a frozen `backbone` are mixed across channels by random 1x1 convolutions,
     then across scales by random 3x3 convolutions, coarse to fine, which are never trained; each level has a judge of
-    spectrally normed blocks that ends in 4x4 logits or fewer. A fresh one has a random backbone, for `load_backbone`
-    to fill; a preset's has been filled. All weights are saved, so that a saved one wants nothing from outside.
+    spectrally and batch normed blocks that ends in 4x4 logits or fewer. A fresh one has a random backbone, for
+    `load_backbone` to fill; a preset's has been filled. All weights are saved, so that it wants nothing from outside.
     """
 
     config_class: ClassVar[type[Config]] = ProjectedDiscriminatorConfig
@@ -73,9 +73,12 @@ class ProjectedDiscriminator(Discriminator):
         for size in sizes:
             stages: list[nn.Module] = []
             while size > LOGITS:
-                stages.append(DCGANDown(width, width, norm="spectral", activation=activation))
+                stages += [
+                    DCGANDown(width, width, norm="spectral", activation=nn.Identity),
+                    *_normed(width, activation),
+                ]
                 size //= 2
-            stages += [with_weight_norm(nn.Conv2d(width, width, 3, padding=1), "spectral"), activation()]
+            stages += [with_weight_norm(nn.Conv2d(width, width, 3, padding=1), "spectral"), *_normed(width, activation)]
             judges.append(nn.Sequential(*stages, with_weight_norm(nn.Conv2d(width, 1, 1), "spectral")))
         self.judges = nn.ModuleList(judges)
         initialise(self.judges, "dcgan")
@@ -118,6 +121,11 @@ class ProjectedDiscriminator(Discriminator):
         """Logits (N, L), above 0 for real; raises ShapeError on images of other shapes, or labels."""
         check_labels(labels, images.shape[0], 0, "ProjectedDiscriminator")
         return torch.cat([judge(level).flatten(1) for judge, level in zip(self.judges, self.features(images))], dim=1)
+
+
+def _normed(width: int, activation: partial[nn.Module]) -> tuple[nn.Module, nn.Module]:
+    """Batch norm beside the spectral one, which alone let all samples become one image: it shows how a batch varies."""
+    return nn.BatchNorm2d(width), activation()
 
 
 def _backbone(name: str) -> tuple[Any, Any, Any]:
