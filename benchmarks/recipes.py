@@ -91,7 +91,6 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "residual-up": {"generator.block": "residual-up"},
         "last-same": {"discriminator.last_blocks": ("dcgan-same",)},
         "last-attention": {"discriminator.last_blocks": ("self-attention",)},
-        "no-last-block": {"discriminator.last_blocks": ()},
         "wide": {"generator.widths": (256, 128)},
         "two-step-head": {"generator.head_channels": 32},
         "wide-head": {"generator.widths": (256, 128), "generator.head_channels": 64},
