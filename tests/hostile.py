@@ -554,6 +554,7 @@ VALUES: dict[str, Any] = {
     "a long list": [8] * 100_000, "nested lists": [[[8]]], "a negative in a list": [-8, 4],
 }  # fmt: skip
 LEGAL = {(name, "zero") for name in ("head_channels", "num_classes", "hidden_classes", "slope")}
+LEGAL |= {("last_blocks", "a list")}  # an empty one, as by default
 for network, opened in (("generator", load), ("discriminator", load_pair)):
     for field_ in fields(network):
         for name, value in VALUES.items():
