@@ -639,6 +639,7 @@ HEADERS: dict[str, Callable[[], bytes]] = {
     "deep mappings": lambda: b'{"a":' * 100_000,
     "a deep shape": lambda: b'{"a":{"dtype":"F32","shape":' + b"[" * 100_000,
     "three hundred thousand tensors": lambda: many_tensors(300_000),
+    "twenty thousand tensors": lambda: many_tensors(20_000),
     "five thousand tensors and one": lambda: many_tensors(5_001),
     "five thousand tensors": lambda: many_tensors(5_000),
     "a name of a megabyte": lambda: b'{"' + b"x" * 900_000 + b'":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}',

@@ -88,6 +88,8 @@ def test_messages_are_one_short_line_and_tell_nothing_of_other_files(results, co
         ("config is a link to zeros without end", ["holds no saved model"]),
         ("a state is a link to zeros without end", ["state.json is no plain file"]),
         ("a header of forty megabytes of spaces, load", ["a header of 40,000,002 bytes; 4,000,000 is the most"]),
+        ("a header of five thousand tensors and one, load", ["has 5,001 tensors; 5,000 is the most"]),
+        ("folders within folders within folders", ["has folders in folders, over 100 deep"]),
         ("weights of F32 that are promised alone", ["bytes declared, 0 there"]),
         ("weights of type I64", ["is of type torch.int64, its network wants torch.float32"]),
         ("weights of type C64", ['is of type "C64"; weights are of F64, F32, F16']),

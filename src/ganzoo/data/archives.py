@@ -52,9 +52,11 @@ class Listing:
 def list_folder(folder: Path) -> Listing:
     """The pictures below `folder`; hidden ones and links out of it are passed over."""
     try:
-        paths = [folder / path for path in sorted(_files(folder)) if _wanted(path.as_posix())]
-        kept = [path for path in paths if path.is_file() and path.resolve().is_relative_to(folder.resolve())]
-        facts = [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in kept]
+        root = folder.resolve()
+        paths = sorted(path for path in _files(folder) if _wanted(path.as_posix()))
+        kept = [path for path in paths if (folder / path).is_file() and (folder / path).resolve().is_relative_to(root)]
+        states = [(path.as_posix(), (folder / path).stat()) for path in kept]
+        facts = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
         found = [] if kept else sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror or error}).") from error
