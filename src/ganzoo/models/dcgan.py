@@ -47,10 +47,20 @@ class DCGANGeneratorConfig(Config):
     head: Literal["doubling", "same"] = option(
         "doubling", "doubling: the last layer doubles the size; same: it keeps it"
     )
-    head_channels: int = option(0, "channels of one more block, by which the head doubles; 0: none", low=0, high=8192)
+    head_channels: int = option(
+        0,
+        "where the head doubles, one more block does it, to this many channels, and a 3x3 convolution ends it; 0: none",
+        low=0,
+        high=8192,
+    )
     image_channels: int = option(3, "channels of an image", low=1, high=4)
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=10000)
-    hidden_classes: int = option(0, "kinds found without labels, a power of two, chosen by signs", low=0, high=1024)
+    hidden_classes: int = option(
+        0,
+        "kinds found in the images without labels, a power of two; a latent's signs choose one; 0: none",
+        low=0,
+        high=1024,
+    )
     initialisation: str = option("dcgan", "how weights are drawn, by name")
 
     def check(self) -> None:
@@ -71,10 +81,15 @@ class DCGANGeneratorConfig(Config):
         return (*self.widths, self.head_channels) if self.head_channels else self.widths
 
     @property
+    def last_layer(self) -> Literal["doubling", "same"]:
+        """What the last convolution does to the size."""
+        return "same" if self.head_channels else self.head
+
+    @property
     def image_size(self) -> int:
         """Pixels a side of an image."""
         widths, names = self.stage_widths, block_names(self.block, len(self.stage_widths) - 1)
-        size = float(self.start_size) * (2 if self.head == "doubling" and not self.head_channels else 1)
+        size = float(self.start_size) * (2 if self.last_layer == "doubling" else 1)
         for name, before, after in zip(names, widths, widths[1:]):
             size *= block_scale(BLOCKS[name], before, after)
         return int(size)
@@ -110,7 +125,7 @@ class DCGANGenerator(Generator):
         modulated = widths if self._classes else ()
         self.modulations = nn.ModuleList(ClassModulation(self._classes, width) for width in modulated)
         self.finish = finish_of(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
-        self.to_image = ToImage(widths[-1], config.image_channels, mode="same" if config.head_channels else config.head)
+        self.to_image = ToImage(widths[-1], config.image_channels, mode=config.last_layer)
         initialise(self, config.initialisation)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
