@@ -92,6 +92,15 @@ def test_the_card_tells_hidden_classes(a_run, classes, said):
     assert f"| kind | {said}" in card_of(a_run)
 
 
+@pytest.mark.parametrize("threads, said", [(1, "1 thread,"), (2, "2 threads,")])
+def test_the_card_tells_the_threads_of_the_run(a_run, threads, said):
+    machine = json.loads((a_run / "run.json").read_text())["machine"]
+    change(a_run, machine={**machine, "threads": threads})
+    run_card(a_run)
+    (row,) = [line for line in card_of(a_run).splitlines() if line.startswith("| machine |")]
+    assert f", {said} " in row
+
+
 def test_images_seen_are_counted_up_to_the_step_whose_weights_were_kept(a_run):
     log = [{"step": step, "generator_loss": 1.0, "discriminator_loss": 1.0} for step in (1, 2, 3)]
     log.insert(2, {"step": 2, "score": 0.5, "best": True})
