@@ -1,7 +1,7 @@
 """Make a bundled model: train its preset, measure what came out, write it into `src/ganzoo/zoo`.
 
     python benchmarks/zoo.py fashion-mnist
-    python benchmarks/zoo.py pokemon-64 --data pokemon.zip --features 'timm:tf_efficientnet_lite0?weights=lite0.pth'
+    python benchmarks/zoo.py pokemon-64 --data pokemon.zip --samples 2000 --licence TEXT --features FEATURES
 
 Run, figures and pages are left in `runs/NAME` here; begun anew it goes on where it stopped. The weights are kept in
 half precision, and it is those that are measured. Paths are best given as seen from here: they stand in the card.

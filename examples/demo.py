@@ -1,4 +1,4 @@
-"""The main job in two minutes: train a small generator on the bundled images, and sample it and the bundled model."""
+"""The main job in a few minutes: train a small generator on the bundled images, and sample it and the bundled model."""
 
 from pathlib import Path
 

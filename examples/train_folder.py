@@ -1,7 +1,7 @@
 """Train on your own pictures: python examples/train_folder.py FOLDER [STEPS]
 
-FOLDER (or a zip) holds images of any size; they are cropped to squares of 64 pixels. A few hundred are enough to begin
-with: mirroring and augmentation keep the discriminator from learning them by heart.
+FOLDER (or a zip) holds images of any size; they are cropped to squares of 64 pixels. Mirroring and augmentation
+keep the discriminator from learning a few hundred by heart; how good such a run gets has not been measured.
 """
 
 import sys

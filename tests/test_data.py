@@ -128,7 +128,7 @@ def test_no_space_for_the_cache_is_said(tmp_path, monkeypatch):
 def test_broken_pictures_stop_or_are_counted(tmp_path):
     source = fill(tmp_path / "set", ["x/a.png", "y/b.png", "y/c.png"])
     (source / "x" / "a.png").write_bytes(png()[:40])
-    with pytest.raises(DataError, match=r"x/a\.png.*--broken skip"):
+    with pytest.raises(DataError, match=r"x/a\.png.*broken=\"skip\""):
         open_data(source)
     data = open_data(source, broken="skip")
     assert (len(data), data.skipped, data.labels.tolist()) == (2, 1, [1, 1])

@@ -9,7 +9,7 @@ from torch import nn
 from ganzoo import LOSSES
 from ganzoo.config import ConfigError
 from ganzoo.seeds import derive, stream
-from ganzoo.settings import Settings, settings_table
+from ganzoo.settings import Settings
 from ganzoo.training import Part, discriminator_step, generator_step
 from ganzoo.training.average import RAMP, AveragedGenerator
 from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
@@ -207,4 +207,4 @@ def test_penalties_and_augmentations_are_understood():
 
 
 def test_every_setting_stands_in_the_table():
-    assert all(f"| `{name}` |" in settings_table() for name in Settings().to_dict())
+    assert all(f"| `{name}` |" in Settings.table("setting") for name in Settings().to_dict())

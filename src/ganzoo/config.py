@@ -72,6 +72,20 @@ class Config:
         return type(self).from_dict(values)
 
     @classmethod
+    def table(cls, heading: str, prefix: str = "") -> str:
+        """All fields as a Markdown table: name (behind `prefix`), default, meaning with a Literal's choices."""
+        rows, hints = [f"| {heading} | default | meaning |", "|---|---|---|"], _hints(cls)
+        for field in dataclasses.fields(cls):
+            default = field.default
+            shown = (",".join(map(str, default)) or "none") if isinstance(default, tuple) else default
+            meaning, hint = field.metadata["help"], hints[field.name]
+            choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+            if not all(f"{choice}:" in meaning for choice in choices):
+                meaning += f" ({', '.join(choices)})"
+            rows.append(f"| `{prefix}{field.name}` | {shown} | {meaning} |")
+        return "\n".join(rows)
+
+    @classmethod
     def parse(cls, name: str, text: str) -> Any:
         """The value that `text` from a command line stands for in field `name`.
 

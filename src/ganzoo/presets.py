@@ -220,7 +220,7 @@ PRESETS.register(
     "pokemon-64-projected",
     Preset(
         version=2,
-        description="for few drawings: judged through a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE",
+        description="judged through a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE; an experiment",
         generator=_SPRITES,
         discriminator=ProjectedDiscriminatorConfig(),
         discriminator_model="projected-discriminator",
@@ -256,7 +256,7 @@ PRESETS.register(
     "fashion-mnist-quick",
     Preset(
         version=1,
-        description="Fashion-MNIST in ten minutes: kinds by shape, small batches; of less variety than fashion-mnist",
+        description="Fashion-MNIST in ten minutes: kinds by shape, small batches; of less recall than fashion-mnist",
         generator=PRESETS["fashion-mnist"].generator.replace(head_channels=32),
         discriminator=PRESETS["fashion-mnist"].discriminator,
         data="fashion-mnist",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,12 +117,3 @@ def _calls(
             if not low <= parsed[name][key] <= high or (key == "every" and parsed[name][key] % 1):
                 raise ConfigError(f"{where}: {key} must be {low} to {high:g}, got {number}")
     return parsed
-
-
-def settings_table() -> str:
-    """All settings as a Markdown table: name, default, meaning (for docs and `ganzoo train --help`)."""
-    rows = ["| setting | default | meaning |", "|---|---|---|"]
-    for field in dataclasses.fields(Settings):
-        default = ",".join(field.default) or "none" if isinstance(field.default, tuple) else field.default
-        rows.append(f"| `{field.name}` | {default} | {field.metadata['help']} |")
-    return "\n".join(rows)

@@ -31,12 +31,11 @@ def train(
 ) -> None:
     """Train a GAN on images, into a folder that holds all of the run.
 
-    Settings for --set, with their defaults (a preset may have its own), are listed by `ganzoo train settings`.
+    Settings for --set and the networks' options, with their defaults (a preset may have its own), are listed by
+    `ganzoo train settings`.
     """
     if preset == "settings":
-        from ganzoo.settings import settings_table
-
-        print(settings_table())
+        print(_table())
         return
     given = [name for name, value in (("PRESET", preset), ("--from", from_), ("--resume", resume)) if value is not None]
     if len(given) != 1:
@@ -74,6 +73,26 @@ def train(
         raise typer.Exit(1 if result.collapsed else 130)
     best = f" (of step {result.best_step})" if result.best_step is not None else ""
     print(f"model{best}: {result.model}\npictures: {result.run / 'samples'}")
+
+
+def _table() -> str:
+    """What --set takes: settings of a run, options of the DCGAN pair, and the names that stand in them."""
+    from ganzoo.blocks import ACTIVATIONS, INITIALISATIONS, NORMS
+    from ganzoo.models import DCGANDiscriminatorConfig, DCGANGeneratorConfig
+    from ganzoo.settings import Settings
+
+    tables = [
+        Settings.table("setting"),
+        DCGANGeneratorConfig.table("option of the generator", "generator."),
+        DCGANDiscriminatorConfig.table("option of the discriminator", "discriminator."),
+    ]
+    names = [
+        f"Norms: {', '.join(NORMS)}, and timm's.",
+        f"Activations: {', '.join(ACTIVATIONS)}, and timm's.",
+        f"Initialisations: {', '.join(INITIALISATIONS)}.",
+        "Other names: `ganzoo list`. Several values stand with commas between them: generator.widths=128,64",
+    ]
+    return "\n\n".join([*tables, "\n".join(names)])
 
 
 def _parse(texts: Iterable[str], preset: str | None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

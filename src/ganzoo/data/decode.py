@@ -39,8 +39,8 @@ def decode(content: bytes, place: str, size: int | None, channels: int | None) -
     except Exception as error:  # PIL's decoders raise a dozen kinds on damaged files
         reason = quote(f"{type(error).__name__}: {error}", 200)
         raise DataError(
-            f"{place} is no readable picture ({reason}); remove it, or skip such files with "
-            f'broken="skip" (--broken skip).'
+            f"{place} is no readable picture ({reason}); remove it, or open the data in Python with "
+            f'open_data(..., broken="skip").'
         ) from error
 
 
