@@ -14,6 +14,8 @@ from ganzoo.errors import ConfigError, TrainingError
 from ganzoo.training.checkpoint import checkpoints
 from ganzoo.training.machine import Machine
 from ganzoo.training.progress import NotebookDisplay
+from ganzoo.training.record import _absolute
+from ganzoo.training.run import command
 
 FILES = ("model/model.safetensors", "model/discriminator/model.safetensors", "log.jsonl")
 QUICK = {"batch_size": 8, "log_every": 2, "checkpoint_every": 4, "sample_every": 5, "score_every": 3, "progress": False}
@@ -406,3 +408,104 @@ def test_a_penalty_behind_batch_norm_warns_and_says_why(tmp_path, recwarn):
     recwarn.clear()
     train(tmp_path / "none", steps=1, penalties=("r1",), gan=tiny(norm="layer"))
     assert not [each for each in recwarn if "batch norm" in str(each.message)]
+
+
+def test_the_model_and_the_checkpoints_never_part(tmp_path, monkeypatch):
+    scores = iter([5.0, 1.0, 7.0, 6.0, 6.0])  # the best is that of step 6; step 8 goes back behind it or not
+    monkeypatch.setattr("ganzoo.training.outputs.KernelScore", lambda real: lambda fakes: next(scores))
+    settings = {**QUICK, "checkpoint_every": 100, "keep": "best"}
+    result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=12, hooks=[Poison(8, 1)], **settings).fit()
+    assert result.best_step == 6
+    saved = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    state = load_file(tmp_path / "run" / "checkpoints" / "step-00000006" / "tensors.safetensors")
+    assert all(torch.equal(value, state[f"average/{key}"]) for key, value in saved.items())
+
+
+@pytest.mark.parametrize("name", ["lamb", "lion"])
+def test_optimizers_of_timm_resume_exactly(tmp_path, name):
+    train(tmp_path / "whole", optimizer=name)
+    settings = {**QUICK, "optimizer": name}
+    ganzoo.Trainer(tiny(), images(), tmp_path / "cut", steps=11, hooks=[StopAt(6)], **settings).fit()
+    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), progress=False).fit()
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["kron", "adan", "adahessian"])
+def test_an_optimizer_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, name):
+    with pytest.raises(ConfigError, match=f'optimizer "{name}" can\'t be used here'):
+        train(tmp_path / "run", optimizer=name)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "timing.jsonl"])
+def test_a_line_that_a_power_cut_left_half_written_is_gone_after_resuming(tmp_path, name):
+    ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, hooks=[StopAt(4)], **QUICK).fit()
+    with open(tmp_path / "run" / name, "ab") as file:
+        file.write(b'{"step": 5, "imag')
+    ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    lines = (tmp_path / "run" / name).read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines][-1] == 9
+
+
+def test_one_image_trains_but_has_no_score(tmp_path):
+    with pytest.raises(ConfigError, match="score_every must be 0"):
+        train(tmp_path / "run", data=images(1), batch_size=1)
+    settings = {"batch_size": 1, "score_every": 0, "keep_last_batch": True}
+    assert train(tmp_path / "run", data=images(1), gan=tiny(norm="none"), **settings).finished
+
+
+class Own(nn.Module):
+    """A conditional network of a user's own: (N, 4) to images, or images to logits."""
+
+    def __init__(self, makes):
+        super().__init__()
+        self.makes, self.linear, self.classes = makes, nn.Linear(*(4, 64) if makes else (64, 1)), nn.Embedding(2, 64)
+
+    def forward(self, x, labels):
+        if self.makes:
+            return torch.tanh(self.linear(x) + self.classes(labels)).view(-1, 1, 8, 8)
+        return self.linear(x.flatten(1) * self.classes(labels))
+
+
+def test_a_conditional_pair_of_one_s_own_is_resumed(tmp_path):
+    def gan():
+        torch.manual_seed(0)
+        return ganzoo.GAN(Own(True), Own(False), latent_size=4, num_classes=2)
+
+    data = images(), torch.arange(40) % 2
+    train(tmp_path / "whole", gan=gan(), data=data)
+    ganzoo.Trainer(gan(), data, tmp_path / "cut", steps=11, hooks=[StopAt(6)], **QUICK).fit()
+    ganzoo.Trainer.resume(tmp_path / "cut", data=data, gan=gan(), progress=False).fit()
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_named_set_stays_a_name_beside_a_folder_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train("fashion-mnist-mini", data="fashion-mnist-mini", steps=2)
+    assert (
+        json.loads((tmp_path / "fashion-mnist-mini" / "run.json").read_text())["data"]["source"] == "fashion-mnist-mini"
+    )
+    assert ganzoo.Trainer.resume("fashion-mnist-mini", progress=False).fit().finished
+
+
+def test_a_path_is_recorded_as_it_can_be_opened_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").mkdir()
+    assert _absolute("set") == _absolute(tmp_path / "set") == str(tmp_path / "set")
+    assert _absolute("hf:./set?stream=yes") == f"hf:{tmp_path / 'set'}?stream=yes"
+    assert _absolute("hf:owner/set?split=test") == "hf:owner/set?split=test"
+
+
+@pytest.mark.parametrize(
+    ("given", "recorded"),
+    [
+        (["train", "--token", "abc", "--steps", "3"], "train --token '***' --steps 3"),
+        (["--hf-token=abc", "--API_KEY", "abc"], "'--hf-token=***' --API_KEY '***'"),
+        (["--token", "--steps", "3"], "--token --steps 3"),
+        (["push", "hf_" + "a" * 30, "https://me:word@host/x"], "push '***' 'https://***@host/x'"),
+        (["train", "--set", "batch_size=8"], "train --set batch_size=8"),
+    ],
+)
+def test_the_recorded_command_holds_no_secret(monkeypatch, given, recorded):
+    monkeypatch.setattr("sys.argv", ["/usr/bin/mine.py", *given])
+    assert command() == f"mine.py {recorded}"

@@ -83,7 +83,12 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
         values = optimizer.state_dict()
         numbers[name] = {
             "groups": [
-                {key: value for key, value in group.items() if key != "params"} for group in values["param_groups"]
+                {
+                    key: value.item() if isinstance(value, Tensor) else value
+                    for key, value in group.items()
+                    if key != "params"
+                }
+                for group in values["param_groups"]
             ],
             "state": {},
         }

@@ -62,6 +62,7 @@ class Keeper:
         if self._outputs:
             if state.best_step is None:
                 self._outputs.save_model(state)
+            self._run.flush_log()
             save_checkpoint(state, self._run.path)
         self._machine.wait()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -51,8 +52,29 @@ def _timm_optimizer(network: nn.Module, learning_rate: float, settings: Settings
         hint = did_you_mean(settings.optimizer, [*_TORCH, *known])
         raise ConfigError(f"optimizer {quote(settings.optimizer)} is unknown.{hint}")
     info = timm.optim.get_optimizer_info(settings.optimizer)
-    betas: dict[str, Any] = {"betas": (settings.beta1, settings.beta2)} if info.has_betas else {}
-    return timm.optim.create_optimizer_v2(network, settings.optimizer, lr=learning_rate, weight_decay=0.0, **betas)
+    options: dict[str, Any] = {"lr": learning_rate, "weight_decay": 0.0}
+    if info.has_betas:
+        options["betas"] = (settings.beta1, settings.beta2)
+    try:
+        _try(timm.optim.create_optimizer_v2(probe := nn.Conv2d(2, 2, 3), settings.optimizer, **options), probe)
+    except (
+        Exception
+    ) as error:  # some want other betas, a package, a GPU, second derivatives, or keep what JSON can't hold
+        reason = quote(f"{type(error).__name__}: {error}", 200)
+        raise ConfigError(
+            f"optimizer {quote(settings.optimizer)} can't be used here ({reason}); take another"
+        ) from error
+    return timm.optim.create_optimizer_v2(network, settings.optimizer, **options)
+
+
+def _try(optimizer: Optimizer, network: nn.Module) -> None:
+    """Make one step, and see that a checkpoint can hold what it leaves."""
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    values = optimizer.state_dict()
+    kept = [*values["state"].values(), *({**group, "params": None} for group in values["param_groups"])]
+    json.dumps([value for each in kept for value in each.values() if not isinstance(value, torch.Tensor)])
 
 
 def learning_rate_factor(step: int, settings: Settings) -> float:

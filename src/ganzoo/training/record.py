@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ganzoo.data import ImageData
+from ganzoo.data.sources import NAMES
 from ganzoo.errors import TrainingError, WeightsError, quote
 from ganzoo.gan import GAN
 from ganzoo.hardware import name_of
@@ -23,9 +24,6 @@ from ganzoo.training.run import command, versions
 
 def record(gan: GAN, data: ImageData, source: Any, settings: Settings, machine: Facts) -> dict[str, Any]:
     """All that is asked and resolved when a run begins, as JSON types."""
-    named = os.fspath(source) if isinstance(source, (str, Path)) else None
-    if named and Path(named).expanduser().exists():
-        named = str(Path(named).expanduser().resolve())
     return {
         "command": command(),
         "versions": versions(),
@@ -35,13 +33,24 @@ def record(gan: GAN, data: ImageData, source: Any, settings: Settings, machine: 
         "gan": describe_gan(gan),
         "data": {
             "name": data.name,
-            "source": named,
+            "source": _absolute(source) if isinstance(source, (str, Path)) else None,
             "hash": data.hash,
             "images": len(data),
             "classes": list(data.class_names),
             "licence": data.licence,
         },
     }
+
+
+def _absolute(source: str | Path) -> str:
+    """`source` as it can be opened from any folder."""
+    text = os.fspath(source)
+    if isinstance(source, str) and text in NAMES:  # though a folder of that name may lie here
+        return text
+    hub = isinstance(source, str) and text.startswith(("hf:.", "hf:~"))
+    name, mark, query = text.removeprefix("hf:").partition("?") if hub else (text, "", "")
+    path = Path(name).expanduser()
+    return f"{'hf:' * hub}{path.resolve()}{mark}{query}" if path.exists() else text
 
 
 def describe_gan(gan: GAN) -> dict[str, Any]:

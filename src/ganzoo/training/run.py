@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import TrainingError
-from ganzoo.files import remove_leftovers, write_file
+from ganzoo.files import flush, remove_leftovers, write_file
 from ganzoo.hub.folder import check_format, read_json
 
 FORMAT = 1
 _OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
 _LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, _OURS))})\..*\.tmp")  # of a run killed before its first step
+_SECRET_OPTION = re.compile(r"--?\S*(token|secret|password|passwd|api[-_]?key)", re.IGNORECASE)
+_SECRET = re.compile(r"\bhf_\w{20,}|(?<=://)[^/@\s]+(?=@)")  # the Hub's tokens, a password in an address
 _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
 
 
@@ -115,6 +117,7 @@ class RunFolder:
         """Remove what a killed process left half-written."""
         for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
             remove_leftovers(folder)
+        self._cut("timing.jsonl")
 
     def log(self, **entry: Any) -> int:
         """Add a line to `log.jsonl`; return the file's new length in bytes."""
@@ -126,8 +129,18 @@ class RunFolder:
 
     def cut_log(self, length: int) -> None:
         """Take lines after `length` bytes away from `log.jsonl`: they will come again."""
-        with open(self.path / "log.jsonl", "ab") as file:
-            file.truncate(min(length, file.tell()))  # never longer, whatever a checkpoint says
+        (self.path / "log.jsonl").touch()
+        self._cut("log.jsonl", length)
+
+    def flush_log(self) -> None:
+        """Wait until `log.jsonl` is on the disk: a checkpoint says how long it is."""
+        flush(self.path / "log.jsonl")
+
+    def _cut(self, name: str, length: int | None = None) -> None:
+        """Cut a log to `length` bytes at most, and back to the end of a whole line."""
+        if (self.path / name).is_file():
+            content = (self.path / name).read_bytes()[:length]
+            os.truncate(self.path / name, content.rfind(b"\n") + 1)
 
     def entries(self, name: str = "log.jsonl") -> list[dict[str, Any]]:
         """The lines of a log; a last one that a crash cut off is left out."""
@@ -158,6 +171,16 @@ def versions() -> dict[str, str]:
 
 
 def command() -> str:
-    """The command of this process, as one would type it."""
+    """The command of this process, as one would type it, without what looks like a secret: it gets into cards."""
     program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
-    return shlex.join(["ganzoo" if program == "__main__.py" else program, *sys.argv[1:]])
+    words, hide = ["ganzoo" if program == "__main__.py" else program], False
+    for word in sys.argv[1:]:
+        option, equals, _ = word.partition("=")
+        secret = bool(_SECRET_OPTION.match(option))
+        if hide and not word.startswith("-"):
+            word = "***"
+        elif secret and equals:
+            word = f"{option}=***"
+        hide = secret and not equals
+        words.append(_SECRET.sub("***", word))
+    return shlex.join(words)

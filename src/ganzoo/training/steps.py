@@ -23,12 +23,13 @@ from ganzoo.losses import Loss
 
 class Part(NamedTuple):
     """A batch, or a part of one that is computed at a time: real (N, C, H, W), fake (N, C, H, W), labels (N,) of both,
-    and labels that the real images don't have."""
+    labels that the real images don't have, and its share of the batch's images."""
 
     real: Tensor | None
     fake: Tensor
     labels: Tensor | None = None
     wrong_labels: Tensor | None = None
+    share: float = 1.0
 
 
 class Discriminate(Protocol):
@@ -64,13 +65,12 @@ def discriminator_step(
     loss: Loss,
     parts: Iterable[Part],
     *,
-    count: int = 1,
     wrong_share: float = 0.0,
     penalty: Penalty | None = None,
     backward: Callable[[Tensor], None] = _backward,
     step: Callable[[Optimizer], None] = _step,
 ) -> Tensor:
-    """Update the discriminator on `count` parts of a batch; the fakes' own graphs are left alone.
+    """Update the discriminator on a batch in parts; the fakes' own graphs are left alone.
 
     Args:
         wrong_share: of the loss, in which real images under the parts' `wrong_labels` stand for the fakes, so that a
@@ -95,11 +95,11 @@ def discriminator_step(
             wrong = loss.for_discriminator(real_logits, wrong_logits)
             value = (1 - wrong_share) * value + wrong_share * wrong
         extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)
-        backward((value if loss.summed else value / count) + extra / count)
+        backward((value if loss.summed else value * part.share) + extra * part.share)
         per_image = value / len(fake) if loss.summed else value
-        figures.append(torch.stack([per_image, real_logits.mean(), fake_logits.mean(), extra]).detach())
+        figures.append(torch.stack([per_image, real_logits.mean(), fake_logits.mean(), extra]).detach() * part.share)
     step(optimizer)
-    return torch.stack(figures).mean(dim=0)
+    return torch.stack(figures).sum(dim=0)
 
 
 def generator_step(
@@ -108,7 +108,6 @@ def generator_step(
     loss: Loss,
     parts: Iterable[Part],
     *,
-    count: int = 1,
     discriminate: Discriminate | None = None,
     backward: Callable[[Tensor], None] = _backward,
     step: Callable[[Optimizer], None] = _step,
@@ -137,10 +136,10 @@ def generator_step(
                 with torch.no_grad():
                     real_logits = _judge(discriminate, part.real, part.labels)
             value = loss.for_generator(_judge(discriminate, part.fake, part.labels), real_logits)
-            backward(value if loss.summed else value / count)
-            figures.append((value / len(part.fake) if loss.summed else value).detach())
+            backward(value if loss.summed else value * part.share)
+            figures.append((value / len(part.fake) if loss.summed else value).detach() * part.share)
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
     step(optimizer)
-    return torch.stack(figures).mean().reshape(1)
+    return torch.stack(figures).sum().reshape(1)

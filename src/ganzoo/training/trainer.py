@@ -89,6 +89,8 @@ class Trainer:
         self._set_up(create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, hooks, progress)
         self.data = replace(self.data, licence=licence) if licence else self.data
         if epochs is not None:
+            if not 0 < epochs < math.inf:
+                raise ConfigError(f"epochs must be above 0, got {epochs:g}")
             if self._feed.batches_per_epoch is None:
                 raise ConfigError(f"epochs={epochs:g}: nobody knows how long {self.data.name} is, streamed; give steps")
             self.settings = chosen.replace(steps=max(1, round(epochs * self._feed.batches_per_epoch)))
@@ -126,8 +128,10 @@ class Trainer:
         trainer._overwrite = False
         trainer._facts = Facts.from_dict(facts.get("machine"), f"{place}: machine")
         settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
-        described = describe_gan(gan) if gan is not None else facts.get("gan")
-        if described != facts.get("gan"):
+        described = facts.get("gan")
+        if gan is not None and isinstance(described, dict) and not gan.class_names:  # they came from the data
+            described = {**described, "class_names": []}
+        if gan is not None and describe_gan(gan) != described:
             raise TrainingError(f"gan is made otherwise than the one that {run} trains; make it as {place} says")
         trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, hooks, progress)
         if trainer.data.hash != saved.get("hash"):
@@ -144,6 +148,8 @@ class Trainer:
             raise ConfigError("gan has no discriminator to train against; load it with discriminator=True")
         self.gan, self.run, self.settings = gan, run, settings
         self.data = open_data(data, image_size=gan.image_size, image_channels=gan.image_channels, progress=progress)
+        if settings.score_every and len(self.data) < 2:
+            raise ConfigError(f"score_every must be 0 for {self.data.name}: one image is too few to score by")
         self._classified = classify(self.data, gan, settings.divide_by)
         if gan.num_classes and not gan.class_names:
             gan.class_names = self.data.class_names
@@ -230,13 +236,19 @@ class Trainer:
                     self._say(remark.sentence())
                     self._note(machine, state, remark.entry(), hooks)
                     self._collapsed |= settings.stop_on_collapse and remark.name == "mode-collapse"
-            if outputs and self._due(settings.score_every, state):
-                self._note(machine, state, outputs.keep_best(state), hooks)
+            best = False
+            if self._due(settings.score_every, state):
+                if outputs:
+                    score = outputs.keep_best(state)
+                    self._note(machine, state, score, hooks)
+                    best = score["best"]
+                best = machine.agree(best)
             if outputs and self._due(settings.sample_every, state):
                 outputs.draw_samples(state)
             wished = self._due(settings.log_every, state) or machine.processes == 1
             wished = wished and bool(machine.agree(interrupt.wished or self._collapsed))
-            if wished or state.step == settings.steps or self._due(settings.checkpoint_every, state):
+            # A new best model stands in `model/`: going back must not go behind it.
+            if wished or best or state.step == settings.steps or self._due(settings.checkpoint_every, state):
                 if not keeper.is_sound(state):
                     sums = self._roll_back(machine, state, keeper, hooks)
                     continue

@@ -100,7 +100,6 @@ class Update:
                 state.discriminator_optimizer,
                 self._loss,
                 self._parts(batch, fakes, training_generator=False),
-                count=settings.accumulate,
                 wrong_share=settings.wrong_labels,
                 penalty=self._penalty(index, augment),
                 backward=self._machine.backward,
@@ -111,7 +110,6 @@ class Update:
             state.generator_optimizer,
             self._loss,
             self._parts(batch, fakes, training_generator=True),
-            count=settings.accumulate,
             discriminate=self._behind(augment, self._judge_alone),
             backward=self._machine.backward,
             step=self._optimizer_step,
@@ -155,7 +153,7 @@ class Update:
             else:
                 with torch.no_grad():
                     fake = self._call(self._generate_alone, batch.latents[rows], asked)
-            yield Part(batch.real[rows], fake, labels, wrong_labels)
+            yield Part(batch.real[rows], fake, labels, wrong_labels, len(fake) / len(batch.real))
 
     def _augmentation(self, index: int) -> Callable[[Tensor], Tensor]:
         """Augments real and fake alike, each image with a draw of its own."""
