@@ -202,12 +202,26 @@ BAD = [
     (["sample", "{model}", "--label", "10"], 'label "10"'),
     (["sample", "{run}", "--label", "1"], "no class"),
     (["sample", "{model}", "--device", "cdua"], "cdua"),
+    (["sample", "{model}", "--device", "meta"], 'device "meta" can\'t be used'),
+    (["sample", "{model}", "--count", "600", "--columns", "1", "--output", "a.webp"], "a.webp can't be a WEBP"),
+    (["sample", "{model}", "--count", "2500", "--columns", "1", "--output", "a.gif"], "a.gif can't be a GIF"),
+    (["probe", "{run}", "--data", "fashion-mnist-mini", "--images", "0"], "images must be an int from 2"),
+    (["probe", "{run}", "--data", "fashion-mnist-mini", "--images", "-1"], "images must be an int from 2"),
+    (["probe", "{run}", "--data", "fashion-mnist-mini", "--seed", "-1"], "seed must be an int from 0"),
     (["sample", "{model}", "--output", "a.png", "--folder", "b"], "choose a grid or single pictures"),
     (["sample", "{model}", "--output", "grid.xyz"], "xyz"),
     # files and folders
     (["sample", "./nowhere"], "nowhere does not exist"),
     (["sample", "/nowhere/at/all"], "/nowhere/at/all does not exist"),
     (["sample", "~/nowhere-at-all"], "does not exist"),
+    (["sample", "{model}", "--output", "~nobodyx/a.png"], '"~nobodyx/a.png" names no place'),
+    (["sample", "{model}", "--folder", "~nobodyx/a"], "names no place"),
+    (["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "~nobodyx/a"], "names no place"),
+    (["train", "--resume", "~nobodyx/a"], "names no place"),
+    (["card", "~nobodyx/a"], "names no place"),
+    (["pull", "a/b", "~nobodyx/x"], "names no place"),
+    (["push", "~nobodyx/x", "a/b"], "names no place"),
+    (["push", "{latin}", "a/b"], "README.md is not UTF-8 text"),
     (["sample", "{empty}"], "holds no saved model"),
     (["sample", "{text}"], "is a file, but not .safetensors"),
     (["sample", "{fake}"], "is no intact safetensors file"),
@@ -245,6 +259,8 @@ BAD = [
     ([*TRAIN, "--set", "generator.head=trippling"], "doubling, same"),
     ([*TRAIN, "--size", "75"], "near it"),
     ([*TRAIN, "--size", "0"], "image_size must be an int from 1"),
+    ([*TRAIN, "--size", "56", "--set", "seed=abc"], 'seed must be an int from 0 to 9223372036854775807, got "abc"'),
+    ([*TRAIN, "--size", "56", "--set", f"seed={10**20 - 1}"], "seed must be an int from 0"),
     ([*TRAIN, "--epochs", "1"], "steps and epochs are both given"),
     (["train", "fashion-mnist", "--data", "./nowhere", "--output", "run"], "nowhere"),
     (["train", "fashion-mnist", "--data", "{empty}", "--output", "run"], "no image"),
@@ -279,10 +295,12 @@ def places(tmp_path_factory, model, a_run):
     drawings(root / "pictures")
     Image.new("RGB", (9, 9)).save(root / "pictures" / "other-size.png")
     generator = ganzoo.GAN(ganzoo.create("fashion-mnist").generator).save_pretrained(root / "generator")
+    latin = ganzoo.from_pretrained(model).save_pretrained(root / "latin")
+    (latin / "README.md").write_bytes(b"caf\xe9")
     names = {"text": "notes.txt", "fake": "fake.safetensors", "zip": "broken.zip"}
     found = {
         name: str(root / names.get(name, name))
-        for name in (*names, "empty", "broken", "drawings", "spoiled", "pictures")
+        for name in (*names, "empty", "broken", "latin", "drawings", "spoiled", "pictures")
     }
     return {**found, "model": str(model), "run": str(a_run), "generator": str(generator)}
 
@@ -301,6 +319,26 @@ def test_a_mistake_is_one_clear_line_and_status_2(here, places, capsys, argument
     assert last.startswith("ganzoo: ") and said in last
     assert "Traceback" not in printed.err and len(last) < 600
     assert sorted(path.name for path in here.iterdir()) == before, "something half-written is left"
+
+
+SHORT = [
+    MemoryError(),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+]
+
+
+@pytest.mark.parametrize("error", SHORT, ids=lambda error: str(error)[-50:] or "of Python")
+def test_short_memory_is_said_whatever_names_it(here, model, capsys, monkeypatch, error):
+    def short(*_, **__):
+        raise error
+
+    monkeypatch.setattr(ganzoo.GAN, "batches", short)
+    assert run(["sample", str(model)]) == 2
+    assert "memory is short; take a smaller --count" in capsys.readouterr().err
+    error.args = ("something else",)
+    assert run(["sample", str(model)]) == (2 if isinstance(error, MemoryError) else 1)
 
 
 def test_no_space_is_one_clear_line(here, model, capsys, monkeypatch):

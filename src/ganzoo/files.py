@@ -11,7 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from ganzoo.errors import ConfigError, quote
+
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with ~ or ~name at its start replaced by that home folder; ConfigError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{quote(str(path))} names no place: no such home folder; give a path without ~") from error
 
 
 def flush(path: Path) -> None:
