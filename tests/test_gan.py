@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import ganzoo
 from ganzoo.errors import ConfigError, ShapeError, SourceError, WeightsError
@@ -200,6 +201,28 @@ def test_half_size_files_load_as_float32(gan, tmp_path, dtype):
     assert (half.sample(4, seed=0) - gan.sample(4, seed=0)).abs().max() < 0.1
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("half", "full")]
     assert sizes[0] < 0.6 * sizes[1]
+
+
+class Tied(nn.Module):
+    """Two layers of one weight, and a third that looks at a part of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.second.weight = self.first.weight
+        self.register_buffer("row", self.first.weight.detach()[1:2])
+
+    def forward(self, latents):
+        return (self.second(self.first(latents)) + self.row).reshape(-1, 1, 2, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_tied_weights_are_saved_and_come_back_tied(tmp_path, dtype):
+    gan = ganzoo.GAN(Tied(), latent_size=4)
+    gan.save_pretrained(tmp_path / "model", dtype=dtype)
+    again = ganzoo.GAN(Tied(), latent_size=4).load_weights(tmp_path / "model")
+    assert torch.allclose(again.sample(3, seed=0), gan.sample(3, seed=0), atol=1e-2 if dtype == "float16" else 0)
+    assert again.generator.second.weight is again.generator.first.weight
 
 
 def test_saving_keeps_files_that_are_not_ours(gan, tmp_path):

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import new_folder, usual_mode
 from ganzoo.hub.folder import is_finite, read_header, read_json, read_tensors
+from ganzoo.hub.tensors import apart
 from ganzoo.training.average import AveragedGenerator
 
 KEEP = 2  # of the newest checkpoints, beside the best
@@ -97,7 +98,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     try:
         with new_folder(folder) as new:
             with usual_mode(new / "tensors.safetensors") as path:
-                save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path)
+                save_file(apart(tensors), path)
             (new / "state.json").write_text(json.dumps(numbers, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise TrainingError(
