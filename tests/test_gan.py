@@ -11,7 +11,7 @@ from torch import nn
 
 import ganzoo
 from ganzoo.errors import ConfigError, ShapeError, SourceError, WeightsError
-from ganzoo.files import new_folder, write_file
+from ganzoo.files import new_folder, remove_leftovers, write_file
 from ganzoo.hub.source import bundled_models
 
 SMALL = {"start_size": 7, "widths": (8, 4)}
@@ -357,3 +357,37 @@ def test_writing_aside_leaves_nothing_behind(tmp_path):
         (folder / "half").write_text("x")
         raise RuntimeError
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_a_link_to_a_folder_stays_and_the_folder_gets_the_model(gan, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "new").symlink_to("to-be-made")
+    for name in ("link", "new"):
+        gan.save_pretrained(tmp_path / name)
+        gan.save_pretrained(tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+        ganzoo.from_pretrained(tmp_path / name)
+    assert (tmp_path / "real" / "config.json").is_file() and not (tmp_path / "real").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "new", "real", "to-be-made"]
+
+
+@pytest.mark.parametrize("folder", [".", "..", "../inside"])
+def test_the_working_directory_is_never_replaced(gan, tmp_path, monkeypatch, folder):
+    inside = gan.save_pretrained(tmp_path / "outside" / "inside")
+    monkeypatch.chdir(inside)
+    before = {path: path.stat().st_ino for path in tmp_path.rglob("*")}
+    with pytest.raises(ConfigError, match="this process works in it; name another folder"):
+        gan.save_pretrained(folder)
+    assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == before
+    gan.save_pretrained("one-in-it")
+
+
+def test_leftovers_are_removed_and_what_links_lead_to_is_kept(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / ".folder.1.tmp").mkdir()
+    (tmp_path / ".file.2.tmp").touch()
+    (tmp_path / ".link.3.tmp").symlink_to("kept")
+    (tmp_path / ".dangling.4.tmp").symlink_to("nowhere")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

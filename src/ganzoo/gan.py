@@ -246,7 +246,7 @@ class GAN:
             generator_raw: the generator before averaging, kept beside so that training can go on.
 
         Raises:
-            ConfigError: no such dtype, or `folder` is a file.
+            ConfigError: no such dtype, or `folder` is a file or the working directory.
             WeightsError: `folder` can't be written.
         """
         networks = {"": self.generator, "discriminator": self.discriminator, "generator_raw": generator_raw}

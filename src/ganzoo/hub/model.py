@@ -41,7 +41,7 @@ def write_model(folder: Path, networks: Mapping[str, nn.Module | None], facts: M
     """Write `networks` ("" at the root, others in subfolders of their names) and `facts` into `folder`, at one stroke.
 
     Raises:
-        ConfigError: no such dtype, or `folder` is a file.
+        ConfigError: no such dtype, or `folder` is a file or the working directory.
         WeightsError: `folder` can't be written; what was there before is untouched.
     """
     if dtype not in DTYPES:

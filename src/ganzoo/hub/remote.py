@@ -72,7 +72,7 @@ def pull(
     Files that are no part of a saved model are left behind, and nothing is written if the model can't be loaded.
 
     Raises:
-        HubError: as `fetch`. ConfigError: `folder` holds something else.
+        HubError: as `fetch`. ConfigError: `folder` holds something else, or is the working directory.
         WeightsError, ConfigError: the model is damaged. WeightsError: `folder` can't be written.
     """
     target = expanded(folder)
