@@ -118,6 +118,19 @@ def test_going_on_as_another_size_keeps_what_fits_and_says_what_does_not(here, a
     assert ganzoo.from_pretrained("on").image_size == 56
 
 
+def test_set_speaks_of_the_networks_of_the_model_that_one_goes_on_from(here, capsys):
+    from ganzoo.models import ProjectedDiscriminator, ProjectedDiscriminatorConfig
+
+    judge = ProjectedDiscriminatorConfig(backbone="test_efficientnet", image_size=32, width=8, image_channels=1)
+    generator = ganzoo.create("fashion-mnist", 32, {"widths": (8, 4), "hidden_classes": 0}).generator
+    ganzoo.GAN(generator, ProjectedDiscriminator(judge)).save_pretrained("projected")
+    more = ["--data", "fashion-mnist-mini", "--output", "on", "--steps", "1", *QUICK]
+    assert run(["train", "--from", "./projected", *more, "--set", "discriminator.width=4"]) == 0
+    assert ganzoo.from_pretrained("on", discriminator=True).config.discriminator.width == 4
+    assert run(["train", "--from", "./projected", *more, "--set", "discriminator.widths=4"]) == 2
+    assert 'discriminator.widths is unknown. Did you mean "width"' in capsys.readouterr().err
+
+
 CHANGES = [
     ({"image_size": 56}, {"stages.1": "stages.0", "to_image": "to_image"}, {"stages.0": "stages.0"}),
     ({"generator": {"image_channels": 3}}, {"project": "project", "stages.0": "stages.0"}, {"stages.1": "stages.1"}),
@@ -162,6 +175,14 @@ def test_help_and_version(capsys):
     assert "train" in capsys.readouterr().out
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.strip() == ganzoo.__version__
+
+
+def test_the_command_alone_prints_its_help_as_it_is(capsys):
+    assert run(["--help"]) == 0
+    help_text = capsys.readouterr().out.strip()
+    assert run([]) == 2
+    said = capsys.readouterr()
+    assert said.err.strip() == help_text and not said.out and len(help_text.splitlines()) > 15
 
 
 def test_the_module_is_the_same_command():
@@ -272,11 +293,16 @@ BAD = [
     (["train", "--resume", "./nowhere"], "holds no run"),
     (["train", "--resume", "{empty}"], "holds no run"),
     (["train", "--resume", "{run}", "--steps", "9"], "--steps can't be changed"),
+    (["train", "--resume", "{run}", "--overwrite"], "--overwrite begins a run anew"),
     (["train", "--resume", "{run}", "--data", "{drawings}"], "is not the data"),
     (["train", "--from", "./nowhere", "--data", "{drawings}"], "nowhere does not exist"),
     (["train", "--from", "{model}", "--size", "32", "--data", "{drawings}"], "--set generator.num_classes=0"),
     (["train", "--from", "{model}", "--set", "generator.widths=x"], "generator.widths"),
-    (["train", "--from", "{generator}", "--data", "fashion-mnist-mini"], "discriminator"),
+    (["train", "--from", "{generator}", "--data", "fashion-mnist-mini"], "name a model that was saved with its own"),
+    (
+        ["train", "--from", "{generator}/model.safetensors", "--data", "fashion-mnist-mini"],
+        "name a model that was saved",
+    ),
 ]
 
 

@@ -75,6 +75,9 @@ def run(arguments: Sequence[str]) -> int:
     except GanzooError as error:
         caught, message, status = error, str(error), 2
     except typer.TyperException as error:
+        if not arguments:  # its message is the whole help
+            print(error.format_message(), file=sys.stderr)
+            return 2
         caught, message, status = error, _with_value(error.format_message(), arguments), 2
     except typer.Exit as end:
         return end.exit_code
