@@ -73,6 +73,22 @@ def test_a_checkpoint_holds_everything(tmp_path, optimizer, memory_format):
     assert_equal(tensors(advance(again, 2)), tensors(advance(state, 2)))
 
 
+def test_tied_weights_are_held_and_come_back_tied(tmp_path):
+    def tied(seed):
+        state = make_state(seed)
+        for network in (state.generator, state.average.network):
+            network.append(nn.Conv2d(3, 3, 1)).append(nn.Conv2d(3, 3, 1))
+            network[3].weight = network[2].weight
+        state.generator_optimizer = make_optimizer(state.generator, 0.01, Settings())
+        return state
+
+    state, again = advance(tied(0), 2), tied(1)
+    load_checkpoint(again, save_checkpoint(state, tmp_path))
+    assert_equal(tensors(again), tensors(state))
+    assert again.generator[3].weight is again.generator[2].weight
+    assert_equal(tensors(advance(again, 2)), tensors(advance(state, 2)))
+
+
 def test_a_checkpoint_is_safetensors_and_json(tmp_path):
     folder = save_checkpoint(advance(make_state()), tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == ["state.json", "tensors.safetensors"]

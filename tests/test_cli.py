@@ -118,6 +118,19 @@ def test_going_on_as_another_size_keeps_what_fits_and_says_what_does_not(here, a
     assert ganzoo.from_pretrained("on").image_size == 56
 
 
+def test_set_speaks_of_the_networks_of_the_model_that_one_goes_on_from(here, capsys):
+    from ganzoo.models import ProjectedDiscriminator, ProjectedDiscriminatorConfig
+
+    judge = ProjectedDiscriminatorConfig(backbone="test_efficientnet", image_size=32, width=8, image_channels=1)
+    generator = ganzoo.create("fashion-mnist", 32, {"widths": (8, 4), "hidden_classes": 0}).generator
+    ganzoo.GAN(generator, ProjectedDiscriminator(judge)).save_pretrained("projected")
+    more = ["--data", "fashion-mnist-mini", "--output", "on", "--steps", "1", *QUICK]
+    assert run(["train", "--from", "./projected", *more, "--set", "discriminator.width=4"]) == 0
+    assert ganzoo.from_pretrained("on", discriminator=True).config.discriminator.width == 4
+    assert run(["train", "--from", "./projected", *more, "--set", "discriminator.widths=4"]) == 2
+    assert 'discriminator.widths is unknown. Did you mean "width"' in capsys.readouterr().err
+
+
 CHANGES = [
     ({"image_size": 56}, {"stages.1": "stages.0", "to_image": "to_image"}, {"stages.0": "stages.0"}),
     ({"generator": {"image_channels": 3}}, {"project": "project", "stages.0": "stages.0"}, {"stages.1": "stages.1"}),
@@ -164,6 +177,14 @@ def test_help_and_version(capsys):
     assert capsys.readouterr().out.strip() == ganzoo.__version__
 
 
+def test_the_command_alone_prints_its_help_as_it_is(capsys):
+    assert run(["--help"]) == 0
+    help_text = capsys.readouterr().out.strip()
+    assert run([]) == 2
+    said = capsys.readouterr()
+    assert said.err.strip() == help_text and not said.out and len(help_text.splitlines()) > 15
+
+
 def test_the_module_is_the_same_command():
     done = subprocess.run([sys.executable, "-m", "ganzoo", "list", "presets"], capture_output=True, text=True)
     assert done.returncode == 0 and "pokemon-64" in done.stdout
@@ -202,12 +223,26 @@ BAD = [
     (["sample", "{model}", "--label", "10"], 'label "10"'),
     (["sample", "{run}", "--label", "1"], "no class"),
     (["sample", "{model}", "--device", "cdua"], "cdua"),
+    (["sample", "{model}", "--device", "meta"], 'device "meta" can\'t be used'),
+    (["sample", "{model}", "--count", "600", "--columns", "1", "--output", "a.webp"], "a.webp can't be a WEBP"),
+    (["sample", "{model}", "--count", "2500", "--columns", "1", "--output", "a.gif"], "a.gif can't be a GIF"),
+    (["probe", "{run}", "--data", "fashion-mnist-mini", "--images", "0"], "images must be an int from 2"),
+    (["probe", "{run}", "--data", "fashion-mnist-mini", "--images", "-1"], "images must be an int from 2"),
+    (["probe", "{run}", "--data", "fashion-mnist-mini", "--seed", "-1"], "seed must be an int from 0"),
     (["sample", "{model}", "--output", "a.png", "--folder", "b"], "choose a grid or single pictures"),
     (["sample", "{model}", "--output", "grid.xyz"], "xyz"),
     # files and folders
     (["sample", "./nowhere"], "nowhere does not exist"),
     (["sample", "/nowhere/at/all"], "/nowhere/at/all does not exist"),
     (["sample", "~/nowhere-at-all"], "does not exist"),
+    (["sample", "{model}", "--output", "~nobodyx/a.png"], '"~nobodyx/a.png" names no place'),
+    (["sample", "{model}", "--folder", "~nobodyx/a"], "names no place"),
+    (["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "~nobodyx/a"], "names no place"),
+    (["train", "--resume", "~nobodyx/a"], "names no place"),
+    (["card", "~nobodyx/a"], "names no place"),
+    (["pull", "a/b", "~nobodyx/x"], "names no place"),
+    (["push", "~nobodyx/x", "a/b"], "names no place"),
+    (["push", "{latin}", "a/b"], "README.md is not UTF-8 text"),
     (["sample", "{empty}"], "holds no saved model"),
     (["sample", "{text}"], "is a file, but not .safetensors"),
     (["sample", "{fake}"], "is no intact safetensors file"),
@@ -245,6 +280,8 @@ BAD = [
     ([*TRAIN, "--set", "generator.head=trippling"], "doubling, same"),
     ([*TRAIN, "--size", "75"], "near it"),
     ([*TRAIN, "--size", "0"], "image_size must be an int from 1"),
+    ([*TRAIN, "--size", "56", "--set", "seed=abc"], 'seed must be an int from 0 to 9223372036854775807, got "abc"'),
+    ([*TRAIN, "--size", "56", "--set", f"seed={10**20 - 1}"], "seed must be an int from 0"),
     ([*TRAIN, "--epochs", "1"], "steps and epochs are both given"),
     (["train", "fashion-mnist", "--data", "./nowhere", "--output", "run"], "nowhere"),
     (["train", "fashion-mnist", "--data", "{empty}", "--output", "run"], "no image"),
@@ -256,11 +293,16 @@ BAD = [
     (["train", "--resume", "./nowhere"], "holds no run"),
     (["train", "--resume", "{empty}"], "holds no run"),
     (["train", "--resume", "{run}", "--steps", "9"], "--steps can't be changed"),
+    (["train", "--resume", "{run}", "--overwrite"], "--overwrite begins a run anew"),
     (["train", "--resume", "{run}", "--data", "{drawings}"], "is not the data"),
     (["train", "--from", "./nowhere", "--data", "{drawings}"], "nowhere does not exist"),
     (["train", "--from", "{model}", "--size", "32", "--data", "{drawings}"], "--set generator.num_classes=0"),
     (["train", "--from", "{model}", "--set", "generator.widths=x"], "generator.widths"),
-    (["train", "--from", "{generator}", "--data", "fashion-mnist-mini"], "discriminator"),
+    (["train", "--from", "{generator}", "--data", "fashion-mnist-mini"], "name a model that was saved with its own"),
+    (
+        ["train", "--from", "{generator}/model.safetensors", "--data", "fashion-mnist-mini"],
+        "name a model that was saved",
+    ),
 ]
 
 
@@ -279,10 +321,12 @@ def places(tmp_path_factory, model, a_run):
     drawings(root / "pictures")
     Image.new("RGB", (9, 9)).save(root / "pictures" / "other-size.png")
     generator = ganzoo.GAN(ganzoo.create("fashion-mnist").generator).save_pretrained(root / "generator")
+    latin = ganzoo.from_pretrained(model).save_pretrained(root / "latin")
+    (latin / "README.md").write_bytes(b"caf\xe9")
     names = {"text": "notes.txt", "fake": "fake.safetensors", "zip": "broken.zip"}
     found = {
         name: str(root / names.get(name, name))
-        for name in (*names, "empty", "broken", "drawings", "spoiled", "pictures")
+        for name in (*names, "empty", "broken", "latin", "drawings", "spoiled", "pictures")
     }
     return {**found, "model": str(model), "run": str(a_run), "generator": str(generator)}
 
@@ -301,6 +345,26 @@ def test_a_mistake_is_one_clear_line_and_status_2(here, places, capsys, argument
     assert last.startswith("ganzoo: ") and said in last
     assert "Traceback" not in printed.err and len(last) < 600
     assert sorted(path.name for path in here.iterdir()) == before, "something half-written is left"
+
+
+SHORT = [
+    MemoryError(),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+]
+
+
+@pytest.mark.parametrize("error", SHORT, ids=lambda error: str(error)[-50:] or "of Python")
+def test_short_memory_is_said_whatever_names_it(here, model, capsys, monkeypatch, error):
+    def short(*_, **__):
+        raise error
+
+    monkeypatch.setattr(ganzoo.GAN, "batches", short)
+    assert run(["sample", str(model)]) == 2
+    assert "memory is short; take a smaller --count" in capsys.readouterr().err
+    error.args = ("something else",)
+    assert run(["sample", str(model)]) == (2 if isinstance(error, MemoryError) else 1)
 
 
 def test_no_space_is_one_clear_line(here, model, capsys, monkeypatch):

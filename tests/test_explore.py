@@ -120,6 +120,9 @@ def test_trained_features_beat_raw_pixels(gan):
     train, test = (ganzoo.data.open_data((images[part], labels[part])) for part in (order[:700], order[1500:]))
     found = probe(gan.discriminator, train, test)
     assert found.images == 700 and found.discriminator > found.pixels > 0.6
+    alike = ganzoo.data.open_data((images[:50], torch.zeros(50, dtype=torch.long)))
+    with pytest.raises(DataError, match="50 images of .* are all of one class"):
+        probe(gan.discriminator, alike, alike)
     plain = ganzoo.data.open_data(images)
     with pytest.raises(DataError, match="has no labels"):
         probe(gan.discriminator, plain, test)

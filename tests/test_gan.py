@@ -7,10 +7,11 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import ganzoo
 from ganzoo.errors import ConfigError, ShapeError, SourceError, WeightsError
-from ganzoo.files import new_folder, write_file
+from ganzoo.files import new_folder, remove_leftovers, write_file
 from ganzoo.hub.source import bundled_models
 
 SMALL = {"start_size": 7, "widths": (8, 4)}
@@ -202,6 +203,28 @@ def test_half_size_files_load_as_float32(gan, tmp_path, dtype):
     assert sizes[0] < 0.6 * sizes[1]
 
 
+class Tied(nn.Module):
+    """Two layers of one weight, and a third that looks at a part of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.second.weight = self.first.weight
+        self.register_buffer("row", self.first.weight.detach()[1:2])
+
+    def forward(self, latents):
+        return (self.second(self.first(latents)) + self.row).reshape(-1, 1, 2, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_tied_weights_are_saved_and_come_back_tied(tmp_path, dtype):
+    gan = ganzoo.GAN(Tied(), latent_size=4)
+    gan.save_pretrained(tmp_path / "model", dtype=dtype)
+    again = ganzoo.GAN(Tied(), latent_size=4).load_weights(tmp_path / "model")
+    assert torch.allclose(again.sample(3, seed=0), gan.sample(3, seed=0), atol=1e-2 if dtype == "float16" else 0)
+    assert again.generator.second.weight is again.generator.first.weight
+
+
 def test_saving_keeps_files_that_are_not_ours(gan, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "README.md").write_text("mine")
@@ -334,3 +357,37 @@ def test_writing_aside_leaves_nothing_behind(tmp_path):
         (folder / "half").write_text("x")
         raise RuntimeError
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_a_link_to_a_folder_stays_and_the_folder_gets_the_model(gan, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "new").symlink_to("to-be-made")
+    for name in ("link", "new"):
+        gan.save_pretrained(tmp_path / name)
+        gan.save_pretrained(tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+        ganzoo.from_pretrained(tmp_path / name)
+    assert (tmp_path / "real" / "config.json").is_file() and not (tmp_path / "real").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "new", "real", "to-be-made"]
+
+
+@pytest.mark.parametrize("folder", [".", "..", "../inside"])
+def test_the_working_directory_is_never_replaced(gan, tmp_path, monkeypatch, folder):
+    inside = gan.save_pretrained(tmp_path / "outside" / "inside")
+    monkeypatch.chdir(inside)
+    before = {path: path.stat().st_ino for path in tmp_path.rglob("*")}
+    with pytest.raises(ConfigError, match="this process works in it; name another folder"):
+        gan.save_pretrained(folder)
+    assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == before
+    gan.save_pretrained("one-in-it")
+
+
+def test_leftovers_are_removed_and_what_links_lead_to_is_kept(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / ".folder.1.tmp").mkdir()
+    (tmp_path / ".file.2.tmp").touch()
+    (tmp_path / ".link.3.tmp").symlink_to("kept")
+    (tmp_path / ".dangling.4.tmp").symlink_to("nowhere")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

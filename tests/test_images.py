@@ -189,6 +189,15 @@ def test_an_unknown_ending_has_a_suggestion_and_nothing_is_made(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("name", ["x.webp", "x.gif", "x.jpg"])
+def test_more_pixels_than_a_format_counts_are_said_and_nothing_is_made(tmp_path, name):
+    tall = Image.new("L", (1, 70_000))
+    with pytest.raises(ConfigError, match=r"x\.\w+ can't be a \w+ .* a \.png takes every picture"):
+        save(tall, tmp_path / name)
+    assert not any(tmp_path.iterdir())
+    assert Image.open(save(tall, tmp_path / "x.png")).size == tall.size
+
+
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder.png").mkdir()

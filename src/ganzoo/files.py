@@ -11,7 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from ganzoo.errors import ConfigError, quote
+
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with ~ or ~name at its start replaced by that home folder; ConfigError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{quote(str(path))} names no place: no such home folder; give a path without ~") from error
 
 
 def flush(path: Path) -> None:
@@ -50,8 +60,15 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
 
     Args:
         path: where the folder shall be. After a crash the old one is there or the new one.
+            Where it is a link to a folder, the link stays, and what it leads to is replaced.
         keep_others: carry files and folders over that the new one does not have, but those named in `drop`.
+
+    Raises:
+        ConfigError: the working directory is at or in `path`; what is written there later would be lost.
     """
+    path = Path(os.path.realpath(path))
+    if _is_here(path):
+        raise ConfigError(f"{path} can't be replaced: this process works in it; name another folder, or one in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     aside.mkdir()
@@ -78,7 +95,14 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
 def remove_leftovers(folder: Path) -> None:
     """Delete what a killed process left aside in `folder`."""
     for entry in folder.glob(".*.tmp"):
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink(missing_ok=True)
+
+
+def _is_here(path: Path) -> bool:
+    try:
+        return Path.cwd().is_relative_to(path)
+    except OSError:  # the working directory is gone
+        return False
 
 
 def _copy(source: Path, target: Path) -> None:

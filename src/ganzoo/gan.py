@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ganzoo import images as pictures
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
+from ganzoo.files import expanded
 from ganzoo.hub.folder import WEIGHTS, load_into
 from ganzoo.hub.model import LARGEST_LATENT, write_model
 from ganzoo.hub.push import Pushed, push_folder
@@ -112,6 +113,8 @@ class GAN:
         for network in (self.generator, self.discriminator):
             if network is not None:
                 try:
+                    if torch.device(device).type == "meta":
+                        raise RuntimeError("it holds shapes and no numbers")
                     network.to(device)
                 except (RuntimeError, AssertionError) as error:
                     reason = str(error).split("\n")[0].split(" at start of device string")[0]
@@ -243,7 +246,7 @@ class GAN:
             generator_raw: the generator before averaging, kept beside so that training can go on.
 
         Raises:
-            ConfigError: no such dtype, or `folder` is a file.
+            ConfigError: no such dtype, or `folder` is a file or the working directory.
             WeightsError: `folder` can't be written.
         """
         networks = {"": self.generator, "discriminator": self.discriminator, "generator_raw": generator_raw}
@@ -253,7 +256,7 @@ class GAN:
             "num_classes": self.num_classes,
             "class_names": list(self.class_names),
         }
-        return write_model(Path(folder).expanduser(), networks, facts, dtype)
+        return write_model(expanded(folder), networks, facts, dtype)
 
     def push_to_hub(
         self,
@@ -290,7 +293,7 @@ class GAN:
 
         This is how modules of one's own come back, which `from_pretrained` cannot build.
         """
-        root = local_model(Path(folder).expanduser())
+        root = local_model(expanded(folder))
         for network, place in ((self.generator, root), (self.discriminator, root / "discriminator")):
             if network is None or not (place / WEIGHTS).is_file():
                 continue

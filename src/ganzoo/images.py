@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganzoo.errors import ConfigError, DataError, ShapeError, did_you_mean, quote
+from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote
+from ganzoo.files import expanded
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _FORMATS = {
@@ -170,7 +172,7 @@ def save(image: Image.Image | Tensor, path: str | Path) -> Path:
         ConfigError: the ending is not known, or its format can't hold the picture.
         DataError: the file can't be written.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     return _write(path, _encode(path, _FORMATS, _picture(image)))
 
 
@@ -185,7 +187,7 @@ def animate(
         frames_per_second: 0.1 to 50, which is as fast as browsers play a GIF. A GIF counts in hundredths of a second.
         loop: play it again and again.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if isinstance(frames_per_second, bool) or not isinstance(frames_per_second, (int, float)):
         raise ConfigError(f"frames_per_second must be a number, got {quote(frames_per_second)}")
     if not 0.1 <= frames_per_second <= 50:
@@ -221,7 +223,7 @@ def save_each(batches: Iterable[Tensor], folder: str | Path, start: int = 0) -> 
         folder: is made where it is missing; files of these names are replaced.
         start: number of the first image.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     number = start
     for batch in batches:
         for picture in to_pil(batch):
@@ -244,7 +246,10 @@ def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options
     buffer = io.BytesIO()
     try:
         picture.save(buffer, name, **options)
-    except (OSError, KeyError) as error:  # a JPEG of a transparent picture; a PIL built without WebP
+    except GanzooError:  # of a frame that is made while the picture is written
+        raise
+    except (OSError, KeyError, ValueError, OverflowError, struct.error) as error:
+        # a JPEG of a transparent picture; a PIL built without WebP; more pixels a side than the format counts
         raise ConfigError(f"{path} can't be a {name} ({error}); a .png takes every picture") from error
     return buffer.getvalue()
 

@@ -13,6 +13,7 @@ from torch import nn
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, quote
 from ganzoo.gan import GAN
+from ganzoo.latents import sample_latents
 from ganzoo.models import (
     MODELS,
     DCGANDiscriminatorConfig,
@@ -89,6 +90,8 @@ def build(
     for place, given in (("generator", generator), ("discriminator", discriminator)):
         if not isinstance(given, (Mapping, type(None))):
             raise ConfigError(f"{place} must be a mapping of config fields, got {quote(given)}")
+    if seed is not None:
+        sample_latents(1, 1, seed)  # a bad seed is said here, in our words
     made, judged = dict(generator or {}), dict(discriminator or {})
     if image_size is not None:
         made, judged = _resize(preset, image_size, made, judged)

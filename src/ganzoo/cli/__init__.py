@@ -21,6 +21,9 @@ from ganzoo.cli.sample_command import sample
 from ganzoo.cli.train_command import train
 from ganzoo.errors import GanzooError, quote
 
+# what torch's devices say in a RuntimeError where Python has a MemoryError
+_SHORT = re.compile(r"can't allocate memory|(out of|not enough) memory", re.IGNORECASE)
+
 app = typer.Typer(
     name="ganzoo",
     help="A model zoo and a box of building blocks for GANs.",
@@ -72,6 +75,9 @@ def run(arguments: Sequence[str]) -> int:
     except GanzooError as error:
         caught, message, status = error, str(error), 2
     except typer.TyperException as error:
+        if not arguments:  # its message is the whole help
+            print(error.format_message(), file=sys.stderr)
+            return 2
         caught, message, status = error, _with_value(error.format_message(), arguments), 2
     except typer.Exit as end:
         return end.exit_code
@@ -82,11 +88,11 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except OSError as error:
         caught, message, status = error, f"{error.filename or 'a file'}: {error.strerror or error}.", 2
-    except MemoryError as error:
-        caught, message, status = error, "memory is short; take a smaller --count, batch_size or image size.", 2
     except Exception as error:
         caught, status = error, 1
         message = f"{type(error).__name__}: {error} (a defect of ganzoo: please report it with --debug's traceback)"
+        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _SHORT.search(str(error))):
+            message, status = "memory is short; take a smaller --count, batch_size or image size.", 2
     if "--debug" in arguments:
         traceback.print_exception(caught)
     print(f"ganzoo: {' '.join(message.split())}", file=sys.stderr)

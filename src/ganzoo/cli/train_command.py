@@ -48,9 +48,14 @@ def train(
         for name, value in others.items():
             if value is not None:
                 raise ConfigError(f"{name} can't be changed on --resume: a resumed run keeps its settings")
+        if overwrite:
+            raise ConfigError("--overwrite begins a run anew, --resume goes on with it; give one of them")
         trainer = Trainer.resume(resume, data=data)
     else:
-        changes, networks = _parse(set_ or [], preset)
+        changes: dict[str, Any] = {}
+        networks: dict[str, dict[str, Any]] = {"generator": {}, "discriminator": {}}
+        if set_:
+            changes, networks = _parse(set_, _configs(preset, from_))
         if steps is not None:
             changes["steps"] = steps
         gan: Any = preset
@@ -95,13 +100,19 @@ def _table() -> str:
     return "\n\n".join([*tables, "\n".join(names)])
 
 
-def _parse(texts: Iterable[str], preset: str | None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Settings and changes of the two networks that `key=value` texts ask for."""
+def _configs(preset: str | None, source: str | None) -> dict[str, Any]:
+    """The config classes of both networks, of the preset or of the saved model `source`."""
     from ganzoo.presets import PRESETS
+    from ganzoo.pretrained import from_pretrained
+
+    pair = PRESETS[str(preset)] if source is None else from_pretrained(source, discriminator=True).config
+    return {"generator": type(pair.generator), "discriminator": type(pair.discriminator)}
+
+
+def _parse(texts: Iterable[str], configs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Settings and changes of the two networks, which have these `configs`, that `key=value` texts ask for."""
     from ganzoo.settings import Settings
 
-    chosen = PRESETS[preset or "fashion-mnist"]
-    configs = {"generator": type(chosen.generator), "discriminator": type(chosen.discriminator)}
     changes: dict[str, Any] = {}
     networks: dict[str, dict[str, Any]] = {"generator": {}, "discriminator": {}}
     for text in texts:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ganzoo.errors import DataError
-from ganzoo.files import new_folder
+from ganzoo.files import expanded, new_folder
 
 VERSION = 1  # of decoding; a new one makes all sets anew
 BLOCK = 256  # pictures that are decoded before they are written
@@ -23,8 +23,8 @@ BLOCK = 256  # pictures that are decoded before they are written
 def cache_dir() -> Path:
     """$GANZOO_CACHE, else $XDG_CACHE_HOME/ganzoo, else ~/.cache/ganzoo."""
     if os.environ.get("GANZOO_CACHE"):
-        return Path(os.environ["GANZOO_CACHE"]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ganzoo"
+        return expanded(os.environ["GANZOO_CACHE"])
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganzoo"
 
 
 def cached_images(key: Any, pictures: Iterator[np.ndarray | None], count: int) -> tuple[np.ndarray, list[int], str]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ganzoo.data.cache import cache_dir
 from ganzoo.data.download import download
 from ganzoo.errors import DataError
+from ganzoo.files import expanded
 
 CLASSES = (
     "T-shirt/top",
@@ -40,10 +41,10 @@ FILES = {
 
 def places(root: str | Path | None = None) -> list[Path]:
     """Where the files are looked for, in this order."""
-    found = [Path(root).expanduser()] if root else []
+    found = [expanded(root)] if root else []
     if os.environ.get("GANZOO_DATA"):
-        found.append(Path(os.environ["GANZOO_DATA"]).expanduser())
-    found += [cache_dir() / "fashion-mnist", Path("data"), Path.home() / ".cache" / "torchvision"]
+        found.append(expanded(os.environ["GANZOO_DATA"]))
+    found += [cache_dir() / "fashion-mnist", Path("data"), expanded("~/.cache/torchvision")]
     found.append(Path("/usr/share/datasets/fashion-mnist"))
     inside = ("", "fashion-mnist", "FashionMNIST/raw")
     return [place / name for place in found for name in inside]

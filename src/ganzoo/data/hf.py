@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 from itertools import islice
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,6 +23,7 @@ from ganzoo.data.cache import cached_images
 from ganzoo.data.image_data import ImageData, hash_of
 from ganzoo.data.stream import Stream
 from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
+from ganzoo.files import expanded
 
 HEAD = 2000  # rows of a stream that are kept: for scores, the doctor, and a hash
 _OPTIONS = ("config", "image", "label", "split", "stream")
@@ -58,7 +58,7 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
     if streamed == "yes" and label and not names:
         raise DataError(f"{source}: column {quote(label)} names no classes, and a stream can't be counted; leave it.")
     rows = rows.cast_column(image, datasets.Image(decode=False)).select_columns([image, *([label] if label else [])])
-    path = Path(name).expanduser()
+    path = expanded(name)
     root = path if path.is_dir() else path.parent if path.is_file() else None
     stream = Stream(rows, image, label, size, channels, source, root)
     if streamed == "yes":
@@ -85,7 +85,7 @@ def _head(stream: Stream, name: str, names: tuple[str, ...]) -> ImageData:
 
 
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
-    path = Path(name).expanduser()
+    path = expanded(name)
     local = name.startswith(("./", "../", "/", "~")) or path.exists()
     try:
         if local and (path.suffix == ".parquet" or list(path.glob("*.parquet"))):

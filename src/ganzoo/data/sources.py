@@ -21,6 +21,7 @@ from ganzoo.data.download import download
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.image_data import ImageData, hash_of
 from ganzoo.errors import ConfigError, DataError, did_you_mean, quote
+from ganzoo.files import expanded
 from ganzoo.images import from_pil
 
 POKEMON_URLS = ["http://d2l-data.s3-accelerate.amazonaws.com/pokemon.zip"]
@@ -142,7 +143,7 @@ def _pokemon(root: str | Path | None, fetch: bool, progress: bool) -> Path:
     folders: list[str | Path] = [each for each in (root, os.environ.get("GANZOO_DATA"), cache_dir()) if each]
     for folder in folders:
         for name in ("pokemon.zip", "pokemon"):
-            path = Path(folder).expanduser() / name
+            path = expanded(folder) / name
             if path.exists():
                 return path
     path = cache_dir() / "pokemon.zip"

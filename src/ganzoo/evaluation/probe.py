@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.data import ImageData
-from ganzoo.errors import ConfigError, DataError, MissingExtraError
+from ganzoo.errors import ConfigError, DataError, MissingExtraError, quote
 from ganzoo.models import DCGANDiscriminator, evaluating
 from ganzoo.seeds import stream
 
@@ -58,18 +58,26 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
 
     Args:
         train, test: labelled images of the discriminator's size.
-        images: of `train` that are used at most, chosen by `seed`.
+        images: of `train` that are used at most, from 2, chosen by `seed`, 0 to 2**32 - 1.
 
     Raises:
         DataError: no labels, or other classes in `test`. MissingExtraError: scikit-learn is not installed.
-        ConfigError: the discriminator has no stages.
+        ConfigError: the discriminator has no stages, or a number is out of bounds.
     """
+    for name, value, low, high in (("images", images, 2, 10**9), ("seed", seed, 0, 2**32 - 1)):
+        if type(value) is not int or not low <= value <= high:
+            raise ConfigError(f"{name} must be an int from {low} to {high}, got {quote(value)}")
     for data in (train, test):
         if data.labels is None:
             raise DataError(f"{data.name} has no labels to classify by; take a set with classes.")
     if train.class_names != test.class_names:
         raise DataError(f"{train.name} and {test.name} have other classes: {train.class_names}, {test.class_names}.")
     chosen = torch.randperm(len(train), generator=stream(seed, "probe"))[:images]
+    assert train.labels is not None and test.labels is not None  # seen above
+    if len(train.labels[chosen].unique()) < 2:
+        raise DataError(
+            f"{len(chosen)} images of {train.name} are all of one class; take more of them, or another set."
+        )
     fresh = copy.deepcopy(discriminator)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -83,7 +91,6 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
             torch.cat([view(data.batch(part)) for part in indices.split(BATCH)])
             for data, indices in ((train, chosen), (test, torch.arange(len(test))))
         ]
-        assert train.labels is not None and test.labels is not None  # seen above
         accuracies.append(_accuracy(inputs[0], train.labels[chosen], inputs[1], test.labels, seed))
     trained, untrained, pixels = accuracies
     return Probe(trained, untrained, pixels, len(chosen))

@@ -23,6 +23,7 @@ from ganzoo.blocks import BLOCKS
 from ganzoo.config import Config
 from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsError, did_you_mean, quote
 from ganzoo.files import usual_mode
+from ganzoo.hub.tensors import apart
 from ganzoo.models import MODELS, build_like_file
 from ganzoo.models.base import check_fits
 from ganzoo.registry import Registry
@@ -183,12 +184,12 @@ def write_network(network: nn.Module, folder: Path, dtype: str = "float32") -> D
     """Write the weights of `network` into `folder`, which must exist; return its description for `config.json`."""
     description = describe(network)
     tensors = {
-        name: value.detach().cpu().to(DTYPES[dtype] if value.is_floating_point() else value.dtype).contiguous()
+        name: value.detach().to(DTYPES[dtype] if value.is_floating_point() else value.dtype)
         for name, value in network.state_dict().items()
     }
     header = {"ganzoo": json.dumps(description.to_dict(), sort_keys=True)}
     with usual_mode(folder / WEIGHTS) as path:
-        save_file(tensors, path, metadata=header)
+        save_file(apart(tensors), path, metadata=header)
     return description
 
 

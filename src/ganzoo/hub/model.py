@@ -34,6 +34,7 @@ from ganzoo.hub.folder import (
 from ganzoo.models import Generator
 
 LARGEST_LATENT = 100_000  # numbers
+_WITH_DISCRIMINATOR = "name a model that was saved with its own, as a run's is; sampling needs none."
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,1000}")
 
 
@@ -41,7 +42,7 @@ def write_model(folder: Path, networks: Mapping[str, nn.Module | None], facts: M
     """Write `networks` ("" at the root, others in subfolders of their names) and `facts` into `folder`, at one stroke.
 
     Raises:
-        ConfigError: no such dtype, or `folder` is a file.
+        ConfigError: no such dtype, or `folder` is a file or the working directory.
         WeightsError: `folder` can't be written; what was there before is untouched.
     """
     if dtype not in DTYPES:
@@ -74,7 +75,7 @@ def read_model(path: Path, discriminator: bool) -> tuple[list[nn.Module], dict[s
     """
     if path.is_file():
         if discriminator:
-            raise SourceError(f"{path} holds a generator alone; load it with discriminator=False.")
+            raise SourceError(f"{path} holds a generator alone; {_WITH_DISCRIMINATOR}")
         _, header = read_header(path)
         if header is None:
             raise WeightsError(f"{path} has no config in its header; ganzoo did not write it. Name a model's folder.")
@@ -92,7 +93,7 @@ def read_model(path: Path, discriminator: bool) -> tuple[list[nn.Module], dict[s
     if discriminator:
         folder = path / "discriminator"
         if not (folder / CONFIG).is_file():
-            raise SourceError(f"{path} holds no discriminator; load it with discriminator=False.")
+            raise SourceError(f"{path} holds no discriminator; {_WITH_DISCRIMINATOR}")
         description = read_description(read_json(folder / CONFIG), str(folder / CONFIG))
         networks.append(build_network(description, folder / WEIGHTS))
     return networks, facts

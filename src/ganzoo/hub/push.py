@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, quote
+from ganzoo.files import expanded
 from ganzoo.hub.card import CARD, model_card, named, whole_card
 from ganzoo.hub.client import client, hub_errors
 from ganzoo.hub.remote import LAYOUT, check_model
@@ -62,13 +63,18 @@ def push_folder(
 
     if not isinstance(repo_id, str) or repo_id.count("/") > 1 or not repo_id.strip("/"):
         raise ConfigError(f"repo_id must look like owner/name, got {quote(repo_id)}")
-    root = local_model(Path(folder).expanduser())
+    root = local_model(expanded(folder))
     if root.is_file():
         raise ConfigError(f"{root} is a single file; push the folder of a saved model")
     names = [name for name in LAYOUT if (root / name).is_file()]
     check_model(root, names)
     contents: dict[str, bytes | Path] = {name: root / name for name in names}
-    text = (root / CARD).read_bytes().decode() if CARD in contents else whole_card(model_card(root, repo_id))
+    try:
+        text = (root / CARD).read_bytes().decode() if CARD in contents else whole_card(model_card(root, repo_id))
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{root / CARD} is not UTF-8 text ({error.reason}); save it as UTF-8, or remove it to have a new one"
+        ) from error
     contents[CARD] = named(text, repo_id).encode()
     operations = [CommitOperationAdd(name, content) for name, content in contents.items()]
     api = client(token, endpoint)

@@ -17,7 +17,7 @@ from ganzoo.errors import (
     SourceError,
     WeightsError,
 )
-from ganzoo.files import new_folder
+from ganzoo.files import expanded, new_folder
 from ganzoo.hub.card import CARD, GRID, LOSSES
 from ganzoo.hub.client import client, hub_errors
 from ganzoo.hub.folder import CONFIG, WEIGHTS, build_network, read_description, read_json
@@ -72,10 +72,10 @@ def pull(
     Files that are no part of a saved model are left behind, and nothing is written if the model can't be loaded.
 
     Raises:
-        HubError: as `fetch`. ConfigError: `folder` holds something else.
+        HubError: as `fetch`. ConfigError: `folder` holds something else, or is the working directory.
         WeightsError, ConfigError: the model is damaged. WeightsError: `folder` can't be written.
     """
-    target = Path(folder).expanduser()
+    target = expanded(folder)
     if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / CONFIG).is_file())):
         raise ConfigError(f"{target} holds something else than a saved model; name a new folder")
     repository = _Repository(repo_id, revision, token, cache_dir, False, endpoint)

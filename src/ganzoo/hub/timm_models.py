@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, WeightsError, nearest, quote
+from ganzoo.files import expanded
 from ganzoo.hub.client import hub_errors
 
 _STEM = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
@@ -65,7 +66,7 @@ def timm_network(name: str, weights: str = "") -> tuple[TimmNetwork, str]:
     if weights:
         architecture = name.partition(".")[0]
         model: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
-        _load(model, Path(weights).expanduser(), model.pretrained_cfg.get("classifier") or ())
+        _load(model, expanded(weights), model.pretrained_cfg.get("classifier") or ())
         return TimmNetwork(model), architecture
     if not is_model_pretrained(name):
         near = nearest(name, timm.list_pretrained())

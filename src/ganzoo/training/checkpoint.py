@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import new_folder, usual_mode
 from ganzoo.hub.folder import is_finite, read_header, read_json, read_tensors
+from ganzoo.hub.tensors import apart
 from ganzoo.training.average import AveragedGenerator
 
 KEEP = 2  # of the newest checkpoints, beside the best
@@ -67,7 +68,8 @@ def checkpoint_folder(run: Path, step: int) -> Path:
 
 def checkpoints(run: Path) -> list[Path]:
     """The checkpoints of `run`, newest first."""
-    return sorted((path for path in (run / "checkpoints").glob("step-*") if path.is_dir()), reverse=True)
+    found = (path for path in (run / "checkpoints").glob("step-*") if path.is_dir() and path.name[5:].isdecimal())
+    return sorted(found, reverse=True)
 
 
 def save_checkpoint(state: TrainingState, run: Path) -> Path:
@@ -102,7 +104,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     try:
         with new_folder(folder) as new:
             with usual_mode(new / "tensors.safetensors") as path:
-                save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, path)
+                save_file(apart(tensors), path)
             (new / "state.json").write_text(json.dumps(numbers, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise TrainingError(

@@ -44,8 +44,8 @@ class ProgressBar:
         self._bar.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        self._bar.console.print(text, markup=False, highlight=False)
+        """Print a line above the bar, never broken: there may be a command to copy in it."""
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, state: TrainingState, logs: dict[str, Any]) -> None:
         now, (then, step) = time.perf_counter(), self._mark

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import TrainingError
-from ganzoo.files import flush, remove_leftovers, write_file
+from ganzoo.files import expanded, flush, remove_leftovers, write_file
 from ganzoo.hub.folder import check_format, read_json
 
 FORMAT = 1
@@ -54,7 +54,7 @@ class RunFolder:
     """The folder of one run, and its logs."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
 
     def check_free(self, overwrite: bool) -> None:
         """Raise TrainingError where a new run must not be written: over a run (unless asked to), or other files."""
