@@ -22,6 +22,7 @@ import torch
 
 from ganzoo.data.cache import cached_images
 from ganzoo.data.image_data import ImageData, hash_of
+from ganzoo.data.labels import check_labels, class_names
 from ganzoo.data.stream import Stream
 from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
 
@@ -60,18 +61,18 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
     rows = rows.cast_column(image, datasets.Image(decode=False)).select_columns([image, *([label] if label else [])])
     path = Path(name).expanduser()
     root = path if path.is_dir() else path.parent if path.is_file() else None
-    stream = Stream(rows, image, label, size, channels, source, root)
+    stream = Stream(rows, image, label, names, size, channels, source, root)
     if streamed == "yes":
-        return _head(stream, name, names)
+        return _head(stream, name)
+    labels = check_labels(rows[label][:], names, source) if label else None
+    if labels is not None and not names:
+        names = class_names(labels)
     pictures = (picture for picture, _ in stream.read(rows))
     array, _, pixels = cached_images(["hf", rows._fingerprint, image, size, channels], pictures, len(rows))
-    labels = torch.tensor(rows[label]) if label else None
-    if labels is not None and not names:
-        names = tuple(str(number) for number in range(int(labels.max()) + 1))
     return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), source)
 
 
-def _head(stream: Stream, name: str, names: tuple[str, ...]) -> ImageData:
+def _head(stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
     pairs = list(stream.read(islice(stream.rows, HEAD)))
     if not pairs:
@@ -81,7 +82,8 @@ def _head(stream: Stream, name: str, names: tuple[str, ...]) -> ImageData:
     array = np.stack([picture for picture, _ in pairs])
     labels = torch.tensor([label for _, label in pairs]) if stream.label else None
     pixels = hashlib.sha256(array.tobytes()).hexdigest()
-    return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), stream.source, stream=stream)
+    hashed = hash_of(pixels, array.shape, labels)
+    return ImageData(name, array, labels, stream.names, hashed, stream.source, stream=stream)
 
 
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
