@@ -566,6 +566,16 @@ def test_a_column_s_label_that_is_no_class_is_named_with_its_row(tmp_path, label
         open_data(f"hf:{path}?label=kind")
 
 
+def test_a_column_of_nulls_is_no_labels(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["test", "train"]))
+    rows = {"image": [{"bytes": png(), "path": None}] * 2, "label": [None, None]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "set.parquet"))
+    data = open_data(f"hf:{tmp_path / 'set.parquet'}")
+    assert data.labels is None and data.num_classes == 0
+
+
 @pytest.fixture
 def shards(tmp_path):
     """Four parquet files of six grey squares, each of another brightness: 0 to 23, ten apart."""

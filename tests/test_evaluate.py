@@ -114,6 +114,52 @@ def test_copies_of_training_images_are_called_so():
     assert found.table().count("gives training images back") == 2
 
 
+@pytest.fixture(scope="module")
+def two_splits(tmp_path_factory):
+    """A folder of training and test images for `datasets`, the training images, and what `datasets` keeps of them."""
+    pytest.importorskip("datasets", reason="pip install 'ganzoo-torch[datasets]'")
+    folder, order = (
+        tmp_path_factory.mktemp("set"),
+        torch.randperm(len(MINI), generator=torch.Generator().manual_seed(0)),
+    )
+    for split, part in (("train", order[:300]), ("test", order[300:500])):
+        (folder / split).mkdir()
+        for number, picture in enumerate(ganzoo.images.to_pil(MINI.batch(part))):
+            picture.save(folder / split / f"{number}.png")
+    return folder, MINI.batch(order[:300])
+
+
+@pytest.mark.parametrize(
+    "query, split, said, trained_on",
+    [
+        ("", "test", "test", 300),
+        ("", "train", "train", 300),
+        ("?split=train", "test", "train, in halves", 300),
+        ("?split=test", "train", "test, in halves", 200),
+    ],
+)
+def test_copies_are_looked_for_in_the_train_split_of_an_hf_set(two_splits, monkeypatch, query, split, said, trained_on):
+    folder, training = two_splits
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", folder.parent / "hf")
+    gan = ganzoo.GAN(Copies(training), latent_size=2)
+    found = ganzoo.evaluate(gan, f"hf:{folder}{query}", samples=100, split=split, classes=False)
+    assert (found.split, len(found.training)) == (said, trained_on)
+    if trained_on == 300:
+        assert all(each.memorised for each in found.memorised.values())
+
+
+def test_an_hf_set_without_a_test_split_is_halved(two_splits, monkeypatch):
+    folder, training = two_splits
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", folder.parent / "hf")
+    gan = ganzoo.GAN(Copies(training), latent_size=2)
+    found = ganzoo.evaluate(gan, f"hf:{folder / 'train'}", samples=100, classes=False)
+    assert found.split == "train, in halves" and found.memorised["pixels"].memorised
+    with pytest.raises(ConfigError, match="split must be train or test"):
+        ganzoo.evaluate(gan, f"hf:{folder}", samples=100, split="tset")
+    with pytest.raises(DataError, match="nowhere can't be opened"):
+        ganzoo.evaluate(gan, f"hf:{folder / 'nowhere'}", samples=100)
+
+
 def test_yardsticks_come_from_the_cache_the_second_time(measured, monkeypatch, tmp_path):
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path))
     gan = ganzoo.from_pretrained("fashion-mnist")

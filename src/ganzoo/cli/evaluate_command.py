@@ -20,7 +20,7 @@ def evaluate(
     features: Annotated[
         str | None, typer.Option(help="fashion-net, inception, or timm:MODEL?weights=FILE.  [default: for grey images]")
     ] = None,
-    split: Annotated[str, typer.Option(help="Of a named set: test or train.")] = "test",
+    split: Annotated[str, typer.Option(help="test or train, where the set has both.")] = "test",
     seed: Annotated[int, typer.Option(help="Of samples and choices.")] = 0,
     output: Annotated[
         Path | None, typer.Option(help="Folder for evaluation.json and evaluation.html.  [default: the run's, or here]")
