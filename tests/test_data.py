@@ -64,6 +64,12 @@ def test_class_folders_become_labels(tmp_path, kind):
     assert (data.image_size, data.image_channels, data.num_classes, len(data)) == (6, 3, 2, 4)
 
 
+def test_classes_are_the_first_folders_that_differ_however_deep_pictures_lie(tmp_path):
+    data = open_data(fill(tmp_path / "set", ["all/a/x/1.png", "all/b/2.png"]))
+    assert data.class_names == ("a", "b") and data.labels.tolist() == [0, 1]
+    assert open_data(fill(tmp_path / "other", ["a/1.png", "2.png"])).labels is None
+
+
 def test_a_flat_folder_has_no_labels(tmp_path):
     data = open_data(fill(tmp_path / "set", ["b.png", "a.png"]))
     assert data.labels is None and data.num_classes == 0
@@ -260,6 +266,18 @@ def test_grey_sets_stay_grey_and_mixed_ones_become_colour(tmp_path):
     assert open_data(tmp_path / "set").image_channels == 3
 
 
+def test_the_first_look_for_colour_takes_up_to_100_pictures_of_all(tmp_path, monkeypatch):
+    source = fill(tmp_path / "set", [f"{number:03}.png" for number in range(199)])
+    for path in source.iterdir():
+        path.write_bytes(png(5, (1, 1), mode="L"))
+    looked = []
+    monkeypatch.setattr(
+        sources_module, "decode", lambda content, place, *a: looked.append(place) or decode(content, place, *a)
+    )
+    open_data(source)
+    assert len(looked) - 199 == 100 and looked[99].endswith("198.png")
+
+
 def test_the_middle_square_is_taken():
     picture = Image.new("L", (30, 10), 0)
     picture.paste(255, (10, 0, 20, 10))
@@ -300,7 +318,8 @@ def test_floating_tensors_come_back_as_the_nearest_byte():
         (torch.full((1, 1, 2, 2), float("nan")), r"must lie in \[-1, 1\], got nan"),
         (torch.zeros(1, 1, 2, 2, dtype=torch.int32), "must be uint8"),
         ((torch.zeros(2, 1, 2, 2), torch.tensor([0])), "labels must be 2 ints"),
-        ((torch.zeros(2, 1, 2, 2), torch.tensor([0, -1])), "labels must be 2 ints"),
+        ((torch.zeros(2, 1, 2, 2), torch.tensor([0, -1])), "labels: image 1 has the label -1"),
+        ((torch.zeros(2, 1, 2, 2), torch.tensor([10**9, 0])), "image 0 has the label 1000000000.*from 0 to 9999"),
         (3, "holds no images ganzoo can open"),
         (None, "holds no images ganzoo can open"),
     ],
@@ -330,6 +349,44 @@ def test_a_torch_dataset_of_pictures_and_labels():
     data = open_data(Drawings(), image_size=5)
     assert data.images[:, 0, 0, 0].tolist() == [0, 60, 120, 180]
     assert (data.class_names, data.labels.tolist(), data.name) == (("dark", "bright"), [0, 0, 1, 1], "Drawings")
+
+
+BAD_LABELS = [["cat", 0], [0, None], [0.5, 0], [-1, 0], [0, 10**9]]
+
+
+class Labelled(torch.utils.data.Dataset):
+    def __init__(self, labels, classes=()):
+        self.labels, self.classes = labels, classes
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        return torch.zeros(1, 2, 2), self.labels[index]
+
+
+@pytest.mark.parametrize("labels", BAD_LABELS)
+def test_a_dataset_s_label_that_is_no_class_is_named_with_its_item(labels):
+    place = int(labels[0] == 0)
+    with pytest.raises(DataError, match=f"Labelled: item {place} has the label .*whole numbers from 0 to 9999"):
+        open_data(Labelled(labels))
+
+
+def test_a_dataset_s_labels_lie_within_its_classes():
+    given = [np.int64(1), torch.tensor(0)]
+    assert open_data(Labelled(given, ["a", "b"])).labels.tolist() == [1, 0]
+    assert open_data(Labelled([None, None], ["a"])).class_names == ()
+    with pytest.raises(DataError, match="item 0 has the label .*from 0 to 0, one for each of its 1 classes"):
+        open_data(Labelled(given, ["a"]))
+
+
+def test_a_dataset_without_a_length_is_refused_with_a_remedy():
+    class Endless(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            yield torch.zeros(1, 2, 2)
+
+    with pytest.raises(DataError, match="Endless does not say how long it is.*stream=yes"):
+        open_data(Endless())
 
 
 def test_equal_pixels_have_equal_hashes_and_one_changed_pixel_another():
@@ -497,6 +554,28 @@ def test_local_parquet_through_datasets(parquet, monkeypatch, tmp_path):
         open_data(f"hf:{tmp_path / 'nowhere.parquet'}")
 
 
+@pytest.mark.parametrize("labels", BAD_LABELS)
+def test_a_column_s_label_that_is_no_class_is_named_with_its_row(tmp_path, labels, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    path, place = tmp_path / "set.parquet", int(labels[0] == 0)
+    kinds = [str(label) for label in labels] if "cat" in labels else labels
+    rows = {"picture": [{"bytes": png(), "path": None}] * 2, "kind": kinds}
+    datasets.Dataset.from_dict(rows).cast_column("picture", datasets.Image()).to_parquet(str(path))
+    with pytest.raises(DataError, match=f"row {place} has the label .*from 0 to 9999.*label=COLUMN"):
+        open_data(f"hf:{path}?label=kind")
+
+
+def test_a_column_of_nulls_is_no_labels(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["test", "train"]))
+    rows = {"image": [{"bytes": png(), "path": None}] * 2, "label": [None, None]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "set.parquet"))
+    data = open_data(f"hf:{tmp_path / 'set.parquet'}")
+    assert data.labels is None and data.num_classes == 0
+
+
 @pytest.fixture
 def shards(tmp_path):
     """Four parquet files of six grey squares, each of another brightness: 0 to 23, ten apart."""
@@ -534,6 +613,23 @@ def test_a_stream_is_taken_up_at_any_step(shards):
     data = open_data(shards, image_size=4, image_channels=1)
     forwards, _ = seen(open_feed(data, 4, seed=3), range(10))
     assert seen(open_feed(data, 4, seed=3), range(7, 10))[0] == forwards[28:]
+
+
+def test_a_bad_row_of_a_stream_is_named_by_its_path_or_not_at_all(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    features = datasets.Features(picture=datasets.Image(), kind=datasets.ClassLabel(names=["cat", "dog"]))
+    monkeypatch.setattr("ganzoo.data.hf.HEAD", 4)
+    for picture, kind, said in (
+        ({"bytes": b"none", "path": "odd.png"}, 0, r'a row \("odd.png"\) is no readable picture'),
+        ({"bytes": b"none", "path": None}, 0, "a row is no readable picture"),
+        ({"bytes": png(), "path": None}, -1, "a row has the label -1"),
+    ):
+        pictures = [{"bytes": png(), "path": None}] * 7 + [picture]
+        rows = datasets.Dataset.from_dict({"picture": pictures, "kind": [0] * 7 + [kind]}, features=features)
+        rows.to_parquet(str(tmp_path / "set.parquet"))
+        data = open_data(f"hf:{tmp_path / 'set.parquet'}?stream=yes")
+        with pytest.raises(DataError, match=f"stream=yes: {said}"):
+            open_feed(data, 8, seed=0).draw(0)
 
 
 @pytest.mark.parametrize("processes", [2, 4, 3])  # 4 files: two each, one each, and every third row of all

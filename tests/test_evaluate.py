@@ -11,6 +11,7 @@ import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, DataError
 from ganzoo.evaluation import evaluate as module
+from ganzoo.evaluation.page import write_page
 
 pytest.importorskip("torch_fidelity", reason="pip install 'ganzoo-torch[metrics]'")
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
@@ -88,7 +89,21 @@ def test_a_class_without_samples_is_said_and_not_averaged_away():
     )
     boots = next(each for each in found.classes if each.name == "Ankle boot")
     assert boots.samples == 0 and boots.scores is None
-    assert "too few samples to measure (0)" in found.table()
+    assert "too few to measure (0 samples, " in found.table()
+
+
+def test_a_class_that_is_not_among_the_chosen_real_images_is_said_and_the_others_are_measured(tmp_path):
+    labels = torch.cat([torch.zeros(1990), torch.arange(10) + 1]).long()
+    data = ganzoo.data.open_data((torch.from_numpy(MINI.images.copy()), labels))  # ten classes of one image each
+    gan = ganzoo.create(
+        "fashion-mnist-conditional", generator={"widths": (8, 4), "num_classes": 11}, discriminator={"num_classes": 11}
+    )
+    found = ganzoo.evaluate(gan, data, samples=120, memorised=False)
+    absent = [each for each in found.classes if each.real_share == 0]
+    assert absent and all(each.scores is None and each.best == each.worst == () for each in absent)
+    assert found.classes[0].scores is not None
+    assert "too few to measure (10 samples, 0.0% of the real images)" in found.table()
+    assert "too few (10 samples, 0.0% of the real images)" in write_page(found, tmp_path / "page.html", "x").read_text()
 
 
 def test_copies_of_training_images_are_called_so():
@@ -97,6 +112,52 @@ def test_copies_of_training_images_are_called_so():
     )
     assert all(each.memorised for each in found.memorised.values())
     assert found.table().count("gives training images back") == 2
+
+
+@pytest.fixture(scope="module")
+def two_splits(tmp_path_factory):
+    """A folder of training and test images for `datasets`, the training images, and what `datasets` keeps of them."""
+    pytest.importorskip("datasets", reason="pip install 'ganzoo-torch[datasets]'")
+    folder, order = (
+        tmp_path_factory.mktemp("set"),
+        torch.randperm(len(MINI), generator=torch.Generator().manual_seed(0)),
+    )
+    for split, part in (("train", order[:300]), ("test", order[300:500])):
+        (folder / split).mkdir()
+        for number, picture in enumerate(ganzoo.images.to_pil(MINI.batch(part))):
+            picture.save(folder / split / f"{number}.png")
+    return folder, MINI.batch(order[:300])
+
+
+@pytest.mark.parametrize(
+    "query, split, said, trained_on",
+    [
+        ("", "test", "test", 300),
+        ("", "train", "train", 300),
+        ("?split=train", "test", "train, in halves", 300),
+        ("?split=test", "train", "test, in halves", 200),
+    ],
+)
+def test_copies_are_looked_for_in_the_train_split_of_an_hf_set(two_splits, monkeypatch, query, split, said, trained_on):
+    folder, training = two_splits
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", folder.parent / "hf")
+    gan = ganzoo.GAN(Copies(training), latent_size=2)
+    found = ganzoo.evaluate(gan, f"hf:{folder}{query}", samples=100, split=split, classes=False)
+    assert (found.split, len(found.training)) == (said, trained_on)
+    if trained_on == 300:
+        assert all(each.memorised for each in found.memorised.values())
+
+
+def test_an_hf_set_without_a_test_split_is_halved(two_splits, monkeypatch):
+    folder, training = two_splits
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", folder.parent / "hf")
+    gan = ganzoo.GAN(Copies(training), latent_size=2)
+    found = ganzoo.evaluate(gan, f"hf:{folder / 'train'}", samples=100, classes=False)
+    assert found.split == "train, in halves" and found.memorised["pixels"].memorised
+    with pytest.raises(ConfigError, match="split must be train or test"):
+        ganzoo.evaluate(gan, f"hf:{folder}", samples=100, split="tset")
+    with pytest.raises(DataError, match="nowhere can't be opened"):
+        ganzoo.evaluate(gan, f"hf:{folder / 'nowhere'}", samples=100)
 
 
 def test_yardsticks_come_from_the_cache_the_second_time(measured, monkeypatch, tmp_path):
@@ -161,3 +222,22 @@ def test_the_command_writes_figures_and_a_page_and_fills_the_card(tmp_path, monk
     value = json.loads(Path("run/evaluation.json").read_text())["figures"][0]["value"]
     assert f"| FD(fashion-net) | {value:.4g} |" in Path("run/model/README.md").read_text()
     assert run(["evaluate", "nowhere", *quick]) == 2
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_measured(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(module, "evaluate", lambda *_, **__: pytest.fail("measured"))
+    output = str(tmp_path / "file" / "deeper")
+    assert run(["evaluate", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", output]) == 2
+    assert output in capsys.readouterr().err
+
+
+def test_the_figures_are_shown_even_where_a_full_disk_takes_no_files(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device", "evaluation.json")
+
+    monkeypatch.setattr("ganzoo.files.write_file", full)
+    quick = ["--samples", "120", "--data", "fashion-mnist-mini", "--no-memorised", "--no-classes"]
+    assert run(["evaluate", "fashion-mnist", *quick, "--output", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert "FD(fashion-net)" in said.out and "No space left on device" in said.err

@@ -238,6 +238,7 @@ def damaged(tmp_path, model):
     first = next(iter(state))
     torch.save(Evil(), tmp_path / "evil.pth")
     torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({0: torch.zeros(1)}, tmp_path / "numbered.pth")
     (tmp_path / "half.safetensors").write_bytes(b"half")
     (tmp_path / "half.pth").write_bytes(b"half")
     save_file({key: tensor for key, tensor in state.items() if key != first}, tmp_path / "less.safetensors")
@@ -247,6 +248,7 @@ def damaged(tmp_path, model):
         "none.pth": "there is no file",
         "evil.pth": "can't be read",
         "list.pth": "no table of tensors",
+        "numbered.pth": "no table of tensors",
         "half.safetensors": "can't be read",
         "half.pth": "can't be read",
         "less.safetensors": f"lacks {first}",

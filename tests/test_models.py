@@ -231,6 +231,21 @@ def test_unconditional_and_conditional_networks_insist_on_their_labels():
             judge(torch.zeros(2, 1, 32, 32), wrong)
 
 
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_both_networks_name_a_label_out_of_range(hidden):
+    classes = {"num_classes": 3, "hidden_classes": hidden}
+    generator, discriminator = small_pair(classes, classes)
+    for wrong in (-1, 3):
+        labels = torch.tensor([0, wrong])
+        with pytest.raises(ShapeError, match=f"Labels must be 0 to 2, got {wrong}"):
+            generator(torch.zeros(2, 6), labels)
+        with pytest.raises(ShapeError, match=f"Labels must be 0 to 2, got {wrong}"):
+            discriminator(torch.zeros(2, 1, 32, 32), labels)
+    if hidden:
+        with pytest.raises(ShapeError, match="Labels must be 0 to 3, got 4"):
+            discriminator(torch.zeros(2, 1, 32, 32), torch.tensor([[0, 4], [0, 0]]))
+
+
 @pytest.mark.parametrize("shape", [(2, 5), (2, 7, 1, 1), (2, 6, 2, 2), (6,)])
 def test_a_latent_of_another_shape_is_named(shape):
     with pytest.raises(ShapeError, match="6"):

@@ -33,6 +33,14 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def check_writable(folder: Path) -> None:
+    """Make `folder`, and a file in it for a moment, so that an OSError comes before the work and not behind it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f".{uuid4().hex[:8]}.tmp"
+    aside.touch()
+    aside.unlink()
+
+
 def write_file(path: Path, content: bytes | str) -> None:
     """Put `content` at `path`: after a crash the old file is there or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)

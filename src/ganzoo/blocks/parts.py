@@ -217,9 +217,16 @@ class ClassModulation(OwnStart):
         if labels.shape != x.shape[:1] or labels.dtype not in (torch.int64, torch.int32):
             found = f"{tuple(labels.shape)}, {labels.dtype}"
             raise ShapeError(f"ClassModulation wants labels of shape ({len(x)},) and dtype int64, got {found}.")
-        # elsewhere than on the CPU the look would wait for the device, and a compiled graph can't branch on values
-        if labels.device.type == "cpu" and labels.numel() and not torch.compiler.is_compiling():
-            low, high = int(labels.min()), int(labels.max())
-            if low < 0 or high >= self.num_classes:
-                raise ShapeError(f"Labels must be 0 to {self.num_classes - 1}, got {low if low < 0 else high}.")
+        check_range(labels, self.num_classes)
         return x * (1 + self.scale(labels)[:, :, None, None]) + self.shift(labels)[:, :, None, None]
+
+
+def check_range(labels: Tensor, num_classes: int) -> None:
+    """Raise ShapeError unless `labels` are 0 to `num_classes` - 1, where they are on the CPU.
+
+    Elsewhere the look would wait for the device; nor can a compiled graph branch on values.
+    """
+    if labels.device.type == "cpu" and labels.numel() and not torch.compiler.is_compiling():
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= num_classes:
+            raise ShapeError(f"Labels must be 0 to {num_classes - 1}, got {low if low < 0 else high}.")

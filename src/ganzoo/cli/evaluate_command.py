@@ -20,7 +20,7 @@ def evaluate(
     features: Annotated[
         str | None, typer.Option(help="fashion-net, inception, or timm:MODEL?weights=FILE.  [default: for grey images]")
     ] = None,
-    split: Annotated[str, typer.Option(help="Of a named set: test or train.")] = "test",
+    split: Annotated[str, typer.Option(help="test or train, where the set has both.")] = "test",
     seed: Annotated[int, typer.Option(help="Of samples and choices.")] = 0,
     output: Annotated[
         Path | None, typer.Option(help="Folder for evaluation.json and evaluation.html.  [default: the run's, or here]")
@@ -33,7 +33,7 @@ def evaluate(
     """Measure a generator: Fréchet and kernel distance, precision and recall, density and coverage, class by class."""
     from ganzoo.evaluation.evaluate import evaluate as measure
     from ganzoo.evaluation.page import write_page
-    from ganzoo.files import write_file
+    from ganzoo.files import check_writable, write_file
     from ganzoo.hub.card import EVALUATION, weights_hash
     from ganzoo.hub.source import find_source
     from ganzoo.pretrained import from_pretrained
@@ -41,12 +41,14 @@ def evaluate(
     from ganzoo.training.run import RunFolder, command
 
     gan = from_pretrained(source, revision=revision, endpoint=endpoint)
+    run, model = RunFolder(source), find_source(source, ("",), revision, endpoint=endpoint)
+    folder = output or (run.path if run.exists() else Path("."))
+    check_writable(folder)  # before minutes of measuring
     found = measure(
         gan, data, samples=samples, features=features, split=split, seed=seed, classes=classes, memorised=memorised,
         progress=True,
     )  # fmt: skip
-    run, model = RunFolder(source), find_source(source, ("",), revision, endpoint=endpoint)
-    folder = output or (run.path if run.exists() else Path("."))
+    print(found.table(), flush=True)  # first: what was measured is seen, whatever becomes of the files
     facts = {**found.to_dict(), "command": command()}
     if model.is_dir():
         facts["weights"] = weights_hash(model)
@@ -54,5 +56,4 @@ def evaluate(
     write_page(found, folder / "evaluation.html", source)
     if run.exists() and folder == run.path:
         run_card(run.path)
-    print(found.table())
     print(f"\n{sum(found.seconds.values()):.0f} s; {folder / EVALUATION}, {folder / 'evaluation.html'}")

@@ -37,7 +37,8 @@ class Listing:
     facts: list[tuple[str, int, int]]
 
     def classes(self) -> tuple[tuple[str, ...], list[int]] | None:
-        """Names of the classes and each picture's class, where all lie in folders of the same depth; else None."""
+        """Names of the classes and each picture's class: the folders in which their paths first differ, whatever lies
+        deeper; None where a picture lies in no such folder."""
         folders = [PurePosixPath(name).parent.parts for name in self.names]
         first, last = min(folders), max(folders)  # what these two share all between them share
         shared = next((i for i, (one, other) in enumerate(zip(first, last)) if one != other), len(first))

@@ -69,7 +69,7 @@ class StreamedFeed:
         if step != self._next:
             self._rows = self._from(step * size, rank, processes)
         self._next = step + 1
-        pairs = list(self._stream.read(next(self._rows) for _ in range(size)))
+        pairs = list(self._stream.read((next(self._rows) for _ in range(size)), numbered=False))
         images = torch.from_numpy(np.stack([picture for picture, _ in pairs]))
         labels = torch.tensor([label for _, label in pairs]) if self._stream.label else None
         return self._batch_size, scale(images), labels

@@ -11,7 +11,10 @@ are decoded into the cache a block at a time and mapped into memory, so that a s
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,6 +24,7 @@ import torch
 
 from ganzoo.data.cache import cached_images
 from ganzoo.data.image_data import ImageData, hash_of
+from ganzoo.data.labels import check_labels, class_names
 from ganzoo.data.stream import Stream
 from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
 from ganzoo.files import expanded
@@ -36,15 +40,7 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
         MissingExtraError: `datasets` is not installed.
         DataError: no such data set, split or column.
     """
-    name, _, query = source.removeprefix("hf:").partition("?")
-    options = dict(parse_qsl(query))
-    for option in options:
-        if option not in _OPTIONS:
-            raise DataError(f"{source}: {quote(option)} is unknown.{did_you_mean(option, _OPTIONS)}")
-    try:
-        import datasets
-    except ImportError as error:
-        raise MissingExtraError(f"{source} needs the datasets library: pip install 'ganzoo-torch[datasets]'") from error
+    datasets, name, options = _parse(source)
     streamed = options.get("stream", "no")
     if streamed not in ("yes", "no"):
         raise DataError(f"{source}: stream must be yes or no, got {quote(streamed)}.")
@@ -60,18 +56,38 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
     rows = rows.cast_column(image, datasets.Image(decode=False)).select_columns([image, *([label] if label else [])])
     path = expanded(name)
     root = path if path.is_dir() else path.parent if path.is_file() else None
-    stream = Stream(rows, image, label, size, channels, source, root)
+    stream = Stream(rows, image, label, names, size, channels, source, root)
     if streamed == "yes":
-        return _head(stream, name, names)
+        return _head(stream, name)
+    given = rows[label][:] if label else []
+    # `datasets` makes a column of nulls from folders train and test without folders of classes in them
+    labels = check_labels(given, names, source) if any(value is not None for value in given) else None
+    names = () if labels is None else names or class_names(labels)
+    if labels is None:
+        stream = dataclasses.replace(stream, label=None)
     pictures = (picture for picture, _ in stream.read(rows))
     array, _, pixels = cached_images(["hf", rows._fingerprint, image, size, channels], pictures, len(rows))
-    labels = torch.tensor(rows[label]) if label else None
-    if labels is not None and not names:
-        names = tuple(str(number) for number in range(int(labels.max()) + 1))
     return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), source)
 
 
-def _head(stream: Stream, name: str, names: tuple[str, ...]) -> ImageData:
+def hf_splits(source: str) -> tuple[str, ...]:
+    """Which of train and test `source` has; the split that it names, where it does; none where it is parquet files.
+
+    Raises:
+        MissingExtraError, DataError: as `open_hf`.
+    """
+    datasets, name, options = _parse(source)
+    if "split" in options:
+        return (options["split"],)
+    if _parquet(name):
+        return ()
+    place, config, folder = _place(name, options.get("config"))
+    with _opening(source):
+        found = datasets.get_dataset_split_names(place, config, **({"data_dir": folder} if folder else {}))
+    return tuple(split for split in ("train", "test") if split in found)
+
+
+def _head(stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
     pairs = list(stream.read(islice(stream.rows, HEAD)))
     if not pairs:
@@ -81,19 +97,48 @@ def _head(stream: Stream, name: str, names: tuple[str, ...]) -> ImageData:
     array = np.stack([picture for picture, _ in pairs])
     labels = torch.tensor([label for _, label in pairs]) if stream.label else None
     pixels = hashlib.sha256(array.tobytes()).hexdigest()
-    return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), stream.source, stream=stream)
+    hashed = hash_of(pixels, array.shape, labels)
+    return ImageData(name, array, labels, stream.names, hashed, stream.source, stream=stream)
+
+
+def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
+    """The library; the name or path that `source` begins with; its options."""
+    name, _, query = source.removeprefix("hf:").partition("?")
+    options = dict(parse_qsl(query))
+    for option in options:
+        if option not in _OPTIONS:
+            raise DataError(f"{source}: {quote(option)} is unknown.{did_you_mean(option, _OPTIONS)}")
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError(f"{source} needs the datasets library: pip install 'ganzoo-torch[datasets]'") from error
+    return datasets, name, options
 
 
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
+    with _opening(source):
+        if parquet := _parquet(name):
+            return datasets.load_dataset("parquet", data_files={split: parquet}, split=split, streaming=stream)
+        return datasets.load_dataset(*_place(name, config), split=split, streaming=stream)
+
+
+def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
+    """What `datasets` calls a set: its name, its config, its folder."""
     path = expanded(name)
     local = name.startswith(("./", "../", "/", "~")) or path.exists()
+    return ("imagefolder", None, str(path)) if local else (name, config, None)
+
+
+def _parquet(name: str) -> list[str]:
+    """The parquet files that `name` is, or holds."""
+    path = expanded(name)
+    return [str(path)] if path.suffix == ".parquet" else sorted(map(str, path.glob("*.parquet")))
+
+
+@contextmanager
+def _opening(source: str) -> Iterator[None]:
     try:
-        if local and (path.suffix == ".parquet" or list(path.glob("*.parquet"))):
-            found = [str(path)] if path.is_file() else sorted(map(str, path.glob("*.parquet")))
-            return datasets.load_dataset("parquet", data_files={split: found}, split=split, streaming=stream)
-        if local:
-            return datasets.load_dataset("imagefolder", data_dir=str(path), split=split, streaming=stream)
-        return datasets.load_dataset(name, config, split=split, streaming=stream)
+        yield
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and OSError
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(

@@ -20,6 +20,7 @@ from ganzoo.data.decode import convert, decode
 from ganzoo.data.download import download
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.image_data import ImageData, hash_of
+from ganzoo.data.labels import check_labels, class_names
 from ganzoo.errors import ConfigError, DataError, did_you_mean, quote
 from ganzoo.files import expanded
 from ganzoo.images import from_pil
@@ -49,7 +50,8 @@ def open_data(
             (N, C, H, W), uint8 of 0 to 255 or floating in [-1, 1]; a pair (images, labels) of tensors; an ImageData.
         image_size: pixels a side to resize to, the middle square of pictures that are not square; None keeps their
             own, which must then agree.
-        image_channels: 1 grey, 3 colour, 2 and 4 with transparency; None: grey where all are grey, else colour.
+        image_channels: 1 grey, 3 colour, 2 and 4 with transparency; None: a folder or zip is grey where a first look at
+            up to 100 pictures, spread over it, finds grey alone, else in colour; others keep their own.
         split: "train" or "test", of the named sets.
         broken: "stop" at a file that can't be read, or "skip" and count it.
         root: a folder to look for named sets in, before all others.
@@ -184,7 +186,7 @@ def _from_listing(
 
 def _common_channels(listing: Listing, path: Path) -> int:
     """1 where a first look at up to 100 pictures, spread over the set, finds grey alone; else 3."""
-    step = max(1, len(listing.names) // 100)
+    step = -(-len(listing.names) // 100)
     for name in listing.names[::step]:
         try:
             if decode(listing.read(name), f"{path}: {name}", None, None).shape[0] != 1:
@@ -215,10 +217,10 @@ def _from_tensor(images: Tensor, labels: Tensor | None) -> ImageData:
         raise DataError(f"a tensor of images must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype}.")
     names: tuple[str, ...] = ()
     if labels is not None:
-        if labels.shape != (len(images),) or labels.is_floating_point() or int(labels.min()) < 0:
+        if labels.shape != (len(images),) or labels.is_floating_point():
             raise DataError(f"labels must be {len(images)} ints from 0, got {tuple(labels.shape)}, {labels.dtype}.")
-        labels = labels.detach().cpu().long()
-        names = tuple(str(number) for number in range(int(labels.max()) + 1))
+        labels = check_labels(labels.tolist(), (), "labels", "image")
+        names = class_names(labels)
     array = images.detach().cpu().contiguous().numpy()
     pixels = hashlib.sha256(array.tobytes()).hexdigest()
     return ImageData("tensor", array, labels, names, hash_of(pixels, array.shape, labels), "given by hand")
@@ -227,7 +229,14 @@ def _from_tensor(images: Tensor, labels: Tensor | None) -> ImageData:
 def _from_dataset(dataset: Any, size: int | None, channels: int | None) -> ImageData:
     images: list[Tensor] = []
     labels: list[Any] = []
-    for index in range(len(dataset)):
+    try:
+        count = len(dataset)
+    except TypeError as error:
+        raise DataError(
+            f"{type(dataset).__name__} does not say how long it is; give a Dataset with __len__, or stream one of "
+            f"the Hub or of files (hf:...?stream=yes)."
+        ) from error
+    for index in range(count):
         item = dataset[index]
         image, label = item if isinstance(item, (tuple, list)) and len(item) == 2 else (item, None)
         if not isinstance(image, Tensor):
@@ -246,14 +255,12 @@ def _from_dataset(dataset: Any, size: int | None, channels: int | None) -> Image
         raise DataError(
             f"the Dataset's {len(images)} images must be there and of one shape, got {shapes}; give image_size."
         )
-    known = torch.tensor([int(each) for each in labels]) if all(each is not None for each in labels) else None
-    data = _from_tensor(torch.stack(images), known)
-    names = tuple(getattr(dataset, "classes", ())) or data.class_names
-    return _fit(
-        dataclasses.replace(data, name=type(dataset).__name__, class_names=names if known is not None else ()),
-        size,
-        channels,
-    )
+    name, names = type(dataset).__name__, tuple(getattr(dataset, "classes", ()))
+    labelled = any(label is not None for label in labels)
+    data = _from_tensor(torch.stack(images), check_labels(labels, names, name, "item") if labelled else None)
+    if labelled and names:
+        data = dataclasses.replace(data, class_names=names)
+    return _fit(dataclasses.replace(data, name=name), size, channels)
 
 
 def _fit(data: ImageData, size: int | None, channels: int | None) -> ImageData:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ganzoo.data.decode import decode
+from ganzoo.data.labels import check_label
 from ganzoo.errors import DataError, quote
 
 
@@ -20,6 +21,7 @@ class Stream:
 
     Args:
         rows: with a column `image` of bytes or paths, and perhaps a column `label` of ints.
+        names: of the classes; empty where they are not known.
         size, channels: of the pictures; None keeps their own.
         source: for messages.
         root: the folder that rows may name files of; None where they must hold their pictures.
@@ -28,22 +30,30 @@ class Stream:
     rows: Any
     image: str
     label: str | None
+    names: tuple[str, ...]
     size: int | None
     channels: int | None
     source: str
     root: Path | None = None
 
-    def read(self, rows: Any) -> Iterator[tuple[np.ndarray, int]]:
-        """Pictures (C, H, W), uint8, and labels (0 without a column) of `rows`."""
+    def read(self, rows: Any, numbered: bool = True) -> Iterator[tuple[np.ndarray, int]]:
+        """Pictures (C, H, W), uint8, and labels (0 without a column) of `rows`.
+
+        Args:
+            numbered: these are the set's rows from the first on, so that a message can tell which one is meant.
+        """
         for number, row in enumerate(rows):
-            yield self._picture(row, number), self.label_of(row)
+            place = f"{self.source}: row {number}" if numbered else f"{self.source}: {self._name(row)}"
+            label = check_label(row[self.label], self.names, place) if self.label else 0
+            yield self._picture(row.get(self.image), place), label
 
-    def label_of(self, row: dict[str, Any]) -> int:
-        """The label of `row`, 0 where the set has none."""
-        return int(row[self.label]) if self.label else 0
+    def _name(self, row: dict[str, Any]) -> str:
+        """What tells a row of a shuffled stream from others: its picture's path, where it has one."""
+        value = row.get(self.image)
+        path = value.get("path") if isinstance(value, dict) else None
+        return f"a row ({quote(path)})" if path else "a row"
 
-    def _picture(self, row: dict[str, Any], number: int) -> np.ndarray:
-        place, value = f"{self.source}: row {number}", row.get(self.image)
+    def _picture(self, value: Any, place: str) -> np.ndarray:
         if not isinstance(value, dict):
             raise DataError(f"{place} holds no image; name their column with ?image=.")
         content = value.get("bytes")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ganzoo.data import ImageData, cache_dir, open_data
 from ganzoo.data.fashion import CLASSES
+from ganzoo.data.hf import hf_splits
 from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import Features, features
@@ -32,7 +33,7 @@ VERSION = 2  # of what is kept in the cache
 FEWEST, BATCH = 100, 250
 COMPARED = 1000  # samples that are compared with the training set
 THUMBNAIL = 32  # pixels a side, at most, of the pictures compared there
-SPLITS = {"fashion-mnist": {"test": "train", "train": "test"}}  # named sets with two splits, and the other of each
+OTHER = {"train": "test", "test": "train"}  # split of a set that has both
 
 
 def evaluate(
@@ -50,14 +51,15 @@ def evaluate(
     """Measure `gan` against real images, with real images against real and noise against real beside it.
 
     Args:
-        data: what `ganzoo.data.open_data` takes. Fashion-MNIST is compared by its `split`, and the other one serves
-            as other real images; of any other set, one half serves each.
+        data: what `ganzoo.data.open_data` takes. Where a set (fashion-mnist, `hf:...`) has a train and a test split, it
+            is compared by `split`, and the other one serves as other real images; of any other set, and of a split that
+            `hf:...?split=` names, one half serves each.
         samples: images to draw, and real ones at most.
         features: "fashion-net", "inception", "timm:MODEL" (see `ganzoo.evaluation.features`); None: fashion-net for
             grey images.
         seed: of samples and choices. A conditional model draws its classes in equal numbers.
         classes: measure class by class too, where labels are asked for, or can be recognised (Fashion-MNIST).
-        memorised: look for training images among the samples.
+        memorised: look for training images among the samples: those of the train split, else all of `data`.
         progress: show bars.
 
     Raises:
@@ -129,20 +131,25 @@ class _Real:
     ) -> None:
         # Real images are brought to the generator's size, so that both sides are resampled alike for the features.
         options: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
-        other_split = SPLITS.get(data, {}).get(split) if isinstance(data, str) else None
+        splits = _splits(data)
+        if splits and split not in splits:
+            split = OTHER.get(split, split)  # what there is
+        both = len(splits) == 2
         self.data = open_data(data, split=split, progress=progress, **options)
-        self.training = open_data(data, split=other_split, progress=progress, **options) if other_split else self.data
-        self.split = split if other_split else "all, in halves"
+        self.other = open_data(data, split=OTHER[split], progress=progress, **options) if both else self.data
+        self.split = split if both else f"{splits[0] if splits else 'all'}, in halves"
+        self._held_out = both and split == "test"  # `data` was not trained on
+        self.training = self.other if self._held_out else self.data
         if gan.num_classes and gan.num_classes != self.data.num_classes:
             raise ConfigError(f"the GAN has {gan.num_classes} classes, {self.data.name} has {self.data.num_classes}")
         self._chosen, self._samples, self._seed, self._progress = chosen, samples, seed, progress
         order = torch.randperm(len(self.data), generator=stream(seed, "real"))
-        if other_split:
-            self._indices, self._held_out = order[:samples], True
-            self._others = torch.randperm(len(self.training), generator=stream(seed, "other"))[:samples]
+        if both:
+            self._indices = order[:samples]
+            self._others = torch.randperm(len(self.other), generator=stream(seed, "other"))[:samples]
         else:
             half = len(order) // 2
-            self._indices, self._others, self._held_out = order[:half][:samples], order[half:][:samples], False
+            self._indices, self._others = order[:half][:samples], order[half:][:samples]
         if len(self._indices) < FEWEST:
             raise DataError(f"{self.data.name} gives {len(self._indices)} images to compare with; {FEWEST} are needed.")
 
@@ -153,7 +160,7 @@ class _Real:
 
     def measure(self) -> None:
         """Make `features`, `floor` and `ceiling`, or take them from the cache."""
-        path = self._cache("real", self._samples, self._seed)
+        path = self._cache("real", self.data.hash, self.other.hash, self._samples, self._seed)
         if path.is_file():
             content = path.read_bytes()
             kept = load_tensors(content)
@@ -161,7 +168,7 @@ class _Real:
             self.floor, self.ceiling = (Scores(*kept[name].tolist()) for name in ("floor", "ceiling"))
             return
         self.features = self._of(self.data, self._indices, "features of real images")
-        others = self._of(self.training, self._others, "features of other real images")
+        others = self._of(self.other, self._others, "features of other real images")
         self.floor = compare(self.features, others, self._seed)
         shape = (len(self._indices), *self.data.images.shape[1:])
         noise = torch.rand(shape, generator=stream(self._seed, "noise")) * 2 - 1
@@ -179,7 +186,7 @@ class _Real:
     def memorised(self, drawn: Tensor, fake: Tensor) -> dict[str, Memorisation]:
         """Whether the training set is among `drawn`, whose features are `fake`, by pixels and by features."""
         everything = torch.arange(len(self.training))
-        path = self._cache("training")
+        path = self._cache("training", self.training.hash)
         if path.is_file():
             training = load_tensors(path.read_bytes())["features"]
         else:
@@ -199,8 +206,15 @@ class _Real:
         return _extract(self._chosen, batches, text, self._progress, len(indices))
 
     def _cache(self, *what: Any) -> Path:
-        key = [VERSION, self._chosen.key, self.data.hash, self.training.hash, *what]
+        key = [VERSION, self._chosen.key, *what]
         return cache_dir() / "evaluation" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.safetensors"
+
+
+def _splits(data: Any) -> tuple[str, ...]:
+    """The splits that `data` can be opened by; none where it is one set."""
+    if isinstance(data, str) and data == "fashion-mnist":
+        return ("train", "test")
+    return hf_splits(data) if isinstance(data, str) and data.startswith("hf:") else ()
 
 
 def _thumbnails(images: Tensor) -> Tensor:

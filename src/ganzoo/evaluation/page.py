@@ -74,7 +74,7 @@ def _classes(found: Evaluation) -> str:
         cells = (
             [number(scores.frechet), f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.coverage:.3f}"]
             if scores
-            else [f"too few samples ({each.samples})", "", "", ""]
+            else [f"too few ({each.samples} samples, {each.real_share:.1%} of the real images)", "", "", ""]
         )
         if asked:
             cells.append(f"{each.agreement:.1%}" if each.agreement is not None else "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ganzoo.errors import DataError, ShapeError
+from ganzoo.errors import ShapeError
 from ganzoo.evaluation.neighbours import nearest
 from ganzoo.evaluation.scores import K, Scores, compare
 
@@ -23,10 +23,10 @@ class ClassQuality:
         share: part of all samples, 0 to 1.
         real_share: part of all real images.
         samples: how many fell into it.
-        scores: of its samples against its real images; None where either are too few to measure.
+        scores: of its samples against its real images; None where either are too few to measure, or not there.
         agreement: part of the samples asked for with this label that the classifier takes for it; None for a model
             without labels.
-        best, worst: indices of the samples nearest to, and farthest from, a real image of the class.
+        best, worst: indices of the samples nearest to, and farthest from, a real image of the class; empty without one.
     """
 
     name: str
@@ -58,7 +58,7 @@ def by_class(
         recognised: (m,) what a classifier takes the samples for, where labels were asked for.
 
     Raises:
-        ShapeError: labels and features differ in number. DataError: a class has no real images.
+        ShapeError: labels and features differ in number.
     """
     for features, labels in ((real, real_labels), (fake, fake_labels)):
         if len(features) != len(labels):
@@ -66,10 +66,10 @@ def by_class(
     qualities = []
     for index, name in enumerate(class_names):
         real_of_class, chosen = real[real_labels == index], (fake_labels == index).nonzero()[:, 0]
-        if len(real_of_class) == 0:
-            raise DataError(f"class {name} has no real images to compare with; leave it out of the data's classes.")
         enough = min(len(real_of_class), len(chosen)) > max(K, 1)
-        order = chosen[nearest(fake[chosen], real_of_class).distances.argsort()] if len(chosen) else chosen
+        order = chosen[:0]
+        if len(chosen) and len(real_of_class):
+            order = chosen[nearest(fake[chosen], real_of_class).distances.argsort()]
         qualities.append(
             ClassQuality(
                 name=name,

@@ -129,7 +129,7 @@ class Evaluation:
 def _row(quality: ClassQuality) -> str:
     scores = quality.scores
     if scores is None:
-        return f"  too few samples to measure ({quality.samples})"
+        return f"  too few to measure ({quality.samples} samples, {quality.real_share:.1%} of the real images)"
     figures = f"{number(scores.frechet):>10}{scores.precision:>11.3f}{scores.recall:>9.3f}{scores.coverage:>10.3f}"
     return figures + (f"  recognised {quality.agreement:.1%}" if quality.agreement is not None else "")
 

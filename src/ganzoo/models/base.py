@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from ganzoo.blocks import check_range
 from ganzoo.config import Config
 from ganzoo.errors import ShapeError, WeightsError, quote
 from ganzoo.registry import Registry
@@ -64,7 +65,10 @@ class Discriminator(nn.Module, ABC):
 
 
 def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str) -> None:
-    """Raise ShapeError unless `labels` is what a network of `num_classes` (0: none) wants for `count` rows."""
+    """Raise ShapeError unless `labels` is what a network of `num_classes` (0: none) wants for `count` rows.
+
+    Their range is looked at where that costs nothing: see `ganzoo.blocks.check_range`.
+    """
     if num_classes == 0:
         if labels is not None:
             raise ShapeError(f"{place} was made without classes (num_classes=0) and takes no labels; leave them out.")
@@ -74,6 +78,7 @@ def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str
     if labels.shape != (count,) or labels.is_floating_point() or labels.dtype == torch.bool:
         shape = tuple(labels.shape)
         raise ShapeError(f"{place} wants labels of shape ({count},) and dtype int64, got {shape}, {labels.dtype}.")
+    check_range(labels, num_classes)
 
 
 @contextmanager
