@@ -243,6 +243,7 @@ BAD = [
     (["pull", "a/b", "~nobodyx/x"], "names no place"),
     (["push", "~nobodyx/x", "a/b"], "names no place"),
     (["push", "{latin}", "a/b"], "README.md is not UTF-8 text"),
+    (["sample", "~nobodyx/a"], '"~nobodyx/a" names no place'),
     (["sample", "{empty}"], "holds no saved model"),
     (["sample", "{text}"], "is a file, but not .safetensors"),
     (["sample", "{fake}"], "is no intact safetensors file"),

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from ganzoo import images as pictures
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
-from ganzoo.files import expanded
 from ganzoo.hub.folder import WEIGHTS, load_into
 from ganzoo.hub.model import LARGEST_LATENT, write_model
 from ganzoo.hub.push import Pushed, push_folder
@@ -256,7 +255,7 @@ class GAN:
             "num_classes": self.num_classes,
             "class_names": list(self.class_names),
         }
-        return write_model(expanded(folder), networks, facts, dtype)
+        return write_model(folder, networks, facts, dtype)
 
     def push_to_hub(
         self,
@@ -293,7 +292,7 @@ class GAN:
 
         This is how modules of one's own come back, which `from_pretrained` cannot build.
         """
-        root = local_model(expanded(folder))
+        root = local_model(folder)
         for network, place in ((self.generator, root), (self.discriminator, root / "discriminator")):
             if network is None or not (place / WEIGHTS).is_file():
                 continue

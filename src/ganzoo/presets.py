@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, quote
 from ganzoo.gan import GAN
-from ganzoo.latents import sample_latents
 from ganzoo.models import (
     MODELS,
     DCGANDiscriminatorConfig,
@@ -22,6 +20,7 @@ from ganzoo.models import (
     ProjectedDiscriminatorConfig,
 )
 from ganzoo.registry import Registry
+from ganzoo.seeds import seeded
 from ganzoo.settings import Settings
 
 WIDEST = 512  # channels of a stage that is added to reach a larger image
@@ -90,8 +89,6 @@ def build(
     for place, given in (("generator", generator), ("discriminator", discriminator)):
         if not isinstance(given, (Mapping, type(None))):
             raise ConfigError(f"{place} must be a mapping of config fields, got {quote(given)}")
-    if seed is not None:
-        sample_latents(1, 1, seed)  # a bad seed is said here, in our words
     made, judged = dict(generator or {}), dict(discriminator or {})
     if image_size is not None:
         made, judged = _resize(preset, image_size, made, judged)
@@ -106,9 +103,7 @@ def build(
     ):
         judged.setdefault("image_size", generator_config.image_size)
     discriminator_config = _changed(preset.discriminator, judged, "discriminator")
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
-        if seed is not None:
-            torch.manual_seed(seed)
+    with seeded(seed):
         networks: list[nn.Module] = [
             MODELS[preset.generator_model](generator_config),
             MODELS[preset.discriminator_model](discriminator_config),

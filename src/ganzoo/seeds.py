@@ -6,8 +6,13 @@ So a run resumes exactly at any step without saving the state of any random gene
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
 
 import torch
+
+from ganzoo.errors import ConfigError, quote
 
 
 def derive(seed: int, *parts: str | int) -> int:
@@ -22,3 +27,18 @@ def derive(seed: int, *parts: str | int) -> int:
 def stream(seed: int, *parts: str | int) -> torch.Generator:
     """A generator on the CPU, seeded by `derive`."""
     return torch.Generator().manual_seed(derive(seed, *parts))
+
+
+@contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Draw from torch's global random state as from a fresh `seed`, and leave it as it was; None: as it is.
+
+    Raises:
+        ConfigError: `seed` is no int from 0 to 2**63 - 1.
+    """
+    if seed is not None and not (isinstance(seed, Integral) and 0 <= seed < 2**63):
+        raise ConfigError(f"seed must be an int from 0 to {2**63 - 1}, got {quote(seed)}")
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        yield

@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from ganzoo.errors import ConfigError, SourceError, WeightsError, quote
-from ganzoo.files import new_folder
+from ganzoo.files import expanded, new_folder
 from ganzoo.hub.folder import (
     CONFIG,
     DTYPES,
@@ -38,7 +38,9 @@ _WITH_DISCRIMINATOR = "name a model that was saved with its own, as a run's is; 
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,1000}")
 
 
-def write_model(folder: Path, networks: Mapping[str, nn.Module | None], facts: Mapping[str, Any], dtype: str) -> Path:
+def write_model(
+    folder: str | Path, networks: Mapping[str, nn.Module | None], facts: Mapping[str, Any], dtype: str
+) -> Path:
     """Write `networks` ("" at the root, others in subfolders of their names) and `facts` into `folder`, at one stroke.
 
     Raises:
@@ -47,6 +49,7 @@ def write_model(folder: Path, networks: Mapping[str, nn.Module | None], facts: M
     """
     if dtype not in DTYPES:
         raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {quote(dtype)}")
+    folder = expanded(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name a folder to save into")
     try:

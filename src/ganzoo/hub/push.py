@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, quote
-from ganzoo.files import expanded
 from ganzoo.hub.card import CARD, model_card, named, whole_card
 from ganzoo.hub.client import client, hub_errors
 from ganzoo.hub.remote import LAYOUT, check_model
@@ -63,7 +62,7 @@ def push_folder(
 
     if not isinstance(repo_id, str) or repo_id.count("/") > 1 or not repo_id.strip("/"):
         raise ConfigError(f"repo_id must look like owner/name, got {quote(repo_id)}")
-    root = local_model(expanded(folder))
+    root = local_model(folder)
     if root.is_file():
         raise ConfigError(f"{root} is a single file; push the folder of a saved model")
     names = [name for name in LAYOUT if (root / name).is_file()]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from ganzoo.errors import SourceError, did_you_mean, quote
+from ganzoo.errors import ConfigError, SourceError, did_you_mean, quote
+from ganzoo.files import expanded
 from ganzoo.hub.folder import CONFIG, WEIGHTS
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -33,10 +34,7 @@ def find_source(
     if not text.strip() or "\0" in text or len(text) > 4096:
         raise SourceError(f"{quote(text)} names no model; give a path, a bundled name or a Hub id owner/name.")
     if isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", ".."):
-        try:
-            return local_model(Path(text).expanduser())
-        except RuntimeError as error:  # ~name of nobody
-            raise SourceError(f"{quote(text)} names no folder ({error}); give a path.") from error
+        return local_model(text)
     bundled = bundled_models()
     if text in bundled:
         return bundled[text]
@@ -54,9 +52,10 @@ def find_source(
     raise SourceError(f"No model {quote(text)}: {tried}. Bundled:{did_you_mean(text, bundled)}")
 
 
-def local_model(path: Path) -> Path:
+def local_model(path: str | Path) -> Path:
     """The saved model at `path`: a weights file, its folder, or a run's `model/`; SourceError says what is there."""
     try:
+        path = expanded(path)
         if path.is_file():
             if path.suffix != ".safetensors":
                 raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")
@@ -71,6 +70,8 @@ def local_model(path: Path) -> Path:
         names = sorted(entry.name for entry in path.iterdir())[:5]
     except SourceError:
         raise
+    except ConfigError as error:  # ~name of nobody
+        raise SourceError(f"{error}.") from error
     except OSError as error:
         raise SourceError(f"{quote(str(path))} can't be read ({error.strerror}); name a saved model.") from error
     looks = ", ".join(name if name.isprintable() else quote(name) for name in names) or "nothing"
