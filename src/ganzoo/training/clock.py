@@ -7,27 +7,28 @@ import time
 import psutil  # comes with Accelerate
 
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import TrainingState, checkpoints
+from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.doctor import MemoryWatch, Remark
 from ganzoo.training.run import RunFolder
 
 
 class Clock:
-    """Runs from when it is made, or last noted."""
+    """Runs from when it is made, or last noted.
 
-    def __init__(self, run: RunFolder, settings: Settings) -> None:
-        self._run, self._settings = run, settings
+    Args:
+        summed: steps since the last line of the log, which the process before this one made.
+    """
+
+    def __init__(self, run: RunFolder, settings: Settings, summed: int = 0) -> None:
+        self._run, self._settings, self._before = run, settings, summed
         self._memory_watch, self._start = MemoryWatch(), time.perf_counter()
-        self._saved = [int(folder.name.removeprefix("step-")) for folder in checkpoints(run.path)]
 
     def note(self, state: TrainingState) -> Remark | None:
         """Write speed since the last note and memory in use; return the doctor's remark on memory, if there is one."""
         now = time.perf_counter()
         memory = psutil.Process().memory_info()._asdict()
         mapped = memory.get("shared", 0)  # images mapped from the cache among it, which the machine takes back at need
-        began = max((step for step in self._saved if step < state.step), default=0)  # where this process went on from
-        steps = min(state.summed, state.step - began)  # a checkpoint's sums hold steps of the process before
-        speed = round(steps * self._settings.batch_size / (now - self._start), 1)
+        speed = round((state.summed - self._before) * self._settings.batch_size / (now - self._start), 1)
         self._run.time(step=state.step, images_per_second=speed, memory_mb=memory["rss"] >> 20)
-        self._start = now
+        self._start, self._before = now, 0
         return self._memory_watch(state.step, (memory["rss"] - mapped) >> 20) if self._settings.doctor_every else None

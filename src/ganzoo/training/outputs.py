@@ -9,6 +9,7 @@ import torch
 
 from ganzoo import images as pictures
 from ganzoo.data import ImageData
+from ganzoo.errors import ConfigError
 from ganzoo.gan import GAN
 from ganzoo.seeds import stream
 from ganzoo.settings import Settings
@@ -16,6 +17,12 @@ from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.score import SAMPLES, KernelScore
 
 GRID = 64  # images in a sample grid
+
+
+def check_can_score(data: ImageData, settings: Settings) -> None:
+    """Raise ConfigError where scores are asked for and there is one image."""
+    if settings.score_every and len(data) < 2:
+        raise ConfigError(f"score_every must be 0 for {data.name}: one image is too few to score by")
 
 
 class Outputs:

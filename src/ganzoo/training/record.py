@@ -65,6 +65,21 @@ def describe_gan(gan: GAN) -> dict[str, Any]:
     }
 
 
+def recorded_data(facts: dict[str, Any], place: str) -> dict[str, Any]:
+    """What the run's file at `place` says of its data; TrainingError where that is damaged."""
+    saved = facts.get("data")
+    if not isinstance(saved, dict):
+        raise TrainingError(f"{place}: data must be a mapping, got {quote(saved)}; the file is damaged.")
+    return saved
+
+
+def is_described(gan: GAN, described: Any) -> bool:
+    """Whether `gan` is made as `describe_gan` said; names of classes that it lacks came from the data."""
+    if isinstance(described, dict) and not gan.class_names:
+        described = {**described, "class_names": []}
+    return bool(describe_gan(gan) == described)
+
+
 def rebuild(described: Any, run: Path) -> GAN:
     """The GAN that `describe_gan` described in the folder `run`, with fresh weights of the sizes of its checkpoint.
 

@@ -26,9 +26,9 @@ from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.keeper import Keeper
 from ganzoo.training.machine import Facts, Machine
 from ganzoo.training.observe import Observer
-from ganzoo.training.outputs import Outputs
+from ganzoo.training.outputs import Outputs, check_can_score
 from ganzoo.training.progress import ProgressBar, progress_hook, say
-from ganzoo.training.record import describe_gan, rebuild, record
+from ganzoo.training.record import is_described, rebuild, record, recorded_data
 from ganzoo.training.report import write_report
 from ganzoo.training.run import RunFolder, TrainingResult
 from ganzoo.training.update import FIGURES, Update
@@ -114,24 +114,17 @@ class Trainer:
             TrainingError: no run is there, or data or networks are not those that it was begun with.
         """
         folder = RunFolder(run)
-        facts = folder.facts()
-        place = f"{folder.path / 'run.json'}"
-        saved = facts.get("data")
-        if not isinstance(saved, dict):
-            raise TrainingError(f"{place}: data must be a mapping, got {quote(saved)}; the file is damaged.")
+        facts, place = folder.facts(), str(folder.path / "run.json")
+        saved = recorded_data(facts, place)
         data = data if data is not None else saved.get("source")
         if data is None:
-            raise TrainingError(
-                f"{run} was trained on images given by hand; pass them again: Trainer.resume(run, data=...)"
-            )
+            raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
         trainer = cls.__new__(cls)
         trainer._overwrite = False
         trainer._facts = Facts.from_dict(facts.get("machine"), f"{place}: machine")
         settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
         described = facts.get("gan")
-        if gan is not None and isinstance(described, dict) and not gan.class_names:  # they came from the data
-            described = {**described, "class_names": []}
-        if gan is not None and describe_gan(gan) != described:
+        if gan is not None and not is_described(gan, described):
             raise TrainingError(f"gan is made otherwise than the one that {run} trains; make it as {place} says")
         trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, hooks, progress)
         if trainer.data.hash != saved.get("hash"):
@@ -148,14 +141,12 @@ class Trainer:
             raise ConfigError("gan has no discriminator to train against; load it with discriminator=True")
         self.gan, self.run, self.settings = gan, run, settings
         self.data = open_data(data, image_size=gan.image_size, image_channels=gan.image_channels, progress=progress)
-        if settings.score_every and len(self.data) < 2:
-            raise ConfigError(f"score_every must be 0 for {self.data.name}: one image is too few to score by")
+        check_can_score(self.data, settings)
         self._classified = classify(self.data, gan, settings.divide_by)
         if gan.num_classes and not gan.class_names:
             gan.class_names = self.data.class_names
         self._feed: Feed = open_feed(self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch)
-        self._source = data
-        self._hooks = list(hooks)
+        self._source, self._hooks = data, list(hooks)
         self._progress, self._say, self._collapsed = progress, say, False
 
     def fit(self) -> TrainingResult:
@@ -214,7 +205,7 @@ class Trainer:
             Observer(self.gan, self._classified, settings, machine) if outputs and settings.doctor_every else None
         )
         sums = torch.tensor(state.sums, device=machine.device)
-        clock, self._collapsed = Clock(self.run, settings), False
+        clock, self._collapsed = Clock(self.run, settings, state.summed), False
         while state.step < settings.steps:
             sums += update()
             state.summed += 1
@@ -236,13 +227,10 @@ class Trainer:
                     self._say(remark.sentence())
                     self._note(machine, state, remark.entry(), hooks)
                     self._collapsed |= settings.stop_on_collapse and remark.name == "mode-collapse"
-            best = False
-            if self._due(settings.score_every, state):
-                if outputs:
-                    score = outputs.keep_best(state)
-                    self._note(machine, state, score, hooks)
-                    best = score["best"]
-                best = machine.agree(best)
+            score: dict[str, Any] = {}
+            if outputs and self._due(settings.score_every, state):
+                self._note(machine, state, score := outputs.keep_best(state), hooks)
+            best = self._due(settings.score_every, state) and machine.agree(score.get("best"))
             if outputs and self._due(settings.sample_every, state):
                 outputs.draw_samples(state)
             wished = self._due(settings.log_every, state) or machine.processes == 1
