@@ -182,6 +182,7 @@ _TEXTBOOK = Settings(
 )
 _SPRITES = DCGANGeneratorConfig(widths=(256, 128, 64, 32))
 _AUGMENTED = ("color", "translation", "cutout")
+_GARMENTS = DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128), class_head="spatial")
 _FASHION = Settings(
     steps=22_000,
     generator_lr=4e-3,
@@ -240,12 +241,10 @@ PRESETS.register(
 PRESETS.register(
     "fashion-mnist",
     Preset(
-        version=3,
+        version=4,
         description="Fashion-MNIST at its own 28x28, grey; averaged, with kinds that are found without labels",
         generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, hidden_classes=64),
-        discriminator=DCGANDiscriminatorConfig(
-            image_size=28, image_channels=1, widths=(64, 128), hidden_classes=64, class_head="spatial"
-        ),
+        discriminator=_GARMENTS.replace(hidden_classes=64, last_blocks=("dcgan-same",)),
         data="fashion-mnist",
         settings=_FASHION,
     ),
@@ -256,7 +255,7 @@ PRESETS.register(
         version=1,
         description="Fashion-MNIST in ten minutes: kinds by shape, small batches; of less recall than fashion-mnist",
         generator=PRESETS["fashion-mnist"].generator.replace(head_channels=32),
-        discriminator=PRESETS["fashion-mnist"].discriminator,
+        discriminator=_GARMENTS.replace(hidden_classes=64),
         data="fashion-mnist",
         settings=_FASHION.replace(steps=3600, batch_size=32, divide_by="shape", checkpoint_every=500),
     ),
@@ -267,9 +266,7 @@ PRESETS.register(
         version=4,
         description="Fashion-MNIST by class: ask for a trouser, get a trouser",
         generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, num_classes=10),
-        discriminator=DCGANDiscriminatorConfig(
-            image_size=28, image_channels=1, widths=(64, 128), num_classes=10, class_head="spatial"
-        ),
+        discriminator=_GARMENTS.replace(num_classes=10),
         data="fashion-mnist",
         settings=_FASHION.replace(generator_lr=2e-3, wrong_labels=0.2),
     ),

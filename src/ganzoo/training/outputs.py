@@ -9,7 +9,6 @@ import torch
 
 from ganzoo import images as pictures
 from ganzoo.data import ImageData
-from ganzoo.errors import ConfigError
 from ganzoo.gan import GAN
 from ganzoo.seeds import stream
 from ganzoo.settings import Settings
@@ -19,21 +18,20 @@ from ganzoo.training.score import SAMPLES, KernelScore
 GRID = 64  # images in a sample grid
 
 
-def check_can_score(data: ImageData, settings: Settings) -> None:
-    """Raise ConfigError where scores are asked for and there is one image."""
-    if settings.score_every and len(data) < 2:
-        raise ConfigError(f"score_every must be 0 for {data.name}: one image is too few to score by")
-
-
 class Outputs:
     """Writes into the folder `run`; only the main process of several makes one."""
 
     def __init__(self, gan: GAN, data: ImageData, settings: Settings, run: Path) -> None:
         self._gan, self._seed, self._keep, self._run = gan, settings.seed, settings.keep, run
         self._score: KernelScore | None = None
-        if settings.score_every:
+        if settings.score_every and len(data) > 1:  # one image has no spread to score by
             chosen = torch.randperm(len(data), generator=stream(settings.seed, "score"))[:SAMPLES]
             self._score = KernelScore(data.batch(chosen))
+
+    @property
+    def can_score(self) -> bool:
+        """Whether there is something to score by."""
+        return self._score is not None
 
     def averaged(self, state: TrainingState) -> GAN:
         """The averaged generator and the discriminator, as a GAN like the one that is trained."""

@@ -26,7 +26,7 @@ from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.keeper import Keeper
 from ganzoo.training.machine import Facts, Machine
 from ganzoo.training.observe import Observer
-from ganzoo.training.outputs import Outputs, check_can_score
+from ganzoo.training.outputs import Outputs
 from ganzoo.training.progress import ProgressBar, progress_hook, say
 from ganzoo.training.record import is_described, rebuild, record, recorded_data
 from ganzoo.training.report import write_report
@@ -141,7 +141,6 @@ class Trainer:
             raise ConfigError("gan has no discriminator to train against; load it with discriminator=True")
         self.gan, self.run, self.settings = gan, run, settings
         self.data = open_data(data, image_size=gan.image_size, image_channels=gan.image_channels, progress=progress)
-        check_can_score(self.data, settings)
         self._classified = classify(self.data, gan, settings.divide_by)
         if gan.num_classes and not gan.class_names:
             gan.class_names = self.data.class_names
@@ -228,7 +227,7 @@ class Trainer:
                     self._note(machine, state, remark.entry(), hooks)
                     self._collapsed |= settings.stop_on_collapse and remark.name == "mode-collapse"
             score: dict[str, Any] = {}
-            if outputs and self._due(settings.score_every, state):
+            if outputs and outputs.can_score and self._due(settings.score_every, state):
                 self._note(machine, state, score := outputs.keep_best(state), hooks)
             best = self._due(settings.score_every, state) and machine.agree(score.get("best"))
             if outputs and self._due(settings.sample_every, state):
