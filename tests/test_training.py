@@ -299,6 +299,8 @@ def test_a_preset_s_name_is_enough(tmp_path, monkeypatch):
         ({"stpes": 3}, 'stpes is unknown. Did you mean "steps"'),
         ({"data": "nowhere"}, "nowhere"),
         ({"data": torch.zeros(3)}, "tensor"),
+        ({"epochs": float("nan")}, "epochs must be above 0, got nan"),
+        ({"epochs": -3}, "epochs must be above 0, got -3"),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_is_written(tmp_path, arguments, message):
