@@ -510,3 +510,16 @@ def test_a_path_is_recorded_as_it_can_be_opened_from_anywhere(tmp_path, monkeypa
 def test_the_recorded_command_holds_no_secret(monkeypatch, given, recorded):
     monkeypatch.setattr("sys.argv", ["/usr/bin/mine.py", *given])
     assert command() == f"mine.py {recorded}"
+
+
+def test_ctrl_c_at_the_last_step_asks_for_no_resuming(tmp_path, capsys):
+    result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, hooks=[StopAt(4)], **QUICK).fit()
+    assert result.finished and "Go on with" not in capsys.readouterr().err
+
+
+def test_a_run_is_begun_anew_where_its_model_is_a_link(tmp_path):
+    train(tmp_path / "run", steps=2)
+    (tmp_path / "run" / "model").rename(tmp_path / "elsewhere")
+    (tmp_path / "run" / "model").symlink_to(tmp_path / "elsewhere")
+    assert train(tmp_path / "run", steps=2, gan=tiny(), overwrite=True).finished
+    assert (tmp_path / "elsewhere" / "model.safetensors").is_file()

@@ -81,7 +81,8 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self.tidy()
             for name in _OURS:
-                shutil.rmtree(self.path / name) if (self.path / name).is_dir() else (self.path / name).unlink(True)
+                old = self.path / name
+                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink(True)
             for name in ("log.jsonl", "timing.jsonl"):
                 (self.path / name).touch()
         except OSError as error:

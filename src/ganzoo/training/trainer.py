@@ -248,7 +248,7 @@ class Trainer:
                     run_card(self.run.path)
                 except (GanzooError, OSError) as error:  # the model is safe
                     self._say(f"The card can't be written ({error}). Later: ganzoo card {self.run.path}")
-            if wished:
+            if wished and state.step < settings.steps:
                 self._say(f"Stopped at step {state.step} and saved. Go on with: ganzoo train --resume {self.run.path}")
                 return
 
