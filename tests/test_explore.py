@@ -106,7 +106,10 @@ def test_groups_that_cannot_be_added_are_said(gan, groups):
 
 
 def test_features_of_the_discriminator_need_no_labels(gan, conditional):
-    assert discriminator_features(gan.discriminator, torch.zeros(2, 1, 28, 28)).shape == (2, (64 + 128) * 16)
+    assert discriminator_features(gan.discriminator, torch.zeros(2, 1, 28, 28)).shape == (
+        2,
+        (64 + 128 + 128) * 16,
+    )  # two stages and the last block
     judge = ganzoo.from_pretrained(conditional, discriminator=True).discriminator
     assert discriminator_features(judge, torch.zeros(2, 1, 28, 28)).shape == (2, (4 + 8) * 16)
     with pytest.raises(ConfigError, match="no stages to probe"):
