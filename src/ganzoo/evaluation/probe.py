@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, quote
 from ganzoo.models import DCGANDiscriminator, evaluating
-from ganzoo.seeds import stream
+from ganzoo.seeds import seeded, stream
 
 GRID = 4  # each stage's features are max-pooled to 4x4, as in the paper
 BATCH = 500
@@ -79,8 +79,7 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
             f"{len(chosen)} images of {train.name} are all of one class; take more of them, or another set."
         )
     fresh = copy.deepcopy(discriminator)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         if isinstance(fresh, DCGANDiscriminator):
             fresh = DCGANDiscriminator(fresh.config)
     views = [lambda batch: discriminator_features(discriminator, batch)]

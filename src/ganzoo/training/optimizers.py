@@ -55,11 +55,9 @@ def _timm_optimizer(network: nn.Module, learning_rate: float, settings: Settings
     options: dict[str, Any] = {"lr": learning_rate, "weight_decay": 0.0}
     if info.has_betas:
         options["betas"] = (settings.beta1, settings.beta2)
-    try:
+    try:  # some want other betas, a package, a GPU or second derivatives, or keep what JSON can't hold
         _try(timm.optim.create_optimizer_v2(probe := nn.Conv2d(2, 2, 3), settings.optimizer, **options), probe)
-    except (
-        Exception
-    ) as error:  # some want other betas, a package, a GPU, second derivatives, or keep what JSON can't hold
+    except Exception as error:
         reason = quote(f"{type(error).__name__}: {error}", 200)
         raise ConfigError(
             f"optimizer {quote(settings.optimizer)} can't be used here ({reason}); take another"

@@ -11,6 +11,7 @@ from torch import nn
 from ganzoo.data import ImageData
 from ganzoo.data.sources import NAMES
 from ganzoo.errors import TrainingError, WeightsError, quote
+from ganzoo.files import expanded
 from ganzoo.gan import GAN
 from ganzoo.hardware import name_of
 from ganzoo.hub.folder import describe, read_description
@@ -49,7 +50,7 @@ def _absolute(source: str | Path) -> str:
         return text
     hub = isinstance(source, str) and text.startswith(("hf:.", "hf:~"))
     name, mark, query = text.removeprefix("hf:").partition("?") if hub else (text, "", "")
-    path = Path(name).expanduser()
+    path = expanded(name)
     return f"{'hf:' * hub}{path.resolve()}{mark}{query}" if path.exists() else text
 
 
