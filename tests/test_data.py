@@ -21,6 +21,7 @@ from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open
 from ganzoo.data import fashion as fashion_module
 from ganzoo.data import sources as sources_module
 from ganzoo.data.decode import decode
+from ganzoo.data.hf import hf_splits
 from ganzoo.errors import ConfigError, DataError
 
 REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion_module.places())
@@ -318,6 +319,7 @@ def test_floating_tensors_come_back_as_the_nearest_byte():
         (torch.full((1, 1, 2, 2), float("nan")), r"must lie in \[-1, 1\], got nan"),
         (torch.zeros(1, 1, 2, 2, dtype=torch.int32), "must be uint8"),
         ((torch.zeros(2, 1, 2, 2), torch.tensor([0])), "labels must be 2 ints"),
+        ((torch.zeros(2, 1, 2, 2), [0, 1]), "labels must be a tensor of 2 ints"),
         ((torch.zeros(2, 1, 2, 2), torch.tensor([0, -1])), "labels: image 1 has the label -1"),
         ((torch.zeros(2, 1, 2, 2), torch.tensor([10**9, 0])), "image 0 has the label 1000000000.*from 0 to 9999"),
         (3, "holds no images ganzoo can open"),
@@ -566,14 +568,43 @@ def test_a_column_s_label_that_is_no_class_is_named_with_its_row(tmp_path, label
         open_data(f"hf:{path}?label=kind")
 
 
-def test_a_column_of_nulls_is_no_labels(tmp_path, monkeypatch):
+@pytest.mark.parametrize("mode", ["", "?stream=yes"])
+def test_a_column_of_nulls_is_no_labels(tmp_path, monkeypatch, mode):
     datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
     features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["test", "train"]))
     rows = {"image": [{"bytes": png(), "path": None}] * 2, "label": [None, None]}
     datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "set.parquet"))
-    data = open_data(f"hf:{tmp_path / 'set.parquet'}")
+    data = open_data(f"hf:{tmp_path / 'set.parquet'}{mode}")
     assert data.labels is None and data.num_classes == 0
+    assert open_feed(data, 2, seed=0).draw(0)[2] is None
+
+
+@pytest.mark.parametrize("inside", [".", "data"])  # as `to_parquet` may write them, as the Hub lays them out
+def test_parquet_files_of_two_splits_in_a_folder_are_two_sets(tmp_path, monkeypatch, inside):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    folder = tmp_path / "set"
+    (folder / inside).mkdir(parents=True)
+    for split, count in (("train", 3), ("test", 2)):
+        rows = {"image": [{"bytes": png((len(split),) * 3), "path": None}] * count}
+        features = datasets.Features(image=datasets.Image())
+        path = folder / inside / f"{split}-00000-of-00001.parquet"
+        datasets.Dataset.from_dict(rows, features=features).to_parquet(str(path))
+    for split, count in (("train", 3), ("test", 2)):
+        data = open_data(f"hf:{folder}", split=split)
+        assert len(data) == count and (data.images == len(split)).all()
+    assert hf_splits(f"hf:{folder}") == ("train", "test")
+
+
+def test_a_bad_picture_that_cannot_be_left_out_is_not_said_to_be(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    rows = {"image": [{"bytes": b"none", "path": None}]}
+    features = datasets.Features(image=datasets.Image())
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "set.parquet"))
+    with pytest.raises(DataError, match="row 0 is no readable picture.*put a whole one there.$"):
+        open_data(f"hf:{tmp_path / 'set.parquet'}")
 
 
 @pytest.fixture

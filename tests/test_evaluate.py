@@ -42,6 +42,10 @@ def measured():
     return ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), "fashion-mnist-mini", samples=600, seed=1)
 
 
+def test_samples_are_kept_as_bytes(measured):
+    assert measured.drawn.dtype == torch.uint8 and len(measured.drawn) == measured.samples
+
+
 def test_the_bundled_model_lies_between_the_yardsticks(measured):
     figures = measured.figures()
     assert [figure["name"] for figure in figures] == [
@@ -224,11 +228,14 @@ def test_the_command_writes_figures_and_a_page_and_fills_the_card(tmp_path, monk
     assert run(["evaluate", "nowhere", *quick]) == 2
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_anything_is_measured(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("home", [False, True])
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_measured(tmp_path, monkeypatch, capsys, home):
     (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(module, "evaluate", lambda *_, **__: pytest.fail("measured"))
     output = str(tmp_path / "file" / "deeper")
-    assert run(["evaluate", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", output]) == 2
+    given = "~/file/deeper" if home else output
+    assert run(["evaluate", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", given]) == 2
     assert output in capsys.readouterr().err
 
 

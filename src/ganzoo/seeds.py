@@ -33,6 +33,8 @@ def stream(seed: int, *parts: str | int) -> torch.Generator:
 def seeded(seed: int | None) -> Iterator[None]:
     """Draw from torch's global random state as from a fresh `seed`, and leave it as it was; None: as it is.
 
+    It is the CPU's: torch.manual_seed would seed those of all CUDA devices too, which nobody brings back.
+
     Raises:
         ConfigError: `seed` is no int from 0 to 2**63 - 1.
     """
@@ -40,5 +42,5 @@ def seeded(seed: int | None) -> Iterator[None]:
         raise ConfigError(f"seed must be an int from 0 to {2**63 - 1}, got {quote(seed)}")
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(int(seed))
         yield

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ganzoo.blocks.contract import BlockFactory, check_announced, factory_name, make_block
 from ganzoo.errors import BlockError, ShapeError
+from ganzoo.seeds import seeded
 
 Build = Callable[[], Any]
 
@@ -32,8 +33,7 @@ def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int |
         BlockError: the block, the promise it breaks, and how.
     """
     name = factory_name(factory)
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(0)
+    with seeded(0), torch.device("cpu"):
         if out_channels is None:
             out_channels = _fitting_channels(factory, in_channels)
 

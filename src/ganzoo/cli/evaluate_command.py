@@ -33,7 +33,7 @@ def evaluate(
     """Measure a generator: Fréchet and kernel distance, precision and recall, density and coverage, class by class."""
     from ganzoo.evaluation.evaluate import evaluate as measure
     from ganzoo.evaluation.page import write_page
-    from ganzoo.files import check_writable, write_file
+    from ganzoo.files import check_writable, expanded, write_file
     from ganzoo.hub.card import EVALUATION, weights_hash
     from ganzoo.hub.source import find_source
     from ganzoo.pretrained import from_pretrained
@@ -42,7 +42,7 @@ def evaluate(
 
     gan = from_pretrained(source, revision=revision, endpoint=endpoint)
     run, model = RunFolder(source), find_source(source, ("",), revision, endpoint=endpoint)
-    folder = output or (run.path if run.exists() else Path("."))
+    folder = expanded(output) if output else run.path if run.exists() else Path(".")
     check_writable(folder)  # before minutes of measuring
     found = measure(
         gan, data, samples=samples, features=features, split=split, seed=seed, classes=classes, memorised=memorised,

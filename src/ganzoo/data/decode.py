@@ -38,10 +38,7 @@ def decode(content: bytes, place: str, size: int | None, channels: int | None) -
         raise
     except Exception as error:  # PIL's decoders raise a dozen kinds on damaged files
         reason = quote(f"{type(error).__name__}: {error}", 200)
-        raise DataError(
-            f"{place} is no readable picture ({reason}); remove it, or open the data in Python with "
-            f'open_data(..., broken="skip").'
-        ) from error
+        raise DataError(f"{place} is no readable picture ({reason}); remove it, or put a whole one there.") from error
 
 
 def convert(pixels: np.ndarray, size: int | None, channels: int | None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Images through the `datasets` library: from the Hugging Face Hub, or from local folders and parquet files.
 
     hf:owner/name                                  a data set on the Hub
-    hf:./folder  hf:./images.parquet               files on this machine
+    hf:./folder  hf:./images.parquet               files on this machine; train-*.parquet and test-*.parquet are splits
     hf:owner/name?split=test&image=picture&label=kind&config=small&stream=yes
 
 `image` and `label` name columns; without them the first of images, and the first of class labels, are taken. Pictures
@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -60,8 +61,7 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
     if streamed == "yes":
         return _head(stream, name)
     given = rows[label][:] if label else []
-    # `datasets` makes a column of nulls from folders train and test without folders of classes in them
-    labels = check_labels(given, names, source) if any(value is not None for value in given) else None
+    labels = None if _nothing(given) else check_labels(given, names, source)
     names = () if labels is None else names or class_names(labels)
     if labels is None:
         stream = dataclasses.replace(stream, label=None)
@@ -71,7 +71,7 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
 
 
 def hf_splits(source: str) -> tuple[str, ...]:
-    """Which of train and test `source` has; the split that it names, where it does; none where it is parquet files.
+    """Which of train and test `source` has; the split that it names, where it does; none where it is one parquet file.
 
     Raises:
         MissingExtraError, DataError: as `open_hf`.
@@ -79,7 +79,7 @@ def hf_splits(source: str) -> tuple[str, ...]:
     datasets, name, options = _parse(source)
     if "split" in options:
         return (options["split"],)
-    if _parquet(name):
+    if _is_parquet(expanded(name)):
         return ()
     place, config, folder = _place(name, options.get("config"))
     with _opening(source):
@@ -87,11 +87,19 @@ def hf_splits(source: str) -> tuple[str, ...]:
     return tuple(split for split in ("train", "test") if split in found)
 
 
+def _nothing(labels: Iterable[Any]) -> bool:
+    """Whether all are null: such a column `datasets` makes of folders train and test without folders of classes."""
+    return all(label is None for label in labels)
+
+
 def _head(stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
-    pairs = list(stream.read(islice(stream.rows, HEAD)))
-    if not pairs:
+    rows = list(islice(stream.rows, HEAD))
+    if not rows:
         raise DataError(f"{stream.source} holds no rows.")
+    if stream.label and _nothing(row[stream.label] for row in rows):
+        stream = dataclasses.replace(stream, label=None, names=())
+    pairs = list(stream.read(rows))
     if len({picture.shape for picture, _ in pairs}) > 1:
         raise DataError(f"{stream.source} has images of several sizes; choose one with image_size=64 (--size 64).")
     array = np.stack([picture for picture, _ in pairs])
@@ -117,22 +125,21 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
 
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
     with _opening(source):
-        if parquet := _parquet(name):
-            return datasets.load_dataset("parquet", data_files={split: parquet}, split=split, streaming=stream)
+        if _is_parquet(path := expanded(name)):
+            return datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=stream)
         return datasets.load_dataset(*_place(name, config), split=split, streaming=stream)
 
 
 def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
     """What `datasets` calls a set: its name, its config, its folder."""
     path = expanded(name)
-    local = name.startswith(("./", "../", "/", "~")) or path.exists()
-    return ("imagefolder", None, str(path)) if local else (name, config, None)
+    if not (name.startswith(("./", "../", "/", "~")) or path.exists()):
+        return name, config, None
+    return "parquet" if any(map(_is_parquet, path.rglob("*"))) else "imagefolder", None, str(path)
 
 
-def _parquet(name: str) -> list[str]:
-    """The parquet files that `name` is, or holds."""
-    path = expanded(name)
-    return [str(path)] if path.suffix == ".parquet" else sorted(map(str, path.glob("*.parquet")))
+def _is_parquet(path: Path) -> bool:
+    return path.suffix == ".parquet"
 
 
 @contextmanager

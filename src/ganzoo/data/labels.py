@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import DataError, quote
-
-MOST_CLASSES = 10_000  # of a network, which is made of their number
+from ganzoo.models.base import MOST_CLASSES
 
 
 def check_labels(values: Iterable[Any], names: Sequence[str], source: str, item: str = "row") -> Tensor:

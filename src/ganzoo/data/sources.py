@@ -164,9 +164,11 @@ def _from_listing(
         for name in _shown(listing.names, progress):
             try:
                 yield decode(listing.read(name), f"{path}: {name}", size, channels)
-            except DataError:
+            except DataError as error:
                 if broken == "stop":
-                    raise
+                    raise DataError(
+                        f'{error} In Python open_data(..., broken="skip") leaves such files out.'
+                    ) from error
                 yield None
 
     key = [str(path.resolve()), listing.facts, size, channels, broken]
@@ -205,7 +207,7 @@ def _shown(names: list[str], progress: bool) -> Any:
     return track(names, "decoding", console=Console(stderr=True), transient=True)
 
 
-def _from_tensor(images: Tensor, labels: Tensor | None) -> ImageData:
+def _from_tensor(images: Tensor, labels: Any) -> ImageData:
     if images.dim() != 4 or not 1 <= images.shape[1] <= 4 or len(images) == 0:
         raise DataError(f"a tensor of images must have shape (N, 1 to 4, H, W), got {tuple(images.shape)}.")
     if images.is_floating_point():
@@ -217,6 +219,8 @@ def _from_tensor(images: Tensor, labels: Tensor | None) -> ImageData:
         raise DataError(f"a tensor of images must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype}.")
     names: tuple[str, ...] = ()
     if labels is not None:
+        if not isinstance(labels, Tensor):
+            raise DataError(f"labels must be a tensor of {len(images)} ints from 0, got {quote(labels)}.")
         if labels.shape != (len(images),) or labels.is_floating_point():
             raise DataError(f"labels must be {len(images)} ints from 0, got {tuple(labels.shape)}, {labels.dtype}.")
         labels = check_labels(labels.tolist(), (), "labels", "image")

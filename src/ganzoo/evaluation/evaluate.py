@@ -27,6 +27,7 @@ from ganzoo.evaluation.result import Evaluation
 from ganzoo.evaluation.scores import Scores, compare
 from ganzoo.files import write_file
 from ganzoo.gan import GAN
+from ganzoo.images import to_uint8
 from ganzoo.seeds import stream
 
 VERSION = 2  # of what is kept in the cache
@@ -79,12 +80,23 @@ def evaluate(
     real.measure()
     lap("real images and yardsticks")
     labels = torch.arange(samples) % gan.num_classes if gan.num_classes else None
-    drawn = torch.cat(list(gan.batches(samples, seed, labels=labels, batch_size=BATCH, precision="fast"))).cpu()
-    if not drawn.isfinite().all():
-        raise DataError("the generator draws NaN or infinity: its weights are damaged, or its training went astray.")
-    lap("drawing samples")
-    fake = _extract(chosen, drawn.split(BATCH), "features of samples", progress, samples)
-    lap("features of samples")
+    # a batch at a time, and bytes: 10,000 floating images in colour of 256 pixels a side take 8 GB
+    drawn = torch.empty(samples, gan.image_channels, gan.image_size, gan.image_size, dtype=torch.uint8)
+    first: list[Tensor] = []  # of the samples, small
+    rows: list[Tensor] = []
+    batches = gan.batches(samples, seed, labels=labels, batch_size=BATCH, precision="fast")
+    for place, batch in zip(drawn.split(BATCH), _shown(batches, "samples", progress, -(-samples // BATCH))):
+        batch = batch.cpu()
+        if not batch.isfinite().all():
+            raise DataError(
+                "the generator draws NaN or infinity: its weights are damaged, or its training went astray."
+            )
+        if memorised and len(first) * BATCH < COMPARED:
+            first.append(_thumbnails(batch))
+        place.copy_(to_uint8(batch))
+        rows.append(chosen(batch))
+    fake = torch.cat(rows)
+    lap("samples and their features")
     scores = compare(real.features, fake, seed)
     lap("scores")
     qualities, agreement = [], None
@@ -104,7 +116,7 @@ def evaluate(
         lap("classes")
     found = {}
     if memorised:
-        found = real.memorised(drawn[:COMPARED], fake[:COMPARED])
+        found = real.memorised(torch.cat(first)[:COMPARED], fake[:COMPARED])
         lap("memorisation")
     return Evaluation(
         features=chosen.name_for(gan.image_size, gan.image_channels), samples=samples, data=real.data.name,
@@ -170,13 +182,10 @@ class _Real:
         self.features = self._of(self.data, self._indices, "features of real images")
         others = self._of(self.other, self._others, "features of other real images")
         self.floor = compare(self.features, others, self._seed)
-        shape = (len(self._indices), *self.data.images.shape[1:])
-        noise = torch.rand(shape, generator=stream(self._seed, "noise")) * 2 - 1
-        self.ceiling = compare(
-            self.features,
-            _extract(self._chosen, noise.split(BATCH), "features of noise", self._progress, len(noise)),
-            self._seed,
-        )
+        draws, shape = stream(self._seed, "noise"), self.data.images.shape[1:]
+        noise = (torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in self._indices.split(BATCH))
+        noisy = _extract(self._chosen, noise, "features of noise", self._progress, len(self._indices))
+        self.ceiling = compare(self.features, noisy, self._seed)
         yardsticks = {
             name: torch.tensor(list(asdict(scores).values()), dtype=torch.float64)
             for name, scores in (("floor", self.floor), ("ceiling", self.ceiling))
@@ -184,7 +193,7 @@ class _Real:
         write_file(path, save({"features": self.features, **yardsticks}))
 
     def memorised(self, drawn: Tensor, fake: Tensor) -> dict[str, Memorisation]:
-        """Whether the training set is among `drawn`, whose features are `fake`, by pixels and by features."""
+        """Whether the training set is among samples, by their thumbnails `drawn` and by their features `fake`."""
         everything = torch.arange(len(self.training))
         path = self._cache("training", self.training.hash)
         if path.is_file():
@@ -195,9 +204,7 @@ class _Real:
         thumbnails = torch.cat([_thumbnails(self.training.batch(part)) for part in everything.split(BATCH)])
         unseen = self.data.batch(self._indices[:COMPARED]) if self._held_out else None
         return {
-            "pixels": memorisation(
-                _thumbnails(drawn), thumbnails, _thumbnails(unseen) if unseen is not None else None, self._seed
-            ),
+            "pixels": memorisation(drawn, thumbnails, _thumbnails(unseen) if unseen is not None else None, self._seed),
             "features": memorisation(fake, training, self.features[:COMPARED] if self._held_out else None, self._seed),
         }
 

@@ -29,7 +29,7 @@ class Evaluation:
             for a model without classes, or without a classifier of them.
         memorised: by space, "pixels" and "features"; empty where it was not asked for.
         seconds: what took how long.
-        drawn: the samples. training: what they were compared with; for pages, not in `to_dict`.
+        drawn: the samples, uint8. training: what they were compared with; for pages, not in `to_dict`.
     """
 
     features: str

@@ -32,6 +32,7 @@ from ganzoo.hub.folder import (
     write_network,
 )
 from ganzoo.models import Generator
+from ganzoo.models.base import MOST_CLASSES
 
 LARGEST_LATENT = 100_000  # numbers
 _WITH_DISCRIMINATOR = "name a model that was saved with its own, as a run's is; sampling needs none."
@@ -110,10 +111,12 @@ def check_facts(root: Mapping[str, Any], place: str) -> dict[str, Any]:
         raise WeightsError(f"{place}: latent_shape must be a list of 1 to 4 positive ints, got {quote(shape)}.")
     if math.prod(shape) > LARGEST_LATENT:
         raise WeightsError(f"{place}: latent_shape {quote(shape)} has more than {LARGEST_LATENT} numbers.")
-    if type(classes) is not int or not 0 <= classes <= 10000:
-        raise WeightsError(f"{place}: num_classes must be an int from 0 to 10000, got {quote(classes)}.")
-    if not isinstance(names, list) or len(names) > 10000 or not all(map(_is_name, names)):
-        raise WeightsError(f"{place}: class_names must be a list of up to 10000 short texts, got {quote(names)}.")
+    if type(classes) is not int or not 0 <= classes <= MOST_CLASSES:
+        raise WeightsError(f"{place}: num_classes must be an int from 0 to {MOST_CLASSES}, got {quote(classes)}.")
+    if not isinstance(names, list) or len(names) > MOST_CLASSES or not all(map(_is_name, names)):
+        raise WeightsError(
+            f"{place}: class_names must be a list of up to {MOST_CLASSES} short texts, got {quote(names)}."
+        )
     if preset is not None and not _is_name(preset):
         raise WeightsError(f"{place}: preset must be a short text or null, got {quote(preset)}.")
     return {"latent_shape": shape, "num_classes": classes, "class_names": names, "preset": preset}

@@ -34,6 +34,7 @@ def config_of(network: nn.Module | None) -> Config | None:
 
 
 MODELS: Registry[type[nn.Module]] = Registry("model", "ganzoo.models")
+MOST_CLASSES = 10_000  # of a network: it is made of their number, which a stranger's file may give
 
 
 class Generator(nn.Module, ABC):

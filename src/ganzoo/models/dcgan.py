@@ -23,7 +23,7 @@ from ganzoo.blocks import (
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.latents import sign_class
-from ganzoo.models.base import MODELS, Discriminator, Generator, check_labels
+from ganzoo.models.base import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
 from ganzoo.models.stages import all_classes, block_names, check_hidden_classes, check_names, finish_of
 
 LARGEST_IMAGE = 1024
@@ -54,7 +54,7 @@ class DCGANGeneratorConfig(Config):
         high=8192,
     )
     image_channels: int = option(3, "channels of an image", low=1, high=4)
-    num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=10000)
+    num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=MOST_CLASSES)
     hidden_classes: int = option(
         0,
         "kinds found in the images without labels, a power of two; a latent's signs choose one; 0: none",
@@ -157,7 +157,7 @@ class DCGANDiscriminatorConfig(Config):
     activation: str = option("leaky_relu", "activation, by name")
     slope: float = option(0.2, "slope of leaky_relu below zero", low=0, high=1)
     first_norm: bool = option(False, "normalise in the first stage too, as the chapter does")
-    num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=10000)
+    num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=MOST_CLASSES)
     hidden_classes: int = option(0, "as the generator's", low=0, high=1024)
     class_head: Literal["pooled", "spatial"] = option(
         "pooled", "pooled: a label weighs the summed last features; spatial: those of each place, as the logit does"
