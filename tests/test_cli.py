@@ -97,6 +97,9 @@ def test_train_begins_resumes_and_goes_on_from_a_model(here, a_run, capsys):
     assert run(["train", "--from", str(a_run), *more]) == 0
     assert ganzoo.from_pretrained("on").config.generator.widths == (8, 4)
     assert run(["sample", "on", "--count", "1"]) == 0
+    told = {folder: (Path(folder) / "model" / "README.md").read_text() for folder in ("on", a_run)}
+    assert f"| trained on from | {a_run} |" in told["on"] and "trained on from" not in told[a_run]
+    assert "Trained on from" in Path("on/report.html").read_text()
 
 
 def test_going_on_from_a_run_starts_with_the_generator_before_averaging(a_run):

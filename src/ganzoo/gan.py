@@ -83,6 +83,7 @@ class GAN:
         self.hidden_classes = generator.hidden_classes if isinstance(generator, Generator) else 0
         self.class_names = tuple(class_names)
         self.preset = preset
+        self.source: str | None = None  # what `from_pretrained` was asked for; of fresh weights None
         self._check_pair()
 
     def _check_pair(self) -> None:

@@ -38,4 +38,6 @@ def from_pretrained(
     parts = ("", "discriminator") if discriminator else ("",)
     path = find_source(source, parts, revision, token, cache_dir, local_files_only, endpoint)
     networks, facts = read_model(path, discriminator)
-    return GAN(*networks, **facts).to(device)
+    gan = GAN(*networks, **facts).to(device)
+    gan.source = str(source)
+    return gan

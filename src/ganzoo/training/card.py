@@ -78,6 +78,7 @@ def _rows(
             "real images seen",
             f"{least}{kept * a_step:,}" + (f"; {last * a_step:,} in the whole run" if kept < last else ""),
         ),
+        *([("trained on from", str(facts["from"]))] if facts.get("from") else []),
         ("seed", str(settings["seed"])),
         ("kind", _kind(facts["gan"])),
     ]

@@ -56,6 +56,7 @@ def continued(
     varied = build(_recipe(gan), gan.preset, image_size, generator, discriminator, seed)
     if varied.num_classes == gan.num_classes:
         varied.class_names = gan.class_names
+    varied.source = gan.source
     remarks = []
     for name, image_last in (("generator", True), ("discriminator", False)):
         if remark := keep_what_fits(getattr(gan, name), getattr(varied, name), image_last):

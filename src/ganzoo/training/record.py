@@ -32,6 +32,7 @@ def record(gan: GAN, data: ImageData, source: Any, settings: Settings, machine: 
         "machine": machine.to_dict(),
         "hardware": name_of(machine.device),
         "gan": describe_gan(gan),
+        "from": gan.source,
         "data": {
             "name": data.name,
             "source": _absolute(source) if isinstance(source, (str, Path)) else None,

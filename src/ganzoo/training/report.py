@@ -200,6 +200,8 @@ def _provenance(facts: dict[str, Any], settings: dict[str, Any], data: dict[str,
         ("Classes", _value(data.get("classes"))),
         ("Seed", _value(settings.get("seed"))),
     ]
+    if facts.get("from"):
+        rows.insert(0, ("Trained on from", _value(facts["from"])))
     machine = _mapping(facts.get("machine"))
     rows.append(("Machine", ", ".join(f"{_text(key)} {_value(value)}" for key, value in machine.items())))
     rows += [(_text(package), _text(version)) for package, version in _mapping(facts.get("versions")).items()]
