@@ -77,8 +77,7 @@ class GAN:
             raise ConfigError(
                 f"latent_size must be 1 to {LARGEST_LATENT} and fit {quote(shape)}, got {quote(latent_size)}"
             )
-        self.generator = generator
-        self.discriminator = discriminator
+        self.generator, self.discriminator = generator, discriminator
         self.num_classes = num_classes or 0
         self.hidden_classes = generator.hidden_classes if isinstance(generator, Generator) else 0
         self.class_names = tuple(class_names)
