@@ -89,7 +89,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "not-averaged": {"ema_half_life": 0},
         "translation": {"augmentations": ("translation",)},
         "d-spectral": {"discriminator.norm": "spectral"},
-        "r1-r2": {"discriminator.norm": "none", "penalties": ("r1(weight=0.1,every=8)", "r2(weight=0.1,every=8)")},
+        "r1-r2": {**R1, "penalties": (*R1["penalties"], "r2(weight=0.1,every=8)")},
         "resize-up": {"generator.block": "resize-up"},
         "pixelshuffle-up": {"generator.block": "pixelshuffle-up"},
         "residual-up": {"generator.block": "residual-up"},

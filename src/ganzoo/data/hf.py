@@ -16,7 +16,6 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -79,7 +78,7 @@ def hf_splits(source: str) -> tuple[str, ...]:
     datasets, name, options = _parse(source)
     if "split" in options:
         return (options["split"],)
-    if _is_parquet(expanded(name)):
+    if expanded(name).suffix == ".parquet":
         return ()
     place, config, folder = _place(name, options.get("config"))
     with _opening(source):
@@ -94,12 +93,11 @@ def _nothing(labels: Iterable[Any]) -> bool:
 
 def _head(stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
-    rows = list(islice(stream.rows, HEAD))
-    if not rows:
-        raise DataError(f"{stream.source} holds no rows.")
-    if stream.label and _nothing(row[stream.label] for row in rows):
+    if stream.label and _nothing(row[stream.label] for row in islice(stream.rows, HEAD)):  # mostly one row is read
         stream = dataclasses.replace(stream, label=None, names=())
-    pairs = list(stream.read(rows))
+    pairs = list(stream.read(islice(stream.rows, HEAD)))
+    if not pairs:
+        raise DataError(f"{stream.source} holds no rows.")
     if len({picture.shape for picture, _ in pairs}) > 1:
         raise DataError(f"{stream.source} has images of several sizes; choose one with image_size=64 (--size 64).")
     array = np.stack([picture for picture, _ in pairs])
@@ -125,7 +123,7 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
 
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
     with _opening(source):
-        if _is_parquet(path := expanded(name)):
+        if (path := expanded(name)).suffix == ".parquet":
             return datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=stream)
         return datasets.load_dataset(*_place(name, config), split=split, streaming=stream)
 
@@ -135,11 +133,8 @@ def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
     path = expanded(name)
     if not (name.startswith(("./", "../", "/", "~")) or path.exists()):
         return name, config, None
-    return "parquet" if any(map(_is_parquet, path.rglob("*"))) else "imagefolder", None, str(path)
-
-
-def _is_parquet(path: Path) -> bool:
-    return path.suffix == ".parquet"
+    holds = any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))  # data: as the Hub lays them out
+    return "parquet" if holds else "imagefolder", None, str(path)
 
 
 @contextmanager

@@ -81,20 +81,20 @@ def evaluate(
     lap("real images and yardsticks")
     labels = torch.arange(samples) % gan.num_classes if gan.num_classes else None
     # a batch at a time, and bytes: 10,000 floating images in colour of 256 pixels a side take 8 GB
-    drawn = torch.empty(samples, gan.image_channels, gan.image_size, gan.image_size, dtype=torch.uint8)
-    first: list[Tensor] = []  # of the samples, small
+    drawn: list[Tensor] = []
     rows: list[Tensor] = []
+    small: list[Tensor] = []  # the first ones, for pixels' sake before they are bytes
     batches = gan.batches(samples, seed, labels=labels, batch_size=BATCH, precision="fast")
-    for place, batch in zip(drawn.split(BATCH), _shown(batches, "samples", progress, -(-samples // BATCH))):
+    for batch in _shown(batches, "samples", progress, -(-samples // BATCH)):
         batch = batch.cpu()
         if not batch.isfinite().all():
             raise DataError(
                 "the generator draws NaN or infinity: its weights are damaged, or its training went astray."
             )
-        if memorised and len(first) * BATCH < COMPARED:
-            first.append(_thumbnails(batch))
-        place.copy_(to_uint8(batch))
+        drawn.append(to_uint8(batch))
         rows.append(chosen(batch))
+        if memorised and len(small) * BATCH < COMPARED:
+            small.append(_thumbnails(batch))
     fake = torch.cat(rows)
     lap("samples and their features")
     scores = compare(real.features, fake, seed)
@@ -116,13 +116,13 @@ def evaluate(
         lap("classes")
     found = {}
     if memorised:
-        found = real.memorised(torch.cat(first)[:COMPARED], fake[:COMPARED])
+        found = real.memorised(torch.cat(small)[:COMPARED], fake[:COMPARED])
         lap("memorisation")
     return Evaluation(
         features=chosen.name_for(gan.image_size, gan.image_channels), samples=samples, data=real.data.name,
         split=real.split, data_hash=real.data.hash, scores=scores, floor=real.floor, ceiling=real.ceiling,
         classes=tuple(qualities), agreement=agreement, memorised=found, seconds=seconds,
-        drawn=drawn, training=real.training,
+        drawn=torch.cat(drawn), training=real.training,
     )  # fmt: skip
 
 
