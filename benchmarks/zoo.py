@@ -3,8 +3,10 @@
     python benchmarks/zoo.py fashion-mnist
     python benchmarks/zoo.py pokemon-64 --data pokemon.zip --samples 2000 --licence TEXT --features FEATURES
 
-Run, figures and pages are left in `runs/NAME` here; begun anew it goes on where it stopped. The weights are kept in
-half precision, and it is those that are measured. Paths are best given as seen from here: they stand in the card.
+With `--then 18000` the model is trained on for so many steps, the rates from their start again, in `runs/NAME-2`, and
+that one is kept; several numbers make as many runs. Run, figures and pages are left in `runs/NAME` here; begun anew it
+goes on where it stopped. The weights are kept in half precision, and it is those that are measured. Paths are best
+given as seen from here: they stand in the card.
 """
 
 from __future__ import annotations
@@ -27,23 +29,33 @@ def call(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "ganzoo", *words], check=True)
 
 
-def make(name: str, data: str, features: str | None, samples: int, licence: str | None, steps: int | None) -> Path:
-    """Train, keep and measure the preset `name`; the folder of the bundled model."""
-    run = Path("runs") / name
-    told = ["--licence", licence] if licence else []
-    told += ["--steps", str(steps)] if steps else []
-    call(*(["train", "--resume", str(run)] if (run / "run.json").is_file() else ["train", name, "--data", data, *told]))
+def train(run: Path, *words: str) -> None:
+    """Begin the run, or go on with it."""
+    call("train", *(["--resume", str(run)] if (run / "run.json").is_file() else words))
+
+
+def make(options: argparse.Namespace) -> Path:
+    """Train, keep and measure the preset of this name; the folder of the bundled model."""
+    name, data = options.name, options.data or ganzoo.PRESETS[options.name].data
+    told = ["--licence", options.licence] if options.licence else []
+    run, earlier = Path("runs") / name, []
+    train(run, name, "--data", data, *told, *(["--steps", str(options.steps)] if options.steps else []))
+    for count, steps in enumerate(options.then, 2):
+        earlier.append(run)
+        run = Path("runs") / f"{name}-{count}"
+        before = f"./{earlier[-1].as_posix()}"
+        train(run, "--from", before, "--data", data, *told, "--steps", str(steps), "--output", run.as_posix())
     folder = next(iter(bundled_models().values())).parent / name
     gan = ganzoo.from_pretrained(f"./{run}", discriminator=True)
     gan.save_pretrained(folder, dtype="float16")
     (folder / "samples").mkdir(exist_ok=True)
     gan = ganzoo.from_pretrained(name)
     ganzoo.images.grid(gan.sample(GRID, seed=0), columns=8).save(folder / "samples/grid.png", optimize=True)
-    chosen = ["--features", features] if features else []
-    call("evaluate", name, "--data", data, "--samples", str(samples), *chosen)
+    chosen = ["--features", options.features] if options.features else []
+    call("evaluate", name, "--data", data, "--samples", str(options.samples), *chosen)
     shutil.move("evaluation.json", folder / "evaluation.json")
     shutil.move("evaluation.html", run / "evaluation-of-the-bundled.html")
-    run_card(run, folder, name)
+    run_card(run, folder, name, earlier)
     return folder
 
 
@@ -55,6 +67,5 @@ if __name__ == "__main__":
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--licence", help="of images that are given by a path; stands in the card")
     parser.add_argument("--steps", type=int, help="fewer than the preset's")
-    options = parser.parse_args()
-    data = options.data or ganzoo.PRESETS[options.name].data
-    print(make(options.name, data, options.features, options.samples, options.licence, options.steps))
+    parser.add_argument("--then", type=int, nargs="+", default=[], metavar="STEPS", help="to train on for")
+    print(make(parser.parse_args()))

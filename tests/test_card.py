@@ -110,6 +110,15 @@ def test_images_seen_are_counted_up_to_the_step_whose_weights_were_kept(a_run):
     assert "| real images seen | 16; 24 in the whole run |" in card_of(a_run)
 
 
+def test_the_card_of_a_model_that_was_trained_on_tells_the_runs_before_it(a_run, finished):
+    command = json.loads((finished / "run.json").read_text())["command"]
+    change(a_run, **{"from": "./first", "command": "ganzoo train --from ./first"})
+    run_card(a_run, earlier=[finished])
+    text = card_of(a_run)
+    assert "| trained on from | ./first, after 24 real images |" in text
+    assert f"\n```\n{command} && ganzoo train --from ./first\n```\n" in text
+
+
 @pytest.mark.parametrize("place", ["", "model"])
 def test_measured_figures_come_with_their_yardsticks_and_how(a_run, place):
     evaluate(a_run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,11 +19,17 @@ _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
 _HUB_SOURCE = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(\?.*)?", re.ASCII)
 
 
-def run_card(run: str | Path, model: str | Path | None = None, source: str | None = None) -> bool:
+def run_card(
+    run: str | Path,
+    model: str | Path | None = None,
+    source: str | None = None,
+    earlier: Sequence[str | Path] = (),
+) -> bool:
     """Write `README.md` and `samples/losses.png` into the model of `run`, as `ganzoo.hub.card.write_card` does.
 
     Args:
         model: a copy of the run's model, to write into instead. source: what `from_pretrained` takes to load it.
+        earlier: the runs that it was trained on from, the first one first: their commands and images are told too.
 
     Raises:
         TrainingError: no run is there, or it has no model. WeightsError: a file of it is damaged.
@@ -32,7 +39,7 @@ def run_card(run: str | Path, model: str | Path | None = None, source: str | Non
     if not (model / WEIGHTS).is_file():
         raise TrainingError(f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: --resume.")
     try:
-        card = _card(folder, facts, model, source or Path(run).as_posix())
+        card = _card(folder, facts, model, source or Path(run).as_posix(), [RunFolder(path) for path in earlier])
     except GanzooError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -41,7 +48,7 @@ def run_card(run: str | Path, model: str | Path | None = None, source: str | Non
     return write_card(model, card)
 
 
-def _card(folder: RunFolder, facts: dict[str, Any], model: Path, source: str) -> Card:
+def _card(folder: RunFolder, facts: dict[str, Any], model: Path, source: str, earlier: list[RunFolder]) -> Card:
     log, data = folder.entries(), facts["data"]
     losses = [entry for entry in log if "generator_loss" in entry]
     if losses:
@@ -55,15 +62,19 @@ def _card(folder: RunFolder, facts: dict[str, Any], model: Path, source: str) ->
         data=str(data["name"]),
         data_id=_hub_id(data),
         data_licence=licence,
-        training=tuple(_rows(facts, folder, losses, [entry for entry in log if entry.get("best")])),
-        command=str(facts["command"]),
+        training=tuple(_rows(facts, folder, losses, [entry for entry in log if entry.get("best")], earlier)),
+        command=" && ".join(str(each["command"]) for each in (*(run.facts() for run in earlier), facts)),
         figures=evaluated(folder.path, model) or evaluated(model, model),
         pictures=tuple(name for name in (GRID, LOSSES) if (model / name).is_file()),
     )
 
 
 def _rows(
-    facts: dict[str, Any], folder: RunFolder, losses: list[dict[str, Any]], scores: list[dict[str, Any]]
+    facts: dict[str, Any],
+    folder: RunFolder,
+    losses: list[dict[str, Any]],
+    scores: list[dict[str, Any]],
+    earlier: list[RunFolder],
 ) -> list[tuple[str, str]]:
     settings, machine, data = facts["settings"], facts["machine"], facts["data"]
     last = losses[-1]["step"] if losses else 0
@@ -78,7 +89,7 @@ def _rows(
             "real images seen",
             f"{least}{kept * a_step:,}" + (f"; {last * a_step:,} in the whole run" if kept < last else ""),
         ),
-        *([("trained on from", str(facts["from"]))] if facts.get("from") else []),
+        *([("trained on from", str(facts["from"]) + _seen_before(earlier))] if facts.get("from") else []),
         ("seed", str(settings["seed"])),
         ("kind", _kind(facts["gan"])),
     ]
@@ -97,6 +108,16 @@ def _rows(
         score = f"{scores[-1]['score']:.3g}, {why}: a kernel distance in random features"
         rows.append(("score", f"{score} that ranks the states of this run, and compares with nothing else"))
     return rows
+
+
+def _seen_before(earlier: list[RunFolder]) -> str:
+    images = 0
+    for run in earlier:
+        settings, log = run.facts()["settings"], run.entries()
+        losses = [entry for entry in log if "generator_loss" in entry]
+        kept = [entry for entry in log if entry.get("best")] or losses
+        images += (kept[-1]["step"] if kept else 0) * settings["batch_size"] * settings["d_steps"]
+    return f", after {images:,} real images" if earlier else ""
 
 
 def _kind(gan: dict[str, Any]) -> str:
