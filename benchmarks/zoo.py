@@ -3,10 +3,10 @@
     python benchmarks/zoo.py fashion-mnist
     python benchmarks/zoo.py pokemon-64 --data pokemon.zip --samples 2000 --licence TEXT --features FEATURES
 
-With `--then 18000` the model is trained on for so many steps, the rates from their start again, in `runs/NAME-2`, and
-that one is kept; several numbers make as many runs. Run, figures and pages are left in `runs/NAME` here; begun anew it
-goes on where it stopped. The weights are kept in half precision, and it is those that are measured. Paths are best
-given as seen from here: they stand in the card.
+With `--then 18000 '12000 augmentations=translation'` the model is trained on for so many steps, the rates from their
+start again, first with the settings it has and then with these, in `runs/NAME-2` and `runs/NAME-3`, and the last is
+kept. Run, figures and pages are left in `runs/NAME` here; begun anew it goes on where it stopped. The weights are kept
+in half precision, and it is those that are measured. Paths are best given as seen from here: they stand in the card.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ def make(options: argparse.Namespace) -> Path:
     told = ["--licence", options.licence] if options.licence else []
     run, earlier = Path("runs") / name, []
     train(run, name, "--data", data, *told, *(["--steps", str(options.steps)] if options.steps else []))
-    for count, steps in enumerate(options.then, 2):
+    for count, words in enumerate(options.then, 2):
+        steps, *settings = words.split()
         earlier.append(run)
         run = Path("runs") / f"{name}-{count}"
-        before = f"./{earlier[-1].as_posix()}"
-        train(run, "--from", before, "--data", data, *told, "--steps", str(steps), "--output", run.as_posix())
+        change = [word for setting in settings for word in ("--set", setting)]
+        train(run, "--from", f"./{earlier[-1]}", "--data", data, *told, "--steps", steps, "--output", str(run), *change)
     folder = next(iter(bundled_models().values())).parent / name
     gan = ganzoo.from_pretrained(f"./{run}", discriminator=True)
     gan.save_pretrained(folder, dtype="float16")
@@ -67,5 +68,5 @@ if __name__ == "__main__":
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--licence", help="of images that are given by a path; stands in the card")
     parser.add_argument("--steps", type=int, help="fewer than the preset's")
-    parser.add_argument("--then", type=int, nargs="+", default=[], metavar="STEPS", help="to train on for")
+    parser.add_argument("--then", nargs="+", default=[], metavar="'STEPS [SETTING=VALUE ...]'", help="to train on")
     print(make(parser.parse_args()))
