@@ -8,6 +8,8 @@ os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # tests/hub_server.py speaks L
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many workers as cores; processes that tests start inherit it
 
 import pytest
 import torch
