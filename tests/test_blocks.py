@@ -72,7 +72,7 @@ def test_every_block_as_registered_keeps_the_contract(name):
     assert BLOCKS[name](in_channels=4, out_channels=4).in_channels == 4
 
 
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, lambda: nn.Threshold(0.1, 0.0)], ids=str)
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, pytest.param(lambda: nn.Threshold(0.1, 0.0), id="a function")])
 def test_blocks_take_every_activation(activation):
     for name in BUILT_IN:
         block = make_block(BLOCKS[name], 4, 4, norm="batch", activation=activation)
