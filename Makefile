@@ -1,7 +1,6 @@
 # Two commands do all the set-up: `make demo` and `make test`. Both need Python >= 3.10 with its venv module, no more.
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS := -n auto --dist loadfile
 
 .PHONY: demo test test-slow lint clean
 
@@ -9,10 +8,10 @@ demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest $(WORKERS)
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: .venv/installed-test
-	$(BIN)/python -m pytest $(WORKERS) -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
