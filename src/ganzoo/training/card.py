@@ -16,6 +16,7 @@ from ganzoo.hub.folder import WEIGHTS
 from ganzoo.training.run import RunFolder
 
 _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
+_Run = tuple[dict[str, Any], list[dict[str, Any]]]  # what `run.json` says, and the log
 _HUB_SOURCE = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(\?.*)?", re.ASCII)
 
 
@@ -39,7 +40,8 @@ def run_card(
     if not (model / WEIGHTS).is_file():
         raise TrainingError(f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: --resume.")
     try:
-        card = _card(folder, facts, model, source or Path(run).as_posix(), [RunFolder(path) for path in earlier])
+        before = [(each.facts(), each.entries()) for each in map(RunFolder, earlier)]
+        card = _card(folder, facts, model, source or Path(run).as_posix(), before)
     except GanzooError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -48,7 +50,7 @@ def run_card(
     return write_card(model, card)
 
 
-def _card(folder: RunFolder, facts: dict[str, Any], model: Path, source: str, earlier: list[RunFolder]) -> Card:
+def _card(folder: RunFolder, facts: dict[str, Any], model: Path, source: str, earlier: list[_Run]) -> Card:
     log, data = folder.entries(), facts["data"]
     losses = [entry for entry in log if "generator_loss" in entry]
     if losses:
@@ -62,32 +64,26 @@ def _card(folder: RunFolder, facts: dict[str, Any], model: Path, source: str, ea
         data=str(data["name"]),
         data_id=_hub_id(data),
         data_licence=licence,
-        training=tuple(_rows(facts, folder, losses, [entry for entry in log if entry.get("best")], earlier)),
-        command=" && ".join(str(each["command"]) for each in (*(run.facts() for run in earlier), facts)),
+        training=tuple(_rows(facts, log, folder.entries("timing.jsonl"), earlier)),
+        command=" && ".join(str(each["command"]) for each, _ in [*earlier, (facts, log)]),
         figures=evaluated(folder.path, model) or evaluated(model, model),
         pictures=tuple(name for name in (GRID, LOSSES) if (model / name).is_file()),
     )
 
 
 def _rows(
-    facts: dict[str, Any],
-    folder: RunFolder,
-    losses: list[dict[str, Any]],
-    scores: list[dict[str, Any]],
-    earlier: list[RunFolder],
+    facts: dict[str, Any], log: list[dict[str, Any]], timing: list[dict[str, Any]], earlier: list[_Run]
 ) -> list[tuple[str, str]]:
     settings, machine, data = facts["settings"], facts["machine"], facts["data"]
-    last = losses[-1]["step"] if losses else 0
-    kept = scores[-1]["step"] if scores else last
-    times = [entry for entry in folder.entries("timing.jsonl") if entry.get("images_per_second")]
-    a_step = settings["batch_size"] * settings["d_steps"]
-    least = "at most " if settings["keep_last_batch"] else ""  # the last batch of an epoch is smaller then
+    scores, last, kept = _progress(log)
+    times = [entry for entry in timing if entry.get("images_per_second")]
+    seen, whole = _seen(settings, kept), _seen(settings, last)
     rows = [
         ("data", f"{data['name']}, {data['images']:,} images, hash {data['hash'][:16]}"),
         ("steps", f"{last:,} of {settings['steps']:,}" + (f"; the weights are of step {kept:,}" if scores else "")),
         (
             "real images seen",
-            f"{least}{kept * a_step:,}" + (f"; {last * a_step:,} in the whole run" if kept < last else ""),
+            f"{_at_most(settings)}{seen:,}" + (f"; {whole:,} in the whole run" if kept < last else ""),
         ),
         *([("trained on from", str(facts["from"]) + _seen_before(earlier))] if facts.get("from") else []),
         ("seed", str(settings["seed"])),
@@ -110,14 +106,26 @@ def _rows(
     return rows
 
 
-def _seen_before(earlier: list[RunFolder]) -> str:
-    images = 0
-    for run in earlier:
-        settings, log = run.facts()["settings"], run.entries()
-        losses = [entry for entry in log if "generator_loss" in entry]
-        kept = [entry for entry in log if entry.get("best")] or losses
-        images += (kept[-1]["step"] if kept else 0) * settings["batch_size"] * settings["d_steps"]
-    return f", after {images:,} real images" if earlier else ""
+def _progress(log: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int, int]:
+    """The scores that were best when they came, the last step, and the step whose weights were kept."""
+    scores = [entry for entry in log if entry.get("best")]
+    last = next((entry["step"] for entry in reversed(log) if "generator_loss" in entry), 0)
+    return scores, last, scores[-1]["step"] if scores else last
+
+
+def _seen(settings: dict[str, Any], steps: int) -> int:
+    return int(steps * settings["batch_size"] * settings["d_steps"])
+
+
+def _at_most(*settings: dict[str, Any]) -> str:
+    """Said before a number of images: the last batch of an epoch is smaller where it is kept."""
+    return "at most " if any(each["keep_last_batch"] for each in settings) else ""
+
+
+def _seen_before(earlier: list[_Run]) -> str:
+    images = sum(_seen(facts["settings"], _progress(log)[2]) for facts, log in earlier)
+    least = _at_most(*(facts["settings"] for facts, _ in earlier))
+    return f", after {least}{images:,} real images" if earlier else ""
 
 
 def _kind(gan: dict[str, Any]) -> str:
