@@ -110,12 +110,16 @@ def test_images_seen_are_counted_up_to_the_step_whose_weights_were_kept(a_run):
     assert "| real images seen | 16; 24 in the whole run |" in card_of(a_run)
 
 
-def test_the_card_of_a_model_that_was_trained_on_tells_the_runs_before_it(a_run, finished):
-    command = json.loads((finished / "run.json").read_text())["command"]
+@pytest.mark.parametrize("last_batch, said", [(False, ""), (True, "at most ")])
+def test_the_card_of_a_model_that_was_trained_on_tells_the_runs_before_it(a_run, finished, tmp_path, last_batch, said):
+    before = shutil.copytree(finished, tmp_path / "before")
+    facts = json.loads((before / "run.json").read_text())
+    command = facts["command"]
+    change(before, settings={**facts["settings"], "keep_last_batch": last_batch})
     change(a_run, **{"from": "./first", "command": "ganzoo train --from ./first"})
-    run_card(a_run, earlier=[finished])
+    run_card(a_run, earlier=[before])
     text = card_of(a_run)
-    assert "| trained on from | ./first, after 24 real images |" in text
+    assert f"| trained on from | ./first, after {said}24 real images |" in text
     assert f"\n```\n{command} && ganzoo train --from ./first\n```\n" in text
 
 

@@ -597,6 +597,17 @@ def test_parquet_files_of_two_splits_in_a_folder_are_two_sets(tmp_path, monkeypa
     assert hf_splits(f"hf:{folder}") == ("train", "test")
 
 
+def test_a_folder_of_pictures_with_facts_in_parquet_files_below_is_a_folder_of_pictures(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    (tmp_path / "set/train").mkdir(parents=True)
+    (tmp_path / "set/train/one.png").write_bytes(png((7, 7, 7)))
+    facts = {"file_name": ["one.png"], "remark": ["a square"]}
+    datasets.Dataset.from_dict(facts).to_parquet(str(tmp_path / "set/train/metadata.parquet"))
+    data = open_data(f"hf:{tmp_path / 'set'}")
+    assert len(data) == 1 and (data.images == 7).all()
+
+
 def test_a_bad_picture_that_cannot_be_left_out_is_not_said_to_be(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))

@@ -46,6 +46,12 @@ def test_samples_are_kept_as_bytes(measured):
     assert measured.drawn.dtype == torch.uint8 and len(measured.drawn) == measured.samples
 
 
+def test_a_generator_of_images_that_are_not_square_is_measured():
+    gan = ganzoo.GAN(Copies(MINI.batch(torch.arange(200))[..., :20]), latent_size=2)
+    found = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=100, memorised=False)
+    assert found.drawn.shape == (100, 1, 28, 20)
+
+
 def test_the_bundled_model_lies_between_the_yardsticks(measured):
     figures = measured.figures()
     assert [figure["name"] for figure in figures] == [
