@@ -781,7 +781,7 @@ for dtype, size in {"F32": 4, "F16": 2}.items():
 
         from ganzoo.models import MODELS, DCGANGeneratorConfig
 
-        config = DCGANGeneratorConfig(widths=(8192,) * 6, latent_size=8192, start_size=8)
+        config = DCGANGeneratorConfig(widths=(8192,) * 6, latent_size=8192, start_size=1)
         with torch.device("meta"):
             wanted = MODELS["dcgan-generator"](config).state_dict()
         described = {"format": 1, "model": "dcgan-generator", "config": config.to_dict(), "plugins": []}

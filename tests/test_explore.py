@@ -129,14 +129,17 @@ def test_trained_features_beat_raw_pixels(gan):
     plain = ganzoo.data.open_data(images)
     with pytest.raises(DataError, match="has no labels"):
         probe(gan.discriminator, plain, test)
+    with pytest.raises(DataError, match="the same images to train and to test on"):
+        probe(gan.discriminator, test, test)
 
 
 # --- commands ---------------------------------------------------------------------------------------------------
 
 
-def test_a_walk_is_a_grid_or_an_animation(here):
+def test_a_walk_is_a_grid_or_an_animation(here, capsys):
     assert run(["walk", "fashion-mnist", "--points", "3", "--steps", "4", "--output", "deep/walk.png"]) == 0
     assert Image.open("deep/walk.png").size == (4 * 30 + 2, 2 * 30 + 2)
+    assert capsys.readouterr().out == "8 frames in deep/walk.png\n"
     assert run(["walk", "fashion-mnist", "--points", "2", "--steps", "3", "--output", "walk.gif"]) == 0
     assert Image.open("walk.gif").n_frames == 6
 
@@ -162,10 +165,16 @@ def test_arithmetic_inversion_and_truncation_write_pictures(here, capsys):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["walk", "fashion-mnist", "--points", "1"], "two or more key latents"),
+        (["walk", "fashion-mnist", "--points", "1"], "--points must be 2 or more, to walk from one to the next, got 1"),
         (["walk", "fashion-mnist", "--output", "walk.xyz"], "xyz"),
         (["walk", "{conditional}"], "choose one with --label"),
         (["directions", "fashion-mnist", "--count", "0"], "count must be an int from 1"),
+        (
+            ["directions", "fashion-mnist", "--strength", "1e39"],
+            "--strength must be above 0 and at most 1e6, got 1e+39",
+        ),
+        (["directions", "fashion-mnist", "--strength", "nan"], "--strength must be above 0 and at most 1e6, got nan"),
+        (["probe", "{conditional}", "--data", "fashion-mnist-mini"], "the same images to train and to test on"),
         (["arithmetic", "fashion-mnist", "--plus", "a,b"], "--plus must be numbers of samples"),
         (["invert", "fashion-mnist", "nowhere.png"], "nowhere.png can't be read"),
         (["sample", "fashion-mnist", "--truncation", "0"], "limit must be a number above 0"),

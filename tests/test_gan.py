@@ -112,6 +112,9 @@ def test_batches_hold_one_batch_at_a_time(gan):
         ({"n": 2, "latents": torch.zeros(3, 100)}, ShapeError, r"\(2, 100\), got \(3, 100\)"),
         ({"n": 2, "latents": torch.zeros(2, 99)}, ShapeError, r"\(2, 100\), got \(2, 99\)"),
         ({"n": 2, "latents": [1.0]}, ShapeError, "latents must be a tensor"),
+        ({"latents": [1.0]}, ShapeError, "latents must be a tensor"),
+        ({"latents": torch.tensor(1.0)}, ShapeError, r"\(1, 100\), got \(\)"),
+        ({"latents": torch.zeros(1, 100, dtype=torch.complex64)}, ShapeError, "latents must be a tensor"),
     ],
 )
 def test_wrong_arguments_of_sample_are_named(gan, arguments, error, message):
@@ -126,12 +129,23 @@ def test_wrong_arguments_of_sample_are_named(gan, arguments, error, message):
         ([0, 1, -1], ConfigError, "labels must be 0 to 2"),
         ([0, 1], ShapeError, "one int or 3 ints"),
         ([0.5, 1.0, 2.0], ShapeError, "one int or 3 ints"),
+        ("boot", ShapeError, r'one int or 3 ints \(a name\'s is gan.label\(name\)\), got "boot"'),
+        (["boot"] * 3, ShapeError, "one int or 3 ints"),
+        ([[1], [1, 2]], ShapeError, "one int or 3 ints"),
+        ([None, 1, 1], ShapeError, "one int or 3 ints"),
+        ([True, False, True], ShapeError, "one int or 3 ints"),
     ],
 )
 def test_wrong_labels_are_named(labels, error, message):
     gan = ganzoo.create("fashion-mnist", generator={**SMALL, "num_classes": 3}, discriminator={"widths": (4, 8)})
     with pytest.raises(error, match=message):
         gan.sample(3, labels=labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int64])
+def test_latents_of_any_type_of_number_give_the_images_of_float32(gan, dtype):
+    latents = torch.arange(-3, 3).repeat(2, 17)[:, :100]
+    assert torch.equal(gan.sample(latents=latents.to(dtype)), gan.sample(latents=latents.float()))
 
 
 def test_labels_for_a_plain_model_are_refused():
@@ -231,6 +245,29 @@ def test_saving_keeps_files_that_are_not_ours(gan, tmp_path):
     gan.save_pretrained(tmp_path / "model")
     assert (tmp_path / "model" / "README.md").read_text() == "mine"
     assert (tmp_path / "model" / "config.json").exists()
+
+
+def test_saving_takes_the_pictures_of_the_model_before_and_no_others(gan, tmp_path):
+    folder = gan.save_pretrained(tmp_path / "model", generator_raw=gan.generator)
+    (folder / "samples" / "by hand").mkdir(parents=True)
+    for name in ("grid.png", "losses.png", "mine.png", "by hand/grid.png"):
+        (folder / "samples" / name).write_text(name)
+    gan.save_pretrained(folder)
+    left = {path.relative_to(folder).as_posix() for path in (folder / "samples").rglob("*.png")}
+    assert left == {"samples/mine.png", "samples/by hand/grid.png"}
+    assert not (folder / "generator_raw").exists()
+
+
+def test_weights_come_from_a_file_or_are_missed(gan, tmp_path):
+    folder = gan.save_pretrained(tmp_path / "model")
+    classes = {"num_classes": gan.num_classes}
+    other = ganzoo.create("fashion-mnist", generator={**SMALL, **classes}, discriminator={"widths": (4, 8)}, seed=9)
+    judge = other.discriminator.state_dict()["stages.0.convolution.weight"].clone()
+    assert torch.equal(other.load_weights(folder / "model.safetensors").sample(2, seed=0), gan.sample(2, seed=0))
+    assert torch.equal(other.discriminator.state_dict()["stages.0.convolution.weight"], judge)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(SourceError, match="model.safetensors does not exist"):
+        other.load_weights(folder)
 
 
 def test_a_crash_while_saving_leaves_the_old_model(gan, tmp_path, monkeypatch):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import socket
+import tempfile
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -29,11 +31,13 @@ from ganzoo.errors import (
     WeightsError,
 )
 from ganzoo.hub import remote
+from ganzoo.hub.card import Figure, model_card, weights_hash, whole_card
 from ganzoo.hub.push import push_folder
 from ganzoo.hub.remote import LAYOUT, pull
 
 OWNER, READER = "hf_owner", "hf_reader"
 NAME = "owner/gan"
+FIGURE = Figure(name="FD", value=1.5, how="100 samples", data="mini", split="test", command="ganzoo evaluate it")
 
 
 def small(seed=0, **options):
@@ -109,6 +113,43 @@ def test_pushing_again_without_changes_makes_no_commit(hub, saved):
     assert (again.commit, again.changed) == (first.commit, False)
     small(5).save_pretrained(saved)
     assert push(hub, saved).changed
+
+
+def test_what_an_earlier_model_left_in_the_repository_goes(hub, saved, tmp_path):
+    hub.add(NAME, {"notes.txt": b"a person's"})
+    push(hub, saved)
+    second = small(7)
+    second.push_to_hub(NAME, token=OWNER, endpoint=hub.endpoint)
+    assert held(hub) == {
+        "config.json", "model.safetensors", "discriminator/config.json", "discriminator/model.safetensors",
+        "samples/grid.png", "README.md", "notes.txt",
+    }  # fmt: skip
+    second.discriminator = None
+    pushed = push(hub, second.save_pretrained(tmp_path / "alone"))
+    assert held(hub) == {"config.json", "model.safetensors", "README.md", "notes.txt"} and pushed.changed
+    with pytest.raises(SourceError, match="holds no discriminator"):
+        load(hub, discriminator=True)
+    assert not push(hub, tmp_path / "alone").changed
+
+
+def test_a_card_of_other_weights_is_renewed_before_it_is_pushed(hub, saved):
+    text = whole_card(replace(model_card(saved, "it"), figures=(FIGURE,)))
+    (saved / "README.md").write_text(text + "\nMy own words.\n")
+    push(hub, saved)
+    assert "| FD | 1.5" in hub.files(NAME)["README.md"].decode()
+    small(5).save_pretrained(saved)
+    assert not (saved / "samples" / "grid.png").exists()  # another's
+    push(hub, saved)
+    card = hub.files(NAME)["README.md"].decode()
+    assert weights_hash(saved) in card and "Not measured." in card and "My own words." in card
+    assert "1.5" not in card and "model-index" not in card
+    assert (saved / "README.md").read_text() == text + "\nMy own words.\n"
+
+
+def test_modules_of_ones_own_are_not_pushed(hub):
+    gan = ganzoo.GAN(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Unflatten(1, (1, 2, 2))), latent_size=4)
+    with pytest.raises(WeightsError, match="nobody could load a Sequential from owner/gan: register it"):
+        gan.push_to_hub(NAME, token=OWNER, endpoint=hub.endpoint)
 
 
 def test_a_run_is_pushed_as_it_is_without_its_checkpoints(hub, tmp_path):
@@ -192,6 +233,48 @@ def test_a_warm_cache_needs_no_network_and_asks_for_nothing(hub, saved, monkeypa
         load(hub, "owner/other", local_files_only=True)
 
 
+def test_a_part_that_is_not_in_the_cache_is_not_taken_for_one_that_is_not_there(hub, saved, monkeypatch):
+    from huggingface_hub import constants
+
+    from ganzoo.training.continued import continued
+
+    push(hub, saved)
+    options = {"token": READER, "endpoint": hub.endpoint}
+    load(hub)
+    for offline in (False, True):  # asked for by the user, and because nobody answers
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        with pytest.raises(HubConnectionError, match="owner/gan: its discriminator is not in the cache"):
+            load(hub, discriminator=True, local_files_only=not offline)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    load(hub, discriminator=True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(HubConnectionError, match="its generator_raw is not in the cache"):
+        continued(NAME, **options)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    online = continued(NAME, **options)[0].sample(2, seed=0)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert torch.equal(continued(NAME, **options)[0].sample(2, seed=0), online)
+
+
+def test_a_part_that_the_hub_does_not_have_is_not_wanted_offline(hub, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    from ganzoo.training.continued import continued
+
+    push(hub, small().save_pretrained(tmp_path / "without a raw generator"))
+    options = {"token": READER, "endpoint": hub.endpoint}
+    online = continued(NAME, **options)[0].sample(2, seed=0)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert torch.equal(continued(NAME, **options)[0].sample(2, seed=0), online)
+
+
+def test_a_part_whose_download_fails_is_not_taken_for_one_that_is_not_there(hub, saved):
+    push(hub, saved)
+    hub.fail("discriminator/model.safetensors", status=500)
+    with pytest.raises(HubError, match="500"):
+        load(hub, discriminator=True)
+
+
 def test_a_second_load_downloads_nothing(hub, saved):
     push(hub, saved)
     load(hub)
@@ -230,6 +313,26 @@ def test_a_pulled_folder_takes_nothing_of_the_model_before(hub, saved, tmp_path)
     (tmp_path / "letters" / "a.txt").write_text("dear")
     with pytest.raises(ConfigError, match="something else than a saved model"):
         pull(NAME, tmp_path / "letters", token=READER, endpoint=hub.endpoint)
+
+
+@pytest.mark.parametrize("config", ['{"architectures": ["Bert"]}', "{", '{"format": 1}'])
+def test_another_librarys_model_is_not_pulled_over(hub, saved, tmp_path, config):
+    push(hub, saved)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text(config)
+    with pytest.raises(ConfigError, match="something else than a saved model"):
+        pull(NAME, tmp_path / "other", token=READER, endpoint=hub.endpoint)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["config.json"]
+
+
+def test_pictures_of_ones_own_beside_the_models_stay(hub, saved, tmp_path):
+    push(hub, saved)
+    target = small(3).save_pretrained(tmp_path / "there")
+    (target / "samples").mkdir()
+    for name in ("mine.png", "losses.png"):
+        (target / "samples" / name).write_text(name)
+    pull(NAME, target, token=READER, endpoint=hub.endpoint)
+    assert sorted(path.name for path in (target / "samples").iterdir()) == ["grid.png", "mine.png"]
 
 
 # --- the command line -------------------------------------------------------------------------------------------
@@ -284,8 +387,16 @@ def test_what_cannot_be_loaded_is_not_pushed(hub, saved, change, error):
 
 @pytest.mark.parametrize("name", ["", "a/b/c", "/", 3, "own er/gan", "-owner/gan", "owner/gan.git"])
 def test_names_that_the_hub_does_not_allow_are_said(hub, saved, name):
-    with pytest.raises((ConfigError, HubMissingError), match="owner/name"):
+    with pytest.raises(ConfigError, match="repo_id must look like owner/name"):
         push(hub, saved, name=name)
+
+
+@pytest.mark.parametrize("name", [None, "me/..", "..", "me/../gan"])
+def test_a_name_that_is_a_way_out_of_a_folder_touches_no_file(hub, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ConfigError, match="repo_id must look like owner/name"):
+        small().push_to_hub(name, token=OWNER, endpoint=hub.endpoint)
+    assert list(tmp_path.iterdir()) == [] and hub.requests == []
 
 
 def closed_port():
@@ -389,6 +500,19 @@ def test_a_hub_that_cannot_be_reached_is_said(saved, hub):
     nowhere = f"http://127.0.0.1:{closed_port()}"
     with pytest.raises(HubConnectionError, match="can't be reached .*refused.*check the network"):
         ganzoo.from_pretrained(NAME, endpoint=nowhere)
+
+
+@pytest.mark.parametrize("endpoint", ["http://[::1", "huggingface.co", "", "ftp://host", 3])
+def test_an_endpoint_that_is_no_address_is_named(saved, endpoint):
+    with pytest.raises(ConfigError, match=r"endpoint must be an address, as https://huggingface.co, got"):
+        ganzoo.from_pretrained(NAME, endpoint=endpoint)
+
+
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(hub, saved):
+    push(hub, saved)
+    with pytest.raises(HubAccessError, match="the token holds what no token does") as caught:
+        load(hub, token="b\u00e4d")
+    assert "b\u00e4d" not in str(caught.value)
 
 
 def test_a_download_that_is_cut_off_is_resumed(hub, tmp_path):

@@ -69,7 +69,8 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
     Args:
         path: where the folder shall be. After a crash the old one is there or the new one.
             Where it is a link to a folder, the link stays, and what it leads to is replaced.
-        keep_others: carry files and folders over that the new one does not have, but those named in `drop`.
+        keep_others: carry files over that the new one does not have, those in its subfolders too.
+        drop: files and folders that are not carried over, as paths below `path` with slashes.
 
     Raises:
         ConfigError: the working directory is at or in `path`; what is written there later would be lost.
@@ -83,9 +84,7 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
     try:
         yield aside
         if keep_others and path.is_dir():
-            for entry in path.iterdir():
-                if entry.name not in drop and not (aside / entry.name).exists():
-                    _copy(entry, aside / entry.name)
+            _carry_over(path, aside, drop)
         for folder, _, names in os.walk(aside):
             for name in names:
                 if not os.path.islink(os.path.join(folder, name)):
@@ -113,11 +112,17 @@ def _is_here(path: Path) -> bool:
         return False
 
 
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir() and not source.is_symlink():
-        shutil.copytree(source, target, symlinks=True)
-    else:
-        shutil.copy2(source, target, follow_symlinks=False)
+def _carry_over(old: Path, new: Path, drop: Collection[str], within: str = "") -> None:
+    for entry in old.iterdir():
+        target = new / entry.name
+        if within + entry.name in drop or (target.exists() and not target.is_dir()):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            target.mkdir(exist_ok=True)
+            _carry_over(entry, target, drop, f"{within}{entry.name}/")
+            shutil.copystat(entry, target)
+        elif not target.exists():
+            shutil.copy2(entry, target, follow_symlinks=False)
 
 
 def _exchange(one: Path, other: Path) -> None:

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from ganzoo import images as pictures
 from ganzoo.config import Config
-from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
+from ganzoo.errors import ConfigError, WeightsError, did_you_mean, quote
 from ganzoo.hub.folder import WEIGHTS, load_into
 from ganzoo.hub.model import LARGEST_LATENT, write_model
-from ganzoo.hub.push import Pushed, push_folder
+from ganzoo.hub.push import Pushed, check_repo_id, push_folder
 from ganzoo.hub.source import local_model
-from ganzoo.latents import fresh_seed, sample_latents
-from ganzoo.models import Discriminator, Generator, config_of, evaluating, fast_copy
+from ganzoo.latents import checked_labels, checked_latents, fresh_seed, sample_latents
+from ganzoo.models import MODELS, Discriminator, Generator, config_of, evaluating, fast_copy
 
 
 @dataclass(frozen=True)
@@ -170,14 +170,14 @@ class GAN:
     ) -> Iterator[Tensor]:
         """The images of `sample`, one batch at a time, so that any number fits into memory."""
         if n is None and latents is not None:
-            n = len(latents)
+            n = len(latents) if isinstance(latents, Tensor) and latents.dim() else 1  # refused below
         for name, value in (("n", n), ("batch_size", batch_size)):
             if type(value) is not int or value < 1:
                 raise ConfigError(f"{name} must be an int from 1, got {quote(value)}")
         if precision not in ("float32", "fast"):
             raise ConfigError(f"precision must be float32 or fast, got {quote(precision)}")
         assert n is not None  # an int by now
-        given = self._check_latents(latents, n) if latents is not None else None
+        given = checked_latents(latents, n, self.latent_size) if latents is not None else None
         chosen = self._check_labels(labels, n) if labels is not None else None
         seed = fresh_seed() if seed is None else seed
         sample_latents(1, 1, seed)  # a bad seed fails here, not in the first batch
@@ -197,21 +197,10 @@ class GAN:
                 made = generate(z) if y is None else generate(z, y.to(device))
             yield made.float().contiguous()
 
-    def _check_latents(self, latents: Tensor, n: int) -> Tensor:
-        if not isinstance(latents, Tensor) or len(latents) != n or latents[0].numel() != self.latent_size:
-            got = tuple(latents.shape) if isinstance(latents, Tensor) else quote(latents)
-            raise ShapeError(f"latents must be a tensor of shape ({n}, {self.latent_size}), got {got}.")
-        return latents
-
     def _check_labels(self, labels: int | Sequence[int] | Tensor, n: int) -> Tensor:
         if not self.num_classes:
             raise ConfigError(f"labels={quote(labels)}: {self!r} has no classes; leave labels out")
-        given = torch.as_tensor(labels)
-        if given.is_floating_point() or given.dtype == torch.bool or given.dim() > 1 or given.numel() not in (1, n):
-            raise ShapeError(f"labels must be one int or {n} ints, got {quote(given.tolist())}.")
-        if given.min() < 0 or given.max() >= self.num_classes:
-            raise ConfigError(f"labels must be 0 to {self.num_classes - 1}, got {quote(given.tolist())}")
-        return given.long().reshape(-1).expand(n)
+        return checked_labels(labels, n, self.num_classes)
 
     def label(self, text: str) -> int:
         """The class that `text`, its number or its name, stands for."""
@@ -238,7 +227,9 @@ class GAN:
     ) -> Path:
         """Write the pair to `folder` in the layout of a Hub repository; `from_pretrained(folder)` reads it.
 
-        After a crash the old folder is there or the new one. Files of other names in the folder are kept.
+        After a crash the old folder is there or the new one. A model that is there is replaced whole: its
+        discriminator, `generator_raw` and pictures go, even if this one is without. Its card is kept, and so are files
+        of other names.
 
         Args:
             dtype: of the weights in the files; "float16" or "bfloat16" halve them.
@@ -281,8 +272,13 @@ class GAN:
             HubError: the Hub refuses, or can't be reached. WeightsError: the networks are modules of one's own, which
             nobody could load from there.
         """
+        check_repo_id(repo_id)
+        for network in (self.generator, self.discriminator):
+            if network is not None and MODELS.name_of(type(network)) is None:
+                name = type(network).__name__
+                raise WeightsError(f"nobody could load a {name} from {repo_id}: register it in ganzoo.MODELS first.")
         with tempfile.TemporaryDirectory() as root:
-            folder = self.save_pretrained(Path(root) / repo_id.rsplit("/")[-1], dtype=dtype)
+            folder = self.save_pretrained(Path(root) / repo_id.rpartition("/")[2], dtype=dtype)
             pictures.save(pictures.grid(self.sample(64, seed=0)), folder / "samples" / "grid.png")
             options = {"private": private, "token": token, "revision": revision, "create_pr": create_pr}
             return push_folder(folder, repo_id, **options, message=message, endpoint=endpoint)  # type: ignore[arg-type]
@@ -290,11 +286,14 @@ class GAN:
     def load_weights(self, folder: str | Path) -> GAN:
         """Read weights that `save_pretrained` or a run wrote into these networks; return self.
 
-        This is how modules of one's own come back, which `from_pretrained` cannot build.
+        This is how modules of one's own come back, which `from_pretrained` cannot build. A single weights file, or a
+        folder without a discriminator, leaves the discriminator as it is.
+
+        Raises:
+            SourceError: no weights are there. WeightsError: they are damaged, or of another network.
         """
         root = local_model(folder)
-        for network, place in ((self.generator, root), (self.discriminator, root / "discriminator")):
-            if network is None or not (place / WEIGHTS).is_file():
-                continue
-            load_into(network, place / WEIGHTS)
+        load_into(self.generator, root if root.is_file() else root / WEIGHTS)
+        if self.discriminator is not None and (root / "discriminator" / WEIGHTS).is_file():
+            load_into(self.discriminator, root / "discriminator" / WEIGHTS)
         return self

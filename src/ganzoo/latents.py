@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -173,6 +174,33 @@ def with_sign_class(latents: Tensor, classes: Tensor, count: int) -> Tensor:
     sizes = latents[:, : len(places)].abs()
     signed = sizes.where((classes[:, None] & places) > 0, -sizes)
     return torch.cat([signed, latents[:, len(places) :]], dim=1)
+
+
+def checked_latents(latents: Tensor, count: int, latent_size: int) -> Tensor:
+    """`latents` in float32, if they are `count` of `latent_size` numbers each, in any shape; ShapeError otherwise."""
+    if not isinstance(latents, Tensor) or latents.is_complex():
+        raise ShapeError(f"latents must be a tensor of shape ({count}, {latent_size}), got {quote(latents)}.")
+    if not latents.dim() or len(latents) != count or latents[0].numel() != latent_size:
+        raise ShapeError(f"latents must be a tensor of shape ({count}, {latent_size}), got {tuple(latents.shape)}.")
+    return latents.float()
+
+
+def checked_labels(labels: int | Sequence[int] | Tensor, count: int, num_classes: int) -> Tensor:
+    """`labels`, one int for all or `count` of them from 0 to `num_classes` - 1, as int64 (count,).
+
+    Raises:
+        ShapeError: they are something else than ints, or not so many. ConfigError: one is out of bounds.
+    """
+    try:
+        given = torch.as_tensor(labels)
+        whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
+    except (TypeError, ValueError, RuntimeError):
+        whole = False
+    if not whole or given.dim() > 1 or given.numel() not in (1, count):
+        raise ShapeError(f"labels must be one int or {count} ints (a name's is gan.label(name)), got {quote(labels)}.")
+    if given.min() < 0 or given.max() >= num_classes:
+        raise ConfigError(f"labels must be 0 to {num_classes - 1}, got {quote(given.tolist())}")
+    return given.long().reshape(-1).expand(count)
 
 
 def _places(count: int, latents: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ganzoo.models import (
     ProjectedDiscriminator,
     ProjectedDiscriminatorConfig,
 )
+from ganzoo.models.dcgan import LARGEST_IMAGE
 from ganzoo.registry import Registry
 from ganzoo.seeds import seeded
 from ganzoo.settings import Settings
@@ -127,8 +128,8 @@ def _resize(
     generator, discriminator = preset.generator, preset.discriminator
     if not isinstance(generator, DCGANGeneratorConfig) or not isinstance(discriminator, DCGANDiscriminatorConfig):
         raise ConfigError("image_size can't be changed for a preset of other models than DCGAN; give their configs")
-    if type(image_size) is not int or not 1 <= image_size <= 1024:
-        raise ConfigError(f"image_size must be an int from 1 to 1024, got {quote(image_size)}")
+    if type(image_size) is not int or not 1 <= image_size <= LARGEST_IMAGE:
+        raise ConfigError(f"image_size must be an int from 1 to {LARGEST_IMAGE}, got {quote(image_size)}")
     doubles = made.get("head", generator.head) == "doubling"
     if "widths" in made or "start_size" in made or "block" in made:
         asked = _changed(generator, {**made, "start_size": 1}, "generator")
@@ -137,21 +138,25 @@ def _resize(
             raise ConfigError(f"image_size {image_size} is no multiple of {scale}, which generator.widths multiply by")
         made.setdefault("start_size", image_size // scale)
     else:
-        start, doublings = image_size, 0
-        while start % 2 == 0 and start >= 2 * generator.start_size:
-            start, doublings = start // 2, doublings + 1
-        if doublings < 1 or start > 4 * generator.start_size:
-            near = sorted({start << k for start in range(4, 8) for k in range(3, 9)}, key=lambda n: abs(n - image_size))
-            raise ConfigError(f"image_size {image_size} can't be halved down to a start; near it: {near[:3]}")
-        made["start_size"] = start
+        found = {size: _halved(size, generator.start_size) for size in range(1, LARGEST_IMAGE + 1)}
+        able = {size: each for size, each in found.items() if each[1] and each[0] <= 4 * generator.start_size}
+        if image_size not in able:
+            near = sorted(able, key=lambda size: abs(size - image_size))[:3]
+            raise ConfigError(f"image_size {image_size} can't be halved down to a start; near it: {near}")
+        made["start_size"], doublings = able[image_size]
         made["widths"] = _stretch(generator.widths, doublings + (0 if doubles else 1))
     if "widths" not in judged:
-        size, halvings = image_size, 0
-        while size % 2 == 0 and size >= 2 * 4:
-            size, halvings = size // 2, halvings + 1
-        judged["widths"] = tuple(reversed(_stretch(discriminator.widths[::-1], max(1, halvings))))
+        judged["widths"] = _stretch(discriminator.widths[::-1], max(1, _halved(image_size, 4)[1]))[::-1]
     judged["image_size"] = image_size
     return made, judged
+
+
+def _halved(size: int, least: int) -> tuple[int, int]:
+    """What is left of `size` when it has been halved as often as it can be, down to `least`; and how often."""
+    times = 0
+    while size % 2 == 0 and size >= 2 * least:
+        size, times = size // 2, times + 1
+    return size, times
 
 
 def _stretch(widths: tuple[int, ...], count: int) -> tuple[int, ...]:

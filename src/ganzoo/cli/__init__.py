@@ -90,7 +90,8 @@ def run(arguments: Sequence[str]) -> int:
         caught, message, status = error, f"{error.filename or 'a file'}: {error.strerror or error}.", 2
     except Exception as error:
         caught, status = error, 1
-        message = f"{type(error).__name__}: {error} (a defect of ganzoo: please report it with --debug's traceback)"
+        report = "a defect of ganzoo: please report it with the traceback of `ganzoo --debug ...`"
+        message = f"{type(error).__name__}: {error} ({report})"
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _SHORT.search(str(error))):
             message, status = "memory is short; take a smaller --count, batch_size or image size.", 2
     if "--debug" in arguments:

@@ -25,16 +25,20 @@ def walk(
     """Walk from sample to sample along the sphere: a row of frames for each stretch, or an animation that loops."""
     from ganzoo import images, latents
 
+    if points < 2:
+        raise ConfigError(f"--points must be 2 or more, to walk from one to the next, got {points}")
     gan = _gan(source)
     keys = latents.sample_latents(points, gan.latent_size, seed)[0]
     moving = output.suffix.lower() in (".gif", ".webp")
     path = latents.walk(keys, steps, closed=moving)
+    if not moving:
+        path = path[: (points - 1) * steps]  # whole rows: the last key, a frame of its own, would stand alone
     drawn = gan.sample(latents=path, labels=_label(gan, label))
     if moving:
         frames = (images.grid(frame[None], padding=0, scale=max(1, 128 // gan.image_size)) for frame in drawn)
         images.animate(frames, output)
     else:
-        images.save(images.grid(drawn[: (points - 1) * steps], columns=steps), output)
+        images.save(images.grid(drawn, columns=steps), output)
     print(f"{len(drawn)} frames in {output}")
 
 
@@ -52,6 +56,8 @@ def directions(
     from ganzoo import images, latents
     from ganzoo.models import DCGANGenerator
 
+    if not 0 < strength <= 1e6:
+        raise ConfigError(f"--strength must be above 0 and at most 1e6, got {strength:g}")
     gan = _gan(source)
     if not isinstance(gan.generator, DCGANGenerator):
         raise ConfigError(f"a {type(gan.generator).__name__} has no first layer to take apart; a dcgan-generator has")

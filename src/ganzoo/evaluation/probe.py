@@ -61,7 +61,8 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
         images: of `train` that are used at most, from 2, chosen by `seed`, 0 to 2**32 - 1.
 
     Raises:
-        DataError: no labels, or other classes in `test`. MissingExtraError: scikit-learn is not installed.
+        DataError: no labels, other classes in `test`, or the same images in both.
+        MissingExtraError: scikit-learn is not installed.
         ConfigError: the discriminator has no stages, or a number is out of bounds.
     """
     for name, value, low, high in (("images", images, 2, 10**9), ("seed", seed, 0, 2**32 - 1)):
@@ -78,6 +79,8 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
         raise DataError(
             f"{len(chosen)} images of {train.name} are all of one class; take more of them, or another set."
         )
+    if train.hash == test.hash:
+        raise DataError(f"{train.name} gives the same images to train and to test on; take a set with two splits.")
     fresh = copy.deepcopy(discriminator)
     with seeded(seed):
         if isinstance(fresh, DCGANDiscriminator):

@@ -18,13 +18,11 @@ from ganzoo.files import write_file
 from ganzoo.hub.folder import CONFIG, WEIGHTS, check_format, read_json
 
 CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"
-EVALUATION = "evaluation.json"
-TASK = "unconditional-image-generation"
+EVALUATION, TASK = "evaluation.json", "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")
 _HEADER = ("# ganzoo:begin", "# ganzoo:end")
 _SOURCE = re.compile(r'from_pretrained\("(?:[^"\\\n]|\\.)*"\)')
-_TRAINING, _FIGURES = "\n## Training\n", "\n## Figures\n"
-_NOT_MEASURED = "Not measured."
+_TRAINING, _FIGURES, _NOT_MEASURED = "\n## Training\n", "\n## Figures\n", "Not measured."
 _LIMITS = """\
 It imitates what it was trained on and knows nothing else, gaps and one-sidedness included. A sample may come close to a
 training image. Look at the samples, and at the figures if there are any, before you rely on it; a figure compares with
@@ -90,10 +88,10 @@ def write_card(folder: Path, card: Card) -> bool:
         text = path.read_bytes().decode() if path.is_file() else None  # line ends as they are
     except UnicodeDecodeError:
         return False
-    if text is not None and not _marked(text, _BODY):
-        return False
-    write_file(path, whole_card(card) if text is None else _renewed(text, card))
-    return True
+    fits = text is None or _marked(text, _BODY)
+    if fits:
+        write_file(path, whole_card(card) if text is None else renewed(text, card))
+    return fits
 
 
 def named(text: str, source: str) -> str:
@@ -169,9 +167,12 @@ def whole_card(card: Card) -> str:
     return f"{header}{_measured(card)}\n\n## Limits\n\n{_LIMITS}\n\n{licence}"
 
 
-def _renewed(text: str, card: Card) -> str:
-    begin, end = map(text.index, _BODY)
-    ours = _with_known(_measured(card), text[begin:end].replace("\r\n", "\n"), card)
+def renewed(text: str, card: Card) -> str:
+    """The card `text` with what is ours in it as `card` tells it; as it is if the markers are gone."""
+    if not _marked(text, _BODY):
+        return text
+    old = text[slice(*map(text.index, _BODY))].replace("\r\n", "\n")
+    ours = _with_known(_measured(card), old, card)
     text = _between(text, *_BODY, ours)
     head = re.match(r"\ufeff?---\r?\n.*?\n---\r?\n", text, re.DOTALL)
     if head is None or not _marked(head[0], _HEADER) or (not card.figures and _NOT_MEASURED not in ours):

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ganzoo.errors import (
+    ConfigError,
     GanzooError,
     HubAccessError,
     HubConflictError,
@@ -23,9 +25,17 @@ if TYPE_CHECKING:
 
 
 def client(token: str | None = None, endpoint: str | None = None) -> HfApi:
-    """The client, which names ganzoo and its version to the Hub."""
+    """The client, which names ganzoo and its version to the Hub; ConfigError where `endpoint` is no address."""
     from huggingface_hub import HfApi
 
+    if endpoint is not None:
+        try:
+            parts = urlsplit(endpoint)
+            sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except (ValueError, AttributeError):
+            sound = False
+        if not sound:
+            raise ConfigError(f"endpoint must be an address, as https://huggingface.co, got {quote(endpoint)}")
     return HfApi(endpoint, token, library_name="ganzoo", library_version=version("ganzoo-torch"))
 
 
@@ -73,6 +83,10 @@ def hub_errors(repo_id: str, revision: str | None = None, local_files_only: bool
         raise HubConnectionError(text) from error
     except (errors.OfflineModeIsEnabled, errors.HTTPError) as error:  # type: ignore[attr-defined]
         raise HubConnectionError(f"{named}: the Hub can't be reached ({_reason(error)}); check the network.") from error
+    except UnicodeError as error:  # of the header that the token stands in
+        raise HubAccessError(
+            f"{named}: the token holds what no token does; pass a valid one (token=, or `hf auth login`)."
+        ) from error
     except OSError as error:
         if "Consistency check failed" in str(error):
             raise HubDamagedError(

@@ -19,6 +19,7 @@ from torch import nn
 
 from ganzoo.errors import ConfigError, SourceError, WeightsError, quote
 from ganzoo.files import expanded, new_folder
+from ganzoo.hub.card import GRID, LOSSES
 from ganzoo.hub.folder import (
     CONFIG,
     DTYPES,
@@ -54,7 +55,7 @@ def write_model(
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name a folder to save into")
     try:
-        with new_folder(folder, keep_others=True, drop=("discriminator", "generator_raw")) as new:
+        with new_folder(folder, keep_others=True, drop=("discriminator", "generator_raw", GRID, LOSSES)) as new:
             for name, network in networks.items():
                 if network is None:
                     continue

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, quote
-from ganzoo.hub.card import CARD, model_card, named, whole_card
+from ganzoo.hub.card import CARD, model_card, named, renewed, weights_hash, whole_card
 from ganzoo.hub.client import client, hub_errors
 from ganzoo.hub.remote import LAYOUT, check_model
 from ganzoo.hub.source import local_model
@@ -44,7 +44,8 @@ def push_folder(
     """Push the saved model in `folder` (or in a run's folder) to `repo_id`, which is made if it is not there.
 
     The files of a saved model are sent, and nothing else: no checkpoint, no optimizer's state, no file that happens to
-    lie beside them. All networks are loaded first, so what is pushed can be loaded.
+    lie beside them. Those that an earlier model left there and this one lacks are deleted in the same commit. All
+    networks are loaded first, so what is pushed can be loaded.
 
     Args:
         private: of a repository that is made; None leaves it to the account's setting. One that exists is not changed.
@@ -58,10 +59,9 @@ def push_folder(
         SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded.
         HubError: the Hub refuses, or can't be reached.
     """
-    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    if not isinstance(repo_id, str) or repo_id.count("/") > 1 or not repo_id.strip("/"):
-        raise ConfigError(f"repo_id must look like owner/name, got {quote(repo_id)}")
+    check_repo_id(repo_id)
     root = local_model(folder)
     if root.is_file():
         raise ConfigError(f"{root} is a single file; push the folder of a saved model")
@@ -69,25 +69,45 @@ def push_folder(
     check_model(root, names)
     contents: dict[str, bytes | Path] = {name: root / name for name in names}
     try:
-        text = (root / CARD).read_bytes().decode() if CARD in contents else whole_card(model_card(root, repo_id))
+        text = (root / CARD).read_bytes().decode() if CARD in contents else None
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{root / CARD} is not UTF-8 text ({error.reason}); save it as UTF-8, or remove it to have a new one"
         ) from error
+    if text is None:
+        text = whole_card(model_card(root, repo_id))
+    elif weights_hash(root) not in text:  # a card of what was saved here before
+        text = renewed(text, model_card(root, repo_id))
     contents[CARD] = named(text, repo_id).encode()
-    operations = [CommitOperationAdd(name, content) for name, content in contents.items()]
     api = client(token, endpoint)
     with hub_errors(repo_id, revision):
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         if revision is not None and not create_pr:
             api.create_branch(repo_id, branch=revision, exist_ok=True)
-        before = api.model_info(repo_id, revision=revision).sha
+        found = api.model_info(repo_id, revision=revision)
+        held = {file.rfilename for file in found.siblings or ()}
         made = api.create_commit(
             repo_id,
-            operations,
+            [
+                *(CommitOperationAdd(name, content) for name, content in contents.items()),
+                *(CommitOperationDelete(name) for name in LAYOUT if name in held and name not in contents),
+            ],
             commit_message=message or f"Model of ganzoo: {root.parent.name if root.name == 'model' else root.name}",
             revision=revision,
             create_pr=create_pr,
-            parent_commit=before,
+            parent_commit=found.sha,
         )
-    return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != before)
+    return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Raise ConfigError unless `repo_id` is a name that the Hub allows."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        if not isinstance(repo_id, str):
+            raise HFValidationError("no text")
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ConfigError(f"repo_id must look like owner/name, got {quote(repo_id)}") from error

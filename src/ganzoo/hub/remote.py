@@ -46,6 +46,7 @@ def fetch(
 
     Raises:
         HubError: the Hub does not give it, or it is no model of ours; the client's own error is its cause.
+        HubConnectionError: also where a part is not in the cache, and nobody is there to say whether there is one.
     """
     repository = _Repository(repo_id, revision, token, cache_dir, local_files_only, endpoint)
     root = repository.open()
@@ -53,9 +54,16 @@ def fetch(
         for name in (CONFIG, WEIGHTS):
             try:
                 repository.file(str(PurePosixPath(part, name)), root.name)
-            except (HubMissingError, HubConnectionError):
+            except HubMissingError:
                 if not part:  # what reads the model says what it misses
                     raise
+            except HubConnectionError as error:
+                if not part or repository.sizes:
+                    raise
+                if not repository.known_to_lack(str(PurePosixPath(part, name)), root.name):
+                    raise HubConnectionError(
+                        f"{repo_id}: its {part} is not in the cache; load it once while the Hub can be reached."
+                    ) from error.__cause__
     return root
 
 
@@ -76,7 +84,7 @@ def pull(
         WeightsError, ConfigError: the model is damaged. WeightsError: `folder` can't be written.
     """
     target = expanded(folder)
-    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / CONFIG).is_file())):
+    if target.exists() and not _may_be_replaced(target):
         raise ConfigError(f"{target} holds something else than a saved model; name a new folder")
     repository = _Repository(repo_id, revision, token, cache_dir, False, endpoint)
     root = repository.open()
@@ -86,7 +94,7 @@ def pull(
     found = {name: repository.file(name, root.name) for name in wanted}
     check_model(root, wanted)
     try:
-        with new_folder(target, keep_others=True, drop=(*NETWORKS, "samples", CARD)) as new:
+        with new_folder(target, keep_others=True, drop=(*NETWORKS, GRID, LOSSES, CARD)) as new:
             for name, path in found.items():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, new / name)
@@ -94,6 +102,18 @@ def pull(
         reason = error.strerror or error
         raise WeightsError(f"{target} can't be written ({reason}); what was there before is untouched.") from error
     return target
+
+
+def _may_be_replaced(target: Path) -> bool:
+    """Whether `target` is an empty folder or a saved model's, damaged or not, and no other library's."""
+    if not target.is_dir():
+        return False
+    if not any(target.iterdir()):
+        return True
+    try:
+        return {"format", "generator"} <= read_json(target / CONFIG).keys()
+    except (SourceError, WeightsError):
+        return False
 
 
 def check_model(root: Path, names: Sequence[str]) -> None:
@@ -159,6 +179,13 @@ class _Repository:
             path = Path(self._client.hf_hub_download(self._id, name, revision=revision, **self._options))
         _check_hash(path, f"{self._id}: {name}")
         return path
+
+    def known_to_lack(self, name: str, commit: str) -> bool:
+        """Whether the cache remembers that this commit has no file `name`."""
+        from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+
+        cache = self._options["cache_dir"]
+        return try_to_load_from_cache(self._id, name, cache, commit) is _CACHED_NO_EXIST
 
 
 def _check_hash(path: Path, named: str) -> None:

@@ -24,7 +24,15 @@ from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.latents import sign_class
 from ganzoo.models.base import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
-from ganzoo.models.stages import all_classes, block_names, check_hidden_classes, check_names, finish_of
+from ganzoo.models.stages import (
+    all_classes,
+    block_names,
+    check_hidden_classes,
+    check_memory,
+    check_names,
+    finish_of,
+    stage_sizes,
+)
 
 LARGEST_IMAGE = 1024
 
@@ -74,6 +82,7 @@ class DCGANGeneratorConfig(Config):
             raise ConfigError(
                 f"widths make images of {self.image_size} pixels a side; {LARGEST_IMAGE} is the most: give fewer widths"
             )
+        check_memory(self.stage_widths, self._sizes)
 
     @property
     def stage_widths(self) -> tuple[int, ...]:
@@ -88,11 +97,12 @@ class DCGANGeneratorConfig(Config):
     @property
     def image_size(self) -> int:
         """Pixels a side of an image."""
-        widths, names = self.stage_widths, block_names(self.block, len(self.stage_widths) - 1)
-        size = float(self.start_size) * (2 if self.last_layer == "doubling" else 1)
-        for name, before, after in zip(names, widths, widths[1:]):
-            size *= block_scale(BLOCKS[name], before, after)
-        return int(size)
+        return int(self._sizes[-1] * (2 if self.last_layer == "doubling" else 1))
+
+    @property
+    def _sizes(self) -> list[float]:
+        names = block_names(self.block, len(self.stage_widths) - 1)
+        return stage_sizes(self.start_size, names, self.stage_widths)
 
 
 @MODELS.register("dcgan-generator")
@@ -174,6 +184,7 @@ class DCGANDiscriminatorConfig(Config):
             if block_scale(BLOCKS[name], self.widths[-1], self.widths[-1]) != 1:
                 raise ConfigError(f"last_blocks must keep the size, as dcgan-same does; {quote(name)} does not")
         check_hidden_classes(self.hidden_classes)
+        check_memory(self.widths, self._sizes[1:])
         if self.last_size < 1 or self.last_size != int(self.last_size):
             raise ConfigError(
                 f"image_size {self.image_size} can't be halved {len(self.widths)} times (widths has "
@@ -183,11 +194,12 @@ class DCGANDiscriminatorConfig(Config):
     @property
     def last_size(self) -> float:
         """Pixels a side after the last stage."""
-        size = float(self.image_size)
-        channels = (self.image_channels, *self.widths)
-        for name, before, after in zip(block_names(self.block, len(self.widths)), channels, self.widths):
-            size *= block_scale(BLOCKS[name], before, after)
-        return size
+        return self._sizes[-1]
+
+    @property
+    def _sizes(self) -> list[float]:
+        names = block_names(self.block, len(self.widths))
+        return stage_sizes(self.image_size, names, (self.image_channels, *self.widths))
 
 
 @MODELS.register("dcgan-discriminator")

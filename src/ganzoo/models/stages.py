@@ -6,9 +6,18 @@ from functools import partial
 
 from torch import nn
 
-from ganzoo.blocks import BLOCKS, INITIALISATIONS, ImageBlock, check_activation_name, check_norm_name, make_norm
+from ganzoo.blocks import (
+    BLOCKS,
+    INITIALISATIONS,
+    ImageBlock,
+    block_scale,
+    check_activation_name,
+    check_norm_name,
+    make_norm,
+)
 from ganzoo.errors import ConfigError, did_you_mean, quote
 
+MOST_NUMBERS = 2**26  # between two stages, for one image: 64 channels of 1024x1024
 BlockNames = str | tuple[str, ...]
 
 
@@ -29,6 +38,24 @@ def check_names(block: BlockNames, stages: int, norm: str, activation: str, init
 def block_names(block: BlockNames, stages: int) -> tuple[str, ...]:
     """One name for each stage."""
     return (block,) * stages if isinstance(block, str) else block
+
+
+def stage_sizes(size: float, names: tuple[str, ...], channels: tuple[int, ...]) -> list[float]:
+    """Pixels a side before the first stage, `size`, and after each; `channels` are those between, both ends too."""
+    sizes = [float(size)]
+    for name, before, after in zip(names, channels, channels[1:]):
+        sizes.append(sizes[-1] * block_scale(BLOCKS[name], before, after))
+    return sizes
+
+
+def check_memory(channels: tuple[int, ...], sizes: list[float]) -> None:
+    """Raise ConfigError where a stage would hold too many numbers: a small file may ask for a network that does."""
+    for width, size in zip(channels, sizes):
+        if width * size**2 > MOST_NUMBERS:
+            raise ConfigError(
+                f"{width} channels of {size:g} pixels a side are {int(width * size**2):,} numbers for each image; "
+                f"{MOST_NUMBERS:,} is the most: give lower or fewer widths"
+            )
 
 
 def check_hidden_classes(count: int) -> None:
