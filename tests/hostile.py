@@ -566,7 +566,8 @@ for network, opened in (("generator", load), ("discriminator", load_pair)):
     for name, value in {"unknown": 1, "__class__": "os", "widht": 1, "": 1, "x" * 10_000: 1, "\x1b[2J": 1}.items():
         add(f"{network} has the field {name[:9]!r}", both(network, "config", name, to=value), opened)
 SIZES: dict[str, dict[str, Any]] = {
-    "as wide as can be": {"widths": [8192] * 8, "start_size": 4, "latent_size": 8192},
+    "as wide as can be": {"widths": [8192] * 6, "start_size": 1, "latent_size": 8192},
+    "wide and large": {"widths": [8192] * 8, "start_size": 4, "latent_size": 8192},
     "as wide, at one size": {"widths": [8192] * 12, "block": "residual", "start_size": 64, "head": "same"},
     "a large first layer": {"widths": [8192, 8192], "start_size": 64, "latent_size": 8192},
     "ten thousand classes": {"num_classes": 10_000, "widths": [8192, 8192]},

@@ -99,6 +99,7 @@ def test_messages_are_one_short_line_and_tell_nothing_of_other_files(results, co
         ("weights with one missing", ["stages.0.convolution.weight is missing"]),
         ("latent_shape is a product that wraps to 4", ["has more than 100000 numbers"]),
         ("a config of as wide as can be", ["does not fit its config: ", "is missing"]),
+        ("a config of wide and large", ["generator.config.widths ask for 8192 channels", "67,108,864 is the most"]),
         ("a config of ten thousand classes", ["does not fit its config"]),
         ("generator.widths is a billion", ["generator.config.widths must be a list"]),
         (

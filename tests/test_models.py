@@ -263,7 +263,7 @@ def test_an_image_of_another_shape_is_named(shape):
     [
         ({"widths": ()}, "widths must have 1 to 12 items"),
         ({"widths": (8,) * 11}, "1024 is the most"),
-        ({"widths": (1, 1, 8192), "start_size": 64}, "8192 channels of 256 pixels a side are 536,870,912 numbers"),
+        ({"widths": (1, 1, 8192), "start_size": 64}, "widths ask for 8192 channels of 256 pixels a side, 536,870,912"),
         ({"block": ("dcgan-up",)}, "one for each of the 3 stages"),
         ({"initialisation": "xavier"}, 'initialisation "xavier" is unknown'),
         ({"image_channels": 5}, "image_channels must be at least 1 and at most 4"),

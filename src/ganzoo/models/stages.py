@@ -53,8 +53,8 @@ def check_memory(channels: tuple[int, ...], sizes: list[float]) -> None:
     for width, size in zip(channels, sizes):
         if width * size**2 > MOST_NUMBERS:
             raise ConfigError(
-                f"{width} channels of {size:g} pixels a side are {int(width * size**2):,} numbers for each image; "
-                f"{MOST_NUMBERS:,} is the most: give lower or fewer widths"
+                f"widths ask for {width} channels of {size:g} pixels a side, {int(width * size**2):,} numbers for each "
+                f"image; {MOST_NUMBERS:,} is the most: give lower or fewer widths"
             )
 
 
