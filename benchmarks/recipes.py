@@ -122,6 +122,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "not-augmented": {"augmentations": ()},
         "two-step-head": {"generator.head_channels": 16},
         "double-rates": {"generator_lr": 4e-3, "discriminator_lr": 1e-3},
+        "hidden-256": {"generator.hidden_classes": 256},
         "shape-32": {"divide_by": "shape", "batch_size": 32},
         "resize-up": {**POKEMON, "generator.block": "resize-up"},
         "residual-up": {**POKEMON, "generator.block": "residual-up"},

@@ -144,6 +144,7 @@ def test_a_fault_at_any_write_or_rename_leaves_the_last_checkpoint(tmp_path, mon
     assert count_writes(tmp_path / "count") == 9, "a write was added or taken away: cover it here"
     state = advance(make_state(), 1)
     good = save_checkpoint(state, tmp_path / "run")
+    (tmp_path / "run" / "run.json").touch()  # as after a run's first checkpoint
     expected = {path.name: path.read_bytes() for path in good.iterdir()}
     advance(state, 1)
     with monkeypatch.context() as patch:

@@ -8,6 +8,7 @@ import os
 import signal
 import stat
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import ganzoo
 from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open_feed, shard
 from ganzoo.data import fashion as fashion_module
 from ganzoo.data import sources as sources_module
+from ganzoo.data.cache import difference
 from ganzoo.data.decode import decode
 from ganzoo.data.hf import hf_splits
 from ganzoo.errors import ConfigError, DataError
@@ -151,6 +153,10 @@ def test_several_sizes_ask_for_one(tmp_path):
     with pytest.raises(DataError, match=r"several sizes \(6x6, 8x6\).*--size"):
         open_data(source)
     assert open_data(source, image_size=6).images.shape == (2, 3, 6, 6)
+
+
+def test_several_numbers_of_channels_ask_for_one():
+    assert difference((1, 6, 6), (3, 6, 6)).startswith("images have 1 and 3 channels; choose with image_channels=3")
 
 
 HOSTILE = {
@@ -307,6 +313,16 @@ def test_batches_are_in_minus_one_to_one():
 def test_floating_tensors_come_back_as_the_nearest_byte():
     images = torch.linspace(-1, 1, 256).reshape(256, 1, 1, 1)
     assert torch.allclose(open_data(images).batch(torch.arange(256)), images, atol=1e-6)
+
+
+def test_images_whose_black_is_0_are_remarked():
+    images = torch.linspace(0, 1, 32).reshape(2, 1, 4, 4)
+    with pytest.warns(UserWarning, match=r"from 0 to 1, as if black were 0.*give 2 \* images - 1"):
+        open_data(images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_data(2 * images - 1)
+        open_data(torch.zeros(2, 1, 4, 4))
 
 
 @pytest.mark.parametrize(
@@ -502,7 +518,7 @@ def test_any_batch_is_reached_at_once():
 
 
 def test_the_last_batch_is_left_out_or_kept():
-    assert (Batches(23, 5, 0).batches_per_epoch, Batches(23, 5, 0, drop_last=False).batches_per_epoch) == (4, 5)
+    assert (Batches(23, 5, 0).epoch, Batches(23, 5, 0, drop_last=False).epoch, Batches(3, 12, 0).epoch) == (4, 5, 0.25)
     kept = [len(Batches(23, 5, 0, drop_last=False).indices(step)) for step in range(5)]
     assert kept == [5, 5, 5, 5, 3]
 
@@ -648,7 +664,13 @@ def test_a_streamed_set_gives_every_row_once_an_epoch_in_another_order(shards):
     assert sorted(first) == sorted(second) == list(range(24)) and first != second
     assert labels == [number % 2 for number in first]
     assert seen(open_feed(data, 6, seed=1), range(4))[0] != first
-    assert feed.batches_per_epoch is None
+    assert feed.epoch is None
+
+
+def test_a_streamed_set_that_is_open_is_brought_to_another_size(shards):
+    data = open_data(open_data(shards), image_size=8, image_channels=3)
+    assert data.images.shape[1:] == (3, 8, 8)
+    assert open_feed(data, 6, seed=0).draw(0)[1].shape == (6, 3, 8, 8)
 
 
 def test_a_stream_is_taken_up_at_any_step(shards):

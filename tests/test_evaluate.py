@@ -213,8 +213,17 @@ def test_what_cannot_be_measured_is_said(gan, options, error, said):
 
 def test_too_few_real_images_are_said():
     few = ganzoo.data.open_data((torch.from_numpy(MINI.images[:150].copy()), MINI.labels[:150]))
-    with pytest.raises(DataError, match="75 images to compare with; 100 are needed"):
+    with pytest.raises(DataError, match="has 150 images, which are halved; 200 are needed to compare with"):
         ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), few, samples=120)
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning_and_no_figure(tmp_path, monkeypatch):
+    gan, options = ganzoo.from_pretrained("fashion-mnist"), {"samples": 120, "classes": False, "memorised": False}
+    expected = ganzoo.evaluate(gan, "fashion-mnist-mini", **options).scores
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="can't be written .*computed again.*GANZOO_CACHE"):
+        assert ganzoo.evaluate(gan, "fashion-mnist-mini", **options).scores == expected
 
 
 def test_the_command_writes_figures_and_a_page_and_fills_the_card(tmp_path, monkeypatch, capsys):

@@ -17,7 +17,7 @@ from ganzoo.training.update import Update
 out, options = sys.argv[1], json.loads(sys.argv[2])
 rank = int(os.environ.get("RANK", 0))
 torch.manual_seed(0)
-data = torch.randint(0, 256, (48, 1, 8, 8), dtype=torch.uint8)
+data = torch.randint(0, 256, (options.pop("images", 48), 1, 8, 8), dtype=torch.uint8)
 norm = options.pop("norm", "none")
 gan = ganzoo.create("fashion-mnist", image_size=8, seed=0,
                     generator={"latent_size": 4, "widths": (8, 4), "norm": norm},
@@ -37,7 +37,7 @@ json.dump({"state": state, "seen": seen}, open(f"{out}/rank-{rank}.json", "w"))
 """
 
 
-def launch(folder, processes, **options):
+def launch(folder, processes, fails=False, **options):
     folder.mkdir()
     (folder / "worker.py").write_text(WORKER)
     arguments = [str(folder / "worker.py"), str(folder), json.dumps(options)]
@@ -45,6 +45,9 @@ def launch(folder, processes, **options):
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, *(launcher if processes > 1 else []), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    if fails:
+        assert done.returncode != 0 and not (folder / "run").exists()
+        return [], [], done.stderr
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(processes)]
     log = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
@@ -75,6 +78,18 @@ def test_one_or_two_processes_have_the_same_losses(pair):
     assert len(logs[0]) == len(logs[1]) == 6
     for one, two in zip(*logs):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
+
+
+def test_a_summed_loss_means_the_same_on_two_processes(tmp_path):
+    given = {"steps": 3, "loss": "d2l", "optimizer": "sgd", "generator_lr": 0.01, "discriminator_lr": 0.01}
+    logs = [launch(tmp_path / str(count), count, **given, penalties=["r1(weight=10)"])[1] for count in (1, 2)]
+    for one, two in zip(*([entry for entry in log if "generator_loss" in entry] for log in logs), strict=True):
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
+
+
+def test_a_last_batch_that_processes_cannot_share_is_refused_before_the_first_step(tmp_path):
+    _, _, said = launch(tmp_path / "odd", 2, fails=True, steps=6, keep_last_batch=True, images=39)
+    assert "a batch of 7 images can't be shared by 2 processes" in said and "keep_last_batch=false" in said
 
 
 def test_one_process_writes_and_shows_a_bar(pair):

@@ -53,6 +53,25 @@ def test_the_steps_are_the_textbook_s(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
+def test_the_mean_gradient_of_two_processes_is_that_of_the_whole_batch(name):
+    def gradients(rows, processes):
+        generator, discriminator, real, latents = pair()
+        optimizers = [torch.optim.SGD(network.parameters(), 0.0) for network in (discriminator, generator)]
+        part = Part(real[rows], generator(latents[rows]))
+        discriminator_step(
+            discriminator, optimizers[0], LOSSES[name], [part], processes=processes,
+            penalty=lambda real, fake, labels: discriminator(real).square().mean(),
+        )  # fmt: skip
+        found = [parameter.grad.clone() for parameter in discriminator.parameters()]
+        generator_step(discriminator, optimizers[1], LOSSES[name], [part], processes=processes)
+        return found + [parameter.grad.clone() for parameter in generator.parameters()]
+
+    halves = zip(gradients(slice(0, 4), 2), gradients(slice(4, 8), 2), strict=True)
+    for whole, (one, other) in zip(gradients(slice(0, 8), 1), halves, strict=True):
+        assert torch.allclose((one + other) / 2, whole, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOSSES)
 def test_accumulating_parts_equals_the_whole_batch(name):
     if LOSSES[name].generator_sees_real:
         pytest.skip("pairs real and fake images, as they stand in the batch")

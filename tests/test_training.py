@@ -6,11 +6,13 @@ import signal
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 import ganzoo
 from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.hub import folder as folder_module
 from ganzoo.training.checkpoint import checkpoints
 from ganzoo.training.machine import Machine
 from ganzoo.training.progress import NotebookDisplay
@@ -261,9 +263,32 @@ def test_a_conditional_pair_trains_on_labelled_data(tmp_path):
         train(tmp_path / "other", gan=tiny(classes=3))
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")])
+def test_a_disk_that_is_full_when_the_model_is_saved_is_said_and_the_run_goes_on_later(tmp_path, monkeypatch, error):
+    def full(*_, **__):
+        raise error
+
+    def fill_the_disk(*_):
+        monkeypatch.setattr(folder_module, "save_file", full)
+
+    room = folder_module.save_file
+    settings = {**QUICK, "steps": 6, "score_every": 2, "log_every": 1}
+    for hooks, remedy in (([], "begin the run again"), ([fill_the_disk], "ganzoo train --resume .*run$")):
+        if not hooks:
+            fill_the_disk()
+        with pytest.raises(
+            TrainingError, match=f"run/model can't be written.*No space left.*Make room, then.*{remedy}"
+        ):
+            ganzoo.Trainer(tiny(), images(), tmp_path / "run", hooks=hooks, **settings).fit()
+        monkeypatch.setattr(folder_module, "save_file", room)
+    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit().finished
+
+
 def test_epochs_are_passes_over_the_data(tmp_path):
     settings = {**QUICK, "batch_size": 8}
     assert ganzoo.Trainer(tiny(), images(40), tmp_path / "a", epochs=3, **settings).settings.steps == 15
+    assert ganzoo.Trainer(tiny(), images(40), tmp_path / "a", epochs=3, d_steps=5, **settings).settings.steps == 3
+    assert ganzoo.Trainer(tiny(), images(4), tmp_path / "a", epochs=20, **settings).settings.steps == 10
     with pytest.raises(ConfigError, match="steps and epochs are both given"):
         ganzoo.Trainer(tiny(), images(40), tmp_path / "b", epochs=3, steps=3, **settings)
 

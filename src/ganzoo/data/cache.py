@@ -93,10 +93,7 @@ def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int) -> N
             if picture is None:
                 continue
             if shape is not None and picture.shape != shape:
-                raise DataError(
-                    f"images have several sizes ({_size(shape)}, {_size(picture.shape)}); "
-                    f"choose one with image_size=64 (--size 64)."
-                )
+                raise DataError(difference(shape, picture.shape))
             shape = picture.shape
             content = picture.tobytes()
             file.write(content)
@@ -106,6 +103,13 @@ def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int) -> N
         raise DataError(f"none of the {count} images can be read.")
     facts = {"shape": [len(kept), *shape], "kept": kept, "hash": hashed.hexdigest()}
     (folder / "facts.json").write_text(json.dumps(facts))
+
+
+def difference(one: tuple[int, ...], other: tuple[int, ...]) -> str:
+    """In which way pictures of two shapes (C, H, W) differ, and the option that makes them alike."""
+    if one[0] != other[0]:
+        return f"images have {one[0]} and {other[0]} channels; choose with image_channels=3 (--channels 3)."
+    return f"images have several sizes ({_size(one)}, {_size(other)}); choose one with image_size=64 (--size 64)."
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -30,9 +30,14 @@ class ShuffledFeed:
 
     def __init__(self, data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> None:
         self._data, self._batches = data, Batches(len(data), batch_size, seed, drop_last)
-        self.batches_per_epoch: int | None = self._batches.batches_per_epoch
+        self.epoch: float | None = self._batches.epoch
         self._reader = ThreadPoolExecutor(1, "ganzoo-read")
         self._ahead: tuple[Tensor, Future[Tensor]] | None = None
+
+    def check_shared(self, processes: int) -> None:
+        """Raise ConfigError where a batch of an epoch can't be shared equally."""
+        for size in self._batches.sizes:
+            shard(torch.arange(size), 0, processes)
 
     def draw(self, step: int, rank: int = 0, processes: int = 1) -> tuple[int, Tensor, Tensor | None]:
         """Batch `step`, counted from 0: how many images all processes have of it; those of process `rank`, float32
@@ -56,12 +61,16 @@ class StreamedFeed:
     instead, and reads all of them. A resumed run passes over the rows that it has seen, without decoding them.
     """
 
-    batches_per_epoch: int | None = None  # nobody knows how long a stream is
+    epoch: float | None = None  # in batches; nobody knows how long a stream is
 
     def __init__(self, stream: Stream, batch_size: int, seed: int) -> None:
         self._stream, self._batch_size, self._seed = stream, batch_size, seed
         self._next = -1
         self._rows: Iterator[dict[str, Any]] = iter(())
+
+    def check_shared(self, processes: int) -> None:
+        """As `ShuffledFeed.check_shared`."""
+        shard(torch.arange(self._batch_size), 0, processes)
 
     def draw(self, step: int, rank: int = 0, processes: int = 1) -> tuple[int, Tensor, Tensor | None]:
         """As `ShuffledFeed.draw`."""

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 import torch
 
-from ganzoo.data.cache import cached_images
+from ganzoo.data.cache import cached_images, difference
 from ganzoo.data.image_data import ImageData, hash_of
 from ganzoo.data.labels import check_labels, class_names
 from ganzoo.data.stream import Stream
@@ -98,8 +98,9 @@ def _head(stream: Stream, name: str) -> ImageData:
     pairs = list(stream.read(islice(stream.rows, HEAD)))
     if not pairs:
         raise DataError(f"{stream.source} holds no rows.")
-    if len({picture.shape for picture, _ in pairs}) > 1:
-        raise DataError(f"{stream.source} has images of several sizes; choose one with image_size=64 (--size 64).")
+    shapes = list(dict.fromkeys(picture.shape for picture, _ in pairs))
+    if len(shapes) > 1:
+        raise DataError(f"{stream.source}: {difference(*shapes[:2])}")
     array = np.stack([picture for picture, _ in pairs])
     labels = torch.tensor([label for _, label in pairs]) if stream.label else None
     pixels = hashlib.sha256(array.tobytes()).hexdigest()

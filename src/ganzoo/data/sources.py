@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import warnings
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -214,6 +215,12 @@ def _from_tensor(images: Tensor, labels: Any) -> ImageData:
         low, high = float(images.min()), float(images.max())
         if not (low >= -1 and high <= 1):
             raise DataError(f"a floating tensor of images must lie in [-1, 1], got {low:g} to {high:g}; scale it.")
+        if low >= 0 and high > 0.5 and len(images) > 1:
+            warnings.warn(
+                f"the images have values from {low:g} to {high:g}, as if black were 0 (ToTensor makes them so); here "
+                f"black is -1: give 2 * images - 1",
+                stacklevel=2,
+            )
         images = ((images.float() + 1) * 127.5).round().to(torch.uint8)
     elif images.dtype != torch.uint8:
         raise DataError(f"a tensor of images must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype}.")
@@ -257,7 +264,8 @@ def _from_dataset(dataset: Any, size: int | None, channels: int | None) -> Image
     if not images or any(image.shape != images[0].shape for image in images):
         shapes = sorted({tuple(image.shape) for image in images})[:3]
         raise DataError(
-            f"the Dataset's {len(images)} images must be there and of one shape, got {shapes}; give image_size."
+            f"the Dataset's {len(images)} images must be there and of one shape, got {shapes}; give image_size and "
+            f"image_channels for pictures, and resize tensors in the Dataset."
         )
     name, names = type(dataset).__name__, tuple(getattr(dataset, "classes", ()))
     labelled = any(label is not None for label in labels)
@@ -278,4 +286,7 @@ def _fit(data: ImageData, size: int | None, channels: int | None) -> ImageData:
             yield convert(picture, size, channels)
 
     images, _, pixels = cached_images([data.hash, size, channels], pictures(), len(data))
-    return dataclasses.replace(data, images=images, hash=hash_of(pixels, images.shape, data.labels))
+    stream = data.stream and dataclasses.replace(
+        data.stream, size=size or data.stream.size, channels=channels or data.stream.channels
+    )
+    return dataclasses.replace(data, images=images, hash=hash_of(pixels, images.shape, data.labels), stream=stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -163,7 +164,9 @@ class _Real:
             half = len(order) // 2
             self._indices, self._others = order[:half][:samples], order[half:][:samples]
         if len(self._indices) < FEWEST:
-            raise DataError(f"{self.data.name} gives {len(self._indices)} images to compare with; {FEWEST} are needed.")
+            count, halved = len(self.data), "" if both else ", which are halved"
+            least = FEWEST if both else 2 * FEWEST
+            raise DataError(f"{self.data.name} has {count} images{halved}; {least} are needed to compare with.")
 
     @property
     def labels(self) -> Tensor | None:
@@ -190,7 +193,7 @@ class _Real:
             name: torch.tensor(list(asdict(scores).values()), dtype=torch.float64)
             for name, scores in (("floor", self.floor), ("ceiling", self.ceiling))
         }
-        write_file(path, save({"features": self.features, **yardsticks}))
+        _keep(path, {"features": self.features, **yardsticks})
 
     def memorised(self, drawn: Tensor, fake: Tensor) -> dict[str, Memorisation]:
         """Whether the training set is among samples, by their thumbnails `drawn` and by their features `fake`."""
@@ -200,7 +203,7 @@ class _Real:
             training = load_tensors(path.read_bytes())["features"]
         else:
             training = self._of(self.training, everything, "features of training images")
-            write_file(path, save({"features": training}))
+            _keep(path, {"features": training})
         thumbnails = torch.cat([_thumbnails(self.training.batch(part)) for part in everything.split(BATCH)])
         unseen = self.data.batch(self._indices[:COMPARED]) if self._held_out else None
         return {
@@ -215,6 +218,18 @@ class _Real:
     def _cache(self, *what: Any) -> Path:
         key = [VERSION, self._chosen.key, *what]
         return cache_dir() / "evaluation" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.safetensors"
+
+
+def _keep(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Into the cache, which saves time and no more: where it can't be written, evaluation goes on."""
+    try:
+        write_file(path, save(tensors))
+    except OSError as error:
+        warnings.warn(
+            f"{path} can't be written ({error.strerror or error}), so these features will be computed again next "
+            f"time; make room or set GANZOO_CACHE",
+            stacklevel=2,
+        )
 
 
 def _splits(data: Any) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
 
 from ganzoo.errors import ConfigError, SourceError, WeightsError, quote
@@ -65,8 +66,8 @@ def write_model(
                     library = {"library": "ganzoo", "library_version": version("ganzoo-torch")}
                     values = {"format": FORMAT, **library, **facts, "generator": values}
                 (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise WeightsError(f"{folder} can't be written ({reason}); what was there before is untouched.") from error
     return folder
 

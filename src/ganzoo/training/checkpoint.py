@@ -72,6 +72,12 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(found, reverse=True)
 
 
+def remedy(run: Path) -> str:
+    """What to do when `run` stops because something could not be written."""
+    begun = (run / "run.json").is_file()  # stands there from the first checkpoint on
+    return f"Make room, then: ganzoo train --resume {run}" if begun else "Make room, then begin the run again."
+
+
 def save_checkpoint(state: TrainingState, run: Path) -> Path:
     """Write `state`, then delete the checkpoints that are neither among the newest two nor the best.
 
@@ -108,8 +114,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
             (new / "state.json").write_text(json.dumps(numbers, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise TrainingError(
-            f"the checkpoint {folder} can't be written ({error}); earlier ones are untouched. "
-            f"Make room, then: ganzoo train --resume {run}"
+            f"the checkpoint {folder} can't be written ({error}); earlier ones are untouched. {remedy(run)}"
         ) from error
     best = checkpoint_folder(run, state.best_step) if state.best_step is not None else None
     for old in checkpoints(run)[KEEP:]:

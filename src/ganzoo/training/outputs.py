@@ -9,10 +9,11 @@ import torch
 
 from ganzoo import images as pictures
 from ganzoo.data import ImageData
+from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.gan import GAN
 from ganzoo.seeds import stream
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.checkpoint import TrainingState, remedy
 from ganzoo.training.score import SAMPLES, KernelScore
 
 GRID = 64  # images in a sample grid
@@ -45,10 +46,13 @@ class Outputs:
         )
 
     def save_model(self, state: TrainingState) -> None:
-        """Write `model/`, with what training on from it needs."""
+        """Write `model/`, with what training on from it needs; TrainingError where that can't be done."""
         gan = self.averaged(state)
-        gan.save_pretrained(self._run / "model", generator_raw=state.generator)
-        pictures.save(self._grid(gan), self._run / "model" / "samples" / "grid.png")
+        try:
+            gan.save_pretrained(self._run / "model", generator_raw=state.generator)
+            pictures.save(self._grid(gan), self._run / "model" / "samples" / "grid.png")
+        except (GanzooError, OSError) as error:
+            raise TrainingError(f"{error} {remedy(self._run)}") from error
 
     def draw_samples(self, state: TrainingState) -> Path:
         """Write a grid of the same latents each time."""

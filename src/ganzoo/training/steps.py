@@ -67,6 +67,7 @@ def discriminator_step(
     *,
     wrong_share: float = 0.0,
     penalty: Penalty | None = None,
+    processes: int = 1,
     backward: Callable[[Tensor], None] = _backward,
     step: Callable[[Optimizer], None] = _step,
 ) -> Tensor:
@@ -76,6 +77,7 @@ def discriminator_step(
         wrong_share: of the loss, in which real images under the parts' `wrong_labels` stand for the fakes, so that a
             discriminator must look at labels (Reed et al. 2016, "Generative Adversarial Text to Image Synthesis",
             section 4.2, with a half).
+        processes: that share the batch, and whose gradients are averaged: a summed loss weighs as many times as much.
 
     Returns:
         Four means over the batch, detached: loss without penalty, real logits, fake logits, penalty.
@@ -95,7 +97,7 @@ def discriminator_step(
             wrong = loss.for_discriminator(real_logits, wrong_logits)
             value = (1 - wrong_share) * value + wrong_share * wrong
         extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)
-        backward((value if loss.summed else value * part.share) + extra * part.share)
+        backward(value * (processes if loss.summed else part.share) + extra * part.share)
         per_image = value / len(fake) if loss.summed else value
         figures.append(torch.stack([per_image, real_logits.mean(), fake_logits.mean(), extra]).detach() * part.share)
     step(optimizer)
@@ -109,6 +111,7 @@ def generator_step(
     parts: Iterable[Part],
     *,
     discriminate: Discriminate | None = None,
+    processes: int = 1,
     backward: Callable[[Tensor], None] = _backward,
     step: Callable[[Optimizer], None] = _step,
 ) -> Tensor:
@@ -118,6 +121,7 @@ def generator_step(
     Args:
         parts: fakes with their graphs; made one by one where the iterable is lazy, so that one graph is held at a time.
         discriminate: how to call the discriminator, where there is augmentation or autocast before it.
+        processes: as of `discriminator_step`.
 
     Returns:
         The mean loss, detached, of shape (1,).
@@ -136,7 +140,7 @@ def generator_step(
                 with torch.no_grad():
                     real_logits = _judge(discriminate, part.real, part.labels)
             value = loss.for_generator(_judge(discriminate, part.fake, part.labels), real_logits)
-            backward(value if loss.summed else value * part.share)
+            backward(value * (processes if loss.summed else part.share))
             figures.append((value / len(part.fake) if loss.summed else value).detach() * part.share)
     finally:
         for parameter in trainable:

@@ -91,9 +91,9 @@ class Trainer:
         if epochs is not None:
             if not 0 < epochs < math.inf:
                 raise ConfigError(f"epochs must be above 0, got {epochs:g}")
-            if self._feed.batches_per_epoch is None:
+            if self._feed.epoch is None:
                 raise ConfigError(f"epochs={epochs:g}: nobody knows how long {self.data.name} is, streamed; give steps")
-            self.settings = chosen.replace(steps=max(1, round(epochs * self._feed.batches_per_epoch)))
+            self.settings = chosen.replace(steps=max(1, round(epochs * self._feed.epoch / chosen.d_steps)))
 
     @classmethod
     def resume(
@@ -160,6 +160,7 @@ class Trainer:
         device, threads, random = self.gan.device, torch.get_num_threads(), torch.get_rng_state()
         machine = Machine(self.settings, self._facts, self.run.path)
         try:
+            self._feed.check_shared(machine.processes)
             torch.set_num_threads(machine.facts.threads)
             update = Update(self.gan, self._feed, self.settings, machine)
             outputs = Outputs(self.gan, self.data, self.settings, self.run.path) if machine.is_main else None
@@ -174,7 +175,7 @@ class Trainer:
                 with self._shown(machine) as hooks, Interrupt() as interrupt:
                     try:
                         self._loop(update, machine, keeper, outputs, hooks, interrupt)
-                    except TrainingError:
+                    except GanzooError:
                         if outputs and self.settings.report_every:
                             with suppress(GanzooError, OSError):  # the disk may be full; the first error is what counts
                                 write_report(self.run.path)

@@ -102,6 +102,7 @@ class Update:
                 self._parts(batch, fakes, training_generator=False),
                 wrong_share=settings.wrong_labels,
                 penalty=self._penalty(index, augment),
+                processes=self._machine.processes,
                 backward=self._machine.backward,
                 step=self._optimizer_step,
             )
@@ -111,6 +112,7 @@ class Update:
             self._loss,
             self._parts(batch, fakes, training_generator=True),
             discriminate=self._behind(augment, self._judge_alone),
+            processes=self._machine.processes,
             backward=self._machine.backward,
             step=self._optimizer_step,
         )
