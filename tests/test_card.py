@@ -11,7 +11,8 @@ from PIL import Image
 import ganzoo
 from ganzoo.cli import run as command_line
 from ganzoo.errors import GanzooError, TrainingError
-from ganzoo.hub.card import CARD, Card, Figure, model_card, named, weights_hash, whole_card, write_card
+from ganzoo.hub.card import CARD, Card, model_card, named, whole_card, write_card
+from ganzoo.hub.figures import Figure, weights_hash
 from ganzoo.training.card import run_card
 
 HOSTILE = "x\n---\nlicense: mit | `code` <!-- ganzoo:end --> <script>alert(1)</script> [a](b)"

@@ -323,6 +323,8 @@ def test_images_whose_black_is_0_are_remarked():
         warnings.simplefilter("error")
         open_data(2 * images - 1)
         open_data(torch.zeros(2, 1, 4, 4))
+        bright = torch.stack([torch.full((1, 4, 4), value, dtype=torch.uint8) for value in (128, 255)])
+        open_data(torch.utils.data.StackDataset(bright, torch.tensor([0, 1])))
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,14 @@ def test_latents_of_any_type_of_number_give_the_images_of_float32(gan, dtype):
     assert torch.equal(gan.sample(latents=latents.to(dtype)), gan.sample(latents=latents.float()))
 
 
+def test_a_generator_in_half_precision_draws():
+    gan = ganzoo.create("fashion-mnist", generator=SMALL, seed=0)
+    expected = gan.sample(2, seed=0)
+    gan.generator.bfloat16()
+    assert torch.allclose(gan.sample(2, seed=0), expected, atol=0.05)
+    assert gan.sample(latents=torch.zeros(2, 100, dtype=torch.bfloat16)).dtype == torch.float32
+
+
 def test_labels_for_a_plain_model_are_refused():
     with pytest.raises(ConfigError, match="has no classes; leave labels out"):
         ganzoo.create("fashion-mnist", generator=SMALL).sample(1, labels=0)

@@ -31,7 +31,8 @@ from ganzoo.errors import (
     WeightsError,
 )
 from ganzoo.hub import remote
-from ganzoo.hub.card import Figure, model_card, weights_hash, whole_card
+from ganzoo.hub.card import model_card, whole_card
+from ganzoo.hub.figures import Figure, weights_hash
 from ganzoo.hub.push import push_folder
 from ganzoo.hub.remote import LAYOUT, pull
 
@@ -142,8 +143,15 @@ def test_a_card_of_other_weights_is_renewed_before_it_is_pushed(hub, saved):
     push(hub, saved)
     card = hub.files(NAME)["README.md"].decode()
     assert weights_hash(saved) in card and "Not measured." in card and "My own words." in card
-    assert "1.5" not in card and "model-index" not in card
+    assert "1.5" not in card and "model-index" not in card and "grid.png" not in card
     assert (saved / "README.md").read_text() == text + "\nMy own words.\n"
+
+
+def test_a_card_of_a_persons_own_is_pushed_as_it_is(hub, saved):
+    (saved / "README.md").write_text("Mine.")
+    (saved / "evaluation.json").write_text('{"fid": 3}')  # another program's
+    push(hub, saved)
+    assert hub.files(NAME)["README.md"] == b"Mine."
 
 
 def test_modules_of_ones_own_are_not_pushed(hub):
@@ -248,8 +256,9 @@ def test_a_part_that_is_not_in_the_cache_is_not_taken_for_one_that_is_not_there(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     load(hub, discriminator=True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(HubConnectionError, match="its generator_raw is not in the cache"):
-        continued(NAME, **options)
+    with pytest.warns(UserWarning, match="its generator_raw is not in the cache.*the averaged one is taken"):
+        averaged = continued(NAME, **options)[0].sample(2, seed=0)
+    assert torch.equal(averaged, ganzoo.from_pretrained(saved).sample(2, seed=0))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     online = continued(NAME, **options)[0].sample(2, seed=0)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -502,7 +511,7 @@ def test_a_hub_that_cannot_be_reached_is_said(saved, hub):
         ganzoo.from_pretrained(NAME, endpoint=nowhere)
 
 
-@pytest.mark.parametrize("endpoint", ["http://[::1", "huggingface.co", "", "ftp://host", 3])
+@pytest.mark.parametrize("endpoint", ["http://[::1", "huggingface.co", "", "ftp://host", "http://hub..example", 3])
 def test_an_endpoint_that_is_no_address_is_named(saved, endpoint):
     with pytest.raises(ConfigError, match=r"endpoint must be an address, as https://huggingface.co, got"):
         ganzoo.from_pretrained(NAME, endpoint=endpoint)

@@ -29,7 +29,7 @@ def noting(self, index):
     return drawn
 Update._draw = noting
 trainer = ganzoo.Trainer(gan, data, out + "/run", batch_size=16, log_every=1, checkpoint_every=2, sample_every=2,
-                         score_every=2, precision="float32", **options)
+                         score_every=2, **{"precision": "float32", **options})
 trainer.fit()
 state = {f"{name}.{key}": value.tolist() for name in ("generator", "discriminator")
          for key, value in getattr(gan, name).state_dict().items()}
@@ -88,7 +88,7 @@ def test_a_summed_loss_means_the_same_on_two_processes(tmp_path):
 
 
 def test_a_last_batch_that_processes_cannot_share_is_refused_before_the_first_step(tmp_path):
-    _, _, said = launch(tmp_path / "odd", 2, fails=True, steps=6, keep_last_batch=True, images=39)
+    _, _, said = launch(tmp_path / "odd", 2, fails=True, steps=6, keep_last_batch=True, images=39, precision="auto")
     assert "a batch of 7 images can't be shared by 2 processes" in said and "keep_last_batch=false" in said
 
 

@@ -13,7 +13,7 @@ import ganzoo
 from ganzoo.cli import run
 from ganzoo.data import fashion
 from ganzoo.evaluation.result import Evaluation
-from ganzoo.hub.card import EVALUATION, evaluated, weights_hash
+from ganzoo.hub.figures import EVALUATION, evaluated, weights_hash
 from ganzoo.hub.source import bundled_models
 
 MODELS = bundled_models()

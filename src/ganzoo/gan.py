@@ -187,11 +187,13 @@ class GAN:
         self, n: int, seed: int, latents: Tensor | None, labels: Tensor | None, batch_size: int, precision: str
     ) -> Iterator[Tensor]:
         device = self.device
+        kind = next((each.dtype for each in self.generator.parameters()), torch.float32)
         generate = fast_copy(self.generator, device) if precision == "fast" else self.generator
         for start in range(0, n, batch_size):
             stop = min(n, start + batch_size)
             drawn, drawn_labels = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
-            z = (latents[start:stop] if latents is not None else drawn).reshape(-1, *self.latent_shape).to(device)
+            rows = latents[start:stop] if latents is not None else drawn
+            z = rows.reshape(-1, *self.latent_shape).to(device, kind)
             y = labels[start:stop] if labels is not None else drawn_labels
             with evaluating(self.generator), torch.no_grad():
                 made = generate(z) if y is None else generate(z, y.to(device))
@@ -273,10 +275,9 @@ class GAN:
             nobody could load from there.
         """
         check_repo_id(repo_id)
-        for network in (self.generator, self.discriminator):
-            if network is not None and MODELS.name_of(type(network)) is None:
-                name = type(network).__name__
-                raise WeightsError(f"nobody could load a {name} from {repo_id}: register it in ganzoo.MODELS first.")
+        for kind in (type(self.generator), type(self.discriminator)):
+            if kind is not type(None) and MODELS.name_of(kind) is None:
+                raise WeightsError(f"nobody could load a {kind.__name__} from {repo_id}: register it in ganzoo.MODELS.")
         with tempfile.TemporaryDirectory() as root:
             folder = self.save_pretrained(Path(root) / repo_id.rpartition("/")[2], dtype=dtype)
             pictures.save(pictures.grid(self.sample(64, seed=0)), folder / "samples" / "grid.png")

@@ -177,12 +177,12 @@ def with_sign_class(latents: Tensor, classes: Tensor, count: int) -> Tensor:
 
 
 def checked_latents(latents: Tensor, count: int, latent_size: int) -> Tensor:
-    """`latents` in float32, if they are `count` of `latent_size` numbers each, in any shape; ShapeError otherwise."""
+    """`latents`, if they are `count` of `latent_size` numbers each, in any shape; ShapeError otherwise."""
     if not isinstance(latents, Tensor) or latents.is_complex():
         raise ShapeError(f"latents must be a tensor of shape ({count}, {latent_size}), got {quote(latents)}.")
     if not latents.dim() or len(latents) != count or latents[0].numel() != latent_size:
         raise ShapeError(f"latents must be a tensor of shape ({count}, {latent_size}), got {tuple(latents.shape)}.")
-    return latents.float()
+    return latents
 
 
 def checked_labels(labels: int | Sequence[int] | Tensor, count: int, num_classes: int) -> Tensor:

@@ -34,7 +34,7 @@ def evaluate(
     from ganzoo.evaluation.evaluate import evaluate as measure
     from ganzoo.evaluation.page import write_page
     from ganzoo.files import check_writable, expanded, write_file
-    from ganzoo.hub.card import EVALUATION, weights_hash
+    from ganzoo.hub.figures import EVALUATION, weights_hash
     from ganzoo.hub.source import find_source
     from ganzoo.pretrained import from_pretrained
     from ganzoo.training.card import run_card

@@ -49,7 +49,7 @@ def _describe(registry: Any, name: str) -> str:
 
 
 def _figures(folder: Path) -> str:
-    from ganzoo.hub.card import evaluated
+    from ganzoo.hub.figures import evaluated
 
     return ", ".join(f"{figure.name} {figure.value:.3g}" for figure in evaluated(folder, folder))
 

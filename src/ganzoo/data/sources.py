@@ -208,14 +208,14 @@ def _shown(names: list[str], progress: bool) -> Any:
     return track(names, "decoding", console=Console(stderr=True), transient=True)
 
 
-def _from_tensor(images: Tensor, labels: Any) -> ImageData:
+def _from_tensor(images: Tensor, labels: Any, scaled_here: bool = False) -> ImageData:
     if images.dim() != 4 or not 1 <= images.shape[1] <= 4 or len(images) == 0:
         raise DataError(f"a tensor of images must have shape (N, 1 to 4, H, W), got {tuple(images.shape)}.")
     if images.is_floating_point():
         low, high = float(images.min()), float(images.max())
         if not (low >= -1 and high <= 1):
             raise DataError(f"a floating tensor of images must lie in [-1, 1], got {low:g} to {high:g}; scale it.")
-        if low >= 0 and high > 0.5 and len(images) > 1:
+        if low >= 0 and high > 0.5 and len(images) > 1 and not scaled_here:
             warnings.warn(
                 f"the images have values from {low:g} to {high:g}, as if black were 0 (ToTensor makes them so); here "
                 f"black is -1: give 2 * images - 1",
@@ -240,6 +240,7 @@ def _from_tensor(images: Tensor, labels: Any) -> ImageData:
 def _from_dataset(dataset: Any, size: int | None, channels: int | None) -> ImageData:
     images: list[Tensor] = []
     labels: list[Any] = []
+    scaled_here = False
     try:
         count = len(dataset)
     except TypeError as error:
@@ -252,13 +253,13 @@ def _from_dataset(dataset: Any, size: int | None, channels: int | None) -> Image
         image, label = item if isinstance(item, (tuple, list)) and len(item) == 2 else (item, None)
         if not isinstance(image, Tensor):
             try:
-                image = from_pil(image, size=size, channels=channels)[0]
+                image, scaled_here = from_pil(image, size=size, channels=channels)[0], True
             except Exception as error:
                 raise DataError(
                     f"item {index} of the Dataset is no image ({error}); give PIL images or tensors."
                 ) from error
         if image.dtype == torch.uint8:
-            image = image.float() / 127.5 - 1
+            image, scaled_here = image.float() / 127.5 - 1, True
         images.append(image)
         labels.append(label)
     if not images or any(image.shape != images[0].shape for image in images):
@@ -269,7 +270,8 @@ def _from_dataset(dataset: Any, size: int | None, channels: int | None) -> Image
         )
     name, names = type(dataset).__name__, tuple(getattr(dataset, "classes", ()))
     labelled = any(label is not None for label in labels)
-    data = _from_tensor(torch.stack(images), check_labels(labels, names, name, "item") if labelled else None)
+    checked = check_labels(labels, names, name, "item") if labelled else None
+    data = _from_tensor(torch.stack(images), checked, scaled_here)
     if labelled and names:
         data = dataclasses.replace(data, class_names=names)
     return _fit(dataclasses.replace(data, name=name), size, channels)

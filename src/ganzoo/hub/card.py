@@ -6,49 +6,27 @@ A card that a person has edited is kept. Only what stands between two markers is
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.errors import WeightsError, quote
 from ganzoo.files import write_file
-from ganzoo.hub.folder import CONFIG, WEIGHTS, check_format, read_json
+from ganzoo.hub.figures import Figure, evaluated, weights_hash
+from ganzoo.hub.folder import CONFIG, read_json
 
 CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"
-EVALUATION, TASK = "evaluation.json", "unconditional-image-generation"
+TASK = "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")
 _HEADER = ("# ganzoo:begin", "# ganzoo:end")
 _SOURCE = re.compile(r'from_pretrained\("(?:[^"\\\n]|\\.)*"\)')
 _TRAINING, _FIGURES, _NOT_MEASURED = "\n## Training\n", "\n## Figures\n", "Not measured."
+_WIDGET = f"widget:\n- text: samples\n  output:\n    url: {GRID}\n"  # as the Hub's client writes it
 _LIMITS = """\
 It imitates what it was trained on and knows nothing else, gaps and one-sidedness included. A sample may come close to a
 training image. Look at the samples, and at the figures if there are any, before you rely on it; a figure compares with
 another only where features, data and number of samples are the same."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One measure: its name, and how it was measured; yardsticks where there are any.
-
-    Args:
-        how: on what, in words. data, split: the real images. command: that measured it.
-        spread: of the value. floor, ceiling: the same measure of other real images, and of noise.
-        better: "lower" or "higher".
-    """
-
-    name: str
-    value: float
-    how: str
-    data: str
-    split: str
-    command: str
-    spread: float | None = None
-    floor: float | None = None
-    ceiling: float | None = None
-    better: str = "not known"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,50 +92,6 @@ def model_card(folder: Path, source: str) -> Card:
     )
 
 
-def evaluated(folder: Path, model: Path) -> tuple[Figure, ...]:
-    """The figures in `folder/evaluation.json`, if they were measured of the weights that `model` holds now.
-
-    Raises:
-        WeightsError: the file is damaged.
-    """
-    path = folder / EVALUATION
-    if not path.is_file():
-        return ()
-    found = read_json(path)
-    check_format(found, str(path))
-    if found.get("weights") != weights_hash(model):
-        return ()
-    for key, kind in {"samples": int, "data": str, "split": str, "command": str, "figures": list}.items():
-        if not isinstance(found.get(key), kind):
-            raise WeightsError(f"{path}: {key} must be {kind.__name__}, got {quote(found.get(key))}; evaluate again.")
-    shared = {key: found[key] for key in ("data", "split", "command")}
-    shared["how"] = f"{found['samples']:,} samples against {found['data']} ({found['split']})"
-    entries = enumerate(found["figures"])
-    return tuple(Figure(**_numbers(entry, f"{path}: figures[{index}]"), **shared) for index, entry in entries)
-
-
-def weights_hash(model: Path) -> str:
-    """sha256 of the generator's weights file in `model`."""
-    digest = hashlib.sha256()
-    with open(model / WEIGHTS, "rb") as file:
-        while part := file.read(1 << 20):  # the file may be larger than memory
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def _numbers(entry: Any, place: str) -> dict[str, Any]:
-    """Name and numbers of a figure in an evaluation, or WeightsError."""
-    found = {key: entry.get(key) for key in ("value", "spread", "floor", "ceiling")} if isinstance(entry, dict) else {}
-    given = [number for number in found.values() if number is not None]
-    sound = all(type(number) in (int, float) and -1e30 < number < 1e30 for number in given)
-    if not found or not sound or not isinstance(entry.get("name"), str):
-        raise WeightsError(f"{place} must hold a name and numbers, got {quote(entry)}; evaluate the model again.")
-    if found["value"] is None:
-        raise WeightsError(f"{place}.value is missing; evaluate the model again.")
-    better = "not known" if "lower_is_better" not in entry else "lower" if entry["lower_is_better"] else "higher"
-    return {"name": entry["name"], "better": better, **found}
-
-
 def whole_card(card: Card) -> str:
     """The text of a new card."""
     title = _plain(card.preset or card.source.rstrip("/").rpartition("/")[2])
@@ -165,6 +99,11 @@ def whole_card(card: Card) -> str:
     header = f"---\n{_metadata(card)}\n{_results(card)}\n---\n\n# {title}\n\nA GAN made with ganzoo{on}\n\n"
     licence = f"Licence of the data: {_plain(card.data_licence)}.\n"
     return f"{header}{_measured(card)}\n\n## Limits\n\n{_LIMITS}\n\n{licence}"
+
+
+def is_marked(text: str) -> bool:
+    """Whether the markers are in the card `text`, so that what is ours in it can be renewed."""
+    return _marked(text, _BODY)
 
 
 def renewed(text: str, card: Card) -> str:
@@ -178,7 +117,10 @@ def renewed(text: str, card: Card) -> str:
     if head is None or not _marked(head[0], _HEADER) or (not card.figures and _NOT_MEASURED not in ours):
         return text
     theirs = re.search(r"^model-index\s*:", _between(head[0], *_HEADER, ""), re.MULTILINE)  # a key stands but once
-    return _between(head[0], *_HEADER, "\n".join(_HEADER) if theirs else _results(card)) + text[head.end() :]
+    header = _between(head[0], *_HEADER, "\n".join(_HEADER) if theirs else _results(card))
+    if GRID not in card.pictures:  # the grid was of weights that are gone, and so is its file
+        header = header.replace(_WIDGET, "")
+    return header + text[head.end() :]
 
 
 def _with_known(new: str, old: str, card: Card) -> str:

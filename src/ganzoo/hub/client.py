@@ -31,7 +31,7 @@ def client(token: str | None = None, endpoint: str | None = None) -> HfApi:
     if endpoint is not None:
         try:
             parts = urlsplit(endpoint)
-            sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+            sound = parts.scheme in ("http", "https") and bool((parts.hostname or "").encode("idna"))
         except (ValueError, AttributeError):
             sound = False
         if not sound:
@@ -83,7 +83,9 @@ def hub_errors(repo_id: str, revision: str | None = None, local_files_only: bool
         raise HubConnectionError(text) from error
     except (errors.OfflineModeIsEnabled, errors.HTTPError) as error:  # type: ignore[attr-defined]
         raise HubConnectionError(f"{named}: the Hub can't be reached ({_reason(error)}); check the network.") from error
-    except UnicodeError as error:  # of the header that the token stands in
+    except UnicodeError as error:
+        if getattr(error, "encoding", "") != "ascii":  # which headers are written in, the token's among them
+            raise HubConnectionError(f"{named}: the Hub's address is none ({error}); check $HF_ENDPOINT.") from error
         raise HubAccessError(
             f"{named}: the token holds what no token does; pass a valid one (token=, or `hf auth login`)."
         ) from error

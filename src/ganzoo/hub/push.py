@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, quote
-from ganzoo.hub.card import CARD, model_card, named, renewed, weights_hash, whole_card
+from ganzoo.hub.card import CARD, is_marked, model_card, named, renewed, whole_card
 from ganzoo.hub.client import client, hub_errors
+from ganzoo.hub.figures import weights_hash
 from ganzoo.hub.remote import LAYOUT, check_model
 from ganzoo.hub.source import local_model
 
@@ -76,7 +77,7 @@ def push_folder(
         ) from error
     if text is None:
         text = whole_card(model_card(root, repo_id))
-    elif weights_hash(root) not in text:  # a card of what was saved here before
+    elif is_marked(text) and weights_hash(root) not in text:  # a card of what was saved here before
         text = renewed(text, model_card(root, repo_id))
     contents[CARD] = named(text, repo_id).encode()
     api = client(token, endpoint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -46,7 +47,8 @@ def fetch(
 
     Raises:
         HubError: the Hub does not give it, or it is no model of ours; the client's own error is its cause.
-        HubConnectionError: also where a part is not in the cache, and nobody is there to say whether there is one.
+        HubConnectionError: also where the discriminator is not in the cache, and nobody is there to say whether there
+            is one; of `generator_raw`, which a model may well lack, this is a warning.
     """
     repository = _Repository(repo_id, revision, token, cache_dir, local_files_only, endpoint)
     root = repository.open()
@@ -61,9 +63,11 @@ def fetch(
                 if not part or repository.sizes:
                     raise
                 if not repository.known_to_lack(str(PurePosixPath(part, name)), root.name):
-                    raise HubConnectionError(
-                        f"{repo_id}: its {part} is not in the cache; load it once while the Hub can be reached."
-                    ) from error.__cause__
+                    missed = f"{repo_id}: its {part} is not in the cache; load it once while the Hub can be reached"
+                    if part != "generator_raw":
+                        raise HubConnectionError(f"{missed}.") from error.__cause__
+                    warnings.warn(f"{missed}, if it has one; until then the averaged one is taken", stacklevel=3)
+                    break
     return root
 
 

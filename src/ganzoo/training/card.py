@@ -11,7 +11,8 @@ from typing import Any
 
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import write_file
-from ganzoo.hub.card import GRID, LOSSES, Card, evaluated, weights_hash, write_card
+from ganzoo.hub.card import GRID, LOSSES, Card, write_card
+from ganzoo.hub.figures import evaluated, weights_hash
 from ganzoo.hub.folder import WEIGHTS
 from ganzoo.training.run import RunFolder
 

@@ -59,6 +59,7 @@ class Machine:
     def __init__(self, settings: Settings, facts: Facts | None = None, folder: Path | None = None) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState, PartialState
+        from accelerate.utils import parse_flag_from_env
 
         for tracker in settings.trackers:
             if find_spec(tracker) is None:
@@ -67,7 +68,9 @@ class Machine:
         if asked == "auto":
             launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "")
             chosen = {name: ours for ours, name in _ACCELERATE.items()}.get(launched)
-            asked = chosen or ("bf16" if fast_bfloat16(PartialState().device) else "float32")
+            # The first state that is made decides on processes, and alone it does not look at this variable.
+            device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
+            asked = chosen or ("bf16" if fast_bfloat16(device) else "float32")
         # A second run in one Python may want another precision; Accelerate keeps the first one's until told.
         AcceleratorState._reset_state(reset_partial_state=False)
         # Buffers are averaged at checkpoints instead: broadcasting them in place breaks two passes before one backward.

@@ -9,7 +9,7 @@ import torch
 
 from ganzoo import images as pictures
 from ganzoo.data import ImageData
-from ganzoo.errors import GanzooError, TrainingError
+from ganzoo.errors import TrainingError, WeightsError
 from ganzoo.gan import GAN
 from ganzoo.seeds import stream
 from ganzoo.settings import Settings
@@ -51,7 +51,7 @@ class Outputs:
         try:
             gan.save_pretrained(self._run / "model", generator_raw=state.generator)
             pictures.save(self._grid(gan), self._run / "model" / "samples" / "grid.png")
-        except (GanzooError, OSError) as error:
+        except (WeightsError, OSError) as error:
             raise TrainingError(f"{error} {remedy(self._run)}") from error
 
     def draw_samples(self, state: TrainingState) -> Path:

@@ -1,0 +1,79 @@
+"""The figures that were measured of a saved model, read from the evaluation beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganzoo.errors import WeightsError, quote
+from ganzoo.hub.folder import WEIGHTS, check_format, read_json
+
+EVALUATION = "evaluation.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measure: its name, and how it was measured; yardsticks where there are any.
+
+    Args:
+        how: on what, in words. data, split: the real images. command: that measured it.
+        spread: of the value. floor, ceiling: the same measure of other real images, and of noise.
+        better: "lower" or "higher".
+    """
+
+    name: str
+    value: float
+    how: str
+    data: str
+    split: str
+    command: str
+    spread: float | None = None
+    floor: float | None = None
+    ceiling: float | None = None
+    better: str = "not known"
+
+
+def evaluated(folder: Path, model: Path) -> tuple[Figure, ...]:
+    """The figures in `folder/evaluation.json`, if they were measured of the weights that `model` holds now.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
+    path = folder / EVALUATION
+    if not path.is_file():
+        return ()
+    found = read_json(path)
+    check_format(found, str(path))
+    if found.get("weights") != weights_hash(model):
+        return ()
+    for key, kind in {"samples": int, "data": str, "split": str, "command": str, "figures": list}.items():
+        if not isinstance(found.get(key), kind):
+            raise WeightsError(f"{path}: {key} must be {kind.__name__}, got {quote(found.get(key))}; evaluate again.")
+    shared = {key: found[key] for key in ("data", "split", "command")}
+    shared["how"] = f"{found['samples']:,} samples against {found['data']} ({found['split']})"
+    entries = enumerate(found["figures"])
+    return tuple(Figure(**_numbers(entry, f"{path}: figures[{index}]"), **shared) for index, entry in entries)
+
+
+def weights_hash(model: Path) -> str:
+    """sha256 of the generator's weights file in `model`."""
+    digest = hashlib.sha256()
+    with open(model / WEIGHTS, "rb") as file:
+        while part := file.read(1 << 20):  # the file may be larger than memory
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _numbers(entry: Any, place: str) -> dict[str, Any]:
+    """Name and numbers of a figure in an evaluation, or WeightsError."""
+    found = {key: entry.get(key) for key in ("value", "spread", "floor", "ceiling")} if isinstance(entry, dict) else {}
+    given = [number for number in found.values() if number is not None]
+    sound = all(type(number) in (int, float) and -1e30 < number < 1e30 for number in given)
+    if not found or not sound or not isinstance(entry.get("name"), str):
+        raise WeightsError(f"{place} must hold a name and numbers, got {quote(entry)}; evaluate the model again.")
+    if found["value"] is None:
+        raise WeightsError(f"{place}.value is missing; evaluate the model again.")
+    better = "not known" if "lower_is_better" not in entry else "lower" if entry["lower_is_better"] else "higher"
+    return {"name": entry["name"], "better": better, **found}
