@@ -403,6 +403,11 @@ def test_a_run_without_its_model_gets_no_folder_of_pictures(a_run):
     assert not (a_run / "model").exists()
 
 
+def test_a_single_file_has_no_card(a_run, capsys):
+    assert command_line(["card", str(a_run / "model" / "model.safetensors")]) == 2
+    assert "is a single file; name the folder of a saved model" in capsys.readouterr().err
+
+
 def test_a_folder_without_a_run_or_model_is_said(tmp_path, capsys):
     with pytest.raises(TrainingError, match="holds no run"):
         run_card(tmp_path)
