@@ -520,7 +520,8 @@ def test_any_batch_is_reached_at_once():
 
 
 def test_the_last_batch_is_left_out_or_kept():
-    assert (Batches(23, 5, 0).epoch, Batches(23, 5, 0, drop_last=False).epoch, Batches(3, 12, 0).epoch) == (4, 5, 0.25)
+    assert (Batches(23, 5, 0).batches_per_epoch, Batches(23, 5, 0, drop_last=False).batches_per_epoch) == (4, 5)
+    assert Batches(3, 12, 0).batches_per_epoch == 0.25
     kept = [len(Batches(23, 5, 0, drop_last=False).indices(step)) for step in range(5)]
     assert kept == [5, 5, 5, 5, 3]
 
@@ -666,7 +667,7 @@ def test_a_streamed_set_gives_every_row_once_an_epoch_in_another_order(shards):
     assert sorted(first) == sorted(second) == list(range(24)) and first != second
     assert labels == [number % 2 for number in first]
     assert seen(open_feed(data, 6, seed=1), range(4))[0] != first
-    assert feed.epoch is None
+    assert feed.batches_per_epoch is None
 
 
 def test_a_streamed_set_that_is_open_is_brought_to_another_size(shards):

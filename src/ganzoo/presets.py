@@ -92,7 +92,7 @@ def build(
             raise ConfigError(f"{place} must be a mapping of config fields, got {quote(given)}")
     made, judged = dict(generator or {}), dict(discriminator or {})
     if image_size is not None:
-        made, judged = _resize(preset, image_size, made, judged)
+        _resize(preset, image_size, made, judged)
     for shared in ("image_channels", "num_classes", "hidden_classes"):
         if shared in made:
             judged.setdefault(shared, made[shared])
@@ -121,16 +121,13 @@ def _changed(config: Config, changes: dict[str, Any], place: str) -> Config:
         raise ConfigError(f"{place}.{error}") from None
 
 
-def _resize(
-    preset: Preset, image_size: int, made: dict[str, Any], judged: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The changes that bring a DCGAN preset to `image_size`, added to those asked for."""
+def _resize(preset: Preset, image_size: int, made: dict[str, Any], judged: dict[str, Any]) -> None:
+    """Add what brings a DCGAN preset to `image_size` to the changes of its networks that are asked for."""
     generator, discriminator = preset.generator, preset.discriminator
     if not isinstance(generator, DCGANGeneratorConfig) or not isinstance(discriminator, DCGANDiscriminatorConfig):
         raise ConfigError("image_size can't be changed for a preset of other models than DCGAN; give their configs")
     if type(image_size) is not int or not 1 <= image_size <= LARGEST_IMAGE:
         raise ConfigError(f"image_size must be an int from 1 to {LARGEST_IMAGE}, got {quote(image_size)}")
-    doubles = made.get("head", generator.head) == "doubling"
     if "widths" in made or "start_size" in made or "block" in made:
         asked = _changed(generator, {**made, "start_size": 1}, "generator")
         scale = asked.image_size  # type: ignore[attr-defined]  # a DCGANGeneratorConfig like `generator`
@@ -138,17 +135,15 @@ def _resize(
             raise ConfigError(f"image_size {image_size} is no multiple of {scale}, which generator.widths multiply by")
         made.setdefault("start_size", image_size // scale)
     else:
-        found = {size: _halved(size, generator.start_size) for size in range(1, LARGEST_IMAGE + 1)}
-        able = {size: each for size, each in found.items() if each[1] and each[0] <= 4 * generator.start_size}
-        if image_size not in able:
+        if not _has_start(image_size, generator.start_size):
+            able = (size for size in range(1, LARGEST_IMAGE + 1) if _has_start(size, generator.start_size))
             near = sorted(able, key=lambda size: abs(size - image_size))[:3]
             raise ConfigError(f"image_size {image_size} can't be halved down to a start; near it: {near}")
-        made["start_size"], doublings = able[image_size]
-        made["widths"] = _stretch(generator.widths, doublings + (0 if doubles else 1))
+        made["start_size"], doublings = _halved(image_size, generator.start_size)
+        made["widths"] = _stretch(generator.widths, doublings + (made.get("head", generator.head) != "doubling"))
     if "widths" not in judged:
         judged["widths"] = _stretch(discriminator.widths[::-1], max(1, _halved(image_size, 4)[1]))[::-1]
     judged["image_size"] = image_size
-    return made, judged
 
 
 def _halved(size: int, least: int) -> tuple[int, int]:
@@ -157,6 +152,11 @@ def _halved(size: int, least: int) -> tuple[int, int]:
     while size % 2 == 0 and size >= 2 * least:
         size, times = size // 2, times + 1
     return size, times
+
+
+def _has_start(size: int, least: int) -> bool:
+    start, times = _halved(size, least)
+    return times > 0 and start <= 4 * least
 
 
 def _stretch(widths: tuple[int, ...], count: int) -> tuple[int, ...]:

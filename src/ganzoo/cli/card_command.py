@@ -10,10 +10,9 @@ import typer
 
 def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved model.")]) -> None:
     """Write the model card of a run or saved model again; what was edited outside its markers is kept."""
-    from ganzoo.errors import ConfigError
     from ganzoo.files import expanded
     from ganzoo.hub.card import CARD, model_card, write_card
-    from ganzoo.hub.source import local_model
+    from ganzoo.hub.source import local_folder
     from ganzoo.training.card import run_card
     from ganzoo.training.run import RunFolder
 
@@ -22,9 +21,7 @@ def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved
     if RunFolder(run).exists():
         written, path = run_card(run), run / "model" / CARD
     else:
-        root = local_model(folder)
-        if root.is_file():
-            raise ConfigError(f"{root} is a single file; name the folder of a saved model")
+        root = local_folder(folder)
         written, path = write_card(root, model_card(root, str(folder))), root / CARD
     if written:
         print(f"card: {path}")

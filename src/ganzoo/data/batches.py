@@ -20,7 +20,7 @@ class Batches:
         drop_last: leave out an epoch's last, smaller batch.
 
     Attributes:
-        epoch: batches that one pass over the images takes; less than 1 where they are fewer than a batch.
+        batches_per_epoch: what one pass over the images takes; less than 1 where they are fewer than a batch.
         sizes: of the batches that there are, in images.
     """
 
@@ -31,8 +31,8 @@ class Batches:
         self._small = length < batch_size
         whole, rest = divmod(length, batch_size)
         kept = rest if whole and not drop_last else 0
-        self._per_epoch = whole + (kept > 0)
-        self.epoch = length / batch_size if self._small else float(self._per_epoch)
+        self._whole_epoch = whole + (kept > 0)
+        self.batches_per_epoch = length / batch_size if self._small else float(self._whole_epoch)
         self.sizes = [batch_size, kept] if kept else [batch_size]
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
@@ -41,7 +41,7 @@ class Batches:
         if self._small:
             positions = torch.arange(step * self._batch_size, (step + 1) * self._batch_size)
             return torch.stack([self._permutation(int(p) // self._length)[int(p) % self._length] for p in positions])
-        epoch, batch = divmod(step, self._per_epoch)
+        epoch, batch = divmod(step, self._whole_epoch)
         return self._permutation(epoch)[batch * self._batch_size : (batch + 1) * self._batch_size]
 
     def _permutation(self, epoch: int) -> Tensor:

@@ -30,7 +30,7 @@ class ShuffledFeed:
 
     def __init__(self, data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> None:
         self._data, self._batches = data, Batches(len(data), batch_size, seed, drop_last)
-        self.epoch: float | None = self._batches.epoch
+        self.batches_per_epoch: float | None = self._batches.batches_per_epoch
         self._reader = ThreadPoolExecutor(1, "ganzoo-read")
         self._ahead: tuple[Tensor, Future[Tensor]] | None = None
 
@@ -61,7 +61,7 @@ class StreamedFeed:
     instead, and reads all of them. A resumed run passes over the rows that it has seen, without decoding them.
     """
 
-    epoch: float | None = None  # in batches; nobody knows how long a stream is
+    batches_per_epoch: float | None = None  # nobody knows how long a stream is
 
     def __init__(self, stream: Stream, batch_size: int, seed: int) -> None:
         self._stream, self._batch_size, self._seed = stream, batch_size, seed

@@ -66,15 +66,15 @@ def write_card(folder: Path, card: Card) -> bool:
         text = path.read_bytes().decode() if path.is_file() else None  # line ends as they are
     except UnicodeDecodeError:
         return False
-    fits = text is None or _marked(text, _BODY)
-    if fits:
-        write_file(path, whole_card(card) if text is None else renewed(text, card))
-    return fits
+    if text is not None and not is_marked(text):
+        return False
+    write_file(path, whole_card(card) if text is None else renewed(text, card))
+    return True
 
 
 def named(text: str, source: str) -> str:
     """The card `text` with `source` as what one loads, if the markers are there."""
-    if not _marked(text, _BODY):
+    if not is_marked(text):
         return text
     start, end = map(text.index, _BODY)
     return text[:start] + _SOURCE.sub(lambda _: f"from_pretrained({_literal(source)})", text[start:end], 1) + text[end:]
@@ -107,11 +107,9 @@ def is_marked(text: str) -> bool:
 
 
 def renewed(text: str, card: Card) -> str:
-    """The card `text` with what is ours in it as `card` tells it; as it is if the markers are gone."""
-    if not _marked(text, _BODY):
-        return text
-    old = text[slice(*map(text.index, _BODY))].replace("\r\n", "\n")
-    ours = _with_known(_measured(card), old, card)
+    """The card `text`, which must be marked, with what is ours in it as `card` tells it."""
+    begin, end = map(text.index, _BODY)
+    ours = _with_known(_measured(card), text[begin:end].replace("\r\n", "\n"), card)
     text = _between(text, *_BODY, ours)
     head = re.match(r"\ufeff?---\r?\n.*?\n---\r?\n", text, re.DOTALL)
     if head is None or not _marked(head[0], _HEADER) or (not card.figures and _NOT_MEASURED not in ours):

@@ -10,7 +10,7 @@ from ganzoo.hub.card import CARD, is_marked, model_card, named, renewed, whole_c
 from ganzoo.hub.client import client, hub_errors
 from ganzoo.hub.figures import weights_hash
 from ganzoo.hub.remote import LAYOUT, check_model
-from ganzoo.hub.source import local_model
+from ganzoo.hub.source import local_folder
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,7 @@ def push_folder(
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     check_repo_id(repo_id)
-    root = local_model(folder)
-    if root.is_file():
-        raise ConfigError(f"{root} is a single file; push the folder of a saved model")
+    root = local_folder(folder)
     names = [name for name in LAYOUT if (root / name).is_file()]
     check_model(root, names)
     contents: dict[str, bytes | Path] = {name: root / name for name in names}

@@ -53,21 +53,22 @@ def fetch(
     repository = _Repository(repo_id, revision, token, cache_dir, local_files_only, endpoint)
     root = repository.open()
     for part in parts:
-        for name in (CONFIG, WEIGHTS):
-            try:
+        try:
+            for name in (CONFIG, WEIGHTS):
                 repository.file(str(PurePosixPath(part, name)), root.name)
-            except HubMissingError:
-                if not part:  # what reads the model says what it misses
-                    raise
-            except HubConnectionError as error:
-                if not part or repository.sizes:
-                    raise
-                if not repository.known_to_lack(str(PurePosixPath(part, name)), root.name):
-                    missed = f"{repo_id}: its {part} is not in the cache; load it once while the Hub can be reached"
-                    if part != "generator_raw":
-                        raise HubConnectionError(f"{missed}.") from error.__cause__
-                    warnings.warn(f"{missed}, if it has one; until then the averaged one is taken", stacklevel=3)
-                    break
+        except HubMissingError:
+            if not part:  # what reads the model says what it misses
+                raise
+        except HubConnectionError as error:
+            online = bool(repository.sizes)
+            if not part or online:
+                raise
+            if repository.known_to_lack(str(PurePosixPath(part, CONFIG)), root.name):
+                continue
+            missed = f"{repo_id}: its {part} is not in the cache; load it once while the Hub can be reached"
+            if part != "generator_raw":
+                raise HubConnectionError(f"{missed}.") from error.__cause__
+            warnings.warn(f"{missed}, if it has one; until then the averaged one is taken", stacklevel=3)
     return root
 
 

@@ -52,6 +52,14 @@ def find_source(
     raise SourceError(f"No model {quote(text)}: {tried}. Bundled:{did_you_mean(text, bundled)}")
 
 
+def local_folder(path: str | Path) -> Path:
+    """As `local_model`, of a folder alone; ConfigError where it is a single file."""
+    root = local_model(path)
+    if root.is_file():
+        raise ConfigError(f"{root} is a single file; name the folder of a saved model")
+    return root
+
+
 def local_model(path: str | Path) -> Path:
     """The saved model at `path`: a weights file, its folder, or a run's `model/`; SourceError says what is there."""
     try:

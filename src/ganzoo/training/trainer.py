@@ -91,9 +91,9 @@ class Trainer:
         if epochs is not None:
             if not 0 < epochs < math.inf:
                 raise ConfigError(f"epochs must be above 0, got {epochs:g}")
-            if self._feed.epoch is None:
+            if self._feed.batches_per_epoch is None:
                 raise ConfigError(f"epochs={epochs:g}: nobody knows how long {self.data.name} is, streamed; give steps")
-            self.settings = chosen.replace(steps=max(1, round(epochs * self._feed.epoch / chosen.d_steps)))
+            self.settings = chosen.replace(steps=max(1, round(epochs * self._feed.batches_per_epoch / chosen.d_steps)))
 
     @classmethod
     def resume(
