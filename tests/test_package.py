@@ -216,12 +216,6 @@ def test_no_file_imports_itself_in_a_circle():
 # --- the text of the sources ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_no_file_has_over_300_lines(path):
-    count = len(path.read_text().splitlines())
-    assert count <= 300, f"{name_of(path)} has {count} lines; a file is one idea: split it"
-
-
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib", "jsonpickle"}
 
 
