@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from ganzoo.errors import ConfigError, quote
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+# the answers of a place that has no fsync: EINVAL and ENOTSUP of network folders and FUSE, EBADF of Windows
+_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
 
 
 def expanded(path: str | Path) -> Path:
@@ -25,12 +29,22 @@ def expanded(path: str | Path) -> Path:
 
 
 def flush(path: Path) -> None:
-    """Wait until what was written at `path`, a file or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until what was written at `path`, a file or a folder's list of names, is on the disk.
+
+    A place that does not offer this (folders on Windows, CIFS, sshfs) is passed over: files can be saved there too.
+    """
+    folder = path.is_dir()
+    writable = not folder and os.access(path, os.W_OK)  # Windows flushes only what is open for writing
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        closed = folder and isinstance(error, PermissionError)  # Windows opens no folder
+        if error.errno not in _NO_FSYNC and not closed:
+            raise
 
 
 def check_writable(folder: Path) -> None:
@@ -54,6 +68,36 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 
 @contextmanager
+def locked(path: Path, *, wait: bool = True, waiting: str = "") -> Iterator[None]:
+    """Hold the file `path` as a lock, which also ends with its process; the file is removed in the end.
+
+    Args:
+        wait: until another process that holds it lets go.
+        waiting: a warning to give before waiting.
+
+    Raises:
+        filelock.Timeout: another process holds it, and `wait` is False.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        if not wait:
+            raise
+        if waiting:
+            warnings.warn(waiting, stacklevel=3)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no open file; filelock does it there
+            path.unlink()  # while it is held: a process that waits for it sees this, and makes it again
+        lock.release()
+
+
+@contextmanager
 def usual_mode(path: Path) -> Iterator[Path]:
     """Give what the block puts at `path` the mode of any new file: safetensors lets the owner alone read."""
     path.touch()
@@ -68,7 +112,9 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
 
     Args:
         path: where the folder shall be. After a crash the old one is there or the new one.
+            Off Linux a crash can leave the old one aside: the next writer, or `recover`, brings it back.
             Where it is a link to a folder, the link stays, and what it leads to is replaced.
+            Of several processes that write it at once, each replaces what the one before it wrote.
         keep_others: carry files over that the new one does not have, those in its subfolders too.
         drop: files and folders that are not carried over, as paths below `path` with slashes.
 
@@ -83,26 +129,50 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
     aside.mkdir()
     try:
         yield aside
-        if keep_others and path.is_dir():
-            _carry_over(path, aside, drop)
-        for folder, _, names in os.walk(aside):
-            for name in names:
-                if not os.path.islink(os.path.join(folder, name)):
-                    flush(Path(folder, name))
-            flush(Path(folder))
-        if path.exists():
-            _exchange(aside, path)
-        else:
-            os.rename(aside, path)
+        with locked(_beside(path, "lock")):
+            _bring_back(path)
+            if keep_others and path.is_dir():
+                _carry_over(path, aside, drop)
+            for folder, _, names in os.walk(aside):
+                for name in names:
+                    if not os.path.islink(os.path.join(folder, name)):
+                        flush(Path(folder, name))
+                flush(Path(folder))
+            if path.exists():
+                _exchange(aside, path)
+            else:
+                os.rename(aside, path)
         flush(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def recover(path: Path) -> None:
+    """Bring back the folder `path` if a crash off Linux, between the two renames of `new_folder`, left it aside."""
+    path = Path(os.path.realpath(path))
+    if not path.exists() and os.path.exists(_beside(path, "old")):
+        with locked(_beside(path, "lock")):
+            _bring_back(path)
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process left aside in `folder`."""
+    """Delete what a killed process left aside in `folder`, and bring back what it was about to replace."""
+    for entry in folder.glob(".*.old.tmp"):  # as `_beside` names it
+        recover(folder / entry.name[1 : -len(".old.tmp")])
     for entry in folder.glob(".*.tmp"):
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink(missing_ok=True)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{kind}.tmp")
+
+
+def _bring_back(path: Path) -> None:
+    old = _beside(path, "old")
+    if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    elif old.exists():
+        os.rename(old, path)
 
 
 def _is_here(path: Path) -> bool:
@@ -132,7 +202,11 @@ def _exchange(one: Path, other: Path) -> None:
         names = os.fsencode(one), os.fsencode(other)
         if renameat2 and renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
             return
-    old = other.with_name(f"{other.name}.old-{uuid4().hex[:8]}")
+    old = _beside(other, "old")
     os.rename(other, old)
-    os.rename(one, other)
+    try:
+        os.rename(one, other)
+    except OSError:
+        os.rename(old, other)
+        raise
     os.rename(old, one)

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, SourceError, did_you_mean, quote
-from ganzoo.files import expanded
+from ganzoo.files import expanded, recover
 from ganzoo.hub.folder import CONFIG, WEIGHTS
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -68,6 +68,8 @@ def local_model(path: str | Path) -> Path:
             if path.suffix != ".safetensors":
                 raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")
             return path
+        if not path.exists():
+            recover(path)
         if not path.exists():
             raise SourceError(
                 f"{path} does not exist; a path names a saved model, a run folder or a .safetensors file."
