@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow test-nightly lint clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -11,7 +11,10 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: .venv/installed-test
-	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow and not nightly"
+
+test-nightly: .venv/installed-test
+	$(BIN)/python -m pytest -n auto --dist worksteal -m nightly
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

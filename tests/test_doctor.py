@@ -337,14 +337,21 @@ def test_memory_is_watched_unless_the_doctor_is_off(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["fashion-mnist", "fashion-mnist-quick", "fashion-mnist-conditional"])
+@pytest.mark.parametrize(
+    "preset",
+    [
+        "fashion-mnist-quick",
+        pytest.param("fashion-mnist", marks=pytest.mark.nightly),
+        pytest.param("fashion-mnist-conditional", marks=pytest.mark.nightly),
+    ],
+)
 def test_healthy_presets_are_left_alone(tmp_path, preset):
     settings = {**QUICK, "doctor_every": 25, "batch_size": 64}
     ganzoo.Trainer(preset, "fashion-mnist-mini", tmp_path / "run", steps=400, progress=False, **settings).fit()
     assert "remark" not in (tmp_path / "run" / "log.jsonl").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_healthy_run_in_colour_is_left_alone(tmp_path):
     generator = torch.Generator().manual_seed(0)
     places = torch.rand(500, 4, generator=generator)

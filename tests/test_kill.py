@@ -11,7 +11,7 @@ import pytest
 from kill_worker import STEPS, VARIANTS, train_or_go_on
 
 FILES = ("model/model.safetensors", "model/discriminator/model.safetensors", "log.jsonl")
-FAST, SLOW = 5, 20  # kills a variant
+FEW, MANY = 5, 20  # kills a variant
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +60,16 @@ def kill_and_go_on(children, tmp_path, variant, kills, seed):
     return struck
 
 
-def test_five_kills_change_no_byte(children, tmp_path):
-    assert kill_and_go_on(children, tmp_path, "float32", FAST, seed=0) == FAST
+@pytest.mark.parametrize(
+    "variant", ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS if name != "float32")]
+)
+def test_five_kills_change_no_byte(children, tmp_path, variant):
+    assert kill_and_go_on(children, tmp_path, variant, FEW, seed=0) == FEW
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_twenty_kills_change_no_byte(children, tmp_path, variant):
-    struck = kill_and_go_on(children, tmp_path, variant, SLOW, seed=len(variant))
-    print(f"{variant}: {struck} of {SLOW} kills survived, {STEPS} steps a run")
-    assert struck == SLOW
+    struck = kill_and_go_on(children, tmp_path, variant, MANY, seed=len(variant))
+    print(f"{variant}: {struck} of {MANY} kills survived, {STEPS} steps a run")
+    assert struck == MANY

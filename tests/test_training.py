@@ -457,7 +457,7 @@ def test_optimizers_of_timm_resume_exactly(tmp_path, name):
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("name", ["kron", "adan", "adahessian"])
+@pytest.mark.parametrize("name", ["adan", "adahessian", pytest.param("kron", marks=pytest.mark.slow)])  # kron compiles
 def test_an_optimizer_that_cannot_be_used_is_refused_before_anything_is_written(tmp_path, name):
     with pytest.raises(ConfigError, match=f'optimizer "{name}" can\'t be used here'):
         train(tmp_path / "run", optimizer=name)

@@ -79,7 +79,7 @@ def check(found: Evaluation, stored: dict) -> None:
         assert figure["value"] == pytest.approx(was["value"], abs=tolerance), figure["name"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.real_data
 @pytest.mark.skipif(not REAL, reason="the real Fashion-MNIST is not here: apt-get install dataset-fashion-mnist")
 @pytest.mark.parametrize("name", [name for name in MODELS if "fashion" in name])
@@ -91,7 +91,7 @@ def test_measured_again_the_figures_come_out_as_stored(name):
         assert all(0.07 <= quality.share <= 0.13 for quality in found.classes)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif("GANZOO_POKEMON" not in os.environ, reason="GANZOO_POKEMON and GANZOO_LITE0 name no files")
 @pytest.mark.parametrize("name", [name for name in MODELS if "pokemon" in name])
 def test_measured_again_the_figures_of_sprites_come_out_as_stored(name):
