@@ -322,7 +322,6 @@ def test_images_whose_black_is_0_are_remarked():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         open_data(2 * images - 1)
-        open_data(torch.zeros(2, 1, 4, 4))
         bright = torch.stack([torch.full((1, 4, 4), value, dtype=torch.uint8) for value in (128, 255)])
         open_data(torch.utils.data.StackDataset(bright, torch.tensor([0, 1])))
 
@@ -332,15 +331,15 @@ def test_images_whose_black_is_0_are_remarked():
     [
         (torch.zeros(3), "must have shape"),
         (torch.zeros(0, 1, 2, 2), "must have shape"),
-        (torch.zeros(2, 5, 2, 2), "must have shape"),
+        (torch.zeros(2, 5, 6, 6), "must have shape"),
         (torch.full((1, 1, 2, 2), 1.5), r"must lie in \[-1, 1\], got 1.5"),
         (torch.full((1, 1, 2, 2), float("nan")), r"must lie in \[-1, 1\], got nan"),
-        (torch.zeros(1, 1, 2, 2, dtype=torch.int32), "must be uint8"),
+        (torch.full((1, 1, 2, 2), 256, dtype=torch.int32), "must be uint8.*torch.int32 of 256 to 256"),
         ((torch.zeros(2, 1, 2, 2), torch.tensor([0])), "labels must be 2 ints"),
-        ((torch.zeros(2, 1, 2, 2), [0, 1]), "labels must be a tensor of 2 ints"),
+        ((torch.zeros(2, 1, 2, 2), [0, 1, 0]), "labels must be 2 ints from 0, or 2 names, got 3"),
         ((torch.zeros(2, 1, 2, 2), torch.tensor([0, -1])), "labels: image 1 has the label -1"),
         ((torch.zeros(2, 1, 2, 2), torch.tensor([10**9, 0])), "image 0 has the label 1000000000.*from 0 to 9999"),
-        (3, "holds no images ganzoo can open"),
+        (3, r"3 \(int\) holds no images ganzoo can open"),
         (None, "holds no images ganzoo can open"),
     ],
 )
@@ -575,13 +574,12 @@ def test_local_parquet_through_datasets(parquet, monkeypatch, tmp_path):
         open_data(f"hf:{tmp_path / 'nowhere.parquet'}")
 
 
-@pytest.mark.parametrize("labels", BAD_LABELS)
+@pytest.mark.parametrize("labels", BAD_LABELS[1:])
 def test_a_column_s_label_that_is_no_class_is_named_with_its_row(tmp_path, labels, monkeypatch):
     datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
     path, place = tmp_path / "set.parquet", int(labels[0] == 0)
-    kinds = [str(label) for label in labels] if "cat" in labels else labels
-    rows = {"picture": [{"bytes": png(), "path": None}] * 2, "kind": kinds}
+    rows = {"picture": [{"bytes": png(), "path": None}] * 2, "kind": labels}
     datasets.Dataset.from_dict(rows).cast_column("picture", datasets.Image()).to_parquet(str(path))
     with pytest.raises(DataError, match=f"row {place} has the label .*from 0 to 9999.*label=COLUMN"):
         open_data(f"hf:{path}?label=kind")

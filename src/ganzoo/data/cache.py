@@ -7,9 +7,10 @@ import json
 import mmap
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -48,11 +49,32 @@ def cached_images(key: Any, pictures: Iterator[np.ndarray | None], count: int) -
             with new_folder(folder) as new:
                 _write(new, pictures, count)
         except OSError as error:
-            raise DataError(
-                f"the cache {cache_dir()} can't be written ({error.strerror or error}); make room or set GANZOO_CACHE."
-            ) from error
+            raise _unwritable(error) from error
     facts = json.loads((folder / "facts.json").read_text())
-    return _map(folder / "images.bin", facts["shape"]), facts["kept"], facts["hash"]
+    with open(folder / "images.bin", "rb") as file:
+        return _map(file, facts["shape"]), facts["kept"], facts["hash"]
+
+
+def unnamed_images(pictures: Iterator[np.ndarray | None], count: int) -> tuple[np.ndarray, list[int], str]:
+    """As `cached_images`, for pictures that nothing tells from others before they are read.
+
+    They lie in a file without a name in the cache's folder, which is gone when the array is, or the process.
+    """
+    folder = cache_dir() / "data"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            facts = _pack(file, pictures, count)
+            file.flush()
+            return _map(file, facts["shape"]), facts["kept"], facts["hash"]
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> DataError:
+    return DataError(
+        f"the cache {cache_dir()} can't be written ({error.strerror or error}); make room or set GANZOO_CACHE."
+    )
 
 
 class MappedImages(np.ndarray):
@@ -74,9 +96,8 @@ class MappedImages(np.ndarray):
             self.mapping.madvise(mmap.MADV_WILLNEED, start, (index + 1) * size - start)
 
 
-def _map(path: Path, shape: Sequence[int]) -> MappedImages:
-    with open(path, "rb") as file:
-        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+def _map(file: IO[bytes], shape: Sequence[int]) -> MappedImages:
+    mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     if sys.platform != "win32":
         mapping.madvise(mmap.MADV_RANDOM)
     images = np.frombuffer(mapping, np.uint8).reshape(shape).view(MappedImages)
@@ -85,24 +106,29 @@ def _map(path: Path, shape: Sequence[int]) -> MappedImages:
 
 
 def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int) -> None:
+    with open(folder / "images.bin", "wb", buffering=1 << 20) as file:
+        facts = _pack(file, pictures, count)
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+def _pack(file: IO[bytes], pictures: Iterator[np.ndarray | None], count: int) -> dict[str, Any]:
+    """Write `pictures` one after another; their shape (N, C, H, W), the positions of those kept, their hash."""
     kept: list[int] = []
     shape: tuple[int, ...] | None = None
     hashed = hashlib.sha256()
-    with open(folder / "images.bin", "wb", buffering=1 << 20) as file:
-        for position, picture in enumerate(pictures):
-            if picture is None:
-                continue
-            if shape is not None and picture.shape != shape:
-                raise DataError(difference(shape, picture.shape))
-            shape = picture.shape
-            content = picture.tobytes()
-            file.write(content)
-            hashed.update(content)
-            kept.append(position)
+    for position, picture in enumerate(pictures):
+        if picture is None:
+            continue
+        if shape is not None and picture.shape != shape:
+            raise DataError(difference(shape, picture.shape))
+        shape = picture.shape
+        content = picture.tobytes()
+        file.write(content)
+        hashed.update(content)
+        kept.append(position)
     if shape is None:
         raise DataError(f"none of the {count} images can be read.")
-    facts = {"shape": [len(kept), *shape], "kept": kept, "hash": hashed.hexdigest()}
-    (folder / "facts.json").write_text(json.dumps(facts))
+    return {"shape": [len(kept), *shape], "kept": kept, "hash": hashed.hexdigest()}
 
 
 def difference(one: tuple[int, ...], other: tuple[int, ...]) -> str:

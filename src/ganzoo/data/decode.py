@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -32,13 +33,33 @@ def decode(content: bytes, place: str, size: int | None, channels: int | None) -
                 f"{place} has {picture.width}x{picture.height} pixels, more than {LARGEST_PICTURE:,}; make it smaller."
             )
         picture.load()
-        ImageOps.exif_transpose(picture, in_place=True)
-        return _to_array(_to_mode(picture, channels), size)
+        return prepare(picture, size, channels)
     except DataError:
         raise
     except Exception as error:  # PIL's decoders raise a dozen kinds on damaged files
         reason = quote(f"{type(error).__name__}: {error}", 200)
         raise DataError(f"{place} is no readable picture ({reason}); remove it, or put a whole one there.") from error
+
+
+def prepare(picture: Image.Image, size: int | None, channels: int | None) -> np.ndarray:
+    """A picture that is open, as uint8 (C, H, W); see `decode`. The picture itself stays as it is."""
+    return _to_array(_to_mode(ImageOps.exif_transpose(picture), channels), size)
+
+
+def common_channels(count: int, read: Callable[[int], np.ndarray]) -> int:
+    """1 if a first look at up to 100 of `count` pictures, spread over the set, finds grey alone; else 3.
+
+    Args:
+        read: gives the picture at a position, with its own channels; one that raises DataError is passed over here,
+            since it is said when it is decoded for good.
+    """
+    for position in range(0, count, -(-count // 100) or 1):
+        try:
+            if read(position).shape[0] != 1:
+                return 3
+        except DataError:
+            continue
+    return 1
 
 
 def convert(pixels: np.ndarray, size: int | None, channels: int | None) -> np.ndarray:

@@ -4,9 +4,10 @@
     hf:./folder  hf:./images.parquet               files on this machine; train-*.parquet and test-*.parquet are splits
     hf:owner/name?split=test&image=picture&label=kind&config=small&stream=yes
 
-`image` and `label` name columns; without them the first of images, and the first of class labels, are taken. Pictures
-are decoded into the cache a block at a time and mapped into memory, so that a set need not fit into it. With
-`stream=yes` nothing is stored: rows are read and decoded as they are trained on, and a set need not fit on the disk.
+`image` and `label` name columns. Without them the first of images, and the first of class labels, are taken, else those
+of usual names (image, img, ...; label, target, ...). Pictures are decoded into the cache a block at a time and mapped
+into memory, so that a set need not fit into it. With `stream=yes` nothing is stored: rows are read and decoded as they
+are trained on, and a set need not fit on the disk.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ import numpy as np
 import torch
 
 from ganzoo.data.cache import cached_images, difference
+from ganzoo.data.decode import common_channels
+from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, open_items
 from ganzoo.data.image_data import ImageData, hash_of
-from ganzoo.data.labels import check_labels, class_names
+from ganzoo.data.labels import number_labels
 from ganzoo.data.stream import Stream
 from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
 from ganzoo.files import expanded
@@ -45,28 +48,70 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
     if streamed not in ("yes", "no"):
         raise DataError(f"{source}: stream must be yes or no, got {quote(streamed)}.")
     rows = _load(datasets, source, name, options.get("config"), options.get("split", split), streamed == "yes")
-    image = _column(source, rows, options.get("image"), datasets.Image, ("image", "img", "picture"))
+    return _open(datasets, rows, source, name, options, size, channels)
+
+
+def open_rows(rows: Any, size: int | None, channels: int | None, split: str) -> ImageData:
+    """The images of a data set that the `datasets` library opened: one split, or all by their names.
+
+    Raises:
+        DataError: no such split, or no column of images.
+    """
+    import datasets
+
+    name = type(rows).__name__
+    if isinstance(rows, dict):
+        if split not in rows:
+            raise DataError(f"{name} has no split {quote(split)}; give one of it: {', '.join(map(str, rows))}.")
+        rows = rows[split]
+    if not isinstance(rows, (datasets.Dataset, datasets.IterableDataset)):
+        raise DataError(f"{name} holds no images; give a Dataset of the datasets library.")
+    if isinstance(rows, datasets.Dataset) and rows.format["type"] == "custom":  # a transform of the user's
+        classes = [each for each in rows.features.values() if isinstance(each, datasets.ClassLabel)]
+        return open_items(rows, None, size, channels, tuple(classes[0].names) if classes else ())
+    return _open(datasets, rows, name, name, {}, size, channels)
+
+
+def _open(
+    datasets: Any, rows: Any, source: str, name: str, options: dict[str, str], size: int | None, channels: int | None
+) -> ImageData:
+    if rows.features is None:
+        raise DataError(f"{source} does not say what its columns hold; give a set with features.")
+    image = _column(source, rows, options.get("image"), datasets.Image, IMAGE_NAMES)
     if image is None:
-        raise DataError(f"{source} has no column of images; name one with ?image=, of {', '.join(rows.column_names)}.")
-    label = _column(source, rows, options.get("label"), datasets.ClassLabel, ())
+        remedy = "name one with ?image=COLUMN" if source.startswith("hf:") else 'rename one to "image"'
+        raise DataError(f"{source} has no column of images but {', '.join(rows.column_names)}; {remedy}.")
+    streamed = isinstance(rows, datasets.IterableDataset)
+    label = _column(source, rows, options.get("label"), datasets.ClassLabel, () if streamed else LABEL_NAMES)
     feature: Any = rows.features[label] if label else None
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
-    if streamed == "yes" and label and not names:
+    if streamed and label and not names:
         raise DataError(f"{source}: column {quote(label)} names no classes, and a stream can't be counted; leave it.")
-    rows = rows.cast_column(image, datasets.Image(decode=False)).select_columns([image, *([label] if label else [])])
+    rows = rows.select_columns([image, *([label] if label else [])])
+    if not isinstance(rows.features[image], (datasets.Image, datasets.Value, dict)):  # numbers in lists
+        data = open_items(rows.with_format("numpy"), None, size, channels, names, name)
+        return dataclasses.replace(data, source=source)
+    rows = rows.with_format(None).cast_column(image, datasets.Image(decode=False))
     path = expanded(name)
     root = path if path.is_dir() else path.parent if path.is_file() else None
     stream = Stream(rows, image, label, names, size, channels, source, root)
-    if streamed == "yes":
-        return _head(stream, name)
-    given = rows[label][:] if label else []
-    labels = None if _nothing(given) else check_labels(given, names, source)
-    names = () if labels is None else names or class_names(labels)
-    if labels is None:
-        stream = dataclasses.replace(stream, label=None)
+    if streamed:
+        return _head(_with_channels(stream, list(islice(rows, 100)) if channels is None else []), name)
+    labels, names = number_labels(rows[label][:] if label else [], names, source)
+    stream = _with_channels(dataclasses.replace(stream, label=None), rows)
     pictures = (picture for picture, _ in stream.read(rows))
-    array, _, pixels = cached_images(["hf", rows._fingerprint, image, size, channels], pictures, len(rows))
+    array, _, pixels = cached_images(["hf", rows._fingerprint, image, size, stream.channels], pictures, len(rows))
     return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), source)
+
+
+def _with_channels(stream: Stream, rows: Any) -> Stream:
+    """`stream` with the channels that most pictures of `rows` want, unless it has some."""
+    if stream.channels is not None:
+        return stream
+    own = dataclasses.replace(stream, label=None, size=None)
+    return dataclasses.replace(
+        stream, channels=common_channels(len(rows), lambda index: next(own.read([rows[index]]))[0])
+    )
 
 
 def hf_splits(source: str) -> tuple[str, ...]:

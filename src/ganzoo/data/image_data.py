@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,9 @@ from torch import Tensor
 
 from ganzoo.data.cache import MappedImages
 from ganzoo.data.stream import Stream
+from ganzoo.errors import quote
+
+DARK, FLAT = 80, 32  # levels of 255: the brightest pixel, and the span of all, below which a set is remarked
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,18 @@ class ImageData:
         """Classes of the labels; 0 without labels."""
         return len(self.class_names)
 
+    @cached_property
+    def duplicates(self) -> Tensor:
+        """Indices, int64 (n,), of the images that equal an earlier one; the first call reads all images."""
+        seen: set[bytes] = set()
+        found = []
+        for index, image in enumerate(self.images):
+            digest = hashlib.blake2b(image, digest_size=16).digest()
+            if digest in seen:
+                found.append(index)
+            seen.add(digest)
+        return torch.tensor(found, dtype=torch.long)
+
     def batch(self, indices: Tensor) -> Tensor:
         """The images at `indices` (n,), as float32 (n, C, H, W) in [-1, 1]: the pixel divided by 127.5, minus 1."""
         return scale(self.pixels(indices))
@@ -73,6 +90,37 @@ class ImageData:
 def scale(pixels: Tensor) -> Tensor:
     """uint8 of 0 to 255, as float32 in [-1, 1]."""
     return pixels.to(torch.float32).div_(127.5).sub_(1)
+
+
+def remark_range(data: ImageData, floating: bool = False) -> None:
+    """Warn if the pixels of up to 500 images, spread over the set, use so little of 0 to 255 that it is a mistake.
+
+    Args:
+        floating: the pixels were given as numbers in [-1, 1].
+    """
+    colours = data.image_channels - (data.image_channels in (2, 4))  # transparency is no brightness
+    looked = [data.images[index, :colours] for index in range(0, len(data), -(-len(data) // 500))]
+    low, high = min(int(image.min()) for image in looked), max(int(image.max()) for image in looked)
+    if floating and low >= 128 and high > 191 and len(data) > 1:
+        text = (
+            f"the images have values from {_unit(low)} to {_unit(high)}, as if black were 0 (ToTensor makes them so); "
+            f"here black is -1: give 2 * images - 1"
+        )
+    elif high < DARK:
+        text = (
+            f"no pixel is above {high} of 255, so the images are nearly black. If they hold 0 to 1 (floats, masks) or "
+            f"12 bits in 16, scale them: their white must be 255 (65535 of 16 bits, 1 of floats in [-1, 1])"
+        )
+    elif high - low < FLAT:
+        text = f"all pixels lie from {low} to {high} of 255, so the images are nearly blank; look at the pictures"
+    else:
+        return
+    warnings.warn(f"{quote(data.name)}: {text}.", stacklevel=3)
+
+
+def _unit(level: int) -> str:
+    """A pixel's level of 0 to 255, as the number in [-1, 1] that it came from, roughly."""
+    return f"{round(level / 127.5 - 1, 2):g}"
 
 
 def hash_of(pixels: str, shape: Sequence[int], labels: Tensor | None) -> str:
@@ -94,6 +142,8 @@ def describe(data: ImageData) -> dict[str, Any]:
         counts = torch.bincount(data.labels, minlength=data.num_classes).tolist()
         facts["classes"] = dict(zip(data.class_names, counts))
     facts |= {"hash": data.hash[:16], "source": data.source, "licence": data.licence}
+    if len(data.duplicates):
+        facts["duplicates"] = f"{len(data.duplicates):,} images equal an earlier one"
     if data.skipped:
         facts["skipped"] = f"{data.skipped:,} files that can't be read"
     return facts

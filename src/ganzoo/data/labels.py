@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo.errors import DataError, quote
+from ganzoo.errors import DataError, did_you_mean, quote
 from ganzoo.models.base import MOST_CLASSES
 
 
@@ -19,6 +19,37 @@ def check_labels(values: Iterable[Any], names: Sequence[str], source: str, item:
         [check_label(value, names, f"{source}: {item} {number}") for number, value in enumerate(values)],
         dtype=torch.long,
     )
+
+
+def number_labels(
+    values: Sequence[Any], names: Sequence[str], source: str, item: str = "row"
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Labels int64 (N,) and a name for each class, of whole numbers or of names.
+
+    Args:
+        values: numbers from 0; or strings, which are numbered in the order of `names`, else of the alphabet; or None
+            for every item, which gives no labels and no names.
+        names: of the classes; empty if they are not known.
+
+    Raises:
+        DataError: as `check_label`; or a string is not among `names`.
+    """
+    if all(value is None for value in values):
+        return None, ()
+    if not all(isinstance(value, str) for value in values):
+        labels = check_labels(values, names, source, item)
+        return labels, tuple(names) or class_names(labels)
+    known = tuple(names) or tuple(sorted(set(values)))
+    numbers = {name: number for number, name in enumerate(known)}
+    if len(known) > MOST_CLASSES:
+        raise DataError(
+            f"{source} has {len(known):,} different labels; {MOST_CLASSES:,} classes are the most. Are they file "
+            f"names or captions? Leave them out, or give class labels."
+        )
+    for number, value in enumerate(values):
+        if value not in numbers:
+            raise DataError(f"{source}: {item} {number} has the label {quote(value)}.{did_you_mean(value, known)}")
+    return torch.tensor([numbers[value] for value in values]), known
 
 
 def check_label(value: Any, names: Sequence[str], place: str) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import warnings
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -17,14 +15,14 @@ from torch import Tensor
 
 from ganzoo.data.archives import Listing, list_folder, list_zip
 from ganzoo.data.cache import cache_dir, cached_images
-from ganzoo.data.decode import convert, decode
+from ganzoo.data.decode import common_channels, convert, decode
 from ganzoo.data.download import download
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
-from ganzoo.data.image_data import ImageData, hash_of
-from ganzoo.data.labels import check_labels, class_names
+from ganzoo.data.given import open_given
+from ganzoo.data.hf import open_hf, open_rows
+from ganzoo.data.image_data import ImageData, hash_of, remark_range
 from ganzoo.errors import ConfigError, DataError, did_you_mean, quote
 from ganzoo.files import expanded
-from ganzoo.images import from_pil
 
 POKEMON_URLS = ["http://d2l-data.s3-accelerate.amazonaws.com/pokemon.zip"]
 POKEMON_SHA1 = "c065c0e2593b8b161a2d7873e42418bf6a21106c"
@@ -47,12 +45,16 @@ def open_data(
 
     Args:
         source: a name (fashion-mnist, fashion-mnist-mini, pokemon); a folder or zip of images, flat or with a folder
-            for each class; `hf:...` (see `ganzoo.data.hf`); a torch Dataset of images or (image, label); a tensor
-            (N, C, H, W), uint8 of 0 to 255 or floating in [-1, 1]; a pair (images, labels) of tensors; an ImageData.
+            for each class; `hf:...` (see `ganzoo.data.hf`); a Dataset of the `datasets` library; a tensor or NumPy
+            array (N, C, H, W), (N, H, W) or (N, H, W, C), uint8 of 0 to 255 or floating in [-1, 1]; a list or torch
+            Dataset of PIL pictures, arrays or tensors, alone, in pairs (image, label), in longer tuples, or in dicts;
+            a pair (images, labels), labels being numbers from 0 or names, in a list, array or tensor; an ImageData.
+            The names of classes of a torch Dataset are its `classes`, or those of the `dataset` that it is a part of.
         image_size: pixels a side to resize to, the middle square of pictures that are not square; None keeps their
             own, which must then agree.
-        image_channels: 1 grey, 3 colour, 2 and 4 with transparency; None: a folder or zip is grey where a first look at
-            up to 100 pictures, spread over it, finds grey alone, else in colour; others keep their own.
+        image_channels: 1 grey, 3 colour, 2 and 4 with transparency; None: pictures (of files or PIL) are grey if a
+            first look at up to 100 of them, spread over the set, finds grey alone, else in colour; arrays and tensors
+            keep their own.
         split: "train" or "test", of the named sets.
         broken: "stop" at a file that can't be read, or "skip" and count it.
         root: a folder to look for named sets in, before all others.
@@ -64,19 +66,16 @@ def open_data(
         ConfigError: an argument is wrong.
     """
     _check(image_size, image_channels, split, broken)
-    if isinstance(source, (str, Path)):
-        return _open_named(source, image_size, image_channels, split, broken, root, fetch, progress)
     if isinstance(source, ImageData):
         return _fit(source, image_size, image_channels)
-    if isinstance(source, Tensor):
-        return _fit(_from_tensor(source, None), image_size, image_channels)
-    if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], Tensor):
-        return _fit(_from_tensor(*source), image_size, image_channels)
-    if isinstance(source, torch.utils.data.Dataset):
-        return _from_dataset(source, image_size, image_channels)
-    raise DataError(
-        f"{quote(source)} holds no images ganzoo can open: a name, folder, zip, Dataset, tensor or ImageData does."
-    )
+    if isinstance(source, (str, Path)):
+        data = _open_named(source, image_size, image_channels, split, broken, root, fetch, progress)
+    elif type(source).__module__.partition(".")[0] == "datasets":
+        data = open_rows(source, image_size, image_channels, split)
+    else:
+        return open_given(source, image_size, image_channels)
+    remark_range(data)
+    return data
 
 
 def _check(image_size: int | None, image_channels: int | None, split: str, broken: str) -> None:
@@ -103,17 +102,14 @@ def _open_named(
     text = str(source)
     local = isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", "..")
     if not local and text.startswith("hf:"):
-        from ganzoo.data.hf import open_hf
-
-        return _fit(open_hf(text, size, channels, split), size, channels)
+        return open_hf(text, size, channels, split)
     if not local and text in ("fashion-mnist", "fashion-mnist-mini"):
         if text == "fashion-mnist":
             images, labels, place = load_fashion_mnist(split, root, fetch, progress)
         else:
             images, labels, place = _mini()
-        data = dataclasses.replace(
-            _from_tensor(images, labels), name=text, class_names=CLASSES, source=place, licence="MIT, Zalando SE"
-        )
+        data = open_given((images, labels), None, None)
+        data = dataclasses.replace(data, name=text, class_names=CLASSES, source=place, licence="MIT, Zalando SE")
         return _fit(data, size, channels)
     name, licence = text, "not known"
     try:
@@ -159,7 +155,9 @@ def _from_listing(
     listing: Listing, path: Path, size: int | None, channels: int | None, broken: str, progress: bool
 ) -> ImageData:
     if channels is None:
-        channels = _common_channels(listing, path)
+        channels = common_channels(
+            len(names := listing.names), lambda k: decode(listing.read(names[k]), f"{path}: {names[k]}", None, None)
+        )
 
     def pictures() -> Iterator[np.ndarray | None]:
         for name in _shown(listing.names, progress):
@@ -187,18 +185,6 @@ def _from_listing(
     )
 
 
-def _common_channels(listing: Listing, path: Path) -> int:
-    """1 where a first look at up to 100 pictures, spread over the set, finds grey alone; else 3."""
-    step = -(-len(listing.names) // 100)
-    for name in listing.names[::step]:
-        try:
-            if decode(listing.read(name), f"{path}: {name}", None, None).shape[0] != 1:
-                return 3
-        except DataError:
-            continue  # said when it is decoded for good
-    return 1
-
-
 def _shown(names: list[str], progress: bool) -> Any:
     if not progress or len(names) < 1000:
         return names
@@ -206,75 +192,6 @@ def _shown(names: list[str], progress: bool) -> Any:
     from rich.progress import track
 
     return track(names, "decoding", console=Console(stderr=True), transient=True)
-
-
-def _from_tensor(images: Tensor, labels: Any, scaled_here: bool = False) -> ImageData:
-    if images.dim() != 4 or not 1 <= images.shape[1] <= 4 or len(images) == 0:
-        raise DataError(f"a tensor of images must have shape (N, 1 to 4, H, W), got {tuple(images.shape)}.")
-    if images.is_floating_point():
-        low, high = float(images.min()), float(images.max())
-        if not (low >= -1 and high <= 1):
-            raise DataError(f"a floating tensor of images must lie in [-1, 1], got {low:g} to {high:g}; scale it.")
-        if low >= 0 and high > 0.5 and len(images) > 1 and not scaled_here:
-            warnings.warn(
-                f"the images have values from {low:g} to {high:g}, as if black were 0 (ToTensor makes them so); here "
-                f"black is -1: give 2 * images - 1",
-                stacklevel=2,
-            )
-        images = ((images.float() + 1) * 127.5).round().to(torch.uint8)
-    elif images.dtype != torch.uint8:
-        raise DataError(f"a tensor of images must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype}.")
-    names: tuple[str, ...] = ()
-    if labels is not None:
-        if not isinstance(labels, Tensor):
-            raise DataError(f"labels must be a tensor of {len(images)} ints from 0, got {quote(labels)}.")
-        if labels.shape != (len(images),) or labels.is_floating_point():
-            raise DataError(f"labels must be {len(images)} ints from 0, got {tuple(labels.shape)}, {labels.dtype}.")
-        labels = check_labels(labels.tolist(), (), "labels", "image")
-        names = class_names(labels)
-    array = images.detach().cpu().contiguous().numpy()
-    pixels = hashlib.sha256(array.tobytes()).hexdigest()
-    return ImageData("tensor", array, labels, names, hash_of(pixels, array.shape, labels), "given by hand")
-
-
-def _from_dataset(dataset: Any, size: int | None, channels: int | None) -> ImageData:
-    images: list[Tensor] = []
-    labels: list[Any] = []
-    scaled_here = False
-    try:
-        count = len(dataset)
-    except TypeError as error:
-        raise DataError(
-            f"{type(dataset).__name__} does not say how long it is; give a Dataset with __len__, or stream one of "
-            f"the Hub or of files (hf:...?stream=yes)."
-        ) from error
-    for index in range(count):
-        item = dataset[index]
-        image, label = item if isinstance(item, (tuple, list)) and len(item) == 2 else (item, None)
-        if not isinstance(image, Tensor):
-            try:
-                image, scaled_here = from_pil(image, size=size, channels=channels)[0], True
-            except Exception as error:
-                raise DataError(
-                    f"item {index} of the Dataset is no image ({error}); give PIL images or tensors."
-                ) from error
-        if image.dtype == torch.uint8:
-            image, scaled_here = image.float() / 127.5 - 1, True
-        images.append(image)
-        labels.append(label)
-    if not images or any(image.shape != images[0].shape for image in images):
-        shapes = sorted({tuple(image.shape) for image in images})[:3]
-        raise DataError(
-            f"the Dataset's {len(images)} images must be there and of one shape, got {shapes}; give image_size and "
-            f"image_channels for pictures, and resize tensors in the Dataset."
-        )
-    name, names = type(dataset).__name__, tuple(getattr(dataset, "classes", ()))
-    labelled = any(label is not None for label in labels)
-    checked = check_labels(labels, names, name, "item") if labelled else None
-    data = _from_tensor(torch.stack(images), checked, scaled_here)
-    if labelled and names:
-        data = dataclasses.replace(data, class_names=names)
-    return _fit(dataclasses.replace(data, name=name), size, channels)
 
 
 def _fit(data: ImageData, size: int | None, channels: int | None) -> ImageData:

@@ -1,0 +1,391 @@
+"""Images that the caller holds: arrays and tensors, lists of pictures, Datasets.
+
+Each becomes bytes as soon as it is read, by the way that files take (`decode.prepare`, `decode.convert`), so that a
+picture gives the same pixels through every door, and a set need not fit into memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset, Subset
+
+from ganzoo.data.cache import unnamed_images
+from ganzoo.data.decode import common_channels, convert, decode, prepare
+from ganzoo.data.image_data import ImageData, hash_of, remark_range
+from ganzoo.data.labels import number_labels
+from ganzoo.errors import DataError, GanzooError, quote
+
+IMAGE_NAMES = ("image", "img", "picture", "pixel_values", "images")
+LABEL_NAMES = ("label", "labels", "target", "class", "fine_label")
+TWICE = 16  # items that are read twice, to see whether they are random
+BLOCK = 64  # images of an array that are converted at once
+
+
+def open_given(source: Any, size: int | None, channels: int | None) -> ImageData:
+    """The images of `source`; see `ganzoo.data.open_data`.
+
+    Raises:
+        DataError: it is nothing of the kind; the message names its type and the remedy.
+    """
+    labels = None
+    if isinstance(source, tuple) and len(source) == 2 and _is_pair(*source):
+        source, labels = source
+        labels = _listed(labels, len(source))
+    if isinstance(source, np.ndarray) and source.dtype == object:
+        source = list(source)
+    if isinstance(source, (Tensor, np.ndarray)):
+        return _open_array(source, labels, size, channels)
+    if isinstance(source, (list, tuple, Dataset)):
+        return open_items(source, labels, size, channels)
+    remedy = _remedy(source)
+    raise DataError(f"{quote(source)} ({type(source).__name__}) holds no images ganzoo can open; {remedy}")
+
+
+def _remedy(source: Any) -> str:
+    if isinstance(source, torch.utils.data.DataLoader):
+        return "give the DataLoader's dataset: loader.dataset."
+    if isinstance(source, Image.Image):
+        return "give a list of pictures: [picture]."
+    if isinstance(source, dict):
+        return 'give the pair: (source["images"], source["labels"]).'
+    if isinstance(source, Iterator):
+        return "give a list: list(source)."
+    return "give a name, a folder, a zip, an array or tensor, a list of pictures, a Dataset, or (images, labels)."
+
+
+def _is_pair(images: Any, labels: Any) -> bool:
+    """Whether these are images and their labels, and not two pictures, nor two items of a tuple."""
+    if isinstance(labels, (list, tuple)) and any(map(_is_image, labels)):
+        return False
+    if isinstance(images, (Tensor, np.ndarray)):
+        return getattr(labels, "ndim", 0) < images.ndim and not isinstance(labels, Image.Image)
+    return isinstance(images, (list, tuple))
+
+
+def _is_image(value: Any) -> bool:
+    return isinstance(value, (Image.Image, bytes)) or (isinstance(value, (Tensor, np.ndarray)) and value.ndim > 1)
+
+
+def _listed(labels: Any, count: int) -> list[Any] | None:
+    """Labels of `count` images, as a list; None for none."""
+    if labels is None:
+        return None
+    wanted = f"labels must be {count} ints from 0, or {count} names"
+    shape: Sequence[int] = getattr(labels, "shape", ())
+    if isinstance(labels, (Tensor, np.ndarray)):
+        whole = not labels.is_floating_point() if isinstance(labels, Tensor) else labels.dtype.kind in "iubUO"
+        if tuple(shape) not in ((count,), (count, 1)) or not whole:
+            hint = "; of one-hot rows give labels.argmax(1)" if len(shape) == 2 and shape[1] > 1 else ""
+            raise DataError(f"{wanted}, got {tuple(shape)}, {labels.dtype}{hint}.")
+        labels = labels.reshape(-1).tolist()
+    if isinstance(labels, (str, bytes, dict)):
+        raise DataError(f"{wanted}, got {quote(labels)}.")
+    try:
+        found = list(labels)
+    except TypeError as error:
+        raise DataError(f"{wanted}, got {quote(labels)}.") from error
+    if len(found) != count:
+        raise DataError(f"{wanted}, got {len(found)}.")
+    return found
+
+
+# --- arrays ---
+
+
+def _open_array(source: Tensor | np.ndarray, labels: list[Any] | None, size: Any, channels: Any) -> ImageData:
+    kind = "tensor" if isinstance(source, Tensor) else "array"
+    images = _pictures(source, f"{'a tensor' if kind == 'tensor' else 'an array'} of images")
+    count, own, *sides = images.shape
+    fits = channels in (None, own) and size in (None, *sides) and (size is None or sides[0] == sides[1])
+    if images.dtype == torch.uint8 and images.is_contiguous() and fits:
+        array = images.numpy()
+        pixels = hashlib.sha256(array.data).hexdigest()
+    else:
+
+        def pictures() -> Iterator[np.ndarray]:
+            for start in range(0, count, BLOCK):
+                block = to_bytes(images[start : start + BLOCK], f"{kind} (images from {start} on)")
+                yield from (convert(picture, size, channels) for picture in block.numpy())
+
+        array, _, pixels = unnamed_images(pictures(), count)
+    return _finish(kind, array, pixels, labels or [None], (), images.is_floating_point(), "image")
+
+
+def _pictures(source: Tensor | np.ndarray, what: str) -> Tensor:
+    """A set (N, H, W), (N, C, H, W) or (N, H, W, C), seen as (N, C, H, W); nothing is copied."""
+    images = _tensor(source, what)
+    wanted = f"{what} must have shape (N, H, W), (N, 1 to 4, H, W) or (N, H, W, 1 to 4)"
+    if images.dim() not in (3, 4) or not images.numel():
+        raise DataError(f"{wanted} and not be empty, got {tuple(images.shape)}.")
+    if images.dim() == 3 and (len(images) in (3, 4) or images.shape[-1] <= 4):
+        raise DataError(
+            f"{wanted}, got {tuple(images.shape)}; of one picture give images[None], of grey ones images[:, None]."
+        )
+    return _channels_first(images if images.dim() == 4 else images[:, None], isinstance(source, Tensor), wanted)
+
+
+def _channels_first(images: Tensor, tensor: bool, wanted: str) -> Tensor:
+    """`images` (..., C, H, W) or (..., H, W, C), seen with channels first; an array of which both holds is refused."""
+    first, last = images.shape[-3] <= 4, images.shape[-1] <= 4
+    if not first and not last:
+        raise DataError(f"{wanted}, got {tuple(images.shape)}.")
+    if first and last and not tensor:
+        raise DataError(
+            f"{wanted}, got {tuple(images.shape)}, which may be either of two; give a tensor with channels first."
+        )
+    return images if first else images.movedim(-1, -3)
+
+
+def _tensor(values: Tensor | np.ndarray, place: str) -> Tensor:
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    try:
+        return torch.from_numpy(values if min(values.strides, default=0) >= 0 else np.ascontiguousarray(values))
+    except TypeError as error:
+        raise DataError(f"{place} must be uint8 (0 to 255) or floating ([-1, 1]), got {values.dtype}.") from error
+
+
+def to_bytes(images: Tensor, place: str) -> Tensor:
+    """Images of any shape as uint8: as they are; floats in [-1, 1]; 16 bits of 0 to 65535; others of 0 to 255.
+
+    Raises:
+        DataError: they are of another kind or beyond that range; names `place`.
+    """
+    if images.dtype == torch.uint8:
+        return images
+    if images.dtype == torch.bool:
+        return images.to(torch.uint8) * 255
+    if images.is_complex():
+        raise DataError(f"{place} must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype}.")
+    if images.dtype == torch.uint16:  # as a picture of 16 bits in a file
+        return ((images.int() + 128) // 257).to(torch.uint8)
+    low, high = images.min().item(), images.max().item()
+    if not images.is_floating_point():
+        if not 0 <= low <= high <= 255:
+            raise DataError(
+                f"{place} must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype} of {low} to {high}."
+            )
+        return images.to(torch.uint8)
+    if not -1 <= low <= high <= 1:
+        hint = "give uint8: images.astype('uint8'), or images.byte()" if 0 <= low <= high <= 255 else "scale it"
+        raise DataError(f"{place} is floating and must lie in [-1, 1], got {low:g} to {high:g}; {hint}.")
+    return ((images.float() + 1) * 127.5).round().to(torch.uint8)
+
+
+# --- one by one ---
+
+
+@dataclass
+class _Items:
+    """Items of a list or Dataset: which part of each is the image, and which the label."""
+
+    name: str
+    read: Callable[[int], Any]
+    image: Any = None  # index or key; None: the item itself
+    label: Any = None
+    floating: bool = False
+
+    def item(self, index: int) -> tuple[Any, Any]:
+        """Image and label, as they are."""
+        try:
+            item = self.read(index)
+        except GanzooError:
+            raise
+        except Exception as error:  # of code of the user's
+            reason = quote(f"{type(error).__name__}: {error}", 200)
+            raise DataError(f"{self.name}: item {index} can't be read ({reason}).") from error
+        if self.image is None:
+            return item, None
+        try:
+            return item[self.image], None if self.label is None else item[self.label]
+        except (KeyError, IndexError, TypeError) as error:
+            parts = f"{quote(self.image)} and {quote(self.label)}"
+            raise DataError(f"{self.name}: item {index} has not the parts {parts} that item 0 has.") from error
+
+    def choose(self) -> None:
+        """Find image and label in the first item; the same parts are taken of all."""
+        item, _ = self.item(0)
+        if isinstance(item, dict):
+            parts = list(item)
+            order = (
+                sorted(parts, key=lambda part: part not in IMAGE_NAMES),
+                sorted(parts, key=lambda part: part not in LABEL_NAMES),
+            )
+        elif isinstance(item, (tuple, list)):
+            parts = list(range(len(item)))
+            order = parts, parts
+        else:
+            return
+        images = [part for part in order[0] if _is_image(item[part])]
+        self.image = images[0] if images else parts[0] if len(parts) in (1, 2) else None
+        if self.image is None:
+            raise DataError(
+                f"{self.name}: item 0 holds no image among its {len(parts)} parts; give (image, label) with a PIL "
+                f"image, an array or a tensor."
+            )
+        others = [part for part in order[1] if part != self.image and not _is_image(item[part])]
+        numbers = [part for part in others if _is_number(item[part])]
+        names = [part for part in others if isinstance(item[part], str)]
+        pair = others if len(parts) == 2 else []  # whatever it is: a wrong label is named
+        named = [part for part in others if isinstance(item, dict) and part in LABEL_NAMES]
+        self.label = next(iter([*named, *numbers, *names, *pair]), None)
+        left = [part for part in parts if part not in (self.image, self.label)]
+        if left:
+            label = "nothing as the label" if self.label is None else f"{quote(self.label)} as the label"
+            warnings.warn(
+                f"{self.name}: of the parts of an item, {quote(self.image)} is taken as the image and {label}; left "
+                f"out: {quote(left)}. Give pairs (image, label) to choose others.",
+                stacklevel=5,
+            )
+
+    def picture(self, value: Any, index: int, size: int | None, channels: int | None) -> np.ndarray:
+        """One image as uint8 (C, H, W)."""
+        place = f"{self.name}: item {index}"
+        if isinstance(value, bytes):
+            return decode(value, place, size, channels)
+        if isinstance(value, Image.Image):
+            try:
+                return prepare(value, size, channels)
+            except Exception as error:  # a closed or damaged file
+                reason = quote(f"{type(error).__name__}: {error}", 200)
+                raise DataError(f"{place} is no readable picture ({reason}); leave it out.") from error
+        if isinstance(value, (Tensor, np.ndarray)):
+            wanted = f"{place} must have shape (H, W), (1 to 4, H, W) or (H, W, 1 to 4)"
+            pixels = _tensor(value, place)
+            if pixels.dim() not in (2, 3) or not pixels.numel():
+                raise DataError(f"{wanted} and not be empty, got {tuple(pixels.shape)}.")
+            if pixels.dim() == 3:
+                pixels = _channels_first(pixels, isinstance(value, Tensor), wanted)
+            self.floating = self.floating or pixels.is_floating_point()
+            return convert(to_bytes(pixels.reshape(-1, *pixels.shape[-2:]), place).numpy(), size, channels)
+        path = isinstance(value, (str, Path))
+        remedy = "open it with PIL.Image.open, or give the folder" if path else "give PIL images, arrays or tensors"
+        raise DataError(f"{place} is no image but {quote(value)} ({type(value).__name__}); {remedy}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) or (
+        isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0 and "int" in str(value.dtype)
+    )
+
+
+def open_items(
+    source: Any,
+    labels: list[Any] | None,
+    size: int | None,
+    channels: int | None,
+    names: tuple[str, ...] = (),
+    name: str = "",
+) -> ImageData:
+    """The images of what has a length and items.
+
+    Args:
+        source: items are images, pairs (image, label), longer tuples, or dicts.
+        labels: one for each item; None takes those of the items.
+        size, channels: see `ganzoo.data.open_data`.
+        names: of the classes; empty takes the source's own.
+        name: for messages and records; empty takes its type's.
+    """
+    name = name or type(source).__name__
+    try:
+        count = len(source)
+    except (TypeError, NotImplementedError) as error:
+        raise DataError(
+            f"{name} does not say how long it is; give a Dataset with __len__, or stream one of the Hub or of files "
+            f"(hf:...?stream=yes)."
+        ) from error
+    if count == 0:
+        raise DataError(f"{name} is empty; give one image or more.")
+    items = _Items(name, _reader(source))
+    items.choose()
+    if channels is None and isinstance(items.item(0)[0], (Image.Image, bytes)):
+        channels = common_channels(count, lambda index: items.picture(items.item(index)[0], index, None, None))
+    if not isinstance(source, (list, tuple)):
+        _remark_random(items, count, size, channels)
+    found: list[Any] = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for index in range(count):
+            image, label = items.item(index)
+            found.append(label)
+            yield items.picture(image, index, size, channels)
+
+    array, _, pixels = unnamed_images(pictures(), count)
+    names = names or (_class_names(source) if labels is None else ())
+    return _finish(name, array, pixels, labels or found, names, items.floating, "item")
+
+
+def _remark_random(items: _Items, count: int, size: int | None, channels: int | None) -> None:
+    """Warn if some of the items differ from one reading to the next."""
+    for index in range(0, count, -(-count // TWICE)):
+        one, other = (items.picture(items.item(index)[0], index, size, channels) for _ in range(2))
+        if not np.array_equal(one, other):
+            warnings.warn(
+                f"{items.name}: item {index} is another image each time it is read, as random transforms make it. All "
+                f"are read once, so that a run sees this one draw of it, and can't be resumed with the next. Take "
+                f"random transforms out; flip=True and augmentations=(...) of the Trainer draw anew at every step.",
+                stacklevel=5,
+            )
+            return
+
+
+def _reader(source: Any) -> Callable[[int], Any]:
+    """How to read an item. Pictures that torchvision would open just as they are in their files (an ImageFolder without
+    transforms) are given as the files' bytes, since its loader cuts 16 bits off and drops transparency."""
+    if isinstance(source, Subset):
+        inner, indices = _reader(source.dataset), source.indices
+        return lambda index: inner(indices[index])
+    if not isinstance(source, (list, tuple)):
+        from torchvision.datasets import DatasetFolder
+        from torchvision.datasets.folder import default_loader
+
+        if isinstance(source, DatasetFolder) and source.loader is default_loader and source.transforms is None:
+            samples = source.samples
+            return lambda index: (Path(samples[index][0]).read_bytes(), samples[index][1])
+    return lambda index: source[index]
+
+
+def _class_names(dataset: Any) -> tuple[str, ...]:
+    """The names of the classes of a Dataset, or of that of which it is a part; none if it has none."""
+    if isinstance(dataset, ConcatDataset):
+        parts = [_class_names(part) for part in dataset.datasets]
+        if any(part != parts[0] for part in parts):
+            raise DataError(
+                f"{type(dataset).__name__}: its parts have different classes ({quote(parts, 200)}), so that a label "
+                f"means two things; give parts of the same classes."
+            )
+        return parts[0]
+    classes = getattr(dataset, "classes", None)  # as torchvision's have them
+    if isinstance(classes, (list, tuple)):
+        names = tuple(", ".join(each) if isinstance(each, tuple) else str(each) for each in classes)
+        return names if _keeps(getattr(dataset, "target_transform", None), len(names)) else ()
+    inner = getattr(dataset, "dataset", None)  # of a Subset, of random_split, of wrappers
+    return () if inner is None else _class_names(inner)
+
+
+def _keeps(change: Any, count: int) -> bool:
+    """Whether a target_transform leaves each class its number."""
+    try:
+        return change is None or all(int(change(number)) == number for number in range(count))
+    except Exception:  # of code of the user's; it may want more than a number
+        return False
+
+
+def _finish(
+    name: str, array: np.ndarray, pixels: str, labels: list[Any], names: Sequence[str], floating: bool, item: str
+) -> ImageData:
+    numbers, names = number_labels(labels, names, "labels" if item == "image" else name, item)
+    hashed = hash_of(pixels, array.shape, numbers)
+    data = ImageData(name, array, numbers, tuple(names), hashed, "given by hand")
+    remark_range(data, floating)
+    return data

@@ -1,0 +1,388 @@
+"""Two doors to one picture give one result, and what people hold is taken or refused by its type."""
+
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, StackDataset, Subset, TensorDataset, random_split
+
+import ganzoo
+from ganzoo.data import cache_dir, describe, open_data
+from ganzoo.data import given as given_module
+from ganzoo.errors import DataError
+
+NAMES = ("bird", "cat", "dog")
+
+
+def wide_pictures():
+    """Six colour pictures of 40x20 pixels: the middle square tells cropping from squashing."""
+    random = np.random.default_rng(0)
+    return [random.integers(0, 256, (20, 40, 3), dtype=np.uint8) for _ in range(6)]
+
+
+class Pictures(Dataset):
+    """Pairs (picture, label), by any makers of both."""
+
+    def __init__(self, images, labels=None, item=None):
+        self.images, self.labels = images, [i // 2 for i in range(len(images))] if labels is None else labels
+        self.item = item or (lambda image, label: (image, label))
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.item(self.images[index], self.labels[index])
+
+
+class NamedPictures(Pictures):
+    classes = NAMES
+
+
+def folder_of(arrays, root):
+    for index, array in enumerate(arrays):
+        (root / NAMES[index // 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(root / NAMES[index // 2] / f"{index}.png")
+    return root
+
+
+def zip_of(arrays, root):
+    with zipfile.ZipFile(root.with_suffix(".zip"), "w") as archive:
+        for path in folder_of(arrays, root).rglob("*.png"):
+            archive.write(path, path.relative_to(root))
+    return root.with_suffix(".zip")
+
+
+def pil(arrays):
+    return [Image.fromarray(array) for array in arrays]
+
+
+def named(labels):
+    return [NAMES[label] for label in labels]
+
+
+def tensors(arrays):
+    return [torch.from_numpy(array).permute(2, 0, 1) for array in arrays]
+
+
+def hf_rows(arrays, kind="image"):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    label = datasets.ClassLabel(names=list(NAMES))
+    shapes = {"image": datasets.Image(), "array": datasets.Array3D((20, 40, 3), "uint8")}
+    features = datasets.Features(image=shapes[kind], label=label)
+    images = pil(arrays) if kind == "image" else [array.tolist() for array in arrays]
+    return datasets.Dataset.from_dict({"image": images, "label": LABELS}, features=features)
+
+
+def parquet_of(arrays, root):
+    hf_rows(arrays).to_parquet(str(root.with_suffix(".parquet")))
+    return f"hf:{root.with_suffix('.parquet')}"
+
+
+def transformed_rows(arrays):
+    return hf_rows(arrays).with_transform(
+        lambda rows: {"pixel_values": [picture.convert("RGB") for picture in rows["image"]], "label": rows["label"]}
+    )
+
+
+def normalised(arrays, root):
+    steps = [torchvision.transforms.ToTensor(), torchvision.transforms.Normalize([0.5] * 3, [0.5] * 3)]
+    return torchvision.datasets.ImageFolder(folder_of(arrays, root), torchvision.transforms.Compose(steps))
+
+
+LABELS = [0, 0, 1, 1, 2, 2]
+DOORS = {
+    "zip": zip_of,
+    "hf: parquet": parquet_of,
+    "hf: folder": lambda a, root: f"hf:{folder_of(a, root)}",
+    "torchvision's ImageFolder": lambda a, root: torchvision.datasets.ImageFolder(folder_of(a, root)),
+    "ImageFolder, normalised": normalised,
+    "a part of it": lambda a, root: Subset(torchvision.datasets.ImageFolder(folder_of(a, root)), range(6)),
+    "Dataset of PIL": lambda a, _: NamedPictures(pil(a)),
+    "Dataset of arrays": lambda a, _: NamedPictures(a),
+    "Dataset of tensors": lambda a, _: NamedPictures(tensors(a)),
+    "Dataset of floats": lambda a, _: NamedPictures([each.float() / 127.5 - 1 for each in tensors(a)]),
+    "Dataset of dicts": lambda a, _: NamedPictures(pil(a), item=lambda image, label: {"label": label, "image": image}),
+    "StackDataset": lambda a, _: StackDataset(img=pil(a), labels=named(LABELS)),
+    "list of PIL": lambda a, _: (pil(a), named(LABELS)),
+    "list of pairs": lambda a, _: list(zip(pil(a), named(LABELS))),
+    "array NHWC": lambda a, _: (np.stack(a), np.array(named(LABELS))),
+    "array NCHW": lambda a, _: (np.stack(a).transpose(0, 3, 1, 2), named(LABELS)),
+    "array of floats": lambda a, _: (np.stack(a) / 127.5 - 1, named(LABELS)),
+    "array of int64": lambda a, _: (np.stack(a).astype(int), named(LABELS)),
+    "tensor": lambda a, _: (torch.stack(tensors(a)), named(LABELS)),
+    "tensor NHWC": lambda a, _: (torch.from_numpy(np.stack(a)), named(LABELS)),
+    "datasets.Dataset": lambda a, _: hf_rows(a),
+    "datasets.Dataset of arrays": lambda a, _: hf_rows(a, "array"),
+    "datasets.Dataset with a transform": lambda a, _: transformed_rows(a),
+    "datasets.DatasetDict": lambda a, _: __import__("datasets").DatasetDict(train=hf_rows(a)),
+}
+
+
+@pytest.mark.parametrize("size", [8, None])
+@pytest.mark.parametrize("door", DOORS)
+def test_two_doors_to_one_picture_give_one_result(tmp_path, monkeypatch, door, size):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    arrays = wide_pictures()
+    expected = open_data(folder_of(arrays, tmp_path / "expected"), image_size=size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        data = open_data(DOORS[door](arrays, tmp_path / "set"), image_size=size)
+    assert np.array_equal(data.images, expected.images)
+    assert (data.labels.tolist(), data.class_names) == (LABELS, NAMES)
+    assert data.hash == expected.hash
+
+
+TRANSPARENT = Image.new("RGBA", (6, 6), (10, 20, 30, 0))
+DEEP = Image.fromarray(np.full((6, 6), 257 * 200, np.uint16))
+PALETTE = Image.new("RGB", (6, 6), (10, 200, 30)).quantize(4)
+
+
+@pytest.mark.filterwarnings("ignore:.*nearly blank")
+@pytest.mark.parametrize("picture", [TRANSPARENT, DEEP, PALETTE, Image.new("L", (6, 6), 77)], ids=lambda p: p.mode)
+@pytest.mark.parametrize("channels", [None, 1, 3, 4])
+def test_modes_of_pictures_are_converted_alike_at_each_door(tmp_path, monkeypatch, picture, channels):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    (tmp_path / "set/one").mkdir(parents=True)
+    picture.save(tmp_path / "set/one/a.png")
+    hashes = {
+        name: open_data(door, image_channels=channels).hash
+        for name, door in {
+            "folder": tmp_path / "set",
+            "hf": f"hf:{tmp_path / 'set'}",
+            "list": [picture],
+            "folder of torchvision": [
+                image for image, _ in [given_module._reader(torchvision.datasets.ImageFolder(tmp_path / "set"))(0)]
+            ],
+        }.items()
+    }
+    assert hashes["folder"] != "" and len(set(hashes.values())) == 1, hashes
+
+
+def test_grey_arrays_need_no_axis_of_channels():
+    images = np.random.default_rng(0).integers(0, 256, (6, 9, 9), dtype=np.uint8)
+    assert np.array_equal(open_data(images).images, images[:, None])
+    assert open_data(images).hash == open_data([*images]).hash == open_data(torch.from_numpy(images)).hash
+    assert open_data(images).hash == open_data(images[..., None]).hash == open_data(images[:, ::-1][:, ::-1]).hash
+
+
+def test_sixteen_bits_and_booleans_are_brought_to_bytes_as_pictures_of_files_are():
+    deep = (np.random.default_rng(0).random((6, 9, 9)) * 65535).astype(np.uint16)
+    assert np.array_equal(open_data(deep).images, open_data([Image.fromarray(each) for each in deep]).images)
+    masks = deep > 30_000
+    assert set(np.unique(open_data(masks).images)) == {0, 255}
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "numbers"),
+    [
+        ([1, 0], ("0", "1"), [1, 0]),
+        ((np.int64(1), 0), ("0", "1"), [1, 0]),
+        (np.array([[1], [0]]), ("0", "1"), [1, 0]),
+        (torch.tensor([1, 0], dtype=torch.int32), ("0", "1"), [1, 0]),
+        (["dog", "cat"], ("cat", "dog"), [1, 0]),
+        (np.array(["dog", "cat"]), ("cat", "dog"), [1, 0]),
+    ],
+)
+def test_labels_are_numbers_or_names_in_a_list_array_or_tensor(labels, names, numbers):
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3), dtype=np.uint8)
+    data = open_data((images, labels))
+    assert (data.class_names, data.labels.tolist()) == (names, numbers)
+
+
+def images_of(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (images_of(2, 3, 8, 3), "may be either of two; give a tensor with channels first"),
+        (images_of(9, 9, 3), r"got \(9, 9, 3\); of one picture give images\[None\], of grey"),
+        (images_of(9, 81), r"must have shape .*got \(9, 81\)"),
+        (images_of(2, 9, 9, 5), r"must have shape .*got \(2, 9, 9, 5\)"),
+        (images_of(2, 9, 9).astype(float), r"must lie in \[-1, 1\], got 0 to 2..; give uint8: images.astype"),
+        (images_of(2, 9, 9).astype(complex), "got torch.complex128"),
+        (np.full((2, 9, 9), "a"), "must be uint8 .*got <U1"),
+        ((images_of(5, 9, 9), np.eye(5)), r"got \(5, 5\), float64; of one-hot rows give labels.argmax\(1\)"),
+        ((images_of(5, 9, 9), [0, 1]), "labels must be 5 ints from 0, or 5 names, got 2"),
+        ((images_of(5, 9, 9), "abcde"), 'got "abcde"'),
+        ((images_of(5, 9, 9), 3), "got 3"),
+        ((images_of(5, 9, 9), ["a", "b", "c", None, "d"]), 'labels: image 0 has the label "a"; labels are whole'),
+        (Image.new("L", (9, 9)), r"\(Image\) holds no images .*give a list of pictures"),
+        ({"images": images_of(5, 9, 9)}, r"\(dict\) holds no .*give the pair"),
+        (iter([Image.new("L", (9, 9))]), r"iterator\) holds no .*give a list"),
+        (DataLoader(Pictures(images_of(5, 9, 9))), r"\(DataLoader\) holds no .*loader.dataset"),
+        (["a.png"], r'list: item 0 is no image but "a.png" \(str\); open it with PIL.Image.open, or give the folder'),
+        ([], "list is empty"),
+        ([np.zeros((3, 9, 9)), np.zeros((9, 9, 5))], r"list: item 1 must have shape .*got \(9, 9, 5\)"),
+        ([("a", 1, 2.0)], "list: item 0 holds no image among its 3 parts"),
+        ([images_of(5, 9, 9, 3)], r"list: item 0 must have shape .*got \(5, 9, 9, 3\)"),
+        ([images_of(9, 9), images_of(8, 9)], r"several sizes \(9x9, 9x8\)"),
+        (Pictures(images_of(5, 9, 9), [0, 1]), "Pictures: item 2 can't be read .*IndexError"),
+        (Pictures(images_of(2, 9, 9), np.ones((2, 40))), r"Pictures: item 0 has the label"),
+        ([{"image": images_of(9, 9), "label": 0}, {"image": images_of(9, 9)}], "item 1 has not the parts .*item 0"),
+    ],
+)
+def test_what_is_not_taken_is_refused_by_its_type_with_the_remedy(source, said):
+    with pytest.raises(DataError, match=said):
+        open_data(source)
+
+
+def test_longer_tuples_give_their_first_image_and_label_which_is_said():
+    images = images_of(3, 9, 9, 3)
+    items = [(f"{index}.png", images[index], images[0], 2 - index) for index in range(3)]
+    with pytest.warns(UserWarning, match=r"1 is taken as the image and 3 as the label; left out: \[0, 2\]"):
+        data = open_data(items)
+    assert np.array_equal(data.images, images.transpose(0, 3, 1, 2)) and data.labels.tolist() == [2, 1, 0]
+    with pytest.warns(UserWarning, match="0 is taken as the image and nothing as the label"):
+        assert open_data([(images[0], images[1])]).labels is None
+    assert open_data(TensorDataset(torch.from_numpy(images))).labels is None
+    for pair in ((images[0], images[1]), ((images[0], 1), (images[1], 0)), tuple(pil(images[:2]))):
+        assert len(open_data(pair)) == 2  # a tuple of pictures, or of pairs, is a list of them
+
+
+# --- names of classes ---
+
+
+class Pets(Pictures):
+    classes = ("cat", "dog", "fox")
+    target_transform = None
+
+
+def test_parts_of_a_dataset_keep_the_names_of_its_classes():
+    whole = Pets(images_of(6, 9, 9))
+    assert open_data(whole).class_names == Pets.classes
+    for part in (Subset(whole, [0, 1, 3]), random_split(whole, [3, 3])[0], Subset(Subset(whole, range(4)), [2])):
+        assert open_data(part).class_names == Pets.classes
+    assert open_data(Subset(whole, [5, 0])).labels.tolist() == [2, 0]
+    assert open_data(ConcatDataset([whole, whole])).class_names == Pets.classes
+
+
+def test_one_number_for_two_classes_is_refused():
+    with pytest.raises(DataError, match="ConcatDataset: its parts have different classes"):
+        open_data(ConcatDataset([Pets(images_of(6, 9, 9)), NamedPictures(images_of(6, 9, 9))]))
+
+
+@pytest.mark.parametrize(("change", "kept"), [(int, True), (torch.tensor, True), (lambda n: 2 - n, False)])
+def test_names_hold_only_if_a_target_transform_keeps_the_numbers(change, kept):
+    pets = Pets(images_of(6, 9, 9), item=lambda image, label: (image, change(label)))
+    pets.target_transform = change
+    assert (open_data(pets).class_names == Pets.classes) is kept
+
+
+def test_strings_are_numbered_by_the_dataset_s_own_classes():
+    pets = Pets(images_of(3, 9, 9), ["fox", "cat", "fox"])
+    assert open_data(pets).labels.tolist() == [2, 0, 2]
+    with pytest.raises(DataError, match='Pets: item 1 has the label "cta".*Did you mean "cat"'):
+        open_data(Pets(images_of(3, 9, 9), ["fox", "cta", "fox"]))
+
+
+def test_a_column_of_strings_is_labels(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    rows = datasets.Dataset.from_dict({"img": pil(wide_pictures()[:2]), "label": ["dog", "cat"]})
+    rows.to_parquet(str(tmp_path / "set.parquet"))
+    for source in (rows, f"hf:{tmp_path / 'set.parquet'}", f"hf:{tmp_path / 'set.parquet'}?label=label"):
+        data = open_data(source)
+        assert (data.class_names, data.labels.tolist()) == (("cat", "dog"), [1, 0])
+
+
+def test_a_data_set_of_datasets_without_what_is_asked_is_refused():
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    with pytest.raises(DataError, match=r'Dataset has no column of images but text; rename one to "image"'):
+        open_data(datasets.Dataset.from_dict({"text": ["a"]}))
+    with pytest.raises(DataError, match=r'DatasetDict has no split "test"; give one of it: train'):
+        open_data(datasets.DatasetDict(train=hf_rows(wide_pictures())), split="test")
+
+
+# --- random transforms, memory, ranges, duplicates ---
+
+
+def test_a_dataset_with_random_transforms_is_remarked(tmp_path):
+    folder_of(wide_pictures(), tmp_path / "set")
+    flipped = torchvision.datasets.ImageFolder(tmp_path / "set", torchvision.transforms.RandomHorizontalFlip())
+    with pytest.warns(UserWarning, match=r"ImageFolder: item \d is another image each time.*flip=True and augmenta"):
+        open_data(flipped, image_size=8)
+
+
+class Many(Dataset):
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return torch.linspace(-1, 1, 3 * 64 * 64).reshape(3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    "source", [Many(2000), torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64).expand(2000, -1, -1, -1)]
+)
+def test_images_of_a_dataset_become_bytes_one_by_one_outside_memory(source):
+    import tracemalloc
+
+    open_data(Many(1))  # imports
+    tracemalloc.start()
+    data = open_data(source)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert data.images.nbytes == 2000 * 3 * 64 * 64 and peak < data.images.nbytes / 10
+    assert not [path for path in cache_dir().rglob("*") if path.is_file()]  # nothing is left of it later
+
+
+def test_a_full_disk_is_said_for_a_dataset_too(monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ganzoo.data.cache.tempfile.TemporaryFile", full)
+    with pytest.raises(DataError, match="No space left on device.*GANZOO_CACHE"):
+        open_data(Many(2))
+
+
+DARK = np.random.default_rng(0).random((32, 32))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "said"),
+    [
+        ("float01.tif", DARK.astype("float32"), "no pixel is above 1 of 255"),
+        ("bits12.tif", (DARK * 4095).astype("uint16"), "no pixel is above 16 of 255"),
+        ("int32.tif", (DARK * 255).astype("int32"), "no pixel is above 1 of 255"),
+        ("mask.png", (DARK > 0.5).astype("uint8"), "no pixel is above 1 of 255"),
+        ("white.png", np.full((32, 32), 255, np.uint8), "all pixels lie from 255 to 255 of 255"),
+    ],
+)
+def test_pictures_that_do_not_span_the_range_are_remarked_at_every_door(tmp_path, name, array, said):
+    Image.fromarray(array).save(tmp_path / name)
+    for source in (tmp_path, [Image.open(tmp_path / name)]):
+        with pytest.warns(UserWarning, match=said):
+            open_data(source)
+
+
+def test_transparency_is_no_brightness():
+    clear = [Image.fromarray(np.dstack([np.zeros((6, 6, 3), np.uint8), np.full((6, 6), 255, np.uint8)]))]
+    with pytest.warns(UserWarning, match="no pixel is above 0 of 255"):
+        open_data(clear, image_channels=4)
+
+
+def test_duplicates_are_counted():
+    images = images_of(6, 9, 9)
+    images[[2, 5]] = images[0]
+    data = open_data(images)
+    assert data.duplicates.tolist() == [2, 5]
+    assert describe(data)["duplicates"] == "2 images equal an earlier one"
+    assert "duplicates" not in describe(open_data(images[[0, 1]]))
+
+
+def test_a_run_is_trained_on_arrays_and_resumed_with_them(tmp_path):
+    images, labels = images_of(12, 28, 28), [f"kind {index % 3}" for index in range(12)]
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
+    quiet = {"progress": False, "sample_every": 0, "report_every": 0, "doctor_every": 0, "score_every": 0}
+    ganzoo.Trainer(gan, (images, labels), tmp_path / "run", steps=1, batch_size=4, **quiet).fit()
+    resumed = ganzoo.Trainer.resume(tmp_path / "run", data=(pil(images), labels), progress=False)
+    assert resumed.data.class_names == ("kind 0", "kind 1", "kind 2")
