@@ -1,6 +1,7 @@
 """The command line: what it does, and what it says when it can't."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,8 @@ def test_sample_takes_a_class_by_name_or_number(here, model):
 
 def test_train_begins_resumes_and_goes_on_from_a_model(here, a_run, capsys):
     assert run(["train", "--resume", str(a_run)]) == 0
-    assert "is finished" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is finished" in said and f"To train on from it: ganzoo train --from {a_run} --data DATA" in said
     more = ["--data", "fashion-mnist-mini", "--output", "on", "--steps", "2", *QUICK]
     assert run(["train", "--from", str(a_run), *more]) == 0
     assert ganzoo.from_pretrained("on").config.generator.widths == (8, 4)
@@ -200,6 +202,64 @@ def test_debug_shows_the_traceback(capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+NASTY = "a\x1b[31mb\u202ec\udcff"  # colours a terminal, turns text around, is no character
+
+
+def test_no_name_of_a_file_reaches_the_terminal_as_a_code(here, capsys):
+    drawings(here / NASTY)
+    Image.new("RGB", (20, 20)).save(here / NASTY / f"{NASTY}.png")
+    assert run(["data", f"./{NASTY}"]) == 0
+    assert run(["sample", "fashion-mnist", "--count", "1", "--folder", NASTY + "/out"]) == 0
+    assert run(["sample", f"./{NASTY}"]) == 2
+    assert run(["--debug", "data", f"./{NASTY}/none"]) == 2
+    said = capsys.readouterr()
+    assert "\\x1b[31m" in said.out and "\\x1b[31m" in said.err
+    assert not [letter for letter in said.out + said.err if not letter.isprintable() and letter not in "\n\t"]
+
+
+def test_a_library_user_s_message_is_free_of_codes_and_tokens():
+    error = ganzoo.errors.HubError(f"{NASTY} and hf_{'x' * 30}")
+    assert str(error) == "a\\x1b[31mb\\u202ec\\udcff and ***" and str(error).isprintable()
+
+
+def test_debug_prints_no_token_of_whatever_cause(here, capsys, monkeypatch):
+    ganzoo.errors.keep_secret("my-own-mirror-token")
+
+    def refused(*_, **__):
+        secret = "hf_" + "a1B2" * 6
+        raise ganzoo.errors.HubError("no") from ValueError(f"header 'Bearer {secret}x' my-own-mirror-token")
+
+    monkeypatch.setattr(ganzoo.pretrained, "from_pretrained", refused)
+    assert run(["--debug", "sample", "owner/model"]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said and "ValueError: header 'Bearer ***' ***" in said and "a1B2" not in said
+
+
+def test_output_in_letters_that_the_terminal_does_not_know_is_escaped(here):
+    drawings(here / "\u0440\u0438\u0441")
+    command = [sys.executable, "-m", "ganzoo", "data", "./\u0440\u0438\u0441"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "\\u0440\\u0438\\u0441" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "it's", 'a "b" $HOME', "-x;y", NASTY])
+def test_a_printed_command_can_be_pasted(name):
+    line = ganzoo.errors.shell("printf", "%s", name)
+    assert line.isprintable()
+    done = subprocess.run(["bash", "-c", line], capture_output=True)
+    assert done.stdout == name.encode("utf-8", "surrogateescape")
+
+
+def test_the_command_that_a_run_says_is_quoted(here, capsys):
+    folder = str(here / "my run")
+    assert run([*TRAIN[:-4], "--output", folder, "--steps", "1", *QUICK, *TINY]) == 0
+    assert run(["train", "--resume", folder]) == 0
+    assert f"ganzoo train --from '{folder}' --data DATA" in capsys.readouterr().err
+    assert run([*TRAIN[:-4], "--output", folder, "--steps", "1"]) == 2
+    assert f"ganzoo train --resume '{folder}'" in capsys.readouterr().err
+
+
 TRAIN = ["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "run", "--steps", "1"]
 BAD = [
     # unknown commands, options, names
@@ -297,6 +357,7 @@ BAD = [
     (["train", "--resume", "./nowhere"], "holds no run"),
     (["train", "--resume", "{empty}"], "holds no run"),
     (["train", "--resume", "{run}", "--steps", "9"], "--steps can't be changed"),
+    (["train", "--resume", "{run}", "--set", "generator_lr=1"], "begin a new run: ganzoo train --from "),
     (["train", "--resume", "{run}", "--overwrite"], "--overwrite begins a run anew"),
     (["train", "--resume", "{run}", "--data", "{drawings}"], "is not the data"),
     (["train", "--from", "./nowhere", "--data", "{drawings}"], "nowhere does not exist"),
@@ -372,8 +433,6 @@ def test_short_memory_is_said_whatever_names_it(here, model, capsys, monkeypatch
 
 
 def test_no_space_is_one_clear_line(here, model, capsys, monkeypatch):
-    import os
-
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
@@ -383,12 +442,10 @@ def test_no_space_is_one_clear_line(here, model, capsys, monkeypatch):
 
 
 def test_a_folder_without_permission_is_one_clear_line(here, model, capsys, monkeypatch):
-    import os
-
     def refused(*arguments, **options):
         raise PermissionError(13, "Permission denied", "out")
 
     monkeypatch.setattr(os, "replace", refused)
     assert run(["sample", str(model), "--count", "1", "--output", "grid.png"]) == 2
-    assert "Permission denied" in capsys.readouterr().err
+    assert "Permission denied; this user has no right to do that there" in capsys.readouterr().err
     assert not list(here.iterdir())

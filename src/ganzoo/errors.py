@@ -6,12 +6,32 @@ All of them are `GanzooError`; each also inherits the builtin a caller would exp
 from __future__ import annotations
 
 import difflib
+import errno
 import json
+import re
+import shlex
 from collections.abc import Iterable
+
+_SECRET = re.compile(r"\bhf_\w{20,}|(?<=://)[^/@\s]+(?=@)|(?<=Bearer )[^\s'\"]+")  # tokens, a password in an address
+_known_secrets: set[str] = set()
+_REMEDIES = {
+    errno.ENOSPC: "free disk space there",
+    errno.EFBIG: "files are not allowed to be so large there: choose another place",
+    errno.EDQUOT: "your quota is used up: free disk space there",
+    errno.EACCES: "this user has no right to do that there: choose another place, or ask for the right",
+    errno.EPERM: "this user has no right to do that there: choose another place, or ask for the right",
+    errno.EROFS: "nothing can be written there: choose another place",
+}
 
 
 class GanzooError(Exception):
-    """Base of all errors raised on purpose by ganzoo; the command line prints it as one line."""
+    """Base of all errors raised on purpose by ganzoo; the command line prints it as one line.
+
+    Its message is safe to print: see `clean`.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(clean(each) if isinstance(each, str) else each for each in args))
 
 
 class ConfigError(GanzooError, ValueError):
@@ -94,9 +114,60 @@ def quote(value: object, limit: int = 80) -> str:
             text = " ".join(repr(value).split())
         except Exception:  # a stranger's __repr__, a list in itself too deep, an int of 5,000 digits
             text = f"<{type(value).__name__}>"
-    if not text.isprintable():
-        text = text.encode("unicode_escape").decode()
+    text = printable(text)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """`text` with an escape in place of all that a terminal would not show, or obey; line ends and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def masked(text: str) -> str:
+    """`text` without the Hub's tokens and without passwords in addresses."""
+    text = _SECRET.sub("***", text)
+    for secret in _known_secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def clean(text: str) -> str:
+    """`text` as it may be printed: `masked` and `printable`."""
+    return printable(masked(text))
+
+
+def keep_secret(secret: str | None) -> None:
+    """Let `masked` take `secret` out of every text from now on."""
+    if secret and len(secret) >= 6:  # a shorter one would take words out of ordinary text
+        _known_secrets.add(secret)
+
+
+def shell(*words: object) -> str:
+    """`words` as a command that can be pasted into a shell (POSIX, bash or zsh for words that can't be printed)."""
+    return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escaped(word)}'" for word in map(str, words))
+
+
+def _escaped(word: str) -> str:
+    """`word` as bash reads it between $' and ': bytes that are no visible ASCII as \\xHH."""
+    content = word.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}" for byte in content)
+
+
+def reason(error: Exception) -> str:
+    """Why the system refused, in its own words, and what to do if that is known.
+
+    Args:
+        error: an OSError, or safetensors' own, which holds the system's number in its text.
+    """
+    number, said = (error.errno, error.strerror) if isinstance(error, OSError) else (None, None)
+    if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
+        number = int(found[1])
+    text = str(said or error)
+    return f"{text}; {_REMEDIES[number]}" if number in _REMEDIES else text
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

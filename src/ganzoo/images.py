@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote
+from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote, reason
 from ganzoo.files import expanded
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -264,7 +264,5 @@ def _write(path: Path, content: bytes) -> Path:
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
-        raise DataError(
-            f"{path} can't be written ({error.strerror or error}); free space there, or choose another place."
-        ) from error
+        raise DataError(f"{path} can't be written ({reason(error)}).") from error
     return path

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import typer
 
@@ -19,7 +22,7 @@ from ganzoo.cli.hub_commands import pull, push
 from ganzoo.cli.list_command import list_names
 from ganzoo.cli.sample_command import sample
 from ganzoo.cli.train_command import train
-from ganzoo.errors import GanzooError, quote
+from ganzoo.errors import GanzooError, clean, quote, reason
 
 # what torch's devices say in a RuntimeError where Python has a MemoryError
 _SHORT = re.compile(r"can't allocate memory|(out of|not enough) memory", re.IGNORECASE)
@@ -63,7 +66,8 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 for success, 2 after a user's mistake, 1 after one of ours, 130 after Ctrl-C."""
     given = sys.argv[1:] if arguments is None else [*arguments]
-    warnings.formatwarning = lambda message, *_, **__: f"ganzoo: {message}\n"  # a line, without its place in the code
+    # a line, without its place in the code
+    warnings.formatwarning = lambda message, *_, **__: f"ganzoo: {clean(str(message))}\n"
     raise SystemExit(run(given))
 
 
@@ -71,12 +75,13 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line; return the exit status. A mistake is one line on stderr, with `--debug` a traceback too."""
     caught: BaseException
     try:
-        return app(args=[*arguments], standalone_mode=False, prog_name="ganzoo") or 0
+        with contextlib.redirect_stdout(_CleanOutput(sys.stdout)):
+            return app(args=[*arguments], standalone_mode=False, prog_name="ganzoo") or 0
     except GanzooError as error:
         caught, message, status = error, str(error), 2
     except typer.TyperException as error:
         if not arguments:  # its message is the whole help
-            print(error.format_message(), file=sys.stderr)
+            print(clean(error.format_message()), file=sys.stderr)
             return 2
         caught, message, status = error, _with_value(error.format_message(), arguments), 2
     except typer.Exit as end:
@@ -87,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        caught, message, status = error, f"{error.filename or 'a file'}: {error.strerror or error}.", 2
+        caught, message, status = error, f"{error.filename or 'a file'}: {reason(error)}.", 2
     except Exception as error:
         caught, status = error, 1
         report = "a defect of ganzoo: please report it with the traceback of `ganzoo --debug ...`"
@@ -95,9 +100,30 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _SHORT.search(str(error))):
             message, status = "memory is short; take a smaller --count, batch_size or image size.", 2
     if "--debug" in arguments:
-        traceback.print_exception(caught)
-    print(f"ganzoo: {' '.join(message.split())}", file=sys.stderr)
+        print(clean("".join(traceback.format_exception(caught))), file=sys.stderr)
+    print(f"ganzoo: {clean(' '.join(message.split()))}", file=sys.stderr)
     return status
+
+
+class _CleanOutput(io.TextIOBase):
+    """Writes to `stream` what is safe on a terminal, and in letters that it knows: names in files may hold anything."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        letters = self._stream.encoding or "utf-8"
+        self._stream.write(clean(text).encode(letters, "backslashreplace").decode(letters))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
 
 
 def _with_value(message: str, arguments: Sequence[str]) -> str:

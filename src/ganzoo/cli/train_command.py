@@ -41,13 +41,17 @@ def train(
     if len(given) != 1:
         raise ConfigError(f"one of PRESET, --from and --resume says what to train, got {' and '.join(given) or 'none'}")
     from ganzoo.training import Trainer
+    from ganzoo.training.run import train_on_command
 
     if resume is not None:
         others: dict[str, Any] = {"--output": output, "--steps": steps, "--epochs": epochs, "--size": size}
         others |= {"--set": set_, "--licence": licence}
         for name, value in others.items():
             if value is not None:
-                raise ConfigError(f"{name} can't be changed on --resume: a resumed run keeps its settings")
+                raise ConfigError(
+                    f"{name} can't be changed on --resume: a resumed run keeps its settings; "
+                    f"to train its networks on with others, begin a new run: {train_on_command(resume)}"
+                )
         if overwrite:
             raise ConfigError("--overwrite begins a run anew, --resume goes on with it; give one of them")
         trainer = Trainer.resume(resume, data=data)

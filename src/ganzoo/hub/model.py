@@ -18,7 +18,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 
-from ganzoo.errors import ConfigError, SourceError, WeightsError, quote
+from ganzoo.errors import ConfigError, SourceError, WeightsError, quote, reason
 from ganzoo.files import expanded, new_folder
 from ganzoo.hub.card import GRID, LOSSES
 from ganzoo.hub.folder import (
@@ -67,8 +67,9 @@ def write_model(
                     values = {"format": FORMAT, **library, **facts, "generator": values}
                 (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise WeightsError(f"{folder} can't be written ({reason}); what was there before is untouched.") from error
+        raise WeightsError(
+            f"{folder} can't be written ({reason(error)}); what was there before is untouched."
+        ) from error
     return folder
 
 

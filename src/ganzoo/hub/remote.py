@@ -17,6 +17,7 @@ from ganzoo.errors import (
     HubMissingError,
     SourceError,
     WeightsError,
+    reason,
 )
 from ganzoo.files import expanded, new_folder
 from ganzoo.hub.card import CARD, GRID, LOSSES
@@ -104,8 +105,9 @@ def pull(
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, new / name)
     except OSError as error:
-        reason = error.strerror or error
-        raise WeightsError(f"{target} can't be written ({reason}); what was there before is untouched.") from error
+        raise WeightsError(
+            f"{target} can't be written ({reason(error)}); what was there before is untouched."
+        ) from error
     return target
 
 

@@ -19,11 +19,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
+from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote, reason
 from ganzoo.files import new_folder, usual_mode
 from ganzoo.hub.folder import is_finite, read_header, read_json, read_tensors
 from ganzoo.hub.tensors import apart
 from ganzoo.training.average import AveragedGenerator
+from ganzoo.training.run import resume_command
 
 KEEP = 2  # of the newest checkpoints, beside the best
 
@@ -75,7 +76,7 @@ def checkpoints(run: Path) -> list[Path]:
 def remedy(run: Path) -> str:
     """What to do when `run` stops because something could not be written."""
     begun = (run / "run.json").is_file()  # stands there from the first checkpoint on
-    return f"Make room, then: ganzoo train --resume {run}" if begun else "Make room, then begin the run again."
+    return f"Then: {resume_command(run)}" if begun else "Then begin the run again."
 
 
 def save_checkpoint(state: TrainingState, run: Path) -> Path:
@@ -114,7 +115,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
             (new / "state.json").write_text(json.dumps(numbers, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise TrainingError(
-            f"the checkpoint {folder} can't be written ({error}); earlier ones are untouched. {remedy(run)}"
+            f"the checkpoint {folder} can't be written ({reason(error)}); earlier ones are untouched. {remedy(run)}"
         ) from error
     best = checkpoint_folder(run, state.best_step) if state.best_step is not None else None
     for old in checkpoints(run)[KEEP:]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ganzoo.errors import clean
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
 
@@ -45,7 +46,7 @@ class ProgressBar:
 
     def say(self, text: str) -> None:
         """Print a line above the bar, never broken: there may be a command to copy in it."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, state: TrainingState, logs: dict[str, Any]) -> None:
         now, (then, step) = time.perf_counter(), self._mark
@@ -108,7 +109,7 @@ def progress_hook(wanted: bool, settings: Settings, samples: Path) -> Iterator[P
 
 def say(text: str) -> None:
     """Print a line for a person, on stderr."""
-    print(text, file=sys.stderr)
+    print(clean(text), file=sys.stderr)
 
 
 def in_notebook() -> bool:

@@ -17,10 +17,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ganzoo.errors import TrainingError
+from ganzoo.errors import TrainingError, reason
 from ganzoo.files import write_file
 from ganzoo.training.curves import Curve, Point, chart, number
-from ganzoo.training.run import RunFolder
+from ganzoo.training.run import RunFolder, resume_command
 from ganzoo.training.slider import sample_grids, slider
 
 REMARKS = 40
@@ -41,7 +41,7 @@ def write_report(run: str | Path) -> Path:
         write_file(path, page)
     except OSError as error:
         raise TrainingError(
-            f"{path} can't be written ({error.strerror or error}). Make room, then: ganzoo train --resume {folder.path}"
+            f"{path} can't be written ({reason(error)}). Then: {resume_command(folder.path)}"
         ) from error
     return path
 

@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import re
-import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ganzoo.errors import TrainingError
+from ganzoo.errors import TrainingError, masked, reason, shell
 from ganzoo.files import expanded, flush, remove_leftovers, write_file
 from ganzoo.hub.folder import check_format, read_json
 
@@ -29,7 +28,6 @@ FORMAT = 1
 _OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
 _LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, _OURS))})\..*\.tmp")  # of a run killed before its first step
 _SECRET_OPTION = re.compile(r"--?\S*(token|secret|password|passwd|api[-_]?key)", re.IGNORECASE)
-_SECRET = re.compile(r"\bhf_\w{20,}|(?<=://)[^/@\s]+(?=@)")  # the Hub's tokens, a password in an address
 _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
 
 
@@ -62,7 +60,7 @@ class RunFolder:
             raise TrainingError(f"{self.path} is a file; name a folder for the run.")
         if self.exists() and not overwrite:
             raise TrainingError(
-                f"{self.path} holds a run already; go on with `ganzoo train --resume {self.path}`, "
+                f"{self.path} holds a run already; go on with `{resume_command(self.path)}`, "
                 f"or start anew with --overwrite (overwrite=True)."
             )
         found = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
@@ -86,14 +84,14 @@ class RunFolder:
             for name in ("log.jsonl", "timing.jsonl"):
                 (self.path / name).touch()
         except OSError as error:
-            raise TrainingError(f"{self.path} can't be written ({error.strerror or error}); choose another.") from error
+            raise TrainingError(f"{self.path} can't be written ({reason(error)}).") from error
 
     def record(self, facts: Mapping[str, Any]) -> None:
         """Write `run.json`, when the run's first checkpoint stands: from here on it can be resumed."""
         try:
             write_file(self.path / "run.json", json.dumps({"format": FORMAT, **facts}, indent=2) + "\n")
         except OSError as error:
-            raise TrainingError(f"{self.path} can't be written ({error.strerror or error}); choose another.") from error
+            raise TrainingError(f"{self.path} can't be written ({reason(error)}).") from error
 
     def exists(self) -> bool:
         """Whether a run is there."""
@@ -155,8 +153,7 @@ class RunFolder:
                 return file.tell()
         except OSError as error:
             raise TrainingError(
-                f"{self.path / name} can't be written ({error.strerror or error}). Make room, then: "
-                f"ganzoo train --resume {self.path}"
+                f"{self.path / name} can't be written ({reason(error)}). Then: {resume_command(self.path)}"
             ) from error
 
 
@@ -171,6 +168,16 @@ def versions() -> dict[str, str]:
     return found
 
 
+def resume_command(run: Path) -> str:
+    """The command that goes on with `run`, to be pasted."""
+    return shell("ganzoo", "train", "--resume", run)
+
+
+def train_on_command(run: Path) -> str:
+    """The command that begins a new run with the networks of `run`, to be filled in."""
+    return f"{shell('ganzoo', 'train', '--from', run)} --data DATA --output NEW_RUN --steps N"
+
+
 def command() -> str:
     """The command of this process, as one would type it, without what looks like a secret: it gets into cards."""
     program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
@@ -183,5 +190,5 @@ def command() -> str:
         elif secret and equals:
             word = f"{option}=***"
         hide = secret and not equals
-        words.append(_SECRET.sub("***", word))
-    return shlex.join(words)
+        words.append(masked(word))
+    return shell(*words)

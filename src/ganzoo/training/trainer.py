@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data import Feed, ImageData, open_data, open_feed
-from ganzoo.errors import ConfigError, GanzooError, TrainingError, quote
+from ganzoo.errors import ConfigError, GanzooError, TrainingError, quote, shell
 from ganzoo.gan import GAN
 from ganzoo.presets import PRESETS, create
 from ganzoo.settings import Settings
@@ -30,7 +30,7 @@ from ganzoo.training.outputs import Outputs
 from ganzoo.training.progress import ProgressBar, progress_hook, say
 from ganzoo.training.record import is_described, rebuild, record, recorded_data
 from ganzoo.training.report import write_report
-from ganzoo.training.run import RunFolder, TrainingResult
+from ganzoo.training.run import RunFolder, TrainingResult, resume_command, train_on_command
 from ganzoo.training.update import FIGURES, Update
 
 Hook = Callable[[TrainingState, dict[str, Any]], None]
@@ -182,6 +182,7 @@ class Trainer:
                         raise
             else:
                 self._say(f"{self.run.path} is finished; its model lies in {self.run.path / 'model'}.")
+                self._say(f"To train on from it: {train_on_command(self.run.path)}")
             return self._result(update.state)
         finally:
             torch.set_num_threads(threads)
@@ -248,9 +249,9 @@ class Trainer:
                 try:
                     run_card(self.run.path)
                 except (GanzooError, OSError) as error:  # the model is safe
-                    self._say(f"The card can't be written ({error}). Later: ganzoo card {self.run.path}")
+                    self._say(f"The card can't be written ({error}). Later: {shell('ganzoo', 'card', self.run.path)}")
             if wished and state.step < settings.steps:
-                self._say(f"Stopped at step {state.step} and saved. Go on with: ganzoo train --resume {self.run.path}")
+                self._say(f"Stopped at step {state.step} and saved. Go on with: {resume_command(self.run.path)}")
                 return
 
     def _roll_back(self, machine: Machine, state: TrainingState, keeper: Keeper, hooks: list[Hook]) -> Tensor:
