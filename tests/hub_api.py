@@ -26,6 +26,7 @@ class Fault:
     extra_size: int = 0
     content: bytes | None = None
     status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -338,7 +339,7 @@ def resolve(request: Request) -> Any:
     if waiting and request.method == "GET":
         waiting.pop(0)
         if fault.status is not None:
-            raise Refused(fault.status, message="refused by the test")
+            raise Refused(fault.status, message=fault.headers.get("X-Error-Message", "refused by the test"))
     headers = {
         "X-Repo-Commit": found.oid, "ETag": f'"{file.etag}"', "Accept-Ranges": "bytes",
         "Content-Type": "application/octet-stream",
@@ -346,6 +347,7 @@ def resolve(request: Request) -> Any:
     stated = len(file.content) + fault.extra_size
     if file.sha256:
         headers |= {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(stated)}
+    headers |= fault.headers
     if request.method == "HEAD":
         return Answer(200, headers, length=stated)
     return _part(request, headers, file.content if fault.content is None else fault.content, fault.cut_after)

@@ -88,6 +88,7 @@ class HubServer:
         extra_size: int = 0,
         content: bytes | None = None,
         status: int | None = None,
+        headers: Mapping[str, str] | None = None,
         times: int = 1,
     ) -> None:
         """Make the next downloads (GET) of file `path` in any repository go wrong; more calls queue up behind.
@@ -97,9 +98,11 @@ class HubServer:
             extra_size: HEAD says that the file has so many bytes more (or fewer) than come.
             content: these bytes come, under the hash and size of the right ones.
             status: refuse with this, e.g. 403.
+            headers: in place of the right ones, of HEAD too.
             times: how many downloads.
         """
-        self.faults.setdefault(path, []).extend([Fault(cut_after, extra_size, content, status)] * times)
+        fault = Fault(cut_after, extra_size, content, status, dict(headers or {}))
+        self.faults.setdefault(path, []).extend([fault] * times)
 
     def race(self, repo_id: str, changes: Mapping[str, bytes | None]) -> None:
         """Let another's commit land just before the next commit of a client arrives at the same branch."""

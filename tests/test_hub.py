@@ -10,6 +10,7 @@ import json
 import socket
 import tempfile
 import threading
+import traceback
 from dataclasses import replace
 
 import pytest
@@ -30,7 +31,7 @@ from ganzoo.errors import (
     SourceError,
     WeightsError,
 )
-from ganzoo.hub import remote
+from ganzoo.hub import client, remote
 from ganzoo.hub.card import model_card, whole_card
 from ganzoo.hub.figures import Figure, weights_hash
 from ganzoo.hub.push import push_folder
@@ -517,11 +518,96 @@ def test_an_endpoint_that_is_no_address_is_named(saved, endpoint):
         ganzoo.from_pretrained(NAME, endpoint=endpoint)
 
 
-def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(hub, saved):
+@pytest.mark.parametrize("token", ["b\u00e4d-token", "hf_two words", "hf_a\nb", "", 5.25])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(hub, saved, token):
+    with pytest.raises(ConfigError, match="token must be letters, digits and signs") as caught:
+        load(hub, token=token)
+    assert not token or str(token) not in "".join(traceback.format_exception(caught.value))
+    assert not hub.requests
+
+
+def test_a_token_as_it_is_read_from_a_file_works(hub, saved):
+    push(hub, saved, token=f" {OWNER}\n")
+    assert load(hub, token=f"{READER}\r\n").generator
+
+
+def test_a_token_that_the_hub_sends_back_is_shown_nowhere(hub, saved):
     push(hub, saved)
-    with pytest.raises(HubAccessError, match="the token holds what no token does") as caught:
-        load(hub, token="b\u00e4d")
-    assert "b\u00e4d" not in str(caught.value)
+    token = "hf_" + "aB1" * 10
+    hub.tokens[token] = "reader"
+    hub.fail("config.json", status=403, headers={"X-Error-Message": f"no {token}"}, times=9)
+    with pytest.raises(HubError, match="no right") as caught:
+        load(hub, token=token)
+    said = "".join(traceback.format_exception(caught.value))
+    assert token not in said and "***" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("config.json", "ETag"),
+        ("config.json", "X-Linked-Etag"),
+        ("config.json", "X-Repo-Commit"),
+        ("model.safetensors", "X-Linked-Etag"),
+        ("model.safetensors", "X-Repo-Commit"),
+    ],
+)
+def test_only_hashes_become_names_of_files(hub, saved, tmp_path, name, header):
+    push(hub, saved)
+    for evil in (tmp_path / "evil", "../../../../evil", "W/../evil", "z" * 40):
+        hub.fail(name, headers={header: f'"{evil}"' if header != "X-Repo-Commit" else str(evil)})
+        with pytest.raises(HubDamagedError, match="which is no hash: it is no Hub that can be trusted"):
+            load(hub, cache_dir=tmp_path / "cache")
+        hub.faults.clear()
+    assert not list(tmp_path.rglob("*evil*"))
+    assert load(hub, cache_dir=tmp_path / "cache").generator
+
+
+def test_a_missing_file_of_a_commit_that_is_no_hash_leaves_nothing(hub, tmp_path):
+    """The client notes, in a file named after the commit, that there is none."""
+    with pytest.raises(HubDamagedError, match="X-Repo-Commit"):
+        client._refuse_paths(answer("HEAD", 404, {"X-Repo-Commit": "../../evil", "Location": "/x"}))
+    client._refuse_paths(answer("HEAD", 307, {"ETag": '"of the redirect"', "Location": "/api/resolve-cache/x"}))
+    with pytest.raises(HubDamagedError, match="ETag"):
+        client._refuse_paths(answer("HEAD", 302, {"ETag": '"/evil"', "Location": "//cdn/x"}))
+    client._refuse_paths(answer("HEAD", 200, {"ETag": '"/evil"'}, agent="another library"))
+
+
+def answer(method, status, headers, agent="ganzoo/1"):
+    import httpx2
+
+    request = httpx2.Request(method, "http://hub/x", headers={"User-Agent": agent})
+    return httpx2.Response(status, headers=headers, request=request)
+
+
+def test_a_file_that_does_not_end_is_stopped_at_what_was_announced(hub, saved, tmp_path):
+    push(hub, saved)
+    hub.fail("config.json", content=b" " * 30_000_000)
+    with pytest.raises(HubDamagedError, match=r"config.json does not end after the [\d,]+ bytes that were announced"):
+        load(hub, cache_dir=tmp_path / "cache")
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file()) < 1000
+
+
+def test_a_config_that_is_announced_with_too_many_bytes_is_not_asked_for(hub, saved):
+    push(hub, saved)
+    hub.repositories[NAME].commit({"config.json": b" " * 1_000_001})
+    with pytest.raises(HubError, match=r"config.json has 1,000,001 bytes; 1,000,000 is the most"):
+        load(hub)
+    assert not downloads(hub)
+
+
+def test_a_cached_link_out_of_the_cache_is_not_followed(hub, saved, tmp_path):
+    push(hub, saved)
+    cache, secret = tmp_path / "cache", tmp_path / "key"
+    load(hub, cache_dir=cache)
+    secret.write_text("PRIVATE KEY")
+    link = next(cache.rglob("config.json"))
+    link.unlink()
+    link.symlink_to(secret)
+    for options in ({}, {"local_files_only": True}):
+        with pytest.raises(HubDamagedError, match="config.json is a link out of the cache"):
+            load(hub, cache_dir=cache, **options)
+    assert secret.exists()
 
 
 def test_a_download_that_is_cut_off_is_resumed(hub, tmp_path):

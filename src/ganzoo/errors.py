@@ -140,9 +140,9 @@ def clean(text: str) -> str:
     return printable(masked(text))
 
 
-def keep_secret(secret: str | None) -> None:
+def keep_secret(secret: str) -> None:
     """Let `masked` take `secret` out of every text from now on."""
-    if secret and len(secret) >= 6:  # a shorter one would take words out of ordinary text
+    if len(secret) >= 6:  # a shorter one would take words out of ordinary text
         _known_secrets.add(secret)
 
 

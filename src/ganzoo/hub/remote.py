@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -21,13 +22,14 @@ from ganzoo.errors import (
 )
 from ganzoo.files import expanded, new_folder
 from ganzoo.hub.card import CARD, GRID, LOSSES
-from ganzoo.hub.client import client, hub_errors
-from ganzoo.hub.folder import CONFIG, WEIGHTS, build_network, read_description, read_json
+from ganzoo.hub.client import bounded_bar, client, hub_errors
+from ganzoo.hub.folder import CONFIG, LARGEST_CONFIG, WEIGHTS, build_network, read_description, read_json
 from ganzoo.hub.model import read_model
 
 NETWORKS = ("", "discriminator", "generator_raw")
 LAYOUT = (*(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)), GRID, LOSSES, CARD)
-LARGEST_FILE = 4_000_000_000  # bytes
+LARGEST_FILE = 4_000_000_000  # bytes of weights
+LARGEST_PART = 100_000_000  # bytes of a picture or card
 
 
 def fetch(
@@ -179,12 +181,16 @@ class _Repository:
 
     def file(self, name: str, revision: str | None) -> Path:
         """The path of file `name` in the cache, downloaded if need be."""
-        size = self.sizes.get(name) or 0
-        if size > LARGEST_FILE:
-            raise HubError(f"{self._id}: {name} has {size:,} bytes; {LARGEST_FILE:,} is the most.")
+        named, size, kind = f"{self._id}: {name}", self.sizes.get(name), PurePosixPath(name).name
+        most = {WEIGHTS: LARGEST_FILE, CONFIG: LARGEST_CONFIG}.get(kind, LARGEST_PART)
+        if size is not None and size > most:
+            raise HubError(f"{named} has {size:,} bytes; {most:,} is the most.")
+        bar = bounded_bar(named, most if size is None else size)
         with hub_errors(self._id, revision, self._options["local_files_only"]):
-            path = Path(self._client.hf_hub_download(self._id, name, revision=revision, **self._options))
-        _check_hash(path, f"{self._id}: {name}")
+            found = self._client.hf_hub_download(self._id, name, revision=revision, tqdm_class=bar, **self._options)
+        path = Path(found)
+        _check_place(path, name, named)
+        _check_hash(path, named)
         return path
 
     def known_to_lack(self, name: str, commit: str) -> bool:
@@ -195,6 +201,15 @@ class _Repository:
         return try_to_load_from_cache(self._id, name, cache, commit) is _CACHED_NO_EXIST
 
 
+def _check_place(path: Path, name: str, named: str) -> None:
+    """Raise HubDamagedError where `path`, of the file `name` in a snapshot, leads out of the cache."""
+    snapshot = path.parents[len(PurePosixPath(name).parts) - 1]
+    repository = snapshot.parents[1]  # snapshots/COMMIT
+    blob = path.resolve()
+    if not any(blob.is_relative_to(place.resolve()) for place in (repository, repository.parent)):
+        raise HubDamagedError(f"{named} is a link out of the cache, to {blob}; delete {repository}, then try again.")
+
+
 def _check_hash(path: Path, named: str) -> None:
     """Compare what came with its ETag, by which the cache names it: the client looks at sizes alone.
 
@@ -203,9 +218,9 @@ def _check_hash(path: Path, named: str) -> None:
     """
     blob = path.resolve()
     digest: Any
-    if len(blob.name) == 64:  # a large file: sha256
+    if re.fullmatch(r"[0-9a-f]{64}", blob.name):  # a large file: sha256
         digest = hashlib.sha256()
-    elif len(blob.name) == 40:  # git's own hash of a small one
+    elif re.fullmatch(r"[0-9a-f]{40}", blob.name):  # git's own hash of a small one
         digest = hashlib.sha1(f"blob {blob.stat().st_size}\0".encode(), usedforsecurity=False)
     else:
         return
