@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import ganzoo
-from ganzoo.errors import ConfigError, ShapeError, SourceError, WeightsError
+from ganzoo.errors import ConfigError, PluginError, ShapeError, SourceError, WeightsError
 from ganzoo.files import new_folder, remove_leftovers, write_file
 from ganzoo.hub.source import bundled_models
 
@@ -255,6 +256,92 @@ def test_saving_keeps_files_that_are_not_ours(gan, tmp_path):
     assert (tmp_path / "model" / "config.json").exists()
 
 
+@pytest.mark.parametrize("foreign", ["config.json", "model.safetensors", "discriminator/notes.txt", "samples/grid.png"])
+def test_saving_replaces_nothing_that_is_not_of_a_model_of_ours(gan, tmp_path, foreign):
+    path = tmp_path / "other" / foreign
+    path.parent.mkdir(parents=True)
+    path.write_text('{"architectures": ["BertModel"]}')
+    with pytest.raises(ConfigError, match=rf"other holds {foreign.removesuffix('/notes.txt')} of something else"):
+        gan.save_pretrained(tmp_path / "other")
+    assert [each for each in tmp_path.rglob("*") if each.is_file()] == [path]
+    assert path.read_text() == '{"architectures": ["BertModel"]}'
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes as POSIX has them")
+def test_saving_keeps_the_rights_of_what_it_replaces(gan, tmp_path):
+    folder = gan.save_pretrained(tmp_path / "model")
+    modes = {folder: 0o700, folder / "discriminator": 0o750, folder / "config.json": 0o600, folder / "notes": 0o640}
+    (folder / "notes").write_text("mine")
+    for path, mode in modes.items():
+        path.chmod(mode)
+    gan.save_pretrained(folder)
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in modes} == modes
+    write_file(folder / "config.json", "{}")
+    assert stat.S_IMODE((folder / "config.json").stat().st_mode) == 0o600
+
+
+def spoil(gan, name, number):
+    for key, value in gan.generator.state_dict().items():
+        if key.endswith(name):
+            value.fill_(number)
+
+
+UNREADABLE = {
+    "NaN": (lambda gan: spoil(gan, "weight", float("nan")), {}, "holds NaN or infinity"),
+    "float16's range": (lambda gan: spoil(gan, "running_var", 7e4), {"dtype": "float16"}, 'try "float32"'),
+    "a variance": (lambda gan: spoil(gan, "running_var", -1.0), {}, "holds a variance below 0"),
+    "a long name": (lambda gan: setattr(gan, "class_names", ("x" * 1001,)), {}, "class_names must be a list"),
+    "a code": (lambda gan: setattr(gan, "class_names", ("a\x1b[31m",)), {}, "class_names must be a list"),
+    "five axes": (lambda gan: setattr(gan, "latent_shape", (8, 1, 1, 1, 1)), {}, "latent_shape must be a list of 1"),
+    "other classes": (lambda gan: setattr(gan, "num_classes", 5), {}, "num_classes is 5, the generator's"),
+    "a megabyte": (lambda gan: setattr(gan, "class_names", tuple(["\u043f" * 900] * 300)), {}, "1000000 is the most"),
+    "another layer": (lambda gan: gan.generator.add_module("new", torch.nn.Linear(2, 2)), {}, "new.weight is surplus"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_could_not_be_loaded_again_is_not_saved(gan, tmp_path, name):
+    folder = gan.save_pretrained(tmp_path / "model")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    change, options, said = UNREADABLE[name]
+    change(gan)
+    with pytest.raises(WeightsError, match="model is not saved, since it could not be loaded: ") as caught:
+        gan.save_pretrained(folder, **options)
+    assert said in str(caught.value) and ".tmp" not in str(caught.value) and len(str(caught.value)) < 500
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+class Counting(ganzoo.models.Generator):
+    """Takes a number out of a tensor when it is made, which has none where nothing is allocated."""
+
+    config_class = ganzoo.models.DCGANGeneratorConfig
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, self.latent_size, self.num_classes = config, config.latent_size, 0
+        self.image_size, self.image_channels = 2, 1
+        self.scale = float(torch.ones(1).item())
+        self.layer = torch.nn.Linear(config.latent_size, 4)
+
+    def forward(self, latents, labels=None):
+        return torch.tanh(self.layer(latents)).reshape(-1, 1, 2, 2)
+
+
+def test_a_network_that_loading_could_not_make_is_not_saved(tmp_path):
+    with ganzoo.MODELS.temporarily("counting", Counting):
+        gan = ganzoo.GAN(Counting(Counting.config_class(latent_size=4)))
+        with pytest.raises(WeightsError, match=r"a counting can't be made without memory .*as \.item\(\) does"):
+            gan.save_pretrained(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_draws_no_random_number(gan, tmp_path):
+    state = torch.get_rng_state()
+    gan.save_pretrained(tmp_path / "model")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_saving_takes_the_pictures_of_the_model_before_and_no_others(gan, tmp_path):
     folder = gan.save_pretrained(tmp_path / "model", generator_raw=gan.generator)
     (folder / "samples" / "by hand").mkdir(parents=True)
@@ -394,6 +481,25 @@ def test_a_damaged_model_is_refused_with_its_place(tmp_path, what, message):
     with pytest.raises(ganzoo.GanzooError, match=message) as caught:
         ganzoo.from_pretrained(folder)
     assert what == "latent shape" or str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("package", ["requests", "acmegan", "evil", "not-acm-e"])
+def test_a_config_cannot_make_us_name_any_package(gan, tmp_path, package):
+    folder = gan.save_pretrained(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["generator"]["config"]["block"] = "acme.up"
+    plugin = {"kind": "block", "name": "acme.up", "package": package, "version": "6.6.6"}
+    config["generator"]["plugins"] = [plugin, {**plugin, "name": f"{package}.x"}]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ganzoo.GanzooError, match='Unknown block "acme.up"') as caught:
+        ganzoo.from_pretrained(folder)
+    assert package not in str(caught.value) and "6.6.6" not in str(caught.value)
+    plugin["package"] = "ganzoo-acme"
+    config["generator"]["plugins"] = [plugin]
+    (folder / "config.json").write_text(json.dumps(config))
+    said = "made with ganzoo-acme==6.6.6, by somebody else: look before you install"
+    with pytest.raises(PluginError, match=said):
+        ganzoo.from_pretrained(folder)
 
 
 def test_writing_aside_leaves_nothing_behind(tmp_path):

@@ -155,6 +155,24 @@ def test_a_card_of_a_persons_own_is_pushed_as_it_is(hub, saved):
     assert hub.files(NAME)["README.md"] == b"Mine."
 
 
+@pytest.mark.parametrize("name", ["README.md", "samples/grid.png", "discriminator/config.json", "model.safetensors"])
+def test_a_link_out_of_the_folder_is_not_pushed(hub, saved, tmp_path, name):
+    secret = tmp_path / "id_ed25519"
+    secret.write_bytes((saved / name).read_bytes() if (saved / name).exists() else b"PRIVATE KEY")
+    (saved / name).unlink(missing_ok=True)
+    (saved / name).symlink_to(secret)
+    with pytest.raises(ConfigError, match=f"{name} is a link out of the folder, to .*id_ed25519; nothing was pushed"):
+        push(hub, saved)
+    assert not hub.requests
+    if name == "README.md":
+        return
+    (saved / name).unlink()
+    (saved / "inside").write_bytes(secret.read_bytes())
+    (saved / name).symlink_to(saved / "inside")
+    (tmp_path / "link").symlink_to(saved)
+    assert push(hub, tmp_path / "link").changed
+
+
 def test_modules_of_ones_own_are_not_pushed(hub):
     gan = ganzoo.GAN(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Unflatten(1, (1, 2, 2))), latent_size=4)
     with pytest.raises(WeightsError, match="nobody could load a Sequential from owner/gan: register it"):
@@ -473,15 +491,31 @@ def test_another_commit_in_the_meantime_is_not_overwritten(hub, saved):
 
 
 @pytest.mark.parametrize(
+    "files",
+    [
+        {"config.json": json.dumps({"model_type": "b\x1b[31m" + "x" * 9000}).encode()},
+        {"config.json": json.dumps({"k\x1b[31m" + "x" * 9000: 1}).encode()},
+        {"\x1b[31m" + "x" * 900 + ".pkl": b"x"},
+        {"\x1b[31m" + "x" * 900: b"x"},
+    ],
+)
+def test_what_a_stranger_wrote_is_quoted_and_cut(hub, files):
+    hub.add("owner/other", files)
+    with pytest.raises(HubMissingError) as caught:
+        load(hub, "owner/other")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
     "files, looks",
     [
-        ({"config.json": b'{"model_type": "bert", "architectures": ["Bert"]}'}, "a model of transformers .bert."),
+        ({"config.json": b'{"model_type": "bert", "architectures": ["Bert"]}'}, 'a model of transformers ."bert".'),
         ({"config.json": b'{"architecture": "resnet18"}'}, "a model of timm"),
         ({"config.json": b'{"_class_name": "UNet2DModel"}'}, "part of a diffusers pipeline"),
         ({"model_index.json": b"{}"}, "a diffusers pipeline"),
-        ({"network-snapshot.pkl": b"\x80\x04"}, "pickled weights .network-snapshot.pkl., which may run any code"),
+        ({"network-snapshot.pkl": b"\x80\x04"}, 'pickled weights ."network-snapshot.pkl"., which may run any code'),
         ({"weights.h5": b"x", "notes.md": b"x"}, "its files: .*weights.h5"),
-        ({"config.json": b'{"widths": 3}'}, "its config says widths"),
+        ({"config.json": b'{"widths": 3}'}, 'its config says "widths"'),
     ],
 )
 def test_another_librarys_model_is_recognised(hub, files, looks):

@@ -362,4 +362,5 @@ def test_a_saved_model_says_what_to_install_where_the_plugin_is_missing(real, in
         GANZOO_PLUGINS="0",
     )
     kind, message = report["error"]
-    assert kind == "PluginError" and "pip install acme-gan==1.2.0" in message
+    assert kind == "PluginError"
+    assert "somebody else: look before you install (pip install acme-gan==1.2.0)" in message

@@ -61,6 +61,7 @@ def write_file(path: Path, content: bytes | str) -> None:
     aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
+        _keep_rights(path, aside)
         flush(aside)
         os.replace(aside, path)
     finally:
@@ -134,10 +135,10 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
             if keep_others and path.is_dir():
                 _carry_over(path, aside, drop)
             for folder, _, names in os.walk(aside):
-                for name in names:
-                    if not os.path.islink(os.path.join(folder, name)):
-                        flush(Path(folder, name))
-                flush(Path(folder))
+                for name in ("", *names):
+                    if not os.path.islink(new := Path(folder, name)):
+                        _keep_rights(path / new.relative_to(aside), new)
+                        flush(new)
             if path.exists():
                 _exchange(aside, path)
             else:
@@ -173,6 +174,12 @@ def _bring_back(path: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
     elif old.exists():
         os.rename(old, path)
+
+
+def _keep_rights(old: Path, new: Path) -> None:
+    """Give `new`, which takes the place of `old`, its mode: what one user alone could read stays so."""
+    if old.exists() and old.is_dir() == new.is_dir():
+        shutil.copymode(old, new)
 
 
 def _is_here(path: Path) -> bool:

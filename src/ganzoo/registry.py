@@ -151,7 +151,7 @@ class Registry(Mapping[str, T], Generic[T]):
             )
         prefix, dot, rest = name.partition(".")
         packages = owner, re.split(r"[.:\s]", entry.value)[0]
-        if not (dot and _NAME.fullmatch(name) and any(_has_words(package, prefix) for package in packages)):
+        if not (dot and _NAME.fullmatch(name) and any(has_words(package, prefix) for package in packages)):
             raise PluginError(
                 f"{self.kind} {quote(name)} of the package {owner} must be named after its package, as in "
                 f'"{_plain(owner)}.{_plain(rest or name)[:40]}"; tell its author, or uninstall {owner}.'
@@ -177,6 +177,6 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _has_words(package: str, words: str) -> bool:
+def has_words(package: str, words: str) -> bool:
     """Whether `words` is the name of `package` or whole words of it."""
     return f"-{_plain(words)}-" in f"-{_plain(package)}-"

@@ -152,7 +152,7 @@ def _translated(repo_id: str, revision: str | None, local_files_only: bool, name
             f"{repo_id} has no revision {quote(revision or 'main')}; name a branch, tag or commit of it."
         ) from error
     except errors.RemoteEntryNotFoundError as error:
-        raise HubMissingError(f"{named} lacks a file that a ganzoo model has ({_path(error)}).") from error
+        raise HubMissingError(f"{named} lacks a file that a ganzoo model has ({quote(_path(error))}).") from error
     except errors.DisabledRepoError as error:
         raise HubAccessError(f"{repo_id} has been disabled by the Hub; take another.") from error
     except errors.HFValidationError as error:
@@ -179,7 +179,7 @@ def _translated(repo_id: str, revision: str | None, local_files_only: bool, name
             raise HubDamagedError(
                 f"{named} did not come whole: its size is not what the Hub says. Try again."
             ) from error
-        raise HubError(f"{named}: {reason(error)}.") from error
+        raise HubError(f"{named}: {quote(reason(error), 300)}.") from error
 
 
 def _of_status(named: str, error: OSError) -> HubError:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import stat
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsErr
 from ganzoo.files import usual_mode
 from ganzoo.hub.tensors import apart
 from ganzoo.models import MODELS, build_like_file
-from ganzoo.models.base import check_fits
-from ganzoo.registry import Registry
+from ganzoo.models.base import check_fits, check_like_file
+from ganzoo.registry import Registry, has_words
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -149,10 +150,25 @@ def read_description(values: Any, place: str) -> Description:
         config_class = MODELS[model].config_class  # type: ignore[attr-defined]
         return Description(model, config_class.from_dict(values.get("config"), f"{place}.config"), plugins)
     except (UnknownNameError, PluginError) as error:
-        if plugins:
-            wanted = " ".join(f"{plugin['package']}=={plugin['version']}" for plugin in plugins)
-            raise PluginError(f"{place} needs {wanted}: pip install {wanted} ({error})") from error
+        if hint := _where_from(plugins, {model, *_texts(values.get("config"))}):
+            raise PluginError(f"{place} needs what is not installed. {error} {hint}") from error
         raise
+
+
+def _where_from(plugins: Sequence[Mapping[str, str]], used: Collection[object]) -> str:
+    """Which packages offer the names in `used` that are missing here, as `plugins` says; "" if none can be believed.
+
+    A stranger's file could name any package: only one that the registry would let offer the name is passed on.
+    """
+    wanted = [
+        f"{plugin['package']}=={plugin['version']}"
+        for plugin in plugins
+        if plugin["name"] in used and has_words(plugin["package"], plugin["name"].partition(".")[0])
+    ]
+    if not wanted:
+        return ""
+    packages = " ".join(dict.fromkeys(wanted))
+    return f"It was made with {packages}, by somebody else: look before you install (pip install {packages})."
 
 
 def _read_plugins(values: Any, place: str) -> tuple[dict[str, str], ...]:
@@ -262,6 +278,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Description | None]:
     for name, value in tensors.items():
         if not is_finite(value):
             raise WeightsError(f"{path}: {quote(name)} holds NaN or infinity; take a model from before that happened.")
+        if name.endswith("running_var") and value.numel() and value.min() < 0:
+            raise WeightsError(f"{path}: {quote(name)} holds a variance below 0, which no batch has; save it again.")
     return tensors, description
 
 
@@ -273,11 +291,25 @@ def is_finite(value: Tensor) -> bool:
     return bool(low.isfinite() and high.isfinite())
 
 
-def build_network(description: Description, path: Path) -> nn.Module:
-    """The network of `description` with the weights at `path`, in float32, in evaluation mode; all must fit."""
+def check_network(description: Description, path: Path) -> None:
+    """Raise what `build_network` and `load_into` would of `description` and the weights at `path`, making nothing."""
+    shapes = _shapes(description, path)
+    if description.model is not None:
+        check_like_file(description.model, description.config, shapes, str(path))
+    read_weights(path)
+
+
+def _shapes(description: Description, path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the weights at `path`, whose header must say the same as `description`."""
     shapes, header = read_header(path)
     if header is not None and header.to_dict() != description.to_dict():
         raise WeightsError(f"{path} was saved with another config than {CONFIG} beside it says; save the model again.")
+    return shapes
+
+
+def build_network(description: Description, path: Path) -> nn.Module:
+    """The network of `description` with the weights at `path`, in float32, in evaluation mode; all must fit."""
+    shapes = _shapes(description, path)
     if description.model is None:
         raise WeightsError(
             f"{path} holds weights of a module that is not in ganzoo.MODELS; build it yourself and call "

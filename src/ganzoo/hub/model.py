@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 
-from ganzoo.errors import ConfigError, SourceError, WeightsError, quote, reason
+from ganzoo.errors import ConfigError, GanzooError, SourceError, WeightsError, quote, reason
 from ganzoo.files import expanded, new_folder
 from ganzoo.hub.card import GRID, LOSSES
 from ganzoo.hub.folder import (
@@ -26,8 +27,10 @@ from ganzoo.hub.folder import (
     DTYPES,
     FORMAT,
     WEIGHTS,
+    Description,
     build_network,
     check_format,
+    check_network,
     read_description,
     read_header,
     read_json,
@@ -36,6 +39,7 @@ from ganzoo.hub.folder import (
 from ganzoo.models import Generator
 from ganzoo.models.base import MOST_CLASSES
 
+_DROPPED = ("discriminator", "generator_raw", GRID, LOSSES)  # of an earlier model, when another is saved
 LARGEST_LATENT = 100_000  # numbers
 _WITH_DISCRIMINATOR = "name a model that was saved with its own, as a run's is; sampling needs none."
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,1000}")
@@ -47,16 +51,24 @@ def write_model(
     """Write `networks` ("" at the root, others in subfolders of their names) and `facts` into `folder`, at one stroke.
 
     Raises:
-        ConfigError: no such dtype, or `folder` is a file or the working directory.
-        WeightsError: `folder` can't be written; what was there before is untouched.
+        ConfigError: no such dtype, or `folder` is a file, the working directory, or holds what is not ours and would be
+            replaced.
+        WeightsError: `folder` can't be written, or what was written could not be read again. What was there before is
+            untouched.
     """
     if dtype not in DTYPES:
         raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {quote(dtype)}")
     folder = expanded(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name a folder to save into")
+    foreign = [name for name in (CONFIG, WEIGHTS, *_DROPPED) if os.path.lexists(folder / name)]
+    if foreign and not holds_model(folder):
+        raise ConfigError(
+            f"{folder} holds {', '.join(foreign)} of something else than a model of ganzoo, which would be replaced; "
+            f"name a new folder"
+        )
     try:
-        with new_folder(folder, keep_others=True, drop=("discriminator", "generator_raw", GRID, LOSSES)) as new:
+        with new_folder(folder, keep_others=True, drop=_DROPPED) as new:
             for name, network in networks.items():
                 if network is None:
                     continue
@@ -66,11 +78,34 @@ def write_model(
                     library = {"library": "ganzoo", "library_version": version("ganzoo-torch")}
                     values = {"format": FORMAT, **library, **facts, "generator": values}
                 (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+            _check_readable(new, networks, folder, dtype)
     except (OSError, SafetensorError) as error:
         raise WeightsError(
             f"{folder} can't be written ({reason(error)}); what was there before is untouched."
         ) from error
     return folder
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether the config in `folder` is one of ours, even if the model is damaged, so that another may replace it."""
+    try:
+        return {"format", "generator"} <= read_json(folder / CONFIG).keys()
+    except (SourceError, WeightsError):
+        return False
+
+
+def _check_readable(new: Path, networks: Mapping[str, nn.Module | None], folder: Path, dtype: str) -> None:
+    """Read what was written into `new`, of which `folder` shall be made; WeightsError if its reader refuses it."""
+    try:
+        parts = [name for name, network in networks.items() if name and network is not None]
+        described, facts = _described(new, parts)
+        _check_classes(networks[""], facts, str(new / CONFIG))
+        for description, weights in described:
+            check_network(description, weights)
+    except GanzooError as error:
+        said = str(error).replace(str(new), str(folder))
+        hint = "" if dtype == "float32" else f' In dtype="{dtype}" numbers may be too large: try "float32".'
+        raise WeightsError(f"{folder} is not saved, since it could not be loaded: {said}{hint}") from error
 
 
 def read_model(path: Path, discriminator: bool) -> tuple[list[nn.Module], dict[str, Any]]:
@@ -87,23 +122,32 @@ def read_model(path: Path, discriminator: bool) -> tuple[list[nn.Module], dict[s
         if header is None:
             raise WeightsError(f"{path} has no config in its header; ganzoo did not write it. Name a model's folder.")
         return [build_network(header, path)], {}
+    described, facts = _described(path, ["discriminator"] if discriminator else [])
+    networks = [build_network(description, weights) for description, weights in described]
+    _check_classes(networks[0], facts, str(path / CONFIG))
+    return networks, facts
+
+
+def _described(path: Path, parts: Sequence[str]) -> tuple[list[tuple[Description, Path]], dict[str, Any]]:
+    """Description and weights file of the generator in `path` and of its `parts`, and what the config says beside."""
     root = read_json(path / CONFIG)
     check_format(root, str(path / CONFIG))
-    description = read_description(root.get("generator"), f"{path / CONFIG}: generator")
+    found = [(read_description(root.get("generator"), f"{path / CONFIG}: generator"), path / WEIGHTS)]
     facts = check_facts(root, str(path / CONFIG))
-    networks = [build_network(description, path / WEIGHTS)]
-    if isinstance(networks[0], Generator) and networks[0].num_classes != facts["num_classes"]:
+    for part in parts:
+        config = path / part / CONFIG
+        if not config.is_file():
+            raise SourceError(f"{path} holds no {part}; {_WITH_DISCRIMINATOR}")
+        found.append((read_description(read_json(config), str(config)), config.with_name(WEIGHTS)))
+    return found, facts
+
+
+def _check_classes(generator: nn.Module | None, facts: Mapping[str, Any], place: str) -> None:
+    if isinstance(generator, Generator) and generator.num_classes != facts["num_classes"]:
         raise WeightsError(
-            f"{path / CONFIG}: num_classes is {facts['num_classes']}, the generator's {networks[0].num_classes}; "
+            f"{place}: num_classes is {facts['num_classes']}, the generator's {generator.num_classes}; "
             f"save the model again."
         )
-    if discriminator:
-        folder = path / "discriminator"
-        if not (folder / CONFIG).is_file():
-            raise SourceError(f"{path} holds no discriminator; {_WITH_DISCRIMINATOR}")
-        description = read_description(read_json(folder / CONFIG), str(folder / CONFIG))
-        networks.append(build_network(description, folder / WEIGHTS))
-    return networks, facts
 
 
 def check_facts(root: Mapping[str, Any], place: str) -> dict[str, Any]:

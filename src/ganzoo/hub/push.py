@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def push_folder(
         endpoint: of another Hub.
 
     Raises:
-        SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded.
+        SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded, or links out of it.
         HubError: the Hub refuses, or can't be reached.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -65,6 +66,7 @@ def push_folder(
     check_repo_id(repo_id)
     root = local_folder(folder)
     names = [name for name in LAYOUT if (root / name).is_file()]
+    _check_links(root, names)
     check_model(root, names)
     contents: dict[str, bytes | Path] = {name: root / name for name in names}
     try:
@@ -97,6 +99,19 @@ def push_folder(
             parent_commit=found.sha,
         )
     return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
+
+
+def _check_links(root: Path, names: Sequence[str]) -> None:
+    """Raise ConfigError where one of the files `names` lies outside of `root`: a stranger's folder can hold such links.
+
+    Somebody's key would be published as the README.md that leads to it.
+    """
+    for name in names:
+        place = (root / name).resolve()
+        if not place.is_relative_to(root.resolve()):
+            raise ConfigError(
+                f"{root / name} is a link out of the folder, to {place}; nothing was pushed: put the file itself there"
+            )
 
 
 def check_repo_id(repo_id: str) -> None:

@@ -18,13 +18,14 @@ from ganzoo.errors import (
     HubMissingError,
     SourceError,
     WeightsError,
+    quote,
     reason,
 )
 from ganzoo.files import expanded, new_folder
 from ganzoo.hub.card import CARD, GRID, LOSSES
 from ganzoo.hub.client import bounded_bar, client, hub_errors
 from ganzoo.hub.folder import CONFIG, LARGEST_CONFIG, WEIGHTS, build_network, read_description, read_json
-from ganzoo.hub.model import read_model
+from ganzoo.hub.model import holds_model, read_model
 
 NETWORKS = ("", "discriminator", "generator_raw")
 LAYOUT = (*(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)), GRID, LOSSES, CARD)
@@ -119,10 +120,7 @@ def _may_be_replaced(target: Path) -> bool:
         return False
     if not any(target.iterdir()):
         return True
-    try:
-        return {"format", "generator"} <= read_json(target / CONFIG).keys()
-    except (SourceError, WeightsError):
-        return False
+    return holds_model(target)
 
 
 def check_model(root: Path, names: Sequence[str]) -> None:
@@ -236,7 +234,7 @@ def _check_hash(path: Path, named: str) -> None:
 def _looks(names: Sequence[str], config: dict[str, Any]) -> str:
     """What a repository of these files, or with this root config, seems to be."""
     if "architectures" in config or "model_type" in config:
-        return f"it looks like a model of transformers ({config.get('model_type', 'of no type')}); load it with that."
+        return f"it looks like a model of transformers ({quote(config.get('model_type'))}); load it with that."
     if "_class_name" in config:
         return "it looks like a part of a diffusers pipeline; load it with diffusers."
     if "architecture" in config:
@@ -245,6 +243,7 @@ def _looks(names: Sequence[str], config: dict[str, Any]) -> str:
         return "it looks like a diffusers pipeline; load it with diffusers."
     pickles = [name for name in names if name.endswith((".pkl", ".bin", ".pt", ".pth", ".ckpt"))]
     if pickles:
-        return f"it holds pickled weights ({pickles[0]}), which may run any code and are never opened here."
-    held = f"its files: {', '.join(sorted(names)[:5])}" if names else f"its config says {', '.join(sorted(config)[:5])}"
+        return f"it holds pickled weights ({quote(pickles[0])}), which may run any code and are never opened here."
+    listed = ", ".join(quote(name, 40) for name in sorted(names or config)[:5])
+    held = f"its files: {listed}" if names else f"its config says {listed}"
     return f"{CONFIG} with a format is missing; {held}."

@@ -108,10 +108,22 @@ def build_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...
     Raises:
         WeightsError: names of the missing, surplus and misshapen weights, at `place`.
     """
+    check_like_file(model, config, shapes, place)
+    return MODELS[model](config)
+
+
+def check_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...]], place: str) -> None:
+    """Raise WeightsError unless the network `model` of `config` has the weights and `shapes` of the file at `place`."""
     network_class = MODELS[model]
-    with torch.device("meta"):
-        check_fits(network_class(config).state_dict(), shapes, place)
-    return network_class(config)
+    try:
+        with torch.device("meta"):
+            wanted = network_class(config).state_dict()
+    except (RuntimeError, NotImplementedError) as error:  # of torch, where a number is asked of a tensor that has none
+        raise WeightsError(
+            f"{place}: a {model} can't be made without memory ({quote(str(error), 200)}), as loading does first; "
+            f"its __init__ must take no number out of a tensor, as .item() does."
+        ) from error
+    check_fits(wanted, shapes, place)
 
 
 def check_fits(wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], place: str) -> None:
