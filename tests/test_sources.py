@@ -223,7 +223,7 @@ def images_of(*shape):
         ([images_of(5, 9, 9, 3)], r"list: item 0 must have shape .*got \(5, 9, 9, 3\)"),
         ([images_of(9, 9), images_of(8, 9)], r"several sizes \(9x9, 9x8\)"),
         (Pictures(images_of(5, 9, 9), [0, 1]), "Pictures: item 2 can't be read .*IndexError"),
-        (Pictures(images_of(2, 9, 9), np.ones((2, 40))), r"Pictures: item 0 has the label"),
+        (Pictures(images_of(2, 9, 9), np.ones((2, 40))), r"item 0 has the label array.*Give one number of it"),
         ([{"image": images_of(9, 9), "label": 0}, {"image": images_of(9, 9)}], "item 1 has not the parts .*item 0"),
     ],
 )
@@ -289,6 +289,27 @@ def test_a_column_of_strings_is_labels(tmp_path, monkeypatch):
     for source in (rows, f"hf:{tmp_path / 'set.parquet'}", f"hf:{tmp_path / 'set.parquet'}?label=label"):
         data = open_data(source)
         assert (data.class_names, data.labels.tolist()) == (("cat", "dog"), [1, 0])
+
+
+@pytest.mark.parametrize("labels", [[-1, 3], [0.5, 1.5], ["a", None]])
+def test_a_column_that_only_its_name_makes_labels_is_left_out_aloud_if_it_holds_none(labels):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    rows = datasets.Dataset.from_dict({"image": pil(wide_pictures()[:2]), "label": labels})
+    with pytest.warns(UserWarning, match='column "label" is not taken for labels: Dataset: row . has the label'):
+        assert open_data(rows).labels is None
+
+
+def test_rows_of_the_caller_s_may_name_any_file_of_pictures(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.chdir(tmp_path)
+    (picture,) = pil(wide_pictures()[:1])
+    picture.save("a.png")
+    for path in ("a.png", str(tmp_path / "a.png")):
+        rows = datasets.Dataset.from_dict({"image": [path]}).cast_column("image", datasets.Image())
+        assert open_data(rows).hash == open_data([picture]).hash
+    rows = datasets.Dataset.from_dict({"image": ["none.png"]}).cast_column("image", datasets.Image())
+    with pytest.raises(DataError, match='Dataset: item 0 names "none.png", which can.t be read'):
+        open_data(rows)
 
 
 def test_a_data_set_of_datasets_without_what_is_asked_is_refused():

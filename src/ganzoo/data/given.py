@@ -27,7 +27,7 @@ from ganzoo.errors import DataError, GanzooError, quote
 
 IMAGE_NAMES = ("image", "img", "picture", "pixel_values", "images")
 LABEL_NAMES = ("label", "labels", "target", "class", "fine_label")
-TWICE = 16  # items that are read twice, to see whether they are random
+TWICE = 16  # times an item is read twice, to see whether it is random: one flip in two is missed in 1 of 65,536
 BLOCK = 64  # images of an array that are converted at once
 
 
@@ -72,8 +72,13 @@ def _is_pair(images: Any, labels: Any) -> bool:
     return isinstance(images, (list, tuple))
 
 
+def _is_file(value: Any) -> bool:
+    """Whether it is the content of a picture file, as bytes or as the `datasets` library has it: bytes or a path."""
+    return isinstance(value, bytes) or (isinstance(value, dict) and value.keys() == {"bytes", "path"})
+
+
 def _is_image(value: Any) -> bool:
-    return isinstance(value, (Image.Image, bytes)) or (isinstance(value, (Tensor, np.ndarray)) and value.ndim > 1)
+    return _has_mode(value) or (isinstance(value, (Tensor, np.ndarray)) and value.ndim > 1)
 
 
 def _listed(labels: Any, count: int) -> list[Any] | None:
@@ -88,7 +93,7 @@ def _listed(labels: Any, count: int) -> list[Any] | None:
             hint = "; of one-hot rows give labels.argmax(1)" if len(shape) == 2 and shape[1] > 1 else ""
             raise DataError(f"{wanted}, got {tuple(shape)}, {labels.dtype}{hint}.")
         labels = labels.reshape(-1).tolist()
-    if isinstance(labels, (str, bytes, dict)):
+    if isinstance(labels, (str, bytes, dict, set, frozenset)):
         raise DataError(f"{wanted}, got {quote(labels)}.")
     try:
         found = list(labels)
@@ -147,11 +152,12 @@ def _channels_first(images: Tensor, tensor: bool, wanted: str) -> Tensor:
 
 
 def _tensor(values: Tensor | np.ndarray, place: str) -> Tensor:
-    if isinstance(values, Tensor):
-        return values.detach().cpu()
     try:
-        return torch.from_numpy(values if min(values.strides, default=0) >= 0 else np.ascontiguousarray(values))
-    except TypeError as error:
+        if isinstance(values, Tensor):
+            return values.detach().cpu().to_dense()
+        native = values.astype(values.dtype.newbyteorder("="), copy=False)
+        return torch.from_numpy(native if min(native.strides, default=0) >= 0 else native.copy())
+    except (TypeError, RuntimeError) as error:  # text, objects; a tensor without values
         raise DataError(f"{place} must be uint8 (0 to 255) or floating ([-1, 1]), got {values.dtype}.") from error
 
 
@@ -251,8 +257,8 @@ class _Items:
     def picture(self, value: Any, index: int, size: int | None, channels: int | None) -> np.ndarray:
         """One image as uint8 (C, H, W)."""
         place = f"{self.name}: item {index}"
-        if isinstance(value, bytes):
-            return decode(value, place, size, channels)
+        if _is_file(value):
+            return decode(value if isinstance(value, bytes) else _content(value, place), place, size, channels)
         if isinstance(value, Image.Image):
             try:
                 return prepare(value, size, channels)
@@ -271,6 +277,20 @@ class _Items:
         path = isinstance(value, (str, Path))
         remedy = "open it with PIL.Image.open, or give the folder" if path else "give PIL images, arrays or tensors"
         raise DataError(f"{place} is no image but {quote(value)} ({type(value).__name__}); {remedy}.")
+
+
+def _has_mode(value: Any) -> bool:
+    return isinstance(value, Image.Image) or _is_file(value)
+
+
+def _content(value: dict[str, Any], place: str) -> bytes:
+    """The bytes of a picture, or of the file that it names."""
+    if value["bytes"] is not None:
+        return bytes(value["bytes"])
+    try:
+        return Path(value["path"]).read_bytes()
+    except (OSError, TypeError, ValueError) as error:
+        raise DataError(f"{place} names {quote(value['path'])}, which can't be read ({error}).") from error
 
 
 def _is_number(value: Any) -> bool:
@@ -308,7 +328,7 @@ def open_items(
         raise DataError(f"{name} is empty; give one image or more.")
     items = _Items(name, _reader(source))
     items.choose()
-    if channels is None and isinstance(items.item(0)[0], (Image.Image, bytes)):
+    if channels is None and _has_mode(items.item(0)[0]):
         channels = common_channels(count, lambda index: items.picture(items.item(index)[0], index, None, None))
     if not isinstance(source, (list, tuple)):
         _remark_random(items, count, size, channels)
@@ -327,7 +347,8 @@ def open_items(
 
 def _remark_random(items: _Items, count: int, size: int | None, channels: int | None) -> None:
     """Warn if some of the items differ from one reading to the next."""
-    for index in range(0, count, -(-count // TWICE)):
+    for number in range(TWICE):  # of a few items each comes several times
+        index = number * count // TWICE
         one, other = (items.picture(items.item(index)[0], index, size, channels) for _ in range(2))
         if not np.array_equal(one, other):
             warnings.warn(

@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ganzoo.data.cache import cached_images, difference
 from ganzoo.data.decode import common_channels
@@ -49,6 +52,12 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
         raise DataError(f"{source}: stream must be yes or no, got {quote(streamed)}.")
     rows = _load(datasets, source, name, options.get("config"), options.get("split", split), streamed == "yes")
     return _open(datasets, rows, source, name, options, size, channels)
+
+
+def are_rows(source: Any) -> bool:
+    """Whether `source` is of the `datasets` library; a module of the user's own may have that name."""
+    modules = ("datasets.arrow_dataset", "datasets.dataset_dict", "datasets.iterable_dataset")
+    return type(source).__module__ in modules
 
 
 def open_rows(rows: Any, size: int | None, channels: int | None, split: str) -> ImageData:
@@ -87,21 +96,53 @@ def _open(
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
     if streamed and label and not names:
         raise DataError(f"{source}: column {quote(label)} names no classes, and a stream can't be counted; leave it.")
-    rows = rows.select_columns([image, *([label] if label else [])])
-    if not isinstance(rows.features[image], (datasets.Image, datasets.Value, dict)):  # numbers in lists
-        data = open_items(rows.with_format("numpy"), None, size, channels, names, name)
-        return dataclasses.replace(data, source=source)
-    rows = rows.with_format(None).cast_column(image, datasets.Image(decode=False))
-    path = expanded(name)
-    root = path if path.is_dir() else path.parent if path.is_file() else None
-    stream = Stream(rows, image, label, names, size, channels, source, root)
+    stream = Stream(
+        rows, image, label, names, size, channels, source, _folder(name) if source.startswith("hf:") else None
+    )
     if streamed:
+        rows = rows.select_columns([image, *([label] if label else [])]).cast_column(
+            image, datasets.Image(decode=False)
+        )
+        stream = dataclasses.replace(stream, rows=rows)
         return _head(_with_channels(stream, list(islice(rows, 100)) if channels is None else []), name)
-    labels, names = number_labels(rows[label][:] if label else [], names, source)
-    stream = _with_channels(dataclasses.replace(stream, label=None), rows)
+    labels, names = _labels(rows, label, names, source, chosen="label" in options or bool(names))
+    rows = rows.select_columns([image])
+    encoded = isinstance(rows.features[image], (datasets.Image, datasets.Value, dict))  # else numbers in lists
+    rows = (
+        rows.with_format(None).cast_column(image, datasets.Image(decode=False))
+        if encoded
+        else rows.with_format("numpy")
+    )
+    if not (encoded and source.startswith("hf:")):  # the caller's rows may name files that change, the fingerprint not
+        data = open_items(rows, None if labels is None else labels.tolist(), size, channels, names, name)
+        return dataclasses.replace(data, source=source)
+    stream = _with_channels(dataclasses.replace(stream, rows=rows, label=None), rows)
     pictures = (picture for picture, _ in stream.read(rows))
     array, _, pixels = cached_images(["hf", rows._fingerprint, image, size, stream.channels], pictures, len(rows))
     return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), source)
+
+
+def _folder(name: str) -> Path | None:
+    """The folder of files that rows of the set `name` may name; None for one of the Hub."""
+    path = expanded(name)
+    return path if path.is_dir() else path.parent if path.is_file() else None
+
+
+def _labels(
+    rows: Any, label: str | None, names: tuple[str, ...], source: str, chosen: bool
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The labels of `rows` and the names of their classes.
+
+    Args:
+        chosen: the column was named, or is of class labels; else one without labels in it is left out aloud.
+    """
+    try:
+        return number_labels(rows.with_format(None)[label][:] if label else [], names, source)
+    except DataError as error:
+        if chosen:
+            raise
+        warnings.warn(f"column {quote(label)} is not taken for labels: {error}", stacklevel=5)
+        return None, ()
 
 
 def _with_channels(stream: Stream, rows: Any) -> Stream:

@@ -67,10 +67,12 @@ def check_label(value: Any, names: Sequence[str], place: str) -> int:
     except TypeError:
         label = -1
     if not 0 <= label <= most:
+        several = getattr(value, "ndim", 0) > 0  # a one-hot row, or attributes
+        remedy = "Give one number of it, such as its argmax()" if several else "Mend it"
         kind = f"one for each of its {len(names)} classes" if names else "the class's"
         raise DataError(
             f"{place} has the label {quote(value)}; labels are whole numbers from 0 to {most}, {kind}. "
-            f"Mend it, or take others (of an hf: set with ?label=COLUMN)."
+            f"{remedy}, or take others (of an hf: set with ?label=COLUMN)."
         )
     return label
 
