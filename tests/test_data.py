@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import itertools
 import mmap
 import os
 import signal
@@ -24,6 +25,7 @@ from ganzoo.data import sources as sources_module
 from ganzoo.data.cache import difference
 from ganzoo.data.decode import decode
 from ganzoo.data.hf import hf_splits
+from ganzoo.data.stream import _in_turns
 from ganzoo.errors import ConfigError, DataError
 
 REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion_module.places())
@@ -716,6 +718,97 @@ def test_wishes_of_a_stream_that_cannot_be_met_are_said(shards, tmp_path):
         open_feed(open_data(shards), 4, seed=0).draw(0, 0, 3)
     with pytest.raises(ConfigError, match="nobody knows how long"):
         ganzoo.Trainer("fashion-mnist", shards, tmp_path / "run", epochs=2)
+
+
+def test_a_stream_never_waits_between_epochs(shards, monkeypatch):
+    data = open_data(shards, image_size=4, image_channels=1)
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it sleeps"))
+    feed = open_feed(data, 6, seed=0)
+    for step in range(12):
+        feed.draw(step)
+
+
+def test_large_rows_of_a_stream_are_shuffled_within_the_memory_that_is_allowed(shards, monkeypatch):
+    stream = open_data(shards, image_size=4, image_channels=1).stream
+    size = len(png())
+    monkeypatch.setattr("ganzoo.data.stream.BUFFER_BYTES", 4 * size)
+    taken = [0]
+
+    def count(rows):
+        for row in rows:
+            taken[0] += 1
+            yield row
+
+    monkeypatch.setattr("ganzoo.data.stream._in_turns", lambda pieces: count(itertools.chain(*pieces)))
+    for given, _ in enumerate(stream.epoch(0, seed=0, rank=0, processes=1)):
+        assert taken[0] <= given + 6
+    assert taken[0] == 24
+
+
+def test_pieces_of_a_stream_are_read_in_turns():
+    order = list(_in_turns([range(20 * n, 20 * n + 20) for n in range(12)]))
+    assert order[:11] == [0, 20, 40, 60, 80, 100, 120, 140, 160, 180, 1]
+    assert sorted(order) == list(range(240)) and order[200:204] == [200, 220, 201, 221]
+
+
+def parquet_of(path, values, **options):
+    """A parquet file of images with these `bytes` and `path`s."""
+    pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    import pyarrow
+    import pyarrow.parquet
+
+    kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    facts = {b"huggingface": b'{"info": {"features": {"image": {"_type": "Image"}}}}'}
+    schema = pyarrow.schema([("image", kind)], metadata=facts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.table({"image": pyarrow.array(values, kind)}, schema=schema), path, **options)
+    return f"hf:{path.parent}"
+
+
+@pytest.mark.parametrize("mode", ["", "?stream=yes"])
+def test_parquet_rows_are_unpacked_by_few_whatever_their_group_holds(tmp_path, monkeypatch, mode):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    one = {"bytes": png() + bytes(1 << 20), "path": None}
+    source = parquet_of(tmp_path / "set" / "train-0.parquet", [one] * 200, compression="zstd", row_group_size=200)
+    import pyarrow
+
+    most = [0]
+
+    def note(*rest):
+        most[0] = max(most[0], pyarrow.total_allocated_bytes())
+        return decode(*rest)
+
+    monkeypatch.setattr("ganzoo.data.stream.decode", note)
+    before = pyarrow.total_allocated_bytes()
+    assert len(open_data(source + mode)) == 200
+    assert most[0] - before < 60 << 20  # 200 of them are 200 MB
+
+
+@pytest.mark.parametrize("mode", ["", "?stream=yes"])
+def test_a_parquet_column_that_unpacks_without_measure_is_refused(tmp_path, monkeypatch, mode):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    bomb = {"bytes": bytes(80 << 20), "path": None}
+    source = parquet_of(tmp_path / "set" / "train-0.parquet", [bomb], compression="zstd")
+    with pytest.raises(DataError, match="unpacks to .* times its size.*does not read such a file"):
+        open_data(source + mode)
+
+
+@pytest.mark.parametrize("path", ["a\0b.png", "x" * 300])
+def test_a_row_s_path_that_no_file_can_have_is_named(tmp_path, monkeypatch, path):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    source = parquet_of(tmp_path / "set" / "train-0.parquet", [{"bytes": None, "path": path}])
+    with pytest.raises(DataError, match="row 0 names .*no file of this set"):
+        open_data(source)
+
+
+@pytest.mark.parametrize("mode", ["", "?stream=yes"])
+def test_brackets_and_stars_in_a_name_are_no_pattern(tmp_path, monkeypatch, mode):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    folder = tmp_path / "a set [v1] *"
+    source = parquet_of(folder / "train-0.parquet", [{"bytes": png((9, 9, 9)), "path": None}])
+    assert (open_data(source + mode).images == 9).all()
+    assert len(open_data(f"hf:{folder / 'train-0.parquet'}{mode}")) == 1
+    assert hf_splits(source) == ("train",)
 
 
 def test_a_run_on_a_stream_resumes_exactly(shards, tmp_path):

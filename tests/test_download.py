@@ -1,7 +1,10 @@
 """Downloads, from a real server on 127.0.0.1 that breaks in every way."""
 
 import hashlib
+import multiprocessing
+import shutil
 import threading
+from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -28,7 +31,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_error(416)
                 return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(10**13 if self.path == "/huge" else len(CONTENT) - start))
+        if self.path != "/endless":
+            self.send_header("Content-Length", str(10**13 if self.path == "/huge" else len(CONTENT) - start))
         self.end_headers()
         body = CONTENT[start:]
         if self.path in ("/cut", "/no-range") and server.cuts:
@@ -106,6 +110,42 @@ def test_what_cannot_be_had_is_said(server, tmp_path):
     with pytest.raises(DataError, match="can't be downloaded"):
         download(["http://127.0.0.1:9/x"], tmp_path / "file")
     assert not (tmp_path / "file").exists()
+
+
+def fetch(url, path, sha1, barrier, results):
+    barrier.wait()
+    try:
+        results.put(download([url], path, sha1=sha1).read_bytes() == CONTENT)
+    except DataError as error:
+        results.put(str(error))
+
+
+def test_processes_that_want_one_file_at_once_fetch_it_once(server, tmp_path, sha1):
+    context = multiprocessing.get_context("fork")
+    barrier, results = context.Barrier(4), context.Queue()
+    arguments = (server.url + "/whole", tmp_path / "file", sha1, barrier, results)
+    fetchers = [context.Process(target=fetch, args=arguments) for _ in range(4)]
+    for fetcher in fetchers:
+        fetcher.start()
+    assert [results.get(timeout=60) for _ in fetchers] == [True] * 4
+    for fetcher in fetchers:
+        fetcher.join()
+    assert len(server.seen) == 1 and [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_more_bytes_than_a_file_can_have_are_stopped_and_removed(server, tmp_path):
+    for path, said in (("/whole", "has 128,000 bytes; 1,000 is the most"), ("/endless", "gives more than 1,000 bytes")):
+        with pytest.raises(DataError, match=said):
+            download([server.url + path], tmp_path / "file", largest=1000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_room_for_a_download_is_said_before_it_starts(server, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")(10**6, 10**6 - 1000, 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(DataError, match="has 128,000 bytes, and 1,000 are free"):
+        download([server.url + "/whole"], tmp_path / "file")
+    assert not list(tmp_path.iterdir())
 
 
 def test_named_sets_are_downloaded_where_no_disk_has_them(server, tmp_path, monkeypatch):

@@ -502,6 +502,11 @@ def test_a_config_cannot_make_us_name_any_package(gan, tmp_path, package):
         ganzoo.from_pretrained(folder)
 
 
+def test_a_label_of_5000_digits_is_no_class():
+    with pytest.raises(ConfigError, match="is no class of"):
+        ganzoo.from_pretrained("fashion-mnist-conditional").label("9" * 5000)
+
+
 def test_writing_aside_leaves_nothing_behind(tmp_path):
     write_file(tmp_path / "a" / "b.txt", "x")
     with pytest.raises(RuntimeError), new_folder(tmp_path / "a" / "c") as folder:

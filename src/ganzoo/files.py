@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import hashlib
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from ganzoo.errors import ConfigError, quote
@@ -53,6 +55,14 @@ def check_writable(folder: Path) -> None:
     aside = folder / f".{uuid4().hex[:8]}.tmp"
     aside.touch()
     aside.unlink()
+
+
+def digest_of(file: IO[bytes], kind: str) -> str:
+    """The hash of what an open file holds from here on, in hexadecimal; `kind` as `hashlib` names it."""
+    digest = hashlib.new(kind, usedforsecurity=False)
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def write_file(path: Path, content: bytes | str) -> None:

@@ -209,7 +209,7 @@ class GAN:
         names = [name.lower() for name in self.class_names]
         if text.lower() in names:
             return names.index(text.lower())
-        if text.isdecimal() and int(text) < self.num_classes:
+        if text.isdecimal() and len(text) < 10 and int(text) < self.num_classes:
             return int(text)
         known = self.class_names or [f"0 to {self.num_classes - 1}" if self.num_classes else "none: it has no classes"]
         raise ConfigError(f"label {quote(text)} is no class of {self!r}.{did_you_mean(text, known)}")

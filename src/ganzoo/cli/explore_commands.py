@@ -159,6 +159,6 @@ def _label(gan, text: str | None) -> int | None:  # type: ignore[no-untyped-def]
 
 def _numbers(option: str, text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    if not all(part.isdecimal() and len(part) < 10 for part in parts):
         raise ConfigError(f"{option} must be numbers of samples, as 3,17,40, got {quote(text)}")
     return [int(part) for part in parts]

@@ -8,9 +8,10 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ganzoo.data.decode import SUFFIXES
 from ganzoo.errors import DataError, quote
@@ -34,7 +35,7 @@ class Listing:
 
     names: list[str]
     read: Callable[[str], bytes]
-    facts: list[tuple[str, int, int]]
+    facts: Sequence[tuple[Any, ...]]
 
     def classes(self) -> tuple[tuple[str, ...], list[int]] | None:
         """Names of the classes and each picture's class: the folders in which their paths first differ, whatever lies
@@ -57,7 +58,8 @@ def list_folder(folder: Path) -> Listing:
         paths = sorted(path for path in _files(folder) if _wanted(path.as_posix()))
         kept = [path for path in paths if (folder / path).is_file() and (folder / path).resolve().is_relative_to(root)]
         states = [(path.as_posix(), (folder / path).stat()) for path in kept]
-        facts = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+        # st_ctime changes with any writing: other bytes of the same number and time are seen
+        facts = [(name, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for name, state in states]
         found = [] if kept else sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror or error}).") from error
@@ -74,7 +76,7 @@ def list_folder(folder: Path) -> Listing:
             raise DataError(f"{path} can't be read ({error.strerror or error}).") from error
         raise DataError(f"{path} has {size:,} bytes; {LARGEST_FILE:,} is the most for a picture.")
 
-    return Listing([name for name, _, _ in facts], read, facts)
+    return Listing([name for name, *_ in facts], read, facts)
 
 
 def _files(folder: Path) -> Iterator[Path]:

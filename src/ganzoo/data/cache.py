@@ -6,51 +6,79 @@ import hashlib
 import json
 import mmap
 import os
+import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from filelock import Timeout
 
-from ganzoo.errors import DataError
-from ganzoo.files import expanded, new_folder
+from ganzoo.errors import ConfigError, DataError
+from ganzoo.files import digest_of, expanded, locked, new_folder, write_file
 
 VERSION = 1  # of decoding; a new one makes all sets anew
-BLOCK = 256  # pictures that are decoded before they are written
+HASHED = 256_000_000  # bytes of an entry that is hashed whenever it is opened; a larger one if it was touched
 
 
 def cache_dir() -> Path:
-    """$GANZOO_CACHE, else $XDG_CACHE_HOME/ganzoo, else ~/.cache/ganzoo."""
+    """$GANZOO_CACHE, else $XDG_CACHE_HOME/ganzoo, else ~/.cache/ganzoo.
+
+    Raises:
+        ConfigError: neither is set, and this user has no home folder.
+    """
     if os.environ.get("GANZOO_CACHE"):
         return expanded(os.environ["GANZOO_CACHE"])
-    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganzoo"
+    try:
+        return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganzoo"
+    except ConfigError as error:
+        raise ConfigError(
+            "there is no place for the cache: this user has no home folder; set GANZOO_CACHE to a folder."
+        ) from error
 
 
-def cached_images(key: Any, pictures: Iterator[np.ndarray | None], count: int) -> tuple[np.ndarray, list[int], str]:
+def cached_images(
+    key: Any, pictures: Iterator[np.ndarray | None], count: int, most: int | None = None
+) -> tuple[np.ndarray, list[int], str]:
     """The array of all `pictures`, made on the first call for `key` and mapped into memory on later ones.
+
+    An entry that is damaged is made again. What killed processes left half-made is removed.
 
     Args:
         key: what the array depends on, as JSON types; for an equal one `pictures` are not asked for.
         pictures: uint8 (C, H, W) of one shape, or None for one that is left out.
         count: how many `pictures` gives.
+        most: bytes that the array may have; None for as many as the disk has room for.
 
     Returns:
         uint8 (N, C, H, W), read-only; the positions of those left in; a hash of the pixels.
 
     Raises:
-        DataError: shapes differ, all are left out, or the cache can't be written.
+        DataError: shapes differ, all are left out, the array is too large, or the cache can't be written.
     """
     digest = hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:24]
     folder = cache_dir() / "data" / digest
-    if not (folder / "facts.json").is_file():
+    _remove_half_made(folder.parent)
+    facts = _facts(folder)
+    if facts is None:
         try:
-            with new_folder(folder) as new:
-                _write(new, pictures, count)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with locked(_lock(folder), waiting=f"another process decodes these pictures into {folder}: waiting for it"):
+                facts = _facts(folder)
+                if facts is None:
+                    if folder.exists():
+                        warnings.warn(
+                            f"{folder} in the cache is damaged, or of an older ganzoo: it is made again", stacklevel=3
+                        )
+                    with new_folder(folder) as new:
+                        _write(new, pictures, count, most)
+                    facts = json.loads((folder / "facts.json").read_text())
         except OSError as error:
             raise _unwritable(error) from error
-    facts = json.loads((folder / "facts.json").read_text())
     with open(folder / "images.bin", "rb") as file:
         return _map(file, facts["shape"]), facts["kept"], facts["hash"]
 
@@ -75,6 +103,50 @@ def _unwritable(error: OSError) -> DataError:
     return DataError(
         f"the cache {cache_dir()} can't be written ({error.strerror or error}); make room or set GANZOO_CACHE."
     )
+
+
+def _lock(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _remove_half_made(data: Path) -> None:
+    """Remove what processes that are no longer there left aside in the folder `data`."""
+    for aside in data.glob(".*.tmp"):
+        digest = aside.name.split(".")[1]
+        with suppress(Timeout, OSError), locked(_lock(data / digest), wait=False):
+            shutil.rmtree(aside)
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    """What is written of the entry `folder`, if it is there and its files are what was written."""
+    try:
+        facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
+        if facts.pop("check") != _check(facts):
+            return None
+        with open(folder / "images.bin", "rb") as file:
+            state = _state(file.fileno())
+            if (state != facts["state"] or state[0] <= HASHED) and digest_of(file, "sha256") != facts["hash"]:
+                return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # missing, no JSON, or another's
+        return None
+    if state != facts["state"]:  # the same content, copied or touched: it is not hashed again the next time
+        with suppress(OSError):
+            write_file(folder / "facts.json", _with_check({**facts, "state": state}))
+    return facts
+
+
+def _with_check(facts: dict[str, Any]) -> str:
+    return json.dumps({**facts, "check": _check(facts)})
+
+
+def _check(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _state(descriptor: int) -> list[int]:
+    """What changes with any writing to an open file, its time of change even where somebody sets the others back."""
+    state = os.fstat(descriptor)
+    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 class MappedImages(np.ndarray):
@@ -105,13 +177,17 @@ def _map(file: IO[bytes], shape: Sequence[int]) -> MappedImages:
     return images
 
 
-def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int) -> None:
+def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int, most: int | None) -> None:
     with open(folder / "images.bin", "wb", buffering=1 << 20) as file:
-        facts = _pack(file, pictures, count)
-    (folder / "facts.json").write_text(json.dumps(facts))
+        facts = _pack(file, pictures, count, most)
+        file.flush()
+        facts["state"] = _state(file.fileno())
+    (folder / "facts.json").write_text(_with_check(facts))
 
 
-def _pack(file: IO[bytes], pictures: Iterator[np.ndarray | None], count: int) -> dict[str, Any]:
+def _pack(
+    file: IO[bytes], pictures: Iterator[np.ndarray | None], count: int, most: int | None = None
+) -> dict[str, Any]:
     """Write `pictures` one after another; their shape (N, C, H, W), the positions of those kept, their hash."""
     kept: list[int] = []
     shape: tuple[int, ...] | None = None
@@ -119,7 +195,9 @@ def _pack(file: IO[bytes], pictures: Iterator[np.ndarray | None], count: int) ->
     for position, picture in enumerate(pictures):
         if picture is None:
             continue
-        if shape is not None and picture.shape != shape:
+        if shape is None:
+            _check_room(picture, count, most)
+        elif picture.shape != shape:
             raise DataError(difference(shape, picture.shape))
         shape = picture.shape
         content = picture.tobytes()
@@ -129,6 +207,22 @@ def _pack(file: IO[bytes], pictures: Iterator[np.ndarray | None], count: int) ->
     if shape is None:
         raise DataError(f"none of the {count} images can be read.")
     return {"shape": [len(kept), *shape], "kept": kept, "hash": hashed.hexdigest()}
+
+
+def _check_room(first: np.ndarray, count: int, most: int | None) -> None:
+    """Raise DataError if `count` pictures like the `first` are more than the disk, or the caller, allows."""
+    size, free = count * first.nbytes, shutil.disk_usage(cache_dir()).free
+    remedy = "take smaller ones with image_size=64 (--size 64)"
+    if most is not None and size > most:
+        raise DataError(
+            f"{count:,} images of {_size(first.shape)} take {size / 1e9:.1f} GB when they are decoded, and their files "
+            f"are so small that this can't be meant; {remedy}."
+        )
+    if size > free:
+        raise DataError(
+            f"{count:,} images of {_size(first.shape)} take {size / 1e9:.1f} GB in the cache {cache_dir()}, where "
+            f"{free / 1e9:.1f} GB are free; make room, set GANZOO_CACHE to another disk, or {remedy}."
+        )
 
 
 def difference(one: tuple[int, ...], other: tuple[int, ...]) -> str:

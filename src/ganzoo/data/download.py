@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import DataError
+from ganzoo.files import digest_of, locked
 
 LARGEST = 20_000_000_000  # bytes
 TIMEOUT = 30  # seconds without a byte
@@ -20,39 +21,58 @@ TRIES = 3
 
 
 def download(
-    urls: Sequence[str], path: Path, *, md5: str | None = None, sha1: str | None = None, progress: bool = False
+    urls: Sequence[str],
+    path: Path,
+    *,
+    md5: str | None = None,
+    sha1: str | None = None,
+    largest: int = LARGEST,
+    progress: bool = False,
 ) -> Path:
     """Fetch `path` from the first of `urls` that gives it; the part that an earlier try left is gone on with.
 
+    Of several processes that want it, one fetches it and the others wait.
+
     Raises:
-        DataError: no address gives it, or gives another file than its hash says, or it can't be written.
+        DataError: no address gives it, or gives more than `largest` bytes or another file than its hash says, or it
+            can't be written.
     """
     if path.is_file():
         return path
-    part = path.with_name(path.name + ".part")
-    problems: list[str] = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for url in [url for url in urls for _ in range(TRIES)]:
-            try:
-                _fetch(url, part, progress)
-            except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-                problems.append(f"{url}: {error}")
-                if isinstance(error, urllib.error.HTTPError) and error.code == 416:
-                    part.unlink(missing_ok=True)  # a part longer than the file
-                continue
-            _check(part, url, md5, sha1)
-            os.replace(part, path)
-            return path
+        waiting = f"another process downloads {path}: waiting for it"
+        with locked(path.with_name(f".{path.name}.lock"), waiting=waiting):
+            if not path.is_file():
+                _fetch_whole(urls, path, md5, sha1, largest, progress)
     except OSError as error:
         raise DataError(
             f"{path} can't be written ({error.strerror or error}); make room or set GANZOO_CACHE."
         ) from error
+    return path
+
+
+def _fetch_whole(
+    urls: Sequence[str], path: Path, md5: str | None, sha1: str | None, largest: int, progress: bool
+) -> None:
+    part = path.with_name(path.name + ".part")
+    problems: list[str] = []
+    for url in [url for url in urls for _ in range(TRIES)]:
+        try:
+            _fetch(url, part, largest, progress)
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            problems.append(f"{url}: {error}")
+            if isinstance(error, urllib.error.HTTPError) and error.code == 416:
+                part.unlink(missing_ok=True)  # a part longer than the file
+            continue
+        _check(part, url, md5, sha1)
+        os.replace(part, path)
+        return
     reasons = "; ".join(dict.fromkeys(problems))
     raise DataError(f"{path.name} can't be downloaded ({reasons}); try again, or put it at {path} by hand.")
 
 
-def _fetch(url: str, part: Path, progress: bool) -> None:
+def _fetch(url: str, part: Path, largest: int, progress: bool) -> None:
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(
         url, headers={"User-Agent": "ganzoo", **({"Range": f"bytes={have}-"} if have else {})}
@@ -61,15 +81,19 @@ def _fetch(url: str, part: Path, progress: bool) -> None:
         resumed = response.status == 206
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
-        total = have + int(length) if length and length.isdecimal() else None
-        if total is not None and total > LARGEST:
-            raise DataError(f"{url} has {total:,} bytes; {LARGEST:,} is the most.")
+        total = have + int(length) if length and length.isdecimal() and len(length) < 20 else None
+        if total is not None and total > largest:
+            raise DataError(f"{url} has {total:,} bytes; {largest:,} is the most.")
+        free = shutil.disk_usage(part.parent).free
+        if total is not None and total - have > free:
+            raise DataError(f"{url} has {total:,} bytes, and {free:,} are free at {part.parent}; make room.")
         with open(part, "ab" if resumed else "wb") as file, _bar(part.stem, have, total, progress) as advance:
             while block := response.read(1 << 16):
                 file.write(block)
                 have += len(block)
-                if have > LARGEST:
-                    raise DataError(f"{url} gives more than {LARGEST:,} bytes.")
+                if have > largest:
+                    part.unlink()
+                    raise DataError(f"{url} gives more than {largest:,} bytes, which was deleted; tell its owner.")
                 advance(len(block))
     if total is not None and have < total:
         raise ConnectionError(f"the line broke after {have:,} of {total:,} bytes")
@@ -80,17 +104,10 @@ def _check(part: Path, url: str, md5: str | None, sha1: str | None) -> None:
         if wanted is None:
             continue
         with open(part, "rb") as file:
-            found = _digest(file, kind)
+            found = digest_of(file, kind)
         if found != wanted:
             part.unlink()
             raise DataError(f"{url} gave a file with {kind} {found}, not {wanted}; it was deleted, try again.")
-
-
-def _digest(file: Any, kind: str) -> str:
-    digest = hashlib.new(kind, usedforsecurity=False)
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _bar(name: str, have: int, total: int | None, progress: bool) -> Any:

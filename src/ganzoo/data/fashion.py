@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from ganzoo.data.cache import cache_dir
 from ganzoo.data.download import download
-from ganzoo.errors import DataError
+from ganzoo.errors import ConfigError, DataError
 from ganzoo.files import expanded
 
 CLASSES = (
@@ -44,7 +45,11 @@ def places(root: str | Path | None = None) -> list[Path]:
     found = [expanded(root)] if root else []
     if os.environ.get("GANZOO_DATA"):
         found.append(expanded(os.environ["GANZOO_DATA"]))
-    found += [cache_dir() / "fashion-mnist", Path("data"), expanded("~/.cache/torchvision")]
+    with suppress(ConfigError):  # a user without a home folder has no cache
+        found.append(cache_dir() / "fashion-mnist")
+    found.append(Path("data"))
+    with suppress(ConfigError):
+        found.append(expanded("~/.cache/torchvision"))
     found.append(Path("/usr/share/datasets/fashion-mnist"))
     inside = ("", "fashion-mnist", "FashionMNIST/raw")
     return [place / name for place in found for name in inside]
@@ -71,7 +76,8 @@ def load_fashion_mnist(split: str, root: str | Path | None, fetch: bool, progres
         contents = []
         for name in names:
             path = place / f"{name}.gz"
-            download([url + path.name for url in URLS], path, md5=FILES[name][2], progress=progress)
+            _, size, packed = FILES[name]
+            download([url + path.name for url in URLS], path, md5=packed, largest=size + 1000, progress=progress)
             contents.append(_read(path, name))
     images = torch.frombuffer(bytearray(contents[0]), dtype=torch.uint8, offset=16).view(-1, 1, 28, 28)
     labels = torch.from_numpy(np.frombuffer(contents[1], np.uint8, offset=8).astype(np.int64))

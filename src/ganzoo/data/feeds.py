@@ -15,8 +15,6 @@ from ganzoo.data.image_data import ImageData, scale
 from ganzoo.data.stream import Stream
 from ganzoo.errors import DataError
 
-BUFFER = 2000  # rows of a stream among which the next one is chosen at random
-
 
 def open_feed(data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> Feed:
     """The batches of `data`, in an order that follows from the seed."""
@@ -55,10 +53,9 @@ class ShuffledFeed:
 
 
 class StreamedFeed:
-    """The batches of a run from a stream: shuffled within a buffer, anew every epoch, each process its own shards.
+    """The batches of a run from a stream: shuffled within a buffer, anew every epoch, each process rows of its own.
 
-    Where the number of shards (files) is no multiple of the number of processes, each process takes every n-th row
-    instead, and reads all of them. A resumed run passes over the rows that it has seen, without decoding them.
+    A resumed run passes over the rows that it has seen, without decoding them.
     """
 
     batches_per_epoch: float | None = None  # nobody knows how long a stream is
@@ -85,15 +82,10 @@ class StreamedFeed:
 
     def _from(self, position: int, rank: int, processes: int) -> Iterator[dict[str, Any]]:
         """Rows of this process for ever, from its row `position` on."""
-        from datasets.distributed import split_dataset_by_node
-
-        shuffled = self._stream.rows.shuffle(seed=self._seed, buffer_size=BUFFER)
-        mine = split_dataset_by_node(shuffled, rank, processes)
         epoch = passed = 0
         while True:
-            mine.set_epoch(epoch)
             found = False
-            for row in mine:
+            for row in self._stream.epoch(epoch, self._seed, rank, processes):
                 found = True
                 if passed < position:
                     passed += 1

@@ -13,6 +13,7 @@ are trained on, and a set need not fit on the disk.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import warnings
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,7 @@ from ganzoo.data.decode import common_channels
 from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, open_items
 from ganzoo.data.image_data import ImageData, hash_of
 from ganzoo.data.labels import number_labels
+from ganzoo.data.parquet import read_few_rows
 from ganzoo.data.stream import Stream
 from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
 from ganzoo.files import expanded
@@ -211,8 +213,14 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
     with _opening(source):
         if (path := expanded(name)).suffix == ".parquet":
-            return datasets.load_dataset("parquet", data_files={split: str(path)}, split=split, streaming=stream)
-        return datasets.load_dataset(*_place(name, config), split=split, streaming=stream)
+            builder = datasets.load_dataset_builder("parquet", data_files={split: glob.escape(str(path))})
+        else:
+            builder = datasets.load_dataset_builder(*_place(name, config))
+        read_few_rows(builder)
+        if stream:
+            return builder.as_streaming_dataset(split=split)
+        builder.download_and_prepare()
+        return builder.as_dataset(split=split)
 
 
 def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
@@ -221,7 +229,7 @@ def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
     if not (name.startswith(("./", "../", "/", "~")) or path.exists()):
         return name, config, None
     holds = any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))  # data: as the Hub lays them out
-    return "parquet" if holds else "imagefolder", None, str(path)
+    return "parquet" if holds else "imagefolder", None, glob.escape(str(path))  # [v1] in a name is no pattern
 
 
 @contextmanager
@@ -229,7 +237,8 @@ def _opening(source: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and OSError
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        cause = error.__cause__ or error  # datasets' own words are "An error occurred while generating the dataset"
+        first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise DataError(
             f"{source} can't be opened ({first[:200]}); check the name, the split and the network."
         ) from error

@@ -26,7 +26,10 @@ from ganzoo.files import expanded
 
 POKEMON_URLS = ["http://d2l-data.s3-accelerate.amazonaws.com/pokemon.zip"]
 POKEMON_SHA1 = "c065c0e2593b8b161a2d7873e42418bf6a21106c"
+POKEMON_BYTES = 59_824_621
 LARGEST_SIZE = 4096
+LARGEST_RATIO = 1000  # of decoded pictures to their files, if they take more than SMALL_ARRAY bytes
+SMALL_ARRAY = 1_000_000_000
 NAMES = ("fashion-mnist", "fashion-mnist-mini", "pokemon")
 
 
@@ -148,7 +151,7 @@ def _pokemon(root: str | Path | None, fetch: bool, progress: bool) -> Path:
     path = cache_dir() / "pokemon.zip"
     if not fetch:
         raise DataError(f"pokemon is not at {path}; allow the download, or name a zip or folder of sprites.")
-    return download(POKEMON_URLS, path, sha1=POKEMON_SHA1, progress=progress)
+    return download(POKEMON_URLS, path, sha1=POKEMON_SHA1, largest=POKEMON_BYTES, progress=progress)
 
 
 def _from_listing(
@@ -171,7 +174,9 @@ def _from_listing(
                 yield None
 
     key = [str(path.resolve()), listing.facts, size, channels, broken]
-    images, kept, pixels = cached_images(key, pictures(), len(listing.names))
+    packed = path.stat().st_size if path.is_file() else sum(bytes_ for _, bytes_, *_ in listing.facts)
+    most = None if size else max(SMALL_ARRAY, LARGEST_RATIO * packed)  # a size that was asked for is meant
+    images, kept, pixels = cached_images(key, pictures(), len(listing.names), most)
     classes = listing.classes()
     labels = torch.tensor([classes[1][position] for position in kept]) if classes else None
     return ImageData(

@@ -3,16 +3,25 @@ mode."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ganzoo.data.archives import LARGEST_FILE
 from ganzoo.data.decode import decode
 from ganzoo.data.labels import check_label
 from ganzoo.errors import DataError, quote
+from ganzoo.seeds import derive
+
+BUFFER = 2000  # rows among which the next one is chosen at random, if they fit into BUFFER_BYTES
+BUFFER_BYTES = 1_000_000_000
+OPEN_PIECES = 10  # of a stream, read in turns
+MOST_PIECES = 1024  # a stream of pictures in a folder has as many as pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +56,46 @@ class Stream:
             label = check_label(row[self.label], self.names, place) if self.label else 0
             yield self._picture(row.get(self.image), place), label
 
+    @cached_property
+    def _pieces(self) -> list[Any]:
+        """The parts that can be read by themselves: the files of a set, or groups of neighbouring ones."""
+        count = min(self.rows.num_shards, MOST_PIECES)
+        return [self.rows.shard(count, number) for number in range(count)]
+
+    def epoch(self, number: int, seed: int, rank: int, processes: int) -> Iterator[dict[str, Any]]:
+        """The rows that process `rank` has of pass `number`, shuffled; the order follows from the seed.
+
+        Each process has pieces of its own. If they can't be shared equally, each has every n-th row, and reads all.
+
+        `IterableDataset.shuffle` is not used: its order is another one in other versions of `datasets`, it takes any
+        memory for large pictures, and its threads wait five seconds at the end of an epoch.
+        """
+        generator = np.random.default_rng(derive(seed, "stream", number))
+        pieces = [self._pieces[index] for index in generator.permutation(len(self._pieces))]
+        if len(pieces) % processes == 0:
+            rows = _in_turns(pieces[rank::processes])
+        else:
+            rows = islice(_in_turns(pieces), rank, None, processes)
+        return self._shuffled(rows, generator)
+
+    def _shuffled(self, rows: Iterable[dict[str, Any]], generator: np.random.Generator) -> Iterator[dict[str, Any]]:
+        buffer: list[dict[str, Any]] = []
+        held = 0
+        for row in rows:
+            buffer.append(row)
+            held += self._bytes(row)
+            while len(buffer) >= BUFFER or (held > BUFFER_BYTES and len(buffer) > 1):
+                index = generator.integers(len(buffer))
+                buffer[index], buffer[-1] = buffer[-1], buffer[index]
+                held -= self._bytes(buffer[-1])
+                yield buffer.pop()
+        for index in generator.permutation(len(buffer)):
+            yield buffer[index]
+
+    def _bytes(self, row: dict[str, Any]) -> int:
+        value = row.get(self.image)
+        return len(value.get("bytes") or b"") if isinstance(value, dict) else 0
+
     def _name(self, row: dict[str, Any]) -> str:
         """What tells a row of a shuffled stream from others: its picture's path, where it has one."""
         value = row.get(self.image)
@@ -63,7 +112,33 @@ class Stream:
 
     def _file(self, path: str, place: str) -> bytes:
         """The file that a row names, which must lie in the set's own folder: a stranger wrote the row."""
-        root = self.root.resolve() if self.root else None
-        if root is None or not (root / path).resolve().is_relative_to(root) or not (root / path).is_file():
-            raise DataError(f"{place} names {quote(path)}, which is no file of this set; pack the pictures into it.")
-        return (root / path).read_bytes()
+        try:
+            root = self.root.resolve() if self.root else None
+            found = (root / path).resolve() if root else None
+            content = found.read_bytes() if found and root and _readable(found, root) else None
+        except (OSError, ValueError):  # a name too long, or with a NUL in it
+            content = None
+        if content is None:
+            raise DataError(
+                f"{place} names {quote(path)}, which is no file of this set that can be read, of "
+                f"{LARGEST_FILE:,} bytes at most; pack the pictures into it."
+            )
+        return content
+
+
+def _readable(path: Path, root: Path) -> bool:
+    return path.is_relative_to(root) and path.is_file() and path.stat().st_size <= LARGEST_FILE
+
+
+def _in_turns(pieces: Sequence[Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    """The rows of `pieces`, one of each of the first ten in turn; where one ends, the next takes its place."""
+    waiting = map(iter, pieces)
+    opened = list(islice(waiting, OPEN_PIECES))
+    while opened:
+        for piece in list(opened):
+            row = next(piece, None)
+            if row is not None:
+                yield row
+            else:
+                opened.remove(piece)
+                opened += islice(waiting, 1)
