@@ -63,24 +63,27 @@ def cached_images(
     digest = hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:24]
     folder = cache_dir() / "data" / digest
     _remove_half_made(folder.parent)
-    facts = _facts(folder)
-    if facts is None:
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with locked(_lock(folder), waiting=f"another process decodes these pictures into {folder}: waiting for it"):
-                facts = _facts(folder)
-                if facts is None:
-                    if folder.exists():
-                        warnings.warn(
-                            f"{folder} in the cache is damaged, or of an older ganzoo: it is made again", stacklevel=3
-                        )
-                    with new_folder(folder) as new:
-                        _write(new, pictures, count, most)
-                    facts = json.loads((folder / "facts.json").read_text())
-        except OSError as error:
-            raise _unwritable(error) from error
+    facts = _facts(folder) or _make(folder, pictures, count, most)
     with open(folder / "images.bin", "rb") as file:
         return _map(file, facts["shape"]), facts["kept"], facts["hash"]
+
+
+def _make(folder: Path, pictures: Iterator[np.ndarray | None], count: int, most: int | None) -> dict[str, Any]:
+    """Write the entry `folder`, or wait until another process that writes it has done so; what is written of it."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(_lock(folder), waiting=f"another process decodes these pictures into {folder}: waiting for it"):
+            facts = _facts(folder)
+            if facts is None:
+                if folder.exists():
+                    warnings.warn(
+                        f"{folder} in the cache is damaged or of an older ganzoo: it is made again", stacklevel=4
+                    )
+                with new_folder(folder) as new:
+                    facts = _write(new, pictures, count, most)
+            return facts
+    except OSError as error:
+        raise _unwritable(error) from error
 
 
 def unnamed_images(pictures: Iterator[np.ndarray | None], count: int) -> tuple[np.ndarray, list[int], str]:
@@ -177,12 +180,13 @@ def _map(file: IO[bytes], shape: Sequence[int]) -> MappedImages:
     return images
 
 
-def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int, most: int | None) -> None:
+def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int, most: int | None) -> dict[str, Any]:
     with open(folder / "images.bin", "wb", buffering=1 << 20) as file:
         facts = _pack(file, pictures, count, most)
         file.flush()
         facts["state"] = _state(file.fileno())
     (folder / "facts.json").write_text(_with_check(facts))
+    return facts
 
 
 def _pack(

@@ -33,11 +33,11 @@ from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, open_items
 from ganzoo.data.image_data import ImageData, hash_of
 from ganzoo.data.labels import number_labels
 from ganzoo.data.parquet import read_few_rows
-from ganzoo.data.stream import Stream
+from ganzoo.data.stream import BUFFER_BYTES, Stream
 from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
 from ganzoo.files import expanded
 
-HEAD = 2000  # rows of a stream that are kept: for scores, the doctor, and a hash
+HEAD = 2000  # rows of a stream that are kept, if they fit into BUFFER_BYTES: for scores, the doctor, and a hash
 _OPTIONS = ("config", "image", "label", "split", "stream")
 
 
@@ -183,7 +183,12 @@ def _head(stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
     if stream.label and _nothing(row[stream.label] for row in islice(stream.rows, HEAD)):  # mostly one row is read
         stream = dataclasses.replace(stream, label=None, names=())
-    pairs = list(stream.read(islice(stream.rows, HEAD)))
+    pairs, held = [], 0
+    for picture, number in stream.read(islice(stream.rows, HEAD)):
+        pairs.append((picture, number))
+        held += picture.nbytes
+        if held > BUFFER_BYTES:
+            break
     if not pairs:
         raise DataError(f"{stream.source} holds no rows.")
     shapes = list(dict.fromkeys(picture.shape for picture, _ in pairs))
