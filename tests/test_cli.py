@@ -308,6 +308,7 @@ BAD = [
     (["push", "{latin}", "a/b"], "README.md is not UTF-8 text"),
     (["sample", "~nobodyx/a"], '"~nobodyx/a" names no place'),
     (["sample", "{empty}"], "holds no saved model"),
+    (["sample", "{run}/checkpoints/step-00000003"], "is a checkpoint, to resume from, and no saved model. The run's"),
     (["sample", "{text}"], "is a file, but not .safetensors"),
     (["sample", "{fake}"], "is no intact safetensors file"),
     (["sample", "{broken}"], "is not valid JSON"),

@@ -454,6 +454,45 @@ def test_each_refusal_has_its_words_and_its_type(hub, saved):
         assert "hf_" not in str(caught.value)
 
 
+def test_a_mistyped_path_is_not_sent_to_the_hub(hub, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "fashion").mkdir(parents=True)
+    for command in (["sample", "runs/fashon"], ["train", "--from", "runs/fashon", "--data", "runs"]):
+        assert run([*command, *(["--endpoint", hub.endpoint] if command[0] == "sample" else [])]) == 2
+        said = capsys.readouterr().err
+        assert "the folder runs is here" in said and 'holds no "fashon". Did you mean "fashion"?' in said
+    assert not hub.requests
+
+
+def test_a_name_that_is_nowhere_says_both(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    both = rf'owner/nothing is not on the Hub, or private.* no folder "owner/nothing" here either \({tmp_path}\)'
+    with pytest.raises(HubMissingError, match=both) as caught:
+        load(hub, "owner/nothing")
+    assert caught.value.__cause__ is not None
+    with pytest.raises(HubConnectionError, match='no folder "owner/nothing" here either'):
+        load(hub, "owner/nothing", local_files_only=True)
+
+
+def test_a_source_is_resolved_once_and_stays_one_commit(hub, saved, monkeypatch):
+    from ganzoo.training.continued import continued
+
+    push(hub, saved)
+    gan = load(hub)
+    assert gan.folder.name == hub.repositories[NAME].branches["main"][-1].oid
+    read = ganzoo.pretrained.read_model
+
+    def then_another_push(*arguments):
+        push(hub, small(8).save_pretrained(saved.parent / "other", generator_raw=small(9).generator))
+        return read(*arguments)
+
+    monkeypatch.setattr(ganzoo.pretrained, "read_model", then_another_push)
+    gan, _ = continued(NAME, token=READER, endpoint=hub.endpoint)
+    raw = load_file(saved / "generator_raw" / "model.safetensors")
+    assert all(torch.equal(value, raw[name]) for name, value in gan.generator.state_dict().items())
+    assert gan.source == NAME
+
+
 def test_a_missing_file_is_named(hub, saved):
     push(hub, saved)
     hub.repositories[NAME].commit({"model.safetensors": None})

@@ -81,6 +81,10 @@ class HubMissingError(HubError):
     """The Hub has no such repository, file or revision, or hides it from this user."""
 
 
+class HubAbsentError(HubMissingError):
+    """The Hub has no such repository at all, or hides it from this user."""
+
+
 class HubAccessError(HubError):
     """The Hub wants a token, another token, or a consent for what was asked."""
 

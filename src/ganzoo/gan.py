@@ -83,6 +83,7 @@ class GAN:
         self.class_names = tuple(class_names)
         self.preset = preset
         self.source: str | None = None  # what `from_pretrained` was asked for; of fresh weights None
+        self.folder: Path | None = None  # what it loaded: a saved model's folder, or a single weights file
         self._check_pair()
 
     def _check_pair(self) -> None:

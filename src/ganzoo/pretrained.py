@@ -39,5 +39,5 @@ def from_pretrained(
     path = find_source(source, parts, revision, token, cache_dir, local_files_only, endpoint)
     networks, facts = read_model(path, discriminator)
     gan = GAN(*networks, **facts).to(device)
-    gan.source = str(source)
+    gan.source, gan.folder = str(source), path
     return gan

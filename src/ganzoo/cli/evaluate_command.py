@@ -35,13 +35,12 @@ def evaluate(
     from ganzoo.evaluation.page import write_page
     from ganzoo.files import check_writable, expanded, write_file
     from ganzoo.hub.figures import EVALUATION, weights_hash
-    from ganzoo.hub.source import find_source
     from ganzoo.pretrained import from_pretrained
     from ganzoo.training.card import run_card
     from ganzoo.training.run import RunFolder, command
 
     gan = from_pretrained(source, revision=revision, endpoint=endpoint)
-    run, model = RunFolder(source), find_source(source, ("",), revision, endpoint=endpoint)
+    run, model = RunFolder(source), gan.folder
     folder = expanded(output) if output else run.path if run.exists() else Path(".")
     check_writable(folder)  # before minutes of measuring
     found = measure(
@@ -50,7 +49,7 @@ def evaluate(
     )  # fmt: skip
     print(found.table(), flush=True)  # first: what was measured is seen, whatever becomes of the files
     facts = {**found.to_dict(), "command": command()}
-    if model.is_dir():
+    if model is not None and model.is_dir():
         facts["weights"] = weights_hash(model)
     write_file(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
     write_page(found, folder / "evaluation.html", source)

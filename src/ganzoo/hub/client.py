@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from ganzoo.errors import (
     ConfigError,
     GanzooError,
+    HubAbsentError,
     HubAccessError,
     HubConflictError,
     HubConnectionError,
@@ -143,7 +144,7 @@ def _translated(repo_id: str, revision: str | None, local_files_only: bool, name
             f"`hf auth login`)."
         ) from error
     except errors.RepositoryNotFoundError as error:
-        raise HubMissingError(
+        raise HubAbsentError(
             f"{repo_id} is not on the Hub, or private: check the name; a private one wants a token that may read it "
             f"(token=, or `hf auth login`)."
         ) from error

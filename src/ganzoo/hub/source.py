@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from ganzoo.errors import ConfigError, SourceError, did_you_mean, quote
+from ganzoo.errors import (
+    ConfigError,
+    HubAbsentError,
+    HubConnectionError,
+    SourceError,
+    did_you_mean,
+    nearest,
+    quote,
+    shell,
+)
 from ganzoo.files import expanded, recover
 from ganzoo.hub.folder import CONFIG, WEIGHTS
 
@@ -45,11 +54,27 @@ def find_source(
     if exists:
         return local_model(Path(text))
     if _HUB_ID.fullmatch(text) and ".." not in text:
+        _check_no_path(text)
         from ganzoo.hub.remote import fetch
 
-        return fetch(text, parts, revision, token, cache_dir, local_files_only, endpoint)
+        try:
+            return fetch(text, parts, revision, token, cache_dir, local_files_only, endpoint)
+        except (HubAbsentError, HubConnectionError) as error:
+            said = f"{error} There is no folder {quote(text)} here either ({Path.cwd()})."
+            raise type(error)(said) from error.__cause__
     tried = f"no bundled model, no folder here ({Path.cwd()}), no Hub id owner/name"
     raise SourceError(f"No model {quote(text)}: {tried}. Bundled:{did_you_mean(text, bundled)}")
+
+
+def _check_no_path(text: str) -> None:
+    """Raise SourceError where owner/name is a mistyped path: the owner is a folder here. Its name is not sent away."""
+    first, _, rest = text.partition("/")
+    if Path(first).is_dir():
+        near = nearest(rest, sorted(entry.name for entry in Path(first).iterdir()))
+        raise SourceError(
+            f"No model {quote(text)}: the folder {first} is here ({Path.cwd()}), but holds no {quote(rest)}.{near} "
+            f"Nothing was asked of the Hub; for its model of this name, work in another folder."
+        )
 
 
 def local_folder(path: str | Path) -> Path:
@@ -77,6 +102,8 @@ def local_model(path: str | Path) -> Path:
         for folder in (path, path / "model"):
             if (folder / CONFIG).is_file():
                 return folder
+        if (path / "state.json").is_file() and path.parent.name == "checkpoints":
+            raise SourceError(_of_checkpoint(path))
         names = sorted(entry.name for entry in path.iterdir())[:5]
     except SourceError:
         raise
@@ -86,3 +113,13 @@ def local_model(path: str | Path) -> Path:
         raise SourceError(f"{quote(str(path))} can't be read ({error.strerror}); name a saved model.") from error
     looks = ", ".join(name if name.isprintable() else quote(name) for name in names) or "nothing"
     raise SourceError(f"{path} holds no saved model ({CONFIG} and {WEIGHTS}, or model/ of a run); it holds {looks}.")
+
+
+def _of_checkpoint(path: Path) -> str:
+    """What to do with the checkpoint at `path`, which holds the state of training and no saved model."""
+    run = path.resolve().parent.parent
+    sample, resume = shell("ganzoo", "sample", run), shell("ganzoo", "train", "--resume", run)
+    return (
+        f"{path} is a checkpoint, to resume from, and no saved model. The run's model: {sample}; its last state: {resume}. "
+        f"To resume from this one, copy the run and delete the later checkpoints of the copy."
+    )

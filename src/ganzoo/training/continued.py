@@ -46,8 +46,9 @@ def continued(
         SourceError: no model, or one without a discriminator.
         ConfigError: the changes can't be made.
     """
-    gan = from_pretrained(source, discriminator=True, **hub)  # type: ignore[arg-type]
-    folder = find_source(source, ("generator_raw",), **hub)  # type: ignore[arg-type]
+    folder = find_source(source, ("", "discriminator", "generator_raw"), **hub)  # type: ignore[arg-type]
+    gan = from_pretrained(folder, discriminator=True)
+    gan.source = str(source)
     if (folder / "generator_raw" / WEIGHTS).is_file():
         load_into(gan.generator, folder / "generator_raw" / WEIGHTS)
     if image_size is None and not generator and not discriminator:
