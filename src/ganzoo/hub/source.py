@@ -120,6 +120,6 @@ def _of_checkpoint(path: Path) -> str:
     run = path.resolve().parent.parent
     sample, resume = shell("ganzoo", "sample", run), shell("ganzoo", "train", "--resume", run)
     return (
-        f"{path} is a checkpoint, to resume from, and no saved model. The run's model: {sample}; its last state: {resume}. "
-        f"To resume from this one, copy the run and delete the later checkpoints of the copy."
+        f"{path} is a checkpoint, to resume from, and no saved model. The run's model: {sample}; its last "
+        f"state: {resume}. To resume from this one, copy the run and delete the later checkpoints of the copy."
     )
