@@ -299,6 +299,15 @@ def test_a_column_that_only_its_name_makes_labels_is_left_out_aloud_if_it_holds_
         assert open_data(rows).labels is None
 
 
+def test_a_part_of_rows_and_rows_with_a_transform_keep_the_class_labels_names():
+    rows = hf_rows(wide_pictures()).rename_column("label", "kind").add_column("id", list(range(6)))
+    part = open_data(Subset(rows, [5, 0]))
+    assert (part.class_names, part.labels.tolist()) == (NAMES, [2, 0])
+    with pytest.warns(UserWarning, match='"image" is taken as the image and "kind" as the label; left out: ."id"'):
+        data = open_data(rows.with_transform(lambda batch: batch))
+    assert (data.class_names, data.labels.tolist()) == (NAMES, LABELS)
+
+
 def test_rows_of_the_caller_s_may_name_any_file_of_pictures(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
     monkeypatch.chdir(tmp_path)

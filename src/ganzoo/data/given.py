@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
+from ganzoo.data.archives import LARGEST_FILE
 from ganzoo.data.cache import unnamed_images
 from ganzoo.data.decode import common_channels, convert, decode, prepare
 from ganzoo.data.image_data import ImageData, hash_of, remark_range
@@ -218,38 +219,32 @@ class _Items:
             parts = f"{quote(self.image)} and {quote(self.label)}"
             raise DataError(f"{self.name}: item {index} has not the parts {parts} that item 0 has.") from error
 
-    def choose(self) -> None:
-        """Find image and label in the first item; the same parts are taken of all."""
+    def choose(self, label: str | None = None) -> None:
+        """Find image and label in the first item, the label at the key `label` if it has it; all others have the same
+        parts."""
         item, _ = self.item(0)
-        if isinstance(item, dict):
-            parts = list(item)
-            order = (
-                sorted(parts, key=lambda part: part not in IMAGE_NAMES),
-                sorted(parts, key=lambda part: part not in LABEL_NAMES),
-            )
-        elif isinstance(item, (tuple, list)):
-            parts = list(range(len(item)))
-            order = parts, parts
-        else:
+        if not isinstance(item, (dict, tuple, list)):
             return
-        images = [part for part in order[0] if _is_image(item[part])]
-        self.image = images[0] if images else parts[0] if len(parts) in (1, 2) else None
-        if self.image is None:
+        parts = list(item) if isinstance(item, dict) else list(range(len(item)))
+        images = [part for part in _by_name(parts, IMAGE_NAMES) if _is_image(item[part])]
+        if not images and len(parts) not in (1, 2):
             raise DataError(
                 f"{self.name}: item 0 holds no image among its {len(parts)} parts; give (image, label) with a PIL "
                 f"image, an array or a tensor."
             )
-        others = [part for part in order[1] if part != self.image and not _is_image(item[part])]
+        self.image = images[0] if images else parts[0]  # one that is no image is named when it is read
+        names = (label, *LABEL_NAMES)
+        others = _by_name([part for part in parts if part != self.image and not _is_image(item[part])], names)
+        named = [part for part in others if part in names]
         numbers = [part for part in others if _is_number(item[part])]
-        names = [part for part in others if isinstance(item[part], str)]
-        pair = others if len(parts) == 2 else []  # whatever it is: a wrong label is named
-        named = [part for part in others if isinstance(item, dict) and part in LABEL_NAMES]
-        self.label = next(iter([*named, *numbers, *names, *pair]), None)
+        texts = [part for part in others if isinstance(item[part], str)]
+        only = others if len(parts) == 2 else []  # whatever it is: a wrong label is named
+        self.label = next(iter([*named, *numbers, *texts, *only]), None)
         left = [part for part in parts if part not in (self.image, self.label)]
         if left:
-            label = "nothing as the label" if self.label is None else f"{quote(self.label)} as the label"
+            taken = "nothing as the label" if self.label is None else f"{quote(self.label)} as the label"
             warnings.warn(
-                f"{self.name}: of the parts of an item, {quote(self.image)} is taken as the image and {label}; left "
+                f"{self.name}: of the parts of an item, {quote(self.image)} is taken as the image and {taken}; left "
                 f"out: {quote(left)}. Give pairs (image, label) to choose others.",
                 stacklevel=5,
             )
@@ -279,6 +274,11 @@ class _Items:
         raise DataError(f"{place} is no image but {quote(value)} ({type(value).__name__}); {remedy}.")
 
 
+def _by_name(parts: list[Any], names: Sequence[Any]) -> list[Any]:
+    """`parts` (keys or indices of an item), those of `names` first, in the order of `names`."""
+    return sorted(parts, key=lambda part: names.index(part) if part in names else len(names))
+
+
 def _has_mode(value: Any) -> bool:
     return isinstance(value, Image.Image) or _is_file(value)
 
@@ -288,9 +288,15 @@ def _content(value: dict[str, Any], place: str) -> bytes:
     if value["bytes"] is not None:
         return bytes(value["bytes"])
     try:
-        return Path(value["path"]).read_bytes()
+        return _read(Path(value["path"]))
     except (OSError, TypeError, ValueError) as error:
         raise DataError(f"{place} names {quote(value['path'])}, which can't be read ({error}).") from error
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file() or path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"no file, or one over {LARGEST_FILE:,} bytes")
+    return path.read_bytes()
 
 
 def _is_number(value: Any) -> bool:
@@ -306,6 +312,7 @@ def open_items(
     channels: int | None,
     names: tuple[str, ...] = (),
     name: str = "",
+    label: str | None = None,
 ) -> ImageData:
     """The images of what has a length and items.
 
@@ -315,6 +322,7 @@ def open_items(
         size, channels: see `ganzoo.data.open_data`.
         names: of the classes; empty takes the source's own.
         name: for messages and records; empty takes its type's.
+        label: the key of the label, if items are dicts that have it.
     """
     name = name or type(source).__name__
     try:
@@ -327,7 +335,7 @@ def open_items(
     if count == 0:
         raise DataError(f"{name} is empty; give one image or more.")
     items = _Items(name, _reader(source))
-    items.choose()
+    items.choose(label)
     if channels is None and _has_mode(items.item(0)[0]):
         channels = common_channels(count, lambda index: items.picture(items.item(index)[0], index, None, None))
     if not isinstance(source, (list, tuple)):
@@ -372,7 +380,7 @@ def _reader(source: Any) -> Callable[[int], Any]:
 
         if isinstance(source, DatasetFolder) and source.loader is default_loader and source.transforms is None:
             samples = source.samples
-            return lambda index: (Path(samples[index][0]).read_bytes(), samples[index][1])
+            return lambda index: (_read(Path(samples[index][0])), samples[index][1])
     return lambda index: source[index]
 
 

@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Subset
 
 from ganzoo.data.cache import cached_images, difference
 from ganzoo.data.decode import common_channels
@@ -56,10 +57,14 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
     return _open(datasets, rows, source, name, options, size, channels)
 
 
-def are_rows(source: Any) -> bool:
-    """Whether `source` is of the `datasets` library; a module of the user's own may have that name."""
+def rows_of(source: Any) -> Any:
+    """`source` as a data set of the `datasets` library, if it is one or a torch Subset of one; else None."""
+    if isinstance(source, Subset):
+        rows = rows_of(source.dataset)
+        return None if rows is None else rows.select(source.indices)
+    # by its module's name: the library need not be here, and a module of the user's own may be called datasets
     modules = ("datasets.arrow_dataset", "datasets.dataset_dict", "datasets.iterable_dataset")
-    return type(source).__module__ in modules
+    return source if type(source).__module__ in modules else None
 
 
 def open_rows(rows: Any, size: int | None, channels: int | None, split: str) -> ImageData:
@@ -78,8 +83,10 @@ def open_rows(rows: Any, size: int | None, channels: int | None, split: str) -> 
     if not isinstance(rows, (datasets.Dataset, datasets.IterableDataset)):
         raise DataError(f"{name} holds no images; give a Dataset of the datasets library.")
     if isinstance(rows, datasets.Dataset) and rows.format["type"] == "custom":  # a transform of the user's
-        classes = [each for each in rows.features.values() if isinstance(each, datasets.ClassLabel)]
-        return open_items(rows, None, size, channels, tuple(classes[0].names) if classes else ())
+        classes = [key for key, each in rows.features.items() if isinstance(each, datasets.ClassLabel)]
+        label = classes[0] if classes else None
+        names = tuple(rows.features[label].names) if label else ()
+        return open_items(rows, None, size, channels, names, label=label)
     return _open(datasets, rows, name, name, {}, size, channels)
 
 

@@ -19,7 +19,7 @@ from ganzoo.data.decode import common_channels, convert, decode
 from ganzoo.data.download import download
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.given import open_given
-from ganzoo.data.hf import are_rows, open_hf, open_rows
+from ganzoo.data.hf import open_hf, open_rows, rows_of
 from ganzoo.data.image_data import ImageData, hash_of, remark_range
 from ganzoo.errors import ConfigError, DataError, did_you_mean, quote
 from ganzoo.files import expanded
@@ -73,8 +73,8 @@ def open_data(
         return _fit(source, image_size, image_channels)
     if isinstance(source, (str, Path)):
         data = _open_named(source, image_size, image_channels, split, broken, root, fetch, progress)
-    elif are_rows(source):
-        data = open_rows(source, image_size, image_channels, split)
+    elif (rows := rows_of(source)) is not None:
+        data = open_rows(rows, image_size, image_channels, split)
     else:
         return open_given(source, image_size, image_channels)
     remark_range(data)
