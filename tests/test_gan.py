@@ -157,6 +157,14 @@ def test_a_generator_in_half_precision_draws():
     assert gan.sample(latents=torch.zeros(2, 100, dtype=torch.bfloat16)).dtype == torch.float32
 
 
+def test_long_names_of_classes_make_no_long_message(tmp_path):
+    gan = ganzoo.create("fashion-mnist-conditional", generator=SMALL, discriminator={"widths": (4, 8)})
+    gan.class_names = tuple(f"{index}{'x' * 900}" for index in range(10))
+    with pytest.raises(ConfigError, match='label "0x" is no class') as caught:
+        gan.label("0x")
+    assert len(str(caught.value)) < 1200
+
+
 def test_labels_for_a_plain_model_are_refused():
     with pytest.raises(ConfigError, match="has no classes; leave labels out"):
         ganzoo.create("fashion-mnist", generator=SMALL).sample(1, labels=0)

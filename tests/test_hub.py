@@ -661,6 +661,17 @@ def test_a_file_that_does_not_end_is_stopped_at_what_was_announced(hub, saved, t
     assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file()) < 1000
 
 
+def test_an_answer_that_the_client_does_not_understand_is_an_error_of_ours(hub, saved, monkeypatch):
+    push(hub, saved)
+    hub.fail("config.json", headers={"X-Linked-Size": "1" * 12})
+    with pytest.warns(UserWarning, match="free disk space"), pytest.raises(HubError, match="answers what is not under"):
+        load(hub)
+    hub.faults.clear()
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: {}["id"])
+    with pytest.raises(HubError, match=r'answers what is not understood \("KeyError: \'id\'"\); check \$HF_ENDPOINT'):
+        load(hub)
+
+
 def test_a_config_that_is_announced_with_too_many_bytes_is_not_asked_for(hub, saved):
     push(hub, saved)
     hub.repositories[NAME].commit({"config.json": b" " * 1_000_001})

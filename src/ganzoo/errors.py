@@ -118,8 +118,7 @@ def quote(value: object, limit: int = 80) -> str:
             text = " ".join(repr(value).split())
         except Exception:  # a stranger's __repr__, a list in itself too deep, an int of 5,000 digits
             text = f"<{type(value).__name__}>"
-    text = printable(text)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    return _cut(printable(text), limit)
 
 
 def printable(text: str) -> str:
@@ -174,16 +173,20 @@ def reason(error: Exception) -> str:
     return f"{text}; {_REMEDIES[number]}" if number in _REMEDIES else text
 
 
+def _cut(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
 def nearest(name: object, names: Iterable[str]) -> str:
     """A question for the end of a message, if one of `names` is near `name`; else nothing."""
     text = name[:100] if isinstance(name, str) else quote(name)
     lower = {each.lower(): each for each in names}
     near = difflib.get_close_matches(text.lower(), lower, n=1, cutoff=0.6)
-    return f' Did you mean "{lower[near[0]]}"?' if near else ""
+    return f' Did you mean "{_cut(lower[near[0]])}"?' if near else ""
 
 
 def did_you_mean(name: object, names: Iterable[str]) -> str:
     """The end of an unknown-name message: the nearest name, if one is near, and all names (the first 40)."""
     known = list(names)
     more = f" and {len(known) - 40} more" if len(known) > 40 else ""
-    return f"{nearest(name, known)} Known: {', '.join(known[:40]) or 'none'}{more}."
+    return f"{nearest(name, known)} Known: {', '.join(map(_cut, known[:40])) or 'none'}{more}."

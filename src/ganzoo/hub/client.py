@@ -175,6 +175,9 @@ def _translated(repo_id: str, revision: str | None, local_files_only: bool, name
             f"{named}: the token contains characters that are not allowed; pass a valid one (token=, or "
             f"`hf auth login`)."
         ) from error
+    except (LookupError, TypeError, ValueError) as error:  # of the client, that takes an answer for granted
+        said = quote(f"{type(error).__name__}: {error}", 200)
+        raise HubError(f"{named}: the Hub answers what is not understood ({said}); check $HF_ENDPOINT.") from error
     except OSError as error:
         if "Consistency check failed" in str(error):
             raise HubDamagedError(
