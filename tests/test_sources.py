@@ -222,6 +222,9 @@ def images_of(*shape):
         ([("a", 1, 2.0)], "list: item 0 holds no image among its 3 parts"),
         ([images_of(5, 9, 9, 3)], r"list: item 0 must have shape .*got \(5, 9, 9, 3\)"),
         ([images_of(9, 9), images_of(8, 9)], r"several sizes \(9x9, 9x8\)"),
+        ([Image.new("L", (9, 0))], "list: item 0 is a picture without pixels"),
+        (np.array(None, dtype=object), "must be uint8 .*got object"),
+        (torch.full((5, 9, 9), 300, dtype=torch.uint32), "got torch.uint32 of 300 to 300"),
         (Pictures(images_of(5, 9, 9), [0, 1]), "Pictures: item 2 can't be read .*IndexError"),
         (Pictures(images_of(2, 9, 9), np.ones((2, 40))), r"item 0 has the label array.*Give one number of it"),
         ([{"image": images_of(9, 9), "label": 0}, {"image": images_of(9, 9)}], "item 1 has not the parts .*item 0"),
@@ -325,6 +328,10 @@ def test_a_data_set_of_datasets_without_what_is_asked_is_refused():
     datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
     with pytest.raises(DataError, match=r'Dataset has no column of images but text; rename one to "image"'):
         open_data(datasets.Dataset.from_dict({"text": ["a"]}))
+    with pytest.raises(DataError, match="Dataset: item 0 is no image but np.int64.1."):
+        open_data(datasets.Dataset.from_dict({"image": [1, 2]}))
+    with pytest.raises(DataError, match='Dataset: column "image" holds no pictures'):
+        open_data(datasets.Dataset.from_dict({"image": [{"a": 1}]}))
     with pytest.raises(DataError, match=r'DatasetDict has no split "test"; give one of it: train'):
         open_data(datasets.DatasetDict(train=hf_rows(wide_pictures())), split="test")
 

@@ -42,7 +42,7 @@ def open_given(source: Any, size: int | None, channels: int | None) -> ImageData
     if isinstance(source, tuple) and len(source) == 2 and _is_pair(*source):
         source, labels = source
         labels = _listed(labels, len(source))
-    if isinstance(source, np.ndarray) and source.dtype == object:
+    if isinstance(source, np.ndarray) and source.dtype == object and source.ndim:
         source = list(source)
     if isinstance(source, (Tensor, np.ndarray)):
         return _open_array(source, labels, size, channels)
@@ -98,7 +98,7 @@ def _listed(labels: Any, count: int) -> list[Any] | None:
         raise DataError(f"{wanted}, got {quote(labels)}.")
     try:
         found = list(labels)
-    except TypeError as error:
+    except Exception as error:  # no list, or one of the user's own kind
         raise DataError(f"{wanted}, got {quote(labels)}.") from error
     if len(found) != count:
         raise DataError(f"{wanted}, got {len(found)}.")
@@ -176,17 +176,18 @@ def to_bytes(images: Tensor, place: str) -> Tensor:
         raise DataError(f"{place} must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype}.")
     if images.dtype == torch.uint16:  # as a picture of 16 bits in a file
         return ((images.int() + 128) // 257).to(torch.uint8)
-    low, high = images.min().item(), images.max().item()
+    values = images.float() if images.is_floating_point() else images.long()
+    low, high = values.min().item(), values.max().item()
     if not images.is_floating_point():
         if not 0 <= low <= high <= 255:
             raise DataError(
                 f"{place} must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype} of {low} to {high}."
             )
-        return images.to(torch.uint8)
+        return values.to(torch.uint8)
     if not -1 <= low <= high <= 1:
         hint = "give uint8: images.astype('uint8'), or images.byte()" if 0 <= low <= high <= 255 else "scale it"
         raise DataError(f"{place} is floating and must lie in [-1, 1], got {low:g} to {high:g}; {hint}.")
-    return ((images.float() + 1) * 127.5).round().to(torch.uint8)
+    return ((values + 1) * 127.5).round().to(torch.uint8)
 
 
 # --- one by one ---
@@ -215,7 +216,7 @@ class _Items:
             return item, None
         try:
             return item[self.image], None if self.label is None else item[self.label]
-        except (KeyError, IndexError, TypeError) as error:
+        except Exception as error:  # of a kind of item of the user's
             parts = f"{quote(self.image)} and {quote(self.label)}"
             raise DataError(f"{self.name}: item {index} has not the parts {parts} that item 0 has.") from error
 
@@ -255,6 +256,8 @@ class _Items:
         if _is_file(value):
             return decode(value if isinstance(value, bytes) else _content(value, place), place, size, channels)
         if isinstance(value, Image.Image):
+            if 0 in value.size:
+                raise DataError(f"{place} is a picture without pixels; leave it out.")
             try:
                 return prepare(value, size, channels)
             except Exception as error:  # a closed or damaged file
@@ -285,8 +288,8 @@ def _has_mode(value: Any) -> bool:
 
 def _content(value: dict[str, Any], place: str) -> bytes:
     """The bytes of a picture, or of the file that it names."""
-    if value["bytes"] is not None:
-        return bytes(value["bytes"])
+    if isinstance(value["bytes"], bytes):
+        return value["bytes"]
     try:
         return _read(Path(value["path"]))
     except (OSError, TypeError, ValueError) as error:
@@ -396,7 +399,7 @@ def _class_names(dataset: Any) -> tuple[str, ...]:
         return parts[0]
     classes = getattr(dataset, "classes", None)  # as torchvision's have them
     if isinstance(classes, (list, tuple)):
-        names = tuple(", ".join(each) if isinstance(each, tuple) else str(each) for each in classes)
+        names = tuple(", ".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in classes)
         return names if _keeps(getattr(dataset, "target_transform", None), len(names)) else ()
     inner = getattr(dataset, "dataset", None)  # of a Subset, of random_split, of wrappers
     return () if inner is None else _class_names(inner)

@@ -109,19 +109,13 @@ def _open(
         rows, image, label, names, size, channels, source, _folder(name) if source.startswith("hf:") else None
     )
     if streamed:
-        rows = rows.select_columns([image, *([label] if label else [])]).cast_column(
-            image, datasets.Image(decode=False)
-        )
+        rows = _undecoded(datasets, rows.select_columns([image, *([label] if label else [])]), image, source)
         stream = dataclasses.replace(stream, rows=rows)
         return _head(_with_channels(stream, list(islice(rows, 100)) if channels is None else []), name)
     labels, names = _labels(rows, label, names, source, chosen="label" in options or bool(names))
     rows = rows.select_columns([image])
-    encoded = isinstance(rows.features[image], (datasets.Image, datasets.Value, dict))  # else numbers in lists
-    rows = (
-        rows.with_format(None).cast_column(image, datasets.Image(decode=False))
-        if encoded
-        else rows.with_format("numpy")
-    )
+    encoded = _is_encoded(datasets, rows.features[image])
+    rows = _undecoded(datasets, rows.with_format(None), image, source) if encoded else rows.with_format("numpy")
     if not (encoded and source.startswith("hf:")):  # the caller's rows may name files that change, the fingerprint not
         data = open_items(rows, None if labels is None else labels.tolist(), size, channels, names, name)
         return dataclasses.replace(data, source=source)
@@ -129,6 +123,22 @@ def _open(
     pictures = (picture for picture, _ in stream.read(rows))
     array, _, pixels = cached_images(["hf", rows._fingerprint, image, size, stream.channels], pictures, len(rows))
     return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), source)
+
+
+def _is_encoded(datasets: Any, feature: Any) -> bool:
+    """Whether a column of `feature` holds pictures as files, or their paths; else it holds numbers."""
+    if isinstance(feature, datasets.Value):
+        return "string" in feature.dtype or "binary" in feature.dtype
+    return isinstance(feature, (datasets.Image, dict))
+
+
+def _undecoded(datasets: Any, rows: Any, image: str, source: str) -> Any:
+    """`rows` whose column `image` gives bytes or paths."""
+    try:
+        return rows.cast_column(image, datasets.Image(decode=False))
+    except Exception as error:  # of pyarrow
+        reason = quote(str(error), 200)
+        raise DataError(f"{source}: column {quote(image)} holds no pictures ({reason}); name another.") from error
 
 
 def _folder(name: str) -> Path | None:
