@@ -811,6 +811,27 @@ def test_brackets_and_stars_in_a_name_are_no_pattern(tmp_path, monkeypatch, mode
     assert hf_splits(source) == ("train",)
 
 
+@pytest.mark.parametrize("kind", ["parquet file", "folder of parquet", "folder of pictures"])
+def test_other_local_rows_of_the_same_bytes_and_time_are_seen(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    path = tmp_path / "set" / ("train-0.parquet" if "parquet" in kind else "a.png")
+
+    def write(value):
+        if "parquet" in kind:
+            parquet_of(path, [{"bytes": png((value,) * 3), "path": None}])
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(png((value,) * 3))
+
+    source = f"hf:{path if kind == 'parquet file' else path.parent}"
+    write(50)
+    before = path.stat()
+    assert (open_data(source).images == 50).all()
+    write(90)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size and (open_data(source).images == 90).all()
+
+
 def test_a_run_on_a_stream_resumes_exactly(shards, tmp_path):
     tiny = {"latent_size": 4, "widths": (8, 4)}
 

@@ -57,6 +57,18 @@ def test_saving_and_the_cache_work_where_no_fsync_of_a_folder_is_offered(tmp_pat
     assert len(open_data(tmp_path / "pictures")) == 1
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_folders_are_written_where_no_locks_are_offered(tmp_path, monkeypatch, number):
+    def refuse(descriptor, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for _ in range(2):
+        with new_folder(tmp_path / "folder") as new:
+            (new / "text").write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 def test_a_full_or_failing_disk_is_not_passed_over(tmp_path, monkeypatch):
     for number in (errno.ENOSPC, errno.EIO):
         share(monkeypatch, number)

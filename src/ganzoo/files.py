@@ -18,8 +18,8 @@ from uuid import uuid4
 from ganzoo.errors import ConfigError, quote
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
-# the answers of a place that has no fsync: EINVAL and ENOTSUP of network folders and FUSE, EBADF of Windows
-_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
+# the answers of a place that offers no fsync or no locks: of network folders, FUSE and (EBADF) Windows
+_NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOLCK)
 
 
 def expanded(path: str | Path) -> Path:
@@ -45,7 +45,7 @@ def flush(path: Path) -> None:
             os.close(descriptor)
     except OSError as error:
         closed = folder and isinstance(error, PermissionError)  # Windows opens no folder
-        if error.errno not in _NO_FSYNC and not closed:
+        if error.errno not in _NOT_OFFERED and not closed:
             raise
 
 
@@ -82,6 +82,8 @@ def write_file(path: Path, content: bytes | str) -> None:
 def locked(path: Path, *, wait: bool = True, waiting: str = "") -> Iterator[None]:
     """Hold the file `path` as a lock, which also ends with its process; the file is removed in the end.
 
+    A place that offers no locks (NFS without its lock service) is passed over: the block runs without one.
+
     Args:
         wait: until another process that holds it lets go.
         waiting: a warning to give before waiting.
@@ -91,7 +93,7 @@ def locked(path: Path, *, wait: bool = True, waiting: str = "") -> Iterator[None
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path)
+    lock = FileLock(path, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -100,6 +102,9 @@ def locked(path: Path, *, wait: bool = True, waiting: str = "") -> Iterator[None
         if waiting:
             warnings.warn(waiting, stacklevel=3)
         lock.acquire()
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
     try:
         yield
     finally:

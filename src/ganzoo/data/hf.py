@@ -15,6 +15,8 @@ from __future__ import annotations
 import dataclasses
 import glob
 import hashlib
+import json
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -235,14 +237,25 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
     with _opening(source):
         if (path := expanded(name)).suffix == ".parquet":
-            builder = datasets.load_dataset_builder("parquet", data_files={split: glob.escape(str(path))})
+            files = {split: glob.escape(str(path))}
+            builder = datasets.load_dataset_builder("parquet", _state(path), data_files=files)
         else:
-            builder = datasets.load_dataset_builder(*_place(name, config))
+            place, config, folder = _place(name, config)
+            builder = datasets.load_dataset_builder(place, _state(path) if folder else config, data_dir=folder)
         read_few_rows(builder)
         if stream:
             return builder.as_streaming_dataset(split=split)
         builder.download_and_prepare()
         return builder.as_dataset(split=split)
+
+
+def _state(path: Path) -> str:
+    """A name for the state of a local file, or of all in a folder: `datasets` takes other files of equal times for the
+    same, and gives what it read before."""
+    files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names] or [path]
+    states = [(str(file), os.stat(file, follow_symlinks=False)) for file in sorted(files)]
+    facts = [(name, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for name, state in states]
+    return "files-" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
