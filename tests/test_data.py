@@ -832,6 +832,19 @@ def test_other_local_rows_of_the_same_bytes_and_time_are_seen(tmp_path, monkeypa
     assert path.stat().st_size == before.st_size and (open_data(source).images == 90).all()
 
 
+def test_a_stream_whose_file_is_damaged_on_the_way_is_named(tmp_path, monkeypatch):
+    rows = [{"bytes": png((n, 0, 0), (64, 64)), "path": None} for n in range(100)]
+    source = parquet_of(tmp_path / "set" / "train-0.parquet", rows, row_group_size=10, compression="zstd")
+    monkeypatch.setattr("ganzoo.data.hf.HEAD", 4)
+    feed = open_feed(open_data(f"{source}?stream=yes", image_channels=3), 20, seed=0)
+    content = bytearray((tmp_path / "set" / "train-0.parquet").read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 2000] = bytes(2000)
+    (tmp_path / "set" / "train-0.parquet").write_bytes(content)
+    with pytest.raises(DataError, match="stream=yes can't be read .*check its files and the network"):
+        for step in range(5):
+            feed.draw(step)
+
+
 def test_a_run_on_a_stream_resumes_exactly(shards, tmp_path):
     tiny = {"latent_size": 4, "widths": (8, 4)}
 

@@ -113,7 +113,7 @@ def _open(
     if streamed:
         rows = _undecoded(datasets, rows.select_columns([image, *([label] if label else [])]), image, source)
         stream = dataclasses.replace(stream, rows=rows)
-        return _head(_with_channels(stream, list(islice(rows, 100)) if channels is None else []), name)
+        return _head(_with_channels(stream, list(islice(stream.undecoded(), 100)) if channels is None else []), name)
     labels, names = _labels(rows, label, names, source, chosen="label" in options or bool(names))
     rows = rows.select_columns([image])
     encoded = _is_encoded(datasets, rows.features[image])
@@ -200,10 +200,12 @@ def _nothing(labels: Iterable[Any]) -> bool:
 
 def _head(stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
-    if stream.label and _nothing(row[stream.label] for row in islice(stream.rows, HEAD)):  # mostly one row is read
+    if stream.label and _nothing(
+        row[stream.label] for row in islice(stream.undecoded(), HEAD)
+    ):  # mostly one row is read
         stream = dataclasses.replace(stream, label=None, names=())
     pairs, held = [], 0
-    for picture, number in stream.read(islice(stream.rows, HEAD)):
+    for picture, number in stream.read(islice(stream.undecoded(), HEAD)):
         pairs.append((picture, number))
         held += picture.nbytes
         if held > BUFFER_BYTES:

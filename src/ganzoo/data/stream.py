@@ -16,7 +16,7 @@ from ganzoo.data.archives import LARGEST_FILE
 from ganzoo.data.decode import decode
 from ganzoo.data.labels import check_label
 from ganzoo.data.parquet import ROWS
-from ganzoo.errors import DataError, quote
+from ganzoo.errors import DataError, GanzooError, quote
 from ganzoo.seeds import derive
 
 BUFFER = 2000  # rows among which the next one is chosen at random, if they fit into BUFFER_BYTES
@@ -57,6 +57,22 @@ class Stream:
             label = check_label(row[self.label], self.names, place) if self.label else 0
             yield self._picture(row.get(self.image), place), label
 
+    def undecoded(self, piece: Any = None) -> Iterator[dict[str, Any]]:
+        """The rows of a piece, or all, as they are stored.
+
+        Raises:
+            DataError: they can't be read: a damaged file, a broken connection.
+        """
+        try:
+            for columns in (self.rows if piece is None else piece).iter(ROWS):  # twice as fast as row by row
+                for values in zip(*columns.values()):
+                    yield dict(zip(columns, values))
+        except GanzooError:
+            raise
+        except Exception as error:  # pyarrow's, the Hub client's, OSError
+            reason = quote(f"{type(error).__name__}: {error}", 200)
+            raise DataError(f"{self.source} can't be read ({reason}); check its files and the network.") from error
+
     @cached_property
     def _pieces(self) -> list[Any]:
         """The parts that can be read by themselves: the files of a set, or groups of neighbouring ones."""
@@ -72,7 +88,7 @@ class Stream:
         memory for large pictures, and its threads wait five seconds at the end of an epoch.
         """
         generator = np.random.default_rng(derive(seed, "stream", number))
-        pieces = [_rows_of(self._pieces[index]) for index in generator.permutation(len(self._pieces))]
+        pieces = [self.undecoded(self._pieces[index]) for index in generator.permutation(len(self._pieces))]
         if len(pieces) % processes == 0:
             rows = _in_turns(pieces[rank::processes])
         else:
@@ -129,12 +145,6 @@ class Stream:
 
 def _readable(path: Path, root: Path) -> bool:
     return path.is_relative_to(root) and path.is_file() and path.stat().st_size <= LARGEST_FILE
-
-
-def _rows_of(piece: Any) -> Iterator[dict[str, Any]]:
-    for columns in piece.iter(ROWS):  # twice as fast as row by row
-        for values in zip(*columns.values()):
-            yield dict(zip(columns, values))
 
 
 def _in_turns(pieces: Sequence[Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
