@@ -496,7 +496,7 @@ def test_a_source_is_resolved_once_and_stays_one_commit(hub, saved, monkeypatch)
 def test_a_missing_file_is_named(hub, saved):
     push(hub, saved)
     hub.repositories[NAME].commit({"model.safetensors": None})
-    with pytest.raises(HubMissingError, match=r"lacks a file that a ganzoo model has \(model.safetensors\)"):
+    with pytest.raises(HubMissingError, match=r"lacks a file that a ganzoo model has \(\"model.safetensors\"\)"):
         load(hub)
     hub.repositories[NAME].commit({"discriminator/config.json": None})
     push(hub, saved)

@@ -150,12 +150,12 @@ def read_description(values: Any, place: str) -> Description:
         config_class = MODELS[model].config_class  # type: ignore[attr-defined]
         return Description(model, config_class.from_dict(values.get("config"), f"{place}.config"), plugins)
     except (UnknownNameError, PluginError) as error:
-        if hint := _where_from(plugins, {model, *_texts(values.get("config"))}):
+        if hint := _where_from(plugins, _texts([model, values.get("config")])):
             raise PluginError(f"{place} needs what is not installed. {error} {hint}") from error
         raise
 
 
-def _where_from(plugins: Sequence[Mapping[str, str]], used: Collection[object]) -> str:
+def _where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str]) -> str:
     """Which packages offer the names in `used` that are missing here, as `plugins` says; "" if none can be believed.
 
     A stranger's file could name any package: only one that the registry would let offer the name is passed on.

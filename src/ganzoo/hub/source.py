@@ -111,6 +111,8 @@ def local_model(path: str | Path) -> Path:
         raise SourceError(f"{error}.") from error
     except OSError as error:
         raise SourceError(f"{quote(str(path))} can't be read ({error.strerror}); name a saved model.") from error
+    except UnicodeError as error:
+        raise SourceError(f"{quote(str(path))} can't name a file ({quote(str(error))}); name a saved model.") from error
     looks = ", ".join(name if name.isprintable() else quote(name) for name in names) or "nothing"
     raise SourceError(f"{path} holds no saved model ({CONFIG} and {WEIGHTS}, or model/ of a run); it holds {looks}.")
 
