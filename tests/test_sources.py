@@ -331,6 +331,8 @@ def test_a_data_set_of_datasets_without_what_is_asked_is_refused():
     with pytest.raises(DataError, match="Dataset: item 0 is no image but np.int64.1."):
         open_data(datasets.Dataset.from_dict({"image": [1, 2]}))
     with pytest.raises(DataError, match='Dataset: column "image" holds no pictures'):
+        open_data(datasets.Dataset.from_dict({"image": [{"bytes": 1, "path": 2.5}]}))
+    with pytest.raises(DataError, match="Dataset: item 0 is no image but .*a.*dict"):
         open_data(datasets.Dataset.from_dict({"image": [{"a": 1}]}))
     with pytest.raises(DataError, match=r'DatasetDict has no split "test"; give one of it: train'):
         open_data(datasets.DatasetDict(train=hf_rows(wide_pictures())), split="test")

@@ -131,7 +131,7 @@ def _is_encoded(datasets: Any, feature: Any) -> bool:
     """Whether a column of `feature` holds pictures as files, or their paths; else it holds numbers."""
     if isinstance(feature, datasets.Value):
         return "string" in feature.dtype or "binary" in feature.dtype
-    return isinstance(feature, (datasets.Image, dict))
+    return isinstance(feature, datasets.Image) or (isinstance(feature, dict) and bool({"bytes", "path"} & {*feature}))
 
 
 def _undecoded(datasets: Any, rows: Any, image: str, source: str) -> Any:
