@@ -845,6 +845,14 @@ def test_a_stream_whose_file_is_damaged_on_the_way_is_named(tmp_path, monkeypatc
             feed.draw(step)
 
 
+@pytest.mark.parametrize("source", ["hf:", "hf:?stream=yes", "hf:" + "x" * 5000, "hf:./" + "x" * 300, "hf:./a\0b"])
+def test_a_name_that_no_data_set_has_is_an_error_of_ours(source):
+    pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    for open_it in (open_data, hf_splits):
+        with pytest.raises(DataError, match="names no data set|can't be opened"):
+            open_it(source)
+
+
 def test_a_run_on_a_stream_resumes_exactly(shards, tmp_path):
     tiny = {"latent_size": 4, "widths": (8, 4)}
 

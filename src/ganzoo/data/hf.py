@@ -187,8 +187,8 @@ def hf_splits(source: str) -> tuple[str, ...]:
         return (options["split"],)
     if expanded(name).suffix == ".parquet":
         return ()
-    place, config, folder = _place(name, options.get("config"))
     with _opening(source):
+        place, config, folder = _place(name, options.get("config"))
         found = datasets.get_dataset_split_names(place, config, **({"data_dir": folder} if folder else {}))
     return tuple(split for split in ("train", "test") if split in found)
 
@@ -225,6 +225,8 @@ def _head(stream: Stream, name: str) -> ImageData:
 def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
     """The library; the name or path that `source` begins with; its options."""
     name, _, query = source.removeprefix("hf:").partition("?")
+    if not name or len(name) > 1000:
+        raise DataError(f"{quote(source)} names no data set; give hf:owner/name, hf:./folder or hf:./file.parquet.")
     options = dict(parse_qsl(query))
     for option in options:
         if option not in _OPTIONS:
