@@ -4,8 +4,10 @@ import gzip
 import hashlib
 import io
 import itertools
+import json
 import mmap
 import os
+import re
 import signal
 import stat
 import struct
@@ -19,12 +21,15 @@ import torch
 from PIL import Image
 
 import ganzoo
+from ganzoo import images
+from ganzoo.cli import run
 from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open_feed, shard
 from ganzoo.data import fashion as fashion_module
 from ganzoo.data import sources as sources_module
 from ganzoo.data.cache import difference
 from ganzoo.data.decode import decode
 from ganzoo.data.hf import hf_splits
+from ganzoo.data.sources import splits_of
 from ganzoo.data.stream import _in_turns
 from ganzoo.errors import ConfigError, DataError
 
@@ -214,6 +219,295 @@ def test_a_damaged_zip_names_the_member(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.png"):
         open_data(path)
+
+
+# --- what lies beside pictures -----------------------------------------------------------------------------------
+
+
+def opened(source, said="", **options):
+    """The data, opened with a warning that `said` matches, or with none."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = open_data(source, **options)
+    texts = [str(each.message) for each in caught if each.category is UserWarning]
+    texts = [text for text in texts if "of 255" not in text]  # the pictures of these tests are dark
+    assert any(re.search(said, text) for text in texts) if said else not texts, texts
+    return data
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_what_ganzoo_wrote_is_passed_over(tmp_path, kind):
+    folder = fill(tmp_path / "set", ["cat/1.png", "dog/2.png"])
+    sheet = torch.zeros(4, 3, 6, 6)
+    for ending in ("png", "jpg", "gif", "webp", "tiff"):
+        images.save(sheet, folder / f"data.{ending}")
+    images.animate([sheet, sheet], folder / "walk.webp")
+    images.save_each([sheet], folder / "samples")
+    gan = ganzoo.create("fashion-mnist", image_size=8, generator={"widths": (4, 4)}, discriminator={"widths": (4, 4)})
+    ganzoo.Trainer(gan, sheet[:, :1], folder / "runs/one", progress=False, steps=1, batch_size=2, score_every=0).fit()
+    gan.save_pretrained(folder / "kept/model")
+    fill(folder, ["runs/one/samples/old.png", "kept/model/samples/old.png"])  # of a version that left no mark
+    wrote = sum(1 for path in folder.rglob("*") if path.suffix in (".png", ".jpg", ".gif", ".webp", ".tiff")) - 2
+    if kind == "zip":
+        members = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        folder = pack(tmp_path / "set.zip", members)
+    data = opened(folder, f"passed over: written by ganzoo {wrote}$")
+    assert data.class_names == ("cat", "dog") and data.passed_over == {"written by ganzoo": wrote}
+    assert describe(data)["passed over"] == f"written by ganzoo {wrote}"
+
+
+def test_samples_alone_are_data_and_sheets_never_are(tmp_path):
+    images.save_each([torch.zeros(3, 1, 6, 6)], tmp_path / "generated")
+    images.save(torch.zeros(4, 1, 6, 6), tmp_path / "generated" / "grid.png")
+    assert len(opened(tmp_path / "generated", "written by ganzoo 1")) == 3
+    images.save(torch.zeros(4, 1, 6, 6), tmp_path / "sheets" / "grid.png")
+    with pytest.raises(DataError, match="holds no images .*written by ganzoo 1"):
+        open_data(tmp_path / "sheets")
+
+
+def test_a_run_below_its_data_is_resumed_on_the_same_images(tmp_path):
+    folder = fill(tmp_path / "set", [f"{number}.png" for number in range(4)], (8, 8))
+    images.save(torch.zeros(4, 3, 8, 8), folder / "data.png")
+    gan = ganzoo.create(
+        "fashion-mnist",
+        image_size=8,
+        generator={"widths": (4, 4), "image_channels": 3},
+        discriminator={"widths": (4, 4)},
+    )
+    options = {"steps": 2, "batch_size": 2, "score_every": 0, "progress": False}
+    ganzoo.Trainer(gan, folder, folder / "runs/one", **options).fit()
+    assert len(ganzoo.Trainer.resume(folder / "runs/one", progress=False).data) == 4
+
+
+def test_passed_over_files_are_counted_by_reason(tmp_path):
+    folder = fill(tmp_path / "set", ["a.png", ".b.png"])
+    fill(tmp_path, ["else/0.png", "else/1.png"])
+    for name in ("c.HEIC", "notes.txt", "IMG_1", ".DS_Store"):
+        (folder / name).write_bytes(b"x")
+    (folder / "link.png").symlink_to(tmp_path / "else/0.png")
+    (folder / "dangling.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "linked").symlink_to(tmp_path / "else")
+    (folder / "inside.png").symlink_to(folder / "a.png")
+    os.mkfifo(folder / "pipe.png")
+    data = opened(folder, r"links out of the folder 3 \(copy.*\.heic 1 \(Pillow does not read them: convert")
+    assert len(data) == 2 and data.passed_over == {
+        "hidden": 1, ".heic": 1, ".txt": 1, "without an ending": 1, "links out of the folder": 3, "not plain files": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.heic", r"\.heic 1 \(Pillow does not read them: convert them to JPEG or PNG\)"),
+        ("a.zip", "name the zip itself"),
+        ("a.parquet", "write hf: before the folder's name"),
+        ("data-00000-of-00001.arrow", "save_to_disk of the datasets library.*load_from_disk"),
+        ("a.npy", "give open_data the array"),
+        ("a", r"without an ending 1 \(give pictures an ending"),
+    ],
+)
+def test_a_folder_without_pictures_says_what_it_holds(tmp_path, name, said):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=f"holds no images .*{said}"):
+        open_data(tmp_path / "set")
+
+
+def test_a_folder_that_cannot_be_read_is_named_or_counted(tmp_path, monkeypatch):
+    folder = fill(tmp_path / "set", ["a/1.png", "b/2.png"])
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"set/b can't be read \(Permission denied\).*--broken skip"):
+        open_data(folder)
+    data = opened(folder, "unreadable folders 1", broken="skip")
+    assert len(data) == 1 and data.passed_over == {"unreadable folders": 1}
+
+
+def test_names_from_folders_and_zips_are_escaped(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "set", ["\x1b[31mred/1.png", "blue/2.png"])
+    assert run(["data", "set"]) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed and "u001b[31mred" in printed
+    pack(tmp_path / "set.zip", {"a.png": png(), "\x1b[31m/b.p\x1bg": b""})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        open_data(tmp_path / "set.zip")
+    assert caught and "\x1b" not in str(caught[0].message)
+
+
+# --- splits, classes, parts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["folder", "wrapped zip"])
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "val"), ("train2017", "testing_set")])
+def test_folders_named_as_splits_are_splits_and_no_classes(tmp_path, kind, names):
+    train, test = names
+    members = [f"{train}/cat/1.png", f"{train}/dog/2.png", f"{train}/dog/3.png", f"{test}/dog/4.png", "overview.png"]
+    if kind == "folder":
+        source = fill(tmp_path / "set", members)
+    else:
+        source = pack(tmp_path / "set.zip", {f"wrap/{name}": png((9, 9, 9)) for name in members})
+    data = opened(source, f"in other splits \\({test}\\) 1, beside the folders of the splits 1$")
+    assert data.class_names == ("cat", "dog") and data.labels.tolist() == [0, 1, 1]
+    other = opened(source, f"in other splits \\({train}\\) 3", split="test")
+    assert other.class_names == ("cat", "dog") and other.labels.tolist() == [1]  # numbered as in train
+    assert splits_of(source) == ("train", "test")
+
+
+def test_splits_without_labels_are_splits(tmp_path):
+    source = fill(tmp_path / "set", ["train/1.png", "train/2.png", "test/3.png"])
+    assert len(opened(source, "other splits")) == 2 and open_data(source).labels is None
+    mixed = fill(tmp_path / "mixed", ["train/cat/1.png", "train/dog/2.png", "test/3.png"])
+    assert open_data(mixed).class_names == ("cat", "dog") and open_data(mixed, split="test").labels is None
+
+
+def test_what_is_no_clear_split_is_refused_with_a_remedy(tmp_path):
+    with pytest.raises(DataError, match="splits test, val and none to train with; name the folder of one, as .*/test"):
+        open_data(fill(tmp_path / "no-train", ["test/1.png", "val/2.png"]))
+    with pytest.raises(DataError, match="the folders test, which are named as splits are, beside cat, dog"):
+        open_data(fill(tmp_path / "mixed", ["cat/1.png", "dog/2.png", "test/3.png"]))
+    vehicles = open_data(fill(tmp_path / "vehicles", ["bus/1.png", "train/2.png"]))
+    assert vehicles.class_names == ("bus", "train") and splits_of(tmp_path / "vehicles") == ()
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_numbered_parts_take_labels_from_their_file(tmp_path, kind):
+    names = ["00000/img00000000.png", "00000/img00000001.png", "00001/img00001000.png"]
+    text = json.dumps({"labels": [[name, label] for name, label in zip(names, [1, 0, 2])]})
+    if kind == "folder":
+        source = fill(tmp_path / "set", names)
+        (source / "dataset.json").write_text(text)
+    else:
+        source = pack(tmp_path / "set.zip", {**{name: png() for name in names}, "dataset.json": text})
+    data = opened(source)
+    assert data.labels.tolist() == [1, 0, 2] and data.class_names == ("0", "1", "2")
+
+
+def test_numbered_parts_without_labels_are_no_classes(tmp_path):
+    source = fill(tmp_path / "set", ["00000/1.png", "01000/2.png"])
+    assert opened(source, "00000, 01000 are taken for numbered parts, not for classes.*dataset.json").labels is None
+    (source / "dataset.json").write_text('{"labels": null}')
+    assert opened(source, "numbered parts").labels is None
+    digits = opened(fill(tmp_path / "digits", ["0/1.png", "7/2.png"]))
+    assert digits.class_names == ("0", "7")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ('{"labels": [1]}', r"must be a list of \[path, label\]"),
+        ('{"labels": [["a.png", 0]]}', r"has no label for b.png; add it"),
+        ('{"labels": [["a.png", 0], ["b.png", 0.5]]}', "label 1 has the label 0.5"),
+        ('{"labels": [["a.png", [0.1, 0.2]], ["b.png", [0.1, 0.2]]]}', "label 0 has the label"),
+    ],
+)
+def test_a_file_of_labels_that_cannot_be_used_is_named(tmp_path, content, said):
+    source = fill(tmp_path / "set", ["a.png", "b.png"])
+    (source / "dataset.json").write_text(content)
+    with pytest.raises(DataError, match=f"dataset.json.*{said}"):
+        open_data(source)
+
+
+def test_stray_pictures_and_classes_without_images_are_said(tmp_path):
+    source = fill(tmp_path / "set", ["cat/1.png", "dog/2.png", "stray.png"])
+    assert opened(source, r"1 pictures \(stray.png\) lie beside the folders cat, dog").labels is None
+    (source / "stray.png").unlink()
+    (source / "bird").mkdir()
+    (source / "bird/a.txt").write_text("x")
+    assert opened(source, "the folders bird hold no images and are no classes").class_names == ("cat", "dog")
+
+
+def test_labels_that_start_at_1_are_said():
+    pixels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    opened((pixels, torch.tensor([1, 2])), "start at 1: class 0 has no images; if they count from 1, subtract 1")
+    opened((pixels, torch.tensor([0, 3])), "no images of the classes 1, 2")
+
+
+def test_no_message_advises_a_number_of_classes(tmp_path):
+    source = fill(tmp_path / "set", ["a/1.png", "b/2.png", "c/3.png"])
+    gan = ganzoo.create("fashion-mnist", generator={"num_classes": 2})
+    with pytest.raises(ConfigError, match=r"has 2 classes, set has 3 \(a, b, c\)") as caught:
+        ganzoo.Trainer(gan, source, tmp_path / "run")
+    assert not re.search(r"num_classes\W+3", str(caught.value))
+
+
+# --- reading: formats, ground, broken files ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "pgm", "pbm", "pnm", "avif", "apng"])
+def test_formats_that_pillow_reads_are_read(tmp_path, ending):
+    formats = {"jfif": "JPEG", "jpe": "JPEG", "avif": "AVIF", "apng": "PNG"}
+    mode = {"pbm": "1", "avif": "RGB"}.get(ending, "L")
+    (tmp_path / "set").mkdir()
+    Image.new(mode, (6, 6), "white").save(tmp_path / f"set/a.{ending}", formats.get(ending, "PPM"))
+    assert open_data(tmp_path / "set").images.min() == 255
+
+
+def test_transparency_is_laid_on_the_ground_that_is_asked_for(tmp_path):
+    (tmp_path / "set").mkdir()
+    drawing = Image.new("RGBA", (2, 1), (255, 255, 255, 0))
+    drawing.putpixel((0, 0), (255, 255, 255, 255))
+    drawing.save(tmp_path / "set/a.png")
+    data = opened(tmp_path / "set", 'wholly white; if they are drawings.*ground="black"', image_channels=1)
+    assert data.images.flatten().tolist() == [255, 255]
+    for ground, level in (("black", 0), ("#808080", 128)):
+        assert opened(tmp_path / "set", image_channels=1, ground=ground).images.flatten().tolist() == [255, level]
+    with pytest.raises(ConfigError, match="ground must be a colour such as white"):
+        open_data(tmp_path / "set", ground="blakc")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer.*git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "is a web page"),
+        (b"<svg xmlns=", "is an SVG drawing"),
+        (b"\0\0\0\x18ftypheic\0\0", "is a HEIC picture, which Pillow does not read; convert"),
+        (b"%PDF-1.7", "is a PDF file"),
+        (b"", "is empty"),
+        (bytes(100), "holds only zeros"),
+        (b"PK\x03\x04x", "is a zip file"),
+        (b"\x89PNG damaged", "is no readable picture"),
+    ],
+)
+def test_what_stands_under_a_picture_s_name_is_named(tmp_path, content, said):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/a.png").write_bytes(content)
+    with pytest.raises(DataError, match=rf"a\.png {said}|a\.png .*{said}"):
+        open_data(tmp_path / "set")
+
+
+def test_a_pointer_under_a_zip_s_name_is_named(tmp_path):
+    (tmp_path / "set.zip").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(DataError, match="set.zip is a Git LFS pointer"):
+        open_data(tmp_path / "set.zip")
+
+
+def test_train_skips_broken_pictures_and_resume_does_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = fill(tmp_path / "set", [f"{number}.png" for number in range(5)], (8, 8))
+    (folder / "3.png").write_bytes(png()[:40])
+    command = ["train", "fashion-mnist", "--data", "set", "--output", "run", "--steps", "1", "--set", "batch_size=2"]
+    for setting in ("generator.widths=4,4", "discriminator.widths=4,4", "score_every=0"):
+        command += ["--set", setting]
+    assert run(command) == 2 and "--broken skip" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    with pytest.warns(UserWarning, match="1 of 5 files can't be read: left out"):
+        assert run([*command, "--broken", "skip", "--ground", "black"]) == 0
+    recorded = json.loads((tmp_path / "run/run.json").read_text())["data"]
+    assert (recorded["broken"], recorded["ground"], recorded["skipped"]) == ("skip", "black", 1)
+    assert run(["train", "--resume", "run"]) == 0
+    assert len(ganzoo.Trainer.resume("run").data) == 4
+    assert run(["train", "--resume", "run", "--broken", "stop"]) == 2
 
 
 # --- pictures --------------------------------------------------------------------------------------------------
@@ -876,7 +1170,18 @@ def test_a_run_on_a_stream_resumes_exactly(shards, tmp_path):
 
 def test_image_data_is_what_the_trainer_reads():
     fields = set(ImageData.__dataclass_fields__)
-    assert {"name", "images", "labels", "class_names", "hash", "source", "licence", "skipped", "stream"} == fields
+    assert {
+        "name",
+        "images",
+        "labels",
+        "class_names",
+        "hash",
+        "source",
+        "licence",
+        "skipped",
+        "passed_over",
+        "stream",
+    } == fields
 
 
 @pytest.mark.parametrize("mode", ["", "?stream=yes"])

@@ -177,6 +177,11 @@ def _cut(text: str, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def shown(text: str, limit: int = 80) -> str:
+    """A name that a stranger gave, as it is where it is short and printable; else quoted."""
+    return text if len(text) <= limit and text.isprintable() else quote(text, limit)
+
+
 def nearest(name: object, names: Iterable[str]) -> str:
     """A question for the end of a message, if one of `names` is near `name`; else nothing."""
     text = name[:100] if isinstance(name, str) else quote(name)

@@ -17,7 +17,8 @@ from uuid import uuid4
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote, reason
@@ -35,6 +36,7 @@ _FORMATS = {
     ".tiff": "TIFF",
 }
 _MOVING = {".gif": "GIF", ".webp": "WEBP"}
+_MARKS = {"image": "ganzoo: an image", "sheet": "ganzoo: a sheet of images"}  # the Software of what is written here
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -157,6 +159,7 @@ def grid(
     mode = pictures[0].mode
     colour: Any = tuple(255 if band == "A" else background for band in mode)  # "LA" and "RGBA" are opaque there
     sheet = Image.new(mode, (columns * width + padding, rows * height + padding), colour if mode != "L" else background)
+    sheet.info["ganzoo"] = "sheet"
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
         sheet.paste(picture, (column * width + padding, row * height + padding))
@@ -166,7 +169,8 @@ def grid(
 def save(image: Image.Image | Tensor, path: str | Path) -> Path:
     """Write a picture, in the format of the path's ending; several images are written as a grid.
 
-    Missing parent folders are made. The file is there whole or not at all; an older one stays until then.
+    Missing parent folders are made. The file is there whole or not at all; an older one stays until then. Its metadata
+    name ganzoo as the software (all formats but BMP), so that `ganzoo.data.open_data` does not take it for data.
 
     Raises:
         ConfigError: the ending is not known, or its format can't hold the picture.
@@ -202,7 +206,13 @@ def animate(
         options["loop"] = 0 if loop else 1
     elif loop:
         options["loop"] = 0  # a GIF without the entry plays once
+    first.info["ganzoo"] = "sheet"
     return _write(path, _encode(path, _MOVING, first, **options))
+
+
+def written_here(content: bytes) -> str | None:
+    """What this module wrote, if a picture file's `content` says so: an "image" or a "sheet" of several; else None."""
+    return next((kind for kind, mark in _MARKS.items() if mark.encode() in content), None)
 
 
 def _one_size(frames: Iterable[Image.Image | Tensor]) -> Iterator[Image.Image]:
@@ -244,6 +254,7 @@ def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options
     if name is None:
         raise ConfigError(f"{path}: {quote(path.suffix)} is no picture's ending.{did_you_mean(path.suffix, formats)}")
     buffer = io.BytesIO()
+    options |= _marked(name, _MARKS["sheet" if picture.info.get("ganzoo") == "sheet" else "image"])
     try:
         picture.save(buffer, name, **options)
     except GanzooError:  # of a frame that is made while the picture is written
@@ -252,6 +263,20 @@ def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options
         # a JPEG of a transparent picture; a PIL built without WebP; more pixels a side than the format counts
         raise ConfigError(f"{path} can't be a {name} ({error}); a .png takes every picture") from error
     return buffer.getvalue()
+
+
+def _marked(name: str, mark: str) -> dict[str, Any]:
+    """Options of PIL's `save` that put `mark` into the metadata of a file of the format `name`."""
+    if name == "PNG":
+        text = PngInfo()
+        text.add_text("Software", mark)
+        return {"pnginfo": text}
+    if name == "WEBP":
+        exif = Image.Exif()
+        exif[ExifTags.Base.Software] = mark
+        return {"exif": exif}
+    option = {"TIFF": "software", "JPEG": "comment", "GIF": "comment"}.get(name)
+    return {option: mark} if option else {}
 
 
 def _write(path: Path, content: bytes) -> Path:

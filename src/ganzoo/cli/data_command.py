@@ -7,12 +7,19 @@ from typing import Annotated
 
 import typer
 
+from ganzoo.errors import shown
+
+BROKEN = typer.Option(help="stop or skip at a file that can't be read.  [default: stop]")
+GROUND = typer.Option(help="Colour that transparency is laid on.  [default: white]")
+
 
 def data(
     source: Annotated[str, typer.Argument(help="fashion-mnist, pokemon, fashion-mnist-mini, a folder, a zip, hf:...")],
     size: Annotated[int | None, typer.Option(help="Pixels a side to resize to; else the images' own.")] = None,
     channels: Annotated[int | None, typer.Option(help="1 grey, 3 colour, 4 with transparency.")] = None,
-    broken: Annotated[str, typer.Option(help="stop or skip at an image that can't be read.")] = "stop",
+    split: Annotated[str, typer.Option(help="train or test, if the set has both.")] = "train",
+    broken: Annotated[str | None, BROKEN] = None,
+    ground: Annotated[str | None, GROUND] = None,
     output: Annotated[Path, typer.Option(help="Where the first 20 images are drawn.")] = Path("data.png"),
 ) -> None:
     """Prepare a data set, say what is in it, and draw its first 20 images."""
@@ -21,10 +28,14 @@ def data(
     from ganzoo import images
     from ganzoo.data import describe, open_data
 
-    opened = open_data(source, image_size=size, image_channels=channels, broken=broken, progress=True)
+    opened = open_data(
+        source, image_size=size, image_channels=channels, split=split, broken=broken or "stop",
+        ground=ground or "white", progress=True,
+    )  # fmt: skip
     for name, value in describe(opened).items():
-        shown = ", ".join(f"{key} {count:,}" for key, count in value.items()) if isinstance(value, dict) else value
-        print(f"{name:14}{shown}")
+        if isinstance(value, dict):
+            value = ", ".join(f"{shown(key)} {count:,}" for key, count in value.items())
+        print(f"{name:14}{value if value.isprintable() else shown(value, 300)}")
     first = opened.batch(torch.arange(min(20, len(opened))))
     images.save(images.grid(first, columns=5), output)
     print(f"{'first 20':14}{output}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganzoo.cli.data_command import BROKEN, GROUND
 from ganzoo.errors import ConfigError, did_you_mean, quote
 
 
@@ -23,6 +24,8 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="A setting, or generator.KEY, discriminator.KEY; repeatable."),
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Of images given by a path; stands in the model's card.")] = None,
+    broken: Annotated[str | None, BROKEN] = None,
+    ground: Annotated[str | None, GROUND] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --output.")] = False,
     resume: Annotated[Path | None, typer.Option(help="A run's folder: go on from its last checkpoint.")] = None,
     from_: Annotated[
@@ -45,7 +48,7 @@ def train(
 
     if resume is not None:
         others: dict[str, Any] = {"--output": output, "--steps": steps, "--epochs": epochs, "--size": size}
-        others |= {"--set": set_, "--licence": licence}
+        others |= {"--set": set_, "--licence": licence, "--broken": broken, "--ground": ground}
         for name, value in others.items():
             if value is not None:
                 raise ConfigError(
@@ -76,6 +79,7 @@ def train(
             from ganzoo.presets import create
 
             gan = create(str(preset), size, networks["generator"], networks["discriminator"], changes.get("seed", 0))
+        changes |= {"broken": broken or "stop", "ground": ground or "white"}
         trainer = Trainer(gan, data, output, overwrite=overwrite, epochs=epochs, licence=licence, **changes)
     result = trainer.fit()
     if not result.finished:

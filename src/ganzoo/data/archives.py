@@ -8,19 +8,42 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ganzoo.data.decode import SUFFIXES
-from ganzoo.errors import DataError, quote
+from ganzoo.data.decode import what_else
+from ganzoo.data.passed_over import (
+    LINKS,
+    OURS,
+    SKIP,
+    hidden,
+    nothing_found,
+    output_folders,
+    own_pictures,
+    parents,
+    reason_by_name,
+)
+from ganzoo.errors import DataError, quote, shown
 
 MOST_MEMBERS = 250_000  # of a zip; each takes half a kilobyte of memory
 DEEPEST = 100  # folders in folders
 LARGEST_NAME = 1000  # characters of a member's path
 LARGEST_FILE = 64_000_000  # bytes of one picture file, unpacked
 LARGEST_RATIO = 200  # of a zip member's size to its packed size, where it is larger than a megabyte
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -29,42 +52,61 @@ class Listing:
 
     Args:
         names: their paths inside it, sorted.
-        read: gives one's bytes.
+        read: gives the bytes of one of them, or of one of `others`.
         facts: what tells this state of the source from another, for the cache's key.
+        passed_over: how many files are left out, by reason.
+        others: paths of files that are no pictures by their names.
+        folders: paths of the folders that data could lie in; some may be empty.
+        train: the pictures of the split to train on, where these are of another split.
     """
 
     names: list[str]
     read: Callable[[str], bytes]
     facts: Sequence[tuple[Any, ...]]
+    passed_over: dict[str, int] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    train: list[str] = field(default_factory=list)
 
-    def classes(self) -> tuple[tuple[str, ...], list[int]] | None:
-        """Names of the classes and each picture's class: the folders in which their paths first differ, whatever lies
-        deeper; None where a picture lies in no such folder."""
-        folders = [PurePosixPath(name).parent.parts for name in self.names]
-        first, last = min(folders), max(folders)  # what these two share all between them share
-        shared = next((i for i, (one, other) in enumerate(zip(first, last)) if one != other), len(first))
-        heads = [parts[shared : shared + 1] for parts in folders]
-        if not all(heads):
-            return None
-        names = sorted({head[0] for head in heads})
-        numbers = {name: number for number, name in enumerate(names)}
-        return tuple(names), [numbers[head[0]] for head in heads]
+    def only(self, names: Collection[str], passed_over: Mapping[str, int]) -> Listing:
+        """The part of it that `names` has; `passed_over` counts what that leaves out."""
+        facts = [fact for fact in self.facts if fact[0] in names]
+        counted = {**self.passed_over, **{reason: count for reason, count in passed_over.items() if count}}
+        return replace(self, names=[name for name, *_ in facts], facts=facts, passed_over=counted)
 
 
-def list_folder(folder: Path) -> Listing:
-    """The pictures below `folder`; hidden ones and links out of it are passed over."""
+def list_folder(folder: Path, broken: str = "stop") -> Listing:
+    """The pictures below `folder`; hidden ones, links out of it and what ganzoo wrote are passed over and counted.
+
+    Args:
+        broken: "stop" at a folder in it that can't be read, or "skip" and count it.
+
+    Raises:
+        DataError: it holds no pictures, or can't be read.
+    """
+    found: list[_File] = []
+    passed: Counter[str] = Counter()
+    folders: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        if broken == "stop" or Path(error.filename) == folder:
+            raise DataError(
+                f"{shown(error.filename, 300)} can't be read ({error.strerror or error}); get the right to read it"
+                f"{'' if Path(error.filename) == folder else f', or {SKIP}'}."
+            ) from error
+        passed["unreadable folders"] += 1
+
     try:
         root = folder.resolve()
-        paths = sorted(path for path in _files(folder) if _wanted(path.as_posix()))
-        kept = [path for path in paths if (folder / path).is_file() and (folder / path).resolve().is_relative_to(root)]
-        states = [(path.as_posix(), (folder / path).stat()) for path in kept]
-        # st_ctime changes with any writing: other bytes of the same number and time are seen
-        facts = [(name, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for name, state in states]
-        found = [] if kept else sorted(entry.name for entry in folder.iterdir())
+        for place, below, names in os.walk(folder, onerror=unreadable):
+            inside = Path(place).relative_to(folder)
+            if len(inside.parts) > DEEPEST:
+                raise DataError(f"{folder} has folders in folders, over {DEEPEST} deep; name the one with the images.")
+            folders.append(inside.as_posix())
+            passed[LINKS] += sum(os.path.islink(os.path.join(place, name)) for name in below)
+            found += [_file(folder, (inside / name).as_posix(), root) for name in names]
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror or error}).") from error
-    if not kept:
-        raise DataError(f"{folder} holds no images ({', '.join(SUFFIXES)}); it holds {_first(found)}.")
 
     def read(name: str) -> bytes:
         path = folder / name
@@ -76,16 +118,75 @@ def list_folder(folder: Path) -> Listing:
             raise DataError(f"{path} can't be read ({error.strerror or error}).") from error
         raise DataError(f"{path} has {size:,} bytes; {LARGEST_FILE:,} is the most for a picture.")
 
-    return Listing([name for name, *_ in facts], read, facts)
+    def start(name: str, size: int) -> bytes:
+        try:
+            with open(folder / name, "rb", buffering=0) as file:
+                return file.read(size)
+        except OSError:
+            return b""  # said when it is decoded
+
+    return _listing(folder, found, passed, folders, read, start)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All that is below `folder` but folders, as paths from there; no link to a folder is followed."""
-    for place, _, names in os.walk(folder):
-        inside = Path(place).relative_to(folder)
-        if len(inside.parts) > DEEPEST:
-            raise DataError(f"{folder} has folders in folders, over {DEEPEST} deep; name the one with the images.")
-        yield from (inside / name for name in names)
+@dataclass(frozen=True)
+class _File:
+    """A file of a source: its path there, what changes with its content, and why it can't be data, if so."""
+
+    path: str
+    size: int
+    stamp: tuple[int, ...]
+    reason: str = ""
+
+
+def _file(folder: Path, path: str, root: Path) -> _File:
+    state = os.lstat(folder / path)
+    if stat.S_ISLNK(state.st_mode):
+        if not (folder / path).resolve().is_relative_to(root) or not (folder / path).exists():
+            return _File(path, 0, (), LINKS)
+        state = os.stat(folder / path)
+    # st_ctime changes with any writing: other bytes of the same number and time are seen
+    stamp = (state.st_mtime_ns, state.st_ctime_ns)
+    return _File(path, state.st_size, stamp, "" if stat.S_ISREG(state.st_mode) else "not plain files")
+
+
+def _listing(
+    place: Path,
+    found: list[_File],
+    passed: Counter[str],
+    folders: list[str],
+    read: Callable[[str], bytes],
+    start: Callable[[str, int], bytes],
+) -> Listing:
+    """The pictures among the files `found`; `passed` counts the others, `start` gives the first bytes of a file."""
+    outputs = output_folders((file.path for file in found if not file.reason), start)
+    others, kept = [], []
+    for file in sorted(found, key=lambda file: file.path):
+        reason = reason_by_name(file.path)
+        if outputs and any(parent in outputs for parent in parents(file.path)):
+            reason = OURS if reason is None else ""
+        elif reason is None:
+            reason = file.reason or None
+        elif not file.reason:
+            others.append(file.path)
+        if reason is None:
+            kept.append(file)
+        elif reason:
+            passed[reason] += 1
+    own = own_pictures([file.path for file in kept], start)
+    passed[OURS] += len(own)
+    facts: list[tuple[Any, ...]] = [(file.path, file.size, *file.stamp) for file in kept if file.path not in own]
+    if not facts:
+        raise DataError(nothing_found(place, +passed))
+    inhabited = {parent for output in outputs for parent in (output, *parents(output))}
+    inhabited |= {folder for folder in folders if any(parent in outputs for parent in parents(folder))}
+    return Listing(
+        [name for name, *_ in facts],
+        read,
+        facts,
+        dict(+passed),
+        others,
+        [folder for folder in folders if folder not in inhabited and not hidden(folder)],
+    )
 
 
 def list_zip(path: Path) -> Listing:
@@ -94,44 +195,42 @@ def list_zip(path: Path) -> Listing:
     Raises:
         DataError: it is no zip, or has a member that no honest zip of pictures has.
     """
+    content = b""
     try:
+        with path.open("rb") as beginning:
+            content = beginning.read(100)
         file = _Counted(open(path, "rb", buffering=0))  # noqa: SIM115  # open as long as the listing is used
         archive = zipfile.ZipFile(file)
         file.counts = False
         members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError, struct.error) as error:
-        raise DataError(f"{path} is no zip that can be read ({error}); name a folder or zip of images.") from error
-    wanted = {}
+        other = what_else(content) if content and not content.startswith(b"PK") else None
+        text = f"is {other}" if other else f"is no zip that can be read ({error}); name a folder or zip of images"
+        raise DataError(f"{shown(str(path), 300)} {text}.") from error
+    by_name = {}
     for member in members:
         _check_member(member, path)
-        if not member.is_dir() and _wanted(member.filename):
-            if member.filename in wanted:
-                raise DataError(f"{path} holds {quote(member.filename)} twice; pack it again.")
-            wanted[member.filename] = member
-    if not wanted:
-        found = [member.filename for member in members]
-        raise DataError(f"{path} holds no images ({', '.join(SUFFIXES)}); it holds {_first(found)}.")
+        if member.filename in by_name and not member.is_dir():
+            raise DataError(f"{path} holds {quote(member.filename)} twice; pack it again.")
+        by_name[member.filename] = member
 
-    def read(name: str) -> bytes:
+    def read(name: str, size: int | None = None) -> bytes:
+        most = by_name[name].file_size + 1  # no more than was checked, whatever is packed
         try:
-            with archive.open(wanted[name]) as file:
-                content = file.read(wanted[name].file_size + 1)  # no more than was checked, whatever is packed
-        except (
-            zipfile.BadZipFile,
-            OSError,
-            RuntimeError,
-            ValueError,
-            EOFError,
-            NotImplementedError,
-            OverflowError,
-            struct.error,
-            zlib.error,
-        ) as error:
+            with archive.open(by_name[name]) as file:
+                return file.read(min(most, size or most))
+        except _ZIP_ERRORS as error:
             raise DataError(f"{path}: {quote(name)} can't be unpacked ({error}); get the zip again.") from error
-        return content
 
-    names = sorted(wanted)
-    return Listing(names, read, [(name, wanted[name].file_size, wanted[name].CRC) for name in names])
+    def start(name: str, size: int) -> bytes:
+        try:
+            return read(name, size)
+        except DataError:
+            return b""  # said when it is decoded
+
+    files = [_File(member.filename, member.file_size, (member.CRC,)) for member in members if not member.is_dir()]
+    folders = {parent for name in by_name for parent in parents(name)}
+    return _listing(path, files, Counter(), sorted(folders), read, start)
 
 
 def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
@@ -148,22 +247,12 @@ def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
         problem = "is encrypted"
     elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         problem = "is packed otherwise than by deflate"  # the others unpack without a limit that zipfile could set
-    elif member.file_size > LARGEST_FILE and _wanted(name):
+    elif member.file_size > LARGEST_FILE and reason_by_name(name) in (None, ""):
         problem = f"unpacks to {member.file_size:,} bytes, {LARGEST_FILE:,} is the most"
     elif member.file_size > 1_000_000 and member.file_size > LARGEST_RATIO * max(1, member.compress_size):
         problem = f"unpacks to {member.file_size / max(1, member.compress_size):,.0f} times its size, a bomb"
     if problem:
         raise DataError(f"{path}: the member {name[:100]!r} {problem}; ganzoo does not read such a zip.")
-
-
-def _wanted(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and name.lower().endswith(SUFFIXES)
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(name if len(name) < 80 and name.isprintable() else quote(name) for name in names[:5]) or "nothing"
 
 
 class _Counted(io.BufferedReader):

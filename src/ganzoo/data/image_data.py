@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.cache import MappedImages
+from ganzoo.data.passed_over import passed_over_words
 from ganzoo.data.stream import Stream
 from ganzoo.errors import quote
 
@@ -33,6 +34,7 @@ class ImageData:
         source: where it came from.
         licence: of the images, where it is known.
         skipped: files that could not be read and were left out.
+        passed_over: how many files are no images of this set, by reason.
         stream: where all images come from when `images` are but the first of them.
     """
 
@@ -44,6 +46,7 @@ class ImageData:
     source: str
     licence: str = "not known"
     skipped: int = 0
+    passed_over: Mapping[str, int] = field(default_factory=dict)
     stream: Stream | None = None
 
     def __len__(self) -> int:
@@ -146,4 +149,6 @@ def describe(data: ImageData) -> dict[str, Any]:
         facts["duplicates"] = f"{len(data.duplicates):,} images equal an earlier one"
     if data.skipped:
         facts["skipped"] = f"{data.skipped:,} files that can't be read"
+    if data.passed_over:
+        facts["passed over"] = passed_over_words(data.passed_over, remedies=False)
     return facts

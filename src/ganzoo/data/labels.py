@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganzoo.errors import DataError, did_you_mean, quote
+from ganzoo.errors import DataError, did_you_mean, quote, shown
 from ganzoo.models.base import MOST_CLASSES
 
 
 def check_labels(values: Iterable[Any], names: Sequence[str], source: str, item: str = "row") -> Tensor:
-    """The labels `values` of the items of `source`, as int64 (N,); see `check_label`."""
-    return torch.tensor(
+    """The labels `values` of the items of `source`, as int64 (N,); see `check_label` and `say_gaps`."""
+    labels = torch.tensor(
         [check_label(value, names, f"{source}: {item} {number}") for number, value in enumerate(values)],
         dtype=torch.long,
     )
+    say_gaps(labels, names, source)
+    return labels
+
+
+def say_gaps(labels: Tensor, names: Sequence[str], source: str) -> None:
+    """Warn of classes that have no images; of labels that seem to count from 1."""
+    gaps = (torch.bincount(labels, minlength=len(names)) == 0).nonzero().flatten().tolist() if len(labels) else []
+    if not gaps:
+        return
+    if not names and int(labels.min()) > 0:
+        text = f"labels start at {int(labels.min())}: class 0 has no images; if they count from 1, subtract 1 from each"
+    else:
+        shares = [shown(names[gap]) if names else str(gap) for gap in gaps[:10]]
+        more = f" and {len(gaps) - 10:,} more" if len(gaps) > 10 else ""
+        text = f"no images of {'class' if len(gaps) == 1 else 'the classes'} {', '.join(shares)}{more}"
+    warnings.warn(f"{shown(source, 300)}: {text}", stacklevel=2)
 
 
 def number_labels(

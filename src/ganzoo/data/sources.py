@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -11,16 +12,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import ImageColor
 from torch import Tensor
 
 from ganzoo.data.archives import Listing, list_folder, list_zip
 from ganzoo.data.cache import cache_dir, cached_images
-from ganzoo.data.decode import common_channels, convert, decode
+from ganzoo.data.decode import WHITE, check_ground, common_channels, convert, decode
 from ganzoo.data.download import download
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.given import open_given
-from ganzoo.data.hf import open_hf, open_rows, rows_of
+from ganzoo.data.hf import hf_splits, open_hf, open_rows, rows_of
 from ganzoo.data.image_data import ImageData, hash_of, remark_range
+from ganzoo.data.labels import say_gaps
+from ganzoo.data.layout import labels_of, splits, take_split
+from ganzoo.data.passed_over import SKIP, passed_over_words
 from ganzoo.errors import ConfigError, DataError, did_you_mean, quote
 from ganzoo.files import expanded
 
@@ -40,6 +45,7 @@ def open_data(
     image_channels: int | None = None,
     split: str = "train",
     broken: str = "stop",
+    ground: str = WHITE,
     root: str | Path | None = None,
     fetch: bool = True,
     progress: bool = False,
@@ -47,19 +53,21 @@ def open_data(
     """Open images to train on or compare with.
 
     Args:
-        source: a name (fashion-mnist, fashion-mnist-mini, pokemon); a folder or zip of images, flat or with a folder
-            for each class; `hf:...` (see `ganzoo.data.hf`); a Dataset of the `datasets` library; a tensor or NumPy
-            array (N, C, H, W), (N, H, W) or (N, H, W, C), uint8 of 0 to 255 or floating in [-1, 1]; a list or torch
-            Dataset of PIL pictures, arrays or tensors, alone, in pairs (image, label), in longer tuples, or in dicts;
-            a pair (images, labels), labels being numbers from 0 or names, in a list, array or tensor; an ImageData.
+        source: a name (fashion-mnist, fashion-mnist-mini, pokemon); a folder or zip of images, flat, with a folder
+            for each class, or with folders `train` and `test` of either; `hf:...` (see `ganzoo.data.hf`); a Dataset of
+            the `datasets` library; a tensor or NumPy array (N, C, H, W), (N, H, W) or (N, H, W, C), uint8 of 0 to 255
+            or floating in [-1, 1]; a list or torch Dataset of PIL pictures, arrays or tensors, alone, in pairs (image,
+            label), in longer tuples, or in dicts; a pair (images, labels), labels being numbers from 0 or names, in a
+            list, array or tensor; an ImageData.
             The names of classes of a torch Dataset are its `classes`, or those of the `dataset` that it is a part of.
         image_size: pixels a side to resize to, the middle square of pictures that are not square; None keeps their
             own, which must then agree.
         image_channels: 1 grey, 3 colour, 2 and 4 with transparency; None: pictures (of files or PIL) are grey if a
             first look at up to 100 of them, spread over the set, finds grey alone, else in colour; arrays and tensors
             keep their own.
-        split: "train" or "test", of the named sets.
-        broken: "stop" at a file that can't be read, or "skip" and count it.
+        split: "train" or "test", of a set that has both; `val` is the test of a folder without `test`.
+        broken: "stop" at a file or folder that can't be read, or "skip" and count it.
+        ground: the colour that transparency is laid on, by name or as "#808080".
         root: a folder to look for named sets in, before all others.
         fetch: download named sets that are on no disk.
         progress: show a bar where it takes long.
@@ -69,10 +77,14 @@ def open_data(
         ConfigError: an argument is wrong.
     """
     _check(image_size, image_channels, split, broken)
+    check_ground(ground)
+    files = isinstance(source, (str, Path)) and not str(source).startswith(("hf:", "fashion-mnist"))
+    if ground != WHITE and not files:
+        raise ConfigError("ground is for pictures in a folder or zip; lay others on their ground before")
     if isinstance(source, ImageData):
         return _fit(source, image_size, image_channels)
     if isinstance(source, (str, Path)):
-        data = _open_named(source, image_size, image_channels, split, broken, root, fetch, progress)
+        data = _open_named(source, image_size, image_channels, split, broken, ground, root, fetch, progress)
     elif (rows := rows_of(source)) is not None:
         data = open_rows(rows, image_size, image_channels, split)
     else:
@@ -98,6 +110,7 @@ def _open_named(
     channels: int | None,
     split: str,
     broken: str,
+    ground: str,
     root: str | Path | None,
     fetch: bool,
     progress: bool,
@@ -123,15 +136,33 @@ def _open_named(
         raise DataError(f"{quote(text)} can't be opened ({reason}); name a folder or zip of images.") from error
     if not local and text == "pokemon":
         path, licence = _pokemon(root, fetch, progress), "© The Pokémon Company: for research and teaching"
-    if path.is_dir():
-        listing = list_folder(path)
-    elif path.is_file():
-        listing = list_zip(path)
-    else:
+    if not path.exists():
         tried = "no such path" if local else f"no folder or zip here ({Path.cwd()}), no name of a data set"
         raise DataError(f"No data {quote(text)}: {tried}.{did_you_mean(text, NAMES)}")
-    data = _from_listing(listing, path, size, channels, broken, progress)
+    listing = take_split(_listed(path, broken), split, path)
+    data = _from_listing(listing, path, size, channels, broken, ground, progress)
     return dataclasses.replace(data, name=name if not local else path.name or str(path), licence=licence)
+
+
+def _listed(path: Path, broken: str = "stop") -> Listing:
+    return list_folder(path, broken) if path.is_dir() else list_zip(path)
+
+
+def splits_of(source: Any) -> tuple[str, ...]:
+    """Which of train and test `source` can be opened by; none where it is one set.
+
+    Raises:
+        DataError, MissingExtraError: as `open_data`.
+    """
+    if not isinstance(source, (str, Path)):
+        return ()
+    if str(source) == "fashion-mnist":
+        return ("train", "test")
+    if str(source).startswith("hf:"):
+        return hf_splits(str(source))
+    path = expanded(source)
+    found = splits(_listed(path), path) if path.exists() else {}
+    return tuple(split for split, kinds in (("train", {"train"}), ("test", {"test", "validation"})) if kinds & {*found})
 
 
 def _mini() -> tuple[Tensor, Tensor, str]:
@@ -155,8 +186,10 @@ def _pokemon(root: str | Path | None, fetch: bool, progress: bool) -> Path:
 
 
 def _from_listing(
-    listing: Listing, path: Path, size: int | None, channels: int | None, broken: str, progress: bool
+    listing: Listing, path: Path, size: int | None, channels: int | None, broken: str, ground: str, progress: bool
 ) -> ImageData:
+    if listing.passed_over:
+        warnings.warn(f"{path}: files passed over: {passed_over_words(listing.passed_over)}", stacklevel=2)
     if channels is None:
         channels = common_channels(
             len(names := listing.names), lambda k: decode(listing.read(names[k]), f"{path}: {names[k]}", None, None)
@@ -165,29 +198,47 @@ def _from_listing(
     def pictures() -> Iterator[np.ndarray | None]:
         for name in _shown(listing.names, progress):
             try:
-                yield decode(listing.read(name), f"{path}: {name}", size, channels)
+                yield decode(listing.read(name), f"{path}: {name}", size, channels, ground)
             except DataError as error:
                 if broken == "stop":
-                    raise DataError(
-                        f'{error} In Python open_data(..., broken="skip") leaves such files out.'
-                    ) from error
+                    raise DataError(f"{error} Or {SKIP}.") from error
                 yield None
 
-    key = [str(path.resolve()), listing.facts, size, channels, broken]
+    key = [str(path.resolve()), listing.facts, size, channels, broken, ground]
     packed = path.stat().st_size if path.is_file() else sum(bytes_ for _, bytes_, *_ in listing.facts)
     most = None if size else max(SMALL_ARRAY, LARGEST_RATIO * packed)  # a size that was asked for is meant
     images, kept, pixels = cached_images(key, pictures(), len(listing.names), most)
-    classes = listing.classes()
-    labels = torch.tensor([classes[1][position] for position in kept]) if classes else None
+    if len(kept) < len(listing.names):
+        skipped = len(listing.names) - len(kept)
+        warnings.warn(f"{path}: {skipped:,} of {len(listing.names):,} files can't be read: left out", stacklevel=2)
+    labels, classes = labels_of(listing, path) or (None, ())
+    if labels is not None and len(kept) < len(listing.names):
+        labels = labels[kept]
+        say_gaps(labels, classes, str(path))
+    _say_blank(images, path, ground)
     return ImageData(
         name=path.name,
         images=images,
         labels=labels,
-        class_names=classes[0] if classes else (),
+        class_names=classes,
         hash=hash_of(pixels, images.shape, labels),
         source=str(path.resolve()),
         skipped=len(listing.names) - len(kept),
+        passed_over=listing.passed_over,
     )
+
+
+def _say_blank(images: np.ndarray, path: Path, ground: str) -> None:
+    """Warn if most pictures, of 100 that are spread over the set, show nothing but the ground."""
+    colour = np.array(ImageColor.getrgb(ground)[:3]) if images.shape[1] == 3 else ImageColor.getcolor(ground, "L")
+    looked = images[:: -(-len(images) // 100), :3]
+    blank = int((looked == np.reshape(colour, (-1, 1, 1))).all(axis=(1, 2, 3)).sum())
+    if images.shape[1] in (1, 3) and blank > len(looked) / 2:
+        warnings.warn(
+            f"{path}: {blank} of {len(looked)} pictures looked at are wholly {ground}; if they are drawings in "
+            f'{ground} on a transparent ground, choose another: --ground black, in Python ground="black"',
+            stacklevel=2,
+        )
 
 
 def _shown(names: list[str], progress: bool) -> Any:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ganzoo.blocks import check_range
 from ganzoo.config import Config
-from ganzoo.errors import ShapeError, WeightsError, quote
+from ganzoo.errors import ShapeError, WeightsError, quote, shown
 from ganzoo.registry import Registry
 
 
@@ -129,7 +129,7 @@ def check_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...
 def check_fits(wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], place: str) -> None:
     """Raise WeightsError, naming what differs, unless the file at `place` has the names and `shapes` of `wanted`."""
     problems = [f"{name} is missing" for name in wanted if name not in shapes]
-    problems += [f"{_shown(name)} is surplus" for name in shapes if name not in wanted]
+    problems += [f"{shown(name)} is surplus" for name in shapes if name not in wanted]
     problems += [
         f"{name} has shape {shapes[name]}, its config wants {tuple(value.shape)}"
         for name, value in wanted.items()
@@ -138,8 +138,3 @@ def check_fits(wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsError(f"{place} does not fit its config: {'; '.join(problems[:3])}{more}. Save the model again.")
-
-
-def _shown(name: str) -> str:
-    """A name that a stranger gave, short and without codes for the terminal."""
-    return name if len(name) <= 80 and name.isprintable() else quote(name)

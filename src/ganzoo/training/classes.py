@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganzoo.data import ImageData
 from ganzoo.data.divide import Likeness, divide
-from ganzoo.errors import ConfigError
+from ganzoo.errors import ConfigError, shown
 from ganzoo.gan import GAN
 from ganzoo.latents import sign_class, with_sign_class
 
@@ -29,9 +29,16 @@ def classify(data: ImageData, gan: GAN, by: Likeness) -> ImageData:
         ConfigError: data and GAN differ in classes.
     """
     if gan.num_classes and data.num_classes != gan.num_classes:
+        if not data.num_classes:
+            raise ConfigError(
+                f"the GAN has {gan.num_classes} classes, {data.name} has none; put the images of each class into a "
+                f'folder of its own, or train without classes: generator={{"num_classes": 0}} '
+                f"(--set generator.num_classes=0)"
+            )
+        names = ", ".join(map(shown, data.class_names[:10]))
         raise ConfigError(
-            f"the GAN has {gan.num_classes} classes, {data.name} has {data.num_classes}; make it with "
-            f'generator={{"num_classes": {data.num_classes}}} (--set generator.num_classes={data.num_classes})'
+            f"the GAN has {gan.num_classes} classes, {data.name} has {data.num_classes} ({names}). Give images of as "
+            f"many classes; or, if these are the classes that you mean, set generator.num_classes to their number"
         )
     labels = data.labels if gan.num_classes else None
     if gan.hidden_classes:

@@ -23,7 +23,9 @@ from ganzoo.training.machine import Facts
 from ganzoo.training.run import command, versions
 
 
-def record(gan: GAN, data: ImageData, source: Any, settings: Settings, machine: Facts) -> dict[str, Any]:
+def record(
+    gan: GAN, data: ImageData, source: Any, reading: dict[str, Any], settings: Settings, machine: Facts
+) -> dict[str, Any]:
     """All that is asked and resolved when a run begins, as JSON types."""
     return {
         "command": command(),
@@ -40,6 +42,9 @@ def record(gan: GAN, data: ImageData, source: Any, settings: Settings, machine: 
             "images": len(data),
             "classes": list(data.class_names),
             "licence": data.licence,
+            **reading,
+            "skipped": data.skipped,
+            "passed_over": dict(data.passed_over),
         },
     }
 
@@ -73,6 +78,11 @@ def recorded_data(facts: dict[str, Any], place: str) -> dict[str, Any]:
     if not isinstance(saved, dict):
         raise TrainingError(f"{place}: data must be a mapping, got {quote(saved)}; the file is damaged.")
     return saved
+
+
+def recorded_reading(saved: dict[str, Any]) -> dict[str, Any]:
+    """How the images of a run were read, which `recorded_data` gave; a run of earlier days tells nothing of it."""
+    return {name: saved[name] for name in ("broken", "ground") if name in saved}
 
 
 def is_described(gan: GAN, described: Any) -> bool:

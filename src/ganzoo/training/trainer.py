@@ -28,7 +28,7 @@ from ganzoo.training.machine import Facts, Machine
 from ganzoo.training.observe import Observer
 from ganzoo.training.outputs import Outputs
 from ganzoo.training.progress import ProgressBar, progress_hook, say
-from ganzoo.training.record import is_described, rebuild, record, recorded_data
+from ganzoo.training.record import is_described, rebuild, record, recorded_data, recorded_reading
 from ganzoo.training.report import write_report
 from ganzoo.training.run import RunFolder, TrainingResult, resume_command, train_on_command
 from ganzoo.training.update import FIGURES, Update
@@ -45,6 +45,7 @@ class Trainer:
         output_dir: the run's folder, new unless `overwrite` is True; None for `runs/` and the preset's name.
         epochs: passes over the data, in place of `steps`.
         licence: of images that don't tell it themselves; stands in the run's record and the model's card.
+        broken, ground: how images of a folder or zip are read, as `open_data` takes them.
         hooks: called as `hook(state, logs)` at every line of the log.
         progress: show a bar, or curves and pictures in a notebook.
         settings: of the run; None for the preset's, or the defaults for networks of one's own.
@@ -65,6 +66,8 @@ class Trainer:
         overwrite: bool = False,
         epochs: float | None = None,
         licence: str | None = None,
+        broken: str = "stop",
+        ground: str = "white",
         hooks: Sequence[Hook] = (),
         progress: bool = True,
         settings: Settings | None = None,
@@ -86,6 +89,7 @@ class Trainer:
         run.check_free(overwrite)
         self._overwrite = overwrite
         self._facts: Facts | None = None
+        self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
         self._set_up(create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, hooks, progress)
         self.data = replace(self.data, licence=licence) if licence else self.data
         if epochs is not None:
@@ -121,6 +125,7 @@ class Trainer:
             raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
         trainer = cls.__new__(cls)
         trainer._overwrite = False
+        trainer._reading = recorded_reading(saved)
         trainer._facts = Facts.from_dict(facts.get("machine"), f"{place}: machine")
         settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
         described = facts.get("gan")
@@ -140,7 +145,8 @@ class Trainer:
         if gan.discriminator is None:
             raise ConfigError("gan has no discriminator to train against; load it with discriminator=True")
         self.gan, self.run, self.settings = gan, run, settings
-        self.data = open_data(data, image_size=gan.image_size, image_channels=gan.image_channels, progress=progress)
+        size: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
+        self.data = open_data(data, **size, **self._reading, progress=progress)
         self._classified = classify(self.data, gan, settings.divide_by)
         if gan.num_classes and not gan.class_names:
             gan.class_names = self.data.class_names
@@ -167,7 +173,7 @@ class Trainer:
             keeper = Keeper(self.run, machine, outputs, lambda text: self._say(text))
             if self._facts is None:
                 facts = self._facts = machine.facts
-                named = (self.gan, self.data, self._source, self.settings)
+                named = (self.gan, self.data, self._source, self._reading, self.settings)
                 keeper.begin(update.state, lambda: record(*named, facts), self._overwrite)
             else:
                 keeper.restore(update.state)
