@@ -439,7 +439,8 @@ def test_no_space_is_one_clear_line(here, model, capsys, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     assert run([*TRAIN, *QUICK, *TINY]) == 2
-    assert "No space left on device" in capsys.readouterr().err.strip().splitlines()[-1]
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "No space left on device; free disk space there" in said and "no right" not in said
 
 
 def test_a_folder_without_permission_is_one_clear_line(here, model, capsys, monkeypatch):

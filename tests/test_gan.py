@@ -515,6 +515,22 @@ def test_a_label_of_5000_digits_is_no_class():
         ganzoo.from_pretrained("fashion-mnist-conditional").label("9" * 5000)
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS.*run `git lfs pull`"),
+        (b"<!DOCTYPE html><html>404</html>", "a web page, perhaps of a failed download"),
+        (b"PK\x03\x04" + bytes(50), "a zip or a pickle of torch.save.*never opened here"),
+    ],
+)
+def test_a_file_of_another_kind_under_our_name_is_called_what_it_is(gan, tmp_path, name, content, said):
+    folder = gan.save_pretrained(tmp_path / "model")
+    (folder / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=f"{name} is no .*: it is {said}"):
+        ganzoo.from_pretrained(folder)
+
+
 def test_writing_aside_leaves_nothing_behind(tmp_path):
     write_file(tmp_path / "a" / "b.txt", "x")
     with pytest.raises(RuntimeError), new_folder(tmp_path / "a" / "c") as folder:

@@ -38,6 +38,14 @@ LARGEST_WEIGHTS = 8_000_000_000  # bytes of a weights file
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _PACKAGE = {"package": re.compile(r"\w([\w.-]*\w)?", re.ASCII), "version": re.compile(r"\w[\w.+!-]*", re.ASCII)}
+# how files begin that stand under the name of weights or a config
+_OTHERS = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file; run `git lfs pull` in its folder",
+    b"<!doctype": "a web page, perhaps of a failed download; get the file again",
+    b"<html": "a web page, perhaps of a failed download; get the file again",
+    b"pk\x03\x04": "a zip or a pickle of torch.save, which may run any code and is never opened here",
+    b"\x80": "a pickle, which may run any code and is never opened here",
+}
 
 
 @dataclass(frozen=True)
@@ -87,11 +95,20 @@ def read_json(path: Path) -> dict[str, Any]:
         if len(content) > LARGEST_CONFIG:
             size = max(size, len(content))
             raise WeightsError(f"{path} has {size} bytes; {LARGEST_CONFIG} is the most for a config.")
+        _check_kind(content, f"{path} is no config")
         return parse_json(content.decode(), str(path))
     except UnicodeDecodeError as error:
         raise WeightsError(f"{path} is not UTF-8 text ({error.reason}); it is damaged or no config.") from error
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def _check_kind(content: bytes, said: str) -> None:
+    """Raise WeightsError, which begins with what is `said`, if `content` begins as a known file of another kind."""
+    start = content[:100].lower()
+    for beginning, other in _OTHERS.items():
+        if start.startswith(beginning):
+            raise WeightsError(f"{said}: it is {other}.")
 
 
 def _size(path: Path) -> int:
@@ -226,6 +243,8 @@ def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], Description | N
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= size - 8:
+                file.seek(0)
+                _check_kind(file.read(100), damaged)
                 raise WeightsError(f"{damaged} (a header of {length:,} bytes in {size:,}); get it again.")
             if length > LARGEST_HEADER:
                 raise WeightsError(f"{path} has a header of {length:,} bytes; {LARGEST_HEADER:,} is the most.")
