@@ -108,82 +108,81 @@ def bounded_bar(named: str, most: int) -> Any:
 
 @contextmanager
 def hub_errors(repo_id: str, revision: str | None = None, local_files_only: bool = False) -> Iterator[None]:
-    """Turn the errors of `huggingface_hub` into ours.
+    """Turn the errors of `huggingface_hub` into ours, and take tokens out of both.
 
     Raises:
         HubError: or one of its family; the client's own error is its cause.
     """
-    named = f"{repo_id}, revision {revision}" if revision else repo_id
-    try:
-        with _translated(repo_id, revision, local_files_only, named):
-            yield
-    except GanzooError as error:
-        _mask_causes(error)
-        raise
-
-
-def _mask_causes(error: BaseException) -> None:
-    """Take tokens out of the errors that `error` comes from: Python prints them with it."""
-    cause = error.__cause__ or error.__context__
-    while cause is not None and not isinstance(cause, GanzooError):
-        cause.args = tuple(masked(each) if isinstance(each, str) else each for each in cause.args)
-        cause = cause.__cause__ or cause.__context__
-
-
-@contextmanager
-def _translated(repo_id: str, revision: str | None, local_files_only: bool, named: str) -> Iterator[None]:
     from huggingface_hub import errors
 
     try:
         yield
     except GanzooError:
         raise
-    except errors.GatedRepoError as error:
-        raise HubAccessError(
+    except (OSError, LookupError, TypeError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+        said = _in_our_words(error, repo_id, revision, local_files_only)
+        _mask(error)
+        raise said from error
+
+
+def _mask(error: BaseException | None) -> None:
+    """Take tokens out of `error` and of those that it comes from: Python prints them with it."""
+    while error is not None:
+        error.args = tuple(masked(each) if isinstance(each, str) else each for each in error.args)
+        error = error.__cause__ or error.__context__
+
+
+def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_files_only: bool) -> HubError:
+    """Our error for one of the client's."""
+    from huggingface_hub import errors
+
+    named = f"{repo_id}, revision {revision}" if revision else repo_id
+    plain: tuple[tuple[type[Exception], type[HubError], str], ...] = (
+        (
+            errors.GatedRepoError,
+            HubAccessError,
             f"{repo_id} is gated: accept its terms on its page, then pass the token of that account (token=, or "
-            f"`hf auth login`)."
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise HubAbsentError(
+            f"`hf auth login`).",
+        ),
+        (
+            errors.RepositoryNotFoundError,
+            HubAbsentError,
             f"{repo_id} is not on the Hub, or private: check the name; a private one wants a token that may read it "
-            f"(token=, or `hf auth login`)."
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise HubMissingError(
-            f"{repo_id} has no revision {quote(revision or 'main')}; name a branch, tag or commit of it."
-        ) from error
-    except errors.RemoteEntryNotFoundError as error:
-        raise HubMissingError(f"{named} lacks a file that a ganzoo model has ({quote(_path(error))}).") from error
-    except errors.DisabledRepoError as error:
-        raise HubAccessError(f"{repo_id} has been disabled by the Hub; take another.") from error
-    except errors.HFValidationError as error:
-        raise HubMissingError(f"{quote(repo_id)} is no name on the Hub; give owner/name.") from error
-    except errors.HfHubHTTPError as error:
-        raise _of_status(named, error) from error
-    except errors.LocalEntryNotFoundError as error:
-        if local_files_only:
-            text = f"{named} is not in the cache, and local_files_only=True asks for no download; leave it out once."
-        else:
-            text = f"{named} is not in the cache, and the Hub can't be reached ({_reason(error)}); check the network."
-        raise HubConnectionError(text) from error
-    except (errors.OfflineModeIsEnabled, errors.HTTPError) as error:  # type: ignore[attr-defined]
-        raise HubConnectionError(f"{named}: the Hub can't be reached ({_reason(error)}); check the network.") from error
-    except UnicodeError as error:
-        if getattr(error, "encoding", "") != "ascii":  # which headers are written in, the token's among them
-            raise HubConnectionError(f"{named}: the Hub's address is none ({error}); check $HF_ENDPOINT.") from error
-        raise HubAccessError(
-            f"{named}: the token contains characters that are not allowed; pass a valid one (token=, or "
-            f"`hf auth login`)."
-        ) from error
-    except (LookupError, TypeError, ValueError) as error:  # of the client, that takes an answer for granted
+            f"(token=, or `hf auth login`).",
+        ),
+        (
+            errors.RevisionNotFoundError,
+            HubMissingError,
+            f"{repo_id} has no revision {quote(revision or 'main')}; name a branch, tag or commit of it.",
+        ),
+        (errors.DisabledRepoError, HubAccessError, f"{repo_id} has been disabled by the Hub; take another."),
+        (errors.HFValidationError, HubMissingError, f"{quote(repo_id)} is no name on the Hub; give owner/name."),
+    )
+    for kind, ours, text in plain:
+        if isinstance(error, kind):
+            return ours(text)
+    if isinstance(error, errors.RemoteEntryNotFoundError):
+        return HubMissingError(f"{named} lacks a file that a ganzoo model has ({quote(_path(error))}).")
+    if isinstance(error, errors.HfHubHTTPError):
+        return _of_status(named, error)
+    if isinstance(error, errors.LocalEntryNotFoundError) and local_files_only:
+        return HubConnectionError(
+            f"{named} is not in the cache, and local_files_only=True asks for no download; leave it out once."
+        )
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return HubConnectionError(
+            f"{named} is not in the cache, and the Hub can't be reached ({_reason(error)}); check the network."
+        )
+    if isinstance(error, (errors.OfflineModeIsEnabled, errors.HTTPError)):  # type: ignore[attr-defined]
+        return HubConnectionError(f"{named}: the Hub can't be reached ({_reason(error)}); check the network.")
+    if isinstance(error, UnicodeError):
+        return HubConnectionError(f"{named}: the Hub's address is none ({error}); check $HF_ENDPOINT.")
+    if not isinstance(error, OSError):  # of the client, that takes an answer for granted
         said = quote(f"{type(error).__name__}: {error}", 200)
-        raise HubError(f"{named}: the Hub answers what is not understood ({said}); check $HF_ENDPOINT.") from error
-    except OSError as error:
-        if "Consistency check failed" in str(error):
-            raise HubDamagedError(
-                f"{named} did not come whole: its size is not what the Hub says. Try again."
-            ) from error
-        raise HubError(f"{named}: {quote(reason(error), 300)}.") from error
+        return HubError(f"{named}: the Hub answers what is not understood ({said}); check $HF_ENDPOINT.")
+    if "Consistency check failed" in str(error):
+        return HubDamagedError(f"{named} did not come whole: its size is not what the Hub says. Try again.")
+    return HubError(f"{named}: {quote(reason(error), 300)}.")
 
 
 def _of_status(named: str, error: OSError) -> HubError:
