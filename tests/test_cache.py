@@ -176,7 +176,7 @@ def test_a_set_for_which_the_disk_has_no_room_is_refused_before_it_is_decoded(tm
     decoded = []
     decode = sources_module.decode
     monkeypatch.setattr(sources_module, "decode", lambda *rest: decoded.append(1) or decode(*rest))
-    with pytest.raises(DataError, match="3 images of 600x600 take 0.0 GB in the cache .*GB are free.*--size 64"):
+    with pytest.raises(DataError, match="3 images of 600x600 take 1 MB in the cache .*1 MB are free.*--size 64"):
         open_data(bomb(tmp_path / "set.zip"), image_channels=1)
     assert len(decoded) == 1 and not list((cache_dir() / "data").iterdir())
     assert len(open_data(tmp_path / "set.zip", image_size=64)) == 3

@@ -140,10 +140,12 @@ def test_after_a_crash_between_two_renames_the_next_start_finds_the_folder(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_model_that_a_crash_left_aside_is_found_when_it_is_loaded(tmp_path):
+def test_a_model_that_a_crash_left_aside_is_found_when_it_is_loaded(tmp_path, monkeypatch):
     model = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}).save_pretrained(tmp_path / "model")
-    model.rename(tmp_path / ".model.old.tmp")
-    assert ganzoo.from_pretrained(model).image_size == 28
+    monkeypatch.chdir(tmp_path)
+    for source in (model, "model", tmp_path):  # the last one as the folder of a run
+        model.rename(tmp_path / ".model.old.tmp")
+        assert ganzoo.from_pretrained(source).image_size == 28
 
 
 def test_a_lock_keeps_others_out_and_dies_with_its_process(tmp_path):

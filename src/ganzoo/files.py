@@ -44,7 +44,7 @@ def flush(path: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        closed = folder and isinstance(error, PermissionError)  # Windows opens no folder
+        closed = folder and isinstance(error, (PermissionError, IsADirectoryError))  # Windows opens no folder
         if error.errno not in _NOT_OFFERED and not closed:
             raise
 

@@ -219,13 +219,13 @@ def _check_room(first: np.ndarray, count: int, most: int | None) -> None:
     remedy = "take smaller ones with image_size=64 (--size 64)"
     if most is not None and size > most:
         raise DataError(
-            f"{count:,} images of {_size(first.shape)} take {size / 1e9:.1f} GB when they are decoded, and their files "
-            f"are so small that this can't be meant; {remedy}."
+            f"{count:,} images of {_size(first.shape)} take {size / 1e6:,.0f} MB when they are decoded, and their "
+            f"files are so small that this can't be meant; {remedy}."
         )
     if size > free:
         raise DataError(
-            f"{count:,} images of {_size(first.shape)} take {size / 1e9:.1f} GB in the cache {cache_dir()}, where "
-            f"{free / 1e9:.1f} GB are free; make room, set GANZOO_CACHE to another disk, or {remedy}."
+            f"{count:,} images of {_size(first.shape)} take {size / 1e6:,.0f} MB in the cache {cache_dir()}, where "
+            f"{free / 1e6:,.0f} MB are free; make room, set GANZOO_CACHE to another disk, or {remedy}."
         )
 
 

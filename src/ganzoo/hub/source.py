@@ -48,6 +48,7 @@ def find_source(
     if text in bundled:
         return bundled[text]
     try:
+        recover(Path(text))
         exists = Path(text).exists()
     except OSError:
         exists = False
@@ -93,8 +94,8 @@ def local_model(path: str | Path) -> Path:
             if path.suffix != ".safetensors":
                 raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")
             return path
-        if not path.exists():
-            recover(path)
+        for folder in (path, path / "model"):
+            recover(folder)
         if not path.exists():
             raise SourceError(
                 f"{path} does not exist; a path names a saved model, a run folder or a .safetensors file."
