@@ -14,6 +14,8 @@ from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.hub.card import CARD, Card, model_card, named, whole_card, write_card
 from ganzoo.hub.figures import Figure, weights_hash
 from ganzoo.training.card import run_card
+from ganzoo.training.report import write_report
+from ganzoo.training.times import duration
 
 HOSTILE = "x\n---\nlicense: mit | `code` <!-- ganzoo:end --> <script>alert(1)</script> [a](b)"
 FIGURES = [
@@ -60,7 +62,7 @@ def test_a_finished_run_has_a_card_that_the_hub_can_read(finished):
     text = card_of(finished)
     data = ModelCard(text).data.to_dict()
     assert data["library_name"] == "ganzoo" and data["pipeline_tag"] == "unconditional-image-generation"
-    assert data["license"] == "mit" and {"gan", "dcgan", "fashion-mnist"} <= set(data["tags"])
+    assert data["license"] == "unknown" and {"gan", "dcgan", "fashion-mnist"} <= set(data["tags"])
     assert data["widget"][0]["output"]["url"] == "samples/grid.png" and "model-index" not in data
     facts = json.loads((finished / "run.json").read_text())
     weights = weights_hash(finished / "model")
@@ -71,17 +73,40 @@ def test_a_finished_run_has_a_card_that_the_hub_can_read(finished):
     assert Image.open(finished / "model" / "samples" / "losses.png").width > 300
 
 
-@pytest.mark.parametrize(
-    ("told", "kind"), [(None, "unknown"), ("CC BY 4.0", "other"), ("MIT", "mit"), ("© a painter", "other")]
-)
-def test_the_card_knows_the_licence_that_the_run_was_told(tmp_path, told, kind):
+@pytest.mark.parametrize("told", [None, "CC BY 4.0", "MIT, Zalando SE", "© a painter"])
+def test_the_licence_of_the_data_is_told_and_is_never_that_of_the_weights(tmp_path, told):
     gan = ganzoo.create("fashion-mnist", image_size=8, generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
     images = torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8)
     options = {"batch_size": 8, "steps": 1, "progress": False, "licence": told}
     ganzoo.Trainer(gan, images, tmp_path / "run", **options).fit()
     text = card_of(tmp_path / "run")
-    assert f"\nlicense: {kind}\n" in text and f"Licence of the data: {told or 'not known'}." in text
+    assert "\nlicense: unknown\n" in text and f"Licence of the data: {told or 'not known'}. That of the" in text
     assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["licence"] == (told or "not known")
+
+
+def test_card_and_report_tell_the_same_time_also_of_a_resumed_run(a_run):
+    times = [{"step": step, "images_per_second": 2.0} for step in (1, 2, 3, 2, 3, 3)]
+    (a_run / "timing.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in times))
+    batch = json.loads((a_run / "run.json").read_text())["settings"]["batch_size"]
+    run_card(a_run)
+    told = duration(3 * batch / 2)
+    assert f"| time | {told} by the clock" in card_of(a_run)
+    assert f"<dt>Time</dt><dd>{told}<" in write_report(a_run).read_text()
+
+
+@pytest.mark.parametrize("seconds, said", [(0, "0 s"), (59, "59 s"), (90, "1.5 min"), (12000, "3 h 20 min")])
+def test_a_time_is_said_as_a_person_says_it(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_a_streamed_set_is_called_so_on_card_and_report(a_run):
+    data = json.loads((a_run / "run.json").read_text())["data"]
+    assert data["streamed"] is False
+    change(a_run, data={**data, "streamed": True})
+    run_card(a_run)
+    assert f"fashion-mnist-mini, streamed, of which the first {data['images']:,} images" in card_of(a_run)
+    page = write_report(a_run).read_text()
+    assert "<small>streamed</small>" in page and "streamed; the first 2000" in page and "times the data" not in page
 
 
 @pytest.mark.parametrize(("classes", "said"), [(0, "unconditional |"), (64, "unconditional, 64 hidden classes |")])
@@ -180,7 +205,7 @@ def test_what_a_person_edited_is_kept_to_the_byte(a_run):
     path = a_run / "model" / CARD
     text = (
         path.read_text()
-        .replace("license: mit", "license: cc-by-4.0\nlanguage: de")
+        .replace("license: unknown", "license: cc-by-4.0\nlanguage: de")
         .replace("# fashion-mnist", "# Mine")
     )
     text = text.replace("## Limits", "Thanks to my cat.\r\n\n## Limits") + "\nP.S. Bye\n"

@@ -6,10 +6,12 @@ import json
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import ganzoo
 from ganzoo import LOSSES
 from ganzoo.config import ConfigError
+from ganzoo.data import divide as module
 from ganzoo.data import open_data
 from ganzoo.data.divide import ROUNDS, _coordinates, divide
 from ganzoo.errors import ShapeError
@@ -67,6 +69,36 @@ def test_all_classes_are_equally_likely(count):
 
 
 # --- division ------------------------------------------------------------------------------------------------
+
+
+class Largest(TorchDispatchMode):
+    """Notes the bytes of the largest tensor that is made."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        made = function(*arguments, **(options or {}))
+        if isinstance(made, torch.Tensor):
+            self.bytes = max(self.bytes, made.untyped_storage().nbytes())
+        return made
+
+
+@pytest.mark.parametrize("by", LIKENESSES)
+def test_dividing_holds_two_bytes_of_each_number_it_compares(by, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 100)
+    data = images(2000, size=14, channels=3)
+    whole = divide(data, 8, by)
+    look = {"pixels": module._thumbnails, "shape": module._shapes}[by](data.pixels(torch.arange(2)))
+    with Largest() as largest:
+        assert torch.equal(divide(data, 8, by), whole)
+    # what is compared, as two bytes; the coordinates, as eight; 1,000 images' own numbers while they are looked at
+    assert largest.bytes <= max(2000 * look.shape[1] * 2, 2000 * 64 * 8, 1000 * 3 * 14 * 14 * 8)
+
+
+def test_parts_do_not_depend_on_the_block_that_is_worked_on(monkeypatch):
+    whole = divide(images(500), 8, "shape")
+    monkeypatch.setattr(module, "BLOCK", 17)
+    assert torch.equal(divide(images(500), 8, "shape"), whole)
 
 
 @pytest.mark.parametrize("by", LIKENESSES)

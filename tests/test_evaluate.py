@@ -170,6 +170,162 @@ def test_an_hf_set_without_a_test_split_is_halved(two_splits, monkeypatch):
         ganzoo.evaluate(gan, f"hf:{folder / 'nowhere'}", samples=100)
 
 
+def test_the_float32_model_that_sample_gives_is_measured(monkeypatch):
+    monkeypatch.setattr("ganzoo.gan.fast_copy", lambda *_: pytest.fail("another model"))
+    gan = ganzoo.from_pretrained("fashion-mnist-conditional")
+    found = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=120, seed=3, classes=False, memorised=False)
+    drawn = gan.sample(120, seed=3, labels=torch.arange(120) % 10, batch_size=250)
+    assert torch.equal(found.drawn, ganzoo.images.to_uint8(drawn))
+
+
+def test_samples_are_compared_as_bytes_as_real_images_are():
+    images, options = MINI.batch(torch.arange(200)), {"samples": 200, "classes": False}
+    exact, between = (
+        ganzoo.evaluate(ganzoo.GAN(Copies(each), latent_size=2), "fashion-mnist-mini", **options)
+        for each in (images, (images + 0.003).clamp(-1, 1))  # 0.4 of a pixel's step
+    )
+    assert exact.scores == between.scores
+    assert between.memorised["pixels"].samples.distances.eq(0).all()
+
+
+def test_classes_are_matched_by_name_and_other_names_are_refused():
+    def conditional(names):
+        torch.manual_seed(0)
+        gan = ganzoo.create("fashion-mnist-conditional", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
+        gan.class_names = tuple(names)
+        return ganzoo.evaluate(gan, "fashion-mnist-mini", samples=200, memorised=False)
+
+    with pytest.warns(UserWarning, match="classes are matched by name: fashion-mnist-mini has them in another order"):
+        turned = conditional(reversed(MINI.class_names))
+    assert [each.name for each in turned.classes] == list(MINI.class_names)
+    best = {each.name: each.best for each in turned.classes}  # of samples 0 to 9, asked for as classes 0 to 9
+    assert all(index % 10 == 0 for index in best["Ankle boot"]) and all(
+        index % 10 == 9 for index in best["T-shirt/top"]
+    )
+    with pytest.raises(
+        ConfigError, match="the model's classes are not those of .*\"0, a, .* against 10 classes .*Trou"
+    ):
+        conditional(["0", *"abcdefghi"])
+    assert conditional(map(str, range(10))).classes[0].name == MINI.class_names[0]  # numbers are no names
+
+
+def test_a_near_copy_is_found_in_a_set_of_duplicates():
+    twice = ganzoo.data.open_data(torch.from_numpy(MINI.images[:300].copy()).repeat(2, 1, 1, 1))
+    near = (MINI.batch(torch.arange(300)) + 0.02 * torch.randn(300, 1, 28, 28)).clamp(-1, 1)
+    found = ganzoo.evaluate(ganzoo.GAN(Copies(near), latent_size=2), twice, samples=100)
+    assert all(each.memorised for each in found.memorised.values())
+    assert all(each.unseen.min() > 0 and len(each.unseen) == 300 for each in found.memorised.values())
+
+
+def test_a_training_set_whose_features_are_too_many_is_compared_in_blocks(measured, monkeypatch):
+    monkeypatch.setattr(module, "KEPT", 1000)
+    again = ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), "fashion-mnist-mini", samples=600, seed=1)
+    assert again.to_dict()["memorised"] == measured.to_dict()["memorised"]
+    assert sorted(path.stat().st_size for path in (ganzoo.data.cache_dir() / "evaluation").iterdir())[-1] < 600 * 520
+
+
+def test_a_damaged_entry_of_the_cache_is_measured_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path))
+    gan, options = ganzoo.from_pretrained("fashion-mnist"), {"samples": 200, "classes": False}
+    first = ganzoo.evaluate(gan, "fashion-mnist-mini", **options).to_dict()
+    for path in (tmp_path / "evaluation").iterdir():
+        content = bytearray(path.read_bytes())
+        content[-4000:-2000] = bytes(2000)
+        path.write_bytes(content)
+    second = ganzoo.evaluate(gan, "fashion-mnist-mini", **options).to_dict()
+    assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_model_of_other_numbers_is_measured(dtype):
+    gan = ganzoo.from_pretrained("fashion-mnist")
+    gan.generator.to(dtype)
+    assert ganzoo.evaluate(gan, "fashion-mnist-mini", samples=100, memorised=False, classes=False).drawn.any()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here the device is one that can be used")
+def test_features_are_computed_where_the_model_is(monkeypatch):
+    monkeypatch.setattr(ganzoo.GAN, "device", torch.device("cuda"))
+    with pytest.raises(ConfigError, match='device "cuda" can\'t be used'):
+        ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), "fashion-mnist-mini", samples=100)
+
+
+def test_a_streamed_set_is_recorded_as_its_first_images(two_splits, monkeypatch):
+    folder, training = two_splits
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", folder.parent / "hf")
+    gan = ganzoo.GAN(Copies(training), latent_size=2)
+    found = ganzoo.evaluate(gan, f"hf:{folder / 'train'}?stream=yes", samples=100, classes=False, memorised=False)
+    assert found.split == "train, in halves, the first 300 images of a stream" and found.split in found.table()
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two folders of pictures, made and real ones; the second has a folder for each class."""
+    root = tmp_path_factory.mktemp("folders")
+    made = ganzoo.from_pretrained("fashion-mnist").sample(150, seed=0)
+    for number, picture in enumerate(ganzoo.images.to_pil(made)):
+        (root / "made").mkdir(exist_ok=True)
+        picture.save(root / "made" / f"{number}.png")
+    for number, picture in enumerate(ganzoo.images.to_pil(MINI.batch(torch.arange(240)))):
+        place = root / "real" / str(int(MINI.labels[number]) % 2)
+        place.mkdir(parents=True, exist_ok=True)
+        picture.save(place / f"{number}.png")
+    return root
+
+
+def test_a_folder_is_measured_against_a_folder(folders, monkeypatch, capsys):
+    monkeypatch.chdir(folders)
+    found = ganzoo.evaluate("made/", data="real/", samples=120)
+    assert found.samples == 120 and found.drawn.shape == (120, 1, 28, 28) and found.data == "real/"
+    assert set(found.memorised) == {"pixels", "features"} and not found.classes
+    whole = ganzoo.evaluate(folders / "made", "real", memorised=False, image_size=20)
+    assert whole.samples == 150 and "from 20" in whole.features
+    assert run(["evaluate", "made/", "--data", "real", "--samples", "100", "--output", "out"]) == 0
+    assert "FD(fashion-net)" in capsys.readouterr().out
+    facts = json.loads(Path("out/evaluation.json").read_text())
+    assert facts["samples"] == 100 and "weights" not in facts
+    assert not any(Path("made").glob("eval*"))
+
+
+def test_classes_of_two_folders_are_compared_if_their_names_agree(folders):
+    found = ganzoo.evaluate(folders / "real", data=folders / "real", samples=100, memorised=False)
+    assert [each.name for each in found.classes] == ["0", "1"] and found.classes[0].scores is not None
+    other = ganzoo.data.open_data((torch.from_numpy(MINI.images.copy()), MINI.labels))
+    with pytest.warns(UserWarning, match="classes are not compared: those of real and tensor differ"):
+        found = ganzoo.evaluate(folders / "real", data=other, samples=100, memorised=False)
+
+
+def test_images_that_cannot_be_measured_are_said(folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    (folders / "empty").mkdir(exist_ok=True)
+    with pytest.raises(DataError, match='"empty" holds no saved model, and is no set of images: '):
+        ganzoo.evaluate("empty", "real")
+    with pytest.raises(ConfigError, match="a GAN is measured at its own size, 28"):
+        ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), "real", image_size=20)
+    few = torch.from_numpy(MINI.images[:50].copy())
+    with pytest.raises(DataError, match="50 images to measure are too few; 100 are needed"):
+        ganzoo.evaluate(few, "real")
+
+
+def test_a_run_s_evaluation_is_replaced_by_none_of_another_model(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
+    ganzoo.Trainer(gan, "fashion-mnist-mini", "fashion-mnist", batch_size=8, steps=1, progress=False).fit()
+    kept = Path("fashion-mnist/evaluation.json")
+    kept.write_text("the run's own")
+    quick = ["--samples", "100", "--data", "fashion-mnist-mini", "--no-memorised", "--no-classes"]
+    assert run(["evaluate", "fashion-mnist", *quick]) == 0  # the bundled one: a bare name is that
+    assert kept.read_text() == "the run's own" and Path("evaluation.json").is_file()
+    for place in (".", "model"):
+        monkeypatch.chdir(tmp_path / "fashion-mnist" / place)
+        assert run(["evaluate", "fashion-mnist", *quick]) == 2
+        assert "is another model's, and its evaluation would be replaced; choose a folder with --output" in (
+            capsys.readouterr().err
+        )
+    monkeypatch.chdir(tmp_path / "fashion-mnist")
+    assert run(["evaluate", ".", *quick]) == 0 and "weights" in json.loads(Path("evaluation.json").read_text())
+
+
 def test_yardsticks_come_from_the_cache_the_second_time(measured, monkeypatch, tmp_path):
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path))
     gan = ganzoo.from_pretrained("fashion-mnist")
@@ -202,7 +358,7 @@ def test_another_size_is_resampled_and_the_name_says_so():
             lambda: ganzoo.create("fashion-mnist", generator={"num_classes": 3}),
             {},
             ConfigError,
-            "the GAN has 3 classes, fashion-mnist-mini has 10",
+            "classes are not those of fashion-mnist-mini: 3 classes .* against 10 classes",
         ),
     ],
 )

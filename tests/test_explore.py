@@ -116,6 +116,21 @@ def test_features_of_the_discriminator_need_no_labels(gan, conditional):
         discriminator_features(torch.nn.Flatten(), torch.zeros(2, 1, 28, 28))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_probe_and_inversion_run_in_the_numbers_of_the_model(conditional, dtype):
+    pytest.importorskip("sklearn")
+    pair = ganzoo.from_pretrained(conditional, discriminator=True)
+    pair.generator.to(dtype)
+    pair.discriminator.to(dtype)
+    features = discriminator_features(pair.discriminator, torch.zeros(2, 1, 28, 28))
+    assert features.dtype == torch.float32 and features.device.type == "cpu"
+    images, labels = torch.from_numpy(MINI.images.copy()), MINI.labels
+    train, test = (ganzoo.data.open_data((images[part], labels[part])) for part in (slice(0, 400), slice(1, 400)))
+    assert 0 < probe(pair.discriminator, train, test).discriminator <= 1
+    found = invert(pair, MINI.batch(torch.arange(2)), labels=[0, 1], starts=2, steps=3, candidates=8)
+    assert found.latents.dtype == found.images.dtype == torch.float32 and found.psnr.isfinite().all()
+
+
 def test_trained_features_beat_raw_pixels(gan):
     pytest.importorskip("sklearn")
     images, labels = torch.from_numpy(MINI.images.copy()), MINI.labels

@@ -108,6 +108,12 @@ class GAN:
         """Where the generator is."""
         return next((parameter.device for parameter in self.generator.parameters()), torch.device("cpu"))
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the generator's numbers, in which it takes latents."""
+        kinds = (parameter.dtype for parameter in self.generator.parameters())
+        return next((kind for kind in kinds if kind.is_floating_point), torch.float32)
+
     def to(self, device: torch.device | str) -> GAN:
         """Move both networks to `device`; return self. ConfigError: torch has no such device here."""
         for network in (self.generator, self.discriminator):
@@ -188,13 +194,12 @@ class GAN:
         self, n: int, seed: int, latents: Tensor | None, labels: Tensor | None, batch_size: int, precision: str
     ) -> Iterator[Tensor]:
         device = self.device
-        kind = next((each.dtype for each in self.generator.parameters()), torch.float32)
         generate = fast_copy(self.generator, device) if precision == "fast" else self.generator
         for start in range(0, n, batch_size):
             stop = min(n, start + batch_size)
             drawn, drawn_labels = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
             rows = latents[start:stop] if latents is not None else drawn
-            z = rows.reshape(-1, *self.latent_shape).to(device, kind)
+            z = rows.reshape(-1, *self.latent_shape).to(device, self.dtype)
             y = labels[start:stop] if labels is not None else drawn_labels
             with evaluating(self.generator), torch.no_grad():
                 made = generate(z) if y is None else generate(z, y.to(device))

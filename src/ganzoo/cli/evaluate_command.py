@@ -9,11 +9,15 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.hub_commands import ENDPOINT
+from ganzoo.errors import ConfigError
 
 
 def evaluate(
     source: Annotated[
-        str, typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
+        str,
+        typer.Argument(
+            help="A bundled name, a saved model, a run's folder, a Hub id; or images: a folder, a zip, hf:..."
+        ),
     ],
     data: Annotated[str, typer.Option(help="Real images: a name, a folder, a zip, hf:...")],
     samples: Annotated[int, typer.Option(help="Images to draw, and real ones at most.")] = 10_000,
@@ -27,25 +31,29 @@ def evaluate(
     ] = None,
     classes: Annotated[bool, typer.Option(help="Measure class by class too.")] = True,
     memorised: Annotated[bool, typer.Option(help="Look for training images among the samples.")] = True,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels a side to compare images at that no model of ganzoo drew.")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
     """Measure a generator: Fréchet and kernel distance, precision and recall, density and coverage, class by class."""
     from ganzoo.evaluation.evaluate import evaluate as measure
+    from ganzoo.evaluation.generated import is_images
     from ganzoo.evaluation.page import write_page
-    from ganzoo.files import check_writable, expanded, write_file
+    from ganzoo.files import check_writable, write_file
     from ganzoo.hub.figures import EVALUATION, weights_hash
     from ganzoo.pretrained import from_pretrained
     from ganzoo.training.card import run_card
-    from ganzoo.training.run import RunFolder, command
+    from ganzoo.training.run import command
 
-    gan = from_pretrained(source, revision=revision, endpoint=endpoint)
-    run, model = RunFolder(source), gan.folder
-    folder = expanded(output) if output else run.path if run.exists() else Path(".")
+    gan = source if is_images(source) else from_pretrained(source, revision=revision, endpoint=endpoint)
+    model = None if isinstance(gan, str) else gan.folder
+    folder = _folder(output, model)
     check_writable(folder)  # before minutes of measuring
     found = measure(
         gan, data, samples=samples, features=features, split=split, seed=seed, classes=classes, memorised=memorised,
-        progress=True,
+        image_size=size, progress=True,
     )  # fmt: skip
     print(found.table(), flush=True)  # first: what was measured is seen, whatever becomes of the files
     facts = {**found.to_dict(), "command": command()}
@@ -53,6 +61,32 @@ def evaluate(
         facts["weights"] = weights_hash(model)
     write_file(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
     write_page(found, folder / "evaluation.html", source)
-    if run.exists() and folder == run.path:
-        run_card(run.path)
+    run = model and _run_of(model)
+    if run and run.resolve() == folder.resolve():
+        run_card(run)
     print(f"\n{sum(found.seconds.values()):.0f} s; {folder / EVALUATION}, {folder / 'evaluation.html'}")
+
+
+def _folder(output: Path | None, model: Path | None) -> Path:
+    """Where the evaluation goes: `output`, the run of `model`, or here if no other model would be said to have it."""
+    from ganzoo.files import expanded
+    from ganzoo.hub.folder import CONFIG
+
+    if output is not None:
+        return expanded(output)
+    run, here = _run_of(model) if model is not None else None, Path(".")
+    taken = run is None and any((here / name).is_file() for name in ("run.json", CONFIG))
+    if taken and (model is None or here.resolve() != model.resolve()):
+        raise ConfigError(
+            f"this folder ({here.resolve()}) is another model's, and its evaluation would be replaced; choose a "
+            "folder with --output"
+        )
+    return run or here
+
+
+def _run_of(model: Path) -> Path | None:
+    """The folder of the run that `model` is the saved model of."""
+    from ganzoo.training.run import RunFolder
+
+    run = model.parent
+    return run if model.name == "model" and RunFolder(run).exists() else None

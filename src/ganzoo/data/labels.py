@@ -97,3 +97,21 @@ def check_label(value: Any, names: Sequence[str], place: str) -> int:
 def class_names(labels: Tensor) -> tuple[str, ...]:
     """Names for classes that have none: their numbers, up to the largest label."""
     return tuple(str(number) for number in range(int(labels.max()) + 1))
+
+
+def same_classes(names: Sequence[str], others: Sequence[str]) -> Tensor:
+    """The numbers that the classes `names` have among `others`, int64 (len(names),): matched by name.
+
+    Classes that have but numbers, on either side, are matched by number.
+
+    Raises:
+        DataError: the classes differ; the message names both.
+    """
+    numbers = [str(number) for number in range(len(names))]
+    if list(names) == list(others) or (len(names) == len(others) and numbers in (list(names), list(others))):
+        return torch.arange(len(names))
+    if sorted(names) == sorted(others):
+        places = {name: number for number, name in enumerate(others)}
+        return torch.tensor([places[name] for name in names], dtype=torch.long)
+    one, other = (f"{len(side)} classes ({quote(', '.join(side[:10]))})" for side in (names, others))
+    raise DataError(f"{one} against {other}.")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,14 @@ from torch import Tensor, nn
 from ganzoo.data import ImageData, cache_dir, open_data
 from ganzoo.data.fashion import CLASSES
 from ganzoo.data.hf import hf_splits
+from ganzoo.data.image_data import scale
+from ganzoo.data.labels import same_classes
 from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import Features, features
-from ganzoo.evaluation.neighbours import Memorisation, memorisation
-from ganzoo.evaluation.per_class import by_class
+from ganzoo.evaluation.generated import BATCH, Generated, generated
+from ganzoo.evaluation.neighbours import Memorisation, different, fingerprints, memorisation
+from ganzoo.evaluation.per_class import ClassQuality, by_class
 from ganzoo.evaluation.result import Evaluation
 from ganzoo.evaluation.scores import Scores, compare
 from ganzoo.files import write_file
@@ -31,15 +34,16 @@ from ganzoo.gan import GAN
 from ganzoo.images import to_uint8
 from ganzoo.seeds import stream
 
-VERSION = 2  # of what is kept in the cache
-FEWEST, BATCH = 100, 250
+VERSION = 3  # of what is kept in the cache
+FEWEST = 100
 COMPARED = 1000  # samples that are compared with the training set
 THUMBNAIL = 32  # pixels a side, at most, of the pictures compared there
+KEPT = 2**29  # bytes of the training images' features that are held at once, and kept in the cache, at most
 OTHER = {"train": "test", "test": "train"}  # split of a set that has both
 
 
 def evaluate(
-    gan: GAN,
+    gan: Any,
     data: Any,
     *,
     samples: int = 10_000,
@@ -48,20 +52,27 @@ def evaluate(
     seed: int = 0,
     classes: bool = True,
     memorised: bool = True,
+    image_size: int | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Measure `gan` against real images, with real images against real and noise against real beside it.
 
+    A GAN is sampled in float32, on its device, as `GAN.sample` does it. All sides are compared as bytes.
+
     Args:
-        data: what `ganzoo.data.open_data` takes. Where a set (fashion-mnist, `hf:...`) has a train and a test split, it
-            is compared by `split`, and the other one serves as other real images; of any other set, and of a split that
-            `hf:...?split=` names, one half serves each.
-        samples: images to draw, and real ones at most.
+        gan: a GAN, what `from_pretrained` takes, or images of any generator: a folder without a saved model, a zip, or
+            whatever else `ganzoo.data.open_data` takes.
+        data: real images, what `open_data` takes. Where a set (fashion-mnist, `hf:...`) has a train and a test split,
+            it is compared by `split`, and the other one serves as other real images; of any other set, and of a split
+            that `hf:...?split=` names, one half serves each.
+        samples: images to draw (or to take), and real ones at most.
         features: "fashion-net", "inception", "timm:MODEL" (see `ganzoo.evaluation.features`); None: fashion-net for
             grey images.
         seed: of samples and choices. A conditional model draws its classes in equal numbers.
-        classes: measure class by class too, where labels are asked for, or can be recognised (Fashion-MNIST).
+        classes: measure class by class too, if labels are asked for, or can be recognised (Fashion-MNIST). Classes are
+            matched by name; those that have but numbers, by number.
         memorised: look for training images among the samples: those of the train split, else all of `data`.
+        image_size: pixels a side at which images in place of a GAN are compared; None: their own.
         progress: show bars.
 
     Raises:
@@ -69,8 +80,13 @@ def evaluate(
     """
     if type(samples) is not int or samples < FEWEST:
         raise ConfigError(f"samples must be an int from {FEWEST}, got {quote(samples)}")
-    chosen = _choose(features, gan)
-    real = _Real(data, chosen, gan, split, samples, seed, progress)
+    made = generated(gan, samples, seed, image_size, progress)
+    if made.count < FEWEST:
+        raise DataError(f"{made.count} images to measure are too few; {FEWEST} are needed.")
+    image_size, image_channels = made.source.image_size, made.source.image_channels
+    chosen = _choose(features, image_channels, made.device)
+    real = _Real(data, chosen, image_size, image_channels, split, samples, seed, progress)
+    labels = _labels(made, real.data)
     seconds = {}
     start = time.perf_counter()
 
@@ -80,70 +96,96 @@ def evaluate(
 
     real.measure()
     lap("real images and yardsticks")
-    labels = torch.arange(samples) % gan.num_classes if gan.num_classes else None
-    # a batch at a time, and bytes: 10,000 floating images in colour of 256 pixels a side take 8 GB
     drawn: list[Tensor] = []
     rows: list[Tensor] = []
-    small: list[Tensor] = []  # the first ones, for pixels' sake before they are bytes
-    batches = gan.batches(samples, seed, labels=labels, batch_size=BATCH, precision="fast")
-    for batch in _shown(batches, "samples", progress, -(-samples // BATCH)):
-        batch = batch.cpu()
-        if not batch.isfinite().all():
-            raise DataError(
-                "the generator draws NaN or infinity: its weights are damaged, or its training went astray."
-            )
-        drawn.append(to_uint8(batch))
-        rows.append(chosen(batch))
-        if memorised and len(small) * BATCH < COMPARED:
-            small.append(_thumbnails(batch))
-    fake = torch.cat(rows)
+    for batch in _shown(made.batches(), "samples", progress, -(-made.count // BATCH)):
+        drawn.append(batch)
+        rows.append(chosen(scale(batch)))
+    pixels, fake = torch.cat(drawn), torch.cat(rows)
     lap("samples and their features")
     scores = compare(real.features, fake, seed)
     lap("scores")
-    qualities, agreement = [], None
-    if classes and real.labels is not None:
-        recognised = None
-        if chosen.name == "fashion-net" and real.data.class_names == CLASSES:
-            recognised = fashion_net().classify(fake).argmax(1)
-        given = recognised if labels is None else labels
-        if given is not None:
-            asked = recognised if labels is not None else None
-            if asked is not None:
-                right = fashion_net().classify(real.features).argmax(1) == real.labels
-                agreement = float((asked == given).float().mean()), float(right.float().mean())
-            qualities = by_class(
-                real.features, real.labels, fake, given, real.data.class_names, recognised=asked, seed=seed
-            )
-        lap("classes")
+    qualities, agreement = _by_class(real, fake, labels, chosen, seed) if classes else ([], None)
+    lap("classes")
     found = {}
     if memorised:
-        found = real.memorised(torch.cat(small)[:COMPARED], fake[:COMPARED])
+        found = real.memorised(_thumbnails(scale(pixels[:COMPARED])), fake[:COMPARED])
         lap("memorisation")
     return Evaluation(
-        features=chosen.name_for(gan.image_size, gan.image_channels), samples=samples, data=real.data.name,
+        features=chosen.name_for(image_size, image_channels), samples=made.count, data=real.data.name,
         split=real.split, data_hash=real.data.hash, scores=scores, floor=real.floor, ceiling=real.ceiling,
         classes=tuple(qualities), agreement=agreement, memorised=found, seconds=seconds,
-        drawn=torch.cat(drawn), training=real.training,
+        drawn=pixels, training=real.training,
     )  # fmt: skip
 
 
-def _choose(name: str | None, gan: GAN) -> Features:
-    if name is None and gan.image_channels != 1:
+def _choose(name: str | None, image_channels: int, device: torch.device) -> Features:
+    if name is None and image_channels != 1:
         raise ConfigError(
             "features must be named for images in colour: inception, or timm:MODEL, as "
             "timm:tf_efficientnet_lite0?weights=FILE (--features)"
         )
-    return features(name or "fashion-net")
+    return features(name or "fashion-net", device)
+
+
+def _labels(made: Generated, data: ImageData) -> Tensor | None:
+    """The class of each image to measure, by the numbers of `data`; None without classes.
+
+    Raises:
+        ConfigError: a GAN's classes are not those of `data`.
+    """
+    if made.labels is None:
+        return None
+    try:
+        numbers = same_classes(made.class_names, data.class_names)
+    except DataError as error:
+        if isinstance(made.source, GAN):
+            raise ConfigError(
+                f"the model's classes are not those of {data.name}: {error} Measure it against images of its classes"
+            ) from error
+        warnings.warn(f"classes are not compared: those of {made.source.name} and {data.name} differ", stacklevel=3)
+        return None
+    if not torch.equal(numbers, torch.arange(len(numbers))):
+        warnings.warn(f"classes are matched by name: {data.name} has them in another order", stacklevel=3)
+    return numbers[made.labels]
+
+
+def _by_class(
+    real: _Real, fake: Tensor, labels: Tensor | None, chosen: Features, seed: int
+) -> tuple[list[ClassQuality], tuple[float, float] | None]:
+    """Quality by class, and how often the classifier agrees with the label asked for and with a real image's own."""
+    if real.labels is None:
+        return [], None
+    recognised = None
+    if chosen.name == "fashion-net" and real.data.class_names == CLASSES:
+        recognised = fashion_net().classify(fake).argmax(1)
+    given = recognised if labels is None else labels
+    if given is None:
+        return [], None
+    asked, agreement = recognised if labels is not None else None, None
+    if asked is not None:
+        right = fashion_net().classify(real.features).argmax(1) == real.labels
+        agreement = float((asked == given).float().mean()), float(right.float().mean())
+    names = real.data.class_names
+    return by_class(real.features, real.labels, fake, given, names, recognised=asked, seed=seed), agreement
 
 
 class _Real:
     """Real images of two kinds: those that are compared with, and others; their features and yardsticks."""
 
     def __init__(
-        self, data: Any, chosen: Features, gan: GAN, split: str, samples: int, seed: int, progress: bool
+        self,
+        data: Any,
+        chosen: Features,
+        image_size: int,
+        image_channels: int,
+        split: str,
+        samples: int,
+        seed: int,
+        progress: bool,
     ) -> None:
         # Real images are brought to the generator's size, so that both sides are resampled alike for the features.
-        options: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
+        options: dict[str, Any] = {"image_size": image_size, "image_channels": image_channels}
         splits = _splits(data)
         if splits and split not in splits:
             split = OTHER.get(split, split)  # what there is
@@ -151,10 +193,10 @@ class _Real:
         self.data = open_data(data, split=split, progress=progress, **options)
         self.other = open_data(data, split=OTHER[split], progress=progress, **options) if both else self.data
         self.split = split if both else f"{splits[0] if splits else 'all'}, in halves"
+        if self.data.stream is not None:
+            self.split += f", the first {len(self.data):,} images of a stream"
         self._held_out = both and split == "test"  # `data` was not trained on
         self.training = self.other if self._held_out else self.data
-        if gan.num_classes and gan.num_classes != self.data.num_classes:
-            raise ConfigError(f"the GAN has {gan.num_classes} classes, {self.data.name} has {self.data.num_classes}")
         self._chosen, self._samples, self._seed, self._progress = chosen, samples, seed, progress
         order = torch.randperm(len(self.data), generator=stream(seed, "real"))
         if both:
@@ -176,19 +218,18 @@ class _Real:
     def measure(self) -> None:
         """Make `features`, `floor` and `ceiling`, or take them from the cache."""
         path = self._cache("real", self.data.hash, self.other.hash, self._samples, self._seed)
-        if path.is_file():
-            content = path.read_bytes()
-            kept = load_tensors(content)
+        kept = _kept(path)
+        if kept is not None:
             self.features = kept["features"]
             self.floor, self.ceiling = (Scores(*kept[name].tolist()) for name in ("floor", "ceiling"))
             return
-        self.features = self._of(self.data, self._indices, "features of real images")
-        others = self._of(self.other, self._others, "features of other real images")
+        self.features = torch.cat([*self._of(self.data, self._indices, "features of real images")])
+        others = torch.cat([*self._of(self.other, self._others, "features of other real images")])
         self.floor = compare(self.features, others, self._seed)
         draws, shape = stream(self._seed, "noise"), self.data.images.shape[1:]
         noise = (torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in self._indices.split(BATCH))
-        noisy = _extract(self._chosen, noise, "features of noise", self._progress, len(self._indices))
-        self.ceiling = compare(self.features, noisy, self._seed)
+        noisy = [self._chosen(scale(to_uint8(batch))) for batch in noise]
+        self.ceiling = compare(self.features, torch.cat(noisy), self._seed)
         yardsticks = {
             name: torch.tensor(list(asdict(scores).values()), dtype=torch.float64)
             for name, scores in (("floor", self.floor), ("ceiling", self.ceiling))
@@ -196,40 +237,72 @@ class _Real:
         _keep(path, {"features": self.features, **yardsticks})
 
     def memorised(self, drawn: Tensor, fake: Tensor) -> dict[str, Memorisation]:
-        """Whether the training set is among samples, by their thumbnails `drawn` and by their features `fake`."""
-        everything = torch.arange(len(self.training))
-        path = self._cache("training", self.training.hash)
-        if path.is_file():
-            training = load_tensors(path.read_bytes())["features"]
+        """Whether the training set is among samples, by their thumbnails `drawn` and by their features `fake`.
+
+        The yardstick are real images that were not trained on, else some of the training set; none is compared with
+        its duplicates there.
+        """
+        everything = torch.arange(len(self.training)).split(BATCH)
+        trained = torch.cat([fingerprints(self.training.pixels(part)) for part in everything])
+        unseen = self._indices[:COMPARED] if self._held_out else different(trained, self._seed)
+        prints = fingerprints(self.data.pixels(unseen)), trained
+        thumbnails = (_thumbnails(self.training.batch(part)) for part in everything)
+        features = self._training_features()
+        if self._held_out:
+            seen = self.features[:COMPARED]
+        elif isinstance(features, Tensor):
+            seen = features[unseen]
         else:
-            training = self._of(self.training, everything, "features of training images")
-            _keep(path, {"features": training})
-        thumbnails = torch.cat([_thumbnails(self.training.batch(part)) for part in everything.split(BATCH)])
-        unseen = self.data.batch(self._indices[:COMPARED]) if self._held_out else None
+            seen = torch.cat([*self._of(self.data, unseen, "features of unseen images")])
         return {
-            "pixels": memorisation(drawn, thumbnails, _thumbnails(unseen) if unseen is not None else None, self._seed),
-            "features": memorisation(fake, training, self.features[:COMPARED] if self._held_out else None, self._seed),
+            "pixels": memorisation(drawn, thumbnails, _thumbnails(self.data.batch(unseen)), prints),
+            "features": memorisation(fake, features, seen, prints),
         }
 
-    def _of(self, data: ImageData, indices: Tensor, text: str) -> Tensor:
-        batches = (data.batch(part) for part in indices.split(BATCH))
-        return _extract(self._chosen, batches, text, self._progress, len(indices))
+    def _training_features(self) -> Tensor | Iterable[Tensor]:
+        """Features of all training images, from the cache if it holds them; in blocks if they are more than `KEPT`."""
+        path = self._cache("training", self.training.hash)
+        kept = _kept(path)
+        if kept is not None:
+            return kept["features"]
+        blocks = self._of(self.training, torch.arange(len(self.training)), "features of training images")
+        if len(self.training) * self._chosen.dimension * 4 > KEPT:
+            return blocks
+        found = torch.cat([*blocks])
+        _keep(path, {"features": found})
+        return found
+
+    def _of(self, data: ImageData, indices: Tensor, text: str) -> Iterator[Tensor]:
+        parts = indices.split(BATCH)
+        batches = (self._chosen(data.batch(part)) for part in parts)
+        return _shown(batches, text, self._progress, len(parts))
 
     def _cache(self, *what: Any) -> Path:
-        key = [VERSION, self._chosen.key, *what]
-        return cache_dir() / "evaluation" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.safetensors"
+        key = [VERSION, self._chosen.key, self._chosen.device.type, *what]
+        return cache_dir() / "evaluation" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.features"
 
 
 def _keep(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Into the cache, which saves time and no more: where it can't be written, evaluation goes on."""
+    """Into the cache, which saves time and no more: if it can't be written, evaluation goes on."""
+    content = save(tensors)
     try:
-        write_file(path, save(tensors))
+        write_file(path, hashlib.sha256(content).digest() + content)
     except OSError as error:
         warnings.warn(
             f"{path} can't be written ({error.strerror or error}), so these features will be computed again next "
             f"time; make room or set GANZOO_CACHE",
             stacklevel=2,
         )
+
+
+def _kept(path: Path) -> dict[str, Tensor] | None:
+    """What `_keep` wrote; None if there is nothing, or if it is damaged."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, content = content[:32], content[32:]
+    return load_tensors(content) if hashlib.sha256(content).digest() == digest else None
 
 
 def _splits(data: Any) -> tuple[str, ...]:
@@ -244,10 +317,6 @@ def _thumbnails(images: Tensor) -> Tensor:
     if images.shape[-1] > THUMBNAIL:
         images = nn.functional.interpolate(images, (THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True)
     return images.flatten(1)
-
-
-def _extract(chosen: Features, batches: Any, text: str, progress: bool, count: int) -> Tensor:
-    return torch.cat([chosen(batch) for batch in _shown(batches, text, progress, -(-count // BATCH))])
 
 
 def _shown(batches: Any, text: str, progress: bool, count: int) -> Iterator[Tensor]:

@@ -111,7 +111,7 @@ def _classes(gan: GAN, labels: int | list[int] | Tensor | None, count: int) -> T
 
 
 def _draw(gan: GAN, latents: Tensor, labels: Tensor | None) -> Tensor:
-    shaped = latents.reshape(-1, *gan.latent_shape)
+    shaped = latents.reshape(-1, *gan.latent_shape).to(gan.dtype)  # they stay float32, so that small steps count
     return (gan.generator(shaped) if labels is None else gan.generator(shaped, labels)).float()
 
 

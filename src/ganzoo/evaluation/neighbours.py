@@ -3,17 +3,23 @@ has never seen."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ganzoo.errors import DataError, ShapeError
+from ganzoo.seeds import stream
 
 QUANTILE = 0.01  # a sample nearer to the training set than this part of unseen real images is suspect
 SUSPECT = 0.1  # and where so many samples are, the generator memorises
 FEWEST = 100  # unseen real images, or the quantile means nothing
+UNSEEN = 1000  # real images that are compared, at most
 BLOCK = 8192  # training images that are compared at once
+ANY = 0  # the fingerprint of a query that is compared with all
 
 
 @dataclass(frozen=True)
@@ -55,59 +61,102 @@ class Memorisation:
         return float(self.samples.distances.median() / self.unseen.median().clamp(min=1e-12))
 
 
-def nearest(queries: Tensor, references: Tensor, leave_out: Tensor | None = None) -> Nearest:
-    """The nearest of `references` (m, d) for each of `queries` (n, d), in blocks, so that memory stays small.
+def fingerprints(images: Tensor) -> Tensor:
+    """A number for each of `images` (n, ...), int64 (n,): the same for images that are equal, and never `ANY`."""
+    rows = images.cpu().contiguous().numpy()
+    digests = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+    found = torch.from_numpy(np.frombuffer(digests, dtype="<i8").astype(np.int64))
+    return found.masked_fill(found == ANY, 1)
+
+
+def different(prints: Tensor, seed: int) -> Tensor:
+    """Places of up to `UNSEEN` images that differ from each other, chosen by `seed` from a set with these `prints`."""
+    _, group = prints.unique(return_inverse=True)
+    first = torch.full((int(group.max()) + 1,), len(prints))
+    first.scatter_reduce_(0, group, torch.arange(len(prints)), "amin")
+    first = first.sort().values
+    return first[torch.randperm(len(first), generator=stream(seed, "unseen"))[:UNSEEN]]
+
+
+def nearest(
+    queries: Tensor, references: Tensor | Iterable[Tensor], prints: tuple[Tensor, Tensor] | None = None
+) -> Nearest:
+    """The nearest of `references` for each of `queries` (n, d), a block at a time, so that memory stays small.
 
     Args:
-        leave_out: (n,) one index of `references` a query that is not compared with it: itself, mostly.
+        references: (m, d), or blocks of such rows one after another.
+        prints: `fingerprints` of all queries (n,) and references (m,). Equal ones are one picture and aren't compared:
+            a training image with itself and its duplicates. A query with `ANY` is compared with all.
+
+    Returns:
+        A distance is infinite if there was nothing to compare with.
 
     Raises:
         ShapeError: the dimensions differ. DataError: there is nothing to compare, or a number is not finite.
     """
-    queries, references = queries.flatten(1).float(), references.flatten(1).float()
-    if queries.shape[1] != references.shape[1]:
-        raise ShapeError(f"queries have {queries.shape[1]} numbers each, references {references.shape[1]}.")
-    if len(queries) == 0 or len(references) <= (leave_out is not None):
-        raise DataError(f"{len(queries)} images can't be compared with {len(references)}; give more.")
-    if not (queries.isfinite().all() and references.isfinite().all()):
-        raise DataError("a picture or feature is NaN or infinite, and has no neighbours; look at the generator.")
+    queries = _finite(queries)
+    blocks = references.flatten(1).split(BLOCK) if isinstance(references, Tensor) else references
     best = torch.full((len(queries),), float("inf"))
-    found = torch.zeros(len(queries), dtype=torch.long)
-    for start in range(0, len(references), BLOCK):
-        squared = _squared_distances(queries, references[start : start + BLOCK])
-        if leave_out is not None:
-            inside = (leave_out >= start) & (leave_out < start + squared.shape[1])
-            squared[inside.nonzero()[:, 0], leave_out[inside] - start] = float("inf")
-        values, positions = squared.min(1)
+    found, rows, start = torch.zeros(len(queries), dtype=torch.long), torch.zeros_like(queries), 0
+    for block in blocks:
+        block = _finite(block)
+        if queries.shape[1] != block.shape[1]:
+            raise ShapeError(f"queries have {queries.shape[1]} numbers each, references {block.shape[1]}.")
+        if not len(queries) or not len(block):
+            continue
+        squared = _squared_distances(queries, block)
+        if prints is not None:
+            squared[prints[0][:, None] == prints[1][start : start + len(block)]] = float("inf")
+        values, places = squared.min(1)
         nearer = values < best
-        best[nearer], found[nearer] = values[nearer], positions[nearer] + start
-    exact = (queries - references[found]).norm(dim=1)  # sums of large squares lose what small distances are made of
-    return Nearest(exact, found)
+        best[nearer], found[nearer], rows[nearer] = values[nearer], places[nearer] + start, block[places[nearer]]
+        start += len(block)
+    if not len(queries) or not start:
+        raise DataError(f"{len(queries)} images can't be compared with {start}; give more.")
+    exact = (queries - rows).norm(dim=1)  # sums of large squares lose what small distances are made of
+    return Nearest(exact.where(best.isfinite(), best), found)
 
 
-def memorisation(samples: Tensor, training: Tensor, unseen: Tensor | None = None, seed: int = 0) -> Memorisation:
-    """Compare `samples` (n, ...) and unseen real images (m, ...) with the `training` set, all as pixels or features.
+def memorisation(
+    samples: Tensor,
+    training: Tensor | Iterable[Tensor],
+    real: Tensor,
+    prints: tuple[Tensor, Tensor] | None = None,
+) -> Memorisation:
+    """Compare `samples` (n, ...) and real images with the `training` set, all as pixels or features.
 
     Args:
-        unseen: real images that were not trained on, such as a test split. None: up to 1,000 training images, each
-            compared with all others; duplicates in the set then hide copies of them.
-        seed: of that choice.
+        training: (m, ...), or blocks of it one after another.
+        real: (k, ...), the yardstick: images that were not trained on, such as a test split; else some of the training
+            set (`different`).
+        prints: `fingerprints` of `real` (k,) and `training` (m,). An image is not compared with its equals, which would
+            make all distances 0 and hide copies; one without other images beside it is no yardstick. Without `prints`
+            all are compared.
 
     Raises:
         DataError: there are fewer than `FEWEST` real images to compare with.
     """
-    if unseen is not None:
-        real = nearest(unseen, training).distances
-    else:
-        chosen = torch.randperm(len(training), generator=torch.Generator().manual_seed(seed))[:1000]
-        real = nearest(training[chosen], training, leave_out=chosen).distances
-    if len(real) < FEWEST:
-        raise DataError(f"{len(real)} real images are too few to tell copies from chance; {FEWEST} are needed.")
-    near = nearest(samples, training)
-    suspect = (near.distances < real.quantile(QUANTILE)).float().mean()
-    if real.quantile(QUANTILE) == 0:  # the set holds duplicates: only exact copies are nearer than they
-        suspect = (near.distances == 0).float().mean()
-    return Memorisation(near, real, float(suspect))
+    samples, real = samples.flatten(1), real.flatten(1)
+    if samples.shape[1] != real.shape[1]:
+        raise ShapeError(f"samples have {samples.shape[1]} numbers each, real images {real.shape[1]}.")
+    if prints is not None:
+        prints = torch.cat([torch.full((len(samples),), ANY), prints[0]]), prints[1]
+    near = nearest(torch.cat([samples, real]), training, prints)
+    distances = near.distances[len(samples) :]
+    distances = distances[distances.isfinite()]
+    if len(distances) < FEWEST:
+        raise DataError(f"{len(distances)} real images are too few to tell copies from chance; {FEWEST} are needed.")
+    found = Nearest(near.distances[: len(samples)], near.indices[: len(samples)])
+    suspect = found.distances < distances.quantile(QUANTILE)
+    if distances.quantile(QUANTILE) == 0:  # different images that look the same here: only exact copies are suspect
+        suspect = found.distances == 0
+    return Memorisation(found, distances, float(suspect.float().mean()))
+
+
+def _finite(rows: Tensor) -> Tensor:
+    if not rows.isfinite().all():
+        raise DataError("a picture or feature is NaN or infinite, and has no neighbours; look at the generator.")
+    return rows.flatten(1).float()
 
 
 def _squared_distances(queries: Tensor, references: Tensor) -> Tensor:

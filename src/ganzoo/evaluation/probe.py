@@ -36,9 +36,12 @@ class Probe:
 
 
 def discriminator_features(discriminator: nn.Module, images: Tensor) -> Tensor:
-    """What each stage gives for `images` (N, C, H, W) in [-1, 1], max-pooled to 4x4, flattened and joined: (N, F).
+    """What each stage gives for `images` (N, C, H, W) in [-1, 1], max-pooled to 4x4, flattened and joined.
 
-    Labels are never asked for.
+    It is computed where the discriminator is, in the type of its numbers. Labels are never asked for.
+
+    Returns:
+        float32 (N, F), on the CPU.
 
     Raises:
         ConfigError: the discriminator has no stages to look at.
@@ -46,8 +49,9 @@ def discriminator_features(discriminator: nn.Module, images: Tensor) -> Tensor:
     if not isinstance(discriminator, DCGANDiscriminator):
         raise ConfigError(f"a {type(discriminator).__name__} has no stages to probe; a dcgan-discriminator has")
     with evaluating(discriminator), torch.no_grad():
-        stages = discriminator.features(images)
-    return torch.cat([nn.functional.adaptive_max_pool2d(features, GRID).flatten(1) for features in stages], 1)
+        stages = discriminator.features(images.to(next(discriminator.parameters())))
+        pooled = [nn.functional.adaptive_max_pool2d(features, GRID).flatten(1) for features in stages]
+    return torch.cat(pooled, 1).float().cpu()
 
 
 def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: int = 20_000, seed: int = 0) -> Probe:
@@ -84,7 +88,7 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
     fresh = copy.deepcopy(discriminator)
     with seeded(seed):
         if isinstance(fresh, DCGANDiscriminator):
-            fresh = DCGANDiscriminator(fresh.config)
+            fresh = DCGANDiscriminator(fresh.config).to(next(discriminator.parameters()))
     views = [lambda batch: discriminator_features(discriminator, batch)]
     views += [lambda batch: discriminator_features(fresh, batch), lambda batch: batch.flatten(1)]
     accuracies = []

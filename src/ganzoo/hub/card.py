@@ -36,8 +36,9 @@ class Card:
     Args:
         source: what `from_pretrained` takes: a folder, or a repository's owner/name.
         weights: sha256 of the generator's weights file, which all the rest is about.
-        preset: the recipe's name. licence: of the weights, as the Hub spells it.
-        data: the set's name. data_id: its id on the Hub, where it is there. data_licence: in words.
+        preset: the recipe's name.
+        data: the set's name. data_id: its id on the Hub, where it is there. data_licence: in words; it says nothing of
+            the weights' licence, which whoever trained them states in the card's header.
         training: rows of the training table. command: that began the run.
         figures: what was measured. pictures: of `GRID` and `LOSSES`, those that are there.
     """
@@ -45,7 +46,6 @@ class Card:
     source: str
     weights: str
     preset: str | None = None
-    licence: str = "unknown"
     data: str | None = None
     data_id: str | None = None
     data_licence: str = "not known"
@@ -97,7 +97,7 @@ def whole_card(card: Card) -> str:
     title = _plain(card.preset or card.source.rstrip("/").rpartition("/")[2])
     on = f" and trained on {_plain(card.data)}." if card.data else ". What it was trained on is not recorded."
     header = f"---\n{_metadata(card)}\n{_results(card)}\n---\n\n# {title}\n\nA GAN made with ganzoo{on}\n\n"
-    licence = f"Licence of the data: {_plain(card.data_licence)}.\n"
+    licence = f"Licence of the data: {_plain(card.data_licence)}. That of the weights is not stated.\n"
     return f"{header}{_measured(card)}\n\n## Limits\n\n{_LIMITS}\n\n{licence}"
 
 
@@ -146,8 +146,7 @@ def _metadata(card: Card) -> str:
     metadata = ModelCardData(
         library_name="ganzoo",
         pipeline_tag=TASK,
-        license=card.licence,
-        license_name="see-the-card" if card.licence == "other" else None,
+        license="unknown",
         tags=["gan", "dcgan", "ganzoo", *([_word(card.preset)] if card.preset else [])],
         datasets=[card.data_id] if card.data_id else None,
         widget=[{"text": "samples", "output": {"url": GRID}}] if GRID in card.pictures else None,

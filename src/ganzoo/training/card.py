@@ -15,6 +15,7 @@ from ganzoo.hub.card import GRID, LOSSES, Card, write_card
 from ganzoo.hub.figures import evaluated, weights_hash
 from ganzoo.hub.folder import WEIGHTS
 from ganzoo.training.run import RunFolder
+from ganzoo.training.times import duration, seconds
 
 _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
 _Run = tuple[dict[str, Any], list[dict[str, Any]]]  # what `run.json` says, and the log
@@ -56,15 +57,13 @@ def _card(folder: RunFolder, facts: dict[str, Any], model: Path, source: str, ea
     losses = [entry for entry in log if "generator_loss" in entry]
     if losses:
         _draw_losses(losses, model / LOSSES)
-    licence = str(data.get("licence", "not known"))
     return Card(
         source=source,
         weights=weights_hash(model),
         preset=facts["gan"]["preset"],
-        licence="mit" if licence.startswith("MIT") else "unknown" if licence == "not known" else "other",
         data=str(data["name"]),
         data_id=_hub_id(data),
-        data_licence=licence,
+        data_licence=str(data.get("licence", "not known")),
         training=tuple(_rows(facts, log, folder.entries("timing.jsonl"), earlier)),
         command=" && ".join(str(each["command"]) for each, _ in [*earlier, (facts, log)]),
         figures=evaluated(folder.path, model) or evaluated(model, model),
@@ -80,7 +79,7 @@ def _rows(
     times = [entry for entry in timing if entry.get("images_per_second")]
     seen, whole = _seen(settings, kept), _seen(settings, last)
     rows = [
-        ("data", f"{data['name']}, {data['images']:,} images, hash {data['hash'][:16]}"),
+        ("data", f"{data['name']}, {_images(data)}, hash {data['hash'][:16]}"),
         ("steps", f"{last:,} of {settings['steps']:,}" + (f"; the weights are of step {kept:,}" if scores else "")),
         (
             "real images seen",
@@ -92,9 +91,7 @@ def _rows(
     ]
     if times:
         speed = median(entry["images_per_second"] for entry in times)
-        rows.append(
-            ("time", f"{_minutes(times, settings):,.1f} minutes by the clock, median speed {speed:,.0f} images/s")
-        )
+        rows.append(("time", f"{duration(seconds(times, settings))} by the clock, median speed {speed:,.0f} images/s"))
     threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
     kind = f"{facts.get('hardware', machine['device'])}, {threads}, {machine['precision']}"
     rows.append(("machine", kind + (f", {machine['processes']} processes" if machine["processes"] > 1 else "")))
@@ -139,12 +136,9 @@ def _kind(gan: dict[str, Any]) -> str:
     return f"conditional on {gan['num_classes']:,} classes (labels=){named}{hidden}"
 
 
-def _minutes(times: list[dict[str, Any]], settings: dict[str, Any]) -> float:
-    """Time of all steps; those that a resumed run made again count once."""
-    latest = {entry["step"]: entry["images_per_second"] for entry in times}
-    steps = sorted(latest)
-    seconds = ((step - before) * settings["batch_size"] / latest[step] for before, step in zip([0, *steps], steps))
-    return sum(seconds) / 60
+def _images(data: dict[str, Any]) -> str:
+    """How many images there are; of a stream only the first were looked at, and the hash is theirs."""
+    return f"{'streamed, of which the first ' * bool(data.get('streamed'))}{data['images']:,} images"
 
 
 def _hub_id(data: dict[str, Any]) -> str | None:

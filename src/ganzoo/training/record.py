@@ -40,6 +40,7 @@ def record(
             "source": _absolute(source) if isinstance(source, (str, Path)) else None,
             "hash": data.hash,
             "images": len(data),
+            "streamed": data.stream is not None,  # then `images` are the first ones, and so is their hash
             "classes": list(data.class_names),
             "licence": data.licence,
             **reading,

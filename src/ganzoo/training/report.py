@@ -22,6 +22,7 @@ from ganzoo.files import write_file
 from ganzoo.training.curves import Curve, Point, chart, number
 from ganzoo.training.run import RunFolder, resume_command
 from ganzoo.training.slider import sample_grids, slider
+from ganzoo.training.times import duration, seconds
 
 REMARKS = 40
 
@@ -88,20 +89,19 @@ def _tiles(
     step: int, settings: dict[str, Any], data: dict[str, Any], best: Point | None, times: list[dict[str, Any]]
 ) -> str:
     trained = step * (_number(settings.get("batch_size")) or 0)
-    seen, images = trained * (_number(settings.get("d_steps")) or 1), _number(data.get("images"))
-    seconds = _seconds(times, settings)
+    seen = trained * (_number(settings.get("d_steps")) or 1)
+    images = None if data.get("streamed") is True else _number(data.get("images"))
+    took = seconds(times, settings)
     memory = [value for _, value in _points(times, "memory_mb")]
     tiles = [
         ("Images seen", number(seen), f"{number(round(seen / images, 1))} times the data" if images else ""),
-        ("Time", _duration(seconds), "of training, samples and scores included"),
-        (
-            "Speed",
-            f"{number(round(trained / seconds))}/s" if seconds and trained else "–",
-            "images a second, on average",
-        ),
+        ("Time", duration(took), "of training, samples and scores included"),
+        ("Speed", f"{number(round(trained / took))}/s" if took and trained else "–", "images a second, on average"),
     ]
     if best:
         tiles.insert(0, ("Best score", number(best[1]), f"at step {number(best[0])}; kept in model/"))
+    if data.get("streamed") is True:
+        tiles.append(("Data", _text(data.get("name"), 40), "streamed"))
     if images:
         tiles.append(("Data", _text(data.get("name"), 40), f"{number(images)} images"))
     if memory:
@@ -109,25 +109,6 @@ def _tiles(
     return "".join(
         f"<div><dt>{label}</dt><dd>{value}<small>{small}</small></dd></div>" for label, value, small in tiles
     )
-
-
-def _seconds(times: list[dict[str, Any]], settings: dict[str, Any]) -> float:
-    """The time that the stretches between lines of `timing.jsonl` took; after a resume their steps begin anew."""
-    every, batch_size = (_number(settings.get(name)) or 0 for name in ("log_every", "batch_size"))
-    before, total = 0.0, 0.0
-    for entry in times:
-        speed = _number(entry.get("images_per_second"))
-        stretch = entry["step"] - before if entry["step"] > before else every
-        total += stretch * batch_size / speed if speed and speed > 0 else 0
-        before = entry["step"]
-    return total
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{number(minutes // 60)} h {minutes % 60} min"
 
 
 def _charts(
@@ -196,7 +177,7 @@ def _provenance(facts: dict[str, Any], settings: dict[str, Any], data: dict[str,
     rows = [
         ("Data", _text(data.get("name")) + (f" ({_text(source)})" if source not in (None, data.get("name")) else "")),
         ("Hash of the data", _code(data.get("hash"))),
-        ("Images", _value(data.get("images"))),
+        ("Images", "streamed; the first " * (data.get("streamed") is True) + _value(data.get("images"))),
         ("Classes", _value(data.get("classes"))),
         ("Seed", _value(settings.get("seed"))),
     ]

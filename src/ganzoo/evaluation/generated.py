@@ -1,0 +1,111 @@
+"""The images that are measured: drawn by a GAN, or made elsewhere and read from a folder, a zip, or memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganzoo.data import ImageData, open_data
+from ganzoo.errors import ConfigError, DataError, quote
+from ganzoo.files import expanded
+from ganzoo.gan import GAN
+from ganzoo.hub.folder import CONFIG
+from ganzoo.hub.source import bundled_models
+from ganzoo.images import to_uint8
+from ganzoo.pretrained import from_pretrained
+from ganzoo.seeds import stream
+
+BATCH = 250
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Images to measure, a batch at a time.
+
+    Args:
+        source: a GAN, or images.
+        count: how many images.
+        labels: int64 (count,), the class that each image was asked for, or its folder's; None without classes.
+        indices: int64 (count,), which images of an ImageData.
+        seed: of a GAN's latents.
+    """
+
+    source: GAN | ImageData
+    count: int
+    labels: Tensor | None
+    indices: Tensor
+    seed: int
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes, numbers if they have none; empty without classes."""
+        return self.source.class_names or [str(number) for number in range(self.source.num_classes)]
+
+    @property
+    def device(self) -> torch.device:
+        """Where to compute: the GAN's device."""
+        return self.source.device if isinstance(self.source, GAN) else torch.device("cpu")
+
+    def batches(self) -> Iterator[Tensor]:
+        """The images as bytes, as they are seen and saved: uint8 (n, C, H, W) on the CPU.
+
+        Raises:
+            DataError: a GAN draws NaN or infinity.
+        """
+        if isinstance(self.source, ImageData):
+            yield from map(self.source.pixels, self.indices.split(BATCH))
+            return
+        for batch in self.source.batches(self.count, self.seed, labels=self.labels, batch_size=BATCH):
+            if not batch.isfinite().all():
+                raise DataError(
+                    "the generator draws NaN or infinity: its weights are damaged, or its training went astray."
+                )
+            yield to_uint8(batch.cpu())
+
+
+def generated(source: Any, samples: int, seed: int, image_size: int | None = None, progress: bool = False) -> Generated:
+    """What `source` holds or draws, `samples` images at most.
+
+    Args:
+        source: a GAN; else images, if `is_images` or `open_data` takes them; else what `from_pretrained` takes.
+        seed: of a GAN's latents, and of the choice among images.
+        image_size: pixels a side to bring images to; None keeps their own.
+
+    Raises:
+        ConfigError: `image_size` is given for a GAN. SourceError, DataError, ...: as `from_pretrained`, `open_data`.
+    """
+    if isinstance(source, (str, Path)) and not is_images(source):
+        source = from_pretrained(source)
+    if isinstance(source, GAN):
+        if image_size is not None:
+            raise ConfigError(
+                f"image_size is for images that are read; a GAN is measured at its own size, {source.image_size}"
+            )
+        labels = torch.arange(samples) % source.num_classes if source.num_classes else None
+        return Generated(source, samples, labels, torch.arange(samples), seed)
+    try:
+        data = open_data(source, image_size=image_size, progress=progress)
+    except DataError as error:
+        if isinstance(source, (str, Path)):
+            raise DataError(f"{quote(str(source))} holds no saved model, and is no set of images: {error}") from error
+        raise
+    chosen = torch.randperm(len(data), generator=stream(seed, "generated"))[:samples].sort().values
+    return Generated(data, len(chosen), None if data.labels is None else data.labels[chosen], chosen, seed)
+
+
+def is_images(source: str | Path) -> bool:
+    """Whether `source` names images: `hf:...`, a zip, or a folder without a saved model or run."""
+    if isinstance(source, str) and (source in bundled_models() or source.startswith("hf:")):
+        return source.startswith("hf:")
+    try:
+        path = expanded(source)
+        if path.is_dir():
+            return not any((path / name).exists() for name in (CONFIG, "model", "run.json", "state.json"))
+        return path.is_file() and path.suffix.lower() == ".zip"
+    except OSError:
+        return False
