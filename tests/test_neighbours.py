@@ -4,10 +4,11 @@ import pytest
 import torch
 
 import ganzoo
+from ganzoo.data.image_data import fingerprints
 from ganzoo.errors import DataError, ShapeError
 from ganzoo.evaluation import neighbours
 from ganzoo.evaluation.fashion_net import fashion_net
-from ganzoo.evaluation.neighbours import different, fingerprints, memorisation, nearest
+from ganzoo.evaluation.neighbours import different, memorisation, nearest
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
 

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from ganzoo.data import ImageData, cache_dir, open_data
 from ganzoo.data.fashion import CLASSES
 from ganzoo.data.hf import hf_splits
-from ganzoo.data.image_data import scale
+from ganzoo.data.image_data import fingerprints, scale
 from ganzoo.data.labels import same_classes
 from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import Features, features
 from ganzoo.evaluation.generated import BATCH, Generated, generated
-from ganzoo.evaluation.neighbours import Memorisation, different, fingerprints, memorisation
+from ganzoo.evaluation.neighbours import Memorisation, different, memorisation
 from ganzoo.evaluation.per_class import ClassQuality, by_class
 from ganzoo.evaluation.result import Evaluation
 from ganzoo.evaluation.scores import Scores, compare
@@ -243,7 +243,7 @@ class _Real:
         its duplicates there.
         """
         everything = torch.arange(len(self.training)).split(BATCH)
-        trained = torch.cat([fingerprints(self.training.pixels(part)) for part in everything])
+        trained = self.training.fingerprints
         unseen = self._indices[:COMPARED] if self._held_out else different(trained, self._seed)
         prints = fingerprints(self.data.pixels(unseen)), trained
         thumbnails = (_thumbnails(self.training.batch(part)) for part in everything)

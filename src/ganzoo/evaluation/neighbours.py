@@ -3,14 +3,13 @@ has never seen."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ganzoo.data.image_data import first_of_each
 from ganzoo.errors import DataError, ShapeError
 from ganzoo.seeds import stream
 
@@ -61,20 +60,9 @@ class Memorisation:
         return float(self.samples.distances.median() / self.unseen.median().clamp(min=1e-12))
 
 
-def fingerprints(images: Tensor) -> Tensor:
-    """A number for each of `images` (n, ...), int64 (n,): the same for images that are equal, and never `ANY`."""
-    rows = images.cpu().contiguous().numpy()
-    digests = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
-    found = torch.from_numpy(np.frombuffer(digests, dtype="<i8").astype(np.int64))
-    return found.masked_fill(found == ANY, 1)
-
-
 def different(prints: Tensor, seed: int) -> Tensor:
     """Places of up to `UNSEEN` images that differ from each other, chosen by `seed` from a set with these `prints`."""
-    _, group = prints.unique(return_inverse=True)
-    first = torch.full((int(group.max()) + 1,), len(prints))
-    first.scatter_reduce_(0, group, torch.arange(len(prints)), "amin")
-    first = first.sort().values
+    first = first_of_each(prints)
     return first[torch.randperm(len(first), generator=stream(seed, "unseen"))[:UNSEEN]]
 
 
