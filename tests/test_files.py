@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from filelock import Timeout
+from PIL import Image
 
 import ganzoo
 from ganzoo import files
@@ -49,7 +50,8 @@ def windows(monkeypatch):
 @pytest.mark.parametrize("place", ["EINVAL", "ENOTSUP", "ENOSYS", "EBADF", "windows"])
 def test_saving_and_the_cache_work_where_no_fsync_of_a_folder_is_offered(tmp_path, monkeypatch, place):
     gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)})
-    ganzoo.images.save(gan.sample(1), tmp_path / "pictures" / "a.png")
+    (tmp_path / "pictures").mkdir()
+    Image.new("L", (6, 6), 200).save(tmp_path / "pictures" / "a.png")
     windows(monkeypatch) if place == "windows" else share(monkeypatch, getattr(errno, place))
     gan.save_pretrained(tmp_path / "model")
     gan.save_pretrained(tmp_path / "model")
