@@ -149,6 +149,14 @@ def _file(folder: Path, path: str, root: Path) -> _File:
     return _File(path, state.st_size, stamp, "" if stat.S_ISREG(state.st_mode) else "not plain files")
 
 
+def _reason(file: _File, outputs: set[str]) -> str | None:
+    """Why `file` is no data; None for a picture, "" for what nobody takes for one."""
+    by_name = reason_by_name(file.path)
+    if outputs and not outputs.isdisjoint(parents(file.path)):
+        return OURS if by_name is None else ""
+    return file.reason or None if by_name is None else by_name
+
+
 def _listing(
     place: Path,
     found: list[_File],
@@ -161,32 +169,25 @@ def _listing(
     outputs = output_folders((file.path for file in found if not file.reason), start)
     others, kept = [], []
     for file in sorted(found, key=lambda file: file.path):
-        reason = reason_by_name(file.path)
-        if outputs and any(parent in outputs for parent in parents(file.path)):
-            reason = OURS if reason is None else ""
-        elif reason is None:
-            reason = file.reason or None
-        elif not file.reason:
-            others.append(file.path)
+        reason = _reason(file, outputs)
         if reason is None:
             kept.append(file)
         elif reason:
             passed[reason] += 1
+        if reason not in (None, OURS) and not file.reason:
+            others.append(file.path)
     own = own_pictures([file.path for file in kept], start)
     passed[OURS] += len(own)
     facts: list[tuple[Any, ...]] = [(file.path, file.size, *file.stamp) for file in kept if file.path not in own]
     if not facts:
         raise DataError(nothing_found(place, +passed))
-    inhabited = {parent for output in outputs for parent in (output, *parents(output))}
-    inhabited |= {folder for folder in folders if any(parent in outputs for parent in parents(folder))}
-    return Listing(
-        [name for name, *_ in facts],
-        read,
-        facts,
-        dict(+passed),
-        others,
-        [folder for folder in folders if folder not in inhabited and not hidden(folder)],
-    )
+    above = {parent for output in outputs for parent in (output, *parents(output))}
+    inhabitable = [
+        folder
+        for folder in folders
+        if folder not in above and not hidden(folder) and outputs.isdisjoint(parents(folder))
+    ]
+    return Listing([name for name, *_ in facts], read, facts, dict(+passed), others, inhabitable)
 
 
 def list_zip(path: Path) -> Listing:

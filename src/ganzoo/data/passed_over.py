@@ -20,7 +20,6 @@ _CONVERT = "Pillow does not read them: convert them to JPEG or PNG"
 _UNPACK = "unpack them"
 _ARRAY = "in Python, give open_data the array that they hold"
 _REMEDIES = {
-    OURS: "",
     LINKS: "copy the files into it",
     NO_ENDING: "give pictures an ending, as .jpg",
     **dict.fromkeys((".heic", ".heif", ".svg", ".psd", ".pdf", ".raw", ".cr2", ".nef", ".arw", ".dng"), _CONVERT),
