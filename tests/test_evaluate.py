@@ -295,6 +295,22 @@ def test_classes_of_two_folders_are_compared_if_their_names_agree(folders):
         found = ganzoo.evaluate(folders / "real", data=other, samples=100, memorised=False)
 
 
+def test_a_folder_of_splits_is_compared_by_its_test_split_and_broken_pictures_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for split, first, count in (("train", 0, 150), ("test", 150, 120)):
+        Path("set", split).mkdir(parents=True)
+        for number, picture in enumerate(ganzoo.images.to_pil(MINI.batch(torch.arange(first, first + count)))):
+            picture.save(Path("set", split, f"{number}.png"))
+    Path("set/test/broken.png").write_bytes(b"\x89PNG")
+    command = ["evaluate", "fashion-mnist", "--data", "set", "--samples", "100", "--output", "out"]
+    assert run(command) == 2 and not Path("out/evaluation.json").exists()
+    with pytest.warns(UserWarning, match="1 of 121 files can't be read"):
+        assert run([*command, "--broken", "skip"]) == 0
+    facts = json.loads(Path("out/evaluation.json").read_text())
+    assert facts["split"] == "test"
+    assert facts["data_hash"] == ganzoo.data.open_data("set", split="test", broken="skip").hash
+
+
 def test_images_that_cannot_be_measured_are_said(folders, monkeypatch):
     monkeypatch.chdir(folders)
     (folders / "empty").mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ganzoo.cli.data_command import BROKEN, GROUND
 from ganzoo.cli.hub_commands import ENDPOINT
 from ganzoo.errors import ConfigError
 
@@ -34,6 +35,8 @@ def evaluate(
     size: Annotated[
         int | None, typer.Option(help="Pixels a side to compare images at that no model of ganzoo drew.")
     ] = None,
+    broken: Annotated[str | None, BROKEN] = None,
+    ground: Annotated[str | None, GROUND] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
@@ -53,7 +56,7 @@ def evaluate(
     check_writable(folder)  # before minutes of measuring
     found = measure(
         gan, data, samples=samples, features=features, split=split, seed=seed, classes=classes, memorised=memorised,
-        image_size=size, progress=True,
+        image_size=size, broken=broken or "stop", ground=ground or "white", progress=True,
     )  # fmt: skip
     print(found.table(), flush=True)  # first: what was measured is seen, whatever becomes of the files
     facts = {**found.to_dict(), "command": command()}

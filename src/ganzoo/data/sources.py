@@ -128,12 +128,7 @@ def _open_named(
         data = dataclasses.replace(data, name=text, class_names=CLASSES, source=place, licence="MIT, Zalando SE")
         return _fit(data, size, channels)
     name, licence = text, "not known"
-    try:
-        path = Path(text).expanduser()
-        path.is_dir()  # a name too long, or a folder that may not be read, is an error of the system
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{quote(text)} can't be opened ({reason}); name a folder or zip of images.") from error
+    path = _path_of(source)
     if not local and text == "pokemon":
         path, licence = _pokemon(root, fetch, progress), "© The Pokémon Company: for research and teaching"
     if not path.exists():
@@ -144,24 +139,32 @@ def _open_named(
     return dataclasses.replace(data, name=name if not local else path.name or str(path), licence=licence)
 
 
+def _path_of(source: str | Path) -> Path:
+    try:
+        path = Path(source).expanduser()
+        path.is_dir()  # a name too long, or a folder that may not be read, is an error of the system
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{quote(str(source))} can't be opened ({reason}); name a folder or zip of images.") from error
+    return path
+
+
 def _listed(path: Path, broken: str = "stop") -> Listing:
     return list_folder(path, broken) if path.is_dir() else list_zip(path)
 
 
-def splits_of(source: Any) -> tuple[str, ...]:
-    """Which of train and test `source` can be opened by; none where it is one set.
+def splits_of(source: Any, broken: str = "stop") -> tuple[str, ...]:
+    """Which of train and test `source` can be opened by; none if it is one set. `broken` is as `open_data` takes it.
 
     Raises:
         DataError, MissingExtraError: as `open_data`.
     """
-    if not isinstance(source, (str, Path)):
-        return ()
-    if str(source) == "fashion-mnist":
-        return ("train", "test")
+    if not isinstance(source, (str, Path)) or str(source) in NAMES:
+        return ("train", "test") if str(source) == "fashion-mnist" else ()
     if str(source).startswith("hf:"):
         return hf_splits(str(source))
-    path = expanded(source)
-    found = splits(_listed(path), path) if path.exists() else {}
+    path = _path_of(source)
+    found = splits(_listed(path, broken), path) if path.exists() else {}
     return tuple(split for split, kinds in (("train", {"train"}), ("test", {"test", "validation"})) if kinds & {*found})
 
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from ganzoo.data import ImageData, cache_dir, open_data
 from ganzoo.data.fashion import CLASSES
-from ganzoo.data.hf import hf_splits
 from ganzoo.data.image_data import fingerprints, scale
 from ganzoo.data.labels import same_classes
+from ganzoo.data.sources import splits_of
 from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import Features, features
@@ -53,6 +53,8 @@ def evaluate(
     classes: bool = True,
     memorised: bool = True,
     image_size: int | None = None,
+    broken: str = "stop",
+    ground: str = "white",
     progress: bool = False,
 ) -> Evaluation:
     """Measure `gan` against real images, with real images against real and noise against real beside it.
@@ -62,9 +64,9 @@ def evaluate(
     Args:
         gan: a GAN, what `from_pretrained` takes, or images of any generator: a folder without a saved model, a zip, or
             whatever else `ganzoo.data.open_data` takes.
-        data: real images, what `open_data` takes. Where a set (fashion-mnist, `hf:...`) has a train and a test split,
-            it is compared by `split`, and the other one serves as other real images; of any other set, and of a split
-            that `hf:...?split=` names, one half serves each.
+        data: real images, what `open_data` takes. If a set (fashion-mnist, `hf:...`, a folder) has a train and a test
+            split, it is compared by `split`, and the other one serves as other real images; of any other set, and of a
+            split that `hf:...?split=` names, one half serves each.
         samples: images to draw (or to take), and real ones at most.
         features: "fashion-net", "inception", "timm:MODEL" (see `ganzoo.evaluation.features`); None: fashion-net for
             grey images.
@@ -73,6 +75,7 @@ def evaluate(
             matched by name; those that have but numbers, by number.
         memorised: look for training images among the samples: those of the train split, else all of `data`.
         image_size: pixels a side at which images in place of a GAN are compared; None: their own.
+        broken, ground: how folders and zips are read, as `open_data` takes them.
         progress: show bars.
 
     Raises:
@@ -80,12 +83,13 @@ def evaluate(
     """
     if type(samples) is not int or samples < FEWEST:
         raise ConfigError(f"samples must be an int from {FEWEST}, got {quote(samples)}")
-    made = generated(gan, samples, seed, image_size, progress)
+    made = generated(gan, samples, seed, image_size, broken, ground, progress)
     if made.count < FEWEST:
         raise DataError(f"{made.count} images to measure are too few; {FEWEST} are needed.")
     image_size, image_channels = made.source.image_size, made.source.image_channels
     chosen = _choose(features, image_channels, made.device)
-    real = _Real(data, chosen, image_size, image_channels, split, samples, seed, progress)
+    reading = {"broken": broken, "ground": ground}
+    real = _Real(data, chosen, image_size, image_channels, reading, split, samples, seed, progress)
     labels = _labels(made, real.data)
     seconds = {}
     start = time.perf_counter()
@@ -179,14 +183,15 @@ class _Real:
         chosen: Features,
         image_size: int,
         image_channels: int,
+        reading: dict[str, Any],
         split: str,
         samples: int,
         seed: int,
         progress: bool,
     ) -> None:
         # Real images are brought to the generator's size, so that both sides are resampled alike for the features.
-        options: dict[str, Any] = {"image_size": image_size, "image_channels": image_channels}
-        splits = _splits(data)
+        options: dict[str, Any] = {"image_size": image_size, "image_channels": image_channels, **reading}
+        splits = splits_of(data, reading["broken"])
         if splits and split not in splits:
             split = OTHER.get(split, split)  # what there is
         both = len(splits) == 2
@@ -303,13 +308,6 @@ def _kept(path: Path) -> dict[str, Tensor] | None:
         return None
     digest, content = content[:32], content[32:]
     return load_tensors(content) if hashlib.sha256(content).digest() == digest else None
-
-
-def _splits(data: Any) -> tuple[str, ...]:
-    """The splits that `data` can be opened by; none where it is one set."""
-    if isinstance(data, str) and data == "fashion-mnist":
-        return ("train", "test")
-    return hf_splits(data) if isinstance(data, str) and data.startswith("hf:") else ()
 
 
 def _thumbnails(images: Tensor) -> Tensor:

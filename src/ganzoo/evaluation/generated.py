@@ -68,13 +68,22 @@ class Generated:
             yield to_uint8(batch.cpu())
 
 
-def generated(source: Any, samples: int, seed: int, image_size: int | None = None, progress: bool = False) -> Generated:
+def generated(
+    source: Any,
+    samples: int,
+    seed: int,
+    image_size: int | None = None,
+    broken: str = "stop",
+    ground: str = "white",
+    progress: bool = False,
+) -> Generated:
     """What `source` holds or draws, `samples` images at most.
 
     Args:
         source: a GAN; else images, if `is_images` or `open_data` takes them; else what `from_pretrained` takes.
         seed: of a GAN's latents, and of the choice among images.
         image_size: pixels a side to bring images to; None keeps their own.
+        broken, ground: how files are read, as `open_data` takes them.
 
     Raises:
         ConfigError: `image_size` is given for a GAN. SourceError, DataError, ...: as `from_pretrained`, `open_data`.
@@ -89,7 +98,8 @@ def generated(source: Any, samples: int, seed: int, image_size: int | None = Non
         labels = torch.arange(samples) % source.num_classes if source.num_classes else None
         return Generated(source, samples, labels, torch.arange(samples), seed)
     try:
-        data = open_data(source, image_size=image_size, progress=progress)
+        reading: dict[str, Any] = {"broken": broken, "ground": ground} if isinstance(source, (str, Path)) else {}
+        data = open_data(source, image_size=image_size, **reading, progress=progress)
     except DataError as error:
         if isinstance(source, (str, Path)):
             raise DataError(f"{quote(str(source))} holds no saved model, and is no set of images: {error}") from error
