@@ -40,7 +40,11 @@ HEALTHY = Observation(  # Fashion-MNIST, step 200 of the preset
     fake_nearest=0.321,
     real_smoothness=0.86,
     fake_smoothness=0.85,
+    activated=False,
+    never_negative=False,
+    outside=0.0,
 )
+MADE_WRONG = {"discriminator-activated": {"activated": True}, "generator-range": {"never_negative": True}}
 ILL = {
     "discriminator-saturated": {"overlap": 0.0, "discriminator_loss": 0.003},
     "generator-starved": {"generator_gradient": 1e-6},
@@ -66,7 +70,14 @@ def test_a_slow_beginning_is_no_collapse():
 
 
 def test_every_symptom_is_tested():
-    assert set(ILL) == set(SYMPTOMS)
+    assert {*ILL, *MADE_WRONG} == set(SYMPTOMS)
+
+
+@pytest.mark.parametrize("change", [*MADE_WRONG.values(), {"outside": 0.3}])
+def test_a_network_made_for_other_numbers_is_said_at_the_first_look_and_nothing_beside_it(change):
+    wrong = dataclasses.replace(HEALTHY, **ILL["mode-collapse"], **change)
+    said = looks([wrong] * 6)
+    assert len(said[0]) == 1 and said[0][0] in MADE_WRONG and not any(said[1:])
 
 
 @pytest.mark.parametrize("name", ILL)
@@ -201,6 +212,25 @@ def test_a_discriminator_ten_times_too_strong_is_found(tmp_path):
 def test_a_saturating_loss_starves_the_generator(tmp_path):
     _, remarks = train(tmp_path / "run", loss="minimax", generator_lr=1e-4, discriminator_lr=1e-2, d_steps=2)
     assert "generator-starved" in remarks
+
+
+@pytest.mark.parametrize(
+    "judge_end, draw_end, remark",
+    [
+        (torch.nn.Sigmoid(), torch.nn.Tanh(), "discriminator-activated"),
+        (torch.nn.Identity(), torch.nn.Sigmoid(), "generator-range"),
+        (torch.nn.Identity(), torch.nn.Tanh(), None),
+    ],
+)
+def test_a_last_sigmoid_is_known_at_the_first_look(tmp_path, capsys, judge_end, draw_end, remark):
+    generator = torch.nn.Sequential(torch.nn.Linear(8, 784), torch.nn.BatchNorm1d(784), draw_end)
+    generator.append(torch.nn.Unflatten(1, (1, 28, 28)))
+    judge = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 1), judge_end)
+    settings = {**QUICK, "doctor_every": 5}
+    gan = ganzoo.GAN(generator, judge, latent_size=8)
+    ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=5, progress=False, **settings).fit()
+    said = capsys.readouterr().err
+    assert f"Step 5, {remark}: " in said if remark else "Step 5" not in said
 
 
 def test_one_image_many_times_is_found(tmp_path):

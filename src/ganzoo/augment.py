@@ -30,7 +30,7 @@ class Augmentation(Protocol):
         """
 
 
-AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation", "ganzoo.augmentations")
+AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation", "ganzoo.augmentations", "a function", callable)
 
 
 def apply(strengths: Mapping[str, float], images: Tensor, generator: torch.Generator | None = None) -> Tensor:

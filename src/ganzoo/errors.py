@@ -22,6 +22,7 @@ _REMEDIES = {
     errno.EPERM: "this user has no right to do that there: choose another place, or ask for the right",
     errno.EROFS: "nothing can be written there: choose another place",
 }
+_SHORT = re.compile(r"can't allocate memory|(out of|not enough) memory", re.IGNORECASE)
 
 
 class GanzooError(Exception):
@@ -180,6 +181,11 @@ def _cut(text: str, limit: int = 80) -> str:
 def shown(text: str, limit: int = 80) -> str:
     """A name that a stranger gave, as it is where it is short and printable; else quoted."""
     return text if len(text) <= limit and text.isprintable() else quote(text, limit)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory is short, as Python or as torch's devices say it."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_SHORT.search(str(error))))
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

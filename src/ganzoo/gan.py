@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,12 @@ from ganzoo.hub.push import Pushed, check_repo_id, push_folder
 from ganzoo.hub.source import local_model
 from ganzoo.latents import checked_labels, checked_latents, fresh_seed, sample_latents
 from ganzoo.models import MODELS, Discriminator, Generator, config_of, evaluating, fast_copy
+from ganzoo.models.checked import checked_images
+
+OUTSIDE = (
+    "more than a quarter of the generator's pixels lie outside [-1, 1] and are cut off at its ends; end it in "
+    "nn.Tanh(), or scale its images to [-1, 1]"
+)
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,8 @@ class GAN:
     ) -> Tensor:
         """Draw `n` images: float32 (n, C, H, W) in [-1, 1], on the generator's device.
 
+        Values of a custom generator that lie outside are cut off at -1 and 1; if they are many, a warning says so.
+
         Args:
             n: how many; with `latents` it may be left out.
             seed: image i depends on the seed and i alone, not on n, batch size or device. None: another one each time
@@ -162,7 +171,8 @@ class GAN:
             precision: "fast" computes in bfloat16 where the device is quick at it, with batch norms folded.
 
         Raises:
-            ConfigError, ShapeError: an argument has the wrong type, range or shape.
+            ConfigError, ShapeError: an argument has the wrong type, range or shape, or a custom generator fails or
+                gives no images.
         """
         return torch.cat(list(self.batches(n, seed, latents, labels, batch_size, precision)))
 
@@ -202,8 +212,10 @@ class GAN:
             z = rows.reshape(-1, *self.latent_shape).to(device, self.dtype)
             y = labels[start:stop] if labels is not None else drawn_labels
             with evaluating(self.generator), torch.no_grad():
-                made = generate(z) if y is None else generate(z, y.to(device))
-            yield made.float().contiguous()
+                made = checked_images(generate, z, None if y is None else y.to(device)).float().contiguous()
+            if start == 0 and float((made.abs() > 1).float().mean()) > 0.25:
+                warnings.warn(OUTSIDE, stacklevel=3)
+            yield made.clamp(-1, 1)
 
     def _check_labels(self, labels: int | Sequence[int] | Tensor, n: int) -> Tensor:
         if not self.num_classes:

@@ -43,7 +43,7 @@ class Loss:
     description: str = ""
 
 
-LOSSES: Registry[Loss] = Registry("loss", "ganzoo.losses")
+LOSSES: Registry[Loss] = Registry("loss", "ganzoo.losses", "a ganzoo.losses.Loss", lambda item: isinstance(item, Loss))
 
 
 def _full(logits: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ class Penalty(Protocol):
         """
 
 
-PENALTIES: Registry[Penalty] = Registry("penalty", "ganzoo.penalties")
+PENALTIES: Registry[Penalty] = Registry("penalty", "ganzoo.penalties", "a function", callable)
 
 
 def _full(images: Tensor) -> Tensor:

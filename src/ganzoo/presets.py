@@ -52,7 +52,9 @@ class Preset:
     start: Callable[[nn.Module, nn.Module], None] | None = None
 
 
-PRESETS: Registry[Preset] = Registry("preset", "ganzoo.presets")
+PRESETS: Registry[Preset] = Registry(
+    "preset", "ganzoo.presets", "a ganzoo.presets.Preset", lambda item: isinstance(item, Preset)
+)
 
 
 def create(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -31,6 +31,8 @@ class Registry(Mapping[str, T], Generic[T]):
     Args:
         kind: what is registered, in the singular, for messages ("block").
         group: the entry-point group whose entries are plug-ins ("ganzoo.blocks").
+        wanted: what an item must be, for messages ("a ganzoo.losses.Loss").
+        fits: whether an item is that.
 
     Plug-ins are found by their entry points: listing names and `in` import nothing, asking for one
     loads it. `GANZOO_PLUGINS=0` in the environment turns discovery off.
@@ -40,9 +42,12 @@ class Registry(Mapping[str, T], Generic[T]):
     from the distribution `acme`, `acme-gan` or `ganzoo-acme`. Built-ins have no dot, so no plug-in can shadow one.
     """
 
-    def __init__(self, kind: str, group: str) -> None:
+    def __init__(
+        self, kind: str, group: str, wanted: str = "an object", fits: Callable[[Any], bool] = lambda item: True
+    ) -> None:
         self.kind = kind
         self.group = group
+        self._wanted, self._fits = wanted, fits
         self._items: dict[str, T] = {}
         self._origins: dict[str, Origin] = {}
         self._found: dict[str, list[EntryPoint]] | None = None
@@ -55,7 +60,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """Register `item` under `name`; without `item`, return a decorator that does.
 
         Raises:
-            ConfigError: `name` is no name.
+            ConfigError: `name` is no name, or `item` is not what is wanted.
             DuplicateNameError: the name is taken. (Where a plug-in not yet loaded offers it, asking for the name is the
                 error, unless both are the same object.)
         """
@@ -67,6 +72,8 @@ class Registry(Mapping[str, T], Generic[T]):
             )
         if name in self._items:
             raise DuplicateNameError(f'{self.kind} "{name}" is registered already; choose another name.')
+        if not self._fits(item):
+            raise ConfigError(f'{self.kind} "{name}" must be {self._wanted}, got {quote(item)}')
         self._items[name] = item
         return item
 
@@ -163,6 +170,11 @@ class Registry(Mapping[str, T], Generic[T]):
                 f'{self.kind} "{name}" of the package {owner} fails to import: {quote(error, 200)}; '
                 f"update or uninstall {owner}."
             ) from error
+        if not self._fits(item):
+            raise PluginError(
+                f'{self.kind} "{name}" of the package {owner} must be {self._wanted}, and is {quote(item)}; '
+                f"tell its author, or uninstall {owner}."
+            )
         if self._items.setdefault(name, item) is not item:
             raise PluginError(
                 f'{self.kind} "{name}" is offered by the package {owner} and registered by hand as another object; '
@@ -171,6 +183,16 @@ class Registry(Mapping[str, T], Generic[T]):
         if entry.dist:
             self._origins[name] = Origin(owner, entry.dist.version)
         return item
+
+
+def used_plugins(used: Iterable[tuple[Registry[Any], str]]) -> list[dict[str, str]]:
+    """Kind, name, package and version of each plug-in among `used`, names of registries, as files record them."""
+    found = [(registry.kind, name, registry.origin(name)) for registry, name in dict.fromkeys(used)]
+    return [
+        {"kind": kind, "name": name, "package": origin.distribution, "version": origin.version}
+        for kind, name, origin in found
+        if origin
+    ]
 
 
 def _plain(name: str) -> str:

@@ -79,6 +79,14 @@ class Settings(Config):
         self.parsed_penalties()
         self.parsed_augmentations()
 
+    def registered(self) -> list[tuple[Registry[Any], str]]:
+        """The registries' names that a run of these settings uses."""
+        return [
+            (LOSSES, self.loss),
+            *((PENALTIES, name) for name in self.parsed_penalties()),
+            *((AUGMENTATIONS, name) for name in self.parsed_augmentations()),
+        ]
+
     def parsed_penalties(self) -> dict[str, dict[str, float]]:
         """{name: {"weight": w, "every": k}}; a penalty is added every k steps, k times as strong."""
         return _calls(self.penalties, "penalties", PENALTIES, {"weight": 1.0, "every": 1.0})

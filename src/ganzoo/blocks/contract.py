@@ -22,7 +22,7 @@ from ganzoo.errors import BlockError, ShapeError, quote
 from ganzoo.registry import Registry
 
 BlockFactory = Callable[..., nn.Module]
-BLOCKS: Registry[BlockFactory] = Registry("block", "ganzoo.blocks")
+BLOCKS: Registry[BlockFactory] = Registry("block", "ganzoo.blocks", "a class or function that makes a block", callable)
 OPTIONS = ("norm", "activation", "first")
 _SCALES = (2.0, 1.0, 0.5)
 _SAME_SCALE = {"norm", "activation", "first", "slope"}  # bound arguments that leave a block's scale alone

@@ -22,10 +22,7 @@ from ganzoo.cli.hub_commands import pull, push
 from ganzoo.cli.list_command import list_names
 from ganzoo.cli.sample_command import sample
 from ganzoo.cli.train_command import train
-from ganzoo.errors import GanzooError, clean, quote, reason
-
-# what torch's devices say in a RuntimeError where Python has a MemoryError
-_SHORT = re.compile(r"can't allocate memory|(out of|not enough) memory", re.IGNORECASE)
+from ganzoo.errors import GanzooError, clean, is_out_of_memory, quote, reason
 
 app = typer.Typer(
     name="ganzoo",
@@ -97,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
         caught, status = error, 1
         report = "a defect of ganzoo: please report it with the traceback of `ganzoo --debug ...`"
         message = f"{type(error).__name__}: {error} ({report})"
-        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _SHORT.search(str(error))):
+        if is_out_of_memory(error):
             message, status = "memory is short; take a smaller --count, batch_size or image size.", 2
     if "--debug" in arguments:
         print(clean("".join(traceback.format_exception(caught))), file=sys.stderr)

@@ -29,12 +29,13 @@ class ShuffledFeed:
     def __init__(self, data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> None:
         self._data, self._batches = data, Batches(len(data), batch_size, seed, drop_last)
         self.batches_per_epoch: float | None = self._batches.batches_per_epoch
+        self.sizes = self._batches.sizes  # of the batches that come, in images
         self._reader = ThreadPoolExecutor(1, "ganzoo-read")
         self._ahead: tuple[Tensor, Future[Tensor]] | None = None
 
     def check_shared(self, processes: int) -> None:
         """Raise ConfigError where a batch of an epoch can't be shared equally."""
-        for size in self._batches.sizes:
+        for size in self.sizes:
             shard(torch.arange(size), 0, processes)
 
     def draw(self, step: int, rank: int = 0, processes: int = 1) -> tuple[int, Tensor, Tensor | None]:
@@ -62,6 +63,7 @@ class StreamedFeed:
 
     def __init__(self, stream: Stream, batch_size: int, seed: int) -> None:
         self._stream, self._batch_size, self._seed = stream, batch_size, seed
+        self.sizes = [batch_size]
         self._next = -1
         self._rows: Iterator[dict[str, Any]] = iter(())
 

@@ -27,7 +27,7 @@ from ganzoo.files import usual_mode
 from ganzoo.hub.tensors import apart
 from ganzoo.models import MODELS, build_like_file
 from ganzoo.models.base import check_fits, check_like_file
-from ganzoo.registry import Registry, has_words
+from ganzoo.registry import Registry, has_words, used_plugins
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -70,13 +70,7 @@ def describe(network: nn.Module) -> Description:
     config: Config = network.config  # type: ignore[assignment]  # the contract of MODELS
     used: list[tuple[Registry[Any], str]] = [(MODELS, name)]
     used += [(BLOCKS, text) for text in _texts(config.to_dict()) if text in BLOCKS]
-    plugins = []
-    for registry, item in dict.fromkeys(used):
-        if origin := registry.origin(item):
-            plugins.append(
-                {"kind": registry.kind, "name": item, "package": origin.distribution, "version": origin.version}
-            )
-    return Description(name, config, tuple(plugins))
+    return Description(name, config, tuple(used_plugins(used)))
 
 
 def _texts(value: Any) -> list[str]:
@@ -162,17 +156,17 @@ def read_description(values: Any, place: str) -> Description:
     model = values.get("model")
     if model is None:
         return Description(None, None)
-    plugins = _read_plugins(values.get("plugins", []), place)
+    plugins = read_plugins(values.get("plugins", []), place)
     try:
         config_class = MODELS[model].config_class  # type: ignore[attr-defined]
         return Description(model, config_class.from_dict(values.get("config"), f"{place}.config"), plugins)
     except (UnknownNameError, PluginError) as error:
-        if hint := _where_from(plugins, _texts([model, values.get("config")])):
+        if hint := where_from(plugins, _texts([model, values.get("config")])):
             raise PluginError(f"{place} needs what is not installed. {error} {hint}") from error
         raise
 
 
-def _where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str]) -> str:
+def where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str]) -> str:
     """Which packages offer the names in `used` that are missing here, as `plugins` says; "" if none can be believed.
 
     A stranger's file could name any package: only one that the registry would let offer the name is passed on.
@@ -188,7 +182,8 @@ def _where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str]) -> 
     return f"It was made with {packages}, by somebody else: look before you install (pip install {packages})."
 
 
-def _read_plugins(values: Any, place: str) -> tuple[dict[str, str], ...]:
+def read_plugins(values: Any, place: str) -> tuple[dict[str, str], ...]:
+    """The plug-ins that a file names, each with kind, name, package and version; WeightsError on anything else."""
     keys = {"kind", "name", "package", "version"}
     if not isinstance(values, list) or len(values) > 100:
         raise WeightsError(f"{place}.plugins must be a list of at most 100, got {quote(values)}.")

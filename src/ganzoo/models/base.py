@@ -33,7 +33,15 @@ def config_of(network: nn.Module | None) -> Config | None:
     return network.config if isinstance(network, ConfiguredModule) and isinstance(network.config, Config) else None
 
 
-MODELS: Registry[type[nn.Module]] = Registry("model", "ganzoo.models")
+def _is_model(item: Any) -> bool:
+    made_of = getattr(item, "config_class", None)
+    is_class = isinstance(item, type) and issubclass(item, nn.Module)
+    return is_class and isinstance(made_of, type) and issubclass(made_of, Config)
+
+
+MODELS: Registry[type[nn.Module]] = Registry(
+    "model", "ganzoo.models", "a torch.nn.Module's class with config_class, a ganzoo.config.Config", _is_model
+)
 MOST_CLASSES = 10_000  # of a network: it is made of their number, which a stranger's file may give
 
 

@@ -14,6 +14,7 @@ from ganzoo.files import write_file
 from ganzoo.hub.card import GRID, LOSSES, Card, write_card
 from ganzoo.hub.figures import evaluated, weights_hash
 from ganzoo.hub.folder import WEIGHTS
+from ganzoo.training.record import recorded_plugins
 from ganzoo.training.run import RunFolder
 from ganzoo.training.times import duration, seconds
 
@@ -95,6 +96,9 @@ def _rows(
     threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
     kind = f"{facts.get('hardware', machine['device'])}, {threads}, {machine['precision']}"
     rows.append(("machine", kind + (f", {machine['processes']} processes" if machine["processes"] > 1 else "")))
+    if plugins := recorded_plugins(facts, "run.json"):
+        named = (f"{each['kind']} {each['name']} of {each['package']} {each['version']}" for each in plugins)
+        rows.append(("plug-ins, by others", ", ".join(named)))
     rows.append(("versions", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())))
     if scores:
         last = settings.get("keep") == "last"  # which a run of an earlier version does not know

@@ -8,13 +8,14 @@ generator is told labels (N,); its hidden class it reads off the latent. Hidden 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ganzoo.data import ImageData
 from ganzoo.data.divide import Likeness, divide
-from ganzoo.errors import ConfigError, shown
+from ganzoo.errors import ConfigError, quote, shown
 from ganzoo.gan import GAN
 from ganzoo.latents import sign_class, with_sign_class
 
@@ -45,6 +46,29 @@ def classify(data: ImageData, gan: GAN, by: Likeness) -> ImageData:
         hidden = divide(dataclasses.replace(data, labels=labels), gan.hidden_classes, by)
         labels = torch.stack([torch.zeros_like(hidden) if labels is None else labels, hidden], dim=1)
     return dataclasses.replace(data, labels=labels)
+
+
+def are_names(names: Sequence[str]) -> bool:
+    """Whether `names` tell more than the numbers of classes."""
+    return bool(names) and list(names) != [str(number) for number in range(len(names))]
+
+
+def take_names(data: ImageData, gan: GAN) -> str | None:
+    """Give `gan` the names of the data's classes, which it will draw; a sentence for a person if it had others.
+
+    Data whose classes are only numbered leaves the names that there are.
+    """
+    old, new = gan.class_names, tuple(data.class_names)
+    if not gan.num_classes or old == new or (old and not are_names(new)):
+        return None
+    gan.class_names = new
+    if not are_names(old):
+        return None
+    pairs = [(number, *names) for number, names in enumerate(zip(old, new)) if names[0] != names[1]]
+    told = ", ".join(f"{number} from {quote(before)} to {quote(after)}" for number, before, after in pairs[:3])
+    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+    same = "; the names are the same in another order: each class begins with the weights of another"
+    return f"The model takes the names of the data's classes: {told}{more}{same if set(old) == set(new) else ''}."
 
 
 def for_generator(told: Tensor | None, gan: GAN) -> Tensor | None:

@@ -1,8 +1,10 @@
 """The doctor: says in plain words when a run goes wrong, what shows it, and what to try.
 
 A symptom must show at `PATIENCE` looks before it is said, a look without it taking one back, and is said once until it
-has gone away. The bounds stand between what broken runs showed on Fashion-MNIST and Pokemon (learning rates of 0.05, a
-discriminator ten times too quick, one image many times, a saturating loss) and what healthy runs showed.
+has gone away. A network that is made for other numbers (a last sigmoid, say) is said at the first look, and nothing
+else beside it: it is the cause. The bounds stand between what broken runs showed on Fashion-MNIST and Pokemon (learning
+rates of 0.05, a discriminator ten times too quick, one image many times, a saturating loss) and what healthy runs
+showed.
 """
 
 from __future__ import annotations
@@ -41,9 +43,29 @@ class _Symptom:
     shows: Callable[[Observation], bool]
     text: Callable[[Observation], str]
     advice: str
+    made_wrong: bool = False  # the network itself: no patience, and no other remark beside it
 
 
 SYMPTOMS = {
+    "discriminator-activated": _Symptom(
+        lambda seen: seen.activated,
+        lambda seen: (
+            "all logits lie in [0, 1], those of strong noise too: the discriminator seems to end in a sigmoid, which "
+            "the loss applies itself, so that it can never be sure"
+        ),
+        "take nn.Sigmoid() from the end of the discriminator",
+        made_wrong=True,
+    ),
+    "generator-range": _Symptom(
+        lambda seen: seen.never_negative or seen.outside > 0.25,
+        lambda seen: (
+            "the generator never draws a number below 0, and real images are numbers in [-1, 1]"
+            if seen.never_negative
+            else f"{seen.outside:.0%} of the generator's numbers lie outside [-1, 1], where samples are cut off"
+        ),
+        "end the generator in nn.Tanh(), not in a sigmoid or ReLU",
+        made_wrong=True,
+    ),
     "discriminator-saturated": _Symptom(
         lambda seen: seen.overlap < 0.005 and seen.discriminator_loss < 0.005 * seen.undecided_loss,
         lambda seen: (
@@ -110,11 +132,14 @@ def look(seen: Observation, memory: dict[str, Any]) -> list[Remark]:
     seen = replace(seen, earlier_variety=memory.get("variety", 0.0))
     memory["variety"] = max(seen.earlier_variety, seen.fake_variety)
     remarks = []
+    made_wrong = any(symptom.made_wrong and symptom.shows(seen) for symptom in SYMPTOMS.values())
     for name, symptom in SYMPTOMS.items():
         noted = memory.setdefault(name, {"count": 0, "said": False})
-        shows = looks > FIRST_LOOKS and symptom.shows(seen)
+        shows = symptom.shows(seen) if symptom.made_wrong else looks > FIRST_LOOKS and symptom.shows(seen)
         noted["count"] = min(noted["count"] + 1, 2 * PATIENCE) if shows else max(0, noted["count"] - 1)
-        if noted["count"] >= PATIENCE and not noted["said"]:
+        if made_wrong and not symptom.made_wrong:
+            continue
+        if noted["count"] >= (1 if symptom.made_wrong else PATIENCE) and not noted["said"]:
             noted["said"] = True
             remarks.append(Remark(name, seen.step, symptom.text(seen), symptom.advice))
         elif noted["count"] == 0:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +20,11 @@ from ganzoo.errors import MissingExtraError, TrainingError
 from ganzoo.hardware import fast_bfloat16
 from ganzoo.settings import Settings
 
+_KEPT = {f"ACCELERATE_{name}" for name in ("USE_CPU", "TORCH_DEVICE", "MIXED_PRECISION", "CPU_AFFINITY", "DEBUG_MODE")}
+_SWITCHED_OFF = {  # what `accelerate launch` sets, its usual value, and what to do instead of another
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("1", "set accumulate=N, parts in which each batch is computed"),
+    "ACCELERATE_DYNAMO_BACKEND": ("no", "compile a network yourself: GAN(torch.compile(generator), ...)"),
+}
 _ACCELERATE = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -41,6 +48,20 @@ class _Seat(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.network(*inputs)
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Hide what Accelerate would take from its environment for a `with` block: a run has settings of its own, which it
+    records and compares. What is switched off by that is said."""
+    hidden = {key: os.environ.pop(key) for key in [*os.environ] if key.startswith("ACCELERATE_") and key not in _KEPT}
+    try:
+        for key, (usual, instead) in _SWITCHED_OFF.items():
+            if (value := hidden.get(key, usual)).lower() != usual:
+                warnings.warn(f"{key}={value} has no effect on a run of ganzoo; {instead}", stacklevel=5)
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 class Machine:
@@ -74,12 +95,13 @@ class Machine:
         # A second run in one Python may want another precision; Accelerate keeps the first one's until told.
         AcceleratorState._reset_state(reset_partial_state=False)
         # Buffers are averaged at checkpoints instead: broadcasting them in place breaks two passes before one backward.
-        self._accelerator = Accelerator(
-            mixed_precision=_ACCELERATE[asked],
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
-            log_with=list(settings.trackers) or None,
-            project_dir=folder,
-        )
+        with _own_settings():
+            self._accelerator = Accelerator(
+                mixed_precision=_ACCELERATE[asked],
+                kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
+                log_with=list(settings.trackers) or None,
+                project_dir=folder,
+            )
         self.device: torch.device = self._accelerator.device
         if asked == "fp16" and self.device.type != "cuda":
             raise TrainingError(f"precision fp16 needs a CUDA device, this is {self.device.type}; choose bf16.")
@@ -127,15 +149,18 @@ class Machine:
         def call(*inputs: Tensor) -> Tensor:
             with self._accelerator.autocast():
                 output: Tensor = network(*inputs)
-            return output.float()
+            wrong = not isinstance(output, Tensor) or not output.is_floating_point()  # the trial says so
+            return output if wrong else output.float()
 
         return call
 
     def send(self, tensor: Tensor) -> Tensor:
         """`tensor` on the device; images in the run's memory format."""
+        # Only CUDA copies pageable memory aside first: MPS would read it later, when it holds the next batch.
+        at_once = self.device.type == "cuda"
         if tensor.dim() == 4:
-            return tensor.to(self.device, memory_format=self.memory_format, non_blocking=True)
-        return tensor.to(self.device, non_blocking=True)
+            return tensor.to(self.device, memory_format=self.memory_format, non_blocking=at_once)
+        return tensor.to(self.device, non_blocking=at_once)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss`, scaled where the precision wants it."""

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from ganzoo.data import ImageData
 from ganzoo.gan import GAN
 from ganzoo.losses import LOSSES
+from ganzoo.models import evaluating
 from ganzoo.seeds import derive, stream
 from ganzoo.settings import Settings
 from ganzoo.training import classes
@@ -31,6 +32,7 @@ class Observation:
     fake_logit: float
     real_logit_spread: float  # standard deviation
     fake_logit_spread: float
+    activated: bool  # the discriminator never leaves [0, 1], not even on strong noise
     overlap: float  # part of all pairs in which the fake's logit is at least the real image's; 0: told apart always
     discriminator_loss: float  # without label smoothing
     generator_loss: float
@@ -44,6 +46,8 @@ class Observation:
     fake_nearest: float
     real_smoothness: float  # correlation of pixels side by side: 0 in white noise, near 1 in photographs
     fake_smoothness: float
+    never_negative: bool  # the generator never goes below 0, not even of strong latents, and real images do
+    outside: float  # part of the fakes' numbers that lie outside [-1, 1] by more than a hundredth
 
 
 class Observer:
@@ -71,6 +75,9 @@ class Observer:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive(self._settings.seed, "doctor", state.step))
             real, fake = self._look(state)
+            activated = real.in_unit and fake.in_unit and _in_unit(self._strained(state.discriminator, judge=True))
+            never_negative = real.low < -0.5 and fake.low >= 0
+            never_negative = never_negative and float(self._strained(state.generator, judge=False).min()) >= 0
         loss = LOSSES[self._settings.loss]
         per_image = len(real.logits) if loss.summed else 1
         zeros = torch.zeros_like(real.logits)
@@ -81,6 +88,7 @@ class Observer:
             fake_logit=float(fake.logits.mean()),
             real_logit_spread=float(real.logits.std(unbiased=False)),
             fake_logit_spread=float(fake.logits.std(unbiased=False)),
+            activated=activated,
             overlap=float((fake.logits[:, None] >= real.logits).float().mean()),
             discriminator_loss=float(loss.for_discriminator(real.logits, fake.logits)) / per_image,
             generator_loss=float(loss.for_generator(fake.logits, real.logits)) / per_image,
@@ -93,6 +101,8 @@ class Observer:
             fake_nearest=fake.nearest,
             real_smoothness=real.smoothness,
             fake_smoothness=fake.smoothness,
+            never_negative=never_negative,
+            outside=fake.outside,
         )
 
     def _look(self, state: TrainingState) -> tuple[_Pictures, _Pictures]:
@@ -108,6 +118,18 @@ class Observer:
             fake.add(made, judge(made, *labels))
         return real, fake
 
+    def _strained(self, network: nn.Module, judge: bool) -> Tensor:
+        """What `network` gives, in evaluation mode, for numbers a hundred times too strong: layers without an
+        activation behind them then leave any small range."""
+        told = self._told[: self._size] if self._told is not None else None
+        if judge:
+            inputs, labels = torch.randn_like(self._data.batch(self._chosen[: self._size])), told
+        else:
+            inputs, labels = self._latents[: self._size], classes.for_generator(told, self._gan)
+        given = [100 * inputs] if labels is None else [100 * inputs, labels]
+        with evaluating(network):
+            return self._calling(network)(*map(self._machine.send, given))
+
     def _calling(self, network: nn.Module) -> Callable[..., Tensor]:
         """`network` in the run's precision, with buffers of its own for the length of a look."""
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
@@ -120,10 +142,14 @@ class _Pictures:
     def __init__(self) -> None:
         self._logits: list[Tensor] = []
         self._thumbnails: list[Tensor] = []
-        self._changes = self._variance = 0.0
+        self._changes = self._variance = self._outside = 0.0
+        self.low, self.in_unit = float("inf"), True
 
     def add(self, images: Tensor, logits: Tensor) -> None:
-        self._logits.append(logits.float().flatten(1).mean(1))
+        self.in_unit = self.in_unit and _in_unit(logits)
+        self.low = min(self.low, float(images.min()))
+        self._outside += float((images.abs() > 1.01).float().sum() / images[0].numel())
+        self._logits.append(logits.float().reshape(len(logits), -1).mean(1))
         self._thumbnails.append(nn.functional.adaptive_avg_pool2d(images.float(), THUMBNAIL).flatten(1))
         across = images[..., :, 1:] - images[..., :, :-1]
         down = images[..., 1:, :] - images[..., :-1, :]
@@ -133,6 +159,10 @@ class _Pictures:
     @property
     def logits(self) -> Tensor:
         return torch.cat(self._logits)
+
+    @property
+    def outside(self) -> float:
+        return self._outside / len(self.logits)
 
     @property
     def smoothness(self) -> float:
@@ -155,6 +185,10 @@ class _Pictures:
             torch.cdist(thumbnails, thumbnails, compute_mode="donot_use_mm_for_euclid_dist")
             / thumbnails.shape[1] ** 0.5
         )
+
+
+def _in_unit(values: Tensor) -> bool:
+    return bool(((values >= 0) & (values <= 1)).all())
 
 
 def _gradient_norm(network: nn.Module) -> float:

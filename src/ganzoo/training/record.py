@@ -8,19 +8,28 @@ from typing import Any
 
 from torch import nn
 
+from ganzoo.augment import AUGMENTATIONS
+from ganzoo.blocks import BLOCKS
 from ganzoo.data import ImageData
 from ganzoo.data.sources import NAMES
-from ganzoo.errors import TrainingError, WeightsError, quote
+from ganzoo.errors import PluginError, TrainingError, WeightsError, quote
 from ganzoo.files import expanded
 from ganzoo.gan import GAN
 from ganzoo.hardware import name_of
-from ganzoo.hub.folder import describe, read_description
+from ganzoo.hub.folder import describe, read_description, read_plugins, where_from
 from ganzoo.hub.model import check_facts
-from ganzoo.models import build_like_file
+from ganzoo.losses import LOSSES
+from ganzoo.models import MODELS, build_like_file
+from ganzoo.penalties import PENALTIES
+from ganzoo.registry import Registry, used_plugins
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import saved_shapes
 from ganzoo.training.machine import Facts
 from ganzoo.training.run import command, versions
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    registry.kind: registry for registry in (MODELS, BLOCKS, LOSSES, PENALTIES, AUGMENTATIONS)
+}
 
 
 def record(
@@ -31,6 +40,7 @@ def record(
         "command": command(),
         "versions": versions(),
         "settings": settings.to_dict(),
+        "plugins": used_plugins(settings.registered()),
         "machine": machine.to_dict(),
         "hardware": name_of(machine.device),
         "gan": describe_gan(gan),
@@ -84,6 +94,35 @@ def recorded_data(facts: dict[str, Any], place: str) -> dict[str, Any]:
 def recorded_reading(saved: dict[str, Any]) -> dict[str, Any]:
     """How the images of a run were read, which `recorded_data` gave; a run of earlier days tells nothing of it."""
     return {name: saved[name] for name in ("broken", "ground") if name in saved}
+
+
+def recorded_plugins(facts: dict[str, Any], place: str) -> list[dict[str, str]]:
+    """Kind, name, package and version of what a run uses from outside: in its settings, and in its networks."""
+    found = list(read_plugins(facts.get("plugins", []), place))
+    gan = facts.get("gan")
+    for name in ("generator", "discriminator"):
+        network = gan.get(name) if isinstance(gan, dict) else None
+        found += read_plugins(network.get("plugins", []) if isinstance(network, dict) else [], place)
+    return [each for number, each in enumerate(found) if each not in found[:number]]
+
+
+def compare_plugins(facts: dict[str, Any], place: str) -> list[str]:
+    """A sentence for each plug-in that has another version here than in the run of `facts`.
+
+    Raises:
+        PluginError: one is not installed, or does not work.
+    """
+    told = []
+    for each in recorded_plugins(facts, place):
+        registry, name = REGISTRIES.get(each["kind"]), each["name"]
+        used = f"{place}: the run uses the {each['kind']} {quote(name)} of {each['package']} {each['version']}"
+        if registry is None or name not in registry:
+            raise PluginError(f"{used}, which is not installed here. {where_from([each], [name])}".strip())
+        origin = registry.origin(name)
+        if origin is None or (origin.distribution, origin.version) != (each["package"], each["version"]):
+            here = f"{origin.distribution} {origin.version}" if origin else "an object registered by hand"
+            told.append(f"{used}, here it is of {here}: the run may go on otherwise than it began.")
+    return told
 
 
 def is_described(gan: GAN, described: Any) -> bool:

@@ -15,11 +15,12 @@ from torch import Tensor
 from ganzoo.data import Feed, ImageData, open_data, open_feed
 from ganzoo.errors import ConfigError, GanzooError, TrainingError, quote, shell
 from ganzoo.gan import GAN
+from ganzoo.hub.model import check_facts
 from ganzoo.presets import PRESETS, create
 from ganzoo.settings import Settings
 from ganzoo.training.card import run_card
 from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.classes import classify
+from ganzoo.training.classes import are_names, classify, take_names
 from ganzoo.training.clock import Clock
 from ganzoo.training.doctor import look
 from ganzoo.training.interrupt import Interrupt
@@ -28,9 +29,10 @@ from ganzoo.training.machine import Facts, Machine
 from ganzoo.training.observe import Observer
 from ganzoo.training.outputs import Outputs
 from ganzoo.training.progress import ProgressBar, progress_hook, say
-from ganzoo.training.record import is_described, rebuild, record, recorded_data, recorded_reading
+from ganzoo.training.record import compare_plugins, is_described, rebuild, record, recorded_data, recorded_reading
 from ganzoo.training.report import write_report
 from ganzoo.training.run import RunFolder, TrainingResult, resume_command, train_on_command
+from ganzoo.training.trial import Trial, check_weights
 from ganzoo.training.update import FIGURES, Update
 
 Hook = Callable[[TrainingState, dict[str, Any]], None]
@@ -77,6 +79,11 @@ class Trainer:
             raise ConfigError(f"gan must be a preset's name or a ganzoo.GAN, got {quote(gan)}")
         name = gan if isinstance(gan, str) else gan.preset
         preset = PRESETS[name] if name is not None and (isinstance(gan, str) or name in PRESETS) else None
+        if isinstance(gan, GAN) and name is not None and name not in PRESETS and settings is None:
+            raise ConfigError(
+                f"the networks are of the preset {quote(name)}, which is not installed here, so its settings are not "
+                f"known; install the package that offers it, or give others: Trainer(gan, ..., settings=Settings(...))"
+            )
         if "steps" in changes and epochs is not None:
             raise ConfigError("steps and epochs are both given; one of them says how long to train")
         base = settings or (preset.settings if preset else Settings())
@@ -91,6 +98,8 @@ class Trainer:
         self._facts: Facts | None = None
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
         self._set_up(create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, hooks, progress)
+        if remark := take_names(self.data, self.gan):
+            say(remark)
         self.data = replace(self.data, licence=licence) if licence else self.data
         if epochs is not None:
             if not 0 < epochs < math.inf:
@@ -123,6 +132,8 @@ class Trainer:
         data = data if data is not None else saved.get("source")
         if data is None:
             raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
+        for remark in compare_plugins(facts, place):
+            say(remark)
         trainer = cls.__new__(cls)
         trainer._overwrite = False
         trainer._reading = recorded_reading(saved)
@@ -137,6 +148,14 @@ class Trainer:
                 f"{trainer.data.name} (hash {trainer.data.hash[:12]}) is not the data that {run} was begun with "
                 f"(hash {quote(saved.get('hash'), 16)}); name the same images, or begin a new run with --from {run}"
             )
+        names = tuple(check_facts(dict(described or {}), f"{place}: gan")["class_names"])
+        found = tuple(trainer.data.class_names)
+        if trainer.gan.num_classes and names != found and are_names(names) and are_names(found):
+            raise TrainingError(
+                f"{trainer.data.name} names its classes {quote(found)}, {run} was begun with {quote(names)}; give them "
+                f"their names back, or begin a new run with --from {run}"
+            )
+        trainer.gan.class_names = names
         return trainer
 
     def _set_up(
@@ -148,8 +167,6 @@ class Trainer:
         size: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
         self.data = open_data(data, **size, **self._reading, progress=progress)
         self._classified = classify(self.data, gan, settings.divide_by)
-        if gan.num_classes and not gan.class_names:
-            gan.class_names = self.data.class_names
         self._feed: Feed = open_feed(self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch)
         self._source, self._hooks = data, list(hooks)
         self._progress, self._say, self._collapsed = progress, say, False
@@ -161,13 +178,19 @@ class Trainer:
             Where things lie, and the last figures; `finished` is False after an interruption.
 
         Raises:
+            ConfigError: networks, loss or settings do not fit; nothing is written then.
             TrainingError: the run cannot go on: no space, or losses that stay NaN.
         """
+        check_weights(self.gan)
         device, threads, random = self.gan.device, torch.get_num_threads(), torch.get_rng_state()
         machine = Machine(self.settings, self._facts, self.run.path)
         try:
             self._feed.check_shared(machine.processes)
             torch.set_num_threads(machine.facts.threads)
+            trial = Trial(self.gan, self._classified, self._feed.sizes, self.settings, machine)
+            trial.steps()
+            if self._facts is None and machine.is_main:
+                trial.saving()
             update = Update(self.gan, self._feed, self.settings, machine)
             outputs = Outputs(self.gan, self.data, self.settings, self.run.path) if machine.is_main else None
             keeper = Keeper(self.run, machine, outputs, lambda text: self._say(text))

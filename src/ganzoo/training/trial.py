@@ -1,0 +1,247 @@
+"""The trial before a run: both networks, the loss and all that alters images are called once, as training will call
+them, and a fresh model is saved and loaded. A mistake is said before anything is written.
+
+It changes no weight, no buffer, no gradient and no random state.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.augment import AUGMENTATIONS
+from ganzoo.data import ImageData
+from ganzoo.errors import ConfigError, GanzooError, is_out_of_memory, quote
+from ganzoo.gan import GAN
+from ganzoo.losses import smooth
+from ganzoo.models.checked import checked_images, checked_logits, words_of
+from ganzoo.penalties import PENALTIES
+from ganzoo.seeds import stream
+from ganzoo.settings import Settings
+from ganzoo.training import classes
+from ganzoo.training.machine import Machine
+
+_ONE_VALUE = "Expected more than 1 value per channel"  # what torch's batch norms say of a batch of one at 1x1
+
+
+class Trial:
+    """Tries a pair on the device and in the precision of its run.
+
+    Args:
+        data: its images, with labels as `classes.classify` makes them.
+        batches: sizes of the batches that come, in images, over all processes.
+    """
+
+    def __init__(self, gan: GAN, data: ImageData, batches: Iterable[int], settings: Settings, machine: Machine) -> None:
+        assert gan.discriminator is not None
+        self._gan, self._data, self._settings, self._machine = gan, data, settings, machine
+        self._sizes = _part_sizes(batches, settings.accumulate, machine.processes)
+        self._loss = smooth(settings.loss, settings.label_smoothing)
+        self._networks = {"generator": gan.generator, "discriminator": gan.discriminator}
+
+    def steps(self) -> None:
+        """One pass of all that a step calls, on the largest and on the smallest batch that will come.
+
+        Raises:
+            ConfigError: something fails, or has the wrong type, shape or gradient.
+        """
+        for network in self._networks.values():
+            self._machine.place(network)
+        device = self._machine.device
+        with (
+            _unchanged(*self._networks.values()),
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        ):
+            for network in self._networks.values():
+                network.train()
+            for size in {max(self._sizes), min(self._sizes)}:
+                try:
+                    self._step(size)
+                except ConfigError as error:
+                    if _ONE_VALUE in str(error):
+                        raise ConfigError(self._about_one_value(str(error), size)) from error
+                    raise
+
+    def saving(self) -> None:
+        """Save the fresh pair into a temporary folder, which checks that it could be loaded from there.
+
+        Raises:
+            ConfigError: it could not.
+        """
+        with tempfile.TemporaryDirectory() as root, torch.random.fork_rng(devices=[]):
+            try:
+                self._gan.save_pretrained(Path(root) / "model")
+            except GanzooError as error:
+                if isinstance(error.__cause__, OSError) or "os error" in str(error.__cause__):
+                    return  # a temporary folder that is full says nothing of the model
+                raise ConfigError(f"the model can't be saved and loaded again: {error}") from error
+            except Exception as error:
+                raise ConfigError(
+                    f"the model can't be saved and loaded again: {words_of(error)}; its state_dict must hold tensors "
+                    f"alone, and a registered model must be made of its config without reading values of tensors"
+                ) from error
+
+    def _step(self, size: int) -> None:
+        """All calls of one step on `size` images, in their order."""
+        real, told, latents = self._batch(size)
+        generate = self._machine.autocast(self._networks["generator"])
+        judge = self._machine.autocast(self._networks["discriminator"])
+        fake = checked_images(generate, latents, classes.for_generator(told, self._gan))
+        if fake.shape != real.shape:
+            raise ConfigError(
+                f"the generator draws images of shape {tuple(fake.shape)}, the data has {tuple(real.shape)}; make it "
+                f"for images of {real.shape[1]} channels and {real.shape[3]} pixels a side"
+            )
+        real_logits = checked_logits(judge, self._augmented(real), told)
+        fake_logits = checked_logits(judge, self._augmented(fake.detach()), told)
+        named = f"loss {self._settings.loss}"
+        value = _scalar(f"{named} (for_discriminator)", lambda: self._loss.for_discriminator(real_logits, fake_logits))
+        for name in self._settings.parsed_penalties():
+            value = value + self._penalty(name, real, fake.detach(), told)
+        self._check_gradient(value, "discriminator")
+        fake_logits = checked_logits(judge, self._augmented(fake), told)
+        seen = real_logits.detach() if self._loss.generator_sees_real else None
+        self._check_gradient(
+            _scalar(f"{named} (for_generator)", lambda: self._loss.for_generator(fake_logits, seen)), "generator"
+        )
+
+    def _batch(self, size: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The first `size` real images, what the discriminator is told of them, and latents."""
+        rows = torch.arange(size) % len(self._data)
+        labels = self._data.labels[rows] if self._data.labels is not None else None
+        drawn = torch.randn(size, self._gan.latent_size, generator=stream(self._settings.seed, "trial"))
+        told, latents = classes.meet(labels, drawn, self._gan)
+        send = self._machine.send
+        shaped = latents.reshape(-1, *self._gan.latent_shape).to(self._machine.device)
+        return send(self._data.batch(rows)), None if told is None else send(told), shaped
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        for name, options in self._settings.parsed_augmentations().items():
+            random, before = stream(self._settings.seed, "trial", name), images.detach().clone()
+            try:
+                altered = AUGMENTATIONS[name](images, options["strength"], random)
+            except Exception as error:
+                raise _failure(error, f"augmentation {name} fails on images of shape {tuple(images.shape)}") from error
+            if not isinstance(altered, Tensor) or altered.shape != images.shape or altered.dtype != images.dtype:
+                raise ConfigError(
+                    f"augmentation {name} makes {_kind(altered)} of {_kind(images)}; it must keep type and shape"
+                )
+            if not torch.equal(before, images.detach()):
+                raise ConfigError(f"augmentation {name} changes its input in place; it must return new images")
+            images = altered
+        return images
+
+    def _penalty(self, name: str, real: Tensor, fake: Tensor, told: Tensor | None) -> Tensor:
+        network, random = self._networks["discriminator"], stream(self._settings.seed, "trial", name)
+
+        def judge(images: Tensor) -> Tensor:
+            return checked_logits(network, self._augmented(images), told)
+
+        return _scalar(f"penalty {name}", lambda: PENALTIES[name](judge, real, fake, random))
+
+    def _check_gradient(self, value: Tensor, name: str) -> None:
+        """Raise ConfigError unless the gradient of `value` reaches the network `name`."""
+        weights = [each for each in self._networks[name].parameters() if each.requires_grad]
+        try:
+            gradients = torch.autograd.grad(value, weights, allow_unused=True) if value.requires_grad else ()
+        except Exception as error:
+            raise _failure(error, f"the {name}'s gradient can't be computed") from error
+        if all(each is None for each in gradients):
+            raise ConfigError(
+                f"no gradient of the loss reaches the {name}: something between its weights and the loss cuts it off "
+                f"(torch.no_grad, detach, rounding); take that out"
+            )
+
+    def _about_one_value(self, said: str, size: int) -> str:
+        """What to do when a batch norm gets a single value a channel."""
+        settings = self._settings
+        name = "generator" if said.startswith("the generator") else "discriminator"
+        return (
+            f"the {name} has a batch norm over one value a channel: its last features are 1x1, and the smallest batch "
+            f"that comes is {size} image ({len(self._data):,} images, batch_size {settings.batch_size}, accumulate "
+            f"{settings.accumulate}, keep_last_batch {str(settings.keep_last_batch).lower()}, "
+            f"{self._machine.processes} processes); choose another batch_size, set keep_last_batch=false, or take "
+            f"another norm, as {name}.norm=layer"
+        )
+
+
+def _part_sizes(batches: Iterable[int], parts: int, processes: int) -> set[int]:
+    """How many images of a batch are computed at once."""
+    sizes = set()
+    for batch in batches:
+        mine = batch // processes
+        size = -(-mine // parts)
+        sizes |= {size, mine % size or size}
+    return sizes
+
+
+def check_weights(gan: GAN) -> None:
+    """Raise ConfigError unless both networks have weights to train, in float32, that a checkpoint can hold."""
+    for name in ("generator", "discriminator"):
+        _check_weights(name, getattr(gan, name))
+
+
+def _check_weights(name: str, network: nn.Module) -> None:
+    weights = dict(network.named_parameters())
+    for key, value in [*weights.items(), *network.named_buffers()]:
+        if torch.nn.parameter.is_lazy(value):
+            raise ConfigError(f"the {name}'s {key} has no shape yet (a lazy module): call the {name} once before")
+        if value.is_complex():
+            raise ConfigError(
+                f"the {name}'s {key} is complex, which no checkpoint holds: keep torch.view_as_real of it"
+            )
+        if key in weights and value.is_floating_point() and value.dtype != torch.float32:
+            kind = str(value.dtype).removeprefix("torch.")
+            raise ConfigError(f"the {name}'s {key} is {kind}; training keeps weights in float32: call {name}.float()")
+    if not any(value.requires_grad for value in weights.values()):
+        frozen = f"all {len(weights)} are frozen: call {name}.requires_grad_(True)" if weights else "it has none"
+        raise ConfigError(f"the {name} has no weights to train: {frozen}")
+
+
+def _scalar(place: str, compute: Callable[[], Any]) -> Tensor:
+    try:
+        value = compute()
+    except Exception as error:
+        raise _failure(error, f"{place} fails") from error
+    if not isinstance(value, Tensor) or value.numel() != 1 or value.dim() or not value.is_floating_point():
+        raise ConfigError(f"{place} gives {_kind(value)}; it must be one number, a tensor of shape (), as by .mean()")
+    return value
+
+
+def _failure(error: Exception, what: str) -> Exception:
+    """The error to raise where a plug-in or a custom part fails; memory errors and ours stay as they are."""
+    if isinstance(error, ConfigError) or is_out_of_memory(error):
+        return error
+    return ConfigError(f"{what}: {words_of(error)}; mend it or take another")
+
+
+def _kind(value: object) -> str:
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__} ({quote(value, 40)})"
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+
+
+@contextmanager
+def _unchanged(*networks: nn.Module) -> Iterator[None]:
+    """For the length of a `with` block the networks may run; then modes and buffers are what they were."""
+    modules = [module for network in networks for module in network.modules()]
+    modes = [(module, module.training) for module in modules]
+    buffers = [
+        (module, name, buffer, buffer.clone())
+        for module in modules
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        with torch.no_grad():
+            for module, name, buffer, value in buffers:
+                setattr(module, name, buffer.copy_(value))

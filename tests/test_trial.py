@@ -1,0 +1,240 @@
+"""The trial before a run: what can't be trained is refused before anything is written, and nothing is changed."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import ganzoo
+from ganzoo.errors import ConfigError
+from ganzoo.losses import Loss
+
+QUIET = {
+    "progress": False, "steps": 2, "batch_size": 4, "score_every": 0, "sample_every": 0, "report_every": 0,
+    "precision": "float32",
+}  # fmt: skip
+DATA = torch.randint(0, 256, (10, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+class Call(nn.Module):
+    """A function as a layer."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def draw(*more):
+    return nn.Sequential(nn.Linear(6, 64), nn.BatchNorm1d(64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)), *more)
+
+
+def judge(*more):
+    return nn.Sequential(nn.Conv2d(1, 4, 4, 2, 1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(64, 1), *more)
+
+
+def train(folder, generator=None, discriminator=None, data=DATA, latent_size=6, gan=None, **changes):
+    gan = gan or ganzoo.GAN(generator or draw(), discriminator or judge(), latent_size=latent_size)
+    return ganzoo.Trainer(gan, data, folder / "run", **{**QUIET, **changes}).fit()
+
+
+def refused(folder, words, **given):
+    """Training is refused by a ConfigError with `words`, and nothing is written."""
+    with pytest.raises(ConfigError) as caught:
+        train(folder, **given)
+    assert not (folder / "run").exists()
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_logits_of_shape_n_train_and_the_doctor_looks_at_them(tmp_path):
+    assert train(tmp_path, discriminator=judge(nn.Flatten(0)), doctor_every=1).finished
+
+
+@pytest.mark.parametrize(
+    "end, words",
+    [
+        (Call(lambda x: (x, x)), ["the discriminator returns a tuple", "return logits alone"]),
+        (Call(lambda x: x.mean()), ["the discriminator gives () for 4 images", "keep the first axis"]),
+        (Call(lambda x: x.long()), ["logits of type int64"]),
+        (Call(lambda x: x.detach()), ["no gradient of the loss reaches the discriminator", "detach"]),
+        (nn.Linear(5, 1), ["the discriminator fails on images of shape (4, 1, 8, 8)", "1 channels and 8 pixels"]),
+    ],
+)
+def test_a_discriminator_that_can_t_be_trained_is_refused_before_the_first_step(tmp_path, end, words):
+    refused(tmp_path, words, discriminator=judge(end))
+
+
+@pytest.mark.parametrize(
+    "generator, words",
+    [
+        (draw(Call(lambda x: [x])), ["the generator returns a list", "return images alone"]),
+        (nn.Linear(6, 64), ["gives (1, 64)", "nn.Unflatten(1, (1, 8, 8))"]),
+        (draw(nn.Upsample((8, 9))), ["(1, 1, 8, 9)", "as wide as high"]),
+        (draw(Call(lambda x: x.detach())), ["no gradient of the loss reaches the generator"]),
+        (nn.Sequential(nn.Unflatten(1, (6, 1, 1)), nn.Flatten(), draw()), None),
+        (nn.ConvTranspose2d(6, 1, 8), ["fails on latents of shape (1, 6)", "latent_shape=(6, 1, 1)"]),
+    ],
+)
+def test_a_generator_that_can_t_be_trained_is_refused_before_the_first_step(tmp_path, generator, words):
+    if words is None:
+        assert train(tmp_path, generator).finished
+    else:
+        refused(tmp_path, words, generator=generator)
+
+
+def test_a_flat_generator_told_of_latents_with_sides_is_told_its_shape(tmp_path):
+    gan = ganzoo.GAN(draw(), judge(), latent_shape=(6, 1, 1))
+    refused(tmp_path, ["it takes latents of shape (N, 6)", "latent_shape=(6,)"], gan=gan)
+
+
+def changed(network, change):
+    change(network)
+    return network
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda network: network.requires_grad_(False), ["has no weights to train: all", "requires_grad_(True)"]),
+        (lambda network: network.double(), ["is float64", "call discriminator.float()"]),
+        (lambda network: network.register_buffer("phase", torch.zeros(2, dtype=torch.complex64)), ["phase is complex"]),
+        (lambda network: network.append(nn.LazyLinear(1)), ["has no shape yet", "call the discriminator once"]),
+    ],
+)
+def test_weights_that_can_t_be_trained_or_kept_are_refused_before_the_first_step(tmp_path, change, words):
+    refused(tmp_path, words, discriminator=changed(judge(), change))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"batch_size": 1}, {"accumulate": 4}, {"batch_size": 3, "keep_last_batch": True}], ids=str
+)
+def test_batch_norm_over_one_value_is_refused_with_the_batch_that_is_too_small(tmp_path, settings):
+    one = nn.Sequential(nn.Conv2d(1, 4, 8), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 1))
+    words = ["the smallest batch that comes is 1 image", "keep_last_batch=false", "discriminator.norm=layer"]
+    refused(tmp_path, words, generator=nn.Sequential(nn.Linear(6, 64), nn.Unflatten(1, (1, 8, 8))),
+            discriminator=one, **settings)  # fmt: skip
+
+
+def test_batches_that_are_large_enough_train_with_that_batch_norm(tmp_path):
+    one = nn.Sequential(nn.Conv2d(1, 4, 8), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 1))
+    assert train(tmp_path, discriminator=one, batch_size=4, keep_last_batch=True).finished
+
+
+@pytest.mark.parametrize(
+    "loss, words",
+    [
+        (
+            Loss(lambda r, f: f - r, lambda f, _: -f),
+            ["(for_discriminator) gives float32 (4, 1)", "one number"],
+        ),
+        (Loss(lambda r, f: 1.0, lambda f, _: -f.mean()), ["gives a float"]),
+        (Loss(lambda r, f: f.nothing(), lambda f, _: -f.mean()), ["loss mine (for_discriminator) fails: Attribute"]),
+        (
+            Loss(lambda r, f: f.mean(), lambda f, _: f.detach().mean()),
+            ["no gradient of the loss reaches the generator"],
+        ),
+    ],
+)
+def test_a_loss_that_is_no_number_is_refused_before_the_first_step(tmp_path, loss, words):
+    with ganzoo.LOSSES.temporarily("mine", loss):
+        refused(tmp_path, words, loss="mine")
+
+
+@pytest.mark.parametrize(
+    "augment, words",
+    [
+        (lambda images, strength, generator=None: images[:1], ["augmentation mine makes float32 (1, 1, 8, 8)"]),
+        (lambda images, strength, generator=None: images.double(), ["makes float64", "it must keep type and shape"]),
+        (lambda images, strength, generator=None: images.mul_(0.5), ["changes its input in place"]),
+        (lambda images: images, ["augmentation mine fails", "TypeError"]),
+    ],
+)
+def test_an_augmentation_that_changes_the_batch_is_refused_before_the_first_step(tmp_path, augment, words):
+    with ganzoo.AUGMENTATIONS.temporarily("mine", augment):
+        refused(tmp_path, words, augmentations=("mine",))
+
+
+def test_a_penalty_that_is_no_number_is_refused_before_the_first_step(tmp_path):
+    with ganzoo.PENALTIES.temporarily("mine", lambda judge, real, fake, generator=None: judge(real)):
+        refused(tmp_path, ["penalty mine gives float32 (4, 1)"], penalties=("mine",))
+
+
+def test_a_network_whose_state_can_t_be_saved_is_refused_before_the_first_step(tmp_path):
+    class Odd(nn.Flatten):
+        def get_extra_state(self):
+            return {"seen": 3}
+
+    refused(tmp_path, ["can't be saved and loaded again", "state_dict"], discriminator=judge(Odd()))
+
+
+def test_a_registered_model_that_can_t_be_built_without_memory_is_refused_before_the_first_step(tmp_path):
+    from ganzoo.config import Config
+
+    class Reads(nn.Module):
+        config_class = Config
+
+        def __init__(self, config):
+            super().__init__()
+            self.config, self.layer = config, nn.Linear(64, 1)
+            self.scale = self.layer.weight.mean().item()
+
+        def forward(self, x):
+            return self.layer(x.flatten(1))
+
+    with ganzoo.MODELS.temporarily("reads", Reads):
+        generator = ganzoo.create(
+            "fashion-mnist", generator={"widths": (4,), "start_size": 4, "latent_size": 6, "hidden_classes": 0}
+        ).generator
+        refused(tmp_path, ["can't be saved and loaded again"], generator=generator, discriminator=Reads(Config()))
+
+
+def test_the_trial_changes_no_bit_and_no_mode(tmp_path):
+    from ganzoo.data import open_data
+    from ganzoo.settings import Settings
+    from ganzoo.training.machine import Machine
+    from ganzoo.training.trial import Trial
+
+    gan = ganzoo.GAN(draw().eval(), judge(nn.utils.spectral_norm(nn.Linear(1, 1)), nn.Dropout()), latent_size=6)
+    networks = [gan.generator, gan.discriminator]
+    before = copy.deepcopy([network.state_dict() for network in networks])
+    buffers = [id(buffer) for network in networks for buffer in network.buffers()]
+    modes = [module.training for network in networks for module in network.modules()]
+    random = torch.get_rng_state()
+    settings = Settings(batch_size=4, precision="float32", penalties=("r1",), augmentations=("color",))
+    trial = Trial(gan, open_data(DATA), [4, 2], settings, Machine(settings))
+    trial.steps()
+    trial.saving()
+    assert torch.equal(random, torch.get_rng_state())
+    assert modes == [module.training for network in networks for module in network.modules()]
+    assert buffers == [id(buffer) for network in networks for buffer in network.buffers()]
+    for old, network in zip(before, networks):
+        assert all(torch.equal(value, old[name]) for name, value in network.state_dict().items())
+        assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_samples_of_a_generator_without_an_end_are_cut_off_and_it_is_said():
+    gan = ganzoo.GAN(nn.Sequential(nn.Linear(6, 64), nn.Unflatten(1, (1, 8, 8)), Call(lambda x: 9 * x)), latent_size=6)
+    with pytest.warns(UserWarning, match="outside .* are cut off .* nn.Tanh"):
+        images = gan.sample(4, seed=0)
+    assert images.min() == -1 and images.max() == 1
+
+
+@pytest.mark.parametrize("variable", ["GRADIENT_ACCUMULATION_STEPS=16", "DYNAMO_BACKEND=inductor"])
+def test_accelerate_s_environment_does_not_reach_into_a_run_and_it_is_said(tmp_path, monkeypatch, variable):
+    figures = []
+    for name in ("plain", "launched"):
+        torch.manual_seed(1)
+        gan = ganzoo.GAN(draw(), judge(), latent_size=6)
+        if name == "launched":
+            key, value = variable.split("=")
+            monkeypatch.setenv(f"ACCELERATE_{key}", value)
+            with pytest.warns(UserWarning, match=f"ACCELERATE_{variable} has no effect on a run of ganzoo"):
+                figures.append(train(tmp_path / name, gan=gan, optimizer="sgd").figures)
+        else:
+            figures.append(train(tmp_path / name, gan=gan, optimizer="sgd").figures)
+    assert figures[0] == figures[1]
