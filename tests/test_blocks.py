@@ -351,7 +351,7 @@ def test_residual_blocks_are_the_sum_of_branch_and_shortcut():
         nn.init.zeros_(block.convolution_2.bias)
     assert torch.allclose(up(x), up.shortcut(F.interpolate(x, scale_factor=2)), atol=1e-6)
     assert torch.allclose(down(x), F.avg_pool2d(down.shortcut(x), 2), atol=1e-6)
-    assert not (up.ends_activated or down.ends_activated) and DCGANUp(4, 4).ends_activated
+    assert not (up.output_activated or down.output_activated) and DCGANUp(4, 4).output_activated
 
 
 def test_the_first_residual_block_leaves_the_image_as_it_is():
@@ -461,9 +461,9 @@ def test_initialisation_leaves_a_strangers_own_start_alone():
             super().__init__()
             self.scale = nn.Parameter(torch.full((3,), 5.0))
             self.convolution = nn.Conv2d(3, 3, 1)
-            self.restore_start()
+            self.reset_parameters()
 
-        def restore_start(self):
+        def reset_parameters(self):
             nn.init.zeros_(self.convolution.weight)
 
     module = Strange()

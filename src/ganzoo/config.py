@@ -18,6 +18,12 @@ def option(default: Any, help: str, *, low: float | None = None, high: float | N
     return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
 
 
+def check_count(name: str, value: object, place: str, low: int = 1) -> None:
+    """Raise ConfigError unless `value`, the argument `name` of `place`, is an int of at least `low`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ConfigError(f"{place}: {name} must be an int of at least {low}, got {quote(value)}")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """Base of all configs. Fields are int, float, bool, str, Literal, tuples, nested configs, or None.

@@ -14,24 +14,14 @@ from ganzoo.blocks.dcgan import (
 
 # the DCGAN's own blocks come first wherever blocks are listed
 # isort: split
+from ganzoo.blocks.activations import ACTIVATIONS, Activation, check_activation_name, make_activation
 from ganzoo.blocks.attention import SelfAttention
 from ganzoo.blocks.check import check_block
 from ganzoo.blocks.contract import BLOCKS, BlockFactory, ImageBlock, block_scale, make_block
+from ganzoo.blocks.conv import ConvolutionBlock
 from ganzoo.blocks.initialisation import INITIALISATIONS, OwnStart, initialise
-from ganzoo.blocks.parts import (
-    ACTIVATIONS,
-    NORMS,
-    Activation,
-    ClassModulation,
-    Norm,
-    check_activation_name,
-    check_norm_name,
-    check_range,
-    make_activation,
-    make_norm,
-    wants_bias,
-    with_weight_norm,
-)
+from ganzoo.blocks.modulation import ClassModulation, check_range
+from ganzoo.blocks.norms import NORMS, Norm, check_norm_name, make_norm, wants_bias, with_weight_norm
 from ganzoo.blocks.residual import ResidualDown, ResidualUp
 from ganzoo.blocks.resize import BlurDown, PixelShuffleUp, ResizeUp
 
@@ -44,6 +34,7 @@ __all__ = [
     "BlockFactory",
     "BlurDown",
     "ClassModulation",
+    "ConvolutionBlock",
     "DCGANDown",
     "DCGANUp",
     "ImageBlock",

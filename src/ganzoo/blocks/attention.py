@@ -12,7 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ganzoo.blocks.contract import BLOCKS, ImageBlock
 from ganzoo.blocks.initialisation import OwnStart
-from ganzoo.blocks.parts import Norm, check_count, make_norm, with_weight_norm
+from ganzoo.blocks.norms import Norm, make_norm, with_weight_norm
+from ganzoo.config import check_count
 from ganzoo.errors import ConfigError
 
 
@@ -33,7 +34,7 @@ class SelfAttention(OwnStart, ImageBlock):
 
     scale_factor: float | None = 1.0
     options: ClassVar[tuple[str, ...]] = ("norm",)
-    ends_activated = False
+    output_activated = False
 
     def __init__(self, in_channels: int, out_channels: int, *, reduction: int = 8, norm: Norm = "spectral") -> None:
         super().__init__(in_channels, out_channels)
@@ -47,9 +48,9 @@ class SelfAttention(OwnStart, ImageBlock):
         self.value = with_weight_norm(nn.Conv2d(in_channels, inner, 1, bias=False), norm)
         self.output = with_weight_norm(nn.Conv2d(inner, in_channels, 1, bias=False), norm)
         self.gate = nn.Parameter(torch.empty(1))
-        self.restore_start()
+        self.reset_parameters()
 
-    def restore_start(self) -> None:
+    def reset_parameters(self) -> None:
         """The gate becomes zero, so that the block is the identity."""
         nn.init.zeros_(self.gate)
 

@@ -17,7 +17,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ganzoo.blocks.parts import Activation, Norm, check_count
+from ganzoo.blocks.activations import Activation
+from ganzoo.blocks.norms import Norm
+from ganzoo.config import check_count
 from ganzoo.errors import BlockError, ShapeError, quote
 from ganzoo.registry import Registry
 
@@ -41,13 +43,13 @@ class ImageBlock(nn.Module, ABC):
         scale_factor: output size over input size: 2, 1 or 0.5; None if no single number says it for every size.
         options: what of "norm", "activation" and "first" the constructor takes, as keywords, from a network:
             its norm, its activation, and whether this is the block that sees the image.
-        ends_activated: False if norm and activation come first in the block, so that what follows the last block
+        output_activated: False if norm and activation come first in the block, so that what follows the last block
             must add them.
     """
 
     scale_factor: float | None
     options: ClassVar[tuple[str, ...]] = ()
-    ends_activated: bool = True
+    output_activated: bool = True
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from ganzoo.blocks.contract import BLOCKS, ImageBlock
-from ganzoo.blocks.parts import (
-    Activation,
-    Norm,
-    check_count,
-    make_activation,
-    make_norm,
-    wants_bias,
-    with_weight_norm,
-)
+from ganzoo.blocks.activations import Activation
+from ganzoo.blocks.contract import BLOCKS
+from ganzoo.blocks.conv import ConvolutionBlock
+from ganzoo.blocks.norms import Norm, with_weight_norm
+from ganzoo.config import check_count
 from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
 
 
 @BLOCKS.register("dcgan-up")
-class DCGANUp(ImageBlock):
+class DCGANUp(ConvolutionBlock):
     """Transposed convolution, norm, activation: (N, in_channels, H, W) -> (N, out_channels, 2H, 2W).
 
     In general a size n becomes k + s(n - 1) - 2p, k, s and p being `kernel_size`, `stride` and `padding` (Dumoulin and
@@ -40,7 +36,6 @@ class DCGANUp(ImageBlock):
     """
 
     scale_factor: float | None = 2.0
-    options: ClassVar[tuple[str, ...]] = ("norm", "activation")
 
     def __init__(
         self,
@@ -54,25 +49,21 @@ class DCGANUp(ImageBlock):
         activation: Activation = "relu",
         slope: float = 0.2,
     ) -> None:
-        super().__init__(in_channels, out_channels)
         _check_kernel(kernel_size, stride, padding, "DCGANUp")
+        convolution = partial(nn.ConvTranspose2d, in_channels, out_channels, kernel_size, stride, padding)
+        super().__init__(in_channels, out_channels, convolution, norm=norm, activation=activation, slope=slope)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.scale_factor = float(stride) if kernel_size - stride == 2 * padding else None
-        convolution = nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding, bias=wants_bias(norm))
-        self.convolution = with_weight_norm(convolution, norm)
-        self.norm = make_norm(norm, out_channels)
-        self.activation = make_activation(activation, slope)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Raises ShapeError if `x` is not (N, in_channels, H, W), or nothing would be left of it."""
-        self.check_input(x)
+    def convolve(self, x: Tensor) -> Tensor:
+        """Raises ShapeError if nothing would be left of `x`."""
         sizes = [self.kernel_size + self.stride * (size - 1) - 2 * self.padding for size in x.shape[2:]]
         _check_left(sizes, x, self)
-        return self.activation(self.norm(self.convolution(x)))
+        return super().convolve(x)
 
 
 @BLOCKS.register("dcgan-down")
-class DCGANDown(ImageBlock):
+class DCGANDown(ConvolutionBlock):
     """Convolution, norm, activation: (N, in_channels, H, W) -> (N, out_channels, H / 2, W / 2).
 
     In general a size n becomes floor((n - k + 2p + s) / s), k, s and p being `kernel_size`, `stride` and `padding`
@@ -91,7 +82,6 @@ class DCGANDown(ImageBlock):
     """
 
     scale_factor: float | None = 0.5
-    options: ClassVar[tuple[str, ...]] = ("norm", "activation")
 
     def __init__(
         self,
@@ -105,21 +95,17 @@ class DCGANDown(ImageBlock):
         activation: Activation = "leaky_relu",
         slope: float = 0.2,
     ) -> None:
-        super().__init__(in_channels, out_channels)
         _check_kernel(kernel_size, stride, padding, "DCGANDown")
+        convolution = partial(nn.Conv2d, in_channels, out_channels, kernel_size, stride, padding)
+        super().__init__(in_channels, out_channels, convolution, norm=norm, activation=activation, slope=slope)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.scale_factor = 1 / stride if kernel_size - stride <= 2 * padding < kernel_size else None
-        convolution = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=wants_bias(norm))
-        self.convolution = with_weight_norm(convolution, norm)
-        self.norm = make_norm(norm, out_channels)
-        self.activation = make_activation(activation, slope)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Raises ShapeError if `x` is not (N, in_channels, H, W), can't be halved, or is smaller than the kernel."""
-        self.check_input(x)
+    def convolve(self, x: Tensor) -> Tensor:
+        """Raises ShapeError if `x` is smaller than the kernel."""
         sizes = [(size - self.kernel_size + 2 * self.padding + self.stride) // self.stride for size in x.shape[2:]]
         _check_left(sizes, x, self)
-        return self.activation(self.norm(self.convolution(x)))
+        return super().convolve(x)
 
 
 @BLOCKS.register("dcgan-same")
@@ -151,7 +137,7 @@ class DCGANSame(DCGANDown):
         super().__init__(in_channels, out_channels, **same, norm=norm, activation=activation, slope=slope)
 
 
-class Projection(nn.Module):
+class Projection(ConvolutionBlock):
     """Latents to the generator's first features: transposed convolution, norm, activation.
 
     (N, latent_size) or (N, latent_size, 1, 1) -> (N, channels, size, size). Radford et al. 2015, figure 1.
@@ -164,17 +150,16 @@ class Projection(nn.Module):
         activation: name or callable, see `make_activation`.
     """
 
+    scale_factor = None
+
     def __init__(
         self, latent_size: int, channels: int, size: int, *, norm: Norm = "batch", activation: Activation = "relu"
     ) -> None:
-        super().__init__()
         for name, value in (("latent_size", latent_size), ("channels", channels), ("size", size)):
             check_count(name, value, "Projection")
-        self.latent_size, self.out_channels, self.size = latent_size, channels, size
-        convolution = nn.ConvTranspose2d(latent_size, channels, size, bias=wants_bias(norm))
-        self.convolution = with_weight_norm(convolution, norm)
-        self.norm = make_norm(norm, channels)
-        self.activation = make_activation(activation)
+        convolution = partial(nn.ConvTranspose2d, latent_size, channels, size)
+        super().__init__(latent_size, channels, convolution, norm=norm, activation=activation)
+        self.latent_size, self.size = latent_size, size
 
     def forward(self, latents: Tensor) -> Tensor:
         """Raises ShapeError on latents of another shape."""
@@ -182,7 +167,7 @@ class Projection(nn.Module):
         if row not in ((self.latent_size,), (self.latent_size, 1, 1)):
             d = self.latent_size
             raise ShapeError(f"Projection wants latents (N, {d}) or (N, {d}, 1, 1), got {tuple(latents.shape)}.")
-        return self.activation(self.norm(self.convolution(latents.reshape(-1, self.latent_size, 1, 1))))
+        return super().forward(latents.reshape(-1, self.latent_size, 1, 1))
 
 
 class ToImage(nn.Module):

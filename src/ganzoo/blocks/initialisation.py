@@ -15,11 +15,11 @@ from ganzoo.errors import UnknownNameError, did_you_mean, quote
 class OwnStart(nn.Module, ABC):
     """A module whose parameters must start in a way of their own, such as a gate at zero.
 
-    Its constructor calls `restore_start`, and so does `initialise` after it has drawn all weights anew.
+    Its constructor calls `reset_parameters`, and so does `initialise` after it has drawn all weights anew.
     """
 
     @abstractmethod
-    def restore_start(self) -> None:
+    def reset_parameters(self) -> None:
         """Bring this module's freshly drawn parameters into the state it starts from."""
 
 
@@ -77,7 +77,7 @@ def initialise(module: nn.Module, name: str) -> None:
         draw(part)
     for part in module.modules():
         if isinstance(part, OwnStart):
-            part.restore_start()
+            part.reset_parameters()
     for part in module.modules():
         if parametrize.is_parametrized(part):
             _refresh(part)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganzoo.blocks.contract import BLOCKS, ImageBlock
+from ganzoo.blocks.activations import Activation
+from ganzoo.blocks.contract import BLOCKS
+from ganzoo.blocks.conv import Convolution, ConvolutionBlock, same_size
 from ganzoo.blocks.initialisation import OwnStart, plain_weight
-from ganzoo.blocks.parts import (
-    Activation,
-    Norm,
-    check_count,
-    make_activation,
-    make_norm,
-    wants_bias,
-    with_weight_norm,
-)
+from ganzoo.blocks.norms import Norm
 from ganzoo.errors import ConfigError, did_you_mean, quote
 
 
 @BLOCKS.register("resize-up")
-class ResizeUp(ImageBlock):
+class ResizeUp(ConvolutionBlock):
     """Resize, convolution, norm, activation: (N, in_channels, H, W) -> (N, out_channels, 2H, 2W).
 
     Every output pixel meets the kernel equally often, so no checkerboard arises (Odena, Dumoulin, Olah 2016,
@@ -40,7 +34,6 @@ class ResizeUp(ImageBlock):
     """
 
     scale_factor: float | None = 2.0
-    options: ClassVar[tuple[str, ...]] = ("norm", "activation")
 
     def __init__(
         self,
@@ -53,25 +46,20 @@ class ResizeUp(ImageBlock):
         activation: Activation = "relu",
         slope: float = 0.2,
     ) -> None:
-        super().__init__(in_channels, out_channels)
         if mode not in ("nearest", "bilinear"):
             known = did_you_mean(mode, ("nearest", "bilinear"))
             raise ConfigError(f"ResizeUp: mode {quote(mode)} is unknown.{known}")
+        convolution = same_size(in_channels, out_channels, kernel_size, "ResizeUp")
+        super().__init__(in_channels, out_channels, convolution, norm=norm, activation=activation, slope=slope)
         self.mode = mode
-        convolution = _same_size(in_channels, out_channels, kernel_size, norm, "ResizeUp")
-        self.convolution = with_weight_norm(convolution, norm)
-        self.norm = make_norm(norm, out_channels)
-        self.activation = make_activation(activation, slope)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Raises ShapeError if `x` is not (N, in_channels, H, W)."""
-        self.check_input(x)
-        x = F.interpolate(x, scale_factor=2.0, mode=self.mode)
-        return self.activation(self.norm(self.convolution(x)))
+    def convolve(self, x: Tensor) -> Tensor:
+        """Twice the size first, then the convolution."""
+        return super().convolve(F.interpolate(x, scale_factor=2.0, mode=self.mode))
 
 
 @BLOCKS.register("pixelshuffle-up")
-class PixelShuffleUp(OwnStart, ImageBlock):
+class PixelShuffleUp(OwnStart, ConvolutionBlock):
     """Convolution to four times the channels, laid out as 2x2 pixels, norm, activation; twice the size.
 
     (N, in_channels, H, W) -> (N, out_channels, 2H, 2W). Sub-pixel convolution is Shi et al. 2016 (arXiv 1609.05158);
@@ -88,7 +76,6 @@ class PixelShuffleUp(OwnStart, ImageBlock):
     """
 
     scale_factor: float | None = 2.0
-    options: ClassVar[tuple[str, ...]] = ("norm", "activation")
 
     def __init__(
         self,
@@ -100,29 +87,36 @@ class PixelShuffleUp(OwnStart, ImageBlock):
         activation: Activation = "relu",
         slope: float = 0.2,
     ) -> None:
-        super().__init__(in_channels, out_channels)
-        self.convolution = _same_size(in_channels, 4 * out_channels, kernel_size, norm, "PixelShuffleUp")
-        self.restore_start()
-        self.convolution = with_weight_norm(self.convolution, norm)
+        convolution = same_size(in_channels, 4 * out_channels, kernel_size, "PixelShuffleUp")
+        super().__init__(
+            in_channels,
+            out_channels,
+            lambda bias: _icnr(convolution(bias=bias)),  # before spectral norm measures the weight
+            norm=norm,
+            activation=activation,
+            slope=slope,
+        )
         self.shuffle = nn.PixelShuffle(2)
-        self.norm = make_norm(norm, out_channels)
-        self.activation = make_activation(activation, slope)
 
-    @torch.no_grad()
-    def restore_start(self) -> None:
+    def reset_parameters(self) -> None:
         """ICNR: the kernels (and biases) of each 2x2 cell become equal to its first."""
-        for parameter in (plain_weight(self.convolution), self.convolution.bias):
-            if parameter is not None:
-                parameter.copy_(parameter[::4].repeat_interleave(4, dim=0))
+        _icnr(self.convolution)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Raises ShapeError if `x` is not (N, in_channels, H, W)."""
-        self.check_input(x)
-        return self.activation(self.norm(self.shuffle(self.convolution(x))))
+    def convolve(self, x: Tensor) -> Tensor:
+        """The convolution first, then four channels become 2x2 pixels."""
+        return self.shuffle(super().convolve(x))
+
+
+@torch.no_grad()
+def _icnr(convolution: Convolution) -> Convolution:
+    for parameter in (plain_weight(convolution), convolution.bias):
+        if parameter is not None:
+            parameter.copy_(parameter[::4].repeat_interleave(4, dim=0))
+    return convolution
 
 
 @BLOCKS.register("blur-down")
-class BlurDown(ImageBlock):
+class BlurDown(ConvolutionBlock):
     """Convolution, norm, activation, then a fixed blur of stride 2; half the size.
 
     (N, in_channels, H, W) -> (N, out_channels, H / 2, W / 2). The blur takes out what the smaller image can't show,
@@ -139,7 +133,6 @@ class BlurDown(ImageBlock):
     """
 
     scale_factor: float | None = 0.5
-    options: ClassVar[tuple[str, ...]] = ("norm", "activation")
     blur: Tensor
 
     def __init__(
@@ -152,26 +145,13 @@ class BlurDown(ImageBlock):
         activation: Activation = "leaky_relu",
         slope: float = 0.2,
     ) -> None:
-        super().__init__(in_channels, out_channels)
-        convolution = _same_size(in_channels, out_channels, kernel_size, norm, "BlurDown")
-        self.convolution = with_weight_norm(convolution, norm)
-        self.norm = make_norm(norm, out_channels)
-        self.activation = make_activation(activation, slope)
+        convolution = same_size(in_channels, out_channels, kernel_size, "BlurDown")
+        super().__init__(in_channels, out_channels, convolution, norm=norm, activation=activation, slope=slope)
         line = torch.tensor([1.0, 2.0, 1.0]) / 4
         self.register_buffer("blur", torch.outer(line, line)[None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Raises ShapeError if `x` is not (N, in_channels, H, W) with even H and W."""
-        self.check_input(x)
-        x = self.activation(self.norm(self.convolution(x)))
-        x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        x = F.pad(super().forward(x), (1, 1, 1, 1), mode="reflect")
         kernel = self.blur.to(x.dtype).expand(self.out_channels, 1, 3, 3)  # under autocast x may be half as wide
         return F.conv2d(x, kernel, stride=2, groups=self.out_channels)
-
-
-def _same_size(in_channels: int, out_channels: int, kernel_size: int, norm: Norm, place: str) -> nn.Conv2d:
-    """A convolution that keeps the size."""
-    check_count("kernel_size", kernel_size, place)
-    if kernel_size % 2 == 0:
-        raise ConfigError(f"{place}: kernel_size must be odd to keep the size, got {kernel_size}")
-    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=wants_bias(norm))

@@ -30,7 +30,7 @@ from ganzoo.models.stages import (
     check_hidden_classes,
     check_memory,
     check_names,
-    finish_of,
+    final_norm,
     stage_sizes,
 )
 
@@ -134,7 +134,7 @@ class DCGANGenerator(Generator):
         )
         modulated = widths if self._classes else ()
         self.modulations = nn.ModuleList(ClassModulation(self._classes, width) for width in modulated)
-        self.finish = finish_of(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
+        self.final_norm = final_norm(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
         self.to_image = ToImage(widths[-1], config.image_channels, mode=config.last_layer)
         initialise(self, config.initialisation)
 
@@ -151,7 +151,7 @@ class DCGANGenerator(Generator):
             x = stage(x)
             if self._classes:
                 x = self.modulations[index](x, classes)
-        return self.to_image(self.finish(x))
+        return self.to_image(self.final_norm(x))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +236,7 @@ class DCGANDiscriminator(Discriminator):
             )
             for index, (name, before, after) in enumerate(zip(names, channels, channels[1:]))
         )
-        self.finish = finish_of(self.stages, config.widths[-1], config.norm, activation)
+        self.final_norm = final_norm(self.stages, config.widths[-1], config.norm, activation)
         self.to_logit = ToLogit(config.widths[-1], int(config.last_size), spectral=spectral)
         places = int(config.last_size) ** 2 if config.class_head == "spatial" else 1
         weighed = config.widths[-1] * places
@@ -262,7 +262,7 @@ class DCGANDiscriminator(Discriminator):
         the mean over hidden classes. With `other_labels` of the same images, logits (2N, 1, 1, 1): those under them
         come second, and cost next to nothing.
         """
-        x = self.finish(self.features(images)[-1])
+        x = self.final_norm(self.features(images)[-1])
         logits = self.to_logit(x)
         asked = [labels] if other_labels is None else [labels, other_labels]
         if self.embedding is None:

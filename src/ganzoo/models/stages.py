@@ -69,8 +69,8 @@ def all_classes(num_classes: int, hidden_classes: int) -> int:
     return max(1, num_classes) * max(1, hidden_classes) if num_classes or hidden_classes else 0
 
 
-def finish_of(stages: nn.ModuleList, channels: int, norm: str, activation: partial[nn.Module]) -> nn.Module:
+def final_norm(stages: nn.ModuleList, channels: int, norm: str, activation: partial[nn.Module]) -> nn.Module:
     """What stands between the last stage and the head: norm and activation where the last stage lacks its own."""
-    if not len(stages) or not isinstance(stages[-1], ImageBlock) or stages[-1].ends_activated:
+    if not len(stages) or not isinstance(stages[-1], ImageBlock) or stages[-1].output_activated:
         return nn.Identity()
     return nn.Sequential(make_norm(norm, channels), activation())

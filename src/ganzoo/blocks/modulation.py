@@ -1,0 +1,60 @@
+"""Modulation: scale and shift channels by what an image should show."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.blocks.initialisation import OwnStart
+from ganzoo.config import check_count
+from ganzoo.errors import ShapeError
+
+
+class ClassModulation(OwnStart):
+    """Scale and shift every channel by class: x * (1 + scale[label]) + shift[label]; the identity at first.
+
+    De Vries et al. 2017 (arXiv 1707.00683) change a norm's scale and shift so; here it stands behind any block.
+
+    Args:
+        num_classes: number of classes.
+        channels: channels of the input.
+    """
+
+    def __init__(self, num_classes: int, channels: int) -> None:
+        super().__init__()
+        check_count("num_classes", num_classes, "ClassModulation")
+        check_count("channels", channels, "ClassModulation")
+        self.num_classes, self.channels = num_classes, channels
+        self.scale = nn.Embedding(num_classes, channels)
+        self.shift = nn.Embedding(num_classes, channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Scale and shift become zero, so that the module is the identity."""
+        nn.init.zeros_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Modulate `x` (N, channels, H, W) by `labels` (N,), int64, from 0 to num_classes - 1.
+
+        Raises:
+            ShapeError: another shape or dtype, or (if labels are on the CPU) a label out of range.
+        """
+        if x.dim() != 4 or x.shape[1] != self.channels:
+            raise ShapeError(f"ClassModulation wants images (N, {self.channels}, H, W), got {tuple(x.shape)}.")
+        if labels.shape != x.shape[:1] or labels.dtype not in (torch.int64, torch.int32):
+            found = f"{tuple(labels.shape)}, {labels.dtype}"
+            raise ShapeError(f"ClassModulation wants labels of shape ({len(x)},) and dtype int64, got {found}.")
+        check_range(labels, self.num_classes)
+        return x * (1 + self.scale(labels)[:, :, None, None]) + self.shift(labels)[:, :, None, None]
+
+
+def check_range(labels: Tensor, num_classes: int) -> None:
+    """Raise ShapeError unless `labels` are 0 to `num_classes` - 1, if they are on the CPU.
+
+    On another device the check would wait for that device; nor can a compiled graph branch on values.
+    """
+    if labels.device.type == "cpu" and labels.numel() and not torch.compiler.is_compiling():
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= num_classes:
+            raise ShapeError(f"Labels must be 0 to {num_classes - 1}, got {low if low < 0 else high}.")
