@@ -146,14 +146,15 @@ class Trainer:
         if trainer.data.hash != saved.get("hash"):
             raise TrainingError(
                 f"{trainer.data.name} (hash {trainer.data.hash[:12]}) is not the data that {run} was begun with "
-                f"(hash {quote(saved.get('hash'), 16)}); name the same images, or begin a new run with --from {run}"
+                f"(hash {quote(saved.get('hash'), 16)}); name the same images, or begin a new run with "
+                f"--from {shell(run)}"
             )
         names = tuple(check_facts(dict(described or {}), f"{place}: gan")["class_names"])
         found = tuple(trainer.data.class_names)
         if trainer.gan.num_classes and names != found and are_names(names) and are_names(found):
             raise TrainingError(
                 f"{trainer.data.name} names its classes {quote(found)}, {run} was begun with {quote(names)}; give them "
-                f"their names back, or begin a new run with --from {run}"
+                f"their names back, or begin a new run with --from {shell(run)}"
             )
         trainer.gan.class_names = names
         return trainer
