@@ -13,6 +13,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, StackDataset, S
 import ganzoo
 from ganzoo.data import cache_dir, describe, open_data
 from ganzoo.data import given as given_module
+from ganzoo.data.sources import splits_of
 from ganzoo.errors import DataError
 
 NAMES = ("bird", "cat", "dog")
@@ -162,6 +163,22 @@ def test_modes_of_pictures_are_converted_alike_at_each_door(tmp_path, monkeypatc
     assert hashes["folder"] != "" and len(set(hashes.values())) == 1, hashes
 
 
+@pytest.mark.filterwarnings("ignore:.*(nearly|wholly)")
+def test_the_ground_under_transparency_is_chosen_alike_at_each_door(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    (tmp_path / "set/one").mkdir(parents=True)
+    TRANSPARENT.save(tmp_path / "set/one/a.png")
+    rows, folder = hf_rows([np.asarray(TRANSPARENT)] * 6), torchvision.datasets.ImageFolder(tmp_path / "set")
+    array = np.asarray(TRANSPARENT)
+    for source in (tmp_path / "set", f"hf:{tmp_path / 'set'}", folder, [TRANSPARENT], array[None], [array], rows):
+        for ground, expected in (("white", [255] * 3), ("black", [0] * 3), ("#804000", [128, 64, 0])):
+            data = open_data(source, image_channels=3, ground=ground)
+            assert data.images[0, :, 0, 0].tolist() == expected
+    streamed = open_data(f"hf:{tmp_path / 'set'}?stream=yes", ground="black")
+    kept = open_data([TRANSPARENT], image_channels=4)
+    assert streamed.images.max() == 0 and open_data(kept, image_channels=3, ground="black").images.max() == 0
+
+
 def test_grey_arrays_need_no_axis_of_channels():
     images = np.random.default_rng(0).integers(0, 256, (6, 9, 9), dtype=np.uint8)
     assert np.array_equal(open_data(images).images, images[:, None])
@@ -302,6 +319,14 @@ def test_a_column_that_only_its_name_makes_labels_is_left_out_aloud_if_it_holds_
         assert open_data(rows).labels is None
 
 
+def test_splits_of_a_dict_of_rows_are_those_that_it_has():
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    rows = hf_rows(wide_pictures())
+    both = datasets.DatasetDict(train=rows, test=rows.select([0]), other=rows)
+    assert splits_of(both) == ("train", "test") and splits_of(rows) == ()
+    assert len(open_data(both)) == 6 and len(open_data(both, split="test")) == 1
+
+
 def test_a_part_of_rows_and_rows_with_a_transform_keep_the_class_labels_names():
     rows = hf_rows(wide_pictures()).rename_column("label", "kind").add_column("id", list(range(6)))
     part = open_data(Subset(rows, [5, 0]))
@@ -393,7 +418,11 @@ DARK = np.random.default_rng(0).random((32, 32))
         ("bits12.tif", (DARK * 4095).astype("uint16"), "no pixel is above 16 of 255"),
         ("int32.tif", (DARK * 255).astype("int32"), "no pixel is above 1 of 255"),
         ("mask.png", (DARK > 0.5).astype("uint8"), "no pixel is above 1 of 255"),
-        ("white.png", np.full((32, 32), 255, np.uint8), "all pixels lie from 255 to 255 of 255"),
+        (
+            "white.png",
+            np.full((32, 32), 255, np.uint8),
+            "1 of 1 pictures looked at are wholly white; if they are drawings",
+        ),
     ],
 )
 def test_pictures_that_do_not_span_the_range_are_remarked_at_every_door(tmp_path, name, array, said):

@@ -101,12 +101,12 @@ def what_else(content: bytes) -> str | None:
     return next((words for mark, words in _OTHERS.items() if start.startswith(mark)), None)
 
 
-def convert(pixels: np.ndarray, size: int | None, channels: int | None) -> np.ndarray:
+def convert(pixels: np.ndarray, size: int | None, channels: int | None, ground: str = WHITE) -> np.ndarray:
     """Pixels uint8 (C, H, W) as `decode` gives them, at another size or with other channels."""
     if channels in (None, len(pixels)) and (size is None or pixels.shape[1:] == (size, size)):
         return np.ascontiguousarray(pixels)
     picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0), MODES[len(pixels)])
-    return _to_array(picture if channels in (None, len(pixels)) else _to_mode(picture, channels, WHITE), size)
+    return _to_array(picture if channels in (None, len(pixels)) else _to_mode(picture, channels, ground), size)
 
 
 def check_ground(ground: str) -> None:

@@ -21,7 +21,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from ganzoo.data.archives import LARGEST_FILE
 from ganzoo.data.cache import unnamed_images
-from ganzoo.data.decode import common_channels, convert, decode, prepare
+from ganzoo.data.decode import WHITE, common_channels, convert, decode, prepare
 from ganzoo.data.image_data import ImageData, hash_of, remark_range
 from ganzoo.data.labels import number_labels
 from ganzoo.errors import DataError, GanzooError, quote
@@ -32,7 +32,7 @@ TWICE = 16  # times an item is read twice, to see whether it is random: one flip
 BLOCK = 64  # images of an array that are converted at once
 
 
-def open_given(source: Any, size: int | None, channels: int | None) -> ImageData:
+def open_given(source: Any, size: int | None, channels: int | None, ground: str = WHITE) -> ImageData:
     """The images of `source`; see `ganzoo.data.open_data`.
 
     Raises:
@@ -45,9 +45,9 @@ def open_given(source: Any, size: int | None, channels: int | None) -> ImageData
     if isinstance(source, np.ndarray) and source.dtype == object and source.ndim:
         source = list(source)
     if isinstance(source, (Tensor, np.ndarray)):
-        return _open_array(source, labels, size, channels)
+        return _open_array(source, labels, size, channels, ground)
     if isinstance(source, (list, tuple, Dataset)):
-        return open_items(source, labels, size, channels)
+        return open_items(source, labels, size, channels, ground)
     remedy = _remedy(source)
     raise DataError(f"{quote(source)} ({type(source).__name__}) holds no images ganzoo can open; {remedy}")
 
@@ -108,7 +108,9 @@ def _listed(labels: Any, count: int) -> list[Any] | None:
 # --- arrays ---
 
 
-def _open_array(source: Tensor | np.ndarray, labels: list[Any] | None, size: Any, channels: Any) -> ImageData:
+def _open_array(
+    source: Tensor | np.ndarray, labels: list[Any] | None, size: int | None, channels: int | None, ground: str
+) -> ImageData:
     kind = "tensor" if isinstance(source, Tensor) else "array"
     images = _pictures(source, f"{'a tensor' if kind == 'tensor' else 'an array'} of images")
     count, own, *sides = images.shape
@@ -121,10 +123,10 @@ def _open_array(source: Tensor | np.ndarray, labels: list[Any] | None, size: Any
         def pictures() -> Iterator[np.ndarray]:
             for start in range(0, count, BLOCK):
                 block = to_bytes(images[start : start + BLOCK], f"{kind} (images from {start} on)")
-                yield from (convert(picture, size, channels) for picture in block.numpy())
+                yield from (convert(picture, size, channels, ground) for picture in block.numpy())
 
         array, _, pixels = unnamed_images(pictures(), count)
-    return _finish(kind, array, pixels, labels or [None], (), images.is_floating_point(), "image")
+    return _finish(kind, array, pixels, labels or [None], (), ground, images.is_floating_point(), "image")
 
 
 def _pictures(source: Tensor | np.ndarray, what: str) -> Tensor:
@@ -199,6 +201,7 @@ class _Items:
 
     name: str
     read: Callable[[int], Any]
+    ground: str = WHITE
     image: Any = None  # index or key; None: the item itself
     label: Any = None
     floating: bool = False
@@ -254,12 +257,14 @@ class _Items:
         """One image as uint8 (C, H, W)."""
         place = f"{self.name}: item {index}"
         if _is_file(value):
-            return decode(value if isinstance(value, bytes) else _content(value, place), place, size, channels)
+            return decode(
+                value if isinstance(value, bytes) else _content(value, place), place, size, channels, self.ground
+            )
         if isinstance(value, Image.Image):
             if 0 in value.size:
                 raise DataError(f"{place} is a picture without pixels; leave it out.")
             try:
-                return prepare(value, size, channels)
+                return prepare(value, size, channels, self.ground)
             except Exception as error:  # a closed or damaged file
                 reason = quote(f"{type(error).__name__}: {error}", 200)
                 raise DataError(f"{place} is no readable picture ({reason}); leave it out.") from error
@@ -271,7 +276,8 @@ class _Items:
             if pixels.dim() == 3:
                 pixels = _channels_first(pixels, isinstance(value, Tensor), wanted)
             self.floating = self.floating or pixels.is_floating_point()
-            return convert(to_bytes(pixels.reshape(-1, *pixels.shape[-2:]), place).numpy(), size, channels)
+            pixels = to_bytes(pixels.reshape(-1, *pixels.shape[-2:]), place)
+            return convert(pixels.numpy(), size, channels, self.ground)
         path = isinstance(value, (str, Path))
         remedy = "open it with PIL.Image.open, or give the folder" if path else "give PIL images, arrays or tensors"
         raise DataError(f"{place} is no image but {quote(value)} ({type(value).__name__}); {remedy}.")
@@ -310,9 +316,10 @@ def _is_number(value: Any) -> bool:
 
 def open_items(
     source: Any,
-    labels: list[Any] | None,
+    labels: list[Any] | Tensor | None,
     size: int | None,
     channels: int | None,
+    ground: str = WHITE,
     names: tuple[str, ...] = (),
     name: str = "",
     label: str | None = None,
@@ -321,8 +328,8 @@ def open_items(
 
     Args:
         source: items are images, pairs (image, label), longer tuples, or dicts.
-        labels: one for each item; None takes those of the items.
-        size, channels: see `ganzoo.data.open_data`.
+        labels: one for each item, or checked ones as int64 (N,); None takes those of the items.
+        size, channels, ground: see `ganzoo.data.open_data`.
         names: of the classes; empty takes the source's own.
         name: for messages and records; empty takes its type's.
         label: the key of the label, if items are dicts that have it.
@@ -337,7 +344,7 @@ def open_items(
         ) from error
     if count == 0:
         raise DataError(f"{name} is empty; give one image or more.")
-    items = _Items(name, _reader(source))
+    items = _Items(name, _reader(source), ground)
     items.choose(label)
     if channels is None and _has_mode(items.item(0)[0]):
         channels = common_channels(count, lambda index: items.picture(items.item(index)[0], index, None, None))
@@ -353,7 +360,7 @@ def open_items(
 
     array, _, pixels = unnamed_images(pictures(), count)
     names = names or (_class_names(source) if labels is None else ())
-    return _finish(name, array, pixels, labels or found, names, items.floating, "item")
+    return _finish(name, array, pixels, found if labels is None else labels, names, ground, items.floating, "item")
 
 
 def _remark_random(items: _Items, count: int, size: int | None, channels: int | None) -> None:
@@ -414,10 +421,21 @@ def _keeps(change: Any, count: int) -> bool:
 
 
 def _finish(
-    name: str, array: np.ndarray, pixels: str, labels: list[Any], names: Sequence[str], floating: bool, item: str
+    name: str,
+    array: np.ndarray,
+    pixels: str,
+    labels: list[Any] | Tensor,
+    names: Sequence[str],
+    ground: str,
+    floating: bool,
+    item: str,
 ) -> ImageData:
-    numbers, names = number_labels(labels, names, "labels" if item == "image" else name, item)
+    numbers: Tensor | None
+    if isinstance(labels, Tensor):
+        numbers = labels
+    else:
+        numbers, names = number_labels(labels, names, "labels" if item == "image" else name, item)
     hashed = hash_of(pixels, array.shape, numbers)
     data = ImageData(name, array, numbers, tuple(names), hashed, "given by hand")
-    remark_range(data, floating)
+    remark_range(data, ground, floating)
     return data

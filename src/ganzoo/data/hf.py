@@ -44,7 +44,7 @@ HEAD = 2000  # rows of a stream that are kept, if they fit into BUFFER_BYTES: fo
 _OPTIONS = ("config", "image", "label", "split", "stream")
 
 
-def open_hf(source: str, size: int | None, channels: int | None, split: str) -> ImageData:
+def open_hf(source: str, size: int | None, channels: int | None, ground: str, split: str) -> ImageData:
     """The images that `source` (see above) names.
 
     Raises:
@@ -56,7 +56,7 @@ def open_hf(source: str, size: int | None, channels: int | None, split: str) -> 
     if streamed not in ("yes", "no"):
         raise DataError(f"{source}: stream must be yes or no, got {quote(streamed)}.")
     rows = _load(datasets, source, name, options.get("config"), options.get("split", split), streamed == "yes")
-    return _open(datasets, rows, source, name, options, size, channels)
+    return _open(datasets, rows, source, name, options, size, channels, ground)
 
 
 def rows_of(source: Any) -> Any:
@@ -69,7 +69,7 @@ def rows_of(source: Any) -> Any:
     return source if type(source).__module__ in modules else None
 
 
-def open_rows(rows: Any, size: int | None, channels: int | None, split: str) -> ImageData:
+def open_rows(rows: Any, size: int | None, channels: int | None, ground: str, split: str) -> ImageData:
     """The images of a data set that the `datasets` library opened: one split, or all by their names.
 
     Raises:
@@ -88,12 +88,19 @@ def open_rows(rows: Any, size: int | None, channels: int | None, split: str) -> 
         classes = [key for key, each in rows.features.items() if isinstance(each, datasets.ClassLabel)]
         label = classes[0] if classes else None
         names = tuple(rows.features[label].names) if label else ()
-        return open_items(rows, None, size, channels, names, label=label)
-    return _open(datasets, rows, name, name, {}, size, channels)
+        return open_items(rows, None, size, channels, ground, names, label=label)
+    return _open(datasets, rows, name, name, {}, size, channels, ground)
 
 
 def _open(
-    datasets: Any, rows: Any, source: str, name: str, options: dict[str, str], size: int | None, channels: int | None
+    datasets: Any,
+    rows: Any,
+    source: str,
+    name: str,
+    options: dict[str, str],
+    size: int | None,
+    channels: int | None,
+    ground: str,
 ) -> ImageData:
     if rows.features is None:
         raise DataError(f"{source} does not say what its columns hold; give a set with features.")
@@ -107,9 +114,8 @@ def _open(
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
     if streamed and label and not names:
         raise DataError(f"{source}: column {quote(label)} names no classes, and a stream can't be counted; leave it.")
-    stream = Stream(
-        rows, image, label, names, size, channels, source, _folder(name) if source.startswith("hf:") else None
-    )
+    root = _folder(name) if source.startswith("hf:") else None
+    stream = Stream(rows, image, label, names, size, channels, source, root, ground)
     if streamed:
         rows = _undecoded(datasets, rows.select_columns([image, *([label] if label else [])]), image, source)
         stream = dataclasses.replace(stream, rows=rows)
@@ -119,11 +125,13 @@ def _open(
     encoded = _is_encoded(datasets, rows.features[image])
     rows = _undecoded(datasets, rows.with_format(None), image, source) if encoded else rows.with_format("numpy")
     if not (encoded and source.startswith("hf:")):  # the caller's rows may name files that change, the fingerprint not
-        data = open_items(rows, None if labels is None else labels.tolist(), size, channels, names, name)
+        data = open_items(rows, labels, size, channels, ground, names, name)
         return dataclasses.replace(data, source=source)
     stream = _with_channels(dataclasses.replace(stream, rows=rows, label=None), rows)
     pictures = (picture for picture, _ in stream.read(rows))
-    array, _, pixels = cached_images(["hf", rows._fingerprint, image, size, stream.channels], pictures, len(rows))
+    array, _, pixels = cached_images(
+        ["hf", rows._fingerprint, image, size, stream.channels, ground], pictures, len(rows)
+    )
     return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), source)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import ImageColor
 from torch import Tensor
 
 from ganzoo.data.cache import MappedImages
@@ -110,10 +111,11 @@ def scale(pixels: Tensor) -> Tensor:
     return pixels.to(torch.float32).div_(127.5).sub_(1)
 
 
-def remark_range(data: ImageData, floating: bool = False) -> None:
+def remark_range(data: ImageData, ground: str, floating: bool = False) -> None:
     """Warn if the pixels of up to 500 images, spread over the set, use so little of 0 to 255 that it is a mistake.
 
     Args:
+        ground: the colour that transparency was laid on.
         floating: the pixels were given as numbers in [-1, 1].
     """
     colours = data.image_channels - (data.image_channels in (2, 4))  # transparency is no brightness
@@ -123,6 +125,11 @@ def remark_range(data: ImageData, floating: bool = False) -> None:
         text = (
             f"the images have values from {_unit(low)} to {_unit(high)}, as if black were 0 (ToTensor makes them so); "
             f"here black is -1: give 2 * images - 1"
+        )
+    elif (blank := _count_blank(looked, ground)) > len(looked) / 2:
+        text = (
+            f"{blank} of {len(looked)} pictures looked at are wholly {ground}; if they are drawings in {ground} on a "
+            f'transparent ground, choose another: --ground black, in Python ground="black"'
         )
     elif high < DARK:
         text = (
@@ -134,6 +141,12 @@ def remark_range(data: ImageData, floating: bool = False) -> None:
     else:
         return
     warnings.warn(f"{quote(data.name)}: {text}.", stacklevel=3)
+
+
+def _count_blank(looked: list[np.ndarray], ground: str) -> int:
+    """How many pictures (colours, H, W) show nothing but the ground."""
+    colour = ImageColor.getrgb(ground)[:3] if len(looked[0]) == 3 else ImageColor.getcolor(ground, "L")
+    return sum(bool((picture == np.reshape(colour, (-1, 1, 1))).all()) for picture in looked)
 
 
 def _unit(level: int) -> str:

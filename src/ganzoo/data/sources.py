@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import ImageColor
 from torch import Tensor
 
 from ganzoo.data.archives import Listing, list_folder, list_zip
@@ -78,18 +77,15 @@ def open_data(
     """
     _check(image_size, image_channels, split, broken)
     check_ground(ground)
-    files = isinstance(source, (str, Path)) and not str(source).startswith(("hf:", "fashion-mnist"))
-    if ground != WHITE and not files:
-        raise ConfigError("ground is for pictures in a folder or zip; lay others on their ground before")
     if isinstance(source, ImageData):
-        return _fit(source, image_size, image_channels)
+        return _fit(source, image_size, image_channels, ground)
     if isinstance(source, (str, Path)):
         data = _open_named(source, image_size, image_channels, split, broken, ground, root, fetch, progress)
     elif (rows := rows_of(source)) is not None:
-        data = open_rows(rows, image_size, image_channels, split)
+        data = open_rows(rows, image_size, image_channels, ground, split)
     else:
-        return open_given(source, image_size, image_channels)
-    remark_range(data)
+        return open_given(source, image_size, image_channels, ground)
+    remark_range(data, ground)
     return data
 
 
@@ -118,7 +114,7 @@ def _open_named(
     text = str(source)
     local = isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", "..")
     if not local and text.startswith("hf:"):
-        return open_hf(text, size, channels, split)
+        return open_hf(text, size, channels, ground, split)
     if not local and text in ("fashion-mnist", "fashion-mnist-mini"):
         if text == "fashion-mnist":
             images, labels, place = load_fashion_mnist(split, root, fetch, progress)
@@ -126,7 +122,7 @@ def _open_named(
             images, labels, place = _mini()
         data = open_given((images, labels), None, None)
         data = dataclasses.replace(data, name=text, class_names=CLASSES, source=place, licence="MIT, Zalando SE")
-        return _fit(data, size, channels)
+        return _fit(data, size, channels, ground)
     name, licence = text, "not known"
     path = _path_of(source)
     if not local and text == "pokemon":
@@ -159,6 +155,8 @@ def splits_of(source: Any, broken: str = "stop") -> tuple[str, ...]:
     Raises:
         DataError, MissingExtraError: as `open_data`.
     """
+    if (rows := rows_of(source)) is not None:
+        return tuple(split for split in ("train", "test") if isinstance(rows, dict) and split in rows)
     if not isinstance(source, (str, Path)) or str(source) in NAMES:
         return ("train", "test") if str(source) == "fashion-mnist" else ()
     if str(source).startswith("hf:"):
@@ -218,7 +216,6 @@ def _from_listing(
     if labels is not None and len(kept) < len(listing.names):
         labels = labels[kept]
         say_gaps(labels, classes, str(path))
-    _say_blank(images, path, ground)
     return ImageData(
         name=path.name,
         images=images,
@@ -231,19 +228,6 @@ def _from_listing(
     )
 
 
-def _say_blank(images: np.ndarray, path: Path, ground: str) -> None:
-    """Warn if most pictures, of 100 that are spread over the set, show nothing but the ground."""
-    colour = np.array(ImageColor.getrgb(ground)[:3]) if images.shape[1] == 3 else ImageColor.getcolor(ground, "L")
-    looked = images[:: -(-len(images) // 100), :3]
-    blank = int((looked == np.reshape(colour, (-1, 1, 1))).all(axis=(1, 2, 3)).sum())
-    if images.shape[1] in (1, 3) and blank > len(looked) / 2:
-        warnings.warn(
-            f"{path}: {blank} of {len(looked)} pictures looked at are wholly {ground}; if they are drawings in "
-            f'{ground} on a transparent ground, choose another: --ground black, in Python ground="black"',
-            stacklevel=2,
-        )
-
-
 def _shown(names: list[str], progress: bool) -> Any:
     if not progress or len(names) < 1000:
         return names
@@ -253,7 +237,7 @@ def _shown(names: list[str], progress: bool) -> Any:
     return track(names, "decoding", console=Console(stderr=True), transient=True)
 
 
-def _fit(data: ImageData, size: int | None, channels: int | None) -> ImageData:
+def _fit(data: ImageData, size: int | None, channels: int | None, ground: str) -> ImageData:
     """`data` at another size or with other channels, picture by picture, if it is not so already."""
     own = data.images.shape[2:]
     if own == (size or own[0], size or own[1]) and channels in (None, data.image_channels):
@@ -261,9 +245,9 @@ def _fit(data: ImageData, size: int | None, channels: int | None) -> ImageData:
 
     def pictures() -> Iterator[np.ndarray]:
         for picture in data.images:
-            yield convert(picture, size, channels)
+            yield convert(picture, size, channels, ground)
 
-    images, _, pixels = cached_images([data.hash, size, channels], pictures(), len(data))
+    images, _, pixels = cached_images([data.hash, size, channels, ground], pictures(), len(data))
     stream = data.stream and dataclasses.replace(
         data.stream, size=size or data.stream.size, channels=channels or data.stream.channels
     )

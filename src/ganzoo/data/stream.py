@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ganzoo.data.archives import LARGEST_FILE
-from ganzoo.data.decode import decode
+from ganzoo.data.decode import WHITE, decode
 from ganzoo.data.labels import check_label
 from ganzoo.data.parquet import ROWS
 from ganzoo.errors import DataError, GanzooError, quote
@@ -35,6 +35,7 @@ class Stream:
         size, channels: of the pictures; None keeps their own.
         source: for messages.
         root: the folder that rows may name files of; None where they must hold their pictures.
+        ground: the colour that transparency is laid on.
     """
 
     rows: Any
@@ -45,6 +46,7 @@ class Stream:
     channels: int | None
     source: str
     root: Path | None = None
+    ground: str = WHITE
 
     def read(self, rows: Any, numbered: bool = True) -> Iterator[tuple[np.ndarray, int]]:
         """Pictures (C, H, W), uint8, and labels (0 without a column) of `rows`.
@@ -125,7 +127,7 @@ class Stream:
         content = value.get("bytes")
         if content is None:
             content = self._file(str(value.get("path")), place)
-        return decode(content, place, self.size, self.channels)
+        return decode(content, place, self.size, self.channels, self.ground)
 
     def _file(self, path: str, place: str) -> bytes:
         """The file that a row names, which must lie in the set's own folder: a stranger wrote the row."""

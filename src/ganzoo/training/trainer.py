@@ -47,7 +47,7 @@ class Trainer:
         output_dir: the run's folder, new unless `overwrite` is True; None for `runs/` and the preset's name.
         epochs: passes over the data, in place of `steps`.
         licence: of images that don't tell it themselves; stands in the run's record and the model's card.
-        broken, ground: how images of a folder or zip are read, as `open_data` takes them.
+        broken, ground: how images are read, as `open_data` takes them.
         hooks: called as `hook(state, logs)` at every line of the log.
         progress: show a bar, or curves and pictures in a notebook.
         settings: of the run; None for the preset's, or the defaults for networks of one's own.
