@@ -432,10 +432,14 @@ def test_pictures_that_do_not_span_the_range_are_remarked_at_every_door(tmp_path
             open_data(source)
 
 
-def test_transparency_is_no_brightness():
-    clear = [Image.fromarray(np.dstack([np.zeros((6, 6, 3), np.uint8), np.full((6, 6), 255, np.uint8)]))]
-    with pytest.warns(UserWarning, match="no pixel is above 0 of 255"):
-        open_data(clear, image_channels=4)
+def test_drawings_whose_shape_is_in_the_transparency_are_not_remarked():
+    shape = np.zeros((6, 6, 4), np.uint8)
+    shape[2:4, 2:4, 3] = 255
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_data([Image.fromarray(shape)], image_channels=4)
+    with pytest.warns(UserWarning, match="wholly black"):
+        open_data([Image.fromarray(shape)], image_channels=3, ground="black")
 
 
 def test_duplicates_are_counted():

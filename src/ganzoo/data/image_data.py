@@ -118,8 +118,9 @@ def remark_range(data: ImageData, ground: str, floating: bool = False) -> None:
         ground: the colour that transparency was laid on.
         floating: the pixels were given as numbers in [-1, 1].
     """
-    colours = data.image_channels - (data.image_channels in (2, 4))  # transparency is no brightness
-    looked = [data.images[index, :colours] for index in range(0, len(data), -(-len(data) // 500))]
+    if data.image_channels in (2, 4):  # all that is drawn may be in the transparency
+        return
+    looked = [data.images[index] for index in range(0, len(data), -(-len(data) // 500))]
     low, high = min(int(image.min()) for image in looked), max(int(image.max()) for image in looked)
     if floating and low >= 128 and high > 191 and len(data) > 1:
         text = (
@@ -144,7 +145,7 @@ def remark_range(data: ImageData, ground: str, floating: bool = False) -> None:
 
 
 def _count_blank(looked: list[np.ndarray], ground: str) -> int:
-    """How many pictures (colours, H, W) show nothing but the ground."""
+    """How many pictures (1 or 3, H, W) show nothing but the ground."""
     colour = ImageColor.getrgb(ground)[:3] if len(looked[0]) == 3 else ImageColor.getcolor(ground, "L")
     return sum(bool((picture == np.reshape(colour, (-1, 1, 1))).all()) for picture in looked)
 
