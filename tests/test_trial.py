@@ -1,6 +1,7 @@
 """The trial before a run: what can't be trained is refused before anything is written, and nothing is changed."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -238,3 +239,110 @@ def test_accelerate_s_environment_does_not_reach_into_a_run_and_it_is_said(tmp_p
         else:
             figures.append(train(tmp_path / name, gan=gan, optimizer="sgd").figures)
     assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile], ids=["DataParallel", "compile"])
+def test_a_wrapped_network_trains_and_is_saved_under_its_own_names(tmp_path, wrap):
+    gan = ganzoo.GAN(wrap(draw()), wrap(judge()), latent_size=6)
+    assert train(tmp_path, gan=gan).finished
+    again = ganzoo.GAN(draw(), judge(), latent_size=6).load_weights(tmp_path / "run" / "model")
+    assert again.generator.state_dict().keys() == draw().state_dict().keys()
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+def test_weights_of_a_wrapped_network_are_loaded_without_its_prefix(tmp_path, prefix):
+    from safetensors.torch import save_file
+
+    weights = {f"{prefix}{name}": value.clone() for name, value in draw().state_dict().items()}
+    save_file(weights, tmp_path / "model.safetensors")
+    gan = ganzoo.GAN(draw(), latent_size=6).load_weights(tmp_path / "model.safetensors")
+    assert all(torch.equal(value, weights[prefix + name]) for name, value in gan.generator.state_dict().items())
+
+
+def labelled(names, count=3):
+    """A data set of 8x8 pictures whose classes have `names`."""
+    from ganzoo.data import open_data
+
+    labels = torch.arange(count * len(names)) % len(names)
+    images = torch.randint(0, 256, (len(labels), 1, 8, 8), dtype=torch.uint8)
+    return dataclasses.replace(open_data((images, labels)), class_names=tuple(names))
+
+
+@pytest.mark.parametrize(
+    "old, new, kept, said",
+    [
+        (("cat", "dog"), ("apple", "zebra"), ("apple", "zebra"), '0 from "cat" to "apple", 1 from "dog" to "zebra"'),
+        (("cat", "dog"), ("dog", "cat"), ("dog", "cat"), "the same in another order"),
+        (("cat", "dog"), ("0", "1"), ("cat", "dog"), None),
+        ((), ("apple", "zebra"), ("apple", "zebra"), None),
+        (("0", "1"), ("apple", "zebra"), ("apple", "zebra"), None),
+    ],
+)
+def test_a_model_that_is_trained_on_takes_the_data_s_names_and_it_is_said(old, new, kept, said):
+    from ganzoo.training.classes import take_names
+
+    gan = ganzoo.GAN(draw(), latent_size=6, num_classes=2, class_names=old)
+    remark = take_names(labelled(new), gan)
+    assert gan.class_names == kept
+    assert said in remark if said else remark is None
+
+
+def test_classes_of_other_names_are_refused_on_resume(tmp_path, monkeypatch):
+    from ganzoo.errors import TrainingError
+    from ganzoo.training import trainer
+
+    small = {"widths": (4,), "start_size": 4, "latent_size": 6, "hidden_classes": 0, "num_classes": 2}
+    gan = ganzoo.create("fashion-mnist-conditional", generator=small, discriminator={"widths": (4,)})
+    data = labelled(("cat", "dog"))
+    monkeypatch.setattr(trainer, "open_data", lambda *_, **__: data)
+    train(tmp_path, gan=gan)
+    assert gan.class_names == ("cat", "dog")
+    ganzoo.Trainer.resume(tmp_path / "run", data=data)
+    data = dataclasses.replace(data, class_names=("dog", "cat"))
+    with pytest.raises(TrainingError, match="names its classes .*dog.*cat.* was begun with .*cat.*dog"):
+        ganzoo.Trainer.resume(tmp_path / "run", data=data)
+
+
+def test_a_preset_that_is_not_installed_does_not_mean_default_settings(tmp_path):
+    gan = ganzoo.GAN(draw(), judge(), latent_size=6, preset="acme.tiny")
+    refused(tmp_path, ['preset "acme.tiny", which is not installed', "settings=Settings(...)"], gan=gan)
+
+
+def test_plug_ins_of_a_run_are_recorded_and_another_version_or_a_missing_one_is_said_on_resume(tmp_path, capsys):
+    import json
+
+    from ganzoo.errors import PluginError
+    from ganzoo.registry import Origin
+
+    name, losses, run = "acme.mine", ganzoo.LOSSES, tmp_path / "run"
+    with losses.temporarily(name, losses["hinge"]):
+        losses._origins[name] = Origin("acme-gan", "1.2.0")
+        try:
+            torch.manual_seed(1)
+            train(tmp_path, loss=name)
+            used = {"kind": "loss", "name": name, "package": "acme-gan", "version": "1.2.0"}
+            assert json.loads((run / "run.json").read_text())["plugins"] == [used]
+            assert "loss acme.mine of acme-gan 1.2.0" in (run / "model" / "README.md").read_text()
+            losses._origins[name] = Origin("acme-gan", "2.0")
+            ganzoo.Trainer.resume(run, data=DATA, gan=ganzoo.GAN(draw(), judge(), latent_size=6))
+            assert "of acme-gan 1.2.0, here it is of acme-gan 2.0" in capsys.readouterr().err
+        finally:
+            losses._origins.pop(name)
+    with pytest.raises(PluginError, match='loss "acme.mine" of acme-gan 1.2.0, which is not installed here'):
+        ganzoo.Trainer.resume(run, data=DATA, gan=ganzoo.GAN(draw(), judge(), latent_size=6))
+
+
+@pytest.mark.parametrize("registry", ["LOSSES", "PENALTIES", "AUGMENTATIONS", "BLOCKS", "MODELS", "PRESETS"])
+def test_a_plug_in_s_wrong_object_is_a_plugin_error(monkeypatch, registry):
+    from types import SimpleNamespace
+
+    from ganzoo.errors import PluginError
+
+    package = SimpleNamespace(name="acme", version="1.0")
+    entry = SimpleNamespace(name="acme.up", value="acme:Up", dist=package, load=lambda: {"not": "that"})
+    monkeypatch.setattr("ganzoo.registry.entry_points", lambda group: [entry])
+    monkeypatch.delenv("GANZOO_PLUGINS", raising=False)
+    monkeypatch.setattr(getattr(ganzoo, registry), "_found", None)
+    with pytest.raises(PluginError, match="of the package acme must be a.*and is .*tell its author"):
+        getattr(ganzoo, registry)["acme.up"]
+    monkeypatch.setattr(getattr(ganzoo, registry), "_found", None)

@@ -24,6 +24,7 @@ from ganzoo.hub.push import Pushed, check_repo_id, push_folder
 from ganzoo.hub.source import local_model
 from ganzoo.latents import checked_labels, checked_latents, fresh_seed, sample_latents
 from ganzoo.models import MODELS, Discriminator, Generator, config_of, evaluating, fast_copy
+from ganzoo.models.base import unwrapped
 from ganzoo.models.checked import checked_images
 
 OUTSIDE = (
@@ -46,7 +47,8 @@ class GAN:
 
     Args:
         generator: any module from latents (N, *latent_shape) to images (N, C, H, W) in [-1, 1]; with classes it is
-            called with (latents, labels).
+            called with (latents, labels). What torch.compile, DataParallel or DistributedDataParallel wraps is
+            unwrapped: a run shares its batches itself, and `module.compile()` compiles in place.
         discriminator: any module from images to logits, one or more an image; with classes (images, labels).
         latent_size: numbers in a latent; a `ganzoo.models.Generator` says it itself.
         latent_shape: shape of one latent where it is not (latent_size,): (100, 1, 1) for the chapter's networks.
@@ -70,6 +72,7 @@ class GAN:
             raise ConfigError(f"generator must be a torch.nn.Module, got {quote(generator)}")
         if discriminator is not None and not isinstance(discriminator, nn.Module):
             raise ConfigError(f"discriminator must be a torch.nn.Module or None, got {quote(discriminator)}")
+        generator, discriminator = unwrapped(generator), discriminator and unwrapped(discriminator)
         if isinstance(generator, Generator):
             latent_size = latent_size or generator.latent_size
             num_classes = generator.num_classes if num_classes is None else num_classes

@@ -26,7 +26,7 @@ from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsErr
 from ganzoo.files import usual_mode
 from ganzoo.hub.tensors import apart
 from ganzoo.models import MODELS, build_like_file
-from ganzoo.models.base import check_fits, check_like_file
+from ganzoo.models.base import check_fits, check_like_file, plain_name
 from ganzoo.registry import Registry, has_words, used_plugins
 
 FORMAT = 1
@@ -338,6 +338,8 @@ def load_into(network: nn.Module, path: Path) -> None:
     """Load the weights at `path` into `network`, whose names and shapes they must have; errors as of `read_weights`."""
     tensors, _ = read_weights(path)
     wanted = network.state_dict()
+    if not wanted.keys() & tensors.keys():
+        tensors = {plain_name(name): value for name, value in tensors.items()}
     check_fits(wanted, {name: tuple(value.shape) for name, value in tensors.items()}, str(path))
     for name, value in wanted.items():
         if tensors[name].is_floating_point() != value.is_floating_point():

@@ -6,6 +6,7 @@ A stranger's model keeps the same contract: a class with `config_class` (a `ganz
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -100,6 +101,25 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """`network` itself, without what torch.compile, DataParallel or DistributedDataParallel put around it.
+
+    Such a wrapper would put its own name before that of every saved weight. `network.compile()` compiles in place.
+    """
+    while True:
+        if isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            network = network.module
+        elif isinstance(network, torch._dynamo.OptimizedModule):
+            network = network._orig_mod
+        else:
+            return network
+
+
+def plain_name(name: str) -> str:
+    """The name of a weight without those of the wrappers that `unwrapped` takes off."""
+    return re.sub(r"^(_orig_mod\.|module\.)+", "", name)
 
 
 def parameter_count(network: nn.Module) -> int:

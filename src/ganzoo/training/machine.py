@@ -23,7 +23,7 @@ from ganzoo.settings import Settings
 _KEPT = {f"ACCELERATE_{name}" for name in ("USE_CPU", "TORCH_DEVICE", "MIXED_PRECISION", "CPU_AFFINITY", "DEBUG_MODE")}
 _SWITCHED_OFF = {  # what `accelerate launch` sets, its usual value, and what to do instead of another
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("1", "set accumulate=N, parts in which each batch is computed"),
-    "ACCELERATE_DYNAMO_BACKEND": ("no", "compile a network yourself: GAN(torch.compile(generator), ...)"),
+    "ACCELERATE_DYNAMO_BACKEND": ("no", "compile a network in place: generator.compile()"),
 }
 _ACCELERATE = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
 
