@@ -346,3 +346,22 @@ def test_a_plug_in_s_wrong_object_is_a_plugin_error(monkeypatch, registry):
     with pytest.raises(PluginError, match="of the package acme must be a.*and is .*tell its author"):
         getattr(ganzoo, registry)["acme.up"]
     monkeypatch.setattr(getattr(ganzoo, registry), "_found", None)
+
+
+def test_training_on_starts_from_the_same_weights_from_python_and_from_the_command(tmp_path, capsys):
+    from ganzoo.training.continued import continued
+
+    small = {"widths": (4,), "start_size": 4, "latent_size": 6, "hidden_classes": 0}
+    gan = ganzoo.create("fashion-mnist", generator=small, discriminator={"widths": (4,), "hidden_classes": 0})
+    raw = copy.deepcopy(gan.generator)
+    next(raw.parameters()).data.add_(1)
+    gan.save_pretrained(tmp_path / "model", generator_raw=raw)
+    loaded = ganzoo.from_pretrained(tmp_path / "model", discriminator=True)
+    changed = ganzoo.from_pretrained(tmp_path / "model", discriminator=True)
+    next(changed.generator.parameters()).data.zero_()
+    for number, each in enumerate((loaded, changed)):
+        ganzoo.Trainer(each, DATA, tmp_path / str(number), **QUIET)
+    assert capsys.readouterr().err.count("before averaging") == 1
+    for name, value in continued(tmp_path / "model")[0].generator.state_dict().items():
+        assert torch.equal(value, raw.state_dict()[name]) and torch.equal(value, loaded.generator.state_dict()[name])
+    assert not next(changed.generator.parameters()).any()  # weights that were changed by hand are left alone

@@ -27,7 +27,8 @@ def from_pretrained(
         source: a path (./x, /x, ~/x) to a saved model, a run folder or a single `.safetensors` file; else the name
             of a bundled model; else a folder of that name; else a Hub id `owner/name`.
         revision, token, cache_dir, local_files_only, endpoint: for the Hub, as `huggingface_hub` takes them.
-        discriminator: load the discriminator too; sampling needs none.
+        discriminator: load the discriminator too, to train on: a `Trainer` then goes on from the generator as it was
+            before averaging, if the model keeps that one. Sampling needs none.
         device: where the networks go.
 
     Raises:
@@ -35,7 +36,7 @@ def from_pretrained(
         WeightsError, ConfigError: what is found is damaged, incomplete or of another format.
         HubError: the Hub does not give it.
     """
-    parts = ("", "discriminator") if discriminator else ("",)
+    parts = ("", "discriminator", "generator_raw") if discriminator else ("",)
     path = find_source(source, parts, revision, token, cache_dir, local_files_only, endpoint)
     networks, facts = read_model(path, discriminator)
     gan = GAN(*networks, **facts).to(device)

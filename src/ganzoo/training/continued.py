@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError
 from ganzoo.gan import GAN
-from ganzoo.hub.folder import WEIGHTS, load_into
+from ganzoo.hub.folder import WEIGHTS, load_into, read_weights
 from ganzoo.hub.source import find_source
 from ganzoo.models import MODELS
 from ganzoo.presets import Preset, build
@@ -49,8 +50,7 @@ def continued(
     folder = find_source(source, ("", "discriminator", "generator_raw"), **hub)  # type: ignore[arg-type]
     gan = from_pretrained(folder, discriminator=True)
     gan.source = str(source)
-    if (folder / "generator_raw" / WEIGHTS).is_file():
-        load_into(gan.generator, folder / "generator_raw" / WEIGHTS)
+    before_averaging(gan)
     if image_size is None and not generator and not discriminator:
         return gan, []
     assert gan.discriminator is not None  # asked for above
@@ -63,6 +63,24 @@ def continued(
         if remark := keep_what_fits(getattr(gan, name), getattr(varied, name), image_last):
             remarks.append(f"{name}: {remark}")
     return varied, remarks
+
+
+def before_averaging(gan: GAN) -> bool:
+    """Give `gan`, as it was loaded, the generator's weights before averaging: its discriminator was trained against
+    those, and training goes on from them.
+
+    Returns:
+        Whether that was done: not if its model keeps none, or if the generator is no longer the one that was loaded.
+    """
+    raw = gan.folder / "generator_raw" / WEIGHTS if gan.folder else None
+    if gan.folder is None or raw is None or not raw.is_file() or not (gan.folder / WEIGHTS).is_file():
+        return False
+    saved, _ = read_weights(gan.folder / WEIGHTS)
+    for name, value in gan.generator.state_dict().items():
+        if name not in saved or not torch.equal(value.cpu().to(saved[name].dtype), saved[name]):
+            return False
+    load_into(gan.generator, raw)
+    return True
 
 
 def keep_what_fits(old: nn.Module, new: nn.Module, image_last: bool) -> str:

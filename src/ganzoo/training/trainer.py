@@ -22,6 +22,7 @@ from ganzoo.training.card import run_card
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.classes import are_names, classify, take_names
 from ganzoo.training.clock import Clock
+from ganzoo.training.continued import before_averaging
 from ganzoo.training.doctor import look
 from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.keeper import Keeper
@@ -98,6 +99,8 @@ class Trainer:
         self._facts: Facts | None = None
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
         self._set_up(create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, hooks, progress)
+        if before_averaging(self.gan):
+            say("Training goes on from the generator as it was before averaging, as its discriminator knows it.")
         if remark := take_names(self.data, self.gan):
             say(remark)
         self.data = replace(self.data, licence=licence) if licence else self.data
