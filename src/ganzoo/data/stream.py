@@ -22,7 +22,7 @@ from ganzoo.seeds import derive
 BUFFER = 2000  # rows among which the next one is chosen at random, if they fit into BUFFER_BYTES
 BUFFER_BYTES = 1_000_000_000
 OPEN_PIECES = 10  # of a stream, read in turns
-MOST_PIECES = 1024  # a stream of pictures in a folder has as many as pictures
+MOST_PIECES = 1024  # of a stream; of more files, neighbours are one piece
 
 
 @dataclass(frozen=True, eq=False)
