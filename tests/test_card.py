@@ -131,6 +131,7 @@ def test_images_seen_are_counted_up_to_the_step_whose_weights_were_kept(a_run):
     log = [{"step": step, "generator_loss": 1.0, "discriminator_loss": 1.0} for step in (1, 2, 3)]
     log.insert(2, {"step": 2, "score": 0.5, "best": True})
     (a_run / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
+    change(a_run, settings={**json.loads((a_run / "run.json").read_text())["settings"], "keep": "best"})
     run_card(a_run)
     assert "| steps | 3 of 3; the weights are of step 2 |" in card_of(a_run)
     assert "| real images seen | 16; 24 in the whole run |" in card_of(a_run)

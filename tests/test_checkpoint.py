@@ -1,5 +1,7 @@
 """Checkpoints: whole or not at all, whatever fails while one is written."""
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -163,7 +165,84 @@ def test_a_fault_at_any_write_or_rename_leaves_the_last_checkpoint(tmp_path, mon
     assert checkpoints(tmp_path / "run")[0].name == "step-00000002"
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "pickle", "no json", "other networks", "lost"])
+def reseal(folder, **changes):
+    """Change tensors of a checkpoint, and the hash with them."""
+    file = folder / "tensors.safetensors"
+    safetensors.torch.save_file({**safetensors.torch.load_file(file), **changes}, file)
+    numbers = json.loads((folder / "state.json").read_text())
+    numbers["sha256"]["tensors.safetensors"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (folder / "state.json").write_text(json.dumps(numbers))
+
+
+MOMENT = "discriminator_optimizer/0/exp_avg"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (MOMENT, torch.zeros(1)),  # fused Adam would write behind its end
+        (MOMENT, torch.zeros(4, 3, 4, 4, dtype=torch.float64)),
+        (MOMENT, torch.zeros(4, 4, 3, 4)),
+        ("discriminator_optimizer/0/momentum", torch.zeros(4, 3, 4, 4)),
+        ("discriminator_optimizer/0/step", torch.zeros(2)),
+    ],
+)
+def test_an_optimizer_s_state_has_the_names_shapes_and_types_that_it_makes_itself(tmp_path, name, value):
+    folder = save_checkpoint(advance(make_state()), tmp_path)
+    reseal(folder)
+    load_checkpoint(make_state(1), folder)
+    reseal(folder, **{name: value})
+    with pytest.raises(WeightsError, match="discriminator_optimizer/0"):
+        load_checkpoint(make_state(1), folder)
+
+
+def test_a_page_of_zeros_is_found_by_its_hash(tmp_path):
+    folder = save_checkpoint(advance(make_state()), tmp_path)
+    content = bytearray((folder / "tensors.safetensors").read_bytes())
+    content[-64:] = bytes(64)
+    (folder / "tensors.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError, match="another sha256"):
+        load_checkpoint(make_state(), folder)
+
+
+def test_the_scaler_of_fp16_goes_on_where_it_was(tmp_path):
+    def with_scaler(scale):
+        state = make_state()
+        state.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        return state
+
+    state = with_scaler(512.0)
+    state.scaler.load_state_dict({**state.scaler.state_dict(), "_growth_tracker": 1234})
+    folder, again = save_checkpoint(state, tmp_path), with_scaler(65536.0)
+    load_checkpoint(again, folder)
+    assert again.scaler.state_dict() == state.scaler.state_dict()
+    assert (again.scaler.get_scale(), again.scaler._growth_tracker or again.scaler._init_growth_tracker) == (512, 1234)
+    with pytest.raises(WeightsError, match="scaler is"):
+        load_checkpoint(make_state(), folder)
+
+
+def test_steps_of_nine_digits_are_newer_than_those_of_eight(tmp_path):
+    state = make_state()
+    for step in (99_999_998, 99_999_999, 100_000_000, 100_000_001):
+        state.step = step
+        save_checkpoint(state, tmp_path)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-100000001", "step-100000000"]
+
+
+def test_a_checkpoint_holds_any_number_of_tensors(tmp_path):
+    def many():
+        state = make_state()
+        for index in range(6_000):
+            state.discriminator.register_buffer(f"buffer_{index}", torch.zeros(1))
+        return state
+
+    state = many()
+    state.discriminator.buffer_7.fill_(7)
+    load_checkpoint(again := many(), save_checkpoint(state, tmp_path))
+    assert float(again.discriminator.buffer_7) == 7
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "pickle", "no json", "no state", "other networks", "lost"])
 def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
     folder = save_checkpoint(advance(make_state()), tmp_path)
     file = folder / "tensors.safetensors"
@@ -175,6 +254,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
         torch.save({"a": torch.zeros(1)}, file)
     elif damage == "no json":
         (folder / "state.json").write_text("[")
+    elif damage == "no state":
+        (folder / "state.json").unlink()
     elif damage == "other networks":
         safetensors.torch.save_file({"generator/0.weight": torch.zeros(1)}, file)
     else:

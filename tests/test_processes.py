@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 WORKER = """
 import json, os, sys
@@ -28,6 +29,10 @@ def noting(self, index):
     seen.append(drawn[0].flatten(1).sum(1).tolist())
     return drawn
 Update._draw = noting
+if options.pop("apart", False):
+    import ganzoo.training.keeper
+    ganzoo.training.keeper.PATIENCE = 0
+    out = f"{out}/machine-{rank}"
 trainer = ganzoo.Trainer(gan, data, out + "/run", batch_size=16, log_every=1, checkpoint_every=2, sample_every=2,
                          score_every=2, **{"precision": "float32", **options})
 trainer.fit()
@@ -87,6 +92,16 @@ def test_a_summed_loss_means_the_same_on_two_processes(tmp_path):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
 
 
+def test_augmentations_and_penalties_draw_as_one_process_does(tmp_path):
+    """Each image's draws follow from its place in the batch, whichever process and accumulated part holds it."""
+    given = {"steps": 3, "loss": "wasserstein", "optimizer": "sgd", "generator_lr": 0.01, "discriminator_lr": 0.01}
+    given |= {"penalties": ["wgan-gp(weight=10)"], "augmentations": ["color", "translation", "cutout"]}
+    given |= {"doctor_every": 0}
+    logs = [launch(tmp_path / str(count), count, **given, accumulate=count)[1] for count in (1, 2)]
+    for one, two in zip(*([entry for entry in log if "generator_loss" in entry] for log in logs), strict=True):
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
+
+
 def test_a_last_batch_that_processes_cannot_share_is_refused_before_the_first_step(tmp_path):
     _, _, said = launch(tmp_path / "odd", 2, fails=True, steps=6, keep_last_batch=True, images=39, precision="auto")
     assert "a batch of 7 images can't be shared by 2 processes" in said and "keep_last_batch=false" in said
@@ -98,13 +113,34 @@ def test_one_process_writes_and_shows_a_bar(pair):
     assert shown.count("step 6/6") == 1
 
 
-def test_two_processes_with_batch_norm_share_its_statistics_at_the_end(tmp_path):
-    ranks, _, _ = launch(tmp_path / "norm", 2, steps=2, norm="batch")
+@pytest.fixture(scope="module")
+def normed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("normed") / "two"
+    return launch(folder, 2, steps=2, norm="batch")[0], folder / "run"
+
+
+def test_two_processes_with_batch_norm_share_its_statistics_at_the_end(normed):
+    ranks, _ = normed
     one, other = (rank["state"] for rank in ranks)
     for name in one:
         assert torch.allclose(
             torch.tensor(one[name], dtype=torch.float64), torch.tensor(other[name], dtype=torch.float64)
         )
+
+
+def test_the_best_model_has_the_statistics_of_all_processes(normed):
+    _, run = normed
+    saved = load_file(run / "model" / "model.safetensors")
+    state = load_file(run / "checkpoints" / "step-00000002" / "tensors.safetensors")
+    assert any(name.endswith("running_mean") for name in saved)
+    assert all(torch.equal(value, state[f"average/{name}"]) for name, value in saved.items())
+
+
+def test_processes_that_do_not_share_a_folder_are_refused(tmp_path):
+    _, _, said = launch(tmp_path / "apart", 2, fails=True, steps=2, apart=True)
+    assert (
+        "the processes of this run do not all see" in said and "Put the run on a disk that all machines share" in said
+    )
 
 
 def test_a_run_is_resumed_on_as_many_processes(pair, tmp_path_factory):

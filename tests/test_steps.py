@@ -142,6 +142,21 @@ def test_without_half_life_the_average_is_the_generator():
         assert torch.equal(average.network.state_dict()[name], value), name
 
 
+def test_a_tied_weight_is_averaged_once_under_all_its_names():
+    network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1), nn.Linear(1, 1, bias=False))
+    network[2].weight = network[0].weight
+    network.append(network[1])  # a part that stands in two places ties its buffers too
+    nn.init.zeros_(network[0].weight)
+    average = AveragedGenerator(network, half_life=1000)
+    nn.init.ones_(network[0].weight)
+    network[1].running_mean.fill_(1)
+    for _ in range(10):
+        average.update(images_seen=10**9, batch_size=100)
+    assert average.network[2].weight is average.network[0].weight
+    for value in (average.network[0].weight.detach(), average.network[1].running_mean):
+        assert float(value) == pytest.approx(0.5, abs=1e-6)
+
+
 def test_batch_norm_s_statistics_are_averaged_and_its_counter_copied():
     network = nn.BatchNorm1d(2)
     average = AveragedGenerator(network, half_life=100)

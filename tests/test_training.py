@@ -1,8 +1,15 @@
 """The trainer: what a run leaves behind, and that it goes on exactly where it stopped."""
 
+import dataclasses
+import errno
 import json
 import os
+import shutil
 import signal
+import socket
+import subprocess
+import sys
+import threading
 
 import pytest
 import torch
@@ -11,6 +18,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 import ganzoo
+from ganzoo.data import open_data
+from ganzoo.data.divide import divide
 from ganzoo.errors import ConfigError, TrainingError
 from ganzoo.hub import folder as folder_module
 from ganzoo.training.checkpoint import checkpoints
@@ -206,6 +215,187 @@ def test_a_finished_run_says_so_and_changes_nothing(tmp_path, capsys):
     assert contents(tmp_path / "run") == before
 
 
+def test_a_run_that_another_process_trains_is_refused_and_the_holder_is_named(tmp_path):
+    said = []
+
+    def train_it_too(state, logs):
+        if not said:
+            with pytest.raises(TrainingError) as caught:
+                ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+            said.append(str(caught.value))
+            with pytest.raises(TrainingError, match="trains in"):
+                train(tmp_path / "run", overwrite=True)
+
+    ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, hooks=[train_it_too], **QUICK).fit()
+    assert f"process {os.getpid()} on {socket.gethostname()} since 20" in said[0] and "trains in" in said[0]
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log if "generator_loss" in entry] == [2, 4]
+    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit().finished  # it is free again
+
+
+def test_the_lock_dies_with_its_process(tmp_path):
+    code = "import os, sys; from ganzoo.training.run import RunFolder; RunFolder(sys.argv[1]).held().__enter__(); "
+    code += "print('held', flush=True); os.kill(os.getpid(), 9)"
+    killed = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True)
+    assert (killed.stdout, killed.returncode) == ("held\n", -9)
+    assert train(tmp_path / "run", steps=2).finished
+
+
+def test_a_place_without_locks_is_trained_in_after_a_warning(tmp_path, monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.warns(UserWarning, match="run offers no locks: let no other process train there"):
+        assert train(tmp_path / "run", steps=2).finished
+
+
+@pytest.mark.parametrize("name", ["model", "checkpoints", "samples", "log.jsonl"])
+def test_what_another_program_wrote_under_a_run_s_names_is_never_deleted(tmp_path, name):
+    foreign = tmp_path / "run" / name / "weights.bin" if name != "log.jsonl" else tmp_path / "run" / name
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("months of work")
+    for run_json in (None, '{"learning_rate": 1}', '{"format": 1}', "["):
+        if run_json:
+            (tmp_path / "run" / "run.json").write_text(run_json)
+        with pytest.raises(TrainingError, match="name another folder"):
+            train(tmp_path / "run", overwrite=True)
+        assert foreign.read_text() == "months of work"
+
+
+def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkeypatch, capsys):
+    scores = iter([5.0, 1.0, 7.0, 6.0])  # of steps 3, 6, 9 and 11
+    monkeypatch.setattr("ganzoo.training.outputs.KernelScore", lambda real: lambda fakes: next(scores))
+    train(tmp_path / "run", keep="best")
+    before = contents(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "model")
+    result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    assert (result.best_step, result.step) == (6, 11) and contents(tmp_path / "run") == before
+    assert "was lost; it is written again, of step 6" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "run" / "model")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000006")
+    result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    assert result.best_step is None and "The best model is lost" in capsys.readouterr().err
+    saved = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    state = load_file(tmp_path / "run" / "checkpoints" / "step-00000011" / "tensors.safetensors")
+    assert all(torch.equal(value, state[f"average/{key}"]) for key, value in saved.items())
+
+
+def test_where_the_last_is_kept_checkpoints_are_as_rare_as_was_asked(tmp_path):
+    seen, run = set(), tmp_path / "run"
+
+    def note(state, logs):
+        seen.update(path.name for path in checkpoints(run))
+
+    settings = {**QUICK, "score_every": 2, "checkpoint_every": 8, "keep": "last"}
+    result = ganzoo.Trainer(tiny(), images(), run, steps=20, hooks=[note, StopAt(12)], **settings).fit()
+    newest = [path.name for path in checkpoints(run)]
+    assert seen == {"step-00000000", "step-00000008"} and newest == ["step-00000012", "step-00000008"]
+    assert result.best_step == 12 and "the weights are of step 12" in (run / "model" / "README.md").read_text()
+    saved = load_file(run / "model" / "model.safetensors")
+    state = load_file(run / "checkpoints" / newest[0] / "tensors.safetensors")
+    assert all(torch.equal(value, state[f"average/{key}"]) for key, value in saved.items())
+
+
+def test_a_run_of_very_many_class_folders_can_be_resumed(tmp_path, monkeypatch):
+    names = tuple(f"person {index:08d}" for index in range(56_000))
+    data = dataclasses.replace(open_data(images()), class_names=names, labels=torch.zeros(40, dtype=torch.long))
+    monkeypatch.setattr("ganzoo.training.trainer.open_data", lambda *_, **__: data)
+    train(tmp_path / "run", steps=4, report_every=2)
+    assert (tmp_path / "run" / "run.json").stat().st_size < 10_000  # nothing uses the names
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**facts, "padding": "x" * 3_000_000}))
+    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit().finished
+
+
+def test_other_hidden_classes_on_resume_are_refused(tmp_path, monkeypatch):
+    from ganzoo.training import classes
+
+    hidden = {"hidden_classes": 2}
+    gan = ganzoo.create(
+        "fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4), **hidden}, {"widths": (4, 8), **hidden}
+    )
+    ganzoo.Trainer(gan, images(), tmp_path / "run", steps=4, hooks=[StopAt(2)], **QUICK).fit()
+    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False)
+    monkeypatch.setattr(classes, "divide", lambda data, count, by: divide(data, count, by).roll(1))
+    with pytest.raises(TrainingError, match=r"other hidden classes .* Resume it where it was begun"):
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False)
+
+
+def test_fit_leaves_the_random_state_of_a_device_as_it_was(tmp_path, monkeypatch):
+    """Simulated: what the trainer seeds on a device is what it brings back there, and no other device is touched."""
+    calls = []
+
+    def seeds_all_devices(value):
+        raise AssertionError("torch.manual_seed seeds all devices, which nobody brings back")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "manual_seed", seeds_all_devices)
+        train(tmp_path / "run", steps=2, doctor_every=1)
+
+    class Device:
+        @staticmethod
+        def device_count():
+            return 2
+
+        @staticmethod
+        def get_rng_state(device):
+            calls.append(("get", str(device)))
+            return torch.zeros(1)
+
+        @staticmethod
+        def set_rng_state(state, device):
+            calls.append(("set", str(device)))
+
+        @staticmethod
+        def manual_seed(value):
+            calls.append(("seed", value))
+
+    machine = Machine(ganzoo.Settings())
+    machine.device = torch.device("cuda", 1)
+    monkeypatch.setattr(torch, "get_device_module", lambda *_: Device)
+    before = torch.get_rng_state()
+    with machine.random_kept():
+        machine.seed(5)
+        assert torch.initial_seed() == 5
+    assert calls == [("get", "cuda:1"), ("seed", 5), ("set", "cuda:1")]
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_trainer_that_is_kept_keeps_no_thread(tmp_path):
+    before = threading.active_count()
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, hooks=[StopAt(2)], **QUICK)
+    assert not trainer.fit().finished and threading.active_count() == before
+    assert trainer.fit().finished and threading.active_count() == before  # it goes on
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("WORLD_SIZE", "2", "2 processes are launched.*ACCELERATE_USE_CPU=true"),
+        ("OMPI_COMM_WORLD_SIZE", "4", "4 processes are launched.*ACCELERATE_USE_CPU=true"),
+        ("ACCELERATE_USE_FSDP", "true", "FSDP splits a network"),
+        ("ACCELERATE_USE_DEEPSPEED", "true", "DEEPSPEED splits a network"),
+    ],
+)
+def test_a_launch_that_this_trainer_does_not_know_is_refused_before_anything_is_written(
+    tmp_path, monkeypatch, variable, value, message
+):
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=2, **QUICK)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(TrainingError, match=message):
+        trainer.fit()
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_could_not_be_read_back_does_not_begin(tmp_path, monkeypatch):
+    hashes = iter("ab")  # as of a disk that gives back other bytes than it took
+    monkeypatch.setattr("ganzoo.training.checkpoint.sha256_of", lambda path: next(hashes))
+    with pytest.raises(TrainingError, match="could not be resumed, so it does not begin"):
+        train(tmp_path / "run")
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 def test_a_run_is_not_overwritten_unless_asked(tmp_path):
     train(tmp_path / "run", steps=2)
     with pytest.raises(TrainingError, match="holds a run already; go on with `ganzoo train --resume"):
@@ -244,11 +434,18 @@ def test_other_data_on_resume_are_refused(tmp_path):
         ganzoo.Trainer.resume(tmp_path / "run", data=images(), gan=tiny(activation="relu"))
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
+@pytest.mark.parametrize("damage", ["short", "zeroed", "no state"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, capsys, damage):
     train(tmp_path / "whole", steps=12)
     ganzoo.Trainer(tiny(), images(), tmp_path / "cut", steps=12, hooks=[StopAt(10)], **QUICK).fit()
     newest = checkpoints(tmp_path / "cut")[0]
-    (newest / "tensors.safetensors").write_bytes((newest / "tensors.safetensors").read_bytes()[:100])
+    content = (newest / "tensors.safetensors").read_bytes()
+    if damage == "short":
+        (newest / "tensors.safetensors").write_bytes(content[:100])
+    elif damage == "zeroed":
+        (newest / "tensors.safetensors").write_bytes(content[:-512] + bytes(512))
+    else:
+        (newest / "state.json").unlink()
     ganzoo.Trainer.resume(tmp_path / "cut", data=images(), progress=False).fit()
     assert "Trying the one before" in capsys.readouterr().err
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")

@@ -20,7 +20,7 @@ class Augmentation(Protocol):
     """A function from a batch of images to one of the same shape and dtype."""
 
     def __call__(self, images: Tensor, strength: float, generator: torch.Generator | None = None) -> Tensor:
-        """Alter each image in its own random way.
+        """Alter each image in its own random way, whatever the others of the batch are.
 
         Args:
             images: (N, C, H, W), floating, in [-1, 1].

@@ -65,6 +65,12 @@ def digest_of(file: IO[bytes], kind: str) -> str:
     return digest.hexdigest()
 
 
+def sha256_of(path: Path) -> str:
+    """The sha256 of the file `path`, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return digest_of(file, "sha256")
+
+
 def write_file(path: Path, content: bytes | str) -> None:
     """Put `content` at `path`: after a crash the old file is there or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +85,7 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True, waiting: str = "") -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True, waiting: str = "") -> Iterator[bool]:
     """Hold the file `path` as a lock, which also ends with its process; the file is removed in the end.
 
     A place that offers no locks (NFS without its lock service) is passed over: the block runs without one.
@@ -87,6 +93,9 @@ def locked(path: Path, *, wait: bool = True, waiting: str = "") -> Iterator[None
     Args:
         wait: until another process that holds it lets go.
         waiting: a warning to give before waiting.
+
+    Yields:
+        Whether it is held.
 
     Raises:
         filelock.Timeout: another process holds it, and `wait` is False.
@@ -106,7 +115,7 @@ def locked(path: Path, *, wait: bool = True, waiting: str = "") -> Iterator[None
         if error.errno not in _NOT_OFFERED:
             raise
     try:
-        yield
+        yield lock.is_locked
     finally:
         with suppress(OSError):  # Windows removes no open file; filelock does it there
             path.unlink()  # while it is held: a process that waits for it sees this, and makes it again
@@ -165,7 +174,10 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
 
 def recover(path: Path) -> None:
     """Bring back the folder `path` if a crash off Linux, between the two renames of `new_folder`, left it aside."""
-    path = Path(os.path.realpath(path))
+    try:
+        path = Path(os.path.realpath(path))
+    except ValueError:  # no file can have such a name
+        return
     if not path.exists() and os.path.exists(_beside(path, "old")):
         with locked(_beside(path, "lock")):
             _bring_back(path)

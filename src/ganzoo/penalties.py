@@ -40,6 +40,7 @@ class Penalty(Protocol):
             real_images: (N, C, H, W), any floating dtype. No gradient flows back to images.
             fake_images: (N, C, H, W).
             generator: a CPU generator of random numbers, for a penalty that draws some; None: torch's global one.
+                Draw one number an image, with torch.rand(len(real_images), ...), and several processes draw as one.
 
         Returns:
             A scalar whose gradient reaches the discriminator's parameters.

@@ -30,7 +30,7 @@ class ShuffledFeed:
         self._data, self._batches = data, Batches(len(data), batch_size, seed, drop_last)
         self.batches_per_epoch: float | None = self._batches.batches_per_epoch
         self.sizes = self._batches.sizes  # of the batches that come, in images
-        self._reader = ThreadPoolExecutor(1, "ganzoo-read")
+        self._reader: ThreadPoolExecutor | None = None  # while batches are drawn
         self._ahead: tuple[Tensor, Future[Tensor]] | None = None
 
     def check_shared(self, processes: int) -> None:
@@ -47,10 +47,17 @@ class ShuffledFeed:
             pixels = self._ahead[1].result()
         else:
             pixels = self._data.pixels(mine)
+        self._reader = self._reader or ThreadPoolExecutor(1, "ganzoo-read")
         following = shard(self._batches.indices(step + 1), rank, processes)
         self._ahead = following, self._reader.submit(self._data.pixels, following)
         labels = self._data.labels[mine] if self._data.labels is not None else None
         return len(indices), scale(pixels), labels
+
+    def close(self) -> None:
+        """End the thread that reads ahead; the next batch begins another."""
+        if self._reader is not None:
+            self._reader.shutdown()
+        self._reader = self._ahead = None
 
 
 class StreamedFeed:
@@ -81,6 +88,10 @@ class StreamedFeed:
         images = torch.from_numpy(np.stack([picture for picture, _ in pairs]))
         labels = torch.tensor([label for _, label in pairs]) if self._stream.label else None
         return self._batch_size, scale(images), labels
+
+    def close(self) -> None:
+        """As `ShuffledFeed.close`."""
+        self._next, self._rows = -1, iter(())
 
     def _from(self, position: int, rank: int, processes: int) -> Iterator[dict[str, Any]]:
         """Rows of this process for ever, from its row `position` on."""

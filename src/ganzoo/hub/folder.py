@@ -35,6 +35,8 @@ LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_HEADER = 4_000_000  # bytes of what a weights file says of its tensors, some hundred for each
 MOST_TENSORS = 5_000  # of a weights file: its library takes a tenth of a millisecond for each, however small
 LARGEST_WEIGHTS = 8_000_000_000  # bytes of a weights file
+LARGEST_OWN = 100_000_000  # bytes of a JSON file, or of a header, in the folder of a run
+MOST_OWN = 100_000  # tensors of a checkpoint, where nothing else tells how many it should have
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _PACKAGE = {"package": re.compile(r"\w([\w.-]*\w)?", re.ASCII), "version": re.compile(r"\w[\w.+!-]*", re.ASCII)}
@@ -80,15 +82,19 @@ def _texts(value: Any) -> list[str]:
     return [text for item in items for text in _texts(item)]
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in the JSON file `path`, or SourceError (no such file) or WeightsError (not one, or too large)."""
-    size = _size(path)
+def read_json(path: Path, *, own: bool = False) -> dict[str, Any]:
+    """The mapping in the JSON file `path`, or SourceError (no such file) or WeightsError (not one, or too large).
+
+    Args:
+        own: it lies in the user's run, which may be larger than a config from a stranger.
+    """
+    size, most = _size(path), LARGEST_OWN if own else LARGEST_CONFIG
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST_CONFIG + 1)  # some files hold more than their size says
-        if len(content) > LARGEST_CONFIG:
+            content = file.read(most + 1)  # some files hold more than their size says
+        if len(content) > most:
             size = max(size, len(content))
-            raise WeightsError(f"{path} has {size} bytes; {LARGEST_CONFIG} is the most for a config.")
+            raise WeightsError(f"{path} has {size} bytes; {most} is the most for a config.")
         _check_kind(content, f"{path} is no config")
         return parse_json(content.decode(), str(path))
     except UnicodeDecodeError as error:
@@ -221,17 +227,20 @@ def write_network(network: nn.Module, folder: Path, dtype: str = "float32") -> D
     return description
 
 
-def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], Description | None]:
+def read_header(path: Path, *, own: int = 0) -> tuple[dict[str, tuple[int, ...]], Description | None]:
     """Shapes of all tensors of the safetensors file `path`, and the description it holds, if there is one.
 
     Nothing of the tensors is read or allocated.
+
+    Args:
+        own: for a checkpoint of the user's run, how many tensors it has at most; they may be of any size.
 
     Raises:
         SourceError: no such file.
         WeightsError: not a safetensors file, damaged, too large, or with a header that is no description.
     """
     size = _size(path)
-    if size > LARGEST_WEIGHTS:
+    if size > LARGEST_WEIGHTS and not own:
         raise WeightsError(f"{path} has {size:,} bytes; {LARGEST_WEIGHTS:,} is the most for weights.")
     damaged = f"{path} is no intact safetensors file"
     try:
@@ -241,8 +250,8 @@ def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], Description | N
                 file.seek(0)
                 _check_kind(file.read(100), damaged)
                 raise WeightsError(f"{damaged} (a header of {length:,} bytes in {size:,}); get it again.")
-            if length > LARGEST_HEADER:
-                raise WeightsError(f"{path} has a header of {length:,} bytes; {LARGEST_HEADER:,} is the most.")
+            if length > (longest := LARGEST_OWN if own > MOST_TENSORS else LARGEST_HEADER):
+                raise WeightsError(f"{path} has a header of {length:,} bytes; {longest:,} is the most.")
             values = parse_json(file.read(length).decode(), f"{path} (header)")
         text = values.pop("__metadata__", {}).get("ganzoo", "")
         entries = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in values.items()}
@@ -250,8 +259,8 @@ def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], Description | N
         raise SourceError(f"{path} can't be read: {error.strerror}.") from error
     except (UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{damaged} ({quote(str(error))}); get it again.") from error
-    if len(entries) > MOST_TENSORS:
-        raise WeightsError(f"{path} has {len(entries):,} tensors; {MOST_TENSORS:,} is the most.")
+    if len(entries) > (most := own or MOST_TENSORS):
+        raise WeightsError(f"{path} has {len(entries):,} tensors; {most:,} is the most.")
     declared = 0
     for name, (dtype, shape) in entries.items():
         if not isinstance(dtype, str) or dtype not in _BYTES:
@@ -269,9 +278,9 @@ def read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], Description | N
     return {name: shape for name, (_, shape) in entries.items()}, description
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of the safetensors file `path`, as they are; errors as of `read_header`."""
-    read_header(path)
+def read_tensors(path: Path, *, own: int = 0) -> dict[str, Tensor]:
+    """All tensors of the safetensors file `path`, as they are; arguments and errors as of `read_header`."""
+    read_header(path, own=own)
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

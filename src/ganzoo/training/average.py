@@ -14,7 +14,7 @@ class AveragedGenerator:
     """Exponential moving average of a generator's weights (Yazici et al. 2019; ramped up as in Karras et al. 2020).
 
     Batch norm's running statistics are averaged with the same weight as the parameters: copied ones would belong to
-    other weights. All other buffers are copied.
+    other weights. All other buffers are copied. A tied weight has several names and is averaged once.
 
     Args:
         generator: the network to follow.
@@ -25,14 +25,16 @@ class AveragedGenerator:
         self.half_life = half_life
         self.network = copy.deepcopy(generator).eval().requires_grad_(False)
         mine, theirs = self.network.state_dict(keep_vars=True), generator.state_dict(keep_vars=True)
-        parameters = {name for name, _ in generator.named_parameters()}
+        names = {id(value): name for name, value in theirs.items()}.values()  # of a tied weight one name alone
         statistics = ("running_mean", "running_var")
-        averaged = [name for name in theirs if name in parameters or name.rpartition(".")[2] in statistics]
+        averaged = [
+            name for name in names if isinstance(theirs[name], nn.Parameter) or name.rpartition(".")[2] in statistics
+        ]
         self._averaged: tuple[list[Tensor], list[Tensor]] = (
             [mine[name].data for name in averaged],
             [theirs[name].data for name in averaged],
         )
-        self._copied = [(mine[name], theirs[name]) for name in theirs if name not in averaged]
+        self._copied = [(mine[name], theirs[name]) for name in names if name not in averaged]
 
     @torch.no_grad()
     def update(self, images_seen: int, batch_size: int) -> None:

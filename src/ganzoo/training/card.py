@@ -76,7 +76,7 @@ def _rows(
     facts: dict[str, Any], log: list[dict[str, Any]], timing: list[dict[str, Any]], earlier: list[_Run]
 ) -> list[tuple[str, str]]:
     settings, machine, data = facts["settings"], facts["machine"], facts["data"]
-    scores, last, kept = _progress(log)
+    scores, last, kept = _progress(settings, log)
     times = [entry for entry in timing if entry.get("images_per_second")]
     seen, whole = _seen(settings, kept), _seen(settings, last)
     rows = [
@@ -108,11 +108,11 @@ def _rows(
     return rows
 
 
-def _progress(log: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int, int]:
+def _progress(settings: dict[str, Any], log: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int, int]:
     """The scores that were best when they came, the last step, and the step whose weights were kept."""
     scores = [entry for entry in log if entry.get("best")]
     last = next((entry["step"] for entry in reversed(log) if "generator_loss" in entry), 0)
-    return scores, last, scores[-1]["step"] if scores else last
+    return scores, last, scores[-1]["step"] if scores and settings.get("keep") != "last" else last
 
 
 def _seen(settings: dict[str, Any], steps: int) -> int:
@@ -125,7 +125,7 @@ def _at_most(*settings: dict[str, Any]) -> str:
 
 
 def _seen_before(earlier: list[_Run]) -> str:
-    images = sum(_seen(facts["settings"], _progress(log)[2]) for facts, log in earlier)
+    images = sum(_seen(facts["settings"], _progress(facts["settings"], log)[2]) for facts, log in earlier)
     least = _at_most(*(facts["settings"] for facts, _ in earlier))
     return f", after {least}{images:,} real images" if earlier else ""
 

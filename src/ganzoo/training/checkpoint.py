@@ -1,7 +1,8 @@
 """All of a run's state at one step, as safetensors and JSON: written whole, found again, read without pickle.
 
-A checkpoint is a folder `checkpoints/step-00001000` of two files: `tensors.safetensors` and `state.json`. Random
-generators have no state to save: every draw follows from the seed and the step (`ganzoo.seeds`).
+A checkpoint is a folder `checkpoints/step-00001000` of two files: `tensors.safetensors` and `state.json`, which holds
+the sha256 of the first. Random generators have no state to save: every draw follows from the seed and the step
+(`ganzoo.seeds`).
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote, reason
-from ganzoo.files import new_folder, usual_mode
-from ganzoo.hub.folder import is_finite, read_header, read_json, read_tensors
+from ganzoo.files import new_folder, sha256_of, usual_mode
+from ganzoo.hub.folder import MOST_OWN, is_finite, read_header, read_json, read_tensors
 from ganzoo.hub.tensors import apart
 from ganzoo.training.average import AveragedGenerator
 from ganzoo.training.run import resume_command
 
 KEEP = 2  # of the newest checkpoints, beside the best
+ENTRIES = 20  # of a parameter's state in an optimizer, at most
+TENSORS, STATE = "tensors.safetensors", "state.json"
 
 
 @dataclass
@@ -38,6 +42,7 @@ class TrainingState:
     average: AveragedGenerator
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
+    scaler: GradScaler | None = None  # of losses, with precision fp16
     step: int = 0
     best_score: float | None = None
     best_step: int | None = None
@@ -70,7 +75,7 @@ def checkpoint_folder(run: Path, step: int) -> Path:
 def checkpoints(run: Path) -> list[Path]:
     """The checkpoints of `run`, newest first."""
     found = (path for path in (run / "checkpoints").glob("step-*") if path.is_dir() and path.name[5:].isdecimal())
-    return sorted(found, reverse=True)
+    return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
 
 
 def remedy(run: Path) -> str:
@@ -85,34 +90,14 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     Raises:
         TrainingError: the disk is full or not writable; all earlier checkpoints are untouched.
     """
-    tensors, numbers = {}, {name: getattr(state, name) for name in _NUMBERS}
-    for name, network in state.networks().items():
-        tensors.update({f"{name}/{key}": value for key, value in network.state_dict().items()})
-    for name, optimizer in state.optimizers().items():
-        values = optimizer.state_dict()
-        numbers[name] = {
-            "groups": [
-                {
-                    key: value.item() if isinstance(value, Tensor) else value
-                    for key, value in group.items()
-                    if key != "params"
-                }
-                for group in values["param_groups"]
-            ],
-            "state": {},
-        }
-        for index, entries in values["state"].items():
-            for key, value in entries.items():
-                if isinstance(value, Tensor):
-                    tensors[f"{name}/{index}/{key}"] = value
-                else:
-                    numbers[name]["state"].setdefault(str(index), {})[key] = value
+    tensors, numbers = _collected(state)
     folder = checkpoint_folder(run, state.step)
     try:
         with new_folder(folder) as new:
-            with usual_mode(new / "tensors.safetensors") as path:
+            with usual_mode(new / TENSORS) as path:
                 save_file(apart(tensors), path)
-            (new / "state.json").write_text(json.dumps(numbers, indent=1) + "\n")
+            numbers["sha256"] = {TENSORS: sha256_of(path)}
+            (new / STATE).write_text(json.dumps(numbers, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise TrainingError(
             f"the checkpoint {folder} can't be written ({reason(error)}); earlier ones are untouched. {remedy(run)}"
@@ -124,6 +109,28 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     return folder
 
 
+def _collected(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors of `state`, and all else of it as JSON types."""
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {name: getattr(state, name) for name in _NUMBERS}
+    numbers["scaler"] = state.scaler.state_dict() if state.scaler else None
+    for name, network in state.networks().items():
+        tensors.update({f"{name}/{key}": value for key, value in network.state_dict().items()})
+    for name, optimizer in state.optimizers().items():
+        values = optimizer.state_dict()
+        groups = [{key: value for key, value in group.items() if key != "params"} for group in values["param_groups"]]
+        for group in groups:
+            group.update({key: value.item() for key, value in group.items() if isinstance(value, Tensor)})
+        numbers[name] = {"groups": groups, "state": {}}
+        for index, entries in values["state"].items():
+            for key, value in entries.items():
+                if isinstance(value, Tensor):
+                    tensors[f"{name}/{index}/{key}"] = value
+                else:
+                    numbers[name]["state"].setdefault(str(index), {})[key] = value
+    return tensors, numbers
+
+
 def saved_shapes(run: Path) -> dict[str, dict[str, tuple[int, ...]]]:
     """Shapes of the weights in the newest checkpoint of `run` that can be read: {network: {weight: shape}}.
 
@@ -133,7 +140,7 @@ def saved_shapes(run: Path) -> dict[str, dict[str, tuple[int, ...]]]:
     problems = []
     for folder in checkpoints(run):
         try:
-            shapes, _ = read_header(folder / "tensors.safetensors")
+            shapes, _ = read_header(folder / TENSORS, own=MOST_OWN)
         except GanzooError as error:
             problems.append(str(error))
             continue
@@ -148,10 +155,14 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
     Raises:
         WeightsError: the checkpoint is damaged or belongs to other networks; `state` may be changed in part.
     """
-    numbers = read_json(folder / "state.json")
     try:
+        numbers = read_json(folder / STATE, own=True)
         _check_numbers(numbers, state, folder)
-        tensors = read_tensors(folder / "tensors.safetensors")
+        tensors = read_tensors(folder / TENSORS, own=_most_tensors(state))
+        if sha256_of(folder / TENSORS) != numbers["sha256"][TENSORS]:
+            raise ValueError(f"{TENSORS} has another sha256 than {STATE} says")
+        for name, optimizer in state.optimizers().items():
+            _load_optimizer(optimizer, name, numbers[name], tensors)
         for name, network in state.networks().items():
             weights = {key for key, _ in network.named_parameters()}
             with torch.no_grad():
@@ -162,14 +173,22 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
                     if key in weights and not is_finite(saved):
                         raise ValueError(f"{name}/{key} holds NaN or infinity")
                     value.copy_(saved)
-        for name, optimizer in state.optimizers().items():
-            _load_optimizer(optimizer, name, numbers[name], tensors)
         if tensors:
             raise ValueError(f"{quote(min(tensors))} belongs to nothing")
+        if state.scaler:
+            state.scaler.load_state_dict(numbers["scaler"])
         for name in _NUMBERS:
             setattr(state, name, numbers[name])
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
-        raise WeightsError(f"the checkpoint {folder} is damaged or of other networks ({quote(str(error))}).") from error
+        said = quote(str(error), 200)
+        raise WeightsError(f"the checkpoint {folder} is damaged or of other networks ({said}).") from error
+
+
+def _most_tensors(state: TrainingState) -> int:
+    """More than a checkpoint of `state` has."""
+    groups = [group for optimizer in state.optimizers().values() for group in optimizer.param_groups]
+    moments = ENTRIES * sum(len(group["params"]) for group in groups)
+    return moments + sum(len(network.state_dict()) for network in state.networks().values())
 
 
 def _kind(value: Tensor) -> str:
@@ -189,6 +208,11 @@ def _check_numbers(numbers: dict[str, Any], state: TrainingState, folder: Path) 
         raise ValueError(f"sums are {quote(sums)}")
     if not (score is None or _is_number(score)) or not isinstance(memory, dict):
         raise ValueError(f"best_score is {quote(score)}, memory {quote(memory)}")
+    scaler, wanted = numbers["scaler"], state.scaler.state_dict() if state.scaler else None
+    if scaler != wanted and not (
+        isinstance(scaler, dict) and wanted and scaler.keys() == wanted.keys() and all(map(_is_number, scaler.values()))
+    ):
+        raise ValueError(f"scaler is {quote(scaler)}, not as {quote(wanted)}")
 
 
 def _is_number(value: Any) -> bool:
@@ -196,37 +220,49 @@ def _is_number(value: Any) -> bool:
 
 
 def _load_optimizer(optimizer: Optimizer, name: str, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    current = optimizer.state_dict()
+    """Bring `optimizer` to what was saved under `name`, and take it out of `tensors`; its parameters are changed.
+
+    What its state must look like is found by a step with gradients of 0: fused updates would write behind the ends of
+    tensors that are too short.
+    """
+    groups = optimizer.state_dict()["param_groups"]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    entries: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in numbers["state"].items()}
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    found: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in numbers["state"].items()}
     for key in [key for key in tensors if key.startswith(f"{name}/")]:
         _, index, entry = key.split("/", 2)
-        value = tensors.pop(key)
-        if not 0 <= int(index) < len(parameters):
-            raise ValueError(f"{name} has no parameter {index}")
-        like = parameters[int(index)]
-        if value.dim() and not value.is_floating_point():
-            raise ValueError(f"{key} is {_kind(value)}")
-        if value.shape == like.shape:  # a moment must lie in memory as its parameter does, for the fused update
-            value = torch.empty_like(like).copy_(value)
-        entries.setdefault(int(index), {})[entry] = value
-    if len(numbers["groups"]) != len(current["param_groups"]):
-        raise ValueError(f"{name} has {len(numbers['groups'])} groups, not {len(current['param_groups'])}")
-    for group, saved in zip(current["param_groups"], numbers["groups"]):
+        found.setdefault(int(index), {})[entry] = tensors.pop(key)
+    if not found.keys() <= set(range(len(parameters))):
+        raise ValueError(f"{name} has no parameter {max(found)}")
+    entries = {
+        index: _fitting(saved, optimizer.state[parameters[index]], f"{name}/{index}") for index, saved in found.items()
+    }
+    if len(numbers["groups"]) != len(groups):
+        raise ValueError(f"{name} has {len(numbers['groups'])} groups, not {len(groups)}")
+    for group, saved in zip(groups, numbers["groups"]):
         for key, value in saved.items():
-            if key in group and not _alike(value, group[key]):
-                raise ValueError(f"{name}: {key} is {quote(value)}, not as {quote(group[key])}")
-    for number, values in entries.items():
-        sound = all(isinstance(each, Tensor) or _alike(each, None) for each in values.values())
-        if not 0 <= number < len(parameters) or not sound:
-            raise ValueError(f"{name}: the state of parameter {number} is damaged")
-    groups = [{**group, **saved} for group, saved in zip(current["param_groups"], numbers["groups"])]
-    for group, saved in zip(groups, current["param_groups"]):
-        group["params"] = saved["params"]
-        for key, value in group.items():  # JSON has no tuples
-            if isinstance(value, list) and key != "params":
-                group[key] = tuple(value)
+            if key == "params" or (key in group and not _alike(value, group[key])):
+                raise ValueError(f"{name}: {key} is {quote(value)}, not as {quote(group.get(key))}")
+            group[key] = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
     optimizer.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def _fitting(saved: dict[str, Any], like: dict[str, Any], place: str) -> dict[str, Any]:
+    """The `saved` state of one parameter, in memory as `like` is: ValueError if names, shapes or types differ."""
+    if saved.keys() != like.keys():
+        raise ValueError(f"{place} holds {quote(sorted(saved))}, not {quote(sorted(like))}")
+    for key, value in saved.items():
+        mine = like[key]
+        if isinstance(mine, Tensor) and isinstance(value, Tensor):
+            if (value.shape, value.dtype) != (mine.shape, mine.dtype):
+                raise ValueError(f"{place}/{key} is {_kind(value)}, not {_kind(mine)}")
+            mine.copy_(value)
+        elif isinstance(mine, Tensor) or isinstance(value, Tensor) or not _alike(value, None):
+            raise ValueError(f"{place}/{key} is {quote(value)}, not as {quote(mine)}")
+    return {key: like[key] if isinstance(value, Tensor) else value for key, value in saved.items()}
 
 
 def _alike(value: Any, like: Any) -> bool:

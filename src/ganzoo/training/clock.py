@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-import psutil  # comes with Accelerate
+import psutil
 
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
 from ganzoo.errors import TrainingError, WeightsError
-from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint, save_checkpoint
+from ganzoo.hub.folder import WEIGHTS
+from ganzoo.training.checkpoint import (
+    TrainingState,
+    checkpoint_folder,
+    checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
 from ganzoo.training.machine import Machine
 from ganzoo.training.outputs import Outputs
 from ganzoo.training.run import RunFolder
 
+PATIENCE = 10  # seconds until a file of one machine is seen by the others
 ROLLBACKS = 3  # how often a run goes back to its last checkpoint after NaN, each time at half the learning rates
 
 
@@ -27,12 +37,39 @@ class Keeper:
     def __init__(self, run: RunFolder, machine: Machine, outputs: Outputs | None, say: Callable[[str], None]) -> None:
         self._run, self._machine, self._outputs, self._say = run, machine, outputs, say
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run's folder for a `with` block, against other trainings.
+
+        Raises:
+            TrainingError: another process trains there, or not all processes of this run see the folder.
+        """
+        with self._run.held() if self._machine.is_main else nullcontext():
+            holder, patience = self._machine.agree(self._run.holder()), time.monotonic() + PATIENCE
+            while self._run.holder() != holder and time.monotonic() < patience:
+                time.sleep(0.1)
+            seen = torch.tensor(float(self._run.holder() == holder), device=self._machine.device)
+            if self._machine.mean(seen) < 1:
+                raise TrainingError(
+                    f"the processes of this run do not all see {self._run.path} as one folder: they read checkpoints "
+                    f"there that the first one writes. Put the run on a disk that all machines share."
+                )
+            yield
+
     def begin(self, state: TrainingState, facts: Callable[[], dict[str, Any]], overwrite: bool) -> None:
-        """Begin a run with its first checkpoint; only then it has a `run.json`, and can be resumed."""
+        """Begin a run with its first checkpoint; only then it has a `run.json`, and can be resumed.
+
+        Raises:
+            TrainingError: the folder can't be written, or what was written can't be read back.
+        """
         if self._machine.is_main:
             self._run.begin(overwrite)
         self.save(state)
         if self._machine.is_main:
+            try:
+                load_checkpoint(state, checkpoint_folder(self._run.path, state.step))
+            except WeightsError as error:
+                raise TrainingError(f"the run could not be resumed, so it does not begin: {error}") from error
             self._run.record(facts())
 
     def restore(self, state: TrainingState) -> None:
@@ -41,36 +78,61 @@ class Keeper:
         Raises:
             TrainingError: none can be read.
         """
-        if self._machine.is_main:
+        if self._outputs:
             self._run.tidy()
+            self._load_newest(state)
+            self._run.cut_log(state.log_bytes)
+            self._mend_model(state, self._outputs)
+        step = self._machine.agree(state.step)  # all take the one that the main process can read
+        if not self._outputs:
+            load_checkpoint(state, checkpoint_folder(self._run.path, step))
+        state.best_score, state.best_step = self._machine.agree((state.best_score, state.best_step))
+
+    def _load_newest(self, state: TrainingState) -> None:
         problems = []
         for folder in checkpoints(self._run.path):
             try:
-                load_checkpoint(state, folder)
+                return load_checkpoint(state, folder)
             except WeightsError as error:
                 problems.append(str(error))
                 self._say(f"{error} Trying the one before.")
-            else:
-                if self._machine.is_main:
-                    self._run.cut_log(state.log_bytes)
-                return
         raise TrainingError(f"{self._run.path} has no checkpoint that can be read. {' '.join(problems)}".strip())
 
+    def _mend_model(self, state: TrainingState, outputs: Outputs) -> None:
+        """Write `model/` again if it was lost: of the best step, or if that is lost too, of this one."""
+        if (self._run.path / "model" / WEIGHTS).is_file():
+            return
+        step, best = state.step, state.best_step if outputs.keeps_best else None
+        here = checkpoint_folder(self._run.path, step)
+        try:
+            if best not in (None, step):
+                load_checkpoint(state, checkpoint_folder(self._run.path, best))
+        except WeightsError as error:
+            self._say(f"{error} The best model is lost with it: the scores that come choose another.")
+            load_checkpoint(state, here)
+            state.best_score = state.best_step = None
+            outputs.save_model(state)
+        else:
+            outputs.save_model(state)
+            load_checkpoint(state, here)
+        self._say(f"{self._run.path / 'model'} was lost; it is written again, of step {best or step}.")
+
     def save(self, state: TrainingState) -> None:
-        """Write a checkpoint, and the model while no score has chosen a best one."""
-        self._machine.average_buffers(list(state.networks().values()))
+        """Write a checkpoint, and the model while no score has chosen a best one, or if the last is kept."""
+        self._machine.average_buffers(state.networks().values())
         if self._outputs:
-            if state.best_step is None:
+            if state.best_step is None or not self._outputs.keeps_best:
                 self._outputs.save_model(state)
+                state.best_step = None if state.best_step is None else state.step
             self._run.flush_log()
             save_checkpoint(state, self._run.path)
         self._machine.wait()
 
-    def is_sound(self, state: TrainingState) -> bool:
-        """Whether all weights are finite; losses show NaN only at the step after."""
+    def is_sound(self, state: TrainingState, sums: torch.Tensor) -> bool:
+        """Whether all weights are finite, and `sums`, the losses since the last line of the log."""
         weights = [value for network in state.networks().values() for value in network.parameters()]
         norms = torch.stack(torch._foreach_norm([weight.detach() for weight in weights]))
-        return bool(self._machine.mean(norms.sum()).isfinite())
+        return bool(self._machine.mean(norms.sum() + sums.sum()).isfinite())
 
     def roll_back(self, state: TrainingState) -> dict[str, Any]:
         """After NaN: the last checkpoint again, at half the learning rates. Returns a line for the log.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ganzoo.config import Config, option
@@ -25,6 +26,8 @@ _SWITCHED_OFF = {  # what `accelerate launch` sets, its usual value, and what to
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("1", "set accumulate=N, parts in which each batch is computed"),
     "ACCELERATE_DYNAMO_BACKEND": ("no", "compile a network in place: generator.compile()"),
 }
+_SPLIT = ("FSDP", "DEEPSPEED", "MEGATRON_LM")  # launches that Accelerate knows and this trainer does not
+_SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # by launchers
 _ACCELERATE = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -64,6 +67,16 @@ def _own_settings() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+def _check_joined(processes: int) -> None:
+    """Raise TrainingError if more processes were launched than train together: each would write into the folder."""
+    launched = max(int(number) for name in _SIZES if (number := os.environ.get(name, "1")).isdecimal())
+    if processes < launched:
+        raise TrainingError(
+            f"{launched} processes are launched, and this one would train alone, into the same folder: Accelerate "
+            f"joins processes on GPUs alone unless it is asked to; on CPUs set ACCELERATE_USE_CPU=true."
+        )
+
+
 class Machine:
     """Runs a training on whatever Accelerate finds: CPU, CUDA, MPS; one process or several.
 
@@ -82,6 +95,12 @@ class Machine:
         from accelerate.state import AcceleratorState, PartialState
         from accelerate.utils import parse_flag_from_env
 
+        for name in _SPLIT:
+            if parse_flag_from_env(f"ACCELERATE_USE_{name}"):
+                raise TrainingError(
+                    f"ACCELERATE_USE_{name} is set: {name} splits a network over processes, and ganzoo keeps it whole; "
+                    f"launch with torchrun, or with accelerate launch without {name}."
+                )
         for tracker in settings.trackers:
             if find_spec(tracker) is None:
                 raise MissingExtraError(f"trackers: {tracker} is not installed; pip install {tracker}")
@@ -102,6 +121,7 @@ class Machine:
                 log_with=list(settings.trackers) or None,
                 project_dir=folder,
             )
+        _check_joined(self.processes)
         self.device: torch.device = self._accelerator.device
         if asked == "fp16" and self.device.type != "cuda":
             raise TrainingError(f"precision fp16 needs a CUDA device, this is {self.device.type}; choose bf16.")
@@ -133,6 +153,23 @@ class Machine:
     def is_main(self) -> bool:
         """Whether this process is the one that writes files."""
         return bool(self._accelerator.is_main_process)
+
+    @property
+    def scaler(self) -> GradScaler | None:
+        """Scales losses in fp16, lest gradients vanish; a state of the run. None in other precisions."""
+        scaler: GradScaler | None = self._accelerator.scaler
+        return scaler
+
+    def seed(self, value: int) -> None:
+        """Seed torch's global random state: the CPU's and the device's, no other device's."""
+        torch.default_generator.manual_seed(value)
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(value)
+
+    def random_kept(self) -> AbstractContextManager[None]:
+        """A `with` block after which torch's global random state is as it was, the CPU's and the device's."""
+        devices = [self.device] if self.device.type != "cpu" else []
+        return torch.random.fork_rng(devices, device_type=self.device.type)
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move `network` to the device, in the run's memory format."""
@@ -175,7 +212,7 @@ class Machine:
         """The mean of `figures` over all processes."""
         return self._accelerator.reduce(figures, "mean") if self.processes > 1 else figures
 
-    def average_buffers(self, networks: list[nn.Module]) -> None:
+    def average_buffers(self, networks: Iterable[nn.Module]) -> None:
         """Make float buffers (batch norm's statistics) equal on all processes: their mean."""
         if self.processes > 1:
             for network in networks:

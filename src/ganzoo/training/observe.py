@@ -71,9 +71,8 @@ class Observer:
     @torch.no_grad()
     def __call__(self, state: TrainingState) -> Observation:
         """Look at `state` between two steps."""
-        device = self._machine.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(derive(self._settings.seed, "doctor", state.step))
+        with self._machine.random_kept():
+            self._machine.seed(derive(self._settings.seed, "doctor", state.step))
             real, fake = self._look(state)
             activated = real.in_unit and fake.in_unit and _in_unit(self._strained(state.discriminator, judge=True))
             never_negative = real.low < -0.5 and fake.low >= 0

@@ -30,6 +30,11 @@ class Outputs:
             self._score = KernelScore(data.batch(chosen))
 
     @property
+    def keeps_best(self) -> bool:
+        """Whether `model/` is that of the best score; else it is that of the newest checkpoint."""
+        return self._keep == "best"
+
+    @property
     def can_score(self) -> bool:
         """Whether there is something to score by."""
         return self._score is not None
@@ -61,13 +66,14 @@ class Outputs:
         return path
 
     def keep_best(self, state: TrainingState) -> dict[str, Any]:
-        """Score the average; save the model if it is the best so far, or any is. Returns a line for the log."""
+        """Score the average; save the model if the best is kept and it is that. Returns a line for the log."""
         assert self._score is not None
         fakes = self.averaged(state).sample(SAMPLES, seed=self._seed, batch_size=250, precision="fast")
         value = self._score(fakes)
-        best = self._keep == "last" or state.best_score is None or value < state.best_score
+        best = not self.keeps_best or state.best_score is None or value < state.best_score
         if best:
             state.best_score, state.best_step = value, state.step
+        if best and self.keeps_best:
             self.save_model(state)
         return {"step": state.step, "score": value, "best": best}
 

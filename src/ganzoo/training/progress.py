@@ -89,7 +89,7 @@ class NotebookDisplay:
         left.set(xlabel="step", ylabel="loss", xlim=(0, self._steps))
         left.legend(loc="upper right")
         right.axis("off")
-        grids = sorted(self._samples.glob("step-*.png"))
+        grids = sorted(self._samples.glob("step-*.png"), key=lambda path: (len(path.name), path.name))  # of any step
         if grids:
             right.imshow(Image.open(grids[-1]), cmap="gray")
         return figure

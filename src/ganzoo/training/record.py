@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,20 @@ def record(
             "hash": data.hash,
             "images": len(data),
             "streamed": data.stream is not None,  # then `images` are the first ones, and so is their hash
-            "classes": list(data.class_names),
+            "classes": list(data.class_names) if gan.num_classes else [],
             "licence": data.licence,
             **reading,
             "skipped": data.skipped,
             "passed_over": dict(data.passed_over),
         },
     }
+
+
+def clusters_hash(gan: GAN, classified: ImageData) -> str | None:
+    """The sha256 of the hidden classes of all images, as `classes.classify` found them; None without."""
+    if not gan.hidden_classes or classified.labels is None:
+        return None
+    return hashlib.sha256(classified.labels.numpy().astype("<i8").tobytes()).hexdigest()
 
 
 def _absolute(source: str | Path) -> str:

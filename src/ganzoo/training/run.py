@@ -4,6 +4,8 @@ run.json        what was asked and resolved: settings, networks, data and its ha
 log.jsonl       what follows from the settings alone: losses, scores, remarks; cut back on resume
 timing.jsonl    what the clock says; never compared
 checkpoints/    samples/    report.html    model/
+.ganzoo.json    the process that trained here last; from the first moment on it marks the folder as a run's
+.ganzoo.lock    held by that process while it lives
 """
 
 from __future__ import annotations
@@ -13,20 +15,27 @@ import os
 import platform
 import re
 import shutil
+import socket
 import sys
-from collections.abc import Mapping
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ganzoo.errors import TrainingError, masked, reason, shell
-from ganzoo.files import expanded, flush, remove_leftovers, write_file
+from filelock import Timeout
+
+from ganzoo.errors import GanzooError, TrainingError, masked, reason, shell
+from ganzoo.files import expanded, flush, locked, remove_leftovers, write_file
 from ganzoo.hub.folder import check_format, read_json
 
 FORMAT = 1
 _OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
-_LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, _OURS))})\..*\.tmp")  # of a run killed before its first step
+_LOCK, _HOLDER = ".ganzoo.lock", ".ganzoo.json"
+_LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, (*_OURS, _HOLDER)))})\..*\.tmp")
 _SECRET_OPTION = re.compile(r"--?\S*(token|secret|password|passwd|api[-_]?key)", re.IGNORECASE)
 _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
 
@@ -58,15 +67,60 @@ class RunFolder:
         """Raise TrainingError where a new run must not be written: over a run (unless asked to), or other files."""
         if self.path.exists() and not self.path.is_dir():
             raise TrainingError(f"{self.path} is a file; name a folder for the run.")
+        found = list(self.path.iterdir()) if self.path.is_dir() else []
+        begun = any(entry.name == _HOLDER for entry in found)
+        if self.exists() and not begun:
+            self._check_ours()
         if self.exists() and not overwrite:
             raise TrainingError(
                 f"{self.path} holds a run already; go on with `{resume_command(self.path)}`, "
                 f"or start anew with --overwrite (overwrite=True)."
             )
-        found = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
-        others = {name for name in found if name not in _OURS and not _LEFTOVER.fullmatch(name)}
+        others = [entry.name for entry in found if not _is_ours(entry, begun)]
         if others and not self.exists():
             raise TrainingError(f"{self.path} is not empty and holds no run ({min(others)}); name another folder.")
+
+    def _check_ours(self) -> None:
+        """Raise TrainingError unless `run.json` is of a run: what stands beside another program's is never deleted."""
+        try:
+            ours = {"settings", "machine", "gan", "data"} <= self.facts().keys()
+        except GanzooError:
+            ours = False
+        if not ours:
+            raise TrainingError(f"{self.path / 'run.json'} is damaged or no run's of ganzoo; name another folder.")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, and keep other processes from training in it while the block lasts.
+
+        The lock dies with its process, however that ends.
+
+        Raises:
+            TrainingError: another process holds it, or the folder can't be written.
+        """
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S %Z")}
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                if not stack.enter_context(locked(self.path / _LOCK, wait=False)):
+                    warnings.warn(f"{self.path} offers no locks: let no other process train there", stacklevel=2)
+                write_file(self.path / _HOLDER, json.dumps(holder) + "\n")
+            except Timeout as error:
+                known = self.holder() or {}  # empty: it has begun this very moment
+                named = "process {pid} on {host} since {since}" if known.keys() >= holder.keys() else "another process"
+                raise TrainingError(
+                    f"{named.format_map(known)} trains in {self.path}; wait until it has ended, or stop it."
+                ) from error
+            except OSError as error:
+                raise TrainingError(f"{self.path} can't be written ({reason(error)}).") from error
+            yield
+
+    def holder(self) -> dict[str, Any] | None:
+        """The process that trains here, or was the last to: its pid, its host, since when; None if there is none."""
+        try:
+            return read_json(self.path / _HOLDER)
+        except GanzooError:
+            return None
 
     def begin(self, overwrite: bool) -> None:
         """Make the folder, empty of an earlier run. It is a run once `record` has written `run.json`.
@@ -108,7 +162,7 @@ class RunFolder:
                 f"{self.path} holds no run that can be resumed (no run.json): name a folder that a training wrote; "
                 f"one that was killed before its first step is begun again."
             )
-        facts = read_json(self.path / "run.json")
+        facts = read_json(self.path / "run.json", own=True)
         check_format(facts, str(self.path / "run.json"))
         return facts
 
@@ -155,6 +209,13 @@ class RunFolder:
             raise TrainingError(
                 f"{self.path / name} can't be written ({reason(error)}). Then: {resume_command(self.path)}"
             ) from error
+
+
+def _is_ours(entry: Path, begun: bool) -> bool:
+    """Whether a run wrote `entry`, as far as its name tells; in a folder where no run has `begun`, it must be empty."""
+    if entry.name in (_LOCK, _HOLDER) or _LEFTOVER.fullmatch(entry.name):
+        return True
+    return entry.name in _OURS and (begun or not (any(entry.iterdir()) if entry.is_dir() else entry.stat().st_size))
 
 
 def versions() -> dict[str, str]:

@@ -30,7 +30,15 @@ from ganzoo.training.machine import Facts, Machine
 from ganzoo.training.observe import Observer
 from ganzoo.training.outputs import Outputs
 from ganzoo.training.progress import ProgressBar, progress_hook, say
-from ganzoo.training.record import compare_plugins, is_described, rebuild, record, recorded_data, recorded_reading
+from ganzoo.training.record import (
+    clusters_hash,
+    compare_plugins,
+    is_described,
+    rebuild,
+    record,
+    recorded_data,
+    recorded_reading,
+)
 from ganzoo.training.report import write_report
 from ganzoo.training.run import RunFolder, TrainingResult, resume_command, train_on_command
 from ganzoo.training.trial import Trial, check_weights
@@ -152,6 +160,12 @@ class Trainer:
                 f"(hash {quote(saved.get('hash'), 16)}); name the same images, or begin a new run with "
                 f"--from {shell(run)}"
             )
+        if saved.get("clusters") != (clusters := clusters_hash(trainer.gan, trainer._classified)):
+            raise TrainingError(
+                f"the images fall into other hidden classes (hash {quote(clusters, 16)}) than when {run} was begun "
+                f"(hash {quote(saved.get('clusters'), 16)}): linear algebra differs between machines and versions. "
+                f"Resume it where it was begun, or begin a new run with --from {shell(run)}"
+            )
         names = tuple(check_facts(dict(described or {}), f"{place}: gan")["class_names"])
         found = tuple(trainer.data.class_names)
         if trainer.gan.num_classes and names != found and are_names(names) and are_names(found):
@@ -186,44 +200,54 @@ class Trainer:
             TrainingError: the run cannot go on: no space, or losses that stay NaN.
         """
         check_weights(self.gan)
-        device, threads, random = self.gan.device, torch.get_num_threads(), torch.get_rng_state()
+        device, threads = self.gan.device, torch.get_num_threads()
         machine = Machine(self.settings, self._facts, self.run.path)
         try:
-            self._feed.check_shared(machine.processes)
-            torch.set_num_threads(machine.facts.threads)
-            trial = Trial(self.gan, self._classified, self._feed.sizes, self.settings, machine)
-            trial.steps()
-            if self._facts is None and machine.is_main:
-                trial.saving()
-            update = Update(self.gan, self._feed, self.settings, machine)
-            outputs = Outputs(self.gan, self.data, self.settings, self.run.path) if machine.is_main else None
-            keeper = Keeper(self.run, machine, outputs, lambda text: self._say(text))
-            if self._facts is None:
-                facts = self._facts = machine.facts
-                named = (self.gan, self.data, self._source, self._reading, self.settings)
-                keeper.begin(update.state, lambda: record(*named, facts), self._overwrite)
-            else:
-                keeper.restore(update.state)
-            if update.state.step < self.settings.steps:
-                with self._shown(machine) as hooks, Interrupt() as interrupt:
-                    try:
-                        self._loop(update, machine, keeper, outputs, hooks, interrupt)
-                    except GanzooError:
-                        if outputs and self.settings.report_every:
-                            with suppress(GanzooError, OSError):  # the disk may be full; the first error is what counts
-                                write_report(self.run.path)
-                        raise
-            else:
-                self._say(f"{self.run.path} is finished; its model lies in {self.run.path / 'model'}.")
-                self._say(f"To train on from it: {train_on_command(self.run.path)}")
-            return self._result(update.state)
+            with machine.random_kept():
+                self._feed.check_shared(machine.processes)
+                torch.set_num_threads(machine.facts.threads)
+                trial = Trial(self.gan, self._classified, self._feed.sizes, self.settings, machine)
+                trial.steps()
+                if self._facts is None and machine.is_main:
+                    self.run.check_free(self._overwrite)
+                    trial.saving()
+                update = Update(self.gan, self._feed, self.settings, machine)
+                outputs = Outputs(self.gan, self.data, self.settings, self.run.path) if machine.is_main else None
+                keeper = Keeper(self.run, machine, outputs, lambda text: self._say(text))
+                images = self.data.hash, clusters_hash(self.gan, self._classified)
+                if machine.agree(images) != images:
+                    raise TrainingError(f"process {machine.rank} has other images or hidden classes than the first one")
+                with keeper.held():
+                    return self._fit(update, machine, keeper, outputs)
         finally:
             torch.set_num_threads(threads)
-            torch.set_rng_state(random)
+            self._feed.close()
             machine.close()
             for network in (self.gan.generator, self.gan.discriminator):
                 assert network is not None
                 network.to(device).to(memory_format=torch.contiguous_format).zero_grad(set_to_none=True)
+
+    def _fit(self, update: Update, machine: Machine, keeper: Keeper, outputs: Outputs | None) -> TrainingResult:
+        if self._facts is None:
+            reading = {**self._reading, "clusters": clusters_hash(self.gan, self._classified)}
+            named = (self.gan, self.data, self._source, reading, self.settings)
+            keeper.begin(update.state, lambda: record(*named, machine.facts), self._overwrite)
+            self._facts = machine.facts
+        else:
+            keeper.restore(update.state)
+        if update.state.step < self.settings.steps:
+            with self._shown(machine) as hooks, Interrupt() as interrupt:
+                try:
+                    self._loop(update, machine, keeper, outputs, hooks, interrupt)
+                except GanzooError:
+                    if outputs and self.settings.report_every:
+                        with suppress(GanzooError, OSError):  # the disk may be full; the first error is what counts
+                            write_report(self.run.path)
+                    raise
+        else:
+            self._say(f"{self.run.path} is finished; its model lies in {self.run.path / 'model'}.")
+            self._say(f"To train on from it: {train_on_command(self.run.path)}")
+        return self._result(update.state)
 
     def _loop(
         self,
@@ -253,9 +277,11 @@ class Trainer:
                     self._say(remark.sentence())
                 sums.zero_()
                 state.summed = 0
-            if self._shows(state) and not keeper.is_sound(state):  # losses show NaN only at the step after
-                sums = self._roll_back(machine, state, keeper, hooks)
-                continue
+            if self._shows(state):
+                machine.average_buffers(state.networks().values())
+                if not keeper.is_sound(state, sums):  # losses show NaN only at the step after
+                    sums = self._roll_back(machine, state, keeper, hooks)
+                    continue
             if observer and self._due(settings.doctor_every, state):
                 for remark in look(observer(state), state.memory):
                     self._say(remark.sentence())
@@ -264,14 +290,15 @@ class Trainer:
             score: dict[str, Any] = {}
             if outputs and outputs.can_score and self._due(settings.score_every, state):
                 self._note(machine, state, score := outputs.keep_best(state), hooks)
-            best = self._due(settings.score_every, state) and machine.agree(score.get("best"))
+            best = settings.keep == "best" and self._due(settings.score_every, state)
+            best = best and machine.agree(score.get("best"))
             if outputs and self._due(settings.sample_every, state):
                 outputs.draw_samples(state)
             wished = self._due(settings.log_every, state) or machine.processes == 1
             wished = wished and bool(machine.agree(interrupt.wished or self._collapsed))
             # A new best model stands in `model/`: going back must not go behind it.
             if wished or best or state.step == settings.steps or self._due(settings.checkpoint_every, state):
-                if not keeper.is_sound(state):
+                if not keeper.is_sound(state, sums):
                     sums = self._roll_back(machine, state, keeper, hooks)
                     continue
                 state.sums = sums.tolist()

@@ -1,18 +1,20 @@
 """One training step: draw a batch, update the discriminator, the generator and the average.
 
 What a step draws follows from the seed and the step alone, and is drawn for the whole batch before a process takes its
-part, so that one process or several see the same.
+part, so that one process or several see the same (dropout apart, which draws by process).
 """
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.optim import Optimizer
 
 from ganzoo.augment import apply
@@ -45,6 +47,40 @@ class _Batch(NamedTuple):
     wrong_labels: Tensor | None
 
 
+class _Draws:
+    """What augmentations draw for one batch: the same for each image, whichever process and part of a batch holds it.
+
+    Args:
+        random: gives the numbers; the generator's update goes on where the discriminator's has ended.
+        count: images of the whole batch.
+        first: place in it of this process's first image.
+
+    Attributes:
+        start: place of the first image of the part that is computed.
+    """
+
+    def __init__(self, random: torch.Generator, count: int, first: int) -> None:
+        self._random, self._count, self._first = random, count, first
+        self._state, self.start = random.get_state(), first
+
+    def begin(self, part: int) -> None:
+        """From here on a part is computed that begins `part` images behind the process's first."""
+        self._random.set_state(self._state)
+        self.start = self._first + part
+
+    def end_of_network(self) -> None:
+        """All parts of one network's update are done."""
+        self._state = self._random.get_state()
+
+    def augment(self, strengths: Mapping[str, float], images: Tensor) -> Tensor:
+        """Augment the part's `images` as they would be in the whole batch, of which the rest is left grey."""
+        if not strengths or len(images) == self._count:
+            return apply(strengths, images, self._random)
+        behind = self._count - self.start - len(images)
+        whole = pad(images, (0, 0, 0, 0, 0, 0, self.start, behind))
+        return apply(strengths, whole, self._random)[self.start : self.start + len(images)]
+
+
 class Update:
     """Makes the state of a run, and brings it from one step to the next.
 
@@ -58,12 +94,10 @@ class Update:
         self._gan, self._feed, self._settings, self._machine = gan, feed, settings, machine
         self._loss = smooth(settings.loss, settings.label_smoothing)
         generator, discriminator = machine.place(gan.generator), machine.place(gan.discriminator)
-        optimizers = (
-            make_optimizer(generator, settings.generator_lr, settings),
-            make_optimizer(discriminator, settings.discriminator_lr, settings),
-        )
-        self._generate, generator_optimizer = machine.prepare(generator, optimizers[0])
-        self._judge, discriminator_optimizer = machine.prepare(discriminator, optimizers[1])
+        generator_optimizer = make_optimizer(generator, settings.generator_lr, settings)
+        discriminator_optimizer = make_optimizer(discriminator, settings.discriminator_lr, settings)
+        self._generate, self._generator_optimizer = machine.prepare(generator, generator_optimizer)
+        self._judge, self._discriminator_optimizer = machine.prepare(discriminator, discriminator_optimizer)
         if settings.penalties and any(
             isinstance(part, nn.modules.batchnorm._BatchNorm) for part in discriminator.modules()
         ):
@@ -76,6 +110,7 @@ class Update:
             average=AveragedGenerator(generator, settings.ema_half_life),
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
+            scaler=machine.scaler,
             sums=[0.0] * len(FIGURES),
         )
 
@@ -85,8 +120,9 @@ class Update:
         state.generator.train()
         state.discriminator.train()
         # Dropout and the like, in modules of one's own, draw from the global state.
-        torch.manual_seed(derive(settings.seed, "step", state.step, self._machine.rank))
+        self._machine.seed(derive(settings.seed, "step", state.step, self._machine.rank))
         self._set_learning_rates()
+        strengths = {name: options["strength"] for name, options in settings.parsed_augmentations().items()}
         for turn in range(settings.d_steps):
             index = state.step * settings.d_steps + turn
             batch = self._draw(index)
@@ -94,23 +130,25 @@ class Update:
             shared = turn == settings.d_steps - 1 and settings.accumulate == 1
             asked = classes.for_generator(batch.labels, self._gan)
             fakes = self._call(self._generate, batch.latents, asked) if shared else None
-            augment = self._augmentation(index)
+            draws = self._draws(index, batch)
+            augment = partial(draws.augment, strengths)
             figures = discriminator_step(
                 self._behind(augment, self._judge),
-                state.discriminator_optimizer,
+                self._discriminator_optimizer,
                 self._loss,
-                self._parts(batch, fakes, training_generator=False),
+                self._parts(batch, fakes, draws, training_generator=False),
                 wrong_share=settings.wrong_labels,
-                penalty=self._penalty(index, augment),
+                penalty=self._penalty(index, augment, draws),
                 processes=self._machine.processes,
                 backward=self._machine.backward,
                 step=self._optimizer_step,
             )
+            draws.end_of_network()
         figures_of_generator = generator_step(
             state.discriminator,
-            state.generator_optimizer,
+            self._generator_optimizer,
             self._loss,
-            self._parts(batch, fakes, training_generator=True),
+            self._parts(batch, fakes, draws, training_generator=True),
             discriminate=self._behind(augment, self._judge_alone),
             processes=self._machine.processes,
             backward=self._machine.backward,
@@ -140,14 +178,16 @@ class Update:
         given = [send(each) if each is not None else None for each in (told, wrong_labels)]
         return _Batch(send(images), shaped, *given)
 
-    def _parts(self, batch: _Batch, fakes: Tensor | None, training_generator: bool) -> Iterator[Part]:
+    def _parts(self, batch: _Batch, fakes: Tensor | None, draws: _Draws, training_generator: bool) -> Iterator[Part]:
         """The batch in `accumulate` parts, fakes made one part at a time unless they are there already."""
         if fakes is not None:
+            draws.begin(0)
             yield Part(batch.real, fakes, batch.labels, batch.wrong_labels)
             return
         size = -(-len(batch.real) // self._settings.accumulate)
         for start in range(0, len(batch.real), size):
             rows = slice(start, start + size)
+            draws.begin(start)
             labels, wrong_labels = (each[rows] if each is not None else None for each in batch[2:])
             asked = classes.for_generator(labels, self._gan)
             if training_generator:
@@ -157,11 +197,10 @@ class Update:
                     fake = self._call(self._generate_alone, batch.latents[rows], asked)
             yield Part(batch.real[rows], fake, labels, wrong_labels, len(fake) / len(batch.real))
 
-    def _augmentation(self, index: int) -> Callable[[Tensor], Tensor]:
-        """Augments real and fake alike, each image with a draw of its own."""
-        strengths = {name: options["strength"] for name, options in self._settings.parsed_augmentations().items()}
-        random = stream(self._settings.seed, "augment", index, self._machine.rank)
-        return lambda images: apply(strengths, images, random)
+    def _draws(self, index: int, batch: _Batch) -> _Draws:
+        size = len(batch.real)
+        random = stream(self._settings.seed, "augment", index, 0)
+        return _Draws(random, size * self._machine.processes, size * self._machine.rank)
 
     def _behind(self, augment: Callable[[Tensor], Tensor], judge: Callable[..., Tensor]) -> Discriminate:
         """The discriminator, seeing augmented images."""
@@ -177,23 +216,27 @@ class Update:
 
         return discriminate
 
-    def _penalty(self, index: int, augment: Callable[[Tensor], Tensor]) -> Penalty | None:
+    def _penalty(self, index: int, augment: Callable[[Tensor], Tensor], draws: _Draws) -> Penalty | None:
         """The penalties due at batch `index`, in float32: each every k batches, k times as strong."""
-        due = {
-            name: options["weight"] * options["every"]
-            for name, options in self._settings.parsed_penalties().items()
+        due = [
+            (number, name, options["weight"] * options["every"])
+            for number, (name, options) in enumerate(self._settings.parsed_penalties().items())
             if index % options["every"] == 0
-        }
+        ]
         if not due:
             return None
-        random = stream(self._settings.seed, "penalty", index, self._machine.rank)
         discriminator = self.state.discriminator
 
         def penalty(real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
             def judge(images: Tensor) -> Tensor:
                 return self._call(discriminator, augment(images), labels)
 
-            return torch.stack([PENALTIES[name](judge, real, fake, random) * due[name] for name in due]).sum()
+            values = []
+            for number, name, weight in due:
+                random = stream(self._settings.seed, "penalty", index, number)
+                torch.rand(draws.start, generator=random)  # those of the images before this part's
+                values.append(PENALTIES[name](judge, real, fake, random) * weight)
+            return torch.stack(values).sum()
 
         return penalty
 
