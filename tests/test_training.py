@@ -131,7 +131,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, variant, sto
     )
     result = trainer.fit()
     assert (result.finished, result.step) == (False, stop)
-    assert f"ganzoo train --resume {tmp_path / 'cut'}" in capsys.readouterr().err
+    assert f"ganzoo.Trainer.resume({str(tmp_path / 'cut')!r}, data=...).fit()" in capsys.readouterr().err
     resumed = ganzoo.Trainer.resume(tmp_path / "cut", data=images(), progress=False).fit()
     assert resumed.finished
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
@@ -398,7 +398,7 @@ def test_what_could_not_be_read_back_does_not_begin(tmp_path, monkeypatch):
 
 def test_a_run_is_not_overwritten_unless_asked(tmp_path):
     train(tmp_path / "run", steps=2)
-    with pytest.raises(TrainingError, match="holds a run already; go on with `ganzoo train --resume"):
+    with pytest.raises(TrainingError, match="holds a run already; go on with `ganzoo.Trainer.resume"):
         train(tmp_path / "run", steps=3)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["steps"] == 2
     train(tmp_path / "run", steps=3, overwrite=True)
@@ -473,7 +473,10 @@ def test_a_disk_that_is_full_when_the_model_is_saved_is_said_and_the_run_goes_on
 
     room = folder_module.save_file
     settings = {**QUICK, "steps": 6, "score_every": 2, "log_every": 1}
-    for hooks, remedy in (([], "begin the run again"), ([fill_the_disk], "ganzoo train --resume .*run$")):
+    for hooks, remedy in (
+        ([], "begin the run again"),
+        ([fill_the_disk], r"ganzoo.Trainer.resume\(.*run', data=...\).fit\(\)$"),
+    ):
         if not hooks:
             fill_the_disk()
         with pytest.raises(

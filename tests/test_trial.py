@@ -365,3 +365,14 @@ def test_training_on_starts_from_the_same_weights_from_python_and_from_the_comma
     for name, value in continued(tmp_path / "model")[0].generator.state_dict().items():
         assert torch.equal(value, raw.state_dict()[name]) and torch.equal(value, loaded.generator.state_dict()[name])
     assert not next(changed.generator.parameters()).any()  # weights that were changed by hand are left alone
+
+
+def test_a_run_of_custom_networks_is_told_the_python_line_that_goes_on(tmp_path, capsys):
+    from ganzoo.training.run import resume_command, train_on_command
+
+    train(tmp_path)
+    run = tmp_path / "run"
+    assert resume_command(run) == f"ganzoo.Trainer.resume({str(run)!r}, data=..., gan=...).fit()"
+    assert train_on_command(run).startswith(f"ganzoo.Trainer(ganzoo.GAN(...).load_weights({str(run)!r})")
+    ganzoo.Trainer.resume(run, data=DATA, gan=ganzoo.GAN(draw(), judge(), latent_size=6), progress=False).fit()
+    assert "ganzoo train --" not in capsys.readouterr().err

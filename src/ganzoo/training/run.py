@@ -230,13 +230,29 @@ def versions() -> dict[str, str]:
 
 
 def resume_command(run: Path) -> str:
-    """The command that goes on with `run`, to be pasted."""
-    return shell("ganzoo", "train", "--resume", run)
+    """What goes on with `run`, to be pasted: a command, or a Python line if images or networks were given by hand."""
+    data, networks = _given_by_hand(run)
+    if not data and not networks:
+        return shell("ganzoo", "train", "--resume", run)
+    given = ", data=..." * data + ", gan=..." * networks
+    return f"ganzoo.Trainer.resume({str(run)!r}{given}).fit()"
 
 
 def train_on_command(run: Path) -> str:
-    """The command that begins a new run with the networks of `run`, to be filled in."""
+    """What begins a new run with the networks of `run`: a command to fill in, or a Python line for custom networks."""
+    if _given_by_hand(run)[1]:
+        return f"ganzoo.Trainer(ganzoo.GAN(...).load_weights({str(run)!r}), data=..., output_dir=...).fit()"
     return f"{shell('ganzoo', 'train', '--from', run)} --data DATA --output NEW_RUN --steps N"
+
+
+def _given_by_hand(run: Path) -> tuple[bool, bool]:
+    """Whether the images of `run` have no name that opens them, and whether its networks are custom modules."""
+    try:
+        facts = RunFolder(run).facts()
+        networks = [facts["gan"][name]["model"] for name in ("generator", "discriminator")]
+        return facts["data"]["source"] is None, None in networks
+    except (GanzooError, KeyError, TypeError):  # no run yet, or a damaged file, which is said elsewhere
+        return False, False
 
 
 def command() -> str:
