@@ -1,5 +1,6 @@
 """Blocks keep their contract, and `check_block` sees who doesn't."""
 
+import math
 import subprocess
 import sys
 from functools import partial
@@ -17,14 +18,17 @@ from ganzoo.blocks import (
     NORMS,
     BlurDown,
     ClassModulation,
+    ConditionalNorm,
     DCGANDown,
     DCGANUp,
     ImageBlock,
+    LinearProjection,
     MinibatchStandardDeviation,
     OwnStart,
     PixelShuffleUp,
     Projection,
     ResidualDown,
+    ResidualSame,
     ResidualUp,
     ResizeUp,
     SelfAttention,
@@ -38,6 +42,7 @@ from ganzoo.blocks import (
     make_activation,
     make_block,
     make_norm,
+    takes_context,
 )
 from ganzoo.errors import BlockError, ConfigError, ShapeError, UnknownNameError
 
@@ -50,6 +55,7 @@ BUILT_IN = [
     "blur-down",
     "residual-up",
     "residual-down",
+    "residual-same",
     "self-attention",
 ]
 HALVING = ["dcgan-down", "blur-down", "residual-down"]
@@ -351,6 +357,11 @@ def test_residual_blocks_are_the_sum_of_branch_and_shortcut():
         nn.init.zeros_(block.convolution_2.bias)
     assert torch.allclose(up(x), up.shortcut(F.interpolate(x, scale_factor=2)), atol=1e-6)
     assert torch.allclose(down(x), F.avg_pool2d(down.shortcut(x), 2), atol=1e-6)
+    same = ResidualSame(4, 4, norm="none")
+    assert sum(parameter.numel() for parameter in same.parameters()) == 2 * (4 * 4 * 9 + 4)  # no convolution beside
+    nn.init.zeros_(same.convolution_2.weight)
+    nn.init.zeros_(same.convolution_2.bias)
+    assert torch.equal(same(x), x) and isinstance(ResidualSame(4, 6).shortcut, nn.Conv2d)
     assert not (up.output_activated or down.output_activated) and DCGANUp(4, 4).output_activated
 
 
@@ -374,12 +385,41 @@ def test_self_attention_is_the_papers_equations_and_starts_as_the_identity():
         assert torch.allclose(block(x), x + 0.7 * seen)
 
 
+def test_a_conditional_norm_is_batch_norm_with_a_scale_and_shift_for_each_class():
+    norm, x, labels = ConditionalNorm("batch", 4, 3), torch.randn(6, 4, 5, 5), torch.tensor([0, 1, 2, 0, 1, 2])
+    context = F.one_hot(labels, 3).float()
+    plain = nn.BatchNorm2d(4, affine=False)(x)
+    assert torch.allclose(norm(x, context), plain, atol=1e-6)  # the identity behind the norm, at first
+    nn.init.normal_(norm.scale.weight)
+    nn.init.normal_(norm.shift.weight)
+    for image, label in enumerate(labels):
+        scale, shift = (part.weight[:, label, None, None] for part in (norm.scale, norm.shift))
+        assert torch.allclose(norm(x, context)[image], plain[image] * (1 + scale) + shift, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "group", "layer"])
+def test_a_norm_without_scale_and_shift_has_no_parameters(norm):
+    assert not list(make_norm(norm, 8, affine=False).parameters()) and list(make_norm(norm, 8).parameters())
+
+
+def test_a_residual_block_with_context_names_a_context_of_another_shape():
+    block, x = ResidualUp(4, 4, context=3), torch.randn(2, 4, 8, 8)
+    with pytest.raises(ShapeError, match=r"ResidualUp wants a context of shape \(2, 3\), got none"):
+        block(x)
+    with pytest.raises(ShapeError, match=r"got one of shape \(2, 4\)"):
+        block(x, torch.randn(2, 4))
+    with pytest.raises(ShapeError, match="ResidualUp wants no context, got one"):
+        ResidualUp(4, 4)(x, torch.randn(2, 3))
+
+
 @pytest.mark.parametrize("size", [4, 7])
 def test_projection_takes_latents_of_two_and_of_four_axes(size):
-    project = Projection(10, 6, size).eval()
     latents = torch.randn(3, 10)
-    assert project(latents).shape == (3, project.out_channels, size, size)
-    assert torch.equal(project(latents), project(latents.view(3, 10, 1, 1)))
+    for project in (Projection(10, 6, size).eval(), LinearProjection(10, 6, size)):
+        assert project(latents).shape == (3, project.out_channels, size, size)
+        assert torch.equal(project(latents), project(latents.view(3, 10, 1, 1)))
+        with pytest.raises(ShapeError, match=r"wants latents \(N, 10\) or \(N, 10, 1, 1\), got \(3, 9\)"):
+            project(latents[:, :9])
 
 
 def test_to_image_ends_in_tanh_and_keeps_or_doubles_the_size():
@@ -445,6 +485,29 @@ def test_d2l_initialisation_draws_every_parameter_but_what_starts_in_its_own_way
             assert not parameter.any()
         else:
             assert abs(parameter.mean()) < 0.01 and parameter.std().item() == pytest.approx(0.02, rel=0.45), name
+
+
+def test_orthogonal_initialisation_draws_orthonormal_rows_or_columns():
+    net = _network()
+    initialise(net, "orthogonal")
+    for weight in (net[1].convolution.weight, net[6].weight):
+        rows = weight.flatten(1) if weight.shape[0] <= weight[0].numel() else weight.flatten(1).T
+        assert torch.allclose(rows @ rows.T, torch.eye(len(rows)), atol=1e-4)
+    assert torch.equal(net[1].norm.weight, torch.ones(64)) and not net[6].bias.any() and not net[3].gate.any()
+
+
+def test_xavier_initialisation_has_relus_gain_in_the_branches_of_residual_blocks_alone():
+    block, layer = ResidualDown(32, 64, norm="none"), nn.Linear(30, 50)
+    for module in (block, layer):
+        initialise(module, "xavier")
+    bounds = {  # the gain, and the fans in and out
+        block.convolution_1: math.sqrt(2) * math.sqrt(6 / (32 * 9 + 64 * 9)),
+        block.convolution_2: math.sqrt(2) * math.sqrt(6 / (64 * 9 + 64 * 9)),
+        block.shortcut: math.sqrt(6 / (32 + 64)),
+        layer: math.sqrt(6 / (30 + 50)),
+    }
+    for part, bound in bounds.items():
+        assert 0.97 * bound < part.weight.abs().max().item() <= bound and not part.bias.any()
 
 
 def test_torch_initialisation_leaves_everything():
@@ -515,6 +578,29 @@ def test_make_block_passes_only_what_a_block_declares_and_a_partial_has_not_boun
     assert isinstance(make(lambda in_channels, out_channels: Plain(in_channels, out_channels), 4, 6), Plain)
 
 
+class Contextual(Plain):
+    """A stranger's block with a context; the broken ones below each break one promise of it."""
+
+    options = ("context",)
+
+    def __init__(self, in_channels, out_channels, *, context=0):
+        super().__init__(in_channels, out_channels)
+        self.shift = nn.Linear(context, out_channels) if context else None
+
+    def forward(self, x, context=None):
+        return super().forward(x) if context is None else super().forward(x) + self.shift(context)[:, :, None, None]
+
+
+def test_make_block_gives_a_context_to_the_blocks_that_declare_it_and_only_if_there_is_one():
+    make = partial(make_block, in_channels=4, out_channels=4, norm="batch", activation="relu")
+    assert make(ResidualUp, context=3).context == 3 and make(Contextual, context=3).shift.in_features == 3
+    assert make(ResidualUp).context == 0 and make(Contextual).shift is None
+    assert isinstance(make(ResidualUp).norm_1, nn.BatchNorm2d)
+    assert isinstance(make(DCGANUp, context=3), DCGANUp) and isinstance(make(Plain, context=3), Plain)
+    assert [takes_context(each) for each in (ResidualUp, Contextual, DCGANUp, Plain)] == [True, True, False, False]
+    assert not takes_context(partial(Contextual, context=2))
+
+
 def _with(**attributes):
     def stranger(in_channels, out_channels):
         block = Plain(in_channels, out_channels)
@@ -542,7 +628,10 @@ class Liar(Plain):
         (partial(DCGANUp, kernel_size=4, stride=1, padding=0), "DCGANUp must announce a scale_factor .* got null"),
         (lambda in_channels, out_channels: "x", 'made "x"; a factory must make an nn.Module'),
         (lambda channels: Plain(channels, channels), r"can't be made with \(4, 6\)"),
-        (Greedy, r'Greedy: options must be a tuple of some of norm, activation, first, got \["norm", "labels"\]'),
+        (
+            Greedy,
+            r'Greedy: options must be a tuple of some of norm, activation, first, context, got \["norm", "labels"\]',
+        ),
         (Liar, r"Liar can't be made with \(4, 6, norm=...\)"),
         (partial(nn.Conv2d, kernel_size=1), "Conv2d must announce"),
         ("dcgan-up", "can't be made"),
@@ -742,7 +831,50 @@ class CrashesWithOptions(Plain):
         return self.norm(super().forward(x))
 
 
+class IgnoresContext(Contextual):
+    def forward(self, x, context=None):
+        return super().forward(x, None if context is None else 0 * context)
+
+
+class MixesContexts(Contextual):
+    def forward(self, x, context=None):
+        return super().forward(x, None if context is None else context - context.mean(0))
+
+
+class NoisyContext(Contextual):
+    def forward(self, x, context=None):
+        return super().forward(x, None if context is None else context + torch.randn_like(context))
+
+
+class ChangesContext(Contextual):
+    def forward(self, x, context=None):
+        return super().forward(x, None if context is None else context.mul_(2))
+
+
+class ContextEnlarges(Contextual):
+    def forward(self, x, context=None):
+        y = super().forward(x, context)
+        return y if context is None else F.interpolate(y, scale_factor=2)
+
+
+class ContextUpcasts(Contextual):
+    def forward(self, x, context=None):
+        y = super().forward(x, context)
+        return y if context is None else y.float()
+
+
+class TakesNoContext(Plain):
+    options = ("context",)
+
+
 BROKEN = [
+    (IgnoresContext, "with context=6 breaks the promise of gradients: none reaches .*its context"),
+    (MixesContexts, "with context=6 breaks the promise of batch independence"),
+    (NoisyContext, "with context=6 breaks the promise of no noise"),
+    (ChangesContext, "with context=6 breaks the promise to leave its input alone"),
+    (ContextEnlarges, "with context=6 breaks the promise of shape"),
+    (ContextUpcasts, "with context=6 breaks the promise of dtype"),
+    (TakesNoContext, "with context=6 can't be made with .*context"),
     (WrongShape, "promise of shape"),
     (OneSizeOnly, r"promise of shape: it fails on an input of shape \(4, 8, 16, 16\)"),
     (Upcast, "promise of dtype: it makes torch.float32 of torch.float64"),
@@ -813,7 +945,7 @@ class Looks(Plain):
         return super().forward(x) if x.sum() < 1e9 else super().forward(x * 1)
 
 
-@pytest.mark.parametrize("factory", [Plain, Gated, EqualOnly, RefusesOdd, pooled, partial(Plain), Looks])
+@pytest.mark.parametrize("factory", [Plain, Contextual, Gated, EqualOnly, RefusesOdd, pooled, partial(Plain), Looks])
 def test_check_block_accepts_strangers_that_keep_every_promise(factory):
     assert check_block(factory) is None
 

@@ -47,6 +47,8 @@ def test_the_chapter_s_parameter_counts():
         ("fashion-mnist-conditional", 763_520, 201_408),
         ("pokemon-64-d2l", 3_576_704, 2_765_696),
         ("fashion-mnist-d2l", 3_574_656, 2_763_648),
+        ("cifar10-sngan", 4_275_971, 1_053_824),
+        ("cifar10-sngan-conditional", 4_303_619, 1_055_104),
     ],
 )
 def test_every_preset_keeps_its_size(preset, generator, discriminator, backbone, monkeypatch):
@@ -58,6 +60,108 @@ def test_every_preset_keeps_its_size(preset, generator, discriminator, backbone,
 def test_every_bundled_preset_has_its_size_pinned():
     pinned = test_every_preset_keeps_its_size.pytestmark[0].args[1]
     assert {row[0] for row in pinned} == set(ganzoo.PRESETS)
+
+
+def test_sngan_has_the_paper_s_layers_and_as_many_parameters():
+    """Miyato et al. 2018, appendix B.4, CIFAR-10; by class: Miyato and Koyama 2018."""
+    gan, by_class = ganzoo.create("cifar10-sngan"), ganzoo.create("cifar10-sngan-conditional")
+    up = 2 * 256 + 256 * 256 * 9 + 2 * 256 + (256 * 256 * 9 + 256) + (256 * 256 + 256)  # norms, convolutions, shortcut
+    dense, head = 128 * 4 * 4 * 256 + 4 * 4 * 256, 2 * 256 + 256 * 3 * 9 + 3
+    assert parameter_count(gan.generator) == dense + 3 * up + head  # the authors' code has 3 * 256 biases in front of
+    # batch norms, which take them away again
+    first = (3 * 128 * 9 + 128) + (128 * 128 * 9 + 128) + (3 * 128 + 128)
+    down = 2 * (128 * 128 * 9 + 128) + (128 * 128 + 128)
+    same = 2 * (128 * 128 * 9 + 128)
+    assert parameter_count(gan.discriminator) == first + down + 2 * same + 128
+    scales = 3 * 2 * (2 * 256) * 10 - 3 * 2 * (2 * 256)  # a scale and shift a class, for one of all
+    assert parameter_count(by_class.generator) == dense + 3 * up + head + scales
+    assert parameter_count(by_class.discriminator) == first + down + 2 * same + 128 + 10 * 128
+
+    def layers(network, given):
+        """The layers in the order in which they are used."""
+        called, kinds = [], (torch.nn.Linear, torch.nn.Conv2d, torch.nn.BatchNorm2d, torch.nn.ReLU, torch.nn.Tanh)
+        for part in network.modules():
+            if isinstance(part, kinds):
+                kind = next(kind for kind in kinds if isinstance(part, kind)).__name__
+                name = f"{kind} {part.kernel_size[0]}x" if kind == "Conv2d" else kind
+                part.register_forward_hook(lambda *_, name=name: called.append(name))
+        network(given)
+        return called
+
+    branch = ["BatchNorm2d", "ReLU", "Conv2d 3x"] * 2
+    found = layers(gan.generator, torch.zeros(1, 128))
+    assert found == ["Linear", *[*branch, "Conv2d 1x"] * 3, "BatchNorm2d", "ReLU", "Conv2d 3x", "Tanh"]
+    branch = ["ReLU", "Conv2d 3x"] * 2
+    assert layers(gan.discriminator, torch.zeros(1, 3, 32, 32)) == [
+        *("Conv2d 3x", "ReLU", "Conv2d 3x", "Conv2d 1x"),  # down, of the image itself
+        *(*branch, "Conv2d 1x"),  # down
+        *(*branch, *branch),  # two of one size
+        *("ReLU", "Conv2d 1x"),  # summed over places, to one logit
+    ]
+    shapes = [tuple(each.shape[1:]) for each in gan.discriminator.features(torch.zeros(1, 3, 32, 32))]
+    assert shapes == [(128, 16, 16), (128, 8, 8), (128, 8, 8), (128, 8, 8)]
+    settings = ganzoo.PRESETS["cifar10-sngan"].settings
+    assert (settings.loss, settings.d_steps, settings.batch_size, settings.decay) == ("hinge", 5, 64, "linear")
+    assert (settings.generator_lr, settings.discriminator_lr, settings.beta1, settings.beta2) == (2e-4, 2e-4, 0, 0.9)
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+@pytest.mark.parametrize("classes", [{"num_classes": 3}, {"num_classes": 3, "hidden_classes": 2}])
+@pytest.mark.parametrize("size", [0, 5])
+def test_blocks_that_take_a_context_get_the_label_and_others_are_modulated(size, classes, norm):
+    blocks = ("residual-up", "dcgan-up")
+    generator, _ = small_pair({"block": blocks, "context_size": size, "norm": norm, **classes})
+    count = 3 * classes.get("hidden_classes", 1)
+    assert list(generator.modulations) == ["0", "2"]  # behind the projection and the second stage
+    assert generator.stages[0].context == (size or count)
+    torch.nn.init.normal_(generator.stages[0].norm_1.scale.weight)
+    latents = torch.randn(2, 6)
+    one, other = (generator.eval()(latents, torch.full((2,), label)) for label in (0, 1))
+    assert not torch.allclose(one, other)  # by the context alone: modulations start at zero
+    if size:
+        assert generator.context.weight.shape == (count, 5)
+
+
+def test_a_linear_stem_has_nothing_between_it_and_the_first_block():
+    generator, _ = small_pair({"block": "residual-up", "stem": "linear", "num_classes": 3})
+    assert not len(generator.modulations)
+    latents = torch.randn(2, 6)
+    assert torch.equal(generator.project(latents).flatten(1), generator.project.linear(latents))
+    assert generator.first_layer().shape == (8 * 4 * 4, 6) == small_pair()[0].first_layer().shape
+
+
+def test_a_pooled_logit_does_not_care_where_and_a_full_one_does():
+    x = torch.rand(1, 8, 4, 4)
+    for pool, alike in (("sum", True), ("full", False)):
+        _, discriminator = small_pair(None, {"pool": pool})
+        discriminator.features = lambda images: [images]
+        assert torch.allclose(discriminator(x), discriminator(x.flip(3)), atol=1e-6) == alike
+        if pool == "sum":
+            weight = discriminator.to_logit.convolution.weight.flatten()
+            assert torch.allclose(discriminator(x).flatten(), (x.sum((2, 3)) * weight).sum(1))
+
+
+def test_spectral_norm_holds_the_embedding_of_labels_too():
+    _, discriminator = small_pair(None, {"norm": "spectral", "num_classes": 5, "hidden_classes": 2})
+    assert discriminator.embedding.weight.shape == (10, 8)
+    assert torch.linalg.matrix_norm(discriminator.embedding.weight, 2).item() == pytest.approx(1, abs=0.05)
+
+
+def test_a_conditional_sngan_trains_is_saved_and_samples_by_class(tmp_path):
+    gan = ganzoo.create(
+        "cifar10-sngan-conditional",
+        generator={"widths": (8, 8), "latent_size": 4},
+        discriminator={"widths": (8,), "last_blocks": ("residual-same",)},
+        seed=0,
+    )
+    images, labels = torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8), torch.arange(12) % 10
+    settings = ganzoo.PRESETS["cifar10-sngan"].settings.replace(steps=2, batch_size=4, d_steps=2)
+    trainer = ganzoo.Trainer(gan, data=(images, labels), output_dir=tmp_path / "run", settings=settings, progress=False)
+    trainer.fit()
+    again = ganzoo.from_pretrained(tmp_path / "run", discriminator=True)
+    one, other = (again.sample(2, seed=0, labels=label) for label in (0, 1))
+    assert one.shape == (2, 3, 8, 8) and not torch.equal(one, other)
+    assert torch.allclose(again.sample(2, seed=0, labels=1, precision="fast"), other, atol=0.05)
 
 
 @pytest.mark.parametrize("shape", [(1, 100), (1, 100, 1, 1)])
@@ -265,7 +369,14 @@ def test_an_image_of_another_shape_is_named(shape):
         ({"widths": (8,) * 11}, "1024 is the most"),
         ({"widths": (1, 1, 8192), "start_size": 64}, "widths ask for 8192 channels of 256 pixels a side, 536,870,912"),
         ({"block": ("dcgan-up",)}, "one for each of the 3 stages"),
-        ({"initialisation": "xavier"}, 'initialisation "xavier" is unknown'),
+        ({"initialisation": "xavjer"}, 'initialisation "xavjer" is unknown. Did you mean "xavier"'),
+        ({"stem": "linear", "widths": (8,)}, 'stem "linear" needs a stage behind it'),
+        ({"context_size": 4, "block": "residual-up"}, "context_size 4 goes with num_classes or hidden_classes; there"),
+        ({"context_size": 4, "num_classes": 3}, "context_size 4 goes with blocks that take a context, as residual-up"),
+        (
+            {"num_classes": 10_000, "hidden_classes": 2, "block": "residual-up"},
+            "context_size 0 would be 20000 numbers for each image",
+        ),
         ({"image_channels": 5}, "image_channels must be at least 1 and at most 4"),
         ({"latent_size": 0}, "latent_size must be at least 1"),
     ],

@@ -45,6 +45,14 @@ def test_a_preset_scales_to_other_sizes(name, size):
         assert max(gan.config.generator.widths) <= 512
 
 
+def test_a_preset_that_sums_places_keeps_the_last_size_of_its_discriminator():
+    with torch.device("meta"):
+        same, larger = (ganzoo.create("cifar10-sngan", image_size=size) for size in (32, 64))
+    assert same.config.discriminator == ganzoo.PRESETS["cifar10-sngan"].discriminator
+    assert same.config.generator == ganzoo.PRESETS["cifar10-sngan"].generator
+    assert larger.config.discriminator.widths == (128, 128, 256) and larger.config.discriminator.last_size == 8
+
+
 def test_widths_of_one_s_own_move_the_start_size():
     gan = ganzoo.create("pokemon-64", image_size=128, generator={"widths": (256, 128, 64, 32)})
     assert (gan.config.generator.start_size, gan.image_size) == (8, 128)
@@ -91,6 +99,8 @@ PINNED = {  # name: mean and deviation over the pixels
     "fashion-mnist-conditional": (-0.00116528, 0.0107136),
     "pokemon-64-d2l": (-0.000196424, 0.00533551),
     "fashion-mnist-d2l": (-0.000549534, 0.000545185),
+    "cifar10-sngan": (-0.0146582, 0.497137),
+    "cifar10-sngan-conditional": (0.0368018, 0.466796),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -144,7 +145,8 @@ def _resize(preset: Preset, image_size: int, made: dict[str, Any], judged: dict[
         made["start_size"], doublings = _halved(image_size, generator.start_size)
         made["widths"] = _stretch(generator.widths, doublings + (made.get("head", generator.head) != "doubling"))
     if "widths" not in judged:
-        judged["widths"] = _stretch(discriminator.widths[::-1], max(1, _halved(image_size, 4)[1]))[::-1]
+        least = int(discriminator.last_size) if discriminator.pool == "sum" else 4
+        judged["widths"] = _stretch(discriminator.widths[::-1], max(1, _halved(image_size, least)[1]))[::-1]
     judged["image_size"] = image_size
 
 
@@ -298,5 +300,48 @@ PRESETS.register(
         discriminator=DCGANDiscriminatorConfig(image_channels=1, first_norm=True, initialisation="d2l"),
         data="fashion-mnist",
         settings=_TEXTBOOK.replace(steps=4700),
+    ),
+)
+_SNGAN = Preset(
+    version=1,
+    description="SNGAN at 32x32 (Miyato et al. 2018, appendix B.4) on CIFAR-10, which the Hub has; wants a GPU",
+    generator=DCGANGeneratorConfig(
+        latent_size=128,
+        stem="linear",
+        widths=(256, 256, 256, 256),
+        block="residual-up",
+        head="same",
+        initialisation="xavier",
+    ),
+    discriminator=DCGANDiscriminatorConfig(
+        image_size=32,
+        widths=(128, 128),
+        block="residual-down",
+        last_blocks=("residual-same", "residual-same"),
+        norm="spectral",
+        activation="relu",
+        pool="sum",
+        initialisation="xavier",
+    ),
+    data="hf:uoft-cs/cifar10",
+    settings=Settings(
+        steps=50_000,
+        loss="hinge",
+        d_steps=5,
+        beta1=0.0,
+        beta2=0.9,
+        decay="linear",
+        ema_half_life=0,
+        keep="last",
+    ),
+)
+PRESETS.register("cifar10-sngan", _SNGAN)
+PRESETS.register(
+    "cifar10-sngan-conditional",
+    dataclasses.replace(
+        _SNGAN,
+        description="cifar10-sngan by class: conditional batch norm, projection (Miyato and Koyama 2018)",
+        generator=_SNGAN.generator.replace({"num_classes": 10}),
+        discriminator=_SNGAN.discriminator.replace({"num_classes": 10}),
     ),
 )

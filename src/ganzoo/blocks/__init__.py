@@ -6,6 +6,7 @@
 from ganzoo.blocks.dcgan import (
     DCGANDown,
     DCGANUp,
+    LinearProjection,
     MinibatchStandardDeviation,
     Projection,
     ToImage,
@@ -17,12 +18,12 @@ from ganzoo.blocks.dcgan import (
 from ganzoo.blocks.activations import ACTIVATIONS, Activation, check_activation_name, make_activation
 from ganzoo.blocks.attention import SelfAttention
 from ganzoo.blocks.check import check_block
-from ganzoo.blocks.contract import BLOCKS, BlockFactory, ImageBlock, block_scale, make_block
+from ganzoo.blocks.contract import BLOCKS, BlockFactory, ImageBlock, block_scale, make_block, takes_context
 from ganzoo.blocks.conv import ConvolutionBlock
-from ganzoo.blocks.initialisation import INITIALISATIONS, OwnStart, initialise
-from ganzoo.blocks.modulation import ClassModulation, check_range
+from ganzoo.blocks.initialisation import INITIALISATIONS, BranchConvolution, OwnStart, initialise
+from ganzoo.blocks.modulation import ClassModulation, ConditionalNorm, check_range
 from ganzoo.blocks.norms import NORMS, Norm, check_norm_name, make_norm, wants_bias, with_weight_norm
-from ganzoo.blocks.residual import ResidualDown, ResidualUp
+from ganzoo.blocks.residual import ResidualBlock, ResidualDown, ResidualSame, ResidualUp
 from ganzoo.blocks.resize import BlurDown, PixelShuffleUp, ResizeUp
 
 __all__ = [
@@ -33,17 +34,22 @@ __all__ = [
     "Activation",
     "BlockFactory",
     "BlurDown",
+    "BranchConvolution",
     "ClassModulation",
+    "ConditionalNorm",
     "ConvolutionBlock",
     "DCGANDown",
     "DCGANUp",
     "ImageBlock",
+    "LinearProjection",
     "MinibatchStandardDeviation",
     "Norm",
     "OwnStart",
     "PixelShuffleUp",
     "Projection",
+    "ResidualBlock",
     "ResidualDown",
+    "ResidualSame",
     "ResidualUp",
     "ResizeUp",
     "SelfAttention",
@@ -58,6 +64,7 @@ __all__ = [
     "make_activation",
     "make_block",
     "make_norm",
+    "takes_context",
     "wants_bias",
     "with_weight_norm",
 ]

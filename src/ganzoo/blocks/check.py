@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.blocks.contract import BlockFactory, check_announced, factory_name, make_block
+from ganzoo.blocks.contract import BlockFactory, check_announced, factory_name, make_block, takes_context
 from ganzoo.errors import BlockError, ShapeError
 from ganzoo.seeds import seeded
 
 Build = Callable[[], Any]
+CONTEXT = 6  # numbers in the context of a trial
 
 
 def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int | None = None) -> None:
@@ -22,6 +23,7 @@ def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int |
     (float32, float64, bfloat16), device, gradients to the input and every parameter (not None, finite, and not zero
     after at most one step), equal outputs after a state round trip, rows independent of their batch mates in eval
     mode, no noise in eval mode, odd sizes (they work, or raise ShapeError), and that it takes the options it declares.
+    A block that declares `context` is tried without and with one, which gradients must reach too.
 
     Args:
         factory: a callable `(in_channels, out_channels)`: a class, a function, a partial; the block need not inherit
@@ -37,17 +39,30 @@ def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int |
         if out_channels is None:
             out_channels = _fitting_channels(factory, in_channels)
 
-        def build() -> Any:
-            try:
-                block = factory(in_channels, out_channels)
-            except Exception as error:
-                raise _broken(name, f"can't be made with ({in_channels}, {out_channels})", error) from error
-            check_announced(block, in_channels, out_channels, name)
-            return block
+        for context in (0, CONTEXT) if takes_context(factory) else (0,):
+            _check(factory, name, in_channels, out_channels, context)
 
-        for check in (_shape, _dtype, _device, _gradients, _noise, _batch, _state, _odd_sizes):
-            check(name, build)
-        _declared_options(name, factory, in_channels, out_channels)
+
+def _check(factory: BlockFactory, name: str, in_channels: int, out_channels: int, context: int) -> None:
+    """Try every promise of the blocks of `factory` made with a context of so many numbers, 0 for none."""
+    options = {"context": context} if context else {}
+    name += f" with context={context}" if context else ""
+
+    def build() -> Any:
+        try:
+            block = factory(in_channels, out_channels, **options)
+        except Exception as error:
+            raise _broken(name, f"can't be made with ({in_channels}, {out_channels})", error) from error
+        check_announced(block, in_channels, out_channels, name)
+        return block
+
+    for check in (_shape, _dtype, _device, _gradients, _noise, _batch, _state, _odd_sizes):
+        check(name, build, context)
+    for first in (False, True):  # the options that it declares are taken
+        block = make_block(
+            factory, in_channels, out_channels, norm="group", activation="silu", first=first, context=context
+        )
+        _run(name, block, _inputs(block, context), "its options")
 
 
 def _fitting_channels(factory: BlockFactory, in_channels: int) -> int:
@@ -63,16 +78,18 @@ def _broken(name: str, how: str, error: Exception | None = None) -> BlockError:
     return BlockError(f"Block {name} {how}{cause}.")
 
 
-def _input(block: Any, height: int = 8, width: int = 8, **options: Any) -> Tensor:
-    return torch.randn(4, block.in_channels, height, width, **options)
+def _inputs(block: Any, context: int, height: int = 8, width: int = 8, **options: Any) -> tuple[Tensor, ...]:
+    """What `block` is called with: features of four images, and their context if it takes one."""
+    x = torch.randn(4, block.in_channels, height, width, **options)
+    return (x, torch.randn(4, context, **options)) if context else (x,)
 
 
-def _run(name: str, block: nn.Module, x: Tensor, promise: str) -> Tensor:
-    """What `block` makes of `x`: one tensor, and no exception."""
+def _run(name: str, block: nn.Module, inputs: tuple[Tensor, ...], promise: str) -> Tensor:
+    """What `block` makes of `inputs`: one tensor, and no exception."""
     try:
-        y = block(x)
+        y = block(*inputs)
     except Exception as error:
-        raise _broken(name, f"breaks the promise of {promise}: it fails on {_say(x)}", error) from error
+        raise _broken(name, f"breaks the promise of {promise}: it fails on {_say(inputs[0])}", error) from error
     if not isinstance(y, Tensor):
         raise _broken(name, f"breaks the promise of one tensor in and one out: it gives a {type(y).__name__}")
     return y
@@ -86,30 +103,37 @@ def _close(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
-def _shape(name: str, build: Build) -> None:
+@torch.no_grad()
+def _move(block: nn.Module) -> None:
+    """Change all parameters, away from a start such as zeros, which two blocks share and which hides what follows."""
+    for parameter in block.parameters():
+        parameter.add_(0.1 * torch.randn(parameter.shape))
+
+
+def _shape(name: str, build: Build, context: int) -> None:
     block = build()
     for training in (True, False):
         block.train(training)
         for height, width in ((8, 8), (16, 16), (8, 12)):
-            x = _input(block, height, width)
-            before = x.clone()
+            inputs = _inputs(block, context, height, width)
+            before = [each.clone() for each in inputs]
             with torch.no_grad():
-                y = _run(name, block, x, "shape")
+                y = _run(name, block, inputs, "shape")
             scale = block.scale_factor
-            wanted = (len(x), block.out_channels, int(height * scale), int(width * scale))
+            wanted = (len(before[0]), block.out_channels, int(height * scale), int(width * scale))
             if tuple(y.shape) != wanted:
-                found = f"of {tuple(x.shape)} it makes {tuple(y.shape)}, its scale_factor says {wanted}"
+                found = f"of {tuple(before[0].shape)} it makes {tuple(y.shape)}, its scale_factor says {wanted}"
                 raise _broken(name, f"breaks the promise of shape: {found}")
-            if not torch.equal(x, before):
+            if not all(map(torch.equal, inputs, before)):
                 raise _broken(name, "breaks the promise to leave its input alone: it changes it in place")
 
 
-def _dtype(name: str, build: Build) -> None:
+def _dtype(name: str, build: Build, context: int) -> None:
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         block = build().to(dtype)
-        x = _input(block, dtype=dtype)
+        inputs = _inputs(block, context, dtype=dtype)
         try:
-            y = _run(name, block, x, "dtype")
+            y = _run(name, block, inputs, "dtype")
         except BlockError as error:
             if dtype == torch.bfloat16 and "not implemented for" in str(error):
                 continue  # an operation that torch itself lacks here is not the block's fault
@@ -118,7 +142,7 @@ def _dtype(name: str, build: Build) -> None:
             raise _broken(name, f"breaks the promise of dtype: it makes {y.dtype} of {dtype}")
 
 
-def _device(name: str, build: Build) -> None:
+def _device(name: str, build: Build, context: int) -> None:
     try:
         with torch.device("meta"):
             build()
@@ -128,43 +152,46 @@ def _device(name: str, build: Build) -> None:
     if torch.accelerator.is_available():
         accelerator = torch.accelerator.current_accelerator()
         block = build().to(accelerator)
-        x = _input(block).to(accelerator)
-        y = _run(name, block, x, "device")
+        inputs = tuple(each.to(accelerator) for each in _inputs(block, context))
+        y = _run(name, block, inputs, "device")
     else:  # torch's device without memory serves as a second one
         block = build().to("meta")
-        x = _input(block, device="meta")
+        inputs = _inputs(block, context, device="meta")
         try:
-            y = _run(name, block, x, "device")
+            y = _run(name, block, inputs, "device")
         except BlockError as error:
             cause = error.__cause__
             mixed = " device" in str(cause) and not isinstance(cause, NotImplementedError)
             if mixed or "out of meta tensor" in str(cause):
                 raise
             return  # the block looks at values, which the meta device has not
-    if y.device.type != x.device.type:
-        raise _broken(name, f"breaks the promise of device: it gives a tensor on {y.device} for one on {x.device}")
+    given = inputs[0].device
+    if y.device.type != given.type:
+        raise _broken(name, f"breaks the promise of device: it gives a tensor on {y.device} for one on {given}")
 
 
-def _gradients(name: str, build: Build) -> None:
+def _gradients(name: str, build: Build, context: int) -> None:
     block = build()
     missing = [key for key, parameter in block.named_parameters() if parameter.requires_grad]
+    if context:
+        missing.append("its context")
     promise = "breaks the promise of gradients:"
     for _attempt in range(2):  # what starts behind a zero, such as a gate, has one after one step
-        x = _input(block).requires_grad_()
+        inputs = [each.requires_grad_() for each in _inputs(block, context)]
         block.zero_grad()
-        with torch.enable_grad():
-            y = _run(name, block, x * 1, "gradients")  # a product, since torch forbids any change in place of a leaf
+        with torch.enable_grad():  # products, since torch forbids any change in place of a leaf
+            y = _run(name, block, tuple(each * 1 for each in inputs), "gradients")
             try:
                 (y * torch.randn(y.shape)).sum().backward()
             except RuntimeError as error:
                 raise _broken(name, f"{promise} the backward pass fails", error) from error
-        everything = [("its input", x), *block.named_parameters()]
-        for key, value in everything:
-            if value.grad is not None and not value.grad.isfinite().all():
+        learned = {**dict(zip(("its input", "its context"), inputs)), **dict(block.named_parameters())}
+        gradients = {key: value.grad for key, value in learned.items()}
+        for key, gradient in gradients.items():
+            if gradient is not None and not gradient.isfinite().all():
                 raise _broken(name, f"{promise} that of {key} is not finite")
-        if x.grad is None or not x.grad.any():
+        if gradients["its input"] is None or not gradients["its input"].any():
             raise _broken(name, f"{promise} none reaches its input")
-        gradients = {key: parameter.grad for key, parameter in block.named_parameters()}
         missing = [key for key in missing if gradients[key] is None or not gradients[key].any()]
         with torch.no_grad():
             for parameter in block.parameters():
@@ -175,58 +202,53 @@ def _gradients(name: str, build: Build) -> None:
 
 
 @torch.no_grad()
-def _noise(name: str, build: Build) -> None:
+def _noise(name: str, build: Build, context: int) -> None:
     block = build().eval()
-    x = _input(block)
-    if not _close(_run(name, block, x, "no noise"), _run(name, block, x, "no noise")):
+    _move(block)
+    inputs = _inputs(block, context)
+    if not _close(_run(name, block, inputs, "no noise"), _run(name, block, inputs, "no noise")):
         raise _broken(name, "breaks the promise of no noise: in eval mode two calls with one input differ")
 
 
 @torch.no_grad()
-def _batch(name: str, build: Build) -> None:
+def _batch(name: str, build: Build, context: int) -> None:
     block = build().eval()
-    x = _input(block)
+    _move(block)
+    inputs = _inputs(block, context)
+    row = tuple(each[:1].contiguous() for each in inputs)
     promise = "batch independence"
-    if not _close(_run(name, block, x, promise)[:1], _run(name, block, x[:1].contiguous(), promise)):
+    if not _close(_run(name, block, inputs, promise)[:1], _run(name, block, row, promise)):
         raise _broken(name, f"breaks the promise of {promise}: in eval mode a row depends on its batch mates")
 
 
 @torch.no_grad()
-def _state(name: str, build: Build) -> None:
+def _state(name: str, build: Build, context: int) -> None:
     block, fresh = build(), build()
-    for parameter in block.parameters():  # away from a start that two blocks would share, such as zeros
-        parameter += 0.1 * torch.randn(parameter.shape)
+    _move(block)
     for _call in range(3):
-        _run(name, block.train(), _input(block) + 1, "state")  # running statistics move
+        _run(name, block.train(), tuple(each + 1 for each in _inputs(block, context)), "state")  # statistics move
     try:
         fresh.load_state_dict(block.state_dict())
     except Exception as error:
         raise _broken(name, "breaks the promise of state: a fresh block refuses its state_dict", error) from error
-    x = _input(block)
-    if not _close(_run(name, block.eval(), x, "state"), _run(name, fresh.eval(), x, "state")):
+    inputs = _inputs(block, context)
+    if not _close(_run(name, block.eval(), inputs, "state"), _run(name, fresh.eval(), inputs, "state")):
         raise _broken(name, "breaks the promise of state: a fresh block with its state_dict gives other outputs")
 
 
 @torch.no_grad()
-def _odd_sizes(name: str, build: Build) -> None:
+def _odd_sizes(name: str, build: Build, context: int) -> None:
     block = build().eval()
     for height, width in ((7, 7), (6, 9), (9, 6)):
-        x = _input(block, height, width)
+        inputs = _inputs(block, context, height, width)
         try:
-            y = block(x)
+            y = block(*inputs)
         except ShapeError:
             continue
         except Exception as error:
-            how = f"it fails on {_say(x)} with another error than ShapeError"
+            how = f"it fails on {_say(inputs[0])} with another error than ShapeError"
             raise _broken(name, f"breaks the promise of odd sizes: {how}", error) from error
         exact = [size * block.scale_factor for size in (height, width)]
         if y.dim() != 4 or any(abs(size - scaled) > 0.5 for size, scaled in zip(y.shape[2:], exact)):
-            how = f"of {_say(x)} it makes {tuple(y.shape)}, against its scale_factor; raise ShapeError instead"
+            how = f"of {_say(inputs[0])} it makes {tuple(y.shape)}, against its scale_factor; raise ShapeError instead"
             raise _broken(name, f"breaks the promise of odd sizes: {how}")
-
-
-def _declared_options(name: str, factory: BlockFactory, in_channels: int, out_channels: int) -> None:
-    """A network's norm, activation and place are taken where the block declares that it takes them."""
-    for first in (False, True):
-        block = make_block(factory, in_channels, out_channels, norm="group", activation="silu", first=first)
-        _run(name, block, _input(block), "its options")

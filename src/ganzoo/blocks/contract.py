@@ -5,6 +5,11 @@ keeps dtype and device, takes one tensor and gives one, holds no noise, and is i
 must run on torch's meta device too). Sizes it can't take are a ShapeError. It need not inherit `ImageBlock`: any
 nn.Module that announces `in_channels`, `out_channels` and `scale_factor` will do; `check_block` tells. A block
 *factory* is any callable `(in_channels, out_channels)`; options are bound with `functools.partial`.
+
+What a block takes of its network beside the channels, it declares in `options`: norm, activation, whether it sees the
+image, and `context`. If a network has a context (a vector for each image, such as a label's embedding), a block that
+declares it is made with `context=C` and called `block(x, context)` with a (N, C) tensor. All others are called
+`block(x)`, and a conditional network modulates what they give.
 """
 
 from __future__ import annotations
@@ -25,9 +30,9 @@ from ganzoo.registry import Registry
 
 BlockFactory = Callable[..., nn.Module]
 BLOCKS: Registry[BlockFactory] = Registry("block", "ganzoo.blocks", "a class or function that makes a block", callable)
-OPTIONS = ("norm", "activation", "first")
+OPTIONS = ("norm", "activation", "first", "context")
 _SCALES = (2.0, 1.0, 0.5)
-_SAME_SCALE = {"norm", "activation", "first", "slope"}  # bound arguments that leave a block's scale alone
+_SAME_SCALE = {*OPTIONS, "slope"}  # bound arguments that leave a block's scale alone
 
 
 class ImageBlock(nn.Module, ABC):
@@ -38,11 +43,13 @@ class ImageBlock(nn.Module, ABC):
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
+        context: numbers in an image's context; 0: the block takes none.
 
     Attributes:
         scale_factor: output size over input size: 2, 1 or 0.5; None if no single number says it for every size.
-        options: what of "norm", "activation" and "first" the constructor takes, as keywords, from a network:
-            its norm, its activation, and whether this is the block that sees the image.
+        options: which of "norm", "activation", "first" and "context" the constructor takes, as keywords, from a
+            network: its norm, its activation, whether this is the block that sees the image, and the numbers in an
+            image's context.
         output_activated: False if norm and activation come first in the block, so that what follows the last block
             must add them.
     """
@@ -51,23 +58,32 @@ class ImageBlock(nn.Module, ABC):
     options: ClassVar[tuple[str, ...]] = ()
     output_activated: bool = True
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, context: int = 0) -> None:
         super().__init__()
         check_count("in_channels", in_channels, type(self).__name__)
         check_count("out_channels", out_channels, type(self).__name__)
-        self.in_channels, self.out_channels = in_channels, out_channels
+        check_count("context", context, type(self).__name__, low=0)
+        self.in_channels, self.out_channels, self.context = in_channels, out_channels, context
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H * s, W * s), s being `scale_factor`."""
+        """(N, in_channels, H, W) to (N, out_channels, H * s, W * s), s being `scale_factor`.
 
-    def check_input(self, x: Tensor) -> None:
-        """Raise ShapeError unless `x` is (N, in_channels, H, W), with H and W even where the block halves them."""
+        A block with a context is called `forward(x, context)`, the context (N, `context`).
+        """
+
+    def check_input(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Raise ShapeError unless `x` is (N, in_channels, H, W), with H and W even where the block halves them, and
+        `context` is (N, `self.context`), or None if that is 0."""
         part = round(1 / self.scale_factor) if self.scale_factor and self.scale_factor < 1 else 1
         if x.dim() != 4 or x.shape[1] != self.in_channels or x.shape[2] % part or x.shape[3] % part:
             sizes = f" with H and W divisible by {part}" if part > 1 else ""
             wanted = f"(N, {self.in_channels}, H, W){sizes}"
             raise ShapeError(f"{type(self).__name__} wants an input of shape {wanted}, got {tuple(x.shape)}.")
+        if (None if context is None else tuple(context.shape)) != ((len(x), self.context) if self.context else None):
+            wanted = f"a context of shape ({len(x)}, {self.context})" if self.context else "no context"
+            found = "none" if context is None else f"one of shape {tuple(context.shape)}"
+            raise ShapeError(f"{type(self).__name__} wants {wanted}, got {found}.")
 
 
 def make_block(
@@ -78,6 +94,7 @@ def make_block(
     norm: Norm,
     activation: Activation,
     first: bool = False,
+    context: int = 0,
 ) -> nn.Module:
     """The block of `factory` for a network: it gets those of the network's options that it declares.
 
@@ -89,19 +106,14 @@ def make_block(
         norm: the network's norm, a name or a callable (see `make_norm`).
         activation: the network's activation, a name or a callable (see `make_activation`).
         first: whether the block sees the image itself.
+        context: numbers in an image's context, which a block that declares `context` is then called with; 0: none.
 
     Raises:
         BlockError: the factory can't be called so, or its block does not announce fitting channels and scale.
     """
-    target, bound = _unwrap(factory)
     name = factory_name(factory)
-    declared = getattr(target, "options", ())
-    if not isinstance(declared, tuple) or any(option not in OPTIONS for option in declared):
-        raise BlockError(
-            f"Block {name}: options must be a tuple of some of {', '.join(OPTIONS)}, got {quote(declared)}."
-        )
-    offered = {"norm": norm, "activation": activation, "first": first}
-    passed = {option: offered[option] for option in declared if option not in bound}
+    offered = {"norm": norm, "activation": activation, "first": first, **({"context": context} if context else {})}
+    passed = {option: offered[option] for option in _declared(factory) if option in offered}
     try:
         block = factory(in_channels, out_channels, **passed)
     except TypeError as error:
@@ -111,6 +123,11 @@ def make_block(
         ) from error
     check_announced(block, in_channels, out_channels, name)
     return block
+
+
+def takes_context(factory: BlockFactory) -> bool:
+    """Whether blocks that `make_block` makes with a context are called with it; BlockError as `make_block`."""
+    return "context" in _declared(factory)
 
 
 def check_announced(block: object, in_channels: int, out_channels: int, name: str) -> None:
@@ -148,6 +165,18 @@ def factory_name(factory: BlockFactory) -> str:
     """What messages call a factory: the name of its class or function."""
     target, _bound = _unwrap(factory)
     return getattr(target, "__name__", quote(target))
+
+
+def _declared(factory: BlockFactory) -> list[str]:
+    """The options that `factory` takes from a network: those it declares, save what a partial has bound."""
+    target, bound = _unwrap(factory)
+    declared = getattr(target, "options", ())
+    if not isinstance(declared, tuple) or any(option not in OPTIONS for option in declared):
+        raise BlockError(
+            f"Block {factory_name(factory)}: options must be a tuple of some of {', '.join(OPTIONS)}, "
+            f"got {quote(declared)}."
+        )
+    return [option for option in declared if option not in bound]
 
 
 def _unwrap(factory: BlockFactory) -> tuple[BlockFactory, set[str]]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganzoo.blocks.activations import Activation
 from ganzoo.blocks.contract import BLOCKS
-from ganzoo.blocks.conv import ConvolutionBlock
+from ganzoo.blocks.conv import ConvolutionBlock, same_size
 from ganzoo.blocks.norms import Norm, with_weight_norm
 from ganzoo.config import check_count
 from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
@@ -109,7 +109,7 @@ class DCGANDown(ConvolutionBlock):
 
 
 @BLOCKS.register("dcgan-same")
-class DCGANSame(DCGANDown):
+class DCGANSame(ConvolutionBlock):
     """3x3 convolution, norm, activation, at the same size: (N, in_channels, H, W) -> (N, out_channels, H, W).
 
     Behind a discriminator's stages (`last_blocks`) it lets places see each other before their logits are summed.
@@ -133,8 +133,8 @@ class DCGANSame(DCGANDown):
         activation: Activation = "leaky_relu",
         slope: float = 0.2,
     ) -> None:
-        same = {"kernel_size": 3, "stride": 1, "padding": 1}
-        super().__init__(in_channels, out_channels, **same, norm=norm, activation=activation, slope=slope)
+        convolution = same_size(in_channels, out_channels, 3, "DCGANSame")
+        super().__init__(in_channels, out_channels, convolution, norm=norm, activation=activation, slope=slope)
 
 
 class Projection(ConvolutionBlock):
@@ -163,11 +163,41 @@ class Projection(ConvolutionBlock):
 
     def forward(self, latents: Tensor) -> Tensor:
         """Raises ShapeError on latents of another shape."""
-        row = tuple(latents.shape[1:])
-        if row not in ((self.latent_size,), (self.latent_size, 1, 1)):
-            d = self.latent_size
-            raise ShapeError(f"Projection wants latents (N, {d}) or (N, {d}, 1, 1), got {tuple(latents.shape)}.")
-        return super().forward(latents.reshape(-1, self.latent_size, 1, 1))
+        return super().forward(_flat(latents, self.latent_size, "Projection")[:, :, None, None])
+
+
+class LinearProjection(nn.Module):
+    """Latents to the generator's first features: a linear layer alone, for blocks that begin with norm and activation.
+
+    (N, latent_size) or (N, latent_size, 1, 1) -> (N, channels, size, size). Miyato et al. 2018 (arXiv 1802.05957),
+    appendix B.4.
+
+    Args:
+        latent_size: numbers in a latent.
+        channels: channels of the output, announced as `out_channels`.
+        size: pixels a side of the output.
+        norm: "spectral" normalises the weight; any other changes nothing.
+    """
+
+    def __init__(self, latent_size: int, channels: int, size: int, *, norm: Norm = "none") -> None:
+        super().__init__()
+        for name, value in (("latent_size", latent_size), ("channels", channels), ("size", size)):
+            check_count(name, value, "LinearProjection")
+        self.latent_size, self.out_channels, self.size = latent_size, channels, size
+        self.linear = with_weight_norm(nn.Linear(latent_size, channels * size * size), norm)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Raises ShapeError on latents of another shape."""
+        flat = _flat(latents, self.latent_size, "LinearProjection")
+        return self.linear(flat).unflatten(1, (self.out_channels, self.size, self.size))
+
+
+def _flat(latents: Tensor, size: int, place: str) -> Tensor:
+    """`latents` as (N, size); ShapeError unless they are (N, size) or (N, size, 1, 1)."""
+    if tuple(latents.shape[1:]) not in ((size,), (size, 1, 1)):
+        shapes = f"(N, {size}) or (N, {size}, 1, 1)"
+        raise ShapeError(f"{place} wants latents {shapes}, got {tuple(latents.shape)}.")
+    return latents.reshape(-1, size)
 
 
 class ToImage(nn.Module):

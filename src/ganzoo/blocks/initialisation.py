@@ -1,15 +1,18 @@
-"""How parameters start: three initialisations by name, and modules that keep a start of their own."""
+"""How parameters start: initialisations by name, and modules that keep a start of their own."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganzoo.errors import UnknownNameError, did_you_mean, quote
+
+Draw = Callable[[nn.Module], None]
 
 
 class OwnStart(nn.Module, ABC):
@@ -27,17 +30,30 @@ _WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.Embedding)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 
-def _draw_dcgan(module: nn.Module) -> None:
-    if isinstance(module, _WEIGHTED):
-        weight = plain_weight(module)
-        if weight is not None:
-            nn.init.normal_(weight, 0.0, 0.02)
-    elif isinstance(module, _NORMS) and module.weight is not None:
-        nn.init.normal_(module.weight, 1.0, 0.02)
-    else:
-        return
-    if not isinstance(module, nn.Embedding) and module.bias is not None:
-        nn.init.zeros_(module.bias)
+class BranchConvolution(nn.Conv2d):
+    """A convolution in the branch of a residual block, next to an activation: `xavier` draws it with ReLU's gain."""
+
+
+def _drawing(weights: Callable[[nn.Module, Tensor], object], scales: Callable[[Tensor], object]) -> Draw:
+    """Draws the weights of a module, or the scale of a norm; biases and shifts become zero."""
+
+    def draw(module: nn.Module) -> None:
+        if isinstance(module, _WEIGHTED):
+            weight = plain_weight(module)
+            if weight is not None:
+                weights(module, weight)
+        elif isinstance(module, _NORMS) and module.weight is not None:
+            scales(module.weight)
+        else:
+            return
+        if not isinstance(module, nn.Embedding) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+    return draw
+
+
+def _xavier(module: nn.Module, weight: Tensor) -> None:
+    nn.init.xavier_uniform_(weight, math.sqrt(2) if isinstance(module, BranchConvolution) else 1)
 
 
 def _draw_d2l(module: nn.Module) -> None:
@@ -45,9 +61,13 @@ def _draw_d2l(module: nn.Module) -> None:
         nn.init.normal_(parameter, 0.0, 0.02)
 
 
-INITIALISATIONS: dict[str, Callable[[nn.Module], None] | None] = {
-    "dcgan": _draw_dcgan,
+INITIALISATIONS: dict[str, Draw | None] = {
+    "dcgan": _drawing(
+        lambda _, weight: nn.init.normal_(weight, 0.0, 0.02), lambda scale: nn.init.normal_(scale, 1.0, 0.02)
+    ),
     "d2l": _draw_d2l,
+    "orthogonal": _drawing(lambda _, weight: nn.init.orthogonal_(weight), nn.init.ones_),
+    "xavier": _drawing(_xavier, nn.init.ones_),
     "torch": None,
 }
 
@@ -63,7 +83,10 @@ def initialise(module: nn.Module, name: str) -> None:
         module: what to initialise.
         name: `dcgan`: weights of torch's convolutions, linear layers and embeddings from N(0, .02) (Radford et al.
             2015, section 4), their biases 0, the scales of norms from N(1, .02), their shifts 0; nothing else.
-            `d2l`: every parameter from N(0, .02), the norms' too. `torch`: all stays as constructors drew it.
+            `d2l`: every parameter from N(0, .02), the norms' too. `orthogonal`: weights with orthogonal rows or columns
+            (Saxe et al. 2014, arXiv 1312.6120), biases 0, norms 1 and 0. `xavier`: weights uniform in +-g sqrt(6 /
+            (fan in + fan out)), biases 0, norms 1 and 0 (Glorot and Bengio 2010); as in SNGAN's code, g is the root of
+            2 in the branches of residual blocks, else 1. `torch`: all stays as constructors drew it.
 
     Raises:
         UnknownNameError: no initialisation has this name.

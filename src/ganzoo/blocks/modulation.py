@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.blocks.initialisation import OwnStart
+from ganzoo.blocks.norms import Norm, make_norm
 from ganzoo.config import check_count
 from ganzoo.errors import ShapeError
 
@@ -47,6 +48,37 @@ class ClassModulation(OwnStart):
             raise ShapeError(f"ClassModulation wants labels of shape ({len(x)},) and dtype int64, got {found}.")
         check_range(labels, self.num_classes)
         return x * (1 + self.scale(labels)[:, :, None, None]) + self.shift(labels)[:, :, None, None]
+
+
+class ConditionalNorm(OwnStart):
+    """A norm whose scale and shift follow from a context: norm(x) * (1 + scale(context)) + shift(context).
+
+    Conditional batch norm (de Vries et al. 2017, arXiv 1707.00683, section 3; Miyato and Koyama 2018, arXiv 1802.05637,
+    appendix A) if `norm` is "batch": with a one-hot context, each class has a scale and shift of its own.
+
+    Args:
+        norm: name or callable, see `make_norm`; its own scale and shift are left out.
+        channels: channels of the input.
+        context: numbers in an image's context.
+    """
+
+    def __init__(self, norm: Norm, channels: int, context: int) -> None:
+        super().__init__()
+        check_count("context", context, "ConditionalNorm")
+        self.norm = make_norm(norm, channels, affine=False)
+        self.scale = nn.Linear(context, channels, bias=False)
+        self.shift = nn.Linear(context, channels, bias=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Scale and shift become zero, so that the module is the norm alone."""
+        nn.init.zeros_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """(N, channels, H, W) and (N, context) to (N, channels, H, W)."""
+        scale, shift = self.scale(context)[:, :, None, None], self.shift(context)[:, :, None, None]
+        return self.norm(x) * (1 + scale) + shift
 
 
 def check_range(labels: Tensor, num_classes: int) -> None:

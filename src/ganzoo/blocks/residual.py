@@ -12,13 +12,16 @@ from torch.nn import functional as F
 
 from ganzoo.blocks.activations import Activation, make_activation
 from ganzoo.blocks.contract import BLOCKS, ImageBlock
+from ganzoo.blocks.initialisation import BranchConvolution
+from ganzoo.blocks.modulation import ConditionalNorm
 from ganzoo.blocks.norms import Norm, make_norm, wants_bias, with_weight_norm
 
 
 class ResidualBlock(ImageBlock):
-    """Norm, activation, 3x3 convolution, norm, activation, 3x3 convolution; plus a 1x1 convolution of the input.
+    """Norm, activation, 3x3 convolution, norm, activation, 3x3 convolution; plus a shortcut.
 
-    The block that sees the image (`first`) leaves out the initial norm and activation.
+    The shortcut is a 1x1 convolution, or the input itself if neither channels nor size change. The block that sees the
+    image (`first`) leaves out the initial norm and activation. With a context, the norms are conditional.
 
     Args:
         in_channels: channels of the input.
@@ -27,9 +30,10 @@ class ResidualBlock(ImageBlock):
         activation: name or callable, see `make_activation`.
         slope: of "leaky_relu" below zero.
         first: whether the input is the image itself.
+        context: numbers in an image's context, see `ConditionalNorm`; 0: none.
     """
 
-    options: ClassVar[tuple[str, ...]] = ("norm", "activation", "first")
+    options: ClassVar[tuple[str, ...]] = ("norm", "activation", "first", "context")
     output_activated = False
 
     def __init__(
@@ -41,15 +45,20 @@ class ResidualBlock(ImageBlock):
         activation: Activation = "relu",
         slope: float = 0.2,
         first: bool = False,
+        context: int = 0,
     ) -> None:
-        super().__init__(in_channels, out_channels)
-        self.norm_1 = nn.Identity() if first else make_norm(norm, in_channels)
+        super().__init__(in_channels, out_channels, context=context)
+        self.norm_1 = nn.Identity() if first else _norm(norm, in_channels, context)
         self.activation_1 = nn.Identity() if first else make_activation(activation, slope)
-        self.convolution_1 = _convolution(in_channels, out_channels, 3, norm, bias=wants_bias(norm))
-        self.norm_2 = make_norm(norm, out_channels)
+        # a bias is of no use in front of a norm that subtracts the mean
+        convolution = BranchConvolution(in_channels, out_channels, 3, padding=1, bias=wants_bias(norm))
+        self.convolution_1 = with_weight_norm(convolution, norm)
+        self.norm_2 = _norm(norm, out_channels, context)
         self.activation_2 = make_activation(activation, slope)
-        self.convolution_2 = _convolution(out_channels, out_channels, 3, norm, bias=True)
-        self.shortcut = _convolution(in_channels, out_channels, 1, norm, bias=False)
+        self.convolution_2 = with_weight_norm(BranchConvolution(out_channels, out_channels, 3, padding=1), norm)
+        self.shortcut: nn.Module = nn.Identity()
+        if in_channels != out_channels or self.scale_factor != 1:
+            self.shortcut = with_weight_norm(nn.Conv2d(in_channels, out_channels, 1), norm)
 
     def enlarge(self, x: Tensor) -> Tensor:
         """What the block does to the size before its first convolution."""
@@ -59,11 +68,15 @@ class ResidualBlock(ImageBlock):
         """What the block does to the size after its second convolution."""
         return x
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Raises ShapeError if `x` is not (N, in_channels, H, W), with H and W even if the block halves them."""
-        self.check_input(x)
-        y = self.convolution_1(self.enlarge(self.activation_1(self.norm_1(x))))
-        y = self.reduce(self.convolution_2(self.activation_2(self.norm_2(y))))
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(N, in_channels, H, W), and (N, context) if there is one, to (N, out_channels, H * s, W * s).
+
+        Raises:
+            ShapeError: another shape, or H and W are odd and the block halves them.
+        """
+        self.check_input(x, context)
+        y = self.convolution_1(self.enlarge(self.activation_1(_normed(self.norm_1, x, context))))
+        y = self.reduce(self.convolution_2(self.activation_2(_normed(self.norm_2, y, context))))
         # a 1x1 convolution gives the same before doubling or after averaging, four times cheaper
         return y + self.enlarge(self.shortcut(self.reduce(x)))
 
@@ -76,7 +89,7 @@ class ResidualUp(ResidualBlock):
     """
 
     scale_factor: float | None = 2.0
-    options: ClassVar[tuple[str, ...]] = ("norm", "activation")
+    options: ClassVar[tuple[str, ...]] = ("norm", "activation", "context")
 
     def __init__(
         self,
@@ -86,8 +99,9 @@ class ResidualUp(ResidualBlock):
         norm: Norm = "batch",
         activation: Activation = "relu",
         slope: float = 0.2,
+        context: int = 0,
     ) -> None:
-        super().__init__(in_channels, out_channels, norm=norm, activation=activation, slope=slope)
+        super().__init__(in_channels, out_channels, norm=norm, activation=activation, slope=slope, context=context)
 
     def enlarge(self, x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
@@ -103,6 +117,16 @@ class ResidualDown(ResidualBlock):
         return F.avg_pool2d(x, 2)
 
 
-def _convolution(in_channels: int, out_channels: int, kernel_size: int, norm: Norm, bias: bool) -> nn.Conv2d:
-    convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
-    return with_weight_norm(convolution, norm)
+@BLOCKS.register("residual-same")
+class ResidualSame(ResidualBlock):
+    """(N, in_channels, H, W) -> (N, out_channels, H, W): a `ResidualBlock` that keeps the size."""
+
+    scale_factor: float | None = 1.0
+
+
+def _norm(norm: Norm, channels: int, context: int) -> nn.Module:
+    return ConditionalNorm(norm, channels, context) if context else make_norm(norm, channels)
+
+
+def _normed(norm: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
+    return norm(x, context) if isinstance(norm, ConditionalNorm) else norm(x)

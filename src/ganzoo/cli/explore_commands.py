@@ -54,15 +54,14 @@ def directions(
     import torch
 
     from ganzoo import images, latents
-    from ganzoo.models import DCGANGenerator
+    from ganzoo.models import Generator
 
     if not 0 < strength <= 1e6:
         raise ConfigError(f"--strength must be above 0 and at most 1e6, got {strength:g}")
     gan = _gan(source)
-    if not isinstance(gan.generator, DCGANGenerator):
+    if not isinstance(gan.generator, Generator):
         raise ConfigError(f"a {type(gan.generator).__name__} has no first layer to take apart; a dcgan-generator has")
-    weight = gan.generator.project.convolution.weight  # (latent_size, channels, k, k)
-    found, _ = latents.directions(weight.flatten(1).T, count)
+    found, _ = latents.directions(gan.generator.first_layer(), count)
     start = latents.sample_latents(1, gan.latent_size, seed)[0]
     amounts = torch.linspace(-strength, strength, 9)
     rows = start + amounts[None, :, None] * found[:, None]

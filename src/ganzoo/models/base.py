@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ganzoo.blocks import check_range
 from ganzoo.config import Config
-from ganzoo.errors import ShapeError, WeightsError, quote, shown
+from ganzoo.errors import ConfigError, ShapeError, WeightsError, quote, shown
 from ganzoo.registry import Registry
 
 
@@ -58,6 +58,14 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images of `latents`; `labels` (N,), int64, are wanted where `num_classes` is not 0."""
+
+    def first_layer(self) -> Tensor:
+        """The weight of the layer that takes the latents, (outputs, latent_size), for `ganzoo.latents.directions`.
+
+        Raises:
+            ConfigError: this generator has none; a subclass that has one overrides this.
+        """
+        raise ConfigError(f"a {type(self).__name__} has no first layer to take apart; a dcgan-generator has")
 
 
 class Discriminator(nn.Module, ABC):

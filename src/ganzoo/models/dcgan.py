@@ -8,10 +8,12 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ganzoo.blocks import (
     BLOCKS,
     ClassModulation,
+    LinearProjection,
     Projection,
     ToImage,
     ToLogit,
@@ -19,6 +21,8 @@ from ganzoo.blocks import (
     initialise,
     make_activation,
     make_block,
+    takes_context,
+    with_weight_norm,
 )
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, ShapeError, quote
@@ -49,6 +53,10 @@ class DCGANGeneratorConfig(Config):
     widths: tuple[int, ...] = option(
         (512, 256, 128, 64), "channels after the projection and each stage", low=1, high=8192
     )
+    stem: Literal["activated", "linear"] = option(
+        "activated",
+        "activated: a transposed convolution, norm, activation; linear: a linear layer alone, for residual blocks",
+    )
     block: str | tuple[str, ...] = option("dcgan-up", "block of the stages, by name: one, or one for each stage")
     norm: str = option("batch", "normalisation, by name")
     activation: str = option("relu", "activation, by name")
@@ -69,6 +77,12 @@ class DCGANGeneratorConfig(Config):
         low=0,
         high=1024,
     )
+    context_size: int = option(
+        0,
+        "numbers in a label's embedding, for blocks that take a context, as residual-up; 0: one a class (one-hot)",
+        low=0,
+        high=8192,
+    )
     initialisation: str = option("dcgan", "how weights are drawn, by name")
 
     def check(self) -> None:
@@ -78,11 +92,25 @@ class DCGANGeneratorConfig(Config):
             raise ConfigError(f'head_channels {self.head_channels} goes with head "doubling"; give 0 or a width more')
         check_names(self.block, len(self.stage_widths) - 1, self.norm, self.activation, self.initialisation)
         check_hidden_classes(self.hidden_classes)
+        self._check_context()
         if not 1 <= self.image_size <= LARGEST_IMAGE:
             raise ConfigError(
                 f"widths make images of {self.image_size} pixels a side; {LARGEST_IMAGE} is the most: give fewer widths"
             )
         check_memory(self.stage_widths, self._sizes)
+
+    def _check_context(self) -> None:
+        """Raise ConfigError unless the stem and the size of the context fit the blocks and classes."""
+        names = block_names(self.block, len(self.stage_widths) - 1)
+        if self.stem == "linear" and not names:
+            raise ConfigError('stem "linear" needs a stage behind it; give widths two items or more')
+        classes = all_classes(self.num_classes, self.hidden_classes)
+        taken = any(takes_context(BLOCKS[name]) for name in names)
+        if self.context_size and not (classes and taken):
+            what = "blocks that take a context, as residual-up" if classes else "num_classes or hidden_classes"
+            raise ConfigError(f"context_size {self.context_size} goes with {what}; there are none")
+        if taken and classes > MOST_CLASSES and not self.context_size:
+            raise ConfigError(f"context_size 0 would be {classes} numbers for each image; give it, as 128")
 
     @property
     def stage_widths(self) -> tuple[int, ...]:
@@ -109,9 +137,10 @@ class DCGANGeneratorConfig(Config):
 class DCGANGenerator(Generator):
     """Latents (N, latent_size) or (N, latent_size, 1, 1) to images (N, C, H, H) in [-1, 1].
 
-    Radford et al. 2015, section 3 and figure 1. With `num_classes`, a scale and shift by class stands behind the
-    projection and every stage, so that blocks never see labels. With `hidden_classes` the same is done for classes that
-    the latent itself chooses (`ganzoo.latents.sign_class`), or for each pair of a label and one of them.
+    Radford et al. 2015, section 3 and figure 1. With `num_classes`, blocks that take a context get the label's
+    embedding; a scale and shift by class stands behind every other block, and behind a projection that is activated,
+    so that these need not know of labels. With `hidden_classes` the same is done for classes that the latent itself
+    chooses (`ganzoo.latents.sign_class`), or for each pair of a label and one of them.
     """
 
     config_class: ClassVar[type[Config]] = DCGANGeneratorConfig
@@ -124,16 +153,29 @@ class DCGANGenerator(Generator):
         self._classes = all_classes(config.num_classes, config.hidden_classes)
         self.image_size, self.image_channels = config.image_size, config.image_channels
         widths = config.stage_widths
-        self.project = Projection(
-            config.latent_size, widths[0], config.start_size, norm=config.norm, activation=config.activation
-        )
+        self.project = _stem(config)
         names = block_names(config.block, len(widths) - 1)
+        self._takes_context = [self._classes > 0 and takes_context(BLOCKS[name]) for name in names]
+        self.context = nn.Embedding(self._classes, config.context_size) if config.context_size else None
         self.stages = nn.ModuleList(
-            make_block(BLOCKS[name], before, after, norm=config.norm, activation=config.activation)
+            make_block(
+                BLOCKS[name],
+                before,
+                after,
+                norm=config.norm,
+                activation=config.activation,
+                context=config.context_size or self._classes,
+            )
             for name, before, after in zip(names, widths, widths[1:])
         )
-        modulated = widths if self._classes else ()
-        self.modulations = nn.ModuleList(ClassModulation(self._classes, width) for width in modulated)
+        taking = (config.stem == "linear", *self._takes_context)
+        self.modulations = nn.ModuleDict(  # by what they stand behind: 0 the projection, 1 the first stage
+            {
+                str(index): ClassModulation(self._classes, widths[index])
+                for index, takes in enumerate(taking)
+                if self._classes and not takes
+            }
+        )
         self.final_norm = final_norm(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
         self.to_image = ToImage(widths[-1], config.image_channels, mode=config.last_layer)
         initialise(self, config.initialisation)
@@ -145,13 +187,35 @@ class DCGANGenerator(Generator):
         if self.hidden_classes:
             hidden = sign_class(latents, self.hidden_classes)
             classes = hidden if labels is None else labels * self.hidden_classes + hidden
-        if self._classes:
-            x = self.modulations[0](x, classes)
-        for index, stage in enumerate(self.stages, start=1):
-            x = stage(x)
-            if self._classes:
-                x = self.modulations[index](x, classes)
+        x = self._modulated(0, x, classes)
+        context = self._context(classes, x) if any(self._takes_context) else None
+        for index, (stage, takes) in enumerate(zip(self.stages, self._takes_context), start=1):
+            x = stage(x, context) if takes else self._modulated(index, stage(x), classes)
         return self.to_image(self.final_norm(x))
+
+    def first_layer(self) -> Tensor:
+        """The weight of the projection, (outputs, latent_size)."""
+        if isinstance(self.project, LinearProjection):
+            return self.project.linear.weight
+        return self.project.convolution.weight.flatten(1).T
+
+    def _modulated(self, index: int, x: Tensor, classes: Tensor | None) -> Tensor:
+        key = str(index)
+        return self.modulations[key](x, classes) if key in self.modulations else x
+
+    def _context(self, classes: Tensor | None, x: Tensor) -> Tensor:
+        """The embeddings of `classes`, one-hot if the config gives no size, in the dtype of `x`."""
+        assert classes is not None
+        if self.context is not None:
+            return self.context(classes)
+        return F.one_hot(classes, self._classes).to(x.dtype)
+
+
+def _stem(config: DCGANGeneratorConfig) -> Projection | LinearProjection:
+    sizes = (config.latent_size, config.stage_widths[0], config.start_size)
+    if config.stem == "linear":
+        return LinearProjection(*sizes, norm=config.norm)
+    return Projection(*sizes, norm=config.norm, activation=config.activation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +235,9 @@ class DCGANDiscriminatorConfig(Config):
     hidden_classes: int = option(0, "as the generator's", low=0, high=1024)
     class_head: Literal["pooled", "spatial"] = option(
         "pooled", "pooled: a label weighs the summed last features; spatial: those of each place, as the logit does"
+    )
+    pool: Literal["full", "sum"] = option(
+        "full", "of the last features to the logit: full: each place has its weights; sum: places are summed first"
     )
     initialisation: str = option("dcgan", "how weights are drawn, by name")
 
@@ -209,7 +276,7 @@ class DCGANDiscriminator(Discriminator):
     Radford et al. 2015, section 3. With `num_classes`, the logit gains the inner product of the label's embedding
     with the summed last features (projection, Miyato and Koyama 2018, equation 3), or with all of them, place by place
     (`class_head="spatial"`): a coat differs from a pullover by where its zip is. With `hidden_classes` each pair of a
-    label and a hidden class has such an embedding.
+    label and a hidden class has such an embedding. The norm "spectral" normalises the embedding too.
     """
 
     config_class: ClassVar[type[Config]] = DCGANDiscriminatorConfig
@@ -237,11 +304,13 @@ class DCGANDiscriminator(Discriminator):
             for index, (name, before, after) in enumerate(zip(names, channels, channels[1:]))
         )
         self.final_norm = final_norm(self.stages, config.widths[-1], config.norm, activation)
-        self.to_logit = ToLogit(config.widths[-1], int(config.last_size), spectral=spectral)
+        self.to_logit = ToLogit(
+            config.widths[-1], 1 if config.pool == "sum" else int(config.last_size), spectral=spectral
+        )
         places = int(config.last_size) ** 2 if config.class_head == "spatial" else 1
         weighed = config.widths[-1] * places
         classes = all_classes(config.num_classes, config.hidden_classes)
-        self.embedding = nn.Embedding(classes, weighed) if classes else None
+        self.embedding = with_weight_norm(nn.Embedding(classes, weighed), config.norm) if classes else None
         initialise(self, config.initialisation)
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -263,19 +332,20 @@ class DCGANDiscriminator(Discriminator):
         come second, and cost next to nothing.
         """
         x = self.final_norm(self.features(images)[-1])
-        logits = self.to_logit(x)
+        summed = x.sum(dim=(2, 3), keepdim=True)
+        logits = self.to_logit(summed if self.config.pool == "sum" else x)
         asked = [labels] if other_labels is None else [labels, other_labels]
         if self.embedding is None:
             for each in asked:
                 check_labels(each, len(x), 0, "DCGANDiscriminator")
             return logits
-        x = x.flatten(1) if self.config.class_head == "spatial" else x.sum(dim=(2, 3))
-        projections = [(self._weights(each, len(x)) * x).sum(dim=1).view(-1, 1, 1, 1) for each in asked]
+        x = x.flatten(1) if self.config.class_head == "spatial" else summed.flatten(1)
+        weight = self.embedding.weight  # once: spectral norm takes a step each time it is asked for
+        projections = [(self._weights(weight, each, len(x)) * x).sum(dim=1).view(-1, 1, 1, 1) for each in asked]
         return torch.cat([logits + projection for projection in projections])
 
-    def _weights(self, labels: Tensor | None, count: int) -> Tensor:
-        """How `labels` weigh the last features: (count, features), or (1, features) for all alike."""
-        assert self.embedding is not None
+    def _weights(self, weight: Tensor, labels: Tensor | None, count: int) -> Tensor:
+        """The rows of `weight` for `labels`: (count, features), or (1, features) for all alike."""
         hidden: Tensor | None = None
         if self.hidden_classes and labels is not None and labels.dim() == 2:
             hidden = labels[:, 1]
@@ -283,8 +353,8 @@ class DCGANDiscriminator(Discriminator):
             check_labels(hidden, count, self.hidden_classes, "DCGANDiscriminator")
         check_labels(labels, count, self.num_classes, "DCGANDiscriminator")
         if self.hidden_classes and hidden is None:
-            means = self.embedding.weight.unflatten(0, (-1, self.hidden_classes)).mean(1)
+            means = weight.unflatten(0, (-1, self.hidden_classes)).mean(1)
             return means if labels is None else means[labels]
-        if labels is not None and hidden is not None:
-            return self.embedding(labels * self.hidden_classes + hidden)
-        return self.embedding(labels if hidden is None else hidden)
+        rows = labels if hidden is None else hidden if labels is None else labels * self.hidden_classes + hidden
+        assert rows is not None  # there are classes
+        return F.embedding(rows, weight)
