@@ -304,7 +304,7 @@ PRESETS.register(
 )
 _SNGAN = Preset(
     version=1,
-    description="SNGAN at 32x32 (Miyato et al. 2018, appendix B.4) on CIFAR-10, which the Hub has; wants a GPU",
+    description="SNGAN at 32x32 (Miyato et al. 2018, appendix B.4) on CIFAR-10 from the Hub; for a GPU",
     generator=DCGANGeneratorConfig(
         latent_size=128,
         stem="linear",
