@@ -42,6 +42,7 @@ from ganzoo.blocks import (
     make_activation,
     make_block,
     make_norm,
+    needs_context,
     takes_context,
 )
 from ganzoo.errors import BlockError, ConfigError, ShapeError, UnknownNameError
@@ -404,11 +405,11 @@ def test_a_norm_without_scale_and_shift_has_no_parameters(norm):
 
 def test_a_residual_block_with_context_names_a_context_of_another_shape():
     block, x = ResidualUp(4, 4, context=3), torch.randn(2, 4, 8, 8)
-    with pytest.raises(ShapeError, match=r"ResidualUp wants a context of shape \(2, 3\), got none"):
+    with pytest.raises(ShapeError, match=r"ResidualUp wants a context of shape \(2, 3\), got None"):
         block(x)
-    with pytest.raises(ShapeError, match=r"got one of shape \(2, 4\)"):
+    with pytest.raises(ShapeError, match=r"got \(2, 4\)"):
         block(x, torch.randn(2, 4))
-    with pytest.raises(ShapeError, match="ResidualUp wants no context, got one"):
+    with pytest.raises(ShapeError, match=r"ResidualUp wants no context, got \(2, 3\)"):
         ResidualUp(4, 4)(x, torch.randn(2, 3))
 
 
@@ -601,6 +602,22 @@ def test_make_block_gives_a_context_to_the_blocks_that_declare_it_and_only_if_th
     assert not takes_context(partial(Contextual, context=2))
 
 
+class Modulated(Contextual):
+    """Can't be without a context, as a modulated convolution."""
+
+    def __init__(self, in_channels, out_channels, *, context):
+        super().__init__(in_channels, out_channels, context=context)
+
+
+def test_a_block_that_needs_a_context_works_in_networks_that_have_one_alone():
+    assert needs_context(Modulated) and not needs_context(Contextual) and not needs_context(Plain)
+    check_block(Modulated)
+    assert block_scale(Modulated, 4, 4) == 1
+    assert make_block(Modulated, 4, 4, norm="batch", activation="relu", context=3).shift.in_features == 3
+    with pytest.raises(BlockError, match="Modulated needs a context, .*set num_classes"):
+        make_block(Modulated, 4, 4, norm="batch", activation="relu")
+
+
 def _with(**attributes):
     def stranger(in_channels, out_channels):
         block = Plain(in_channels, out_channels)
@@ -640,8 +657,9 @@ class Liar(Plain):
 def test_make_block_refuses_what_does_not_fit(factory, message):
     with pytest.raises(BlockError, match=message):
         make_block(factory, 4, 6, norm="batch", activation="relu")
-    with pytest.raises(BlockError):
-        check_block(factory, 4, 6)
+    for channels in ((4, 6), (4,)):
+        with pytest.raises(BlockError):
+            check_block(factory, *channels)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -17,7 +17,7 @@ def discriminator():
 
 
 def frozen(network):
-    return {name: value.clone() for name, value in network.state_dict().items() if not name.startswith("judges")}
+    return {name: value.clone() for name, value in network.state_dict().items() if not name.startswith("heads")}
 
 
 @pytest.mark.parametrize("backbone", ["test_efficientnet", "test_resnet", "tf_efficientnet_lite0"])
@@ -32,13 +32,13 @@ def test_it_gives_some_logits_of_each_level(backbone, channels, size):
     assert network(images).shape == (2, sum(min(4, place) ** 2 for place in places))
 
 
-def test_training_moves_the_judges_and_nothing_else(discriminator):
+def test_training_moves_the_heads_and_nothing_else(discriminator):
     before = frozen(discriminator)
     optimizer = torch.optim.SGD([p for p in discriminator.parameters() if p.requires_grad], lr=0.1)
     discriminator.train()
     discriminator(torch.randn(4, 3, 32, 32).tanh()).square().sum().backward()
     for name, parameter in discriminator.named_parameters():
-        assert (parameter.grad is not None) == name.startswith("judges"), name
+        assert (parameter.grad is not None) == name.startswith("heads"), name
     optimizer.step()
     assert all(torch.equal(value, before[name]) for name, value in frozen(discriminator).items())
 

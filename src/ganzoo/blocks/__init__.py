@@ -18,7 +18,15 @@ from ganzoo.blocks.dcgan import (
 from ganzoo.blocks.activations import ACTIVATIONS, Activation, check_activation_name, make_activation
 from ganzoo.blocks.attention import SelfAttention
 from ganzoo.blocks.check import check_block
-from ganzoo.blocks.contract import BLOCKS, BlockFactory, ImageBlock, block_scale, make_block, takes_context
+from ganzoo.blocks.contract import (
+    BLOCKS,
+    BlockFactory,
+    ImageBlock,
+    block_scale,
+    make_block,
+    needs_context,
+    takes_context,
+)
 from ganzoo.blocks.conv import ConvolutionBlock
 from ganzoo.blocks.initialisation import INITIALISATIONS, BranchConvolution, OwnStart, initialise
 from ganzoo.blocks.modulation import ClassModulation, ConditionalNorm, check_range
@@ -64,6 +72,7 @@ __all__ = [
     "make_activation",
     "make_block",
     "make_norm",
+    "needs_context",
     "takes_context",
     "wants_bias",
     "with_weight_norm",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.blocks.contract import BlockFactory, check_announced, factory_name, make_block, takes_context
+from ganzoo.blocks.contract import BlockFactory, check_announced, factory_name, make_block, needs_context, takes_context
 from ganzoo.errors import BlockError, ShapeError
 from ganzoo.seeds import seeded
 
@@ -23,7 +23,7 @@ def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int |
     (float32, float64, bfloat16), device, gradients to the input and every parameter (not None, finite, and not zero
     after at most one step), equal outputs after a state round trip, rows independent of their batch mates in eval
     mode, no noise in eval mode, odd sizes (they work, or raise ShapeError), and that it takes the options it declares.
-    A block that declares `context` is tried without and with one, which gradients must reach too.
+    A block that declares `context` is tried with one, which gradients must reach too, and without if it has a default.
 
     Args:
         factory: a callable `(in_channels, out_channels)`: a class, a function, a partial; the block need not inherit
@@ -35,17 +35,17 @@ def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int |
         BlockError: the block, the promise it breaks, and how.
     """
     name = factory_name(factory)
+    contexts = [0] if not takes_context(factory) else [CONTEXT] if needs_context(factory) else [0, CONTEXT]
     with seeded(0), torch.device("cpu"):
-        if out_channels is None:
-            out_channels = _fitting_channels(factory, in_channels)
+        for context in contexts:
+            options = {"context": context} if context else {}
+            fitting = out_channels or _fitting_channels(factory, in_channels, options)
+            _check(factory, name, in_channels, fitting, options)
 
-        for context in (0, CONTEXT) if takes_context(factory) else (0,):
-            _check(factory, name, in_channels, out_channels, context)
 
-
-def _check(factory: BlockFactory, name: str, in_channels: int, out_channels: int, context: int) -> None:
-    """Try every promise of the blocks of `factory` made with a context of so many numbers, 0 for none."""
-    options = {"context": context} if context else {}
+def _check(factory: BlockFactory, name: str, in_channels: int, out_channels: int, options: dict[str, int]) -> None:
+    """Try every promise of the blocks of `factory` made with `options`: a context, or nothing."""
+    context = options.get("context", 0)
     name += f" with context={context}" if context else ""
 
     def build() -> Any:
@@ -65,9 +65,9 @@ def _check(factory: BlockFactory, name: str, in_channels: int, out_channels: int
         _run(name, block, _inputs(block, context), "its options")
 
 
-def _fitting_channels(factory: BlockFactory, in_channels: int) -> int:
+def _fitting_channels(factory: BlockFactory, in_channels: int, options: dict[str, int]) -> int:
     try:
-        factory(in_channels, 12)
+        factory(in_channels, 12, **options)
     except Exception:  # whatever a stranger raises to demand equal channels; else the next build says what is wrong
         return in_channels
     return 12
@@ -175,30 +175,36 @@ def _gradients(name: str, build: Build, context: int) -> None:
     missing = [key for key, parameter in block.named_parameters() if parameter.requires_grad]
     if context:
         missing.append("its context")
-    promise = "breaks the promise of gradients:"
     for _attempt in range(2):  # what starts behind a zero, such as a gate, has one after one step
-        inputs = [each.requires_grad_() for each in _inputs(block, context)]
-        block.zero_grad()
-        with torch.enable_grad():  # products, since torch forbids any change in place of a leaf
-            y = _run(name, block, tuple(each * 1 for each in inputs), "gradients")
-            try:
-                (y * torch.randn(y.shape)).sum().backward()
-            except RuntimeError as error:
-                raise _broken(name, f"{promise} the backward pass fails", error) from error
-        learned = {**dict(zip(("its input", "its context"), inputs)), **dict(block.named_parameters())}
-        gradients = {key: value.grad for key, value in learned.items()}
-        for key, gradient in gradients.items():
-            if gradient is not None and not gradient.isfinite().all():
-                raise _broken(name, f"{promise} that of {key} is not finite")
-        if gradients["its input"] is None or not gradients["its input"].any():
-            raise _broken(name, f"{promise} none reaches its input")
+        gradients = _backward(name, block, context)
         missing = [key for key in missing if gradients[key] is None or not gradients[key].any()]
         with torch.no_grad():
             for parameter in block.parameters():
                 if parameter.grad is not None:
                     parameter -= 0.1 * parameter.grad
     if missing:
-        raise _broken(name, f"{promise} none reaches {', '.join(missing)}")
+        raise _broken(name, f"breaks the promise of gradients: none reaches {', '.join(missing)}")
+
+
+def _backward(name: str, block: nn.Module, context: int) -> dict[str, Any]:
+    """The gradients of the parameters, "its input" and "its context"; all finite, and one for the input."""
+    promise = "breaks the promise of gradients:"
+    inputs = [each.requires_grad_() for each in _inputs(block, context)]
+    block.zero_grad()
+    with torch.enable_grad():  # products, since torch forbids any change in place of a leaf
+        y = _run(name, block, tuple(each * 1 for each in inputs), "gradients")
+        try:
+            (y * torch.randn(y.shape)).sum().backward()
+        except RuntimeError as error:
+            raise _broken(name, f"{promise} the backward pass fails", error) from error
+    learned = {**dict(zip(("its input", "its context"), inputs)), **dict(block.named_parameters())}
+    gradients = {key: value.grad for key, value in learned.items()}
+    for key, gradient in gradients.items():
+        if gradient is not None and not gradient.isfinite().all():
+            raise _broken(name, f"{promise} that of {key} is not finite")
+    if gradients["its input"] is None or not gradients["its input"].any():
+        raise _broken(name, f"{promise} none reaches its input")
+    return gradients
 
 
 @torch.no_grad()

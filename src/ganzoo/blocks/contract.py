@@ -9,7 +9,8 @@ nn.Module that announces `in_channels`, `out_channels` and `scale_factor` will d
 What a block takes of its network beside the channels, it declares in `options`: norm, activation, whether it sees the
 image, and `context`. If a network has a context (a vector for each image, such as a label's embedding), a block that
 declares it is made with `context=C` and called `block(x, context)` with a (N, C) tensor. All others are called
-`block(x)`, and a conditional network modulates what they give.
+`block(x)`, and a conditional network modulates what they give. A block whose `context` has no default, such as a
+modulated convolution, works in networks with a context alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
+from inspect import Parameter, signature
 from typing import Any, ClassVar
 
 import torch
@@ -73,16 +75,17 @@ class ImageBlock(nn.Module, ABC):
         """
 
     def check_input(self, x: Tensor, context: Tensor | None = None) -> None:
-        """Raise ShapeError unless `x` is (N, in_channels, H, W), with H and W even where the block halves them, and
+        """Raise ShapeError unless `x` is (N, in_channels, H, W), with H and W even if the block halves them, and
         `context` is (N, `self.context`), or None if that is 0."""
         part = round(1 / self.scale_factor) if self.scale_factor and self.scale_factor < 1 else 1
         if x.dim() != 4 or x.shape[1] != self.in_channels or x.shape[2] % part or x.shape[3] % part:
             sizes = f" with H and W divisible by {part}" if part > 1 else ""
             wanted = f"(N, {self.in_channels}, H, W){sizes}"
             raise ShapeError(f"{type(self).__name__} wants an input of shape {wanted}, got {tuple(x.shape)}.")
-        if (None if context is None else tuple(context.shape)) != ((len(x), self.context) if self.context else None):
-            wanted = f"a context of shape ({len(x)}, {self.context})" if self.context else "no context"
-            found = "none" if context is None else f"one of shape {tuple(context.shape)}"
+        wanted_context = (len(x), self.context) if self.context else None
+        found = None if context is None else tuple(context.shape)
+        if found != wanted_context:
+            wanted = f"a context of shape {wanted_context}" if wanted_context else "no context"
             raise ShapeError(f"{type(self).__name__} wants {wanted}, got {found}.")
 
 
@@ -112,6 +115,8 @@ def make_block(
         BlockError: the factory can't be called so, or its block does not announce fitting channels and scale.
     """
     name = factory_name(factory)
+    if not context and needs_context(factory):
+        raise BlockError(f"Block {name} needs a context, which a generator with classes gives: set num_classes.")
     offered = {"norm": norm, "activation": activation, "first": first, **({"context": context} if context else {})}
     passed = {option: offered[option] for option in _declared(factory) if option in offered}
     try:
@@ -128,6 +133,11 @@ def make_block(
 def takes_context(factory: BlockFactory) -> bool:
     """Whether blocks that `make_block` makes with a context are called with it; BlockError as `make_block`."""
     return "context" in _declared(factory)
+
+
+def needs_context(factory: BlockFactory) -> bool:
+    """Whether blocks of `factory` can't be made without a context: the argument has no default."""
+    return takes_context(factory) and _default_context(factory) is Parameter.empty
 
 
 def check_announced(block: object, in_channels: int, out_channels: int, name: str) -> None:
@@ -157,7 +167,7 @@ def block_scale(factory: BlockFactory, in_channels: int, out_channels: int) -> f
         if scale in _SCALES:
             return float(scale)
     with torch.device("meta"):
-        block: Any = make_block(factory, in_channels, out_channels, norm="none", activation="none")
+        block: Any = make_block(factory, in_channels, out_channels, norm="none", activation="none", context=1)
     return float(block.scale_factor)
 
 
@@ -177,6 +187,11 @@ def _declared(factory: BlockFactory) -> list[str]:
             f"got {quote(declared)}."
         )
     return [option for option in declared if option not in bound]
+
+
+def _default_context(factory: BlockFactory) -> object:
+    parameter = signature(factory).parameters.get("context")
+    return parameter.default if parameter else None  # without the argument, making the block will say so
 
 
 def _unwrap(factory: BlockFactory) -> tuple[BlockFactory, set[str]]:

@@ -169,12 +169,9 @@ class DCGANGenerator(Generator):
             for name, before, after in zip(names, widths, widths[1:])
         )
         taking = (config.stem == "linear", *self._takes_context)
-        self.modulations = nn.ModuleDict(  # by what they stand behind: 0 the projection, 1 the first stage
-            {
-                str(index): ClassModulation(self._classes, widths[index])
-                for index, takes in enumerate(taking)
-                if self._classes and not takes
-            }
+        self.modulations = nn.ModuleList(  # behind the projection and each stage
+            nn.Identity() if takes else ClassModulation(self._classes, width)
+            for width, takes in zip(widths if self._classes else (), taking)
         )
         self.final_norm = final_norm(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
         self.to_image = ToImage(widths[-1], config.image_channels, mode=config.last_layer)
@@ -200,8 +197,8 @@ class DCGANGenerator(Generator):
         return self.project.convolution.weight.flatten(1).T
 
     def _modulated(self, index: int, x: Tensor, classes: Tensor | None) -> Tensor:
-        key = str(index)
-        return self.modulations[key](x, classes) if key in self.modulations else x
+        modulation = self.modulations[index] if self._classes else None
+        return modulation(x, classes) if isinstance(modulation, ClassModulation) else x
 
     def _context(self, classes: Tensor | None, x: Tensor) -> Tensor:
         """The embeddings of `classes`, one-hot if the config gives no size, in the dtype of `x`."""

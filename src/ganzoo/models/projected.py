@@ -25,13 +25,13 @@ LOGITS = 4  # pixels a side, at most, of the logits of a level
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectedDiscriminatorConfig(Config):
-    """A frozen backbone, random mixing of its levels, and a small judge on each."""
+    """A frozen backbone, random mixing of its levels, and a small discriminator on each."""
 
     image_size: int = option(64, "pixels a side of an image", low=32, high=512)
     image_channels: int = option(3, "channels of an image: 1 or 3", low=1, high=3)
     backbone: str = option("tf_efficientnet_lite0", "a convolutional model of timm, by name")
-    width: int = option(64, "channels of a mixed level, and of its judge", low=1, high=2048)
-    activation: str = option("leaky_relu", "activation of the judges, by name")
+    width: int = option(64, "channels of a mixed level, and of its head", low=1, high=2048)
+    activation: str = option("leaky_relu", "activation of the heads, by name")
     slope: float = option(0.2, "slope of leaky_relu below zero", low=0, high=1)
 
     def check(self) -> None:
@@ -47,7 +47,7 @@ class ProjectedDiscriminator(Discriminator):
     """Images (N, C, H, H) in [-1, 1] to logits (N, L), those of all places of all levels.
 
     Section 3.2 of the paper: the levels of a frozen `backbone` are mixed across channels by random 1x1 convolutions,
-    then across scales by random 3x3 convolutions, coarse to fine, which are never trained; each level has a judge of
+    then across scales by random 3x3 convolutions, coarse to fine, which are never trained; each level has a head of
     spectrally and batch normed blocks that ends in 4x4 logits or fewer. A fresh one has a random backbone, for
     `load_backbone` to fill; a preset's has been filled. All weights are saved, so that it wants nothing from outside.
     """
@@ -69,7 +69,7 @@ class ProjectedDiscriminator(Discriminator):
         width, activation = config.width, partial(make_activation, config.activation, slope=config.slope)
         self.mix_channels = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
         self.mix_scales = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
-        judges = []
+        heads = []
         for size in sizes:
             stages: list[nn.Module] = []
             while size > LOGITS:
@@ -79,9 +79,9 @@ class ProjectedDiscriminator(Discriminator):
                 ]
                 size //= 2
             stages += [with_weight_norm(nn.Conv2d(width, width, 3, padding=1), "spectral"), *_normed(width, activation)]
-            judges.append(nn.Sequential(*stages, with_weight_norm(nn.Conv2d(width, 1, 1), "spectral")))
-        self.judges = nn.ModuleList(judges)
-        initialise(self.judges, "dcgan")
+            heads.append(nn.Sequential(*stages, with_weight_norm(nn.Conv2d(width, 1, 1), "spectral")))
+        self.heads = nn.ModuleList(heads)
+        initialise(self.heads, "dcgan")
         for mixing in (*self.mix_channels, *self.mix_scales):
             nn.init.kaiming_normal_(mixing.weight)
             nn.init.zeros_(mixing.bias)
@@ -120,7 +120,7 @@ class ProjectedDiscriminator(Discriminator):
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (N, L), above 0 for real; raises ShapeError on images of other shapes, or labels."""
         check_labels(labels, images.shape[0], 0, "ProjectedDiscriminator")
-        return torch.cat([judge(level).flatten(1) for judge, level in zip(self.judges, self.features(images))], dim=1)
+        return torch.cat([head(level).flatten(1) for head, level in zip(self.heads, self.features(images))], dim=1)
 
 
 def _normed(width: int, activation: partial[nn.Module]) -> tuple[nn.Module, nn.Module]:
