@@ -2,14 +2,17 @@
 
 import copy
 import dataclasses
+import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 import ganzoo
 from ganzoo.errors import ConfigError
 from ganzoo.losses import Loss
+from ganzoo.training.checkpoint import checkpoint_folder
 
 QUIET = {
     "progress": False, "steps": 2, "batch_size": 4, "score_every": 0, "sample_every": 0, "report_every": 0,
@@ -376,3 +379,108 @@ def test_a_run_of_custom_networks_is_told_the_python_line_that_goes_on(tmp_path,
     assert train_on_command(run).startswith(f"ganzoo.Trainer(ganzoo.GAN(...).load_weights({str(run)!r})")
     ganzoo.Trainer.resume(run, data=DATA, gan=ganzoo.GAN(draw(), judge(), latent_size=6), progress=False).fit()
     assert "ganzoo train --" not in capsys.readouterr().err
+
+
+def keeping(folder, generator, discriminator, steps=4):
+    """A run of networks that are made by calls, and one that goes on at its second step: both must be equal.
+
+    Returns:
+        The tensors of the model.
+    """
+    settings = {"steps": steps, "checkpoint_every": 2, "doctor_every": 2, "ema_half_life": 4}
+    whole, parts = (
+        train(folder / name, gan=fresh_pair(generator, discriminator), **settings) for name in ("whole", "parts")
+    )
+    shutil.rmtree(checkpoint_folder(parts.run, steps))
+    ganzoo.Trainer.resume(parts.run, DATA, gan=fresh_pair(generator, discriminator), progress=False).fit()
+    for name in ("model/model.safetensors", "log.jsonl"):
+        assert (parts.run / name).read_bytes() == (whole.run / name).read_bytes(), name
+    newest = [load_file(checkpoint_folder(each.run, steps) / "tensors.safetensors") for each in (whole, parts)]
+    assert newest[0].keys() == newest[1].keys()
+    assert all(torch.equal(value, newest[1][name]) for name, value in newest[0].items())
+    return newest[0]
+
+
+def fresh_pair(generator, discriminator):
+    torch.manual_seed(0)
+    return ganzoo.GAN(generator(), discriminator(), latent_size=6)
+
+
+class Keeping(nn.Module):
+    """Keeps its last result, and puts a new buffer in the old one's place at every call in training."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.register_buffer("running_mean", torch.zeros(1))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.last = self.network(x)
+        if self.training:
+            self.running_mean = 0.9 * self.running_mean + 0.1 * self.last.detach().mean().reshape(1) + 1
+            self.calls = self.calls + 1
+        return self.last
+
+
+@pytest.mark.parametrize("norm", [nn.utils.spectral_norm, nn.utils.weight_norm])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_networks_whose_weights_are_results_of_calls_train_and_resume(tmp_path, norm):
+    def normed(make):
+        return lambda: changed(make(), lambda network: norm(network[0]))
+
+    assert "average/0.weight_g" in keeping(tmp_path, normed(draw), normed(judge)) or norm is nn.utils.spectral_norm
+
+
+def test_a_network_that_keeps_results_and_replaces_buffers_trains_and_the_average_follows(tmp_path):
+    saved = keeping(tmp_path, lambda: Keeping(draw()), judge)
+    assert saved["average/calls"] == saved["generator/calls"] == 4
+    assert 0 < saved["average/running_mean"] < saved["generator/running_mean"]
+
+
+def test_parameters_that_are_whole_numbers_are_kept_as_they_are(tmp_path):
+    def with_numbers(make):
+        whole = nn.Parameter(torch.arange(3), requires_grad=False)
+        return lambda: changed(make(), lambda network: network.register_parameter("n", whole))
+
+    assert keeping(tmp_path, with_numbers(draw), with_numbers(judge))["average/n"].tolist() == [0, 1, 2]
+
+
+def test_a_network_that_refuses_strong_noise_is_looked_at_all_the_same(tmp_path):
+    def bounded(x):
+        assert x.abs().max() < 50
+        return x
+
+    inside = nn.Sequential(Call(bounded), judge(), nn.Sigmoid())
+    assert train(tmp_path, discriminator=inside, doctor_every=1).finished
+
+
+def test_expanded_buffers_are_refused_where_they_are_saved_and_else_left_alone(tmp_path):
+    def expanded(persistent):
+        row = torch.arange(3.0).expand(2, 3)
+        return changed(draw(), lambda network: network.register_buffer("row", row, persistent=persistent))
+
+    refused(tmp_path, ["the generator's row share memory", ".clone()"], generator=expanded(True))
+    assert train(tmp_path, expanded(False)).finished
+
+
+def test_networks_without_numbers_and_those_that_can_t_be_copied_are_refused(tmp_path):
+    refused(tmp_path, ["device meta"], discriminator=judge().to("meta"))
+    called = draw()
+    called.results = [called(torch.zeros(4, 6))]
+    refused(tmp_path, ["can't be copied", "keep no results"], generator=called)
+
+
+def test_state_that_a_discriminator_keeps_beside_its_tensors_comes_back_on_resume(tmp_path):
+    class Counting(Keeping):
+        def get_extra_state(self):
+            return torch.tensor(getattr(self, "count", 0))
+
+        def set_extra_state(self, state):
+            self.count = int(state)
+
+        def forward(self, x):
+            self.count = getattr(self, "count", 0) + 1
+            return self.network(x)
+
+    assert keeping(tmp_path, draw, lambda: Counting(judge()))["discriminator/_extra_state"] > 4

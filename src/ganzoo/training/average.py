@@ -7,6 +7,10 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from ganzoo.errors import ConfigError
+from ganzoo.models.checked import words_of
+
+STATISTICS = ("running_mean", "running_var")
 RAMP = 0.05  # the half-life is at most this part of all images seen, so that early averages forget their start
 
 
@@ -23,24 +27,41 @@ class AveragedGenerator:
 
     def __init__(self, generator: nn.Module, half_life: float) -> None:
         self.half_life = half_life
-        self.network = copy.deepcopy(generator).eval().requires_grad_(False)
-        mine, theirs = self.network.state_dict(keep_vars=True), generator.state_dict(keep_vars=True)
-        names = {id(value): name for name, value in theirs.items()}.values()  # of a tied weight one name alone
-        statistics = ("running_mean", "running_var")
-        averaged = [
-            name for name in names if isinstance(theirs[name], nn.Parameter) or name.rpartition(".")[2] in statistics
+        try:
+            self.network = copy.deepcopy(generator).eval().requires_grad_(False)
+        except Exception as error:
+            raise ConfigError(
+                f"the generator can't be copied, which its average needs: {words_of(error)}; make it anew, and let it "
+                f"keep no results of earlier calls"
+            ) from error
+        self._places = [
+            (self.network.get_submodule(path), generator.get_submodule(path), name)
+            for path, name in _names_once(generator)
         ]
-        self._averaged: tuple[list[Tensor], list[Tensor]] = (
-            [mine[name].data for name in averaged],
-            [theirs[name].data for name in averaged],
-        )
-        self._copied = [(mine[name], theirs[name]) for name in names if name not in averaged]
 
     @torch.no_grad()
     def update(self, images_seen: int, batch_size: int) -> None:
         """Take in the generator's weights after an update on `batch_size` images, `images_seen` in all."""
         half_life = min(self.half_life, images_seen * RAMP)
         weight = 1 - 0.5 ** (batch_size / half_life) if half_life else 1.0
-        torch._foreach_lerp_(*self._averaged, weight)
-        for mine, theirs in self._copied:
-            mine.copy_(theirs)
+        averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for (
+            mine,
+            theirs,
+            name,
+        ) in self._places:  # looked up each time: a module may put a new buffer in an old one's place
+            pair: tuple[Tensor, Tensor] = getattr(mine, name), getattr(theirs, name)
+            if pair[1].is_floating_point() and (isinstance(pair[1], nn.Parameter) or name in STATISTICS):
+                averaged[0].append(pair[0])
+                averaged[1].append(pair[1])
+            else:
+                pair[0].copy_(pair[1])
+        torch._foreach_lerp_(*averaged, weight)
+
+
+def _names_once(network: nn.Module) -> list[tuple[str, str]]:
+    """Module and name of each parameter and saved buffer of `network`; of a tied one a single name."""
+    found = {id(value): name for name, value in network.state_dict(keep_vars=True).items()}
+    held = {id(value) for value in (*network.parameters(), *network.buffers())}
+    pairs = (name.rpartition(".") for key, name in found.items() if key in held)
+    return [(path, name) for path, _, name in pairs]

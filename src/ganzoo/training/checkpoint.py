@@ -164,15 +164,14 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
         for name, optimizer in state.optimizers().items():
             _load_optimizer(optimizer, name, numbers[name], tensors)
         for name, network in state.networks().items():
-            weights = {key for key, _ in network.named_parameters()}
-            with torch.no_grad():
-                for key, value in network.state_dict().items():
-                    saved = tensors.pop(f"{name}/{key}")
-                    if saved.shape != value.shape or saved.is_floating_point() != value.is_floating_point():
-                        raise ValueError(f"{name}/{key} is {_kind(saved)}, not {_kind(value)}")
-                    if key in weights and not is_finite(saved):
-                        raise ValueError(f"{name}/{key} holds NaN or infinity")
-                    value.copy_(saved)
+            weights, wanted = {key for key, _ in network.named_parameters()}, network.state_dict()
+            saved = {key: tensors.pop(f"{name}/{key}") for key in wanted}
+            for key, value in wanted.items():
+                if saved[key].shape != value.shape or saved[key].is_floating_point() != value.is_floating_point():
+                    raise ValueError(f"{name}/{key} is {_kind(saved[key])}, not {_kind(value)}")
+                if key in weights and not is_finite(saved[key]):
+                    raise ValueError(f"{name}/{key} holds NaN or infinity")
+            network.load_state_dict(saved)
         if tensors:
             raise ValueError(f"{quote(min(tensors))} belongs to nothing")
         if state.scaler:

@@ -130,8 +130,8 @@ class Keeper:
 
     def is_sound(self, state: TrainingState, sums: torch.Tensor) -> bool:
         """Whether all weights are finite, and `sums`, the losses since the last line of the log."""
-        weights = [value for network in state.networks().values() for value in network.parameters()]
-        norms = torch.stack(torch._foreach_norm([weight.detach() for weight in weights]))
+        weights = [value.detach() for network in state.networks().values() for value in network.parameters()]
+        norms = torch.stack(torch._foreach_norm([weight for weight in weights if weight.is_floating_point()]))
         return bool(self._machine.mean(norms.sum() + sums.sum()).isfinite())
 
     def roll_back(self, state: TrainingState) -> dict[str, Any]:

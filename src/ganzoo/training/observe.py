@@ -126,8 +126,11 @@ class Observer:
         else:
             inputs, labels = self._latents[: self._size], classes.for_generator(told, self._gan)
         given = [100 * inputs] if labels is None else [100 * inputs, labels]
-        with evaluating(network):
-            return self._calling(network)(*map(self._machine.send, given))
+        try:
+            with evaluating(network):
+                return self._calling(network)(*map(self._machine.send, given))
+        except Exception:  # a network may refuse such numbers: then nothing is known of its end
+            return torch.tensor(-1.0)
 
     def _calling(self, network: nn.Module) -> Callable[..., Tensor]:
         """`network` in the run's precision, with buffers of its own for the length of a look."""

@@ -188,14 +188,18 @@ def check_weights(gan: GAN) -> None:
 
 
 def _check_weights(name: str, network: nn.Module) -> None:
-    weights = dict(network.named_parameters())
+    weights, kept = dict(network.named_parameters()), network.state_dict()
     for key, value in [*weights.items(), *network.named_buffers()]:
         if torch.nn.parameter.is_lazy(value):
             raise ConfigError(f"the {name}'s {key} has no shape yet (a lazy module): call the {name} once before")
+        if value.is_meta:
+            raise ConfigError(f"the {name}'s {key} has no numbers (device meta): make the {name} on a real device")
         if value.is_complex():
             raise ConfigError(
                 f"the {name}'s {key} is complex, which no checkpoint holds: keep torch.view_as_real of it"
             )
+        if key in kept and torch._debug_has_internal_overlap(value) == 1:
+            raise ConfigError(f"numbers of the {name}'s {key} share memory, as after expand(): give it a .clone()")
         if key in weights and value.is_floating_point() and value.dtype != torch.float32:
             kind = str(value.dtype).removeprefix("torch.")
             raise ConfigError(f"the {name}'s {key} is {kind}; training keeps weights in float32: call {name}.float()")
@@ -229,9 +233,10 @@ def _kind(value: object) -> str:
 
 @contextmanager
 def _unchanged(*networks: nn.Module) -> Iterator[None]:
-    """For the length of a `with` block the networks may run; then modes and buffers are what they were."""
+    """For the length of a `with` block the networks may run; then their buffers, modes and all that they keep in
+    attributes is what it was. (Results of a call that stay there could not be copied for the average.)"""
     modules = [module for network in networks for module in network.modules()]
-    modes = [(module, module.training) for module in modules]
+    attributes = [(module, dict(vars(module))) for module in modules]
     buffers = [
         (module, name, buffer, buffer.clone())
         for module in modules
@@ -240,8 +245,9 @@ def _unchanged(*networks: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module, before in attributes:
+            vars(module).clear()
+            vars(module).update(before)
         with torch.no_grad():
             for module, name, buffer, value in buffers:
-                setattr(module, name, buffer.copy_(value))
+                setattr(module, name, buffer if torch.equal(buffer, value) else buffer.copy_(value))
