@@ -63,7 +63,7 @@ def bare_step() -> Callable[[], object]:
     networks = [machine.place(network) for network in (gan.generator, gan.discriminator)]
     optimizers = [make_optimizer(network, 2e-4, settings) for network in networks]
     generate, judge = (machine.autocast(network) for network in networks)
-    loss = ganzoo.LOSSES["non-saturating"]
+    loss = ganzoo.LOSSES.make("non-saturating")
 
     def step() -> None:
         part = Part(machine.send(batch()), generate(torch.randn(options.batch_size, gan.latent_size)))

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from ganzoo import augment
 from ganzoo.augment import AUGMENTATIONS, random_flip
 from ganzoo.errors import ConfigError, ShapeError, UnknownNameError
 
@@ -24,7 +23,7 @@ def seeded(seed=0):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_strength_0_is_exactly_the_identity(name, shape, dtype):
     images = batch(shape, dtype)
-    assert torch.equal(AUGMENTATIONS[name](images, 0.0, seeded()), images)
+    assert torch.equal(AUGMENTATIONS[name](images, seeded(), strength=0.0), images)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,7 +32,7 @@ def test_strength_0_is_exactly_the_identity(name, shape, dtype):
 def test_shape_and_dtype_are_kept_and_the_input_is_not_touched(name, shape, dtype):
     images = batch(shape, dtype)
     before = images.clone()
-    made = AUGMENTATIONS[name](images, 1.0, seeded())
+    made = AUGMENTATIONS[name](images, seeded(), strength=1.0)
     assert made.shape == images.shape and made.dtype == dtype and made.isfinite().all()
     assert torch.equal(images, before)
 
@@ -41,7 +40,7 @@ def test_shape_and_dtype_are_kept_and_the_input_is_not_touched(name, shape, dtyp
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_generator_state_gives_the_same_images(name):
     images = batch()
-    one, again, other = (AUGMENTATIONS[name](images, 1.0, seeded(seed)) for seed in (1, 1, 2))
+    one, again, other = (AUGMENTATIONS[name](images, seeded(seed), strength=1.0) for seed in (1, 1, 2))
     assert torch.equal(one, again) and not torch.equal(one, other)
 
 
@@ -49,25 +48,25 @@ def test_the_same_generator_state_gives_the_same_images(name):
 def test_without_a_generator_torchs_global_seed_rules(name):
     images = batch()
     torch.manual_seed(5)
-    one = AUGMENTATIONS[name](images, 1.0)
+    one = AUGMENTATIONS[name](images, strength=1.0)
     torch.manual_seed(5)
-    assert torch.equal(one, AUGMENTATIONS[name](images, 1.0))
+    assert torch.equal(one, AUGMENTATIONS[name](images, strength=1.0))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_image_of_a_batch_gets_its_own_draw(name):
     same = batch((1, 3, 16, 16)).expand(16, -1, -1, -1)
-    made = AUGMENTATIONS[name](same, 1.0, seeded())
+    made = AUGMENTATIONS[name](same, seeded(), strength=1.0)
     assert len({each.numpy().tobytes() for each in made}) > 8
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_flow_and_are_right(name):
     images = batch((2, 3, 6, 6), torch.float64).requires_grad_()
-    made = AUGMENTATIONS[name](images, 1.0, seeded())
+    made = AUGMENTATIONS[name](images, seeded(), strength=1.0)
     (gradient,) = torch.autograd.grad(made.sum(), images)
     assert gradient.isfinite().all() and gradient.abs().sum() > 0
-    assert torch.autograd.gradcheck(lambda x: AUGMENTATIONS[name](x, 1.0, seeded()), images)
+    assert torch.autograd.gradcheck(lambda x: AUGMENTATIONS[name](x, seeded(), strength=1.0), images)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,14 +74,17 @@ def test_memory_format_does_not_matter(name):
     images = batch()
     other = images.to(memory_format=torch.channels_last)
     torch.testing.assert_close(
-        AUGMENTATIONS[name](other, 1.0, seeded()), AUGMENTATIONS[name](images, 1.0, seeded()), rtol=1e-6, atol=1e-6
+        AUGMENTATIONS[name](other, seeded(), strength=1.0),
+        AUGMENTATIONS[name](images, seeded(), strength=1.0),
+        rtol=1e-6,
+        atol=1e-6,
     )
 
 
 @pytest.mark.parametrize("name", ["translation", "cutout"])
 def test_what_is_not_kept_is_middle_grey_and_gets_no_gradient(name):
     images = torch.full((32, 1, 16, 16), 0.7, requires_grad=True)
-    made = AUGMENTATIONS[name](images, 1.0, seeded())
+    made = AUGMENTATIONS[name](images, seeded(), strength=1.0)
     assert set(made.unique().tolist()) == {0.0, images[0, 0, 0, 0].item()}
     kept = (made != 0).sum((1, 2, 3))
     (gradient,) = torch.autograd.grad(made.sum(), images)
@@ -92,7 +94,7 @@ def test_what_is_not_kept_is_middle_grey_and_gets_no_gradient(name):
 
 def test_translation_shifts_each_image_by_whole_pixels_up_to_an_eighth():
     images = torch.arange(1.0, 16 * 16 + 1).reshape(1, 1, 16, 16).expand(64, 1, 16, 16)
-    moved = AUGMENTATIONS["translation"](images, 1.0, seeded())
+    moved = AUGMENTATIONS["translation"](images, seeded(), strength=1.0)
     shifts = set()
     for image in moved:
         row, column = (int(place) for place in (image[0] == 8 * 16 + 8 + 1).nonzero()[0])  # was at (8, 8)
@@ -110,12 +112,12 @@ def test_a_known_shift_by_hand(monkeypatch):
     monkeypatch.setattr(torch, "randint", lambda low, high, shape, generator: torch.full(shape, high - 1))
     image = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]]).reshape(1, 1, 4, 4)
     wanted = torch.tensor([[0.0, 0, 0, 0], [0, 1, 2, 3], [0, 5, 6, 7], [0, 9, 10, 11]])
-    assert torch.equal(AUGMENTATIONS["translation"](image, 1.0)[0, 0], wanted)  # an eighth of 4, rounded: 1
+    assert torch.equal(AUGMENTATIONS["translation"](image)[0, 0], wanted)  # an eighth of 4, rounded: 1
 
 
 @pytest.mark.parametrize("strength, side", [(1.0, 8), (0.5, 4), (0.25, 2)])
 def test_cutout_is_a_square_of_half_the_size_cut_at_the_border(strength, side):
-    holes = AUGMENTATIONS["cutout"](torch.ones(2000, 3, 16, 16), strength, seeded()) == 0
+    holes = AUGMENTATIONS["cutout"](torch.ones(2000, 3, 16, 16), seeded(), strength=strength) == 0
     assert torch.equal(holes[:, 0], holes[:, 1]) and torch.equal(holes[:, 0], holes[:, 2])
     heights, widths = holes[:, 0].any(2).sum(1), holes[:, 0].any(1).sum(1)
     assert torch.equal(holes[:, 0].sum((1, 2)), heights * widths)  # a full rectangle
@@ -126,7 +128,7 @@ def test_cutout_is_a_square_of_half_the_size_cut_at_the_border(strength, side):
 
 def test_color_is_an_affine_map_of_each_image_within_its_bounds():
     images = batch((64, 1, 8, 8))
-    made = AUGMENTATIONS["color"](images, 1.0, seeded())
+    made = AUGMENTATIONS["color"](images, seeded(), strength=1.0)
     flat, altered = images.flatten(1), made.flatten(1)
     brightness = altered.mean(1) - flat.mean(1)
     contrast = altered.std(1) / flat.std(1)
@@ -138,10 +140,10 @@ def test_color_is_an_affine_map_of_each_image_within_its_bounds():
 
 def test_saturation_leaves_grey_grey_and_scales_colours():
     grey = batch((32, 1, 8, 8)).expand(-1, 3, -1, -1)
-    made = AUGMENTATIONS["color"](grey, 1.0, seeded())
+    made = AUGMENTATIONS["color"](grey, seeded(), strength=1.0)
     torch.testing.assert_close(made[:, 0], made[:, 2])
     colour = batch((256, 3, 4, 4), torch.float64)
-    made = AUGMENTATIONS["color"](colour, 1.0, seeded())
+    made = AUGMENTATIONS["color"](colour, seeded(), strength=1.0)
 
     def distances(images):
         return (images - images.mean(1, keepdim=True)).flatten(1).norm(dim=1)
@@ -160,29 +162,30 @@ def test_flip_mirrors_about_half_of_the_images_and_leaves_the_rest():
     assert torch.equal(made, random_flip(images, seeded()))
 
 
-def test_apply_takes_names_in_order_and_draws_on():
+@pytest.mark.parametrize("name", NAMES)
+def test_made_by_its_name_it_has_the_strength_asked_for(name):
     images = batch()
-    generator = seeded()
-    wanted = AUGMENTATIONS["cutout"](images, 0.5, generator)
-    wanted = AUGMENTATIONS["color"](wanted, 1.0, generator)
-    assert torch.equal(augment.apply({"cutout": 0.5, "color": 1.0}, images, seeded()), wanted)
-    assert augment.apply({}, images) is images
+    made = AUGMENTATIONS.make(f"{name}(strength=0.5)")
+    assert torch.equal(made(images, seeded()), AUGMENTATIONS[name](images, seeded(), strength=0.5))
+    assert AUGMENTATIONS.make(name) is AUGMENTATIONS[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
 def test_a_bad_strength_names_itself(name, strength):
     with pytest.raises(ConfigError, match="strength of an augmentation must be 0 to 1"):
-        AUGMENTATIONS[name](batch(), strength)
+        AUGMENTATIONS[name](batch(), strength=strength)
+    with pytest.raises(ConfigError, match=f"augmentations.0.: {name}: strength must be at least 0 and at most 1"):
+        AUGMENTATIONS.make(f"{name}(strength={strength})", "augmentations[0]")
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("images", [torch.zeros(3, 8, 8), torch.zeros(2, 3, 8, 8, dtype=torch.uint8)])
 def test_bad_images_name_their_shape_and_dtype(name, images):
     with pytest.raises(ShapeError, match=r"\(N, C, H, W\), got"):
-        AUGMENTATIONS[name](images, 1.0)
+        AUGMENTATIONS[name](images, strength=1.0)
 
 
 def test_an_unknown_name_has_a_suggestion():
     with pytest.raises(UnknownNameError, match='Did you mean "color"'):
-        augment.apply({"colour": 1.0}, batch())
+        AUGMENTATIONS.make("colour")

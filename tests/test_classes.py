@@ -318,9 +318,9 @@ def test_images_of_which_no_part_is_known_have_the_latents_own(labels):
     assert torch.equal(told[:, 0], torch.zeros(4, dtype=torch.long) if labels is None else labels)
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if not LOSSES[name].generator_sees_real])
+@pytest.mark.parametrize("name", [name for name in LOSSES if not LOSSES.make(name).generator_sees_real])
 def test_a_wrong_label_has_its_share_of_the_loss(name):
-    loss = LOSSES[name]
+    loss = LOSSES.make(name)
     weight = torch.tensor([0.5, -0.25, 1.0], dtype=torch.float64, requires_grad=True)
 
     def judge(x, labels, other_labels=None):

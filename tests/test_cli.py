@@ -50,9 +50,23 @@ def drawings(folder, count=12):
 def test_list_names_all_that_is_registered(kind, capsys):
     assert run(["list", kind]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(getattr(ganzoo, kind.upper()))
+    assert [re.match(r"[\w.-]+", line)[0] for line in lines] == list(getattr(ganzoo, kind.upper()))
     assert run(["list"]) == 0
     assert f"{kind}:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "kind, name, options",
+    [
+        ("losses", "minimax", "smoothing=0.0"),
+        ("penalties", "r1", "weight=1.0, every=1"),
+        ("augmentations", "color", "strength=1.0"),
+    ],
+)
+def test_list_shows_the_options_of_a_name_and_one_line_of_what_it_is(kind, name, options, capsys):
+    assert run(["list", kind]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(name))
+    assert line.startswith(f"{name}({options})  ") and line.endswith(".")
 
 
 def test_list_zoo_names_the_bundled_models(capsys):

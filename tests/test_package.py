@@ -84,7 +84,7 @@ def test_an_unknown_attribute_names_a_near_match(typo, near):
 # --- floors --------------------------------------------------------------------------------------------------------
 
 FLOORS = [
-    ["errors", "registry", "config", "files", "hardware", "seeds"],
+    ["errors", "config", "options", "registry", "files", "hardware", "seeds"],
     ["blocks", "losses", "penalties", "augment", "latents", "images"],
     ["models", "hub", "gan", "pretrained"],
     ["settings", "presets", "data", "evaluation"],

@@ -79,7 +79,8 @@ def installed(tmp_path_factory):
 
 def run(installed, code, **environment):
     """What `code`, run by a child Python that sees the plug-ins, leaves in its dict `report`."""
-    own = {"PYTHONPATH": str(installed), "GANZOO_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
+    own = {"PYTHONPATH": path, "GANZOO_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **own, **environment}
     code = f"import json, sys\nreport = {{}}\n{code}\nprint(json.dumps(report))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
@@ -303,7 +304,7 @@ ganzoo.blocks.check_block(ganzoo.BLOCKS["acme.up"])
 block = ganzoo.BLOCKS["acme.up"](in_channels=6, out_channels=4)
 report["block shape"] = list(block(torch.randn(2, 6, 5, 7)).shape)
 
-loss = ganzoo.LOSSES["acme.soft-hinge"]
+loss = ganzoo.LOSSES.make("acme.soft-hinge(margin=1)")
 real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 1.0])
 figures = loss.for_discriminator(real, fake), loss.for_generator(fake, None)
 report["loss"] = [isinstance(loss, Loss), *(figure.item() for figure in figures)]

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo import LOSSES
+from ganzoo import AUGMENTATIONS, LOSSES, PENALTIES
 from ganzoo.config import ConfigError
+from ganzoo.penalties import WeightedPenalty
 from ganzoo.seeds import derive, stream
 from ganzoo.settings import Settings
 from ganzoo.training import Part, discriminator_step, generator_step
 from ganzoo.training.average import RAMP, AveragedGenerator
+from ganzoo.training.method import Method
 from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
 
 
@@ -25,7 +27,7 @@ def pair(dtype=torch.float64):
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_steps_are_the_textbook_s(name):
     """Against a loop written out with autograd alone."""
-    loss = LOSSES[name]
+    loss = LOSSES.make(name)
     generator, discriminator, real, latents = pair()
     expected_generator, expected_discriminator = copy.deepcopy(generator), copy.deepcopy(discriminator)
 
@@ -59,11 +61,11 @@ def test_the_mean_gradient_of_two_processes_is_that_of_the_whole_batch(name):
         optimizers = [torch.optim.SGD(network.parameters(), 0.0) for network in (discriminator, generator)]
         part = Part(real[rows], generator(latents[rows]))
         discriminator_step(
-            discriminator, optimizers[0], LOSSES[name], [part], processes=processes,
+            discriminator, optimizers[0], LOSSES.make(name), [part], processes=processes,
             penalty=lambda real, fake, labels: discriminator(real).square().mean(),
         )  # fmt: skip
         found = [parameter.grad.clone() for parameter in discriminator.parameters()]
-        generator_step(discriminator, optimizers[1], LOSSES[name], [part], processes=processes)
+        generator_step(discriminator, optimizers[1], LOSSES.make(name), [part], processes=processes)
         return found + [parameter.grad.clone() for parameter in generator.parameters()]
 
     halves = zip(gradients(slice(0, 4), 2), gradients(slice(4, 8), 2), strict=True)
@@ -73,7 +75,7 @@ def test_the_mean_gradient_of_two_processes_is_that_of_the_whole_batch(name):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_accumulating_parts_equals_the_whole_batch(name):
-    if LOSSES[name].generator_sees_real:
+    if LOSSES.make(name).generator_sees_real:
         pytest.skip("pairs real and fake images, as they stand in the batch")
     results = []
     for size in (8, 2, 3):  # of the last, parts are of 3, 3 and 2 images
@@ -85,8 +87,8 @@ def test_accumulating_parts_equals_the_whole_batch(name):
                 yield Part(real[rows], generator(latents[rows]), share=len(real[rows]) / len(real))
 
         optimizers = [torch.optim.SGD(network.parameters(), 0.1) for network in (discriminator, generator)]
-        discriminator_step(discriminator, optimizers[0], LOSSES[name], parts())
-        generator_step(discriminator, optimizers[1], LOSSES[name], parts())
+        discriminator_step(discriminator, optimizers[0], LOSSES.make(name), parts())
+        generator_step(discriminator, optimizers[1], LOSSES.make(name), parts())
         results.append([*generator.parameters(), *discriminator.parameters()])
     for whole, *others in zip(*results):
         assert all(torch.allclose(whole, other, rtol=1e-10, atol=1e-12) for other in others)
@@ -96,7 +98,7 @@ def test_the_generator_s_step_leaves_no_gradient_in_the_discriminator():
     generator, discriminator, real, latents = pair()
     discriminator[0].bias.requires_grad_(False)  # frozen by the user: stays so
     optimizer = torch.optim.SGD(generator.parameters(), 0.1)
-    generator_step(discriminator, optimizer, LOSSES["hinge"], [Part(real, generator(latents))])
+    generator_step(discriminator, optimizer, LOSSES.make("hinge"), [Part(real, generator(latents))])
     assert all(parameter.grad is None for parameter in discriminator.parameters())
     assert [parameter.requires_grad for parameter in discriminator.parameters()] == [True, False, True, True]
 
@@ -109,7 +111,9 @@ def test_the_discriminator_thaws_even_when_the_step_fails():
 
     optimizer = torch.optim.SGD(generator.parameters(), 0.1)
     with pytest.raises(RuntimeError, match="broken"):
-        generator_step(discriminator, optimizer, LOSSES["hinge"], [Part(real, generator(latents))], discriminate=broken)
+        generator_step(
+            discriminator, optimizer, LOSSES.make("hinge"), [Part(real, generator(latents))], discriminate=broken
+        )
     assert all(parameter.requires_grad for parameter in discriminator.parameters())
 
 
@@ -212,17 +216,17 @@ def test_streams_are_unrelated_and_repeatable():
         ({"stpes": 10}, 'stpes is unknown. Did you mean "steps"'),
         ({"batch_size": 2.5}, "batch_size must be an int, got 2.5"),
         ({"precision": "half"}, "precision must be one of auto, float32, bf16, fp16"),
-        ({"loss": "hinges"}, 'loss "hinges" is unknown. Did you mean "hinge"'),
-        ({"penalties": ["r3"]}, r'penalties\[0\] "r3" is unknown'),
+        ({"loss": "hinges"}, 'loss: unknown loss "hinges". Did you mean "hinge"'),
+        ({"penalties": ["r3"]}, r'penalties\[0\]: unknown penalty "r3"'),
         ({"penalties": ["r1", "r1(weight=2)"]}, r"penalties\[1\] names \"r1\" a second time"),
-        ({"penalties": ["r1(every=0)"]}, r"penalties\[0\]: every must be 1"),
-        ({"penalties": ["r1(every=1.5)"]}, r"penalties\[0\]: every must be 1"),
-        ({"penalties": ["r1(wieght=1)"]}, 'wieght" is unknown. Did you mean "weight"'),
-        ({"penalties": ["r1(weight=x)"]}, 'weight must be a number, got "x"'),
-        ({"penalties": ["r1(weight=nan)"]}, "weight must be 0 to"),
+        ({"penalties": ["r1(every=0)"]}, r"penalties\[0\]: r1: every must be at least 1"),
+        ({"penalties": ["r1(every=1.5)"]}, r'penalties\[0\]: r1: every must be an int, got "1.5"'),
+        ({"penalties": ["r1(wieght=1)"]}, 'r1 has no option "wieght". Did you mean "weight"'),
+        ({"penalties": ["r1(weight=x)"]}, 'weight must be a float, got "x"'),
+        ({"penalties": ["r1(weight=nan)"]}, "weight must be at least 0"),
         ({"penalties": ["r1(("]}, "must look like name or name"),
         ({"augmentations": ["colour"]}, 'Did you mean "color"'),
-        ({"label_smoothing": 0.1, "loss": "hinge"}, "label_smoothing has no meaning for hinge"),
+        ({"loss": "hinge(smoothing=0.1)"}, 'loss: hinge has no option "smoothing". It takes none'),
         ({"accumulate": 3}, "accumulate 3 must divide batch_size 64"),
         ({"generator_lr": float("nan")}, "generator_lr"),
     ],
@@ -232,10 +236,13 @@ def test_a_wrong_setting_is_named(changes, message):
         Settings().replace(**changes)
 
 
-def test_penalties_and_augmentations_are_understood():
-    settings = Settings(penalties=("r1(weight=0.5, every=4)", "r2"), augmentations=("color(strength=0.3)",))
-    assert settings.parsed_penalties() == {"r1": {"weight": 0.5, "every": 4}, "r2": {"weight": 1, "every": 1}}
-    assert settings.parsed_augmentations() == {"color": {"strength": 0.3}}
+def test_the_method_is_made_of_the_names_in_the_settings():
+    settings = Settings(penalties=("r1(weight=0.5, every=4)", "r2"), augmentations=("cutout(strength=0.3)", "color"))
+    method = Method(settings)
+    assert method.penalties == [WeightedPenalty(PENALTIES["r1"], 0.5, 4), WeightedPenalty(PENALTIES["r2"], 1, 1)]
+    images, random = torch.rand(4, 3, 8, 8), torch.Generator().manual_seed(0)
+    wanted = AUGMENTATIONS["color"](AUGMENTATIONS["cutout"](images, random, strength=0.3), random)
+    assert torch.equal(method.augment(images, torch.Generator().manual_seed(0)), wanted)  # in order, drawing on
     assert Settings.parse("penalties", "r1(weight=1,every=4),r2") == ["r1(weight=1,every=4)", "r2"]
     assert Settings.from_dict(settings.to_dict()) == settings
 

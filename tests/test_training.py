@@ -117,7 +117,7 @@ VARIANTS = {
     "accumulated": {"accumulate": 4, "clip_gradients": 1.0},
     "timm's optimizer": {"optimizer": "lion", "warmup_steps": 3, "decay": "cosine"},
     "small last batch": {"keep_last_batch": True, "batch_size": 16, "loss": "d2l", "ema_half_life": 0},
-    "exact": {"speed": "exact", "label_smoothing": 0.1},
+    "exact": {"speed": "exact", "loss": "non-saturating(smoothing=0.1)"},
 }
 
 

@@ -6,16 +6,23 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, NamedTuple, TypeVar, Union
 
 from ganzoo.errors import ConfigError, did_you_mean, nearest, quote
 
 C = TypeVar("C", bound="Config")
 
 
+class Bounds(NamedTuple):
+    """The least and the largest that a number may be; None: any."""
+
+    low: float | None = None
+    high: float | None = None
+
+
 def option(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
     """A field of a config: its default, one line of help, and the bounds of its numbers (or of a tuple's)."""
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+    return dataclasses.field(default=default, metadata={"help": help, "bounds": Bounds(low, high)})
 
 
 def check_count(name: str, value: object, place: str, low: int = 1) -> None:
@@ -35,7 +42,8 @@ class Config:
     def __post_init__(self) -> None:
         hints = _hints(type(self))
         for field in dataclasses.fields(self):
-            value = _convert(getattr(self, field.name), hints[field.name], field.name, field.metadata)
+            bounds = field.metadata.get("bounds", Bounds())
+            value = convert_value(getattr(self, field.name), hints[field.name], field.name, bounds)
             object.__setattr__(self, field.name, value)
         self.check()
 
@@ -100,7 +108,7 @@ class Config:
         hints = _hints(cls)
         if name not in hints:
             raise ConfigError(f"{name} is unknown.{did_you_mean(name, hints)}")
-        return _parse(text, hints[name])
+        return parse_value(text, hints[name])
 
 
 def _hints(cls: type) -> dict[str, Any]:
@@ -127,26 +135,26 @@ def _describe(kind: Any) -> str:
     return _WORDS.get(kind) or f"a mapping or a {kind.__name__}"
 
 
-def _convert(value: Any, kind: Any, path: str, bounds: Mapping[str, Any]) -> Any:
+def convert_value(value: Any, kind: Any, path: str, bounds: Bounds) -> Any:
     """`value` as the annotation `kind` wants it (lists become tuples, ints floats), or ConfigError."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
         fitting = [part for part in arguments if _looks_like(value, part)]
         if fitting:
-            return _convert(value, fitting[0], path, bounds)
+            return convert_value(value, fitting[0], path, bounds)
     if not _looks_like(value, kind):
         hint = nearest(value, arguments) if origin is Literal and isinstance(value, str) else ""
         raise ConfigError(f"{path} must be {_describe(kind)}, got {quote(value)}{hint and '.' + hint}")
     if origin is tuple:
         if len(value) > 64:
             raise ConfigError(f"{path} must have at most 64 items, got {len(value)}")
-        return tuple(_convert(item, arguments[0], f"{path}[{i}]", bounds) for i, item in enumerate(value))
+        return tuple(convert_value(item, arguments[0], f"{path}[{i}]", bounds) for i, item in enumerate(value))
     if isinstance(kind, type) and issubclass(kind, Config):
         return kind.from_dict(value, path) if isinstance(value, Mapping) else value
     if kind is str and len(value) > 1000:
         raise ConfigError(f"{path} must have at most 1000 characters, got {len(value)}")
     if kind in (int, float):
-        low, high = bounds.get("low"), bounds.get("high")
+        low, high = bounds
         largest = 2**63 - 1 if kind is int else 1e300  # what other programs and files can hold; shuts out NaN too
         if not -largest <= value <= largest or (low is not None and value < low) or (high is not None and value > high):
             ends = [f"at least {low}" if low is not None else "", f"at most {high}" if high is not None else ""]
@@ -174,7 +182,8 @@ def _looks_like(value: Any, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-def _parse(text: str, kind: Any) -> Any:
+def parse_value(text: str, kind: Any) -> Any:
+    """The value of the annotation `kind` that `text` stands for, or `text` where it stands for none."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     text = text.strip()
     if origin in (Union, types.UnionType):
@@ -182,11 +191,11 @@ def _parse(text: str, kind: Any) -> Any:
             return None
         listed = "," in text  # a list is meant where there is a comma, a single item elsewhere
         kinds = sorted(arguments, key=lambda part: (typing.get_origin(part) is tuple) != listed)
-        values = [(_parse(text, part), part) for part in kinds if part is not type(None)]
+        values = [(parse_value(text, part), part) for part in kinds if part is not type(None)]
         return next((value for value, part in values if _looks_like(value, part)), text)
     if origin is tuple:
-        items = [] if text.lower() in ("", "none") else _split(text)
-        return [_parse(item, arguments[0]) for item in items]
+        items = [] if text.lower() in ("", "none") else split_commas(text)
+        return [parse_value(item, arguments[0]) for item in items]
     if kind is bool and text.lower() in ("true", "yes", "on", "1", "false", "no", "off", "0"):
         return text.lower() in ("true", "yes", "on", "1")
     try:
@@ -195,7 +204,7 @@ def _parse(text: str, kind: Any) -> Any:
         return text  # the config's own check says what is wrong, with the field's path
 
 
-def _split(text: str) -> list[str]:
+def split_commas(text: str) -> list[str]:
     """The parts of `text` between commas that no parentheses enclose; one comma may end the last part."""
     parts, depth = [""], 0
     for character in text:

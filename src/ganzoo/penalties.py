@@ -1,17 +1,20 @@
 """Penalties on the discriminator's gradient by its input, which keep it smooth.
 
-A penalty of your own is any callable of the signature `Penalty`; registered, it serves by name. A batch norm in the
-discriminator makes "the gradient of one image" meaningless, since every image of a batch moves every logit.
+A penalty of your own is any function of the signature `Penalty`; registered, it serves by name, and its keyword-only
+arguments are options beside `weight` and `every`, which every penalty takes. A batch norm in the discriminator makes
+"the gradient of one image" meaningless, since every image of a batch moves every logit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Annotated, Protocol
 
 import torch
 from torch import Tensor
 
+from ganzoo.config import Bounds
 from ganzoo.errors import ShapeError
 from ganzoo.registry import Registry
 
@@ -31,7 +34,7 @@ class Penalty(Protocol):
         discriminate: Discriminate,
         real_images: Tensor,
         fake_images: Tensor,
-        generator: torch.Generator | None = None,
+        random: torch.Generator | None = None,
     ) -> Tensor:
         """Compute the penalty.
 
@@ -39,7 +42,7 @@ class Penalty(Protocol):
             discriminate: from images (N, C, H, W) to logits (N, ...); labels, if any, are bound by the caller.
             real_images: (N, C, H, W), any floating dtype. No gradient flows back to images.
             fake_images: (N, C, H, W).
-            generator: a CPU generator of random numbers, for a penalty that draws some; None: torch's global one.
+            random: a CPU generator of random numbers, for a penalty that draws some; None: torch's global one.
                 Draw one number an image, with torch.rand(len(real_images), ...), and several processes draw as one.
 
         Returns:
@@ -47,7 +50,23 @@ class Penalty(Protocol):
         """
 
 
-PENALTIES: Registry[Penalty] = Registry("penalty", "ganzoo.penalties", "a function", callable)
+@dataclass(frozen=True)
+class WeightedPenalty:
+    """A penalty as a run adds it: every `every`-th step, `every` times as strong (Karras et al. 2020, section 3.1)."""
+
+    penalty: Penalty
+    weight: Annotated[float, Bounds(0, 1e9)] = 1.0
+    every: Annotated[int, Bounds(1, 10**9)] = 1
+
+    @property
+    def factor(self) -> float:
+        """What the penalty is multiplied by at the steps that have it."""
+        return self.weight * self.every
+
+
+PENALTIES: Registry[Penalty] = Registry(
+    "penalty", "ganzoo.penalties", "a function", callable, functions=True, wrapper=WeightedPenalty
+)
 
 
 def _full(images: Tensor) -> Tensor:
@@ -68,9 +87,9 @@ def r1(
     discriminate: Discriminate,
     real_images: Tensor,
     fake_images: Tensor,
-    generator: torch.Generator | None = None,
+    random: torch.Generator | None = None,
 ) -> Tensor:
-    """1/2 E |gradient of D at real images|^2, the half included. Mescheder et al. 2018, eq. 9; a weight is gamma."""
+    """1/2 E |gradient of D at real images|^2, the half included (Mescheder et al. 2018, eq. 9); its weight is gamma."""
     return gradient_norms(discriminate, real_images).square().mean() / 2
 
 
@@ -79,9 +98,9 @@ def r2(
     discriminate: Discriminate,
     real_images: Tensor,
     fake_images: Tensor,
-    generator: torch.Generator | None = None,
+    random: torch.Generator | None = None,
 ) -> Tensor:
-    """1/2 E |gradient of D at fakes|^2, the half included. Mescheder et al. 2018, section 4.1."""
+    """1/2 E |gradient of D at fakes|^2, the half included (Mescheder et al. 2018, section 4.1)."""
     return gradient_norms(discriminate, fake_images).square().mean() / 2
 
 
@@ -90,9 +109,9 @@ def wgan_gp(
     discriminate: Discriminate,
     real_images: Tensor,
     fake_images: Tensor,
-    generator: torch.Generator | None = None,
+    random: torch.Generator | None = None,
 ) -> Tensor:
-    """E (|gradient of D| - 1)^2 at random points between real images and fakes. Gulrajani et al. 2017, eq. 3.
+    """E (|gradient of D| - 1)^2 at random points between real images and fakes (Gulrajani et al. 2017, eq. 3).
 
     The points are e*real + (1 - e)*fake with one e, uniform in 0 to 1, a pair. The paper's weight is 10.
 
@@ -106,5 +125,5 @@ def wgan_gp(
         )
     real, fake = _full(real_images), _full(fake_images)
     # drawn on the CPU, so that a run does not depend on the device
-    shares = torch.rand(len(real), *[1] * (real.dim() - 1), generator=generator).to(real)
+    shares = torch.rand(len(real), *[1] * (real.dim() - 1), generator=random).to(real)
     return (gradient_norms(discriminate, fake + shares * (real - fake)) - 1).square().mean()

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, overload
 
-from ganzoo.errors import ConfigError, DuplicateNameError, PluginError, UnknownNameError, did_you_mean, quote
+from ganzoo.errors import (
+    ConfigError,
+    DuplicateNameError,
+    GanzooError,
+    PluginError,
+    UnknownNameError,
+    did_you_mean,
+    quote,
+)
+from ganzoo.options import Option, options_of, read_options, split_call
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
@@ -31,8 +42,14 @@ class Registry(Mapping[str, T], Generic[T]):
     Args:
         kind: what is registered, in the singular, for messages ("block").
         group: the entry-point group whose entries are plug-ins ("ganzoo.blocks").
-        wanted: what an item must be, for messages ("a ganzoo.losses.Loss").
+        wanted: what an item must be, for messages ("a function").
         fits: whether an item is that.
+        makes: the type that registered factories make; what else one makes is a PluginError.
+        functions: registered are functions that serve as they are, with keyword-only arguments as their options (or
+            classes whose objects serve so), not factories.
+        wrapper: a dataclass that holds what is made, with fields that are options of every name (a weight).
+
+    `make("name(key=value)")` is how a name with options becomes an object.
 
     Plug-ins are found by their entry points: listing names and `in` import nothing, asking for one
     loads it. `GANZOO_PLUGINS=0` in the environment turns discovery off.
@@ -43,11 +60,20 @@ class Registry(Mapping[str, T], Generic[T]):
     """
 
     def __init__(
-        self, kind: str, group: str, wanted: str = "an object", fits: Callable[[Any], bool] = lambda item: True
+        self,
+        kind: str,
+        group: str,
+        wanted: str = "an object",
+        fits: Callable[[Any], bool] = lambda item: True,
+        *,
+        makes: type = object,
+        functions: bool = False,
+        wrapper: Callable[..., Any] | None = None,
     ) -> None:
         self.kind = kind
         self.group = group
         self._wanted, self._fits = wanted, fits
+        self._makes, self._functions, self._wrapper = makes, functions, wrapper
         self._items: dict[str, T] = {}
         self._origins: dict[str, Origin] = {}
         self._found: dict[str, list[EntryPoint]] | None = None
@@ -76,6 +102,11 @@ class Registry(Mapping[str, T], Generic[T]):
             raise ConfigError(f'{self.kind} "{name}" must be {self._wanted}, got {quote(item)}')
         self._items[name] = item
         return item
+
+    @property
+    def takes_options(self) -> bool:
+        """Whether names of this kind are made by `make`."""
+        return self._functions or self._makes is not object
 
     @contextmanager
     def temporarily(self, name: str, item: T) -> Iterator[T]:
@@ -111,6 +142,58 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __repr__(self) -> str:
         return f"<{self.kind} registry: {', '.join(self)}>"
+
+    def options(self, name: str) -> dict[str, Option]:
+        """The options that `name` takes, those that every name takes last."""
+        item: Any = self[name]
+        return {**options_of(item, keyword_only=self._functions and not inspect.isclass(item)), **self._common()}
+
+    def _common(self) -> dict[str, Option]:
+        if self._wrapper is None:
+            return {}
+        _, *common = options_of(self._wrapper, keyword_only=False).items()
+        return dict(common)
+
+    def read(self, text: Any, place: str = "") -> tuple[str, dict[str, Any]]:
+        """The name in `text`, as "r1(weight=10)", and its options, checked; nothing is made.
+
+        Args:
+            place: where `text` stands, for messages ("penalties[0]").
+
+        Raises:
+            UnknownNameError, ConfigError: the name or an option is unknown, or a value is wrong.
+        """
+        name, given = split_call(text, place or f"a {self.kind}")
+        if name not in self:
+            before = f"{place}: unknown" if place else "Unknown"
+            raise UnknownNameError(f"{before} {self.kind} {quote(name)}.{did_you_mean(name, self)}")
+        return name, read_options(given, self.options(name), f"{place}: {name}" if place else name)
+
+    def make(self, text: Any, place: str = "") -> Any:
+        """What `text`, a name with or without options, stands for: `LOSSES.make("hinge")`.
+
+        Raises:
+            UnknownNameError, ConfigError: as `read`. PluginError: a plug-in fails, or makes something else.
+        """
+        name, options = self.read(text, place)
+        common = {key: options.pop(key) for key in self._common() if key in options}
+        made = self._make(name, options)
+        return self._wrapper(made, **common) if self._wrapper else made
+
+    def _make(self, name: str, options: dict[str, Any]) -> Any:
+        item: Any = self[name]
+        if self._functions and not inspect.isclass(item):
+            return partial(item, **options) if options else item
+        try:
+            made = item(**options)
+        except GanzooError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{self.kind} {name} can't be made ({quote(error, 200)}); tell its author") from error
+        if not isinstance(made, self._makes):
+            wanted = self._makes.__name__
+            raise PluginError(f"{self.kind} {name} makes a {type(made).__name__}, not a {wanted}; tell its author")
+        return made
 
     def origin(self, name: str) -> Origin | None:
         """The package that `name` was loaded from, or None for a built-in or a name registered by hand."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ganzoo.augment import AUGMENTATIONS
 from ganzoo.config import Config, option
-from ganzoo.errors import ConfigError, did_you_mean, quote
-from ganzoo.losses import LOSSES, smooth
+from ganzoo.errors import ConfigError, UnknownNameError, quote
+from ganzoo.losses import LOSSES
 from ganzoo.penalties import PENALTIES
 from ganzoo.registry import Registry
-
-_CALL = re.compile(r"\s*([\w.-]+)\s*(?:\(([^()]*)\))?\s*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +26,9 @@ class Settings(Config):
     speed: Literal["auto", "exact"] = option(
         "auto", "auto: memory format and fused optimizers by rule; exact: the plain textbook arithmetic"
     )
-    loss: str = option("non-saturating", "by name")
+    loss: str = option("non-saturating", "by name, as hinge or non-saturating(smoothing=0.1)")
     penalties: tuple[str, ...] = option((), "by name, as r1(weight=1,every=4)")
     augmentations: tuple[str, ...] = option((), "of real and fake alike, by name, as translation(strength=1)")
-    label_smoothing: float = option(0.0, "real targets are 1 minus this (cross-entropy losses)", low=0, high=0.5)
     wrong_labels: float = option(
         0.0,
         "share of the discriminator's loss on real images under a wrong label, where there are classes",
@@ -71,57 +66,31 @@ class Settings(Config):
     )
 
     def check(self) -> None:
-        if self.loss not in LOSSES:
-            raise ConfigError(f"loss {quote(self.loss)} is unknown.{did_you_mean(self.loss, LOSSES)}")
-        smooth(self.loss, self.label_smoothing)
+        _name(LOSSES, self.loss, "loss")
+        _check_names(self.penalties, PENALTIES, "penalties")
+        _check_names(self.augmentations, AUGMENTATIONS, "augmentations")
         if self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
-        self.parsed_penalties()
-        self.parsed_augmentations()
 
     def registered(self) -> list[tuple[Registry[Any], str]]:
         """The registries' names that a run of these settings uses."""
         return [
-            (LOSSES, self.loss),
-            *((PENALTIES, name) for name in self.parsed_penalties()),
-            *((AUGMENTATIONS, name) for name in self.parsed_augmentations()),
+            (LOSSES, LOSSES.read(self.loss)[0]),
+            *((PENALTIES, PENALTIES.read(text)[0]) for text in self.penalties),
+            *((AUGMENTATIONS, AUGMENTATIONS.read(text)[0]) for text in self.augmentations),
         ]
 
-    def parsed_penalties(self) -> dict[str, dict[str, float]]:
-        """{name: {"weight": w, "every": k}}; a penalty is added every k steps, k times as strong."""
-        return _calls(self.penalties, "penalties", PENALTIES, {"weight": 1.0, "every": 1.0})
 
-    def parsed_augmentations(self) -> dict[str, dict[str, float]]:
-        """{name: {"strength": s}}."""
-        return _calls(self.augmentations, "augmentations", AUGMENTATIONS, {"strength": 1.0})
+def _check_names(texts: tuple[str, ...], registry: Registry[Any], place: str) -> None:
+    names = [_name(registry, text, f"{place}[{index}]") for index, text in enumerate(texts)]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ConfigError(f"{place}[{index}] names {quote(name)} a second time; once is enough")
 
 
-def _calls(
-    texts: tuple[str, ...], place: str, registry: Registry[Any], options: Mapping[str, float]
-) -> dict[str, dict[str, float]]:
-    """Understand `name` or `name(option=number, ...)`, with `options` and their defaults."""
-    parsed: dict[str, dict[str, float]] = {}
-    for index, text in enumerate(texts):
-        where = f"{place}[{index}]"
-        match = _CALL.fullmatch(text)
-        if not match:
-            example = ",".join(f"{name}={value:g}" for name, value in options.items())
-            raise ConfigError(f"{where} must look like name or name({example}), got {quote(text)}")
-        name, inside = match.groups()
-        if name not in registry:
-            raise ConfigError(f"{where} {quote(name)} is unknown.{did_you_mean(name, registry)}")
-        if name in parsed:
-            raise ConfigError(f"{where} names {quote(name)} a second time; once is enough")
-        parsed[name] = dict(options)
-        for part in filter(None, (inside or "").replace(" ", "").split(",")):
-            key, _, number = part.partition("=")
-            if key not in options:
-                raise ConfigError(f"{where}: {quote(key)} is unknown.{did_you_mean(key, options)}")
-            try:
-                parsed[name][key] = float(number)
-            except ValueError:
-                raise ConfigError(f"{where}: {key} must be a number, got {quote(number)}") from None
-            low, high = {"every": (1, 10**9), "strength": (0, 1)}.get(key, (0, 1e9))
-            if not low <= parsed[name][key] <= high or (key == "every" and parsed[name][key] % 1):
-                raise ConfigError(f"{where}: {key} must be {low} to {high:g}, got {number}")
-    return parsed
+def _name(registry: Registry[Any], text: str, place: str) -> str:
+    """The name in `text`, whose options are checked."""
+    try:
+        return registry.read(text, place)[0]
+    except UnknownNameError as error:
+        raise ConfigError(str(error)) from None

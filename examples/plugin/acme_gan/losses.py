@@ -8,14 +8,19 @@ from torch.nn.functional import softplus
 from ganzoo.losses import Loss
 
 
-def _for_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E softplus(1 - r) + E softplus(1 + f): the hinge loss with its corners rounded off."""
-    return softplus(1 - real_logits).mean() + softplus(1 + fake_logits).mean()
+def soft_hinge(margin: float = 1.0) -> Loss:
+    """The hinge loss with its corners rounded off.
 
+    D: E softplus(margin - r) + E softplus(margin + f). G: -E f.
 
-def _for_generator(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
-    """-E f. `real_logits` is None, as the loss does not declare `generator_sees_real`."""
-    return -fake_logits.mean()
+    Args:
+        margin: logits beyond it cost hardly anything; an option, as in `loss="acme.soft-hinge(margin=2)"`.
+    """
 
+    def for_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return softplus(margin - real_logits).mean() + softplus(margin + fake_logits).mean()
 
-soft_hinge = Loss(_for_discriminator, _for_generator, description="hinge with its corners rounded off")
+    def for_generator(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
+        return -fake_logits.mean()  # real_logits is None, as the loss does not declare `generator_sees_real`
+
+    return Loss(for_discriminator, for_generator)

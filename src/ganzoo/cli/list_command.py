@@ -21,8 +21,10 @@ def list_names(
     for kind in [what] if what else KINDS:
         if not what:
             print(f"{kind}:")
-        for name, text in _entries(kind):
-            print(f"{name:28}{text}".rstrip() if what else f"  {name:26}{text}".rstrip())
+        entries = _entries(kind)
+        width = max([26, *(len(name) + 2 for name, _ in entries)])
+        for name, text in entries:
+            print(f"{name:{width}}{text}".rstrip() if what else f"  {name:{width}}{text}".rstrip())
 
 
 def _entries(kind: str) -> list[tuple[str, str]]:
@@ -36,15 +38,22 @@ def _entries(kind: str) -> list[tuple[str, str]]:
 
     registry: Any = getattr(ganzoo, kind.upper())
     broken = registry.broken()
-    return [(name, f"broken: {broken[name]}" if name in broken else _describe(registry, name)) for name in registry]
+    return [
+        (name, f"broken: {broken[name]}") if name in broken else (_call(registry, name), _describe(registry, name))
+        for name in registry
+    ]
+
+
+def _call(registry: Any, name: str) -> str:
+    """`name` with the options it takes and their defaults."""
+    options = registry.options(name) if registry.takes_options else {}
+    return f"{name}({', '.join(map(str, options.values()))})" if options else name
 
 
 def _describe(registry: Any, name: str) -> str:
-    item = registry[name]
-    origin = registry.origin(name)
+    item, origin = registry[name], registry.origin(name)
     text = getattr(item, "description", None) or (item.__doc__ or "").strip().split("\n")[0]
     text = "" if text.startswith(f"{type(item).__name__}(") or item.__doc__ == type(item).__doc__ else text
-    text = getattr(item, "description", text)
     return f"{text} (of {origin.distribution} {origin.version})" if origin else text
 
 

@@ -77,10 +77,10 @@ class Observer:
             activated = real.in_unit and fake.in_unit and _in_unit(self._strained(state.discriminator, judge=True))
             never_negative = real.low < -0.5 and fake.low >= 0
             never_negative = never_negative and float(self._strained(state.generator, judge=False).min()) >= 0
-        loss = LOSSES[self._settings.loss]
-        per_image = len(real.logits) if loss.summed else 1
+        loss = LOSSES.make(self._settings.loss)
+        per_image = len(real.logits) if loss.reduction == "sum" else 1
         zeros = torch.zeros_like(real.logits)
-        scale = self._settings.batch_size / self._settings.accumulate if loss.summed else 1
+        scale = self._settings.batch_size / self._settings.accumulate if loss.reduction == "sum" else 1
         return Observation(
             step=state.step,
             real_logit=float(real.logits.mean()),

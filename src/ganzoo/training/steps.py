@@ -97,8 +97,8 @@ def discriminator_step(
             wrong = loss.for_discriminator(real_logits, wrong_logits)
             value = (1 - wrong_share) * value + wrong_share * wrong
         extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)
-        backward(value * (processes if loss.summed else part.share) + extra * part.share)
-        per_image = value / len(fake) if loss.summed else value
+        backward(value * (processes if loss.reduction == "sum" else part.share) + extra * part.share)
+        per_image = value / len(fake) if loss.reduction == "sum" else value
         figures.append(torch.stack([per_image, real_logits.mean(), fake_logits.mean(), extra]).detach() * part.share)
     step(optimizer)
     return torch.stack(figures).sum(dim=0)
@@ -140,8 +140,8 @@ def generator_step(
                 with torch.no_grad():
                     real_logits = _judge(discriminate, part.real, part.labels)
             value = loss.for_generator(_judge(discriminate, part.fake, part.labels), real_logits)
-            backward(value * (processes if loss.summed else part.share))
-            figures.append((value / len(part.fake) if loss.summed else value).detach() * part.share)
+            backward(value * (processes if loss.reduction == "sum" else part.share))
+            figures.append((value / len(part.fake) if loss.reduction == "sum" else value).detach() * part.share)
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)

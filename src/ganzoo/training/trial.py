@@ -15,17 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.augment import AUGMENTATIONS
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, GanzooError, is_out_of_memory, quote
 from ganzoo.gan import GAN
-from ganzoo.losses import smooth
 from ganzoo.models.checked import checked_images, checked_logits, words_of
-from ganzoo.penalties import PENALTIES
+from ganzoo.penalties import Penalty
 from ganzoo.seeds import stream
 from ganzoo.settings import Settings
 from ganzoo.training import classes
 from ganzoo.training.machine import Machine
+from ganzoo.training.method import Method
 
 _ONE_VALUE = "Expected more than 1 value per channel"  # what torch's batch norms say of a batch of one at 1x1
 
@@ -42,7 +41,7 @@ class Trial:
         assert gan.discriminator is not None
         self._gan, self._data, self._settings, self._machine = gan, data, settings, machine
         self._sizes = _part_sizes(batches, settings.accumulate, machine.processes)
-        self._loss = smooth(settings.loss, settings.label_smoothing)
+        self._method = Method(settings)
         self._networks = {"generator": gan.generator, "discriminator": gan.discriminator}
 
     def steps(self) -> None:
@@ -100,15 +99,17 @@ class Trial:
             )
         real_logits = checked_logits(judge, self._augmented(real), told)
         fake_logits = checked_logits(judge, self._augmented(fake.detach()), told)
-        named = f"loss {self._settings.loss}"
-        value = _scalar(f"{named} (for_discriminator)", lambda: self._loss.for_discriminator(real_logits, fake_logits))
-        for name in self._settings.parsed_penalties():
-            value = value + self._penalty(name, real, fake.detach(), told)
+        named, loss = f"loss {self._settings.loss}", self._method.loss
+        value = _scalar(
+            f"{named} (for_discriminator)", lambda: loss.for_discriminator(real_logits, fake_logits)
+        )
+        for name, each in zip(self._settings.penalties, self._method.penalties):
+            value = value + self._penalty(name, each.penalty, real, fake.detach(), told)
         self._check_gradient(value, "discriminator")
         fake_logits = checked_logits(judge, self._augmented(fake), told)
-        seen = real_logits.detach() if self._loss.generator_sees_real else None
+        seen = real_logits.detach() if loss.generator_sees_real else None
         self._check_gradient(
-            _scalar(f"{named} (for_generator)", lambda: self._loss.for_generator(fake_logits, seen)), "generator"
+            _scalar(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen)), "generator"
         )
 
     def _batch(self, size: int) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -122,10 +123,10 @@ class Trial:
         return send(self._data.batch(rows)), None if told is None else send(told), shaped
 
     def _augmented(self, images: Tensor) -> Tensor:
-        for name, options in self._settings.parsed_augmentations().items():
+        for name, augmentation in zip(self._settings.augmentations, self._method.augmentations):
             random, before = stream(self._settings.seed, "trial", name), images.detach().clone()
             try:
-                altered = AUGMENTATIONS[name](images, options["strength"], random)
+                altered = augmentation(images, random)
             except Exception as error:
                 raise _failure(error, f"augmentation {name} fails on images of shape {tuple(images.shape)}") from error
             if not isinstance(altered, Tensor) or altered.shape != images.shape or altered.dtype != images.dtype:
@@ -137,13 +138,13 @@ class Trial:
             images = altered
         return images
 
-    def _penalty(self, name: str, real: Tensor, fake: Tensor, told: Tensor | None) -> Tensor:
+    def _penalty(self, name: str, penalty: Penalty, real: Tensor, fake: Tensor, told: Tensor | None) -> Tensor:
         network, random = self._networks["discriminator"], stream(self._settings.seed, "trial", name)
 
         def judge(images: Tensor) -> Tensor:
             return checked_logits(network, self._augmented(images), told)
 
-        return _scalar(f"penalty {name}", lambda: PENALTIES[name](judge, real, fake, random))
+        return _scalar(f"penalty {name}", lambda: penalty(judge, real, fake, random))
 
     def _check_gradient(self, value: Tensor, name: str) -> None:
         """Raise ConfigError unless the gradient of `value` reaches the network `name`."""

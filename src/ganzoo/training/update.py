@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -17,17 +16,15 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.optim import Optimizer
 
-from ganzoo.augment import apply
 from ganzoo.data import Feed, shard
 from ganzoo.gan import GAN
-from ganzoo.losses import smooth
-from ganzoo.penalties import PENALTIES
 from ganzoo.seeds import derive, stream
 from ganzoo.settings import Settings
 from ganzoo.training import classes
 from ganzoo.training.average import AveragedGenerator
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.machine import Machine
+from ganzoo.training.method import Method
 from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
 from ganzoo.training.steps import Discriminate, Part, Penalty, discriminator_step, generator_step
 
@@ -51,6 +48,7 @@ class _Draws:
     """What augmentations draw for one batch: the same for each image, whichever process and part of a batch holds it.
 
     Args:
+        method: whose augmentations draw.
         random: gives the numbers; the generator's update goes on where the discriminator's has ended.
         count: images of the whole batch.
         first: place in it of this process's first image.
@@ -59,8 +57,8 @@ class _Draws:
         start: place of the first image of the part that is computed.
     """
 
-    def __init__(self, random: torch.Generator, count: int, first: int) -> None:
-        self._random, self._count, self._first = random, count, first
+    def __init__(self, method: Method, random: torch.Generator, count: int, first: int) -> None:
+        self._method, self._random, self._count, self._first = method, random, count, first
         self._state, self.start = random.get_state(), first
 
     def begin(self, part: int) -> None:
@@ -72,13 +70,13 @@ class _Draws:
         """All parts of one network's update are done."""
         self._state = self._random.get_state()
 
-    def augment(self, strengths: Mapping[str, float], images: Tensor) -> Tensor:
+    def augment(self, images: Tensor) -> Tensor:
         """Augment the part's `images` as they would be in the whole batch, of which the rest is left grey."""
-        if not strengths or len(images) == self._count:
-            return apply(strengths, images, self._random)
+        if not self._method.augmentations or len(images) == self._count:
+            return self._method.augment(images, self._random)
         behind = self._count - self.start - len(images)
         whole = pad(images, (0, 0, 0, 0, 0, 0, self.start, behind))
-        return apply(strengths, whole, self._random)[self.start : self.start + len(images)]
+        return self._method.augment(whole, self._random)[self.start : self.start + len(images)]
 
 
 class Update:
@@ -92,7 +90,7 @@ class Update:
     def __init__(self, gan: GAN, feed: Feed, settings: Settings, machine: Machine) -> None:
         assert gan.discriminator is not None
         self._gan, self._feed, self._settings, self._machine = gan, feed, settings, machine
-        self._loss = smooth(settings.loss, settings.label_smoothing)
+        self.method = Method(settings)
         generator, discriminator = machine.place(gan.generator), machine.place(gan.discriminator)
         generator_optimizer = make_optimizer(generator, settings.generator_lr, settings)
         discriminator_optimizer = make_optimizer(discriminator, settings.discriminator_lr, settings)
@@ -122,7 +120,6 @@ class Update:
         # Dropout and the like, in modules of one's own, draw from the global state.
         self._machine.seed(derive(settings.seed, "step", state.step, self._machine.rank))
         self._set_learning_rates()
-        strengths = {name: options["strength"] for name, options in settings.parsed_augmentations().items()}
         for turn in range(settings.d_steps):
             index = state.step * settings.d_steps + turn
             batch = self._draw(index)
@@ -131,14 +128,13 @@ class Update:
             asked = classes.for_generator(batch.labels, self._gan)
             fakes = self._call(self._generate, batch.latents, asked) if shared else None
             draws = self._draws(index, batch)
-            augment = partial(draws.augment, strengths)
             figures = discriminator_step(
-                self._behind(augment, self._judge),
+                self._behind(draws.augment, self._judge),
                 self._discriminator_optimizer,
-                self._loss,
+                self.method.loss,
                 self._parts(batch, fakes, draws, training_generator=False),
                 wrong_share=settings.wrong_labels,
-                penalty=self._penalty(index, augment, draws),
+                penalty=self._penalty(index, draws),
                 processes=self._machine.processes,
                 backward=self._machine.backward,
                 step=self._optimizer_step,
@@ -147,9 +143,9 @@ class Update:
         figures_of_generator = generator_step(
             state.discriminator,
             self._generator_optimizer,
-            self._loss,
+            self.method.loss,
             self._parts(batch, fakes, draws, training_generator=True),
-            discriminate=self._behind(augment, self._judge_alone),
+            discriminate=self._behind(draws.augment, self._judge_alone),
             processes=self._machine.processes,
             backward=self._machine.backward,
             step=self._optimizer_step,
@@ -200,7 +196,7 @@ class Update:
     def _draws(self, index: int, batch: _Batch) -> _Draws:
         size = len(batch.real)
         random = stream(self._settings.seed, "augment", index, 0)
-        return _Draws(random, size * self._machine.processes, size * self._machine.rank)
+        return _Draws(self.method, random, size * self._machine.processes, size * self._machine.rank)
 
     def _behind(self, augment: Callable[[Tensor], Tensor], judge: Callable[..., Tensor]) -> Discriminate:
         """The discriminator, seeing augmented images."""
@@ -216,26 +212,22 @@ class Update:
 
         return discriminate
 
-    def _penalty(self, index: int, augment: Callable[[Tensor], Tensor], draws: _Draws) -> Penalty | None:
+    def _penalty(self, index: int, draws: _Draws) -> Penalty | None:
         """The penalties due at batch `index`, in float32: each every k batches, k times as strong."""
-        due = [
-            (number, name, options["weight"] * options["every"])
-            for number, (name, options) in enumerate(self._settings.parsed_penalties().items())
-            if index % options["every"] == 0
-        ]
+        due = [(number, each) for number, each in enumerate(self.method.penalties) if index % each.every == 0]
         if not due:
             return None
         discriminator = self.state.discriminator
 
         def penalty(real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
             def judge(images: Tensor) -> Tensor:
-                return self._call(discriminator, augment(images), labels)
+                return self._call(discriminator, draws.augment(images), labels)
 
             values = []
-            for number, name, weight in due:
+            for number, each in due:
                 random = stream(self._settings.seed, "penalty", index, number)
                 torch.rand(draws.start, generator=random)  # those of the images before this part's
-                values.append(PENALTIES[name](judge, real, fake, random) * weight)
+                values.append(each.penalty(judge, real, fake, random) * each.factor)
             return torch.stack(values).sum()
 
         return penalty
