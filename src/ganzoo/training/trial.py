@@ -100,9 +100,7 @@ class Trial:
         real_logits = checked_logits(judge, self._augmented(real), told)
         fake_logits = checked_logits(judge, self._augmented(fake.detach()), told)
         named, loss = f"loss {self._settings.loss}", self._method.loss
-        value = _scalar(
-            f"{named} (for_discriminator)", lambda: loss.for_discriminator(real_logits, fake_logits)
-        )
+        value = _scalar(f"{named} (for_discriminator)", lambda: loss.for_discriminator(real_logits, fake_logits))
         for name, each in zip(self._settings.penalties, self._method.penalties):
             value = value + self._penalty(name, each.penalty, real, fake.detach(), told)
         self._check_gradient(value, "discriminator")
