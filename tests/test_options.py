@@ -63,7 +63,7 @@ class Weighted:
 
 @pytest.fixture
 def things():
-    registry = Registry("thing", "ganzoo.no-such-group", makes=Thing)
+    registry = Registry("thing", "ganzoo.no-such-group", "a function that makes a Thing", callable, makes=Thing)
     for maker in (thing, sized, untyped, unreadable):
         registry.register(maker.__name__, maker)
     return registry
@@ -153,7 +153,7 @@ def test_a_maker_that_fails_or_makes_something_else_is_a_plugin_error(things):
 
 
 def test_what_is_no_maker_is_refused_when_it_is_registered(things):
-    with pytest.raises(ConfigError, match='thing "red" must be a function or class that makes it'):
+    with pytest.raises(ConfigError, match='thing "red" must be a function that makes a Thing'):
         things.register("red", Thing(1))
 
 

@@ -145,16 +145,16 @@ def test_batches_that_are_large_enough_train_with_that_batch_norm(tmp_path):
     ],
 )
 def test_a_loss_that_is_no_number_is_refused_before_the_first_step(tmp_path, loss, words):
-    with ganzoo.LOSSES.temporarily("mine", loss):
+    with ganzoo.LOSSES.temporarily("mine", lambda: loss):
         refused(tmp_path, words, loss="mine")
 
 
 @pytest.mark.parametrize(
     "augment, words",
     [
-        (lambda images, strength, generator=None: images[:1], ["augmentation mine makes float32 (1, 1, 8, 8)"]),
-        (lambda images, strength, generator=None: images.double(), ["makes float64", "it must keep type and shape"]),
-        (lambda images, strength, generator=None: images.mul_(0.5), ["changes its input in place"]),
+        (lambda images, random=None: images[:1], ["augmentation mine makes float32 (1, 1, 8, 8)"]),
+        (lambda images, random=None: images.double(), ["makes float64", "it must keep type and shape"]),
+        (lambda images, random=None: images.mul_(0.5), ["changes its input in place"]),
         (lambda images: images, ["augmentation mine fails", "TypeError"]),
     ],
 )
@@ -164,7 +164,7 @@ def test_an_augmentation_that_changes_the_batch_is_refused_before_the_first_step
 
 
 def test_a_penalty_that_is_no_number_is_refused_before_the_first_step(tmp_path):
-    with ganzoo.PENALTIES.temporarily("mine", lambda judge, real, fake, generator=None: judge(real)):
+    with ganzoo.PENALTIES.temporarily("mine", lambda judge, real, fake, random=None: judge(real)):
         refused(tmp_path, ["penalty mine gives float32 (4, 1)"], penalties=("mine",))
 
 
