@@ -7,11 +7,13 @@ What it does not: that the real Hub answers as the server here does; that is a p
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import tempfile
 import threading
 import traceback
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -274,6 +276,8 @@ def test_a_part_that_is_not_in_the_cache_is_not_taken_for_one_that_is_not_there(
             load(hub, discriminator=True, local_files_only=not offline)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     load(hub, discriminator=True)
+    for folder in Path(constants.HF_HUB_CACHE).glob("models--owner--gan/snapshots/*/generator_raw"):
+        shutil.rmtree(folder)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.warns(UserWarning, match="its generator_raw is not in the cache.*the averaged one is taken"):
         averaged = continued(NAME, **options)[0].sample(2, seed=0)

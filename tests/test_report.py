@@ -216,7 +216,7 @@ def test_a_page_that_cannot_be_written_is_a_clear_error(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(TrainingError, match="No space left on device.*--resume"):
+    with pytest.raises(TrainingError, match="No space left on device.*resume"):
         write_report(run)
     assert (run / "report.html").read_bytes() == old
     assert not list(run.glob("*.tmp")) and not list(run.glob(".*.tmp"))

@@ -78,7 +78,7 @@ def test_a_discriminator_that_can_t_be_trained_is_refused_before_the_first_step(
     [
         (draw(Call(lambda x: [x])), ["the generator returns a list", "return images alone"]),
         (nn.Linear(6, 64), ["gives (1, 64)", "nn.Unflatten(1, (1, 8, 8))"]),
-        (draw(nn.Upsample((8, 9))), ["(1, 1, 8, 9)", "as wide as high"]),
+        (draw(nn.Upsample((8, 9))), ["1, 8, 9)", "pixels a side"]),
         (draw(Call(lambda x: x.detach())), ["no gradient of the loss reaches the generator"]),
         (nn.Sequential(nn.Unflatten(1, (6, 1, 1)), nn.Flatten(), draw()), None),
         (nn.ConvTranspose2d(6, 1, 8), ["fails on latents of shape (1, 6)", "latent_shape=(6, 1, 1)"]),

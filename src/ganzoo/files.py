@@ -205,7 +205,7 @@ def _bring_back(path: Path) -> None:
 
 def _keep_rights(old: Path, new: Path) -> None:
     """Give `new`, which takes the place of `old`, its mode: what one user alone could read stays so."""
-    if old.exists() and old.is_dir() == new.is_dir():
+    if old.exists() and old.is_dir() == new.is_dir() and old.stat().st_mode != new.stat().st_mode:
         shutil.copymode(old, new)
 
 

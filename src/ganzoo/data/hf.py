@@ -37,7 +37,7 @@ from ganzoo.data.image_data import ImageData, hash_of
 from ganzoo.data.labels import number_labels
 from ganzoo.data.parquet import read_few_rows
 from ganzoo.data.stream import BUFFER_BYTES, Stream
-from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
+from ganzoo.errors import DataError, GanzooError, MissingExtraError, did_you_mean, quote
 from ganzoo.files import expanded
 
 HEAD = 2000  # rows of a stream that are kept, if they fit into BUFFER_BYTES: for scores, the doctor, and a hash
@@ -284,11 +284,20 @@ def _opening(source: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and OSError
+        _raise_ours(error)
         cause = error.__cause__ or error  # datasets' own words are "An error occurred while generating the dataset"
         first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise DataError(
             f"{source} can't be opened ({first[:200]}); check the name, the split and the network."
         ) from error
+
+
+def _raise_ours(error: BaseException | None) -> None:
+    """Raise the error of ours that is behind `error`, if one is."""
+    while error is not None:
+        if isinstance(error, GanzooError):
+            raise error
+        error = error.__cause__ or error.__context__
 
 
 def _column(source: str, rows: Any, asked: str | None, kind: type, usual: tuple[str, ...]) -> str | None:

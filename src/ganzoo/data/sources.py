@@ -146,7 +146,11 @@ def _path_of(source: str | Path) -> Path:
 
 
 def _listed(path: Path, broken: str = "stop") -> Listing:
-    return list_folder(path, broken) if path.is_dir() else list_zip(path)
+    if path.is_dir():
+        return list_folder(path, broken)
+    if not path.is_file():  # a pipe or device never ends
+        raise DataError(f"{quote(str(path))} is neither a folder nor a plain file; name a folder or zip of images.")
+    return list_zip(path)
 
 
 def splits_of(source: Any, broken: str = "stop") -> tuple[str, ...]:

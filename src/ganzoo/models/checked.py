@@ -1,6 +1,6 @@
 """Call the networks of a GAN and check what they give, so that a mistake in a custom module is named with its remedy.
 
-A generator turns latents into images (N, C, H, H), a discriminator turns images into logits, N first.
+A generator turns latents into images (N, C, H, W), a discriminator turns images into logits, N first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ganzoo.errors import ConfigError, is_out_of_memory, quote
 
 
 def checked_images(generator: Callable[..., Tensor], latents: Tensor, labels: Tensor | None = None) -> Tensor:
-    """Images (N, C, H, H) of `latents` (N, *latent_shape), and of `labels` (N,) if there are any.
+    """Images (N, C, H, W) of `latents` (N, *latent_shape), and of `labels` (N,) if there are any.
 
     Raises:
         ConfigError: the generator fails, or gives something else; the message names shape and remedy.
@@ -30,16 +30,16 @@ def checked_images(generator: Callable[..., Tensor], latents: Tensor, labels: Te
         raise ConfigError(f"the generator fails on latents {_shapes(given)}: {words_of(error)}; {remedy}") from error
     _check_tensor(images, "generator", "images")
     count, shape = len(latents), tuple(images.shape)
-    if len(shape) != 4 or shape[0] != count or shape[2] != shape[3] or not 1 <= shape[1] <= 4:
+    if len(shape) != 4 or shape[0] != count or not 1 <= shape[1] <= 4:
         raise ConfigError(
-            f"the generator gives {shape} for latents {_shapes(given)}; images must be ({count}, C, H, H) with 1 to 4 "
-            f"channels and as wide as high{_unflatten(shape, count)}"
+            f"the generator gives {shape} for latents {_shapes(given)}; images must be ({count}, C, H, W) with 1 to 4 "
+            f"channels{_unflatten(shape, count)}"
         )
     return images
 
 
 def checked_logits(discriminator: Callable[..., Tensor], images: Tensor, labels: Tensor | None = None) -> Tensor:
-    """Logits (N, ...) of `images` (N, C, H, H), and of `labels` if there are any: one or more an image, (N,) too.
+    """Logits (N, ...) of `images` (N, C, H, W), and of `labels` if there are any: one or more an image, (N,) too.
 
     Raises:
         ConfigError: the discriminator fails, or gives something else; the message names shape and remedy.
