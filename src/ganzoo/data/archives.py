@@ -141,7 +141,8 @@ class _File:
 def _file(folder: Path, path: str, root: Path) -> _File:
     state = os.lstat(folder / path)
     if stat.S_ISLNK(state.st_mode):
-        if not (folder / path).resolve().is_relative_to(root) or not (folder / path).exists():
+        target = Path(os.path.realpath(folder / path))  # resolve() is an error of its own for a link to itself
+        if not target.is_relative_to(root) or not target.exists():
             return _File(path, 0, (), LINKS)
         state = os.stat(folder / path)
     # st_ctime changes with any writing: other bytes of the same number and time are seen

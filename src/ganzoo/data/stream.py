@@ -135,7 +135,7 @@ class Stream:
             root = self.root.resolve() if self.root else None
             found = (root / path).resolve() if root else None
             content = found.read_bytes() if found and root and _readable(found, root) else None
-        except (OSError, ValueError):  # a name too long, or with a NUL in it
+        except (OSError, ValueError, RuntimeError):  # a name too long, with a NUL in it, or a link to itself
             content = None
         if content is None:
             raise DataError(
