@@ -422,6 +422,27 @@ def test_a_run_killed_before_its_first_checkpoint_is_begun_again(tmp_path):
     assert not list((tmp_path / "run").rglob("*.tmp"))
 
 
+def test_a_run_that_lost_its_run_json_is_not_taken_for_one_that_never_began(tmp_path):
+    run = train(tmp_path / "run", steps=2).run
+    (run / "run.json").unlink()
+    before = contents(run)
+    with pytest.raises(TrainingError, match="has lost its run.json.*--overwrite"):
+        train(run, steps=2)
+    assert contents(run) == before
+    assert train(run, steps=2, overwrite=True).finished
+
+
+def test_lost_lines_of_the_log_and_a_lost_state_are_said_on_resume(tmp_path, capsys):
+    run = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=12, hooks=[StopAt(10)], **QUICK).fit().run
+    (run / "log.jsonl").write_bytes((run / "log.jsonl").read_bytes()[:100])
+    ganzoo.Trainer.resume(run, data=images(), progress=False).fit()
+    assert "log.jsonl has lost lines" in capsys.readouterr().err
+    for folder in checkpoints(run):
+        (folder / "state.json").unlink()
+    with pytest.raises(TrainingError, match=r"state.json is missing.*ganzoo.* --from"):
+        ganzoo.Trainer.resume(run, data=images(), progress=False).fit()
+
+
 def test_other_data_on_resume_are_refused(tmp_path):
     ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, hooks=[StopAt(4)], **QUICK).fit()
     other = images()

@@ -156,6 +156,9 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
         WeightsError: the checkpoint is damaged or belongs to other networks; `state` may be changed in part.
     """
     try:
+        for name in (STATE, TENSORS):
+            if not (folder / name).is_file():
+                raise ValueError(f"{name} is missing")
         numbers = read_json(folder / STATE, own=True)
         _check_numbers(numbers, state, folder)
         tensors = read_tensors(folder / TENSORS, own=_most_tensors(state))

@@ -20,7 +20,7 @@ from ganzoo.training.checkpoint import (
 )
 from ganzoo.training.machine import Machine
 from ganzoo.training.outputs import Outputs
-from ganzoo.training.run import RunFolder
+from ganzoo.training.run import RunFolder, train_on_command
 
 PATIENCE = 10  # seconds until a file of one machine is seen by the others
 ROLLBACKS = 3  # how often a run goes back to its last checkpoint after NaN, each time at half the learning rates
@@ -81,7 +81,8 @@ class Keeper:
         if self._outputs:
             self._run.tidy()
             self._load_newest(state)
-            self._run.cut_log(state.log_bytes)
+            if not self._run.cut_log(state.log_bytes):
+                self._say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
             self._mend_model(state, self._outputs)
         step = self._machine.agree(state.step)  # all take the one that the main process can read
         if not self._outputs:
@@ -96,7 +97,10 @@ class Keeper:
             except WeightsError as error:
                 problems.append(str(error))
                 self._say(f"{error} Trying the one before.")
-        raise TrainingError(f"{self._run.path} has no checkpoint that can be read. {' '.join(problems)}".strip())
+        said = " ".join([f"{self._run.path} has no checkpoint that can be read.", *problems])
+        if (self._run.path / "model" / WEIGHTS).is_file():
+            said += f" Its model is there; to train on from that: {train_on_command(self._run.path)}"
+        raise TrainingError(said)
 
     def _mend_model(self, state: TrainingState, outputs: Outputs) -> None:
         """Write `model/` again if it was lost: of the best step, or if that is lost too, of this one."""

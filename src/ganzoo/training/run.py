@@ -76,6 +76,11 @@ class RunFolder:
                 f"{self.path} holds a run already; go on with `{resume_command(self.path)}`, "
                 f"or start anew with --overwrite (overwrite=True)."
             )
+        if not self.exists() and not overwrite and any(self.path.glob("checkpoints/step-*[1-9]*")):
+            raise TrainingError(
+                f"{self.path} holds a run that has lost its run.json; bring that back, name another folder, or start "
+                f"anew with --overwrite (overwrite=True)."
+            )
         others = [entry.name for entry in found if not _is_ours(entry, begun)]
         if others and not self.exists():
             raise TrainingError(f"{self.path} is not empty and holds no run ({min(others)}); name another folder.")
@@ -180,10 +185,11 @@ class RunFolder:
         """Add a line to `timing.jsonl`."""
         self._append("timing.jsonl", entry)
 
-    def cut_log(self, length: int) -> None:
-        """Take lines after `length` bytes away from `log.jsonl`: they will come again."""
+    def cut_log(self, length: int) -> bool:
+        """Take lines after `length` bytes away from `log.jsonl`: they will come again. False: some before are lost."""
         (self.path / "log.jsonl").touch()
         self._cut("log.jsonl", length)
+        return (self.path / "log.jsonl").stat().st_size == length
 
     def flush_log(self) -> None:
         """Wait until `log.jsonl` is on the disk: a checkpoint says how long it is."""
