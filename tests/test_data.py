@@ -368,6 +368,17 @@ def test_splits_without_labels_are_splits(tmp_path):
     assert open_data(mixed).class_names == ("cat", "dog") and open_data(mixed, split="test").labels is None
 
 
+def test_several_folders_of_a_split_are_one_set_and_no_classes(tmp_path):
+    source = fill(tmp_path / "set", ["train1/cat/1.png", "train2/dog/2.png", "test/cat/3.png"])
+    data = opened(source, "the folders train1, train2 are read as one set; to read one alone, name it")
+    assert data.class_names == ("cat", "dog") and data.labels.tolist() == [0, 1]
+    flat = fill(tmp_path / "flat", ["train1/1.png", "train2/2.png", "test/3.png"])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert open_data(flat).labels is None
+    assert not any("hold no images" in str(each.message) for each in caught)  # folder test is of the other split
+
+
 def test_what_is_no_clear_split_is_refused_with_a_remedy(tmp_path):
     with pytest.raises(DataError, match="splits test, val and none to train with; name the folder of one, as .*/test"):
         open_data(fill(tmp_path / "no-train", ["test/1.png", "val/2.png"]))
@@ -423,7 +434,7 @@ def test_stray_pictures_and_classes_without_images_are_said(tmp_path):
     (source / "stray.png").unlink()
     (source / "bird").mkdir()
     (source / "bird/a.txt").write_text("x")
-    assert opened(source, "the folders bird hold no images and are no classes").class_names == ("cat", "dog")
+    assert opened(source, "these folders hold no images, so they are not classes: bird").class_names == ("cat", "dog")
 
 
 def test_labels_that_start_at_1_are_said():

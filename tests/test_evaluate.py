@@ -292,6 +292,12 @@ def test_a_folder_is_measured_against_a_folder(folders, monkeypatch, capsys):
     assert not any(Path("made").glob("eval*"))
 
 
+def test_a_conditional_model_is_measured_against_images_without_classes():
+    gan = ganzoo.create("fashion-mnist-conditional", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
+    unlabelled = ganzoo.data.open_data("fashion-mnist-mini").images
+    assert not ganzoo.evaluate(gan, unlabelled, samples=100, memorised=False).classes
+
+
 def test_classes_of_two_folders_are_compared_if_their_names_agree(folders):
     found = ganzoo.evaluate(folders / "real", data=folders / "real", samples=100, memorised=False)
     assert [each.name for each in found.classes] == ["0", "1"] and found.classes[0].scores is not None

@@ -438,7 +438,7 @@ def test_drawings_whose_shape_is_in_the_transparency_are_not_remarked():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         open_data([Image.fromarray(shape)], image_channels=4)
-    with pytest.warns(UserWarning, match="wholly black"):
+    with pytest.warns(UserWarning, match="wholly black.*--ground white"):
         open_data([Image.fromarray(shape)], image_channels=3, ground="black")
 
 
@@ -458,3 +458,10 @@ def test_a_run_is_trained_on_arrays_and_resumed_with_them(tmp_path):
     ganzoo.Trainer(gan, (images, labels), tmp_path / "run", steps=1, batch_size=4, **quiet).fit()
     resumed = ganzoo.Trainer.resume(tmp_path / "run", data=(pil(images), labels), progress=False)
     assert resumed.data.class_names == ("kind 0", "kind 1", "kind 2")
+
+
+def test_floats_that_are_not_of_0_to_255_are_not_advised_to_become_bytes():
+    with pytest.raises(DataError, match=r"got 0 to 1.5; scale it"):
+        open_data(np.linspace(0, 1.5, 64).reshape(1, 1, 8, 8))
+    with pytest.raises(DataError, match=r"got 0 to 255; give uint8"):
+        open_data(np.linspace(0, 255, 64).reshape(1, 1, 8, 8))

@@ -58,6 +58,7 @@ class Listing:
         others: paths of files that are no pictures by their names.
         folders: paths of the folders that data could lie in; some may be empty.
         train: the pictures of the split to train on, where these are of another split.
+        depth: how many folders of each path lead to its split, and say nothing of its class.
     """
 
     names: list[str]
@@ -67,6 +68,7 @@ class Listing:
     others: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     train: list[str] = field(default_factory=list)
+    depth: int = 0
 
     def only(self, names: Collection[str], passed_over: Mapping[str, int]) -> Listing:
         """The part of it that `names` has; `passed_over` counts what that leaves out."""

@@ -187,7 +187,7 @@ def to_bytes(images: Tensor, place: str) -> Tensor:
             )
         return values.to(torch.uint8)
     if not -1 <= low <= high <= 1:
-        hint = "give uint8: images.astype('uint8'), or images.byte()" if 0 <= low <= high <= 255 else "scale it"
+        hint = "give uint8: images.astype('uint8'), or images.byte()" if 0 <= low < 100 < high <= 255 else "scale it"
         raise DataError(f"{place} is floating and must lie in [-1, 1], got {low:g} to {high:g}; {hint}.")
     return ((values + 1) * 127.5).round().to(torch.uint8)
 

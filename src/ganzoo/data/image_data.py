@@ -128,9 +128,10 @@ def remark_range(data: ImageData, ground: str, floating: bool = False) -> None:
             f"here black is -1: give 2 * images - 1"
         )
     elif (blank := _count_blank(looked, ground)) > len(looked) / 2:
+        other = "black" if ImageColor.getcolor(ground, "L") > 127 else "white"  # type: ignore[operator]
         text = (
             f"{blank} of {len(looked)} pictures looked at are wholly {ground}; if they are drawings in {ground} on a "
-            f'transparent ground, choose another: --ground black, in Python ground="black"'
+            f'transparent ground, choose another: --ground {other}, in Python ground="{other}"'
         )
     elif high < DARK:
         text = (

@@ -94,11 +94,14 @@ def take_split(listing: Listing, split: str, place: Path) -> Listing:
     train = [name for name, head in chosen.items() if head in found.get("train", []) and name not in kept]
     aside = sorted({head for head in chosen.values() if head is not None and head not in folders})
     stray = sum(head is None for head in chosen.values())
+    if len(folders) > 1:
+        _say(place, f"the folders {_some(folders)} are read as one set; to read one alone, name it")
     passed = {
         f"in other splits ({_some(aside)})": len(chosen) - len(kept) - stray,
         "beside the folders of the splits": stray,
     }
-    return replace(listing.only(kept, passed), train=train)
+    depth = _shared([_folders(name) for name in listing.names]) + 1
+    return replace(listing.only(kept, passed), train=train, depth=depth)
 
 
 def labels_of(listing: Listing, place: Path) -> tuple[Tensor, tuple[str, ...]] | None:
@@ -135,25 +138,30 @@ def labels_of(listing: Listing, place: Path) -> tuple[Tensor, tuple[str, ...]] |
 
 def _classes(listing: Listing) -> tuple[list[str | None], list[str]]:
     """The folder of each picture that may be its class, and the classes; those of train for another split too."""
-    if listing.train:  # a split may lack classes: numbers must be those that a model was trained with
-        depth = _shared([_folders(name) for name in listing.names + listing.train]) + 1
-        found = heads(["/".join(PurePosixPath(name).parts[depth:]) for name in listing.names + listing.train])
+    names, train = (["/".join(_below(name, listing)) for name in part] for part in (listing.names, listing.train))
+    if train:  # a split may lack classes: numbers must be those that a model was trained with
+        found = heads(names + train)
         if None not in found:
-            return found[: len(listing.names)], sorted(set(map(str, found)))
-    found = heads(listing.names)
+            return found[: len(names)], sorted(set(map(str, found)))
+    found = heads(names)
     return found, sorted({head for head in found if head is not None})
+
+
+def _below(name: str, listing: Listing) -> tuple[str, ...]:
+    """The path `name` below the folder of its split."""
+    return PurePosixPath(name).parts[listing.depth :]
 
 
 def _say_empty(listing: Listing, names: list[str], place: Path) -> None:
     """Say which folders beside those of the classes `names` hold no pictures."""
-    depth = _shared([_folders(name) for name in listing.names])
-    above = _folders(listing.names[0])[:depth]
+    depth = listing.depth + _shared([_below(name, listing)[:-1] for name in listing.names])
+    above = {_folders(name)[:depth] for name in listing.names}
     beside = {PurePosixPath(folder).parts for folder in listing.folders}
-    empty = sorted(parts[depth] for parts in beside if len(parts) == depth + 1 and parts[:depth] == above)
+    empty = sorted({parts[depth] for parts in beside if len(parts) == depth + 1 and parts[:depth] in above})
     if empty := [name for name in empty if name not in names]:
         _say(
             place,
-            f"the folders {_some(empty)} hold no images and are no classes here; put images into them, or remove them",
+            f"these folders hold no images, so they are not classes: {_some(empty)}; if they should be, put images into them",
         )
 
 

@@ -133,12 +133,12 @@ def _choose(name: str | None, image_channels: int, device: torch.device) -> Feat
 
 
 def _labels(made: Generated, data: ImageData) -> Tensor | None:
-    """The class of each image to measure, by the numbers of `data`; None without classes.
+    """The class of each image to measure, by the numbers of `data`; None if either has no classes.
 
     Raises:
         ConfigError: a GAN's classes are not those of `data`.
     """
-    if made.labels is None:
+    if made.labels is None or data.labels is None:
         return None
     try:
         numbers = same_classes(made.class_names, data.class_names)
