@@ -465,3 +465,11 @@ def test_floats_that_are_not_of_0_to_255_are_not_advised_to_become_bytes():
         open_data(np.linspace(0, 1.5, 64).reshape(1, 1, 8, 8))
     with pytest.raises(DataError, match=r"got 0 to 255; give uint8"):
         open_data(np.linspace(0, 255, 64).reshape(1, 1, 8, 8))
+
+
+def test_an_array_that_is_read_only_is_taken_without_a_warning():
+    array = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+    array.setflags(write=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(open_data(array)) == 1

@@ -159,7 +159,9 @@ def _tensor(values: Tensor | np.ndarray, place: str) -> Tensor:
         if isinstance(values, Tensor):
             return values.detach().cpu().to_dense()
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
-        return torch.from_numpy(native if min(native.strides, default=0) >= 0 else native.copy())
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nothing is written to it
+            return torch.from_numpy(native if min(native.strides, default=0) >= 0 else native.copy())
     except (TypeError, RuntimeError) as error:  # text, objects; a tensor without values
         raise DataError(f"{place} must be uint8 (0 to 255) or floating ([-1, 1]), got {values.dtype}.") from error
 

@@ -161,7 +161,8 @@ def _say_empty(listing: Listing, names: list[str], place: Path) -> None:
     if empty := [name for name in empty if name not in names]:
         _say(
             place,
-            f"these folders hold no images, so they are not classes: {_some(empty)}; if they should be, put images into them",
+            f"these folders hold no images, so they are not classes: {_some(empty)}; if they should be, "
+            f"put images into them",
         )
 
 
