@@ -589,7 +589,15 @@ def test_a_hub_that_cannot_be_reached_is_said(saved, hub):
         ganzoo.from_pretrained(NAME, endpoint=nowhere)
 
 
-@pytest.mark.parametrize("endpoint", ["http://[::1", "huggingface.co", "", "ftp://host", "http://hub..example", 3])
+def test_a_revision_of_several_lines_is_one_line_in_a_message(saved, hub):
+    with pytest.raises(HubConnectionError) as caught:
+        ganzoo.from_pretrained(NAME, revision="a\nb", endpoint=f"http://127.0.0.1:{closed_port()}")
+    assert "\n" not in str(caught.value) and "revision" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://[::1", "huggingface.co", "", "ftp://host", "http://hub..example", "https://hub.example\n", 3]
+)
 def test_an_endpoint_that_is_no_address_is_named(saved, endpoint):
     with pytest.raises(ConfigError, match=r"endpoint must be an address, as https://huggingface.co, got"):
         ganzoo.from_pretrained(NAME, endpoint=endpoint)

@@ -23,6 +23,7 @@ from ganzoo.errors import (
     masked,
     quote,
     reason,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def client(token: str | bool | None = None, endpoint: str | None = None) -> HfAp
         try:
             parts = urlsplit(endpoint)
             sound = parts.scheme in ("http", "https") and bool((parts.hostname or "").encode("idna"))
+            sound = sound and endpoint.isprintable()  # urlsplit drops the line end of a file, the client does not
         except (ValueError, AttributeError):
             sound = False
         if not sound:
@@ -136,7 +138,7 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
     """Our error for one of the client's."""
     from huggingface_hub import errors
 
-    named = f"{repo_id}, revision {revision}" if revision else repo_id
+    named = f"{repo_id}, revision {shown(revision)}" if revision else repo_id
     plain: tuple[tuple[type[Exception], type[HubError], str], ...] = (
         (
             errors.GatedRepoError,
