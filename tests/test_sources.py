@@ -473,3 +473,10 @@ def test_an_array_that_is_read_only_is_taken_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(open_data(array)) == 1
+
+
+def test_a_folder_of_save_to_disk_is_called_what_it_is_behind_hf_too(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    datasets.Dataset.from_dict({"label": [0]}).save_to_disk(tmp_path / "set")
+    with pytest.raises(DataError, match="save_to_disk of the datasets library wrote them.*load_from_disk"):
+        open_data(f"hf:{tmp_path / 'set'}")

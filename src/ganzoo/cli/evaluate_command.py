@@ -91,5 +91,6 @@ def _run_of(model: Path) -> Path | None:
     """The folder of the run that `model` is the saved model of."""
     from ganzoo.training.run import RunFolder
 
+    model = model if model.name else model.resolve()  # "." within the run
     run = model.parent
     return run if model.name == "model" and RunFolder(run).exists() else None

@@ -36,6 +36,7 @@ from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, open_items
 from ganzoo.data.image_data import ImageData, hash_of
 from ganzoo.data.labels import number_labels
 from ganzoo.data.parquet import read_few_rows
+from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.stream import BUFFER_BYTES, Stream
 from ganzoo.errors import DataError, GanzooError, MissingExtraError, did_you_mean, quote
 from ganzoo.files import expanded
@@ -275,6 +276,8 @@ def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
     path = expanded(name)
     if not (name.startswith(("./", "../", "/", "~")) or path.exists()):
         return name, config, None
+    if any(path.glob("*.arrow")):
+        raise DataError(f"{quote(str(path), 300)} holds .arrow files: {SAVED_TO_DISK}.")
     holds = any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))  # data: as the Hub lays them out
     return "parquet" if holds else "imagefolder", None, glob.escape(str(path))  # [v1] in a name is no pattern
 

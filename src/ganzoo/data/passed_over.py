@@ -19,6 +19,10 @@ SKIP = 'leave out what can\'t be read: --broken skip, in Python broken="skip"'
 _CONVERT = "Pillow does not read them: convert them to JPEG or PNG"
 _UNPACK = "unpack them"
 _ARRAY = "in Python, give open_data the array that they hold"
+SAVED_TO_DISK = (
+    "save_to_disk of the datasets library wrote them: in Python, give open_data what "
+    "datasets.load_from_disk gives, or write it with to_parquet and open hf:FILE.parquet"
+)
 _REMEDIES = {
     LINKS: "copy the files into it",
     NO_ENDING: "give pictures an ending, as .jpg",
@@ -27,8 +31,7 @@ _REMEDIES = {
     **dict.fromkeys((".npy", ".npz", ".mat", ".h5", ".hdf5", ".pt"), _ARRAY),
     ".zip": "name the zip itself, or unpack it",
     ".parquet": "write hf: before the folder's name",
-    ".arrow": "save_to_disk of the datasets library wrote them: in Python, give open_data what "
-    "datasets.load_from_disk gives, or write it with to_parquet and open hf:FILE.parquet",
+    ".arrow": SAVED_TO_DISK,
 }
 _OUTPUT_MARKS = {"run.json": b'"ganzoo-torch"', "config.json": b'"library": "ganzoo"'}  # what each of ours holds
 _LONGEST_CONFIG = 1_000_000  # bytes
