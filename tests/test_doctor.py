@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import load_file
 import ganzoo
 from ganzoo.training.doctor import PATIENCE, SYMPTOMS, MemoryWatch, look
 from ganzoo.training.machine import Machine
-from ganzoo.training.observe import Observation, Observer
+from ganzoo.training.observe import Observation, Observer, _Pictures
 
 QUICK = {
     "precision": "float32",
@@ -391,3 +393,31 @@ def test_a_healthy_run_in_colour_is_left_alone(tmp_path):
     settings = {**QUICK, "doctor_every": 20, "batch_size": 32, "flip": True}
     ganzoo.Trainer("pokemon-64", data, tmp_path / "run", steps=200, progress=False, **settings).fit()
     assert "remark" not in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+class _OnMPS(torch.Tensor):
+    """Images that say that they lie on an Apple GPU, and note what is asked of them."""
+
+    device = torch.device("mps")
+    asked: ClassVar[list] = []
+
+    def cpu(self):
+        self.asked.append("cpu")
+        return self.as_subclass(torch.Tensor)
+
+    def to(self, *arguments, **options):
+        self.asked.append(options)
+        return self
+
+
+def test_mps_gets_no_copy_that_is_still_under_way_and_pools_on_the_cpu():
+    """There, both are open defects of torch: pytorch #189690 (batches are corrupted) and #96056 (28 to 8 dies)."""
+    machine = SimpleNamespace(device=torch.device("mps"), memory_format=torch.contiguous_format)
+    images = torch.rand(2, 1, 28, 28).as_subclass(_OnMPS)
+    for tensor in (images, images.flatten(1)):
+        _OnMPS.asked.clear()
+        Machine.send(machine, tensor)
+        assert [options["non_blocking"] for options in _OnMPS.asked] == [False]
+    _OnMPS.asked.clear()
+    _Pictures().add(images, torch.zeros(2))
+    assert "cpu" in _OnMPS.asked
