@@ -14,7 +14,8 @@ from PIL import Image
 import ganzoo
 from ganzoo import files
 from ganzoo.data import open_data
-from ganzoo.files import flush, locked, new_folder, recover, remove_leftovers, write_file
+from ganzoo.errors import ConfigError
+from ganzoo.files import expanded, flush, locked, new_folder, recover, remove_leftovers, write_file
 
 
 def share(monkeypatch, number):
@@ -166,3 +167,9 @@ def test_a_lock_keeps_others_out_and_dies_with_its_process(tmp_path):
     with locked(path, wait=False):
         assert path.exists()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("path", ["a\0b", b"bytes", None, 3])
+def test_what_is_no_path_is_refused_in_words(path):
+    with pytest.raises(ConfigError, match="is no path"):
+        expanded(path)

@@ -275,6 +275,14 @@ def test_saving_replaces_nothing_that_is_not_of_a_model_of_ours(gan, tmp_path, f
     assert path.read_text() == '{"architectures": ["BertModel"]}'
 
 
+def test_a_config_that_only_looks_like_ours_is_not_ours(gan, tmp_path):
+    (tmp_path / "other" / "discriminator").mkdir(parents=True)
+    (tmp_path / "other" / "config.json").write_text('{"format": "v2", "generator": "unet"}')
+    with pytest.raises(ConfigError, match="of something else than a model of ganzoo"):
+        gan.save_pretrained(tmp_path / "other")
+    assert (tmp_path / "other" / "discriminator").is_dir()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes as POSIX has them")
 def test_saving_keeps_the_rights_of_what_it_replaces(gan, tmp_path):
     folder = gan.save_pretrained(tmp_path / "model")

@@ -265,6 +265,18 @@ def test_longer_tuples_give_their_first_image_and_label_which_is_said():
         assert len(open_data(pair)) == 2  # a tuple of pictures, or of pairs, is a list of them
 
 
+def test_a_number_before_the_image_is_its_index_and_no_label():
+    items = [(index, image, 2 - index) for index, image in enumerate(images_of(3, 9, 9, 3))]
+    with pytest.warns(UserWarning, match=r"1 is taken as the image and 2 as the label; left out: \[0\]"):
+        assert open_data(items).labels.tolist() == [2, 1, 0]
+
+
+def test_captions_that_would_each_be_a_class_are_remarked():
+    pictures = pil(images_of(3, 9, 9, 3))
+    with pytest.warns(UserWarning, match="each image has a label of its own.*file names or captions"):
+        open_data([(picture, f"img_{index}.png") for index, picture in enumerate(pictures)])
+
+
 # --- names of classes ---
 
 

@@ -137,6 +137,7 @@ def test_batches_that_are_large_enough_train_with_that_batch_norm(tmp_path):
             ["(for_discriminator) gives float32 (4, 1)", "one number"],
         ),
         (Loss(lambda r, f: 1.0, lambda f, _: -f.mean()), ["gives a float"]),
+        (Loss(lambda r, f: f.mean() * float("nan"), lambda f, _: -f.mean()), ["gives NaN for networks that have not"]),
         (Loss(lambda r, f: f.nothing(), lambda f, _: -f.mean()), ["loss mine (for_discriminator) fails: Attribute"]),
         (
             Loss(lambda r, f: f.mean(), lambda f, _: f.detach().mean()),

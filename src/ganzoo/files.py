@@ -23,7 +23,9 @@ _NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 
 
 def expanded(path: str | Path) -> Path:
-    """`path` with ~ or ~name at its start replaced by that home folder; ConfigError where there is none."""
+    """`path` with ~ or ~name at its start replaced by that home folder; ConfigError if there is none, or no path."""
+    if not isinstance(path, (str, os.PathLike)) or "\0" in os.fspath(path):
+        raise ConfigError(f"{quote(path)} is no path; give a text or Path without a NUL")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

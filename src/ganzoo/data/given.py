@@ -243,6 +243,8 @@ class _Items:
         others = _by_name([part for part in parts if part != self.image and not _is_image(item[part])], names)
         named = [part for part in others if part in names]
         numbers = [part for part in others if _is_number(item[part])]
+        if not isinstance(item, dict):  # what stands before the image is its index as a rule
+            numbers.sort(key=lambda part: part < self.image)
         texts = [part for part in others if isinstance(item[part], str)]
         only = others if len(parts) == 2 else []  # whatever it is: a wrong label is named
         self.label = next(iter([*named, *numbers, *texts, *only]), None)

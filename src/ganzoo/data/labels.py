@@ -63,6 +63,12 @@ def number_labels(
             f"{source} has {len(known):,} different labels; {MOST_CLASSES:,} classes are the most. Are they file "
             f"names or captions? Leave them out, or give class labels."
         )
+    if not names and len(known) == len(values) > 1:
+        warnings.warn(
+            f"{source}: each image has a label of its own ({quote(known[0])}, {quote(known[1])}, ...), so each is a "
+            f"class of one image. If these are file names or captions, leave them out: give the images alone.",
+            stacklevel=5,
+        )
     for number, value in enumerate(values):
         if value not in numbers:
             raise DataError(f"{source}: {item} {number} has the label {quote(value)}.{did_you_mean(value, known)}")

@@ -89,7 +89,8 @@ def write_model(
 def holds_model(folder: Path) -> bool:
     """Whether the config in `folder` is one of ours, even if the model is damaged, so that another may replace it."""
     try:
-        return {"format", "generator"} <= read_json(folder / CONFIG).keys()
+        root = read_json(folder / CONFIG)
+        return root.get("library") == "ganzoo" and {"format", "generator"} <= root.keys()
     except (SourceError, WeightsError):
         return False
 

@@ -214,6 +214,8 @@ def _scalar(place: str, compute: Callable[[], Any]) -> Tensor:
         raise _failure(error, f"{place} fails") from error
     if not isinstance(value, Tensor) or value.numel() != 1 or value.dim() or not value.is_floating_point():
         raise ConfigError(f"{place} gives {_kind(value)}; it must be one number, a tensor of shape (), as by .mean()")
+    if value.isnan():
+        raise ConfigError(f"{place} gives NaN for networks that have not been trained yet; mend it or take another")
     return value
 
 
