@@ -372,6 +372,8 @@ def test_several_folders_of_a_split_are_one_set_and_no_classes(tmp_path):
     source = fill(tmp_path / "set", ["train1/cat/1.png", "train2/dog/2.png", "test/cat/3.png"])
     data = opened(source, "the folders train1, train2 are read as one set; to read one alone, name it")
     assert data.class_names == ("cat", "dog") and data.labels.tolist() == [0, 1]
+    sides = fill(tmp_path / "sides", ["trainA/1.png", "trainB/2.png", "testA/3.png", "testB/4.png"])
+    assert opened(sides, "the folders trainA, trainB are read as one set").labels is None
     flat = fill(tmp_path / "flat", ["train1/1.png", "train2/2.png", "test/3.png"])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -17,7 +17,7 @@ from ganzoo.data.labels import check_labels, class_names
 from ganzoo.data.passed_over import LABELS
 from ganzoo.errors import DataError, quote, shown
 
-_TAIL = r"([-_ ]?(set|data|images|split|\d+))?"
+_TAIL = r"([-_ ]?(set|data|images|split|\d+|[ab]))?"  # trainA, trainB: the two sides of a CycleGAN's set
 _SPLITS = {
     "train": re.compile(rf"(train|training){_TAIL}", re.IGNORECASE),
     "test": re.compile(rf"(test|testing){_TAIL}", re.IGNORECASE),
