@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,7 +159,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
     try:
         for name in (STATE, TENSORS):
             if not (folder / name).is_file():
-                raise ValueError(f"{name} is missing")
+                raise ValueError(f"{name} is {'no plain file' if os.path.lexists(folder / name) else 'missing'}")
         numbers = read_json(folder / STATE, own=True)
         _check_numbers(numbers, state, folder)
         tensors = read_tensors(folder / TENSORS, own=_most_tensors(state))
