@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
@@ -15,7 +16,9 @@ from ganzoo.errors import TrainingError, WeightsError
 from ganzoo.settings import Settings
 from ganzoo.training.average import AveragedGenerator
 from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint, save_checkpoint
+from ganzoo.training.keeper import Keeper
 from ganzoo.training.optimizers import make_optimizer
+from ganzoo.training.run import RunFolder
 
 
 def make_state(seed=0, optimizer="adam", memory_format=torch.contiguous_format):
@@ -94,6 +97,19 @@ def test_tied_weights_are_held_and_come_back_tied(tmp_path):
 def test_a_checkpoint_is_safetensors_and_json(tmp_path):
     folder = save_checkpoint(advance(make_state()), tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == ["state.json", "tensors.safetensors"]
+
+
+def test_other_processes_take_the_checkpoint_that_the_main_one_could_read(tmp_path):
+    older = tensors(advance(make_state()))
+    state = advance(make_state())
+    save_checkpoint(state, tmp_path)
+    save_checkpoint(advance(state), tmp_path)
+    answers = iter([1, (0.5, 1)])  # the main process found the checkpoint of step 2 damaged, this one would not
+    machine = SimpleNamespace(processes=2, is_main=False, agree=lambda mine: next(answers))
+    other = make_state(seed=1)
+    Keeper(RunFolder(tmp_path), machine, None, print).restore(other)
+    assert (other.step, other.best_score, other.best_step) == (1, 0.5, 1)
+    assert_equal(tensors(other), older)
 
 
 def test_the_newest_two_and_the_best_stay(tmp_path):
