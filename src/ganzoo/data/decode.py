@@ -105,7 +105,7 @@ def convert(pixels: np.ndarray, size: int | None, channels: int | None, ground: 
     """Pixels uint8 (C, H, W) as `decode` gives them, at another size or with other channels."""
     if channels in (None, len(pixels)) and (size is None or pixels.shape[1:] == (size, size)):
         return np.ascontiguousarray(pixels)
-    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0), MODES[len(pixels)])
+    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
     return _to_array(picture if channels in (None, len(pixels)) else _to_mode(picture, channels, ground), size)
 
 

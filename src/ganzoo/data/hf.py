@@ -38,7 +38,7 @@ from ganzoo.data.labels import number_labels
 from ganzoo.data.parquet import read_few_rows
 from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.stream import BUFFER_BYTES, Stream
-from ganzoo.errors import DataError, GanzooError, MissingExtraError, did_you_mean, quote
+from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
 from ganzoo.files import expanded
 
 HEAD = 2000  # rows of a stream that are kept, if they fit into BUFFER_BYTES: for scores, the doctor, and a hash
@@ -194,7 +194,7 @@ def hf_splits(source: str) -> tuple[str, ...]:
     datasets, name, options = _parse(source)
     if "split" in options:
         return (options["split"],)
-    if expanded(name).suffix == ".parquet":
+    if name.endswith(".parquet"):
         return ()
     with _opening(source):
         place, config, folder = _place(name, options.get("config"))
@@ -298,7 +298,7 @@ def _opening(source: str) -> Iterator[None]:
 def _raise_ours(error: BaseException | None) -> None:
     """Raise the error of ours that is behind `error`, if one is."""
     while error is not None:
-        if isinstance(error, GanzooError):
+        if isinstance(error, DataError):
             raise error
         error = error.__cause__ or error.__context__
 
