@@ -61,6 +61,7 @@ class Observer:
         self._gan, self._data, self._settings, self._machine = gan, data, settings, machine  # labels by `classify`
         random = stream(settings.seed, "doctor")
         part = max(1, settings.batch_size // (machine.processes * settings.accumulate))
+        self._loss = LOSSES.make(settings.loss)
         self._size = min(part, SAMPLES, len(data))
         count = min(SAMPLES, len(data)) // self._size * self._size
         self._chosen = torch.randperm(len(data), generator=random)[:count]
@@ -77,7 +78,7 @@ class Observer:
             activated = real.in_unit and fake.in_unit and _in_unit(self._strained(state.discriminator, judge=True))
             never_negative = real.low < -0.5 and fake.low >= 0
             never_negative = never_negative and float(self._strained(state.generator, judge=False).min()) >= 0
-        loss = LOSSES.make(self._settings.loss)
+        loss = self._loss
         per_image = len(real.logits) if loss.reduction == "sum" else 1
         zeros = torch.zeros_like(real.logits)
         scale = self._settings.batch_size / self._settings.accumulate if loss.reduction == "sum" else 1
