@@ -14,7 +14,7 @@ import dataclasses
 import torch
 
 from ganzoo.data import open_data
-from ganzoo.data.divide import divide
+from ganzoo.data.clusters import divide
 from ganzoo.evaluation.features import features
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import psutil
 
 import ganzoo
-from ganzoo.data import ImageData, open_feed
+from ganzoo.data import ImageData, open_loader
 from ganzoo.data.cache import cached_images
-from ganzoo.training.machine import Machine
-from ganzoo.training.update import Update
+from ganzoo.training.runtime import Runtime
+from ganzoo.training.step import TrainingStep
 
 STEPS = 20
 
@@ -41,13 +41,13 @@ def generated(count: int) -> ImageData:
     return ImageData("noise", images, None, (), pixels, "generated")
 
 
-def update(data: ImageData) -> Update:
+def update(data: ImageData) -> TrainingStep:
     settings = ganzoo.PRESETS["pokemon-64"].settings
-    feed = open_feed(data, settings.batch_size, seed=0)
-    return Update(ganzoo.create("pokemon-64", seed=0), feed, settings, Machine(settings))
+    feed = open_loader(data, settings.batch_size, seed=0)
+    return TrainingStep(ganzoo.create("pokemon-64", seed=0), feed, settings, Runtime(settings))
 
 
-def speed(step: Update) -> float:
+def speed(step: TrainingStep) -> float:
     start = time.perf_counter()
     for _ in range(STEPS):
         step()

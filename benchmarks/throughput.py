@@ -24,9 +24,9 @@ from textbook import make_step
 
 import ganzoo
 from ganzoo.settings import Settings
-from ganzoo.training.machine import Machine
 from ganzoo.training.optimizers import make_optimizer
-from ganzoo.training.steps import Part, discriminator_step, generator_step
+from ganzoo.training.runtime import Runtime
+from ganzoo.training.step_functions import MicroBatch, discriminator_step, generator_step
 
 LOG_EVERY, TEXTBOOK_STEPS = 20, 2
 
@@ -59,14 +59,14 @@ def textbook_step() -> Callable[[], object]:
 def bare_step() -> Callable[[], object]:
     gan = make()
     settings = Settings()
-    machine = Machine(settings)
+    machine = Runtime(settings)
     networks = [machine.place(network) for network in (gan.generator, gan.discriminator)]
     optimizers = [make_optimizer(network, 2e-4, settings) for network in networks]
     generate, judge = (machine.autocast(network) for network in networks)
     loss = ganzoo.LOSSES.make("non-saturating")
 
     def step() -> None:
-        part = Part(machine.send(batch()), generate(torch.randn(options.batch_size, gan.latent_size)))
+        part = MicroBatch(machine.send(batch()), generate(torch.randn(options.batch_size, gan.latent_size)))
         discriminator_step(judge, optimizers[1], loss, [part])
         generator_step(networks[1], optimizers[0], loss, [part], discriminate=judge)
 

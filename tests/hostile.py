@@ -89,7 +89,7 @@ def load_own(folder: Path) -> Any:
 
 
 def train_on(folder: Path) -> Any:
-    from ganzoo.training.continued import continued
+    from ganzoo.training.finetuning import continued
 
     return continued(folder / "model")
 
@@ -116,8 +116,8 @@ def resume_and_fit(folder: Path) -> Any:
 def restore(folder: Path) -> Any:
     """The checkpoint alone, into networks made as the run's are."""
     from ganzoo.settings import Settings
-    from ganzoo.training.average import AveragedGenerator
     from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint
+    from ganzoo.training.ema import AveragedGenerator
     from ganzoo.training.optimizers import make_optimizer
 
     gan = small()
@@ -546,7 +546,7 @@ for name, value in LIES.items():
 
 
 def fields(network: str) -> list[dataclasses.Field[Any]]:
-    from ganzoo.models.dcgan import DCGANDiscriminatorConfig, DCGANGeneratorConfig
+    from ganzoo.models.dcgan.networks import DCGANDiscriminatorConfig, DCGANGeneratorConfig
 
     return list(
         dataclasses.fields({"generator": DCGANGeneratorConfig, "discriminator": DCGANDiscriminatorConfig}[network])

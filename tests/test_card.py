@@ -11,11 +11,12 @@ from PIL import Image
 import ganzoo
 from ganzoo.cli import run as command_line
 from ganzoo.errors import GanzooError, TrainingError
-from ganzoo.hub.card import CARD, Card, model_card, named, whole_card, write_card
-from ganzoo.hub.figures import Figure, weights_hash
-from ganzoo.training.card import run_card
-from ganzoo.training.report import write_report
-from ganzoo.training.times import duration
+from ganzoo.runs.card import Card, model_card, named, whole_card, write_card
+from ganzoo.runs.report import write_report
+from ganzoo.runs.times import duration
+from ganzoo.saving.format import CARD
+from ganzoo.saving.results import Figure, weights_hash
+from ganzoo.training.run_card import run_card
 
 HOSTILE = "x\n---\nlicense: mit | `code` <!-- ganzoo:end --> <script>alert(1)</script> [a](b)"
 FIGURES = [

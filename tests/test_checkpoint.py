@@ -13,12 +13,12 @@ from torch import nn
 
 import ganzoo.training.checkpoint as checkpointing
 from ganzoo.errors import TrainingError, WeightsError
+from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
-from ganzoo.training.average import AveragedGenerator
 from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint, save_checkpoint
-from ganzoo.training.keeper import Keeper
+from ganzoo.training.checkpoint_manager import CheckpointManager
+from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.optimizers import make_optimizer
-from ganzoo.training.run import RunFolder
 
 
 def make_state(seed=0, optimizer="adam", memory_format=torch.contiguous_format):
@@ -107,7 +107,7 @@ def test_other_processes_take_the_checkpoint_that_the_main_one_could_read(tmp_pa
     answers = iter([1, (0.5, 1)])  # the main process found the checkpoint of step 2 damaged, this one would not
     machine = SimpleNamespace(processes=2, is_main=False, agree=lambda mine: next(answers))
     other = make_state(seed=1)
-    Keeper(RunFolder(tmp_path), machine, None, print).restore(other)
+    CheckpointManager(RunFolder(tmp_path), machine, None, print).restore(other)
     assert (other.step, other.best_score, other.best_step) == (1, 0.5, 1)
     assert_equal(tensors(other), older)
 

@@ -11,13 +11,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import ganzoo
 from ganzoo import LOSSES
 from ganzoo.config import ConfigError
-from ganzoo.data import divide as module
+from ganzoo.data import clusters as module
 from ganzoo.data import open_data
-from ganzoo.data.divide import ROUNDS, _coordinates, divide
+from ganzoo.data.clusters import ROUNDS, _coordinates, divide
 from ganzoo.errors import ShapeError
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.models import DCGANDiscriminatorConfig, DCGANGeneratorConfig
-from ganzoo.training import Part, Trainer, classes, discriminator_step
+from ganzoo.training import MicroBatch, Trainer, classes, discriminator_step
 
 LIKENESSES = ["pixels", "shape"]
 POWERS = [2, 4, 64, 1024]
@@ -181,7 +181,7 @@ def test_a_run_divides_by_what_its_setting_says(tmp_path):
     told = {}
     for by in LIKENESSES:
         gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
-        trainer = Trainer(gan, data, tmp_path / by, steps=1, divide_by=by, progress=False)
+        trainer = Trainer(gan, data, tmp_path / by, steps=1, cluster_by=by, progress=False)
         told[by] = trainer._classified.labels[:, 1]
         assert torch.equal(told[by], divide(dataclasses.replace(data, labels=None), 64, by))
     assert not torch.equal(*told.values())
@@ -258,7 +258,7 @@ def test_the_networks_are_told_of_one_class(num_classes, tmp_path):
     gan, labels = small(num_classes), torch.arange(210) % 3
     data = images(210, labels=labels)
     trainer = Trainer(
-        gan, data, tmp_path / "run", steps=2, batch_size=12, wrong_labels=0.5, score_every=0, progress=False
+        gan, data, tmp_path / "run", steps=2, batch_size=12, mismatched_labels=0.5, score_every=0, progress=False
     )
     parts, told = divide(data if num_classes else images(210), 4), []
     judge, generate = gan.discriminator.forward, gan.generator.forward
@@ -332,7 +332,9 @@ def test_a_wrong_label_has_its_share_of_the_loss(name):
     expected = 0.7 * loss.for_discriminator(judge(real, right), judge(fake, right))
     expected = expected + 0.3 * loss.for_discriminator(judge(real, right), judge(real, wrong))
     (gradient,) = torch.autograd.grad(expected, weight)
-    discriminator_step(judge, torch.optim.SGD([weight], 1.0), loss, [Part(real, fake, right, wrong)], wrong_share=0.3)
+    discriminator_step(
+        judge, torch.optim.SGD([weight], 1.0), loss, [MicroBatch(real, fake, right, wrong)], mismatched_share=0.3
+    )
     torch.testing.assert_close(weight.grad, gradient)
 
 
@@ -363,7 +365,7 @@ def test_a_discriminator_that_takes_no_other_labels_is_called_twice(tmp_path):
     def losses(name, wrap):
         gan = small(norm="none", initialisation="torch")
         gan = ganzoo.GAN(gan.generator, Judge(gan.discriminator)) if wrap else gan
-        settings = {"steps": 1, "batch_size": 8, "wrong_labels": 0.3, "log_every": 1, "precision": "float32"}
+        settings = {"steps": 1, "batch_size": 8, "mismatched_labels": 0.3, "log_every": 1, "precision": "float32"}
         run = Trainer(gan, images(), tmp_path / name, progress=False, **settings).fit().run
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
         return [line["discriminator_loss"] for line in lines if "discriminator_loss" in line]
@@ -373,7 +375,7 @@ def test_a_discriminator_that_takes_no_other_labels_is_called_twice(tmp_path):
 
 def test_a_run_of_hidden_classes_resumes_to_the_same_bytes(tmp_path):
     def run(name, steps, hooks=()):
-        settings = {"batch_size": 8, "checkpoint_every": 2, "log_every": 1, "wrong_labels": 0.3, "doctor_every": 2}
+        settings = {"batch_size": 8, "checkpoint_every": 2, "log_every": 1, "mismatched_labels": 0.3, "doctor_every": 2}
         trainer = Trainer(small(), images(), tmp_path / name, steps=steps, progress=False, hooks=hooks, **settings)
         return trainer.fit()
 
@@ -391,5 +393,5 @@ def test_a_run_of_hidden_classes_resumes_to_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_a_small_set_trains_with_many_hidden_classes(tmp_path, count):
-    options = {"steps": 2, "batch_size": 8, "wrong_labels": 0.3, "progress": False}
+    options = {"steps": 2, "batch_size": 8, "mismatched_labels": 0.3, "progress": False}
     assert Trainer(small(hidden_classes=64), images(count), tmp_path / "run", **options).fit().finished

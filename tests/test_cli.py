@@ -120,7 +120,7 @@ def test_train_begins_resumes_and_goes_on_from_a_model(here, a_run, capsys):
 
 
 def test_going_on_from_a_run_starts_with_the_generator_before_averaging(a_run):
-    from ganzoo.training.continued import continued
+    from ganzoo.training.finetuning import continued
 
     gan, remarks = continued(a_run)
     assert remarks == []
@@ -161,7 +161,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("changes, of_generator, of_discriminator", CHANGES, ids=lambda each: "+".join(map(str, each)))
 def test_weights_of_the_same_place_and_shape_are_kept(a_run, changes, of_generator, of_discriminator):
-    from ganzoo.training.continued import continued
+    from ganzoo.training.finetuning import continued
 
     old, _ = continued(a_run)
     new, remarks = continued(a_run, **changes)

@@ -23,7 +23,7 @@ from PIL import Image
 import ganzoo
 from ganzoo import images
 from ganzoo.cli import run
-from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open_feed, shard
+from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open_loader, shard
 from ganzoo.data import fashion as fashion_module
 from ganzoo.data import sources as sources_module
 from ganzoo.data.cache import difference
@@ -903,7 +903,7 @@ def test_a_column_of_nulls_is_no_labels(tmp_path, monkeypatch, mode):
     datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "set.parquet"))
     data = open_data(f"hf:{tmp_path / 'set.parquet'}{mode}")
     assert data.labels is None and data.num_classes == 0
-    assert open_feed(data, 2, seed=0).draw(0)[2] is None
+    assert open_loader(data, 2, seed=0).draw(0)[2] is None
 
 
 @pytest.mark.parametrize("inside", [".", "data"])  # as `to_parquet` may write them, as the Hub lays them out
@@ -968,25 +968,25 @@ def seen(feed, steps, rank=0, processes=1):
 def test_a_streamed_set_gives_every_row_once_an_epoch_in_another_order(shards):
     data = open_data(shards, image_size=4, image_channels=1)
     assert data.stream is not None and data.class_names == ("cat", "dog") and data.image_channels == 1
-    feed = open_feed(data, 6, seed=0)
+    feed = open_loader(data, 6, seed=0)
     first, labels = seen(feed, range(4))
     second, _ = seen(feed, range(4, 8))
     assert sorted(first) == sorted(second) == list(range(24)) and first != second
     assert labels == [number % 2 for number in first]
-    assert seen(open_feed(data, 6, seed=1), range(4))[0] != first
+    assert seen(open_loader(data, 6, seed=1), range(4))[0] != first
     assert feed.batches_per_epoch is None
 
 
 def test_a_streamed_set_that_is_open_is_brought_to_another_size(shards):
     data = open_data(open_data(shards), image_size=8, image_channels=3)
     assert data.images.shape[1:] == (3, 8, 8)
-    assert open_feed(data, 6, seed=0).draw(0)[1].shape == (6, 3, 8, 8)
+    assert open_loader(data, 6, seed=0).draw(0)[1].shape == (6, 3, 8, 8)
 
 
 def test_a_stream_is_taken_up_at_any_step(shards):
     data = open_data(shards, image_size=4, image_channels=1)
-    forwards, _ = seen(open_feed(data, 4, seed=3), range(10))
-    assert seen(open_feed(data, 4, seed=3), range(7, 10))[0] == forwards[28:]
+    forwards, _ = seen(open_loader(data, 4, seed=3), range(10))
+    assert seen(open_loader(data, 4, seed=3), range(7, 10))[0] == forwards[28:]
 
 
 def test_a_bad_row_of_a_stream_is_named_by_its_path_or_not_at_all(tmp_path, monkeypatch):
@@ -1003,14 +1003,14 @@ def test_a_bad_row_of_a_stream_is_named_by_its_path_or_not_at_all(tmp_path, monk
         rows.to_parquet(str(tmp_path / "set.parquet"))
         data = open_data(f"hf:{tmp_path / 'set.parquet'}?stream=yes")
         with pytest.raises(DataError, match=f"stream=yes: {said}"):
-            open_feed(data, 8, seed=0).draw(0)
+            open_loader(data, 8, seed=0).draw(0)
 
 
 @pytest.mark.parametrize("processes", [2, 4, 3])  # 4 files: two each, one each, and every third row of all
 def test_each_process_reads_rows_of_a_stream_of_its_own(shards, processes):
     data = open_data(shards, image_size=4, image_channels=1)
     size = 24 // processes
-    parts = [seen(open_feed(data, 24, seed=0), [0], rank, processes)[0] for rank in range(processes)]
+    parts = [seen(open_loader(data, 24, seed=0), [0], rank, processes)[0] for rank in range(processes)]
     assert sorted(number for part in parts for number in part) == list(range(24)) and {len(part) for part in parts} == {
         size
     }
@@ -1022,7 +1022,7 @@ def test_wishes_of_a_stream_that_cannot_be_met_are_said(shards, tmp_path):
     with pytest.raises(DataError, match="stream must be yes or no"):
         open_data(shards.replace("yes", "perhaps"))
     with pytest.raises(ConfigError, match="can't be shared by 3 processes"):
-        open_feed(open_data(shards), 4, seed=0).draw(0, 0, 3)
+        open_loader(open_data(shards), 4, seed=0).draw(0, 0, 3)
     with pytest.raises(ConfigError, match="nobody knows how long"):
         ganzoo.Trainer("fashion-mnist", shards, tmp_path / "run", epochs=2)
 
@@ -1030,7 +1030,7 @@ def test_wishes_of_a_stream_that_cannot_be_met_are_said(shards, tmp_path):
 def test_a_stream_never_waits_between_epochs(shards, monkeypatch):
     data = open_data(shards, image_size=4, image_channels=1)
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it sleeps"))
-    feed = open_feed(data, 6, seed=0)
+    feed = open_loader(data, 6, seed=0)
     for step in range(12):
         feed.draw(step)
 
@@ -1143,7 +1143,7 @@ def test_a_stream_whose_file_is_damaged_on_the_way_is_named(tmp_path, monkeypatc
     rows = [{"bytes": png((n, 0, 0), (64, 64)), "path": None} for n in range(100)]
     source = parquet_of(tmp_path / "set" / "train-0.parquet", rows, row_group_size=10, compression="zstd")
     monkeypatch.setattr("ganzoo.data.hf.HEAD", 4)
-    feed = open_feed(open_data(f"{source}?stream=yes", image_channels=3), 20, seed=0)
+    feed = open_loader(open_data(f"{source}?stream=yes", image_channels=3), 20, seed=0)
     content = bytearray((tmp_path / "set" / "train-0.parquet").read_bytes())
     content[len(content) // 2 : len(content) // 2 + 2000] = bytes(2000)
     (tmp_path / "set" / "train-0.parquet").write_bytes(content)

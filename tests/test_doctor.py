@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 import ganzoo
+from ganzoo.training.diagnostics import Diagnostics, Snapshot, _Pictures
 from ganzoo.training.doctor import PATIENCE, SYMPTOMS, MemoryWatch, look
-from ganzoo.training.machine import Machine
-from ganzoo.training.observe import Observation, Observer, _Pictures
+from ganzoo.training.runtime import Runtime
 
 QUICK = {
     "precision": "float32",
@@ -24,7 +24,7 @@ QUICK = {
     "report_every": 0,
 }
 
-HEALTHY = Observation(  # Fashion-MNIST, step 200 of the preset
+HEALTHY = Snapshot(  # Fashion-MNIST, step 200 of the preset
     step=200,
     real_logit=1.48,
     fake_logit=-1.61,
@@ -178,7 +178,7 @@ def train(folder, steps=120, data="fashion-mnist-mini", **changes):
     """Without the preset's classes, which keep a discriminator from being sure: such a run is harder to break."""
     networks = {"generator": {"widths": (32, 16), "hidden_classes": 0}, "discriminator": {"widths": (16, 32)}}
     gan = ganzoo.create("fashion-mnist", **networks, seed=0)
-    settings = {**QUICK, "wrong_labels": 0, **changes}
+    settings = {**QUICK, "mismatched_labels": 0, **changes}
     trainer = ganzoo.Trainer(gan, data, folder, steps=steps, progress=False, **settings)
     result = trainer.fit()
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -195,7 +195,7 @@ def test_a_learning_rate_far_too_high_is_found(tmp_path, capsys):
         "discriminator": {"widths": (32, 64), "norm": "none"},
     }
     gan = ganzoo.create("fashion-mnist", **networks, seed=0)
-    settings = {**QUICK, "doctor_every": 10, "generator_lr": 0.05, "discriminator_lr": 0.05, "wrong_labels": 0}
+    settings = {**QUICK, "doctor_every": 10, "generator_lr": 0.05, "discriminator_lr": 0.05, "mismatched_labels": 0}
     ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=100, progress=False, **settings).fit()
     assert "divergence: logits or gradients run away" in capsys.readouterr().err
     assert '"remark": "divergence"' in (tmp_path / "run" / "log.jsonl").read_text()
@@ -207,12 +207,14 @@ def test_a_generator_that_makes_noise_is_found(tmp_path):
 
 
 def test_a_discriminator_ten_times_too_strong_is_found(tmp_path):
-    _, remarks = train(tmp_path / "run", generator_lr=1e-4, discriminator_lr=1e-2, d_steps=2)
+    _, remarks = train(tmp_path / "run", generator_lr=1e-4, discriminator_lr=1e-2, discriminator_steps=2)
     assert "discriminator-saturated" in remarks
 
 
 def test_a_saturating_loss_starves_the_generator(tmp_path):
-    _, remarks = train(tmp_path / "run", loss="minimax", generator_lr=1e-4, discriminator_lr=1e-2, d_steps=2)
+    _, remarks = train(
+        tmp_path / "run", loss="minimax", generator_lr=1e-4, discriminator_lr=1e-2, discriminator_steps=2
+    )
     assert "generator-starved" in remarks
 
 
@@ -241,7 +243,7 @@ def test_one_image_many_times_is_found(tmp_path):
 
 
 def test_logits_that_run_away_are_found(tmp_path):
-    _, remarks = train(tmp_path / "run", loss="wasserstein", discriminator_lr=0.02, d_steps=2)
+    _, remarks = train(tmp_path / "run", loss="wasserstein", discriminator_lr=0.02, discriminator_steps=2)
     assert "divergence" in remarks
 
 
@@ -316,8 +318,8 @@ def test_looking_changes_nothing_and_sees_the_same_again(tmp_path, monkeypatch, 
         assert all(torch.equal(before[name], after[name]) for name in before)
         return first
 
-    observe = Observer.__call__
-    monkeypatch.setattr(Observer, "__call__", twice)
+    observe = Diagnostics.__call__
+    monkeypatch.setattr(Diagnostics, "__call__", twice)
     settings = {**QUICK, "doctor_every": 2, "ema_half_life": 0}
     ganzoo.Trainer(stranger(layer), "fashion-mnist-mini", tmp_path / "run", steps=4, progress=False, **settings).fit()
     assert len(seen) == 2 and all(first == again for first, again in seen)
@@ -350,7 +352,7 @@ def test_nan_is_noticed_before_anything_is_made_of_it(tmp_path, work):
 
 
 def test_of_several_processes_all_stop_though_the_look_falls_between_lines_of_the_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(Machine, "processes", 2)  # the other one is not there, and not missed: nothing is shared
+    monkeypatch.setattr(Runtime, "processes", 2)  # the other one is not there, and not missed: nothing is shared
     judge = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(28 * 28, 1))
     settings = {**QUICK, "doctor_every": 10, "log_every": 15, "stop_on_collapse": True}
     gan = ganzoo.GAN(OneIdea(), judge, latent_size=8)
@@ -416,7 +418,7 @@ def test_mps_gets_no_copy_that_is_still_under_way_and_pools_on_the_cpu():
     images = torch.rand(2, 1, 28, 28).as_subclass(_OnMPS)
     for tensor in (images, images.flatten(1)):
         _OnMPS.asked.clear()
-        Machine.send(machine, tensor)
+        Runtime.send(machine, tensor)
         assert [options["non_blocking"] for options in _OnMPS.asked] == [False]
     _OnMPS.asked.clear()
     _Pictures().add(images, torch.zeros(2))

@@ -9,9 +9,9 @@ from PIL import Image
 import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, DataError, ShapeError
-from ganzoo.evaluation.arithmetic import arithmetic
-from ganzoo.evaluation.inversion import invert
-from ganzoo.evaluation.probe import discriminator_features, probe
+from ganzoo.explore.arithmetic import arithmetic
+from ganzoo.explore.inversion import invert
+from ganzoo.explore.probe import discriminator_features, probe
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
 

@@ -21,7 +21,7 @@ from ganzoo.errors import (
 from ganzoo.evaluation import features as module
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import LUMA, Features, default_features, features
-from ganzoo.hub.timm_models import lite_names
+from ganzoo.models.backbones import lite_names
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
 

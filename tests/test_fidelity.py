@@ -9,11 +9,11 @@ from torch.utils.data import Dataset
 import ganzoo
 from ganzoo.data import open_data
 from ganzoo.errors import MissingExtraError
-from ganzoo.evaluation import scores
+from ganzoo.evaluation import metrics as scores
 from ganzoo.evaluation.features import features
-from ganzoo.evaluation.fidelity import register
 from ganzoo.images import to_uint8
-from ganzoo.seeds import derive
+from ganzoo.integrations.fidelity import register
+from ganzoo.seeds import derive_seed
 
 
 class Bytes(Dataset):
@@ -38,7 +38,7 @@ def test_the_whole_pipeline_of_torch_fidelity_finds_what_compare_finds(monkeypat
     found = fidelity.calculate_metrics(
         input1=Bytes(fake), input2=Bytes(real), feature_extractor=register(space), fid=True, kid=True, prc=True,
         cuda=False, verbose=False, cache=False, cache_root=str(tmp_path), samples_shuffle=False,
-        prc_neighborhood=scores.K, kid_subsets=10, kid_subset_size=150, rng_seed=derive(0, "kernel") % 2**32,
+        prc_neighborhood=scores.K, kid_subsets=10, kid_subset_size=150, rng_seed=derive_seed(0, "kernel") % 2**32,
     )  # fmt: skip
     ours = scores.compare(space(to_uint8(real).float() / 127.5 - 1), space(to_uint8(fake).float() / 127.5 - 1))
     assert found["frechet_inception_distance"] == pytest.approx(ours.frechet, rel=1e-4)

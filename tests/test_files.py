@@ -15,7 +15,7 @@ import ganzoo
 from ganzoo import files
 from ganzoo.data import open_data
 from ganzoo.errors import ConfigError
-from ganzoo.files import expanded, flush, locked, new_folder, recover, remove_leftovers, write_file
+from ganzoo.files import expand_user, flush, locked, new_folder, recover, remove_leftovers, write_file
 
 
 def share(monkeypatch, number):
@@ -172,4 +172,4 @@ def test_a_lock_keeps_others_out_and_dies_with_its_process(tmp_path):
 @pytest.mark.parametrize("path", ["a\0b", b"bytes", None, 3])
 def test_what_is_no_path_is_refused_in_words(path):
     with pytest.raises(ConfigError, match="is no path"):
-        expanded(path)
+        expand_user(path)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import ganzoo
 from ganzoo.config import Config
 from ganzoo.errors import GanzooError
-from ganzoo.hub.folder import Description, parse_json, read_description, read_header, read_weights
 from ganzoo.models import DCGANDiscriminatorConfig, DCGANGeneratorConfig
+from ganzoo.saving.format import Description, parse_json, read_description, read_header, read_weights
 from ganzoo.settings import Settings
-from ganzoo.training.machine import Facts
+from ganzoo.training.runtime import RuntimeConfig
 from hostile import pack, unpack
 
 bounded = settings(max_examples=150, deadline=1000, derandomize=True, database=None)  # milliseconds an example
@@ -24,7 +24,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | SIZES | st.floats() | st.t
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=8), inner, max_size=5)
 )
-CONFIGS = (DCGANGeneratorConfig, DCGANDiscriminatorConfig, Settings, Facts)
+CONFIGS = (DCGANGeneratorConfig, DCGANDiscriminatorConfig, Settings, RuntimeConfig)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from torch import nn
 import ganzoo
 from ganzoo.errors import ConfigError, PluginError, ShapeError, SourceError, WeightsError
 from ganzoo.files import new_folder, remove_leftovers, write_file
-from ganzoo.hub.source import bundled_models
+from ganzoo.saving.resolve import bundled_models
 
 SMALL = {"start_size": 7, "widths": (8, 4)}
 

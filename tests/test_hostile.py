@@ -15,7 +15,7 @@ import torch
 
 import ganzoo
 from ganzoo.errors import WeightsError
-from ganzoo.hub.folder import load_into
+from ganzoo.saving.format import load_into
 from hostile import CASES, MEMORY, pack, unpack
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does")

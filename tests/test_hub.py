@@ -34,10 +34,10 @@ from ganzoo.errors import (
     WeightsError,
 )
 from ganzoo.hub import client, remote
-from ganzoo.hub.card import model_card, whole_card
-from ganzoo.hub.figures import Figure, weights_hash
 from ganzoo.hub.push import push_folder
 from ganzoo.hub.remote import LAYOUT, pull
+from ganzoo.runs.card import model_card, whole_card
+from ganzoo.saving.results import Figure, weights_hash
 
 OWNER, READER = "hf_owner", "hf_reader"
 NAME = "owner/gan"
@@ -265,7 +265,7 @@ def test_a_warm_cache_needs_no_network_and_asks_for_nothing(hub, saved, monkeypa
 def test_a_part_that_is_not_in_the_cache_is_not_taken_for_one_that_is_not_there(hub, saved, monkeypatch):
     from huggingface_hub import constants
 
-    from ganzoo.training.continued import continued
+    from ganzoo.training.finetuning import continued
 
     push(hub, saved)
     options = {"token": READER, "endpoint": hub.endpoint}
@@ -291,7 +291,7 @@ def test_a_part_that_is_not_in_the_cache_is_not_taken_for_one_that_is_not_there(
 def test_a_part_that_the_hub_does_not_have_is_not_wanted_offline(hub, tmp_path, monkeypatch):
     from huggingface_hub import constants
 
-    from ganzoo.training.continued import continued
+    from ganzoo.training.finetuning import continued
 
     push(hub, small().save_pretrained(tmp_path / "without a raw generator"))
     options = {"token": READER, "endpoint": hub.endpoint}
@@ -322,7 +322,7 @@ def test_a_cache_of_ones_own_is_used(hub, saved, tmp_path):
 
 
 def test_training_goes_on_from_the_hub(hub, saved, tmp_path, monkeypatch):
-    from ganzoo.training.continued import continued
+    from ganzoo.training.finetuning import continued
 
     push(hub, saved)
     gan, remarks = continued(NAME, token=READER, endpoint=hub.endpoint)
@@ -479,7 +479,7 @@ def test_a_name_that_is_nowhere_says_both(hub, tmp_path, monkeypatch):
 
 
 def test_a_source_is_resolved_once_and_stays_one_commit(hub, saved, monkeypatch):
-    from ganzoo.training.continued import continued
+    from ganzoo.training.finetuning import continued
 
     push(hub, saved)
     gan = load(hub)

@@ -5,7 +5,7 @@ import torch
 
 import ganzoo
 from ganzoo.errors import ConfigError, DataError
-from ganzoo.evaluation.inversion import FIRST, _starts, invert
+from ganzoo.explore.inversion import FIRST, _starts, invert
 from ganzoo.latents import sample_latents, sign_class
 
 QUICK = {"starts": 2, "steps": 3, "candidates": 20}
@@ -29,7 +29,7 @@ def test_starts_are_of_other_hidden_classes_first_and_stay_within_them(gan, star
         chosen.append(_starts(*arguments))
         return chosen[0]
 
-    monkeypatch.setattr("ganzoo.evaluation.inversion._starts", noting)
+    monkeypatch.setattr("ganzoo.explore.inversion._starts", noting)
     found = invert(gan, gan.sample(3, seed=1), starts=starts, steps=5, candidates=40, rate=1.0)
     kinds = sign_class(chosen[0].flatten(0, 1), gan.hidden_classes).view(3, starts)
     there = len(sign_class(sample_latents(40, 100, 0, start=FIRST)[0], gan.hidden_classes).unique())
@@ -60,7 +60,7 @@ def test_the_generator_is_left_as_it_was_after_an_error(gan, monkeypatch):
     def fail(*_):
         raise RuntimeError("stopped half way")
 
-    monkeypatch.setattr("ganzoo.evaluation.inversion._descend", fail)
+    monkeypatch.setattr("ganzoo.explore.inversion._descend", fail)
     gan.generator.train()
     with pytest.raises(RuntimeError, match="half way"):
         invert(gan, gan.sample(2, seed=1), **QUICK)

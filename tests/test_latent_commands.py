@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError
-from ganzoo.evaluation.arithmetic import MINUS, arithmetic
+from ganzoo.explore.arithmetic import MINUS, arithmetic
 
 
 def _drawn(text: str) -> np.ndarray:

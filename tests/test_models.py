@@ -101,7 +101,12 @@ def test_sngan_has_the_paper_s_layers_and_as_many_parameters():
     shapes = [tuple(each.shape[1:]) for each in gan.discriminator.features(torch.zeros(1, 3, 32, 32))]
     assert shapes == [(128, 16, 16), (128, 8, 8), (128, 8, 8), (128, 8, 8)]
     settings = ganzoo.PRESETS["cifar10-sngan"].settings
-    assert (settings.loss, settings.d_steps, settings.batch_size, settings.decay) == ("hinge", 5, 64, "linear")
+    assert (settings.loss, settings.discriminator_steps, settings.batch_size, settings.decay) == (
+        "hinge",
+        5,
+        64,
+        "linear",
+    )
     assert (settings.generator_lr, settings.discriminator_lr, settings.beta1, settings.beta2) == (2e-4, 2e-4, 0, 0.9)
 
 
@@ -156,7 +161,7 @@ def test_a_conditional_sngan_trains_is_saved_and_samples_by_class(tmp_path):
         seed=0,
     )
     images, labels = torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8), torch.arange(12) % 10
-    settings = ganzoo.PRESETS["cifar10-sngan"].settings.replace(steps=2, batch_size=4, d_steps=2)
+    settings = ganzoo.PRESETS["cifar10-sngan"].settings.replace(steps=2, batch_size=4, discriminator_steps=2)
     trainer = ganzoo.Trainer(gan, data=(images, labels), output_dir=tmp_path / "run", settings=settings, progress=False)
     trainer.fit()
     again = ganzoo.from_pretrained(tmp_path / "run", discriminator=True)

@@ -86,11 +86,15 @@ def test_an_unknown_attribute_names_a_near_match(typo, near):
 FLOORS = [
     ["errors", "config", "options", "registry", "files", "hardware", "seeds"],
     ["blocks", "losses", "penalties", "augment", "latents", "images"],
-    ["models", "hub", "gan", "pretrained"],
-    ["settings", "presets", "data", "evaluation"],
-    ["training", "integrations"],
+    ["models"],
+    ["saving", "gan", "pretrained", "data"],
+    ["evaluation", "explore", "settings", "presets"],
+    ["runs", "training"],
+    ["hub", "integrations"],
     ["__init__", "cli", "__main__"],
 ]
+# imports of hub/ inside a function, where it is called: the Hub's client is slow to import, and few need it
+CALLS_THE_HUB = {"gan.py", "pretrained.py", "saving/resolve.py", "models/backbones.py"}
 PLACE = {unit: (floor, place) for floor, units in enumerate(FLOORS) for place, unit in enumerate(units)}
 
 
@@ -124,10 +128,10 @@ def climbing(source: str, path: str) -> list[str]:
     own = path.split("/")[0].removesuffix(".py")
     if own not in PLACE:
         return [f"{path}: {own} stands on no floor; find it a place in FLOORS and in docs/design.md"]
-    problems = []
+    problems, lines = [], source.splitlines()
     for line, dotted in imported_modules(source, module):
         unit = unit_of(dotted)
-        if unit == own:
+        if unit == own or (unit == "hub" and path in CALLS_THE_HUB and lines[line - 1].startswith("    ")):
             continue
         if unit not in PLACE:
             problems.append(f"{path}:{line}: {unit} stands on no floor")
@@ -156,10 +160,10 @@ def test_imports_go_down_the_floors_only(path):
         ("gan.py", "from ganzoo import *"),
         ("gan.py", "from . import training"),
         ("data/sources.py", "if TYPE_CHECKING:\n    from ganzoo.training import Trainer"),
-        ("data/sources.py", "def later():\n    from ganzoo.evaluation.scores import score"),
+        ("data/sources.py", "def later():\n    from ganzoo.evaluation.metrics import score"),
         ("data/sources.py", "importlib.import_module('ganzoo.cli')"),
-        ("presets.py", "try:\n    import ganzoo.data as d\nexcept ImportError:\n    pass"),
-        ("models/base.py", "from ganzoo.hub import folder"),
+        ("presets.py", "try:\n    import ganzoo.training as d\nexcept ImportError:\n    pass"),
+        ("models/contract.py", "from ganzoo.hub import folder"),
         ("stray.py", "import os"),
     ],
 )
@@ -175,7 +179,7 @@ def test_the_test_of_the_floors_sees_an_import_that_climbs(path, line):
         ("config.py", "from ganzoo.errors import quote"),
         ("blocks/norms.py", "from ganzoo.blocks.contract import ImageBlock\nfrom .contract import check_block"),
         ("gan.py", "import os, torch\nfrom ganzoo import images as pictures\nfrom ganzoo.models import MODELS"),
-        ("training/steps.py", "import ganzoo_else\nfrom ganzoo_else import x"),
+        ("training/step_functions.py", "import ganzoo_else\nfrom ganzoo_else import x"),
     ],
 )
 def test_the_test_of_the_floors_lets_an_import_that_goes_down_pass(path, line):

@@ -13,7 +13,7 @@ WORKER = """
 import json, os, sys
 import torch
 import ganzoo
-from ganzoo.training.update import Update
+from ganzoo.training.step import TrainingStep
 
 out, options = sys.argv[1], json.loads(sys.argv[2])
 rank = int(os.environ.get("RANK", 0))
@@ -23,15 +23,15 @@ norm = options.pop("norm", "none")
 gan = ganzoo.create("fashion-mnist", image_size=8, seed=0,
                     generator={"latent_size": 4, "widths": (8, 4), "norm": norm},
                     discriminator={"widths": (4, 8), "norm": norm})
-seen, draw = [], Update._draw
+seen, draw = [], TrainingStep._draw
 def noting(self, index):
     drawn = draw(self, index)
     seen.append(drawn[0].flatten(1).sum(1).tolist())
     return drawn
-Update._draw = noting
+TrainingStep._draw = noting
 if options.pop("apart", False):
-    import ganzoo.training.keeper
-    ganzoo.training.keeper.PATIENCE = 0
+    import ganzoo.training.checkpoint_manager
+    ganzoo.training.checkpoint_manager.PATIENCE = 0
     out = f"{out}/machine-{rank}"
 trainer = ganzoo.Trainer(gan, data, out + "/run", batch_size=16, log_every=1, checkpoint_every=2, sample_every=2,
                          score_every=2, **{"precision": "float32", **options})

@@ -4,11 +4,11 @@ import time
 
 from torch import nn
 
+from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.clock import Clock
 from ganzoo.training.progress import ProgressBar
-from ganzoo.training.run import RunFolder
 
 
 def test_a_command_said_above_the_bar_stays_on_its_line(monkeypatch, capsys):

@@ -13,9 +13,9 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.errors import TrainingError
-from ganzoo.training.curves import BUCKETS, Curve, chart, number
-from ganzoo.training.report import write_report
-from ganzoo.training.slider import GRIDS, sample_grids
+from ganzoo.runs.curves import BUCKETS, Curve, chart, number
+from ganzoo.runs.gallery import GRIDS, sample_grids
+from ganzoo.runs.report import write_report
 from ganzoo.training.trainer import Trainer
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ganzoo.errors import DataError, GanzooError, MissingExtraError, ShapeError
-from ganzoo.evaluation import scores
-from ganzoo.evaluation.scores import (
+from ganzoo.evaluation import metrics as scores
+from ganzoo.evaluation.metrics import (
     FEWEST,
     K,
     Scores,

@@ -9,10 +9,10 @@ from torch import nn
 from ganzoo import AUGMENTATIONS, LOSSES, PENALTIES
 from ganzoo.config import ConfigError
 from ganzoo.penalties import WeightedPenalty
-from ganzoo.seeds import derive, stream
+from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
-from ganzoo.training import Part, discriminator_step, generator_step
-from ganzoo.training.average import RAMP, AveragedGenerator
+from ganzoo.training import MicroBatch, discriminator_step, generator_step
+from ganzoo.training.ema import RAMP, AveragedGenerator
 from ganzoo.training.method import Method
 from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
 
@@ -32,8 +32,8 @@ def test_the_steps_are_the_textbook_s(name):
     expected_generator, expected_discriminator = copy.deepcopy(generator), copy.deepcopy(discriminator)
 
     fake = generator(latents)
-    discriminator_step(discriminator, torch.optim.SGD(discriminator.parameters(), 0.1), loss, [Part(real, fake)])
-    generator_step(discriminator, torch.optim.SGD(generator.parameters(), 0.1), loss, [Part(real, fake)])
+    discriminator_step(discriminator, torch.optim.SGD(discriminator.parameters(), 0.1), loss, [MicroBatch(real, fake)])
+    generator_step(discriminator, torch.optim.SGD(generator.parameters(), 0.1), loss, [MicroBatch(real, fake)])
 
     value = loss.for_discriminator(
         expected_discriminator(real), expected_discriminator(expected_generator(latents).detach())
@@ -59,7 +59,7 @@ def test_the_mean_gradient_of_two_processes_is_that_of_the_whole_batch(name):
     def gradients(rows, processes):
         generator, discriminator, real, latents = pair()
         optimizers = [torch.optim.SGD(network.parameters(), 0.0) for network in (discriminator, generator)]
-        part = Part(real[rows], generator(latents[rows]))
+        part = MicroBatch(real[rows], generator(latents[rows]))
         discriminator_step(
             discriminator, optimizers[0], LOSSES.make(name), [part], processes=processes,
             penalty=lambda real, fake, labels: discriminator(real).square().mean(),
@@ -84,7 +84,7 @@ def test_accumulating_parts_equals_the_whole_batch(name):
         def parts(size=size, real=real, latents=latents, generator=generator):
             for start in range(0, 8, size):
                 rows = slice(start, start + size)
-                yield Part(real[rows], generator(latents[rows]), share=len(real[rows]) / len(real))
+                yield MicroBatch(real[rows], generator(latents[rows]), share=len(real[rows]) / len(real))
 
         optimizers = [torch.optim.SGD(network.parameters(), 0.1) for network in (discriminator, generator)]
         discriminator_step(discriminator, optimizers[0], LOSSES.make(name), parts())
@@ -98,7 +98,7 @@ def test_the_generator_s_step_leaves_no_gradient_in_the_discriminator():
     generator, discriminator, real, latents = pair()
     discriminator[0].bias.requires_grad_(False)  # frozen by the user: stays so
     optimizer = torch.optim.SGD(generator.parameters(), 0.1)
-    generator_step(discriminator, optimizer, LOSSES.make("hinge"), [Part(real, generator(latents))])
+    generator_step(discriminator, optimizer, LOSSES.make("hinge"), [MicroBatch(real, generator(latents))])
     assert all(parameter.grad is None for parameter in discriminator.parameters())
     assert [parameter.requires_grad for parameter in discriminator.parameters()] == [True, False, True, True]
 
@@ -112,7 +112,7 @@ def test_the_discriminator_thaws_even_when_the_step_fails():
     optimizer = torch.optim.SGD(generator.parameters(), 0.1)
     with pytest.raises(RuntimeError, match="broken"):
         generator_step(
-            discriminator, optimizer, LOSSES.make("hinge"), [Part(real, generator(latents))], discriminate=broken
+            discriminator, optimizer, LOSSES.make("hinge"), [MicroBatch(real, generator(latents))], discriminate=broken
         )
     assert all(parameter.requires_grad for parameter in discriminator.parameters())
 
@@ -202,10 +202,10 @@ def test_timm_s_optimizers_by_name_and_a_typo():
 
 
 def test_streams_are_unrelated_and_repeatable():
-    assert derive(0, "batch", 1) == derive(0, "batch", 1)
-    seeds = {derive(seed, purpose, index) for seed in range(20) for purpose in "ab" for index in range(20)}
+    assert derive_seed(0, "batch", 1) == derive_seed(0, "batch", 1)
+    seeds = {derive_seed(seed, purpose, index) for seed in range(20) for purpose in "ab" for index in range(20)}
     assert len(seeds) == 20 * 2 * 20 and all(0 <= seed < 2**63 for seed in seeds)
-    draws = torch.stack([torch.randn(1000, generator=stream(0, "x", index)) for index in range(20)])
+    draws = torch.stack([torch.randn(1000, generator=generator_for(0, "x", index)) for index in range(20)])
     assert torch.corrcoef(draws).fill_diagonal_(0).abs().max() < 0.15
 
 

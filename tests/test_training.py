@@ -19,14 +19,14 @@ from torch import nn
 
 import ganzoo
 from ganzoo.data import open_data
-from ganzoo.data.divide import divide
+from ganzoo.data.clusters import divide
 from ganzoo.errors import ConfigError, TrainingError
-from ganzoo.hub import folder as folder_module
+from ganzoo.runs.folder import command
+from ganzoo.saving import format as folder_module
 from ganzoo.training.checkpoint import checkpoints
-from ganzoo.training.machine import Machine
+from ganzoo.training.metadata import _absolute
 from ganzoo.training.progress import NotebookDisplay
-from ganzoo.training.record import _absolute
-from ganzoo.training.run import command
+from ganzoo.training.runtime import Runtime
 
 FILES = ("model/model.safetensors", "model/discriminator/model.safetensors", "log.jsonl")
 QUICK = {"batch_size": 8, "log_every": 2, "checkpoint_every": 4, "sample_every": 5, "score_every": 3, "progress": False}
@@ -112,7 +112,7 @@ VARIANTS = {
     "plain": {},
     "bf16": {"precision": "bf16"},
     "r1": {"penalties": ("r1(weight=1,every=3)",), "loss": "relativistic"},
-    "wgan-gp": {"penalties": ("wgan-gp(weight=10)",), "loss": "wasserstein", "d_steps": 2},
+    "wgan-gp": {"penalties": ("wgan-gp(weight=10)",), "loss": "wasserstein", "discriminator_steps": 2},
     "augmented": {"augmentations": ("color", "translation", "cutout"), "flip": True},
     "accumulated": {"accumulate": 4, "clip_gradients": 1.0},
     "timm's optimizer": {"optimizer": "lion", "warmup_steps": 3, "decay": "cosine"},
@@ -234,7 +234,7 @@ def test_a_run_that_another_process_trains_is_refused_and_the_holder_is_named(tm
 
 
 def test_the_lock_dies_with_its_process(tmp_path):
-    code = "import os, sys; from ganzoo.training.run import RunFolder; RunFolder(sys.argv[1]).held().__enter__(); "
+    code = "import os, sys; from ganzoo.runs.folder import RunFolder; RunFolder(sys.argv[1]).held().__enter__(); "
     code += "print('held', flush=True); os.kill(os.getpid(), 9)"
     killed = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True)
     assert (killed.stdout, killed.returncode) == ("held\n", -9)
@@ -265,7 +265,7 @@ def test_what_another_program_wrote_under_a_run_s_names_is_never_deleted(tmp_pat
 
 def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkeypatch, capsys):
     scores = iter([5.0, 1.0, 7.0, 6.0])  # of steps 3, 6, 9 and 11
-    monkeypatch.setattr("ganzoo.training.outputs.KernelScore", lambda real: lambda fakes: next(scores))
+    monkeypatch.setattr("ganzoo.training.export.KernelScore", lambda real: lambda fakes: next(scores))
     train(tmp_path / "run", keep="best")
     before = contents(tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "model")
@@ -351,7 +351,7 @@ def test_fit_leaves_the_random_state_of_a_device_as_it_was(tmp_path, monkeypatch
         def manual_seed(value):
             calls.append(("seed", value))
 
-    machine = Machine(ganzoo.Settings())
+    machine = Runtime(ganzoo.Settings())
     machine.device = torch.device("cuda", 1)
     monkeypatch.setattr(torch, "get_device_module", lambda *_: Device)
     before = torch.get_rng_state()
@@ -511,7 +511,10 @@ def test_a_disk_that_is_full_when_the_model_is_saved_is_said_and_the_run_goes_on
 def test_epochs_are_passes_over_the_data(tmp_path):
     settings = {**QUICK, "batch_size": 8}
     assert ganzoo.Trainer(tiny(), images(40), tmp_path / "a", epochs=3, **settings).settings.steps == 15
-    assert ganzoo.Trainer(tiny(), images(40), tmp_path / "a", epochs=3, d_steps=5, **settings).settings.steps == 3
+    assert (
+        ganzoo.Trainer(tiny(), images(40), tmp_path / "a", epochs=3, discriminator_steps=5, **settings).settings.steps
+        == 3
+    )
     assert ganzoo.Trainer(tiny(), images(4), tmp_path / "a", epochs=20, **settings).settings.steps == 10
     with pytest.raises(ConfigError, match="steps and epochs are both given"):
         ganzoo.Trainer(tiny(), images(40), tmp_path / "b", epochs=3, steps=3, **settings)
@@ -579,9 +582,9 @@ def test_two_runs_of_other_precisions_in_one_python(tmp_path):
 
 
 def test_precision_and_memory_format_are_a_rule():
-    one, other = (Machine(ganzoo.Settings()).facts for _ in range(2))
+    one, other = (Runtime(ganzoo.Settings()).facts for _ in range(2))
     assert one == other
-    assert Machine(ganzoo.Settings(speed="exact", precision="float32")).facts.memory_format == "contiguous"
+    assert Runtime(ganzoo.Settings(speed="exact", precision="float32")).facts.memory_format == "contiguous"
 
 
 def test_a_notebook_gets_curves_and_pictures(tmp_path):
@@ -646,7 +649,7 @@ def test_trackers_get_the_figures_and_a_missing_one_is_an_error(tmp_path, monkey
     pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install 'ganzoo-torch[trackers]'")
     train(tmp_path / "run", trackers=("tensorboard",))
     assert list((tmp_path / "run").rglob("events.out.tfevents.*"))
-    monkeypatch.setattr("ganzoo.training.machine.find_spec", lambda name: None)
+    monkeypatch.setattr("ganzoo.training.runtime.find_spec", lambda name: None)
     with pytest.raises(ganzoo.GanzooError, match="trackers: wandb is not installed; pip install wandb"):
         train(tmp_path / "other", trackers=("wandb",))
     with pytest.raises(ConfigError, match="must be one of tensorboard, trackio, wandb"):
@@ -663,7 +666,7 @@ def test_a_penalty_behind_batch_norm_warns_and_says_why(tmp_path, recwarn):
 
 def test_the_model_and_the_checkpoints_never_part(tmp_path, monkeypatch):
     scores = iter([5.0, 1.0, 7.0, 6.0, 6.0])  # the best is that of step 6; step 8 goes back behind it or not
-    monkeypatch.setattr("ganzoo.training.outputs.KernelScore", lambda real: lambda fakes: next(scores))
+    monkeypatch.setattr("ganzoo.training.export.KernelScore", lambda real: lambda fakes: next(scores))
     settings = {**QUICK, "checkpoint_every": 100, "keep": "best"}
     result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=12, hooks=[Poison(8, 1)], **settings).fit()
     assert result.best_step == 6

@@ -201,7 +201,7 @@ def test_a_registered_model_that_can_t_be_built_without_memory_is_refused_before
 def test_the_trial_changes_no_bit_and_no_mode(tmp_path):
     from ganzoo.data import open_data
     from ganzoo.settings import Settings
-    from ganzoo.training.machine import Machine
+    from ganzoo.training.runtime import Runtime
     from ganzoo.training.trial import Trial
 
     gan = ganzoo.GAN(draw().eval(), judge(nn.utils.spectral_norm(nn.Linear(1, 1)), nn.Dropout()), latent_size=6)
@@ -211,7 +211,7 @@ def test_the_trial_changes_no_bit_and_no_mode(tmp_path):
     modes = [module.training for network in networks for module in network.modules()]
     random = torch.get_rng_state()
     settings = Settings(batch_size=4, precision="float32", penalties=("r1",), augmentations=("color",))
-    trial = Trial(gan, open_data(DATA), [4, 2], settings, Machine(settings))
+    trial = Trial(gan, open_data(DATA), [4, 2], settings, Runtime(settings))
     trial.steps()
     trial.saving()
     assert torch.equal(random, torch.get_rng_state())
@@ -353,7 +353,7 @@ def test_a_plug_in_s_wrong_object_is_a_plugin_error(monkeypatch, registry):
 
 
 def test_training_on_starts_from_the_same_weights_from_python_and_from_the_command(tmp_path, capsys):
-    from ganzoo.training.continued import continued
+    from ganzoo.training.finetuning import continued
 
     small = {"widths": (4,), "start_size": 4, "latent_size": 6, "hidden_classes": 0}
     gan = ganzoo.create("fashion-mnist", generator=small, discriminator={"widths": (4,), "hidden_classes": 0})
@@ -372,7 +372,7 @@ def test_training_on_starts_from_the_same_weights_from_python_and_from_the_comma
 
 
 def test_a_run_of_custom_networks_is_told_the_python_line_that_goes_on(tmp_path, capsys):
-    from ganzoo.training.run import resume_command, train_on_command
+    from ganzoo.runs.folder import resume_command, train_on_command
 
     train(tmp_path)
     run = tmp_path / "run"
@@ -457,12 +457,12 @@ def test_a_network_that_refuses_strong_noise_is_looked_at_all_the_same(tmp_path)
 
 
 def test_expanded_buffers_are_refused_where_they_are_saved_and_else_left_alone(tmp_path):
-    def expanded(persistent):
+    def expand_user(persistent):
         row = torch.arange(3.0).expand(2, 3)
         return changed(draw(), lambda network: network.register_buffer("row", row, persistent=persistent))
 
-    refused(tmp_path, ["the generator's row share memory", ".clone()"], generator=expanded(True))
-    assert train(tmp_path, expanded(False)).finished
+    refused(tmp_path, ["the generator's row share memory", ".clone()"], generator=expand_user(True))
+    assert train(tmp_path, expand_user(False)).finished
 
 
 def test_networks_without_numbers_and_those_that_can_t_be_copied_are_refused(tmp_path):

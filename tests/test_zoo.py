@@ -13,8 +13,8 @@ import ganzoo
 from ganzoo.cli import run
 from ganzoo.data import fashion
 from ganzoo.evaluation.result import Evaluation
-from ganzoo.hub.figures import EVALUATION, evaluated, weights_hash
-from ganzoo.hub.source import bundled_models
+from ganzoo.saving.resolve import bundled_models
+from ganzoo.saving.results import EVALUATION, evaluated, weights_hash
 
 MODELS = bundled_models()
 LARGEST, ALL = 8e6, 40e6  # bytes: of a model without its discriminator, and of the wheel

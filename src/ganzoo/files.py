@@ -22,7 +22,7 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 _NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOLCK)
 
 
-def expanded(path: str | Path) -> Path:
+def expand_user(path: str | Path) -> Path:
     """`path` with ~ or ~name at its start replaced by that home folder; ConfigError if there is none, or no path."""
     if not isinstance(path, (str, os.PathLike)) or "\0" in os.fspath(path):
         raise ConfigError(f"{quote(path)} is no path; give a text or Path without a NUL")
@@ -125,7 +125,7 @@ def locked(path: Path, *, wait: bool = True, waiting: str = "") -> Iterator[bool
 
 
 @contextmanager
-def usual_mode(path: Path) -> Iterator[Path]:
+def default_mode(path: Path) -> Iterator[Path]:
     """Give what the block puts at `path` the mode of any new file: safetensors lets the owner alone read."""
     path.touch()
     mode = path.stat().st_mode

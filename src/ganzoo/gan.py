@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +18,16 @@ from torch import Tensor, nn
 from ganzoo import images as pictures
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, WeightsError, did_you_mean, quote
-from ganzoo.hub.folder import WEIGHTS, load_into
-from ganzoo.hub.model import LARGEST_LATENT, write_model
-from ganzoo.hub.push import Pushed, check_repo_id, push_folder
-from ganzoo.hub.source import local_model
 from ganzoo.latents import checked_labels, checked_latents, fresh_seed, sample_latents
 from ganzoo.models import MODELS, Discriminator, Generator, config_of, evaluating, fast_copy
-from ganzoo.models.base import unwrapped
 from ganzoo.models.checked import checked_images
+from ganzoo.models.contract import unwrapped
+from ganzoo.saving.format import WEIGHTS, load_into
+from ganzoo.saving.model import LARGEST_LATENT, write_model
+from ganzoo.saving.resolve import local_model
+
+if TYPE_CHECKING:
+    from ganzoo.hub.push import Pushed
 
 OUTSIDE = (
     "more than a quarter of the generator's pixels lie outside [-1, 1] and are cut off at its ends; end it in "
@@ -295,6 +297,8 @@ class GAN:
             HubError: the Hub refuses, or can't be reached. WeightsError: the networks are modules of one's own, which
             nobody could load from there.
         """
+        from ganzoo.hub.push import check_repo_id, push_folder
+
         check_repo_id(repo_id)
         for kind in (type(self.generator), type(self.discriminator)):
             if kind is not type(None) and MODELS.name_of(kind) is None:

@@ -22,7 +22,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote, reason
-from ganzoo.files import expanded
+from ganzoo.files import expand_user
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _FORMATS = {
@@ -176,7 +176,7 @@ def save(image: Image.Image | Tensor, path: str | Path) -> Path:
         ConfigError: the ending is not known, or its format can't hold the picture.
         DataError: the file can't be written.
     """
-    path = expanded(path)
+    path = expand_user(path)
     return _write(path, _encode(path, _FORMATS, _picture(image)))
 
 
@@ -191,7 +191,7 @@ def animate(
         frames_per_second: 0.1 to 50, which is as fast as browsers play a GIF. A GIF counts in hundredths of a second.
         loop: play it again and again.
     """
-    path = expanded(path)
+    path = expand_user(path)
     if isinstance(frames_per_second, bool) or not isinstance(frames_per_second, (int, float)):
         raise ConfigError(f"frames_per_second must be a number, got {quote(frames_per_second)}")
     if not 0.1 <= frames_per_second <= 50:
@@ -233,7 +233,7 @@ def save_each(batches: Iterable[Tensor], folder: str | Path, start: int = 0) -> 
         folder: is made where it is missing; files of these names are replaced.
         start: number of the first image.
     """
-    folder = expanded(folder)
+    folder = expand_user(folder)
     number = start
     for batch in batches:
         for picture in to_pil(batch):

@@ -20,7 +20,7 @@ from ganzoo.models import (
     ProjectedDiscriminator,
     ProjectedDiscriminatorConfig,
 )
-from ganzoo.models.dcgan import LARGEST_IMAGE
+from ganzoo.models.dcgan.networks import LARGEST_IMAGE
 from ganzoo.registry import Registry
 from ganzoo.seeds import seeded
 from ganzoo.settings import Settings
@@ -171,7 +171,7 @@ def _stretch(widths: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 
 def _fill_backbone(_: nn.Module, discriminator: nn.Module) -> None:
-    from ganzoo.hub.timm_models import timm_network
+    from ganzoo.models.backbones import timm_network
 
     assert isinstance(discriminator, ProjectedDiscriminator)
     network, _name = timm_network(discriminator.config.backbone, os.environ.get("GANZOO_BACKBONE", ""))
@@ -198,7 +198,7 @@ _FASHION = Settings(
     discriminator_lr=1e-3,
     decay="cosine",
     ema_half_life=40_000,
-    wrong_labels=0.3,
+    mismatched_labels=0.3,
     keep="last",  # the rates have fallen to 0: of four runs the last state was each time the better by the evaluator
     checkpoint_every=2000,
 )
@@ -219,7 +219,7 @@ PRESETS.register(
             ema_half_life=40_000,
             flip=True,
             augmentations=_AUGMENTED,
-            wrong_labels=0.3,
+            mismatched_labels=0.3,
             keep="last",
         ),
     ),
@@ -266,7 +266,7 @@ PRESETS.register(
         generator=PRESETS["fashion-mnist"].generator.replace(head_channels=32),
         discriminator=_GARMENTS.replace(hidden_classes=64),
         data="fashion-mnist",
-        settings=_FASHION.replace(steps=3600, batch_size=32, divide_by="shape", checkpoint_every=500),
+        settings=_FASHION.replace(steps=3600, batch_size=32, cluster_by="shape", checkpoint_every=500),
     ),
 )
 PRESETS.register(
@@ -277,7 +277,7 @@ PRESETS.register(
         generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, num_classes=10),
         discriminator=_GARMENTS.replace(num_classes=10),
         data="fashion-mnist",
-        settings=_FASHION.replace(generator_lr=2e-3, wrong_labels=0.2),
+        settings=_FASHION.replace(generator_lr=2e-3, mismatched_labels=0.2),
     ),
 )
 PRESETS.register(
@@ -327,7 +327,7 @@ _SNGAN = Preset(
     settings=Settings(
         steps=50_000,
         loss="hinge",
-        d_steps=5,
+        discriminator_steps=5,
         beta1=0.0,
         beta2=0.9,
         decay="linear",

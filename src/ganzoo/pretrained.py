@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from ganzoo.gan import GAN
-from ganzoo.hub.model import read_model
-from ganzoo.hub.source import find_source
+from ganzoo.saving.model import read_model
+from ganzoo.saving.resolve import find_source
 
 
 def from_pretrained(

@@ -15,7 +15,7 @@ import torch
 from ganzoo.errors import ConfigError, quote
 
 
-def derive(seed: int, *parts: str | int) -> int:
+def derive_seed(seed: int, *parts: str | int) -> int:
     """A seed for the stream that `parts` name, as unrelated to its neighbours as a hash can make it.
 
     Of its 63 bits torch's generator on the CPU uses 32, so in a run of 100,000 steps a pair of them may draw alike.
@@ -24,9 +24,9 @@ def derive(seed: int, *parts: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def stream(seed: int, *parts: str | int) -> torch.Generator:
-    """A generator on the CPU, seeded by `derive`."""
-    return torch.Generator().manual_seed(derive(seed, *parts))
+def generator_for(seed: int, *parts: str | int) -> torch.Generator:
+    """A generator on the CPU, seeded by `derive_seed`."""
+    return torch.Generator().manual_seed(derive_seed(seed, *parts))
 
 
 @contextmanager

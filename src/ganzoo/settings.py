@@ -29,16 +29,16 @@ class Settings(Config):
     loss: str = option("non-saturating", "by name, as hinge or non-saturating(smoothing=0.1)")
     penalties: tuple[str, ...] = option((), "by name, as r1(weight=1,every=4)")
     augmentations: tuple[str, ...] = option((), "of real and fake alike, by name, as translation(strength=1)")
-    wrong_labels: float = option(
+    mismatched_labels: float = option(
         0.0,
         "share of the discriminator's loss on real images under a wrong label, where there are classes",
         low=0,
         high=0.9,
     )
-    divide_by: Literal["pixels", "shape"] = option(
+    cluster_by: Literal["pixels", "shape"] = option(
         "pixels", "what images of one hidden class have in common: pixels of thumbnails, or the directions of edges"
     )
-    d_steps: int = option(1, "discriminator updates to one of the generator", low=1, high=100)
+    discriminator_steps: int = option(1, "discriminator updates to one of the generator", low=1, high=100)
     generator_lr: float = option(2e-4, "learning rate of the generator", low=1e-9, high=10)
     discriminator_lr: float = option(2e-4, "learning rate of the discriminator", low=1e-9, high=10)
     optimizer: str = option("adam", "by name: torch's, or any that timm knows")

@@ -10,13 +10,14 @@ import typer
 
 def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved model.")]) -> None:
     """Write the model card of a run or saved model again; what was edited outside its markers is kept."""
-    from ganzoo.files import expanded
-    from ganzoo.hub.card import CARD, model_card, write_card
-    from ganzoo.hub.source import local_folder
-    from ganzoo.training.card import run_card
-    from ganzoo.training.run import RunFolder
+    from ganzoo.files import expand_user
+    from ganzoo.runs.card import model_card, write_card
+    from ganzoo.runs.folder import RunFolder
+    from ganzoo.saving.format import CARD
+    from ganzoo.saving.resolve import local_folder
+    from ganzoo.training.run_card import run_card
 
-    folder = expanded(folder)
+    folder = expand_user(folder)
     run = folder.parent if folder.name == "model" and RunFolder(folder.parent).exists() else folder
     if RunFolder(run).exists():
         written, path = run_card(run), run / "model" / CARD

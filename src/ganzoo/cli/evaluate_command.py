@@ -45,10 +45,10 @@ def evaluate(
     from ganzoo.evaluation.generated import is_images
     from ganzoo.evaluation.page import write_page
     from ganzoo.files import check_writable, write_file
-    from ganzoo.hub.figures import EVALUATION, weights_hash
     from ganzoo.pretrained import from_pretrained
-    from ganzoo.training.card import run_card
-    from ganzoo.training.run import command
+    from ganzoo.runs.folder import command
+    from ganzoo.saving.results import EVALUATION, weights_hash
+    from ganzoo.training.run_card import run_card
 
     gan = source if is_images(source) else from_pretrained(source, revision=revision, endpoint=endpoint)
     model = None if isinstance(gan, str) else gan.folder
@@ -72,11 +72,11 @@ def evaluate(
 
 def _folder(output: Path | None, model: Path | None) -> Path:
     """Where the evaluation goes: `output`, the run of `model`, or here if no other model would be said to have it."""
-    from ganzoo.files import expanded
-    from ganzoo.hub.folder import CONFIG
+    from ganzoo.files import expand_user
+    from ganzoo.saving.format import CONFIG
 
     if output is not None:
-        return expanded(output)
+        return expand_user(output)
     run, here = _run_of(model) if model is not None else None, Path(".")
     taken = run is None and any((here / name).is_file() for name in ("run.json", CONFIG))
     if taken and (model is None or here.resolve() != model.resolve()):
@@ -89,7 +89,7 @@ def _folder(output: Path | None, model: Path | None) -> Path:
 
 def _run_of(model: Path) -> Path | None:
     """The folder of the run that `model` is the saved model of."""
-    from ganzoo.training.run import RunFolder
+    from ganzoo.runs.folder import RunFolder
 
     model = model if model.name else model.resolve()  # "." within the run
     run = model.parent

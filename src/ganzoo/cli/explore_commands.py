@@ -79,7 +79,7 @@ def arithmetic(
 ) -> None:
     """Add and subtract means of latents, as in Radford et al. 2015, figure 7: look at samples first, then choose."""
     from ganzoo import images
-    from ganzoo.evaluation.arithmetic import arithmetic as reckon
+    from ganzoo.explore.arithmetic import arithmetic as reckon
 
     gan = _gan(source)
     groups = [(1, _numbers("--plus", text)) for text in plus] + [
@@ -104,7 +104,7 @@ def invert(
     from ganzoo import images
     from ganzoo.data.decode import decode
     from ganzoo.errors import DataError
-    from ganzoo.evaluation.inversion import invert as find
+    from ganzoo.explore.inversion import invert as find
 
     gan = _gan(source)
     targets = []
@@ -131,7 +131,7 @@ def probe(
 ) -> None:
     """What the discriminator learned without labels: the accuracy of a linear classifier on its features."""
     from ganzoo.data import open_data
-    from ganzoo.evaluation.probe import probe as measure
+    from ganzoo.explore.probe import probe as measure
     from ganzoo.pretrained import from_pretrained
 
     gan = from_pretrained(source, discriminator=True)

@@ -29,7 +29,7 @@ def list_names(
 
 def _entries(kind: str) -> list[tuple[str, str]]:
     if kind == "zoo":
-        from ganzoo.hub.source import bundled_models
+        from ganzoo.saving.resolve import bundled_models
 
         return [
             (name, f"{_megabytes(folder):4.1f} MB  {_figures(folder)}") for name, folder in bundled_models().items()
@@ -58,7 +58,7 @@ def _describe(registry: Any, name: str) -> str:
 
 
 def _figures(folder: Path) -> str:
-    from ganzoo.hub.figures import evaluated
+    from ganzoo.saving.results import evaluated
 
     return ", ".join(f"{figure.name} {figure.value:.3g}" for figure in evaluated(folder, folder))
 

@@ -43,8 +43,8 @@ def train(
     given = [name for name, value in (("PRESET", preset), ("--from", from_), ("--resume", resume)) if value is not None]
     if len(given) != 1:
         raise ConfigError(f"one of PRESET, --from and --resume says what to train, got {' and '.join(given) or 'none'}")
+    from ganzoo.runs.folder import train_on_command
     from ganzoo.training import Trainer
-    from ganzoo.training.run import train_on_command
 
     if resume is not None:
         others: dict[str, Any] = {"--output": output, "--steps": steps, "--epochs": epochs, "--size": size}
@@ -67,7 +67,7 @@ def train(
             changes["steps"] = steps
         gan: Any = preset
         if from_ is not None:
-            from ganzoo.training.continued import continued
+            from ganzoo.training.finetuning import continued
             from ganzoo.training.progress import say
 
             gan, remarks = continued(

@@ -2,17 +2,17 @@
 
 from ganzoo.data.batches import Batches, shard
 from ganzoo.data.cache import cache_dir
-from ganzoo.data.feeds import Feed, open_feed
 from ganzoo.data.image_data import ImageData, describe
+from ganzoo.data.loaders import Loader, open_loader
 from ganzoo.data.sources import open_data
 
 __all__ = [
     "Batches",
-    "Feed",
     "ImageData",
+    "Loader",
     "cache_dir",
     "describe",
     "open_data",
-    "open_feed",
+    "open_loader",
     "shard",
 ]

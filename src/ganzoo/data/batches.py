@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import ConfigError
-from ganzoo.seeds import stream
+from ganzoo.seeds import generator_for
 
 
 class Batches:
@@ -47,7 +47,7 @@ class Batches:
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = torch.randperm(self._length, generator=stream(self._seed, "epoch", epoch))
+            self._order = torch.randperm(self._length, generator=generator_for(self._seed, "epoch", epoch))
         return self._order
 
 

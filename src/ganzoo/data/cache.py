@@ -19,7 +19,7 @@ import numpy as np
 from filelock import Timeout
 
 from ganzoo.errors import ConfigError, DataError
-from ganzoo.files import digest_of, expanded, locked, new_folder, write_file
+from ganzoo.files import digest_of, expand_user, locked, new_folder, write_file
 
 VERSION = 1  # of decoding; a new one makes all sets anew
 HASHED = 256_000_000  # bytes of an entry that is hashed whenever it is opened; a larger one if it was touched
@@ -32,9 +32,9 @@ def cache_dir() -> Path:
         ConfigError: neither is set, and this user has no home folder.
     """
     if os.environ.get("GANZOO_CACHE"):
-        return expanded(os.environ["GANZOO_CACHE"])
+        return expand_user(os.environ["GANZOO_CACHE"])
     try:
-        return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganzoo"
+        return expand_user(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ganzoo"
     except ConfigError as error:
         raise ConfigError(
             "there is no place for the cache: this user has no home folder; set GANZOO_CACHE to a folder."

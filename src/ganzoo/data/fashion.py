@@ -16,7 +16,7 @@ from torch import Tensor
 from ganzoo.data.cache import cache_dir
 from ganzoo.data.download import download
 from ganzoo.errors import ConfigError, DataError
-from ganzoo.files import expanded
+from ganzoo.files import expand_user
 
 CLASSES = (
     "T-shirt/top",
@@ -42,14 +42,14 @@ FILES = {
 
 def places(root: str | Path | None = None) -> list[Path]:
     """Where the files are looked for, in this order."""
-    found = [expanded(root)] if root else []
+    found = [expand_user(root)] if root else []
     if os.environ.get("GANZOO_DATA"):
-        found.append(expanded(os.environ["GANZOO_DATA"]))
+        found.append(expand_user(os.environ["GANZOO_DATA"]))
     with suppress(ConfigError):  # a user without a home folder has no cache
         found.append(cache_dir() / "fashion-mnist")
     found.append(Path("data"))
     with suppress(ConfigError):
-        found.append(expanded("~/.cache/torchvision"))
+        found.append(expand_user("~/.cache/torchvision"))
     found.append(Path("/usr/share/datasets/fashion-mnist"))
     inside = ("", "fashion-mnist", "FashionMNIST/raw")
     return [place / name for place in found for name in inside]

@@ -39,7 +39,7 @@ from ganzoo.data.parquet import read_few_rows
 from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.stream import BUFFER_BYTES, Stream
 from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
-from ganzoo.files import expanded
+from ganzoo.files import expand_user
 
 HEAD = 2000  # rows of a stream that are kept, if they fit into BUFFER_BYTES: for scores, the doctor, and a hash
 _OPTIONS = ("config", "image", "label", "split", "stream")
@@ -154,7 +154,7 @@ def _undecoded(datasets: Any, rows: Any, image: str, source: str) -> Any:
 
 def _folder(name: str) -> Path | None:
     """The folder of files that rows of the set `name` may name; None for one of the Hub."""
-    path = expanded(name)
+    path = expand_user(name)
     return path if path.is_dir() else path.parent if path.is_file() else None
 
 
@@ -249,7 +249,7 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
 
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
     with _opening(source):
-        if (path := expanded(name)).suffix == ".parquet":
+        if (path := expand_user(name)).suffix == ".parquet":
             files = {split: glob.escape(str(path))}
             builder = datasets.load_dataset_builder("parquet", _state(path), data_files=files)
         else:
@@ -273,7 +273,7 @@ def _state(path: Path) -> str:
 
 def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
     """What `datasets` calls a set: its name, its config, its folder."""
-    path = expanded(name)
+    path = expand_user(name)
     if not (name.startswith(("./", "../", "/", "~")) or path.exists()):
         return name, config, None
     if any(path.glob("*.arrow")):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import DataError, did_you_mean, quote, shown
-from ganzoo.models.base import MOST_CLASSES
+from ganzoo.models.contract import MOST_CLASSES
 
 
 def check_labels(values: Iterable[Any], names: Sequence[str], source: str, item: str = "row") -> Tensor:

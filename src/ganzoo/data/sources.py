@@ -26,7 +26,7 @@ from ganzoo.data.labels import say_gaps
 from ganzoo.data.layout import labels_of, splits, take_split
 from ganzoo.data.passed_over import SKIP, passed_over_words
 from ganzoo.errors import ConfigError, DataError, did_you_mean, quote
-from ganzoo.files import expanded
+from ganzoo.files import expand_user
 
 POKEMON_URLS = ["http://d2l-data.s3-accelerate.amazonaws.com/pokemon.zip"]
 POKEMON_SHA1 = "c065c0e2593b8b161a2d7873e42418bf6a21106c"
@@ -181,7 +181,7 @@ def _pokemon(root: str | Path | None, fetch: bool, progress: bool) -> Path:
     folders: list[str | Path] = [each for each in (root, os.environ.get("GANZOO_DATA"), cache_dir()) if each]
     for folder in folders:
         for name in ("pokemon.zip", "pokemon"):
-            path = expanded(folder) / name
+            path = expand_user(folder) / name
             if path.exists():
                 return path
     path = cache_dir() / "pokemon.zip"

@@ -17,7 +17,7 @@ from ganzoo.data.decode import WHITE, decode
 from ganzoo.data.labels import check_label
 from ganzoo.data.parquet import ROWS
 from ganzoo.errors import DataError, GanzooError, quote
-from ganzoo.seeds import derive
+from ganzoo.seeds import derive_seed
 
 BUFFER = 2000  # rows among which the next one is chosen at random, if they fit into BUFFER_BYTES
 BUFFER_BYTES = 1_000_000_000
@@ -89,7 +89,7 @@ class Stream:
         `IterableDataset.shuffle` is not used: its order is another one in other versions of `datasets`, it takes any
         memory for large pictures, and its threads wait five seconds at the end of an epoch.
         """
-        generator = np.random.default_rng(derive(seed, "stream", number))
+        generator = np.random.default_rng(derive_seed(seed, "stream", number))
         pieces = [self.undecoded(self._pieces[index]) for index in generator.permutation(len(self._pieces))]
         if len(pieces) % processes == 0:
             rows = _in_turns(pieces[rank::processes])

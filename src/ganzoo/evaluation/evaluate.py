@@ -25,14 +25,14 @@ from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import Features, features
 from ganzoo.evaluation.generated import BATCH, Generated, generated
+from ganzoo.evaluation.metrics import Scores, compare
 from ganzoo.evaluation.neighbours import Memorisation, different, memorisation
 from ganzoo.evaluation.per_class import ClassQuality, by_class
 from ganzoo.evaluation.result import Evaluation
-from ganzoo.evaluation.scores import Scores, compare
 from ganzoo.files import write_file
 from ganzoo.gan import GAN
 from ganzoo.images import to_uint8
-from ganzoo.seeds import stream
+from ganzoo.seeds import generator_for
 
 VERSION = 3  # of what is kept in the cache
 FEWEST = 100
@@ -203,10 +203,10 @@ class _Real:
         self._held_out = both and split == "test"  # `data` was not trained on
         self.training = self.other if self._held_out else self.data
         self._chosen, self._samples, self._seed, self._progress = chosen, samples, seed, progress
-        order = torch.randperm(len(self.data), generator=stream(seed, "real"))
+        order = torch.randperm(len(self.data), generator=generator_for(seed, "real"))
         if both:
             self._indices = order[:samples]
-            self._others = torch.randperm(len(self.other), generator=stream(seed, "other"))[:samples]
+            self._others = torch.randperm(len(self.other), generator=generator_for(seed, "other"))[:samples]
         else:
             half = len(order) // 2
             self._indices, self._others = order[:half][:samples], order[half:][:samples]
@@ -231,7 +231,7 @@ class _Real:
         self.features = torch.cat([*self._of(self.data, self._indices, "features of real images")])
         others = torch.cat([*self._of(self.other, self._others, "features of other real images")])
         self.floor = compare(self.features, others, self._seed)
-        draws, shape = stream(self._seed, "noise"), self.data.images.shape[1:]
+        draws, shape = generator_for(self._seed, "noise"), self.data.images.shape[1:]
         noise = (torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in self._indices.split(BATCH))
         noisy = [self._chosen(scale(to_uint8(batch))) for batch in noise]
         self.ceiling = compare(self.features, torch.cat(noisy), self._seed)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, did_you_mean, quote
 from ganzoo.evaluation.fashion_net import IMAGE_SIZE, fashion_net
-from ganzoo.hub.timm_models import timm_network
 from ganzoo.images import to_uint8
+from ganzoo.models.backbones import timm_network
 
 VERSION = 1  # of what stands before the networks: resampling, colours
 NAMES = ("fashion-net", "inception", "timm:MODEL", "timm:MODEL?weights=FILE")

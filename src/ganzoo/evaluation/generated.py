@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ganzoo.data import ImageData, open_data
 from ganzoo.errors import ConfigError, DataError, quote
-from ganzoo.files import expanded
+from ganzoo.files import expand_user
 from ganzoo.gan import GAN
-from ganzoo.hub.folder import CONFIG
-from ganzoo.hub.source import bundled_models
 from ganzoo.images import to_uint8
 from ganzoo.pretrained import from_pretrained
-from ganzoo.seeds import stream
+from ganzoo.saving.format import CONFIG
+from ganzoo.saving.resolve import bundled_models
+from ganzoo.seeds import generator_for
 
 BATCH = 250
 
@@ -104,7 +104,7 @@ def generated(
         if isinstance(source, (str, Path)):
             raise DataError(f"{quote(str(source))} holds no saved model, and is no set of images: {error}") from error
         raise
-    chosen = torch.randperm(len(data), generator=stream(seed, "generated"))[:samples].sort().values
+    chosen = torch.randperm(len(data), generator=generator_for(seed, "generated"))[:samples].sort().values
     return Generated(data, len(chosen), None if data.labels is None else data.labels[chosen], chosen, seed)
 
 
@@ -113,7 +113,7 @@ def is_images(source: str | Path) -> bool:
     if isinstance(source, str) and (source in bundled_models() or source.startswith("hf:")):
         return source.startswith("hf:")
     try:
-        path = expanded(source)
+        path = expand_user(source)
         if path.is_dir():
             return not any((path / name).exists() for name in (CONFIG, "model", "run.json", "state.json"))
         return path.is_file() and path.suffix.lower() == ".zip"

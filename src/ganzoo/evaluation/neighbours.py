@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganzoo.data.image_data import first_of_each
 from ganzoo.errors import DataError, ShapeError
-from ganzoo.seeds import stream
+from ganzoo.seeds import generator_for
 
 QUANTILE = 0.01  # a sample nearer to the training set than this part of unseen real images is suspect
 SUSPECT = 0.1  # and where so many samples are, the generator memorises
@@ -63,7 +63,7 @@ class Memorisation:
 def different(prints: Tensor, seed: int) -> Tensor:
     """Places of up to `UNSEEN` images that differ from each other, chosen by `seed` from a set with these `prints`."""
     first = first_of_each(prints)
-    return first[torch.randperm(len(first), generator=stream(seed, "unseen"))[:UNSEEN]]
+    return first[torch.randperm(len(first), generator=generator_for(seed, "unseen"))[:UNSEEN]]
 
 
 def nearest(

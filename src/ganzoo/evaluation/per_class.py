@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ganzoo.errors import ShapeError
+from ganzoo.evaluation.metrics import K, Scores, compare
 from ganzoo.evaluation.neighbours import nearest
-from ganzoo.evaluation.scores import K, Scores, compare
 
 SHOWN = 8  # best and worst samples of a class
 

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from ganzoo.data import ImageData
+from ganzoo.evaluation.metrics import MOST_NEIGHBOURS, K, Scores
 from ganzoo.evaluation.neighbours import QUANTILE, Memorisation
 from ganzoo.evaluation.per_class import ClassQuality
-from ganzoo.evaluation.scores import MOST_NEIGHBOURS, K, Scores
 
 FORMAT = 1
 

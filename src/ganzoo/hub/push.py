@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, quote
-from ganzoo.hub.card import CARD, is_marked, model_card, named, renewed, whole_card
 from ganzoo.hub.client import client, hub_errors
-from ganzoo.hub.figures import weights_hash
 from ganzoo.hub.remote import LAYOUT, check_model
-from ganzoo.hub.source import local_folder
+from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card
+from ganzoo.saving.format import CARD
+from ganzoo.saving.resolve import local_folder
+from ganzoo.saving.results import weights_hash
 
 
 @dataclass(frozen=True)

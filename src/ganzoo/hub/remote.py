@@ -21,11 +21,20 @@ from ganzoo.errors import (
     quote,
     reason,
 )
-from ganzoo.files import expanded, new_folder
-from ganzoo.hub.card import CARD, GRID, LOSSES
+from ganzoo.files import expand_user, new_folder
 from ganzoo.hub.client import bounded_bar, client, hub_errors
-from ganzoo.hub.folder import CONFIG, LARGEST_CONFIG, WEIGHTS, build_network, read_description, read_json
-from ganzoo.hub.model import holds_model, read_model
+from ganzoo.saving.format import (
+    CARD,
+    CONFIG,
+    GRID,
+    LARGEST_CONFIG,
+    LOSSES,
+    WEIGHTS,
+    build_network,
+    read_description,
+    read_json,
+)
+from ganzoo.saving.model import holds_model, read_model
 
 NETWORKS = ("", "discriminator", "generator_raw")
 LAYOUT = (*(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)), GRID, LOSSES, CARD)
@@ -92,7 +101,7 @@ def pull(
         HubError: as `fetch`. ConfigError: `folder` holds something else, or is the working directory.
         WeightsError, ConfigError: the model is damaged. WeightsError: `folder` can't be written.
     """
-    target = expanded(folder)
+    target = expand_user(folder)
     if target.exists() and not _may_be_replaced(target):
         raise ConfigError(f"{target} holds something else than a saved model; name a new folder")
     repository = _Repository(repo_id, revision, token, cache_dir, False, endpoint)

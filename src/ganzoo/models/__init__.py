@@ -1,14 +1,22 @@
 """Networks made of one config each, by name in `MODELS`."""
 
-from ganzoo.models.base import MODELS, Discriminator, Generator, build_like_file, config_of, evaluating, parameter_count
-from ganzoo.models.dcgan import (
+from ganzoo.models.contract import (
+    MODELS,
+    Discriminator,
+    Generator,
+    build_like_file,
+    config_of,
+    evaluating,
+    parameter_count,
+)
+from ganzoo.models.dcgan.fast import fast_copy
+from ganzoo.models.dcgan.networks import (
     DCGANDiscriminator,
     DCGANDiscriminatorConfig,
     DCGANGenerator,
     DCGANGeneratorConfig,
 )
-from ganzoo.models.fast import fast_copy
-from ganzoo.models.projected import ProjectedDiscriminator, ProjectedDiscriminatorConfig
+from ganzoo.models.projected.discriminator import ProjectedDiscriminator, ProjectedDiscriminatorConfig
 
 __all__ = [
     "MODELS",

@@ -1,7 +1,7 @@
 """Training: two plain steps, and a trainer around them."""
 
-from ganzoo.training.run import TrainingResult
-from ganzoo.training.steps import Part, discriminator_step, generator_step
+from ganzoo.runs.folder import TrainingResult
+from ganzoo.training.step_functions import MicroBatch, discriminator_step, generator_step
 from ganzoo.training.trainer import Trainer
 
-__all__ = ["Part", "Trainer", "TrainingResult", "discriminator_step", "generator_step"]
+__all__ = ["MicroBatch", "Trainer", "TrainingResult", "discriminator_step", "generator_step"]

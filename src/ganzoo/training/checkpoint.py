@@ -23,11 +23,11 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote, reason
-from ganzoo.files import new_folder, sha256_of, usual_mode
-from ganzoo.hub.folder import MOST_OWN, is_finite, read_header, read_json, read_tensors
-from ganzoo.hub.tensors import apart
-from ganzoo.training.average import AveragedGenerator
-from ganzoo.training.run import resume_command
+from ganzoo.files import default_mode, new_folder, sha256_of
+from ganzoo.runs.folder import resume_command
+from ganzoo.saving.format import MOST_OWN, is_finite, read_header, read_json, read_tensors
+from ganzoo.saving.tensors import apart
+from ganzoo.training.ema import AveragedGenerator
 
 KEEP = 2  # of the newest checkpoints, beside the best
 ENTRIES = 20  # of a parameter's state in an optimizer, at most
@@ -95,7 +95,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     folder = checkpoint_folder(run, state.step)
     try:
         with new_folder(folder) as new:
-            with usual_mode(new / TENSORS) as path:
+            with default_mode(new / TENSORS) as path:
                 save_file(apart(tensors), path)
             numbers["sha256"] = {TENSORS: sha256_of(path)}
             (new / STATE).write_text(json.dumps(numbers, indent=1) + "\n")

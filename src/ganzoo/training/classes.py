@@ -2,7 +2,7 @@
 
 The discriminator is told labels (N,), or (N, 2) with hidden classes: the label (0 without), the hidden class. The
 generator is told labels (N,); its hidden class it reads off the latent. Hidden classes follow from the parts that
-`ganzoo.data.divide` finds; where images are too few for as many parts, each has several.
+`ganzoo.data.clusters` finds; where images are too few for as many parts, each has several.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data import ImageData
-from ganzoo.data.divide import Likeness, divide
+from ganzoo.data.clusters import Likeness, divide
 from ganzoo.errors import ConfigError, quote, shown
 from ganzoo.gan import GAN
 from ganzoo.latents import sign_class, with_sign_class

@@ -6,10 +6,10 @@ import time
 
 import psutil
 
+from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.doctor import MemoryWatch, Remark
-from ganzoo.training.run import RunFolder
+from ganzoo.training.doctor import Finding, MemoryWatch
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
         self._run, self._settings, self._before = run, settings, summed
         self._memory_watch, self._start = MemoryWatch(), time.perf_counter()
 
-    def note(self, state: TrainingState) -> Remark | None:
+    def note(self, state: TrainingState) -> Finding | None:
         """Write speed since the last note and memory in use; return the doctor's remark on memory, if there is one."""
         now = time.perf_counter()
         memory = psutil.Process().memory_info()._asdict()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ganzoo.training.observe import Observation
+from ganzoo.training.diagnostics import Snapshot
 
 PATIENCE = 3  # looks that show it, less those that don't
 FIRST_LOOKS = 1  # that are passed over: every generator begins with grey noise
@@ -21,7 +21,7 @@ MEMORY_GROWTH = 1000  # megabytes
 
 
 @dataclass(frozen=True)
-class Remark:
+class Finding:
     """What is wrong with a run at a step, with the figure that shows it, and what to try."""
 
     name: str
@@ -40,8 +40,8 @@ class Remark:
 
 @dataclass(frozen=True)
 class _Symptom:
-    shows: Callable[[Observation], bool]
-    text: Callable[[Observation], str]
+    shows: Callable[[Snapshot], bool]
+    text: Callable[[Snapshot], str]
     advice: str
     made_wrong: bool = False  # the network itself: no patience, and no other remark beside it
 
@@ -126,7 +126,7 @@ SYMPTOMS = {
 }
 
 
-def look(seen: Observation, memory: dict[str, Any]) -> list[Remark]:
+def look(seen: Snapshot, memory: dict[str, Any]) -> list[Finding]:
     """What is to be said at this look; `memory`, of JSON types, is changed and kept in checkpoints."""
     looks = memory["looks"] = memory.get("looks", 0) + 1
     seen = replace(seen, earlier_variety=memory.get("variety", 0.0))
@@ -141,7 +141,7 @@ def look(seen: Observation, memory: dict[str, Any]) -> list[Remark]:
             continue
         if noted["count"] >= (1 if symptom.made_wrong else PATIENCE) and not noted["said"]:
             noted["said"] = True
-            remarks.append(Remark(name, seen.step, symptom.text(seen), symptom.advice))
+            remarks.append(Finding(name, seen.step, symptom.text(seen), symptom.advice))
         elif noted["count"] == 0:
             noted["said"] = False
     return remarks
@@ -157,11 +157,11 @@ class MemoryWatch:
         self._first: int | None = None
         self._said = False
 
-    def __call__(self, step: int, megabytes: int) -> Remark | None:
+    def __call__(self, step: int, megabytes: int) -> Finding | None:
         """A remark, if the resident `megabytes` at `step` are too many."""
         self._first = self._first or megabytes
         if self._said or megabytes < self._first + MEMORY_GROWTH:
             return None
         self._said = True
         text = f"this process has grown from {self._first:,} to {megabytes:,} MB since its first steps"
-        return Remark("memory", step, text, "look for tensors that a hook of yours keeps; a resumed run starts afresh")
+        return Finding("memory", step, text, "look for tensors that a hook of yours keeps; a resumed run starts afresh")

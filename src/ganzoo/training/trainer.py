@@ -12,25 +12,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo.data import Feed, ImageData, open_data, open_feed
+from ganzoo.data import ImageData, Loader, open_data, open_loader
 from ganzoo.errors import ConfigError, GanzooError, TrainingError, quote, shell
 from ganzoo.gan import GAN
-from ganzoo.hub.model import check_facts
 from ganzoo.presets import PRESETS, create
+from ganzoo.runs.folder import RunFolder, TrainingResult, resume_command, train_on_command
+from ganzoo.runs.report import write_report
+from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
-from ganzoo.training.card import run_card
 from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.checkpoint_manager import CheckpointManager
 from ganzoo.training.classes import are_names, classify, take_names
 from ganzoo.training.clock import Clock
-from ganzoo.training.continued import before_averaging
+from ganzoo.training.diagnostics import Diagnostics
 from ganzoo.training.doctor import look
+from ganzoo.training.export import ModelExporter
+from ganzoo.training.finetuning import before_averaging
 from ganzoo.training.interrupt import Interrupt
-from ganzoo.training.keeper import Keeper
-from ganzoo.training.machine import Facts, Machine
-from ganzoo.training.observe import Observer
-from ganzoo.training.outputs import Outputs
-from ganzoo.training.progress import ProgressBar, progress_hook, say
-from ganzoo.training.record import (
+from ganzoo.training.metadata import (
     clusters_hash,
     compare_plugins,
     is_described,
@@ -39,10 +38,11 @@ from ganzoo.training.record import (
     recorded_data,
     recorded_reading,
 )
-from ganzoo.training.report import write_report
-from ganzoo.training.run import RunFolder, TrainingResult, resume_command, train_on_command
+from ganzoo.training.progress import ProgressBar, progress_hook, say
+from ganzoo.training.run_card import run_card
+from ganzoo.training.runtime import Runtime, RuntimeConfig
+from ganzoo.training.step import FIGURES, TrainingStep
 from ganzoo.training.trial import Trial, check_weights
-from ganzoo.training.update import FIGURES, Update
 
 Hook = Callable[[TrainingState, dict[str, Any]], None]
 
@@ -104,7 +104,7 @@ class Trainer:
         run = RunFolder(output_dir if output_dir is not None else Path("runs") / (name or "gan"))
         run.check_free(overwrite)
         self._overwrite = overwrite
-        self._facts: Facts | None = None
+        self._facts: RuntimeConfig | None = None
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
         self._set_up(create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, hooks, progress)
         if before_averaging(self.gan):
@@ -117,7 +117,9 @@ class Trainer:
                 raise ConfigError(f"epochs must be above 0, got {epochs:g}")
             if self._feed.batches_per_epoch is None:
                 raise ConfigError(f"epochs={epochs:g}: nobody knows how long {self.data.name} is, streamed; give steps")
-            self.settings = chosen.replace(steps=max(1, round(epochs * self._feed.batches_per_epoch / chosen.d_steps)))
+            self.settings = chosen.replace(
+                steps=max(1, round(epochs * self._feed.batches_per_epoch / chosen.discriminator_steps))
+            )
 
     @classmethod
     def resume(
@@ -148,7 +150,7 @@ class Trainer:
         trainer = cls.__new__(cls)
         trainer._overwrite = False
         trainer._reading = recorded_reading(saved)
-        trainer._facts = Facts.from_dict(facts.get("machine"), f"{place}: machine")
+        trainer._facts = RuntimeConfig.from_dict(facts.get("machine"), f"{place}: machine")
         settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
         described = facts.get("gan")
         if gan is not None and not is_described(gan, described):
@@ -184,8 +186,10 @@ class Trainer:
         self.gan, self.run, self.settings = gan, run, settings
         size: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
         self.data = open_data(data, **size, **self._reading, progress=progress)
-        self._classified = classify(self.data, gan, settings.divide_by)
-        self._feed: Feed = open_feed(self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch)
+        self._classified = classify(self.data, gan, settings.cluster_by)
+        self._feed: Loader = open_loader(
+            self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch
+        )
         self._source, self._hooks = data, list(hooks)
         self._progress, self._say, self._collapsed = progress, say, False
 
@@ -201,7 +205,7 @@ class Trainer:
         """
         check_weights(self.gan)
         device, threads = self.gan.device, torch.get_num_threads()
-        machine = Machine(self.settings, self._facts, self.run.path)
+        machine = Runtime(self.settings, self._facts, self.run.path)
         try:
             with machine.random_kept():
                 self._feed.check_shared(machine.processes)
@@ -211,9 +215,9 @@ class Trainer:
                 if self._facts is None and machine.is_main:
                     self.run.check_free(self._overwrite)
                     trial.saving()
-                update = Update(self.gan, self._feed, self.settings, machine)
-                outputs = Outputs(self.gan, self.data, self.settings, self.run.path) if machine.is_main else None
-                keeper = Keeper(self.run, machine, outputs, lambda text: self._say(text))
+                update = TrainingStep(self.gan, self._feed, self.settings, machine)
+                outputs = ModelExporter(self.gan, self.data, self.settings, self.run.path) if machine.is_main else None
+                keeper = CheckpointManager(self.run, machine, outputs, lambda text: self._say(text))
                 images = self.data.hash, clusters_hash(self.gan, self._classified)
                 if machine.agree(images) != images:
                     raise TrainingError(f"process {machine.rank} has other images or hidden classes than the first one")
@@ -227,7 +231,9 @@ class Trainer:
                 assert network is not None
                 network.to(device).to(memory_format=torch.contiguous_format).zero_grad(set_to_none=True)
 
-    def _fit(self, update: Update, machine: Machine, keeper: Keeper, outputs: Outputs | None) -> TrainingResult:
+    def _fit(
+        self, update: TrainingStep, machine: Runtime, keeper: CheckpointManager, outputs: ModelExporter | None
+    ) -> TrainingResult:
         if self._facts is None:
             reading = {**self._reading, "clusters": clusters_hash(self.gan, self._classified)}
             named = (self.gan, self.data, self._source, reading, self.settings)
@@ -251,16 +257,16 @@ class Trainer:
 
     def _loop(
         self,
-        update: Update,
-        machine: Machine,
-        keeper: Keeper,
-        outputs: Outputs | None,
+        update: TrainingStep,
+        machine: Runtime,
+        keeper: CheckpointManager,
+        outputs: ModelExporter | None,
         hooks: list[Hook],
         interrupt: Interrupt,
     ) -> None:
         settings, state = self.settings, update.state
         observer = (
-            Observer(self.gan, self._classified, settings, machine) if outputs and settings.doctor_every else None
+            Diagnostics(self.gan, self._classified, settings, machine) if outputs and settings.doctor_every else None
         )
         sums = torch.tensor(state.sums, device=machine.device)
         clock, self._collapsed = Clock(self.run, settings, state.summed), False
@@ -314,7 +320,9 @@ class Trainer:
                 self._say(f"Stopped at step {state.step} and saved. Go on with: {resume_command(self.run.path)}")
                 return
 
-    def _roll_back(self, machine: Machine, state: TrainingState, keeper: Keeper, hooks: list[Hook]) -> Tensor:
+    def _roll_back(
+        self, machine: Runtime, state: TrainingState, keeper: CheckpointManager, hooks: list[Hook]
+    ) -> Tensor:
         self._note(machine, state, keeper.roll_back(state), hooks)
         return torch.tensor(state.sums, device=machine.device)
 
@@ -339,14 +347,14 @@ class Trainer:
         every = self.settings.doctor_every, self.settings.score_every, self.settings.sample_every
         return any(self._due(each, state) for each in every)
 
-    def _note(self, machine: Machine, state: TrainingState, logs: dict[str, Any], hooks: list[Hook]) -> None:
+    def _note(self, machine: Runtime, state: TrainingState, logs: dict[str, Any], hooks: list[Hook]) -> None:
         if machine.is_main:
             state.log_bytes = self.run.log(**logs)
         for hook in hooks:
             hook(state, logs)
 
     @contextmanager
-    def _shown(self, machine: Machine) -> Iterator[list[Hook]]:
+    def _shown(self, machine: Runtime) -> Iterator[list[Hook]]:
         """The hooks, trackers and what a person sees among them; the main process alone has any."""
         if not machine.is_main:
             yield []

@@ -20,11 +20,11 @@ from ganzoo.errors import ConfigError, GanzooError, is_out_of_memory, quote
 from ganzoo.gan import GAN
 from ganzoo.models.checked import checked_images, checked_logits, words_of
 from ganzoo.penalties import Penalty
-from ganzoo.seeds import stream
+from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
 from ganzoo.training import classes
-from ganzoo.training.machine import Machine
 from ganzoo.training.method import Method
+from ganzoo.training.runtime import Runtime
 
 _ONE_VALUE = "Expected more than 1 value per channel"  # what torch's batch norms say of a batch of one at 1x1
 
@@ -37,7 +37,7 @@ class Trial:
         batches: sizes of the batches that come, in images, over all processes.
     """
 
-    def __init__(self, gan: GAN, data: ImageData, batches: Iterable[int], settings: Settings, machine: Machine) -> None:
+    def __init__(self, gan: GAN, data: ImageData, batches: Iterable[int], settings: Settings, machine: Runtime) -> None:
         assert gan.discriminator is not None
         self._gan, self._data, self._settings, self._machine = gan, data, settings, machine
         self._sizes = _part_sizes(batches, settings.accumulate, machine.processes)
@@ -114,7 +114,7 @@ class Trial:
         """The first `size` real images, what the discriminator is told of them, and latents."""
         rows = torch.arange(size) % len(self._data)
         labels = self._data.labels[rows] if self._data.labels is not None else None
-        drawn = torch.randn(size, self._gan.latent_size, generator=stream(self._settings.seed, "trial"))
+        drawn = torch.randn(size, self._gan.latent_size, generator=generator_for(self._settings.seed, "trial"))
         told, latents = classes.meet(labels, drawn, self._gan)
         send = self._machine.send
         shaped = latents.reshape(-1, *self._gan.latent_shape).to(self._machine.device)
@@ -122,7 +122,7 @@ class Trial:
 
     def _augmented(self, images: Tensor) -> Tensor:
         for name, augmentation in zip(self._settings.augmentations, self._method.augmentations):
-            random, before = stream(self._settings.seed, "trial", name), images.detach().clone()
+            random, before = generator_for(self._settings.seed, "trial", name), images.detach().clone()
             try:
                 altered = augmentation(images, random)
             except Exception as error:
@@ -137,7 +137,7 @@ class Trial:
         return images
 
     def _penalty(self, name: str, penalty: Penalty, real: Tensor, fake: Tensor, told: Tensor | None) -> Tensor:
-        network, random = self._networks["discriminator"], stream(self._settings.seed, "trial", name)
+        network, random = self._networks["discriminator"], generator_for(self._settings.seed, "trial", name)
 
         def judge(images: Tensor) -> Tensor:
             return checked_logits(network, self._augmented(images), told)

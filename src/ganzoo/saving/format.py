@@ -23,14 +23,15 @@ from torch import Tensor, nn
 from ganzoo.blocks import BLOCKS
 from ganzoo.config import Config
 from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsError, did_you_mean, quote
-from ganzoo.files import usual_mode
-from ganzoo.hub.tensors import apart
+from ganzoo.files import default_mode
 from ganzoo.models import MODELS, build_like_file
-from ganzoo.models.base import check_fits, check_like_file, plain_name
+from ganzoo.models.contract import check_fits, check_like_file, plain_name
 from ganzoo.registry import Registry, has_words, used_plugins
+from ganzoo.saving.tensors import apart
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"  # beside them, for people
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_HEADER = 4_000_000  # bytes of what a weights file says of its tensors, some hundred for each
 MOST_TENSORS = 5_000  # of a weights file: its library takes a tenth of a millisecond for each, however small
@@ -222,7 +223,7 @@ def write_network(network: nn.Module, folder: Path, dtype: str = "float32") -> D
         for name, value in network.state_dict().items()
     }
     header = {"ganzoo": json.dumps(description.to_dict(), sort_keys=True)}
-    with usual_mode(folder / WEIGHTS) as path:
+    with default_mode(folder / WEIGHTS) as path:
         save_file(apart(tensors), path, metadata=header)
     return description
 

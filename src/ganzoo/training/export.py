@@ -11,22 +11,22 @@ from ganzoo import images as pictures
 from ganzoo.data import ImageData
 from ganzoo.errors import TrainingError, WeightsError
 from ganzoo.gan import GAN
-from ganzoo.seeds import stream
+from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState, remedy
-from ganzoo.training.score import SAMPLES, KernelScore
+from ganzoo.training.selection_score import SAMPLES, KernelScore
 
 GRID = 64  # images in a sample grid
 
 
-class Outputs:
+class ModelExporter:
     """Writes into the folder `run`; only the main process of several makes one."""
 
     def __init__(self, gan: GAN, data: ImageData, settings: Settings, run: Path) -> None:
         self._gan, self._seed, self._keep, self._run = gan, settings.seed, settings.keep, run
         self._score: KernelScore | None = None
         if settings.score_every and len(data) > 1:  # one image has no spread to score by
-            chosen = torch.randperm(len(data), generator=stream(settings.seed, "score"))[:SAMPLES]
+            chosen = torch.randperm(len(data), generator=generator_for(settings.seed, "score"))[:SAMPLES]
             self._score = KernelScore(data.batch(chosen))
 
     @property

@@ -16,14 +16,14 @@ from ganzoo.data.stream import Stream
 from ganzoo.errors import DataError
 
 
-def open_feed(data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> Feed:
+def open_loader(data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> Loader:
     """The batches of `data`, in an order that follows from the seed."""
     if data.stream is not None:
-        return StreamedFeed(data.stream, batch_size, seed)
-    return ShuffledFeed(data, batch_size, seed, drop_last)
+        return StreamLoader(data.stream, batch_size, seed)
+    return ArrayLoader(data, batch_size, seed, drop_last)
 
 
-class ShuffledFeed:
+class ArrayLoader:
     """The batches of a run, from images in memory, or mapped into it: the next one is read while one is trained on."""
 
     def __init__(self, data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> None:
@@ -60,7 +60,7 @@ class ShuffledFeed:
         self._reader = self._ahead = None
 
 
-class StreamedFeed:
+class StreamLoader:
     """The batches of a run from a stream: shuffled within a buffer, anew every epoch, each process rows of its own.
 
     A resumed run passes over the rows that it has seen, without decoding them.
@@ -75,11 +75,11 @@ class StreamedFeed:
         self._rows: Iterator[dict[str, Any]] = iter(())
 
     def check_shared(self, processes: int) -> None:
-        """As `ShuffledFeed.check_shared`."""
+        """As `ArrayLoader.check_shared`."""
         shard(torch.arange(self._batch_size), 0, processes)
 
     def draw(self, step: int, rank: int = 0, processes: int = 1) -> tuple[int, Tensor, Tensor | None]:
-        """As `ShuffledFeed.draw`."""
+        """As `ArrayLoader.draw`."""
         size = len(shard(torch.arange(self._batch_size), rank, processes))
         if step != self._next:
             self._rows = self._from(step * size, rank, processes)
@@ -90,7 +90,7 @@ class StreamedFeed:
         return self._batch_size, scale(images), labels
 
     def close(self) -> None:
-        """As `ShuffledFeed.close`."""
+        """As `ArrayLoader.close`."""
         self._next, self._rows = -1, iter(())
 
     def _from(self, position: int, rank: int, processes: int) -> Iterator[dict[str, Any]]:
@@ -109,4 +109,4 @@ class StreamedFeed:
             epoch += 1
 
 
-Feed = ShuffledFeed | StreamedFeed
+Loader = ArrayLoader | StreamLoader

@@ -11,12 +11,12 @@ from typing import Any
 
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import write_file
-from ganzoo.hub.card import GRID, LOSSES, Card, write_card
-from ganzoo.hub.figures import evaluated, weights_hash
-from ganzoo.hub.folder import WEIGHTS
-from ganzoo.training.record import recorded_plugins
-from ganzoo.training.run import RunFolder
-from ganzoo.training.times import duration, seconds
+from ganzoo.runs.card import Card, write_card
+from ganzoo.runs.folder import RunFolder
+from ganzoo.runs.times import duration, seconds
+from ganzoo.saving.format import GRID, LOSSES, WEIGHTS
+from ganzoo.saving.results import evaluated, weights_hash
+from ganzoo.training.metadata import recorded_plugins
 
 _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
 _Run = tuple[dict[str, Any], list[dict[str, Any]]]  # what `run.json` says, and the log
@@ -29,7 +29,7 @@ def run_card(
     source: str | None = None,
     earlier: Sequence[str | Path] = (),
 ) -> bool:
-    """Write `README.md` and `samples/losses.png` into the model of `run`, as `ganzoo.hub.card.write_card` does.
+    """Write `README.md` and `samples/losses.png` into the model of `run`, as `ganzoo.runs.card.write_card` does.
 
     Args:
         model: a copy of the run's model, to write into instead. source: what `from_pretrained` takes to load it.
@@ -116,7 +116,7 @@ def _progress(settings: dict[str, Any], log: list[dict[str, Any]]) -> tuple[list
 
 
 def _seen(settings: dict[str, Any], steps: int) -> int:
-    return int(steps * settings["batch_size"] * settings["d_steps"])
+    return int(steps * settings["batch_size"] * settings["discriminator_steps"])
 
 
 def _at_most(*settings: dict[str, Any]) -> str:

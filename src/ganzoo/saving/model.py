@@ -20,12 +20,15 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ganzoo.errors import ConfigError, GanzooError, SourceError, WeightsError, quote, reason
-from ganzoo.files import expanded, new_folder
-from ganzoo.hub.card import GRID, LOSSES
-from ganzoo.hub.folder import (
+from ganzoo.files import expand_user, new_folder
+from ganzoo.models import Generator
+from ganzoo.models.contract import MOST_CLASSES
+from ganzoo.saving.format import (
     CONFIG,
     DTYPES,
     FORMAT,
+    GRID,
+    LOSSES,
     WEIGHTS,
     Description,
     build_network,
@@ -36,8 +39,6 @@ from ganzoo.hub.folder import (
     read_json,
     write_network,
 )
-from ganzoo.models import Generator
-from ganzoo.models.base import MOST_CLASSES
 
 _DROPPED = ("discriminator", "generator_raw", GRID, LOSSES)  # of an earlier model, when another is saved
 LARGEST_LATENT = 100_000  # numbers
@@ -58,7 +59,7 @@ def write_model(
     """
     if dtype not in DTYPES:
         raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {quote(dtype)}")
-    folder = expanded(folder)
+    folder = expand_user(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; name a folder to save into")
     foreign = [name for name in (CONFIG, WEIGHTS, *_DROPPED) if os.path.lexists(folder / name)]

@@ -19,10 +19,10 @@ from typing import Any
 
 from ganzoo.errors import TrainingError, reason
 from ganzoo.files import write_file
-from ganzoo.training.curves import Curve, Point, chart, number
-from ganzoo.training.run import RunFolder, resume_command
-from ganzoo.training.slider import sample_grids, slider
-from ganzoo.training.times import duration, seconds
+from ganzoo.runs.curves import Curve, Point, chart, number
+from ganzoo.runs.folder import RunFolder, resume_command
+from ganzoo.runs.gallery import sample_grids, slider
+from ganzoo.runs.times import duration, seconds
 
 REMARKS = 40
 
@@ -59,7 +59,7 @@ def _page(folder: RunFolder) -> str:
     name = _text(gan.get("preset") or folder.path.resolve().name)
     scores = _points(log, "score")
     best = min(scores, key=lambda point: point[1]) if scores and settings.get("keep") != "last" else None
-    template = files("ganzoo.training").joinpath("report_template.html").read_text("utf-8")
+    template = files("ganzoo.runs").joinpath("report_template.html").read_text("utf-8")
     script = template.split("<script>")[1].split("</script>")[0]
     progress = f"step {number(step)} of {number(steps)}"
     state = f"{'Finished' if step >= steps else 'Under way or stopped'}: {progress}."
@@ -89,7 +89,7 @@ def _tiles(
     step: int, settings: dict[str, Any], data: dict[str, Any], best: Point | None, times: list[dict[str, Any]]
 ) -> str:
     trained = step * (_number(settings.get("batch_size")) or 0)
-    seen = trained * (_number(settings.get("d_steps")) or 1)
+    seen = trained * (_number(settings.get("discriminator_steps")) or 1)
     images = None if data.get("streamed") is True else _number(data.get("images"))
     took = seconds(times, settings)
     memory = [value for _, value in _points(times, "memory_mb")]

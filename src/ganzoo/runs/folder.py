@@ -29,8 +29,8 @@ from typing import Any
 from filelock import Timeout
 
 from ganzoo.errors import GanzooError, TrainingError, masked, reason, shell
-from ganzoo.files import expanded, flush, locked, remove_leftovers, write_file
-from ganzoo.hub.folder import check_format, read_json
+from ganzoo.files import expand_user, flush, locked, remove_leftovers, write_file
+from ganzoo.saving.format import check_format, read_json
 
 FORMAT = 1
 _OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
@@ -61,7 +61,7 @@ class RunFolder:
     """The folder of one run, and its logs."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = expanded(path)
+        self.path = expand_user(path)
 
     def check_free(self, overwrite: bool) -> None:
         """Raise TrainingError where a new run must not be written: over a run (unless asked to), or other files."""

@@ -3,8 +3,8 @@
 They serve a loop of one's own as well as the `Trainer`:
 
     fake = generator(latents)
-    discriminator_step(discriminator, discriminator_optimizer, loss, [Part(real, fake)])
-    generator_step(discriminator, generator_optimizer, loss, [Part(real, fake)])
+    discriminator_step(discriminator, discriminator_optimizer, loss, [MicroBatch(real, fake)])
+    generator_step(discriminator, generator_optimizer, loss, [MicroBatch(real, fake)])
 
 The fakes of the discriminator's step serve the generator's too, judged by the updated discriminator.
 """
@@ -21,14 +21,14 @@ from torch.optim import Optimizer
 from ganzoo.losses import Loss
 
 
-class Part(NamedTuple):
+class MicroBatch(NamedTuple):
     """A batch, or a part of one that is computed at a time: real (N, C, H, W), fake (N, C, H, W), labels (N,) of both,
     labels that the real images don't have, and its share of the batch's images."""
 
     real: Tensor | None
     fake: Tensor
     labels: Tensor | None = None
-    wrong_labels: Tensor | None = None
+    mismatched_labels: Tensor | None = None
     share: float = 1.0
 
 
@@ -63,9 +63,9 @@ def discriminator_step(
     discriminate: Discriminate,
     optimizer: Optimizer,
     loss: Loss,
-    parts: Iterable[Part],
+    parts: Iterable[MicroBatch],
     *,
-    wrong_share: float = 0.0,
+    mismatched_share: float = 0.0,
     penalty: Penalty | None = None,
     processes: int = 1,
     backward: Callable[[Tensor], None] = _backward,
@@ -74,9 +74,9 @@ def discriminator_step(
     """Update the discriminator on a batch in parts; the fakes' own graphs are left alone.
 
     Args:
-        wrong_share: of the loss, in which real images under the parts' `wrong_labels` stand for the fakes, so that a
-            discriminator must look at labels (Reed et al. 2016, "Generative Adversarial Text to Image Synthesis",
-            section 4.2, with a half).
+        mismatched_share: of the loss, in which real images under the parts' `mismatched_labels` stand for the fakes, so
+            that a discriminator must look at labels (Reed et al. 2016, "Generative Adversarial Text to Image
+            Synthesis", section 4.2, with a half).
         processes: that share the batch, and whose gradients are averaged: a summed loss weighs as many times as much.
 
     Returns:
@@ -87,15 +87,15 @@ def discriminator_step(
     for part in parts:
         assert part.real is not None
         fake = part.fake.detach()
-        if part.wrong_labels is None:
+        if part.mismatched_labels is None:
             real_logits = _judge(discriminate, part.real, part.labels)
         else:
-            real_logits, wrong_logits = discriminate(part.real, part.labels, part.wrong_labels).chunk(2)
+            real_logits, wrong_logits = discriminate(part.real, part.labels, part.mismatched_labels).chunk(2)
         fake_logits = _judge(discriminate, fake, part.labels)
         value = loss.for_discriminator(real_logits, fake_logits)
-        if part.wrong_labels is not None:
+        if part.mismatched_labels is not None:
             wrong = loss.for_discriminator(real_logits, wrong_logits)
-            value = (1 - wrong_share) * value + wrong_share * wrong
+            value = (1 - mismatched_share) * value + mismatched_share * wrong
         extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)
         backward(value * (processes if loss.reduction == "sum" else part.share) + extra * part.share)
         per_image = value / len(fake) if loss.reduction == "sum" else value
@@ -108,7 +108,7 @@ def generator_step(
     discriminator: nn.Module,
     optimizer: Optimizer,
     loss: Loss,
-    parts: Iterable[Part],
+    parts: Iterable[MicroBatch],
     *,
     discriminate: Discriminate | None = None,
     processes: int = 1,

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ganzoo.blocks import DCGANDown, check_activation_name, initialise, make_activation, with_weight_norm
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, ShapeError, nearest, quote
-from ganzoo.models.base import MODELS, Discriminator, check_labels
+from ganzoo.models.contract import MODELS, Discriminator, check_labels
 
 LEVELS = 4  # of the backbone, from the finest to the coarsest
 LOGITS = 4  # pixels a side, at most, of the logits of a level

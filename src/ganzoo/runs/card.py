@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.files import write_file
-from ganzoo.hub.figures import Figure, evaluated, weights_hash
-from ganzoo.hub.folder import CONFIG, read_json
+from ganzoo.saving.results import Figure, evaluated, weights_hash
+from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, read_json
 
-CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"
 TASK = "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")
 _HEADER = ("# ganzoo:begin", "# ganzoo:end")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import DataError, MissingExtraError, ShapeError, quote
-from ganzoo.seeds import derive, stream
+from ganzoo.seeds import derive_seed, generator_for
 
 K = 5  # the neighbour whose distance is the radius of a point's ball
 MOST_NEIGHBOURS = 5000  # points of each side whose balls are compared, at most
@@ -101,7 +101,7 @@ def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> tuple[float, f
         real.double(),
         kid_subsets=SUBSETS,
         kid_subset_size=min(SUBSET, len(real) // 2, len(fake) // 2),  # of all of them no two subsets differ
-        rng_seed=derive(seed, "kernel") % 2**32,
+        rng_seed=derive_seed(seed, "kernel") % 2**32,
         verbose=False,
     )
     return found[KEY_METRIC_KID_MEAN], found[KEY_METRIC_KID_STD]
@@ -140,7 +140,7 @@ def _chosen(features: Tensor, count: int, seed: int) -> Tensor:
     """`count` rows, the same of equally many on both sides."""
     if count == len(features):
         return features
-    return features[torch.randperm(len(features), generator=stream(seed, "neighbourhoods"))[:count]]
+    return features[torch.randperm(len(features), generator=generator_for(seed, "neighbourhoods"))[:count]]
 
 
 def _checked(features: Tensor, what: str) -> Tensor:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from ganzoo.errors import TrainingError, WeightsError
-from ganzoo.hub.folder import WEIGHTS
+from ganzoo.runs.folder import RunFolder, train_on_command
+from ganzoo.saving.format import WEIGHTS
 from ganzoo.training.checkpoint import (
     TrainingState,
     checkpoint_folder,
@@ -18,15 +19,14 @@ from ganzoo.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from ganzoo.training.machine import Machine
-from ganzoo.training.outputs import Outputs
-from ganzoo.training.run import RunFolder, train_on_command
+from ganzoo.training.export import ModelExporter
+from ganzoo.training.runtime import Runtime
 
 PATIENCE = 10  # seconds until a file of one machine is seen by the others
 ROLLBACKS = 3  # how often a run goes back to its last checkpoint after NaN, each time at half the learning rates
 
 
-class Keeper:
+class CheckpointManager:
     """Saves and restores `TrainingState` in the folder `run`; of several processes the main one writes.
 
     Args:
@@ -34,7 +34,9 @@ class Keeper:
         say: tells a person.
     """
 
-    def __init__(self, run: RunFolder, machine: Machine, outputs: Outputs | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, run: RunFolder, machine: Runtime, outputs: ModelExporter | None, say: Callable[[str], None]
+    ) -> None:
         self._run, self._machine, self._outputs, self._say = run, machine, outputs, say
 
     @contextmanager
@@ -102,7 +104,7 @@ class Keeper:
             said += f" Its model is there; to train on from that: {train_on_command(self._run.path)}"
         raise TrainingError(said)
 
-    def _mend_model(self, state: TrainingState, outputs: Outputs) -> None:
+    def _mend_model(self, state: TrainingState, outputs: ModelExporter) -> None:
         """Write `model/` again if it was lost: of the best step, or if that is lost too, of this one."""
         if (self._run.path / "model" / WEIGHTS).is_file():
             return

@@ -32,7 +32,7 @@ _ACCELERATE = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts(Config):
+class RuntimeConfig(Config):
     """What was resolved once, when a run began, and holds whenever it is resumed."""
 
     device: str = option("cpu", "kind of device: cpu, cuda, mps, ...")
@@ -42,7 +42,7 @@ class Facts(Config):
     processes: int = option(1, "that share a batch", low=1, high=65536)
 
 
-class _Seat(nn.Module):
+class _ForwardProxy(nn.Module):
     """What Accelerate patches and wraps in place of the user's network, which stays as it is."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -77,7 +77,7 @@ def _check_joined(processes: int) -> None:
         )
 
 
-class Machine:
+class Runtime:
     """Runs a training on whatever Accelerate finds: CPU, CUDA, MPS; one process or several.
 
     Args:
@@ -90,7 +90,7 @@ class Machine:
         MissingExtraError: a tracker is not installed.
     """
 
-    def __init__(self, settings: Settings, facts: Facts | None = None, folder: Path | None = None) -> None:
+    def __init__(self, settings: Settings, facts: RuntimeConfig | None = None, folder: Path | None = None) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState, PartialState
         from accelerate.utils import parse_flag_from_env
@@ -130,7 +130,7 @@ class Machine:
                 f"the run was begun with {facts.processes} processes, this is {self.processes}; launch as many."
             )
         rule = "channels_last" if settings.speed == "auto" and self.device.type in ("cpu", "cuda") else "contiguous"
-        self.facts = facts or Facts(
+        self.facts = facts or RuntimeConfig(
             device=self.device.type,
             precision=asked,  # type: ignore[arg-type]  # never "auto" by now
             memory_format=rule,  # type: ignore[arg-type]
@@ -177,7 +177,7 @@ class Machine:
 
     def prepare(self, network: nn.Module, optimizer: Optimizer) -> tuple[Callable[..., Tensor], Optimizer]:
         """How to call `network` in training (autocast, gradients shared between processes), and its optimizer."""
-        seat, prepared = self._accelerator.prepare(_Seat(network), optimizer)
+        seat, prepared = self._accelerator.prepare(_ForwardProxy(network), optimizer)
         return seat, prepared
 
     def autocast(self, network: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError
 from ganzoo.gan import GAN
-from ganzoo.hub.folder import WEIGHTS, load_into, read_weights
-from ganzoo.hub.source import find_source
 from ganzoo.models import MODELS
 from ganzoo.presets import Preset, build
 from ganzoo.pretrained import from_pretrained
+from ganzoo.saving.format import WEIGHTS, load_into, read_weights
+from ganzoo.saving.resolve import find_source
 from ganzoo.settings import Settings
 
 _STAGE = re.compile(r"(stages|modulations)\.(\d+)\.(.*)")
@@ -60,7 +60,7 @@ def continued(
     varied.source = gan.source
     remarks = []
     for name, image_last in (("generator", True), ("discriminator", False)):
-        if remark := keep_what_fits(getattr(gan, name), getattr(varied, name), image_last):
+        if remark := load_matching_weights(getattr(gan, name), getattr(varied, name), image_last):
             remarks.append(f"{name}: {remark}")
     return varied, remarks
 
@@ -83,7 +83,7 @@ def before_averaging(gan: GAN) -> bool:
     return True
 
 
-def keep_what_fits(old: nn.Module, new: nn.Module, image_last: bool) -> str:
+def load_matching_weights(old: nn.Module, new: nn.Module, image_last: bool) -> str:
     """Copy into `new` all weights of `old` that have their place and shape there; say what was kept and what is new.
 
     Args:

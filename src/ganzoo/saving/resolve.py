@@ -17,8 +17,8 @@ from ganzoo.errors import (
     quote,
     shell,
 )
-from ganzoo.files import expanded, recover
-from ganzoo.hub.folder import CONFIG, WEIGHTS
+from ganzoo.files import expand_user, recover
+from ganzoo.saving.format import CONFIG, WEIGHTS
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -89,7 +89,7 @@ def local_folder(path: str | Path) -> Path:
 def local_model(path: str | Path) -> Path:
     """The saved model at `path`: a weights file, its folder, or a run's `model/`; SourceError says what is there."""
     try:
-        path = expanded(path)
+        path = expand_user(path)
         if path.is_file():
             if path.suffix != ".safetensors":
                 raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")

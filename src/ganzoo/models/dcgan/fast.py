@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ganzoo.blocks import DCGANUp, Projection
 from ganzoo.hardware import fast_bfloat16
-from ganzoo.models.base import Generator
+from ganzoo.models.contract import Generator
 
 
 def fast_copy(generator: nn.Module, device: torch.device) -> Callable[..., Tensor]:

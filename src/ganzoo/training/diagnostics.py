@@ -13,18 +13,18 @@ from ganzoo.data import ImageData
 from ganzoo.gan import GAN
 from ganzoo.losses import LOSSES
 from ganzoo.models import evaluating
-from ganzoo.seeds import derive, stream
+from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
 from ganzoo.training import classes
 from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.machine import Machine
+from ganzoo.training.runtime import Runtime
 
 SAMPLES = 128  # real images, and as many fakes: the same ones at every look
 THUMBNAIL = 8  # pixels a side of the pictures that are compared for variety
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observation:
+class Snapshot:
     """A run at one step. Pictures are in [-1, 1], distances root mean squares over their numbers."""
 
     step: int
@@ -50,16 +50,16 @@ class Observation:
     outside: float  # part of the fakes' numbers that lie outside [-1, 1] by more than a hundredth
 
 
-class Observer:
+class Diagnostics:
     """Takes observations of one run.
 
     The networks are called as training calls them (training mode, batches of the run's size, its precision), with
     copies of their buffers, and the state of random generators is put back.
     """
 
-    def __init__(self, gan: GAN, data: ImageData, settings: Settings, machine: Machine) -> None:
+    def __init__(self, gan: GAN, data: ImageData, settings: Settings, machine: Runtime) -> None:
         self._gan, self._data, self._settings, self._machine = gan, data, settings, machine  # labels by `classify`
-        random = stream(settings.seed, "doctor")
+        random = generator_for(settings.seed, "doctor")
         part = max(1, settings.batch_size // (machine.processes * settings.accumulate))
         self._loss = LOSSES.make(settings.loss)
         self._size = min(part, SAMPLES, len(data))
@@ -70,10 +70,10 @@ class Observer:
         self._latents = latents.reshape(-1, *gan.latent_shape)
 
     @torch.no_grad()
-    def __call__(self, state: TrainingState) -> Observation:
+    def __call__(self, state: TrainingState) -> Snapshot:
         """Look at `state` between two steps."""
         with self._machine.random_kept():
-            self._machine.seed(derive(self._settings.seed, "doctor", state.step))
+            self._machine.seed(derive_seed(self._settings.seed, "doctor", state.step))
             real, fake = self._look(state)
             activated = real.in_unit and fake.in_unit and _in_unit(self._strained(state.discriminator, judge=True))
             never_negative = real.low < -0.5 and fake.low >= 0
@@ -82,7 +82,7 @@ class Observer:
         per_image = len(real.logits) if loss.reduction == "sum" else 1
         zeros = torch.zeros_like(real.logits)
         scale = self._settings.batch_size / self._settings.accumulate if loss.reduction == "sum" else 1
-        return Observation(
+        return Snapshot(
             step=state.step,
             real_logit=float(real.logits.mean()),
             fake_logit=float(fake.logits.mean()),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ganzoo.training.curves import number
+from ganzoo.runs.curves import number
 
 GRIDS = 24  # sample grids on a page
 LARGEST = 64 * 1024  # bytes of one grid; 24 of them, as text, are 2.1 MB

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, quote
 from ganzoo.models import DCGANDiscriminator, evaluating
-from ganzoo.seeds import seeded, stream
+from ganzoo.seeds import generator_for, seeded
 
 GRID = 4  # each stage's features are max-pooled to 4x4, as in the paper
 BATCH = 500
@@ -77,7 +77,7 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
             raise DataError(f"{data.name} has no labels to classify by; take a set with classes.")
     if train.class_names != test.class_names:
         raise DataError(f"{train.name} and {test.name} have other classes: {train.class_names}, {test.class_names}.")
-    chosen = torch.randperm(len(train), generator=stream(seed, "probe"))[:images]
+    chosen = torch.randperm(len(train), generator=generator_for(seed, "probe"))[:images]
     assert train.labels is not None and test.labels is not None  # seen above
     if len(train.labels[chosen].unique()) < 2:
         raise DataError(

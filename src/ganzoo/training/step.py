@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.optim import Optimizer
 
-from ganzoo.data import Feed, shard
+from ganzoo.data import Loader, shard
 from ganzoo.gan import GAN
-from ganzoo.seeds import derive, stream
+from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
 from ganzoo.training import classes
-from ganzoo.training.average import AveragedGenerator
 from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.machine import Machine
+from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
 from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
-from ganzoo.training.steps import Discriminate, Part, Penalty, discriminator_step, generator_step
+from ganzoo.training.runtime import Runtime
+from ganzoo.training.step_functions import Discriminate, MicroBatch, Penalty, discriminator_step, generator_step
 
 FIGURES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")
 
@@ -37,11 +37,11 @@ BATCH_NORM = (
 )
 
 
-class _Batch(NamedTuple):
+class _Draw(NamedTuple):
     real: Tensor
     latents: Tensor
     labels: Tensor | None  # of real images and fakes, as the discriminator is told them
-    wrong_labels: Tensor | None
+    mismatched_labels: Tensor | None
 
 
 class _Draws:
@@ -79,7 +79,7 @@ class _Draws:
         return self._method.augment(whole, self._random)[self.start : self.start + len(images)]
 
 
-class Update:
+class TrainingStep:
     """Makes the state of a run, and brings it from one step to the next.
 
     Args:
@@ -87,7 +87,7 @@ class Update:
         feed: gives real images, and labels as `classes.classify` makes them, batch by batch.
     """
 
-    def __init__(self, gan: GAN, feed: Feed, settings: Settings, machine: Machine) -> None:
+    def __init__(self, gan: GAN, feed: Loader, settings: Settings, machine: Runtime) -> None:
         assert gan.discriminator is not None
         self._gan, self._feed, self._settings, self._machine = gan, feed, settings, machine
         self.method = Method(settings)
@@ -118,13 +118,13 @@ class Update:
         state.generator.train()
         state.discriminator.train()
         # Dropout and the like, in modules of one's own, draw from the global state.
-        self._machine.seed(derive(settings.seed, "step", state.step, self._machine.rank))
+        self._machine.seed(derive_seed(settings.seed, "step", state.step, self._machine.rank))
         self._set_learning_rates()
-        for turn in range(settings.d_steps):
-            index = state.step * settings.d_steps + turn
+        for turn in range(settings.discriminator_steps):
+            index = state.step * settings.discriminator_steps + turn
             batch = self._draw(index)
             # With one part a batch, the fakes of the last discriminator update are the generator's too.
-            shared = turn == settings.d_steps - 1 and settings.accumulate == 1
+            shared = turn == settings.discriminator_steps - 1 and settings.accumulate == 1
             asked = classes.for_generator(batch.labels, self._gan)
             fakes = self._call(self._generate, batch.latents, asked) if shared else None
             draws = self._draws(index, batch)
@@ -133,7 +133,7 @@ class Update:
                 self._discriminator_optimizer,
                 self.method.loss,
                 self._parts(batch, fakes, draws, training_generator=False),
-                wrong_share=settings.wrong_labels,
+                mismatched_share=settings.mismatched_labels,
                 penalty=self._penalty(index, draws),
                 processes=self._machine.processes,
                 backward=self._machine.backward,
@@ -154,48 +154,50 @@ class Update:
         state.average.update(state.step * settings.batch_size, settings.batch_size)
         return torch.cat([figures, figures_of_generator])
 
-    def _draw(self, index: int) -> _Batch:
+    def _draw(self, index: int) -> _Draw:
         """This process's part of batch `index`."""
         rank, processes, gan = self._machine.rank, self._machine.processes, self._gan
         count, images, labels = self._feed.draw(index, rank, processes)
         labels = labels if gan.num_classes or gan.hidden_classes else None  # a stream has its own
-        random = stream(self._settings.seed, "batch", index)
+        random = generator_for(self._settings.seed, "batch", index)
         latents = torch.randn(count, gan.latent_size, generator=random)
         mirrored = torch.rand(count, generator=random) < 0.5
         mine = shard(torch.arange(count), rank, processes)
         if self._settings.flip:
             images = torch.where(mirrored[mine].view(-1, 1, 1, 1), images.flip(3), images)
         told, latents = classes.meet(labels, latents[mine], gan)
-        wrong_labels = None
-        if self._settings.wrong_labels:
-            wrong_labels = classes.wrong(labels, told, torch.rand(count, generator=random)[mine], gan)
+        mismatched_labels = None
+        if self._settings.mismatched_labels:
+            mismatched_labels = classes.wrong(labels, told, torch.rand(count, generator=random)[mine], gan)
         shaped = latents.reshape(-1, *gan.latent_shape).to(self._machine.device)
         send = self._machine.send
-        given = [send(each) if each is not None else None for each in (told, wrong_labels)]
-        return _Batch(send(images), shaped, *given)
+        given = [send(each) if each is not None else None for each in (told, mismatched_labels)]
+        return _Draw(send(images), shaped, *given)
 
-    def _parts(self, batch: _Batch, fakes: Tensor | None, draws: _Draws, training_generator: bool) -> Iterator[Part]:
+    def _parts(
+        self, batch: _Draw, fakes: Tensor | None, draws: _Draws, training_generator: bool
+    ) -> Iterator[MicroBatch]:
         """The batch in `accumulate` parts, fakes made one part at a time unless they are there already."""
         if fakes is not None:
             draws.begin(0)
-            yield Part(batch.real, fakes, batch.labels, batch.wrong_labels)
+            yield MicroBatch(batch.real, fakes, batch.labels, batch.mismatched_labels)
             return
         size = -(-len(batch.real) // self._settings.accumulate)
         for start in range(0, len(batch.real), size):
             rows = slice(start, start + size)
             draws.begin(start)
-            labels, wrong_labels = (each[rows] if each is not None else None for each in batch[2:])
+            labels, mismatched_labels = (each[rows] if each is not None else None for each in batch[2:])
             asked = classes.for_generator(labels, self._gan)
             if training_generator:
                 fake = self._call(self._generate, batch.latents[rows], asked)
             else:
                 with torch.no_grad():
                     fake = self._call(self._generate_alone, batch.latents[rows], asked)
-            yield Part(batch.real[rows], fake, labels, wrong_labels, len(fake) / len(batch.real))
+            yield MicroBatch(batch.real[rows], fake, labels, mismatched_labels, len(fake) / len(batch.real))
 
-    def _draws(self, index: int, batch: _Batch) -> _Draws:
+    def _draws(self, index: int, batch: _Draw) -> _Draws:
         size = len(batch.real)
-        random = stream(self._settings.seed, "augment", index, 0)
+        random = generator_for(self._settings.seed, "augment", index, 0)
         return _Draws(self.method, random, size * self._machine.processes, size * self._machine.rank)
 
     def _behind(self, augment: Callable[[Tensor], Tensor], judge: Callable[..., Tensor]) -> Discriminate:
@@ -225,7 +227,7 @@ class Update:
 
             values = []
             for number, each in due:
-                random = stream(self._settings.seed, "penalty", index, number)
+                random = generator_for(self._settings.seed, "penalty", index, number)
                 torch.rand(draws.start, generator=random)  # those of the images before this part's
                 values.append(each.penalty(judge, real, fake, random) * each.factor)
             return torch.stack(values).sum()

@@ -14,19 +14,19 @@ from ganzoo.blocks import BLOCKS
 from ganzoo.data import ImageData
 from ganzoo.data.sources import NAMES
 from ganzoo.errors import PluginError, TrainingError, WeightsError, quote
-from ganzoo.files import expanded
+from ganzoo.files import expand_user
 from ganzoo.gan import GAN
 from ganzoo.hardware import name_of
-from ganzoo.hub.folder import describe, read_description, read_plugins, where_from
-from ganzoo.hub.model import check_facts
 from ganzoo.losses import LOSSES
 from ganzoo.models import MODELS, build_like_file
 from ganzoo.penalties import PENALTIES
 from ganzoo.registry import Registry, used_plugins
+from ganzoo.runs.folder import command, versions
+from ganzoo.saving.format import describe, read_description, read_plugins, where_from
+from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import saved_shapes
-from ganzoo.training.machine import Facts
-from ganzoo.training.run import command, versions
+from ganzoo.training.runtime import RuntimeConfig
 
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry for registry in (MODELS, BLOCKS, LOSSES, PENALTIES, AUGMENTATIONS)
@@ -34,7 +34,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def record(
-    gan: GAN, data: ImageData, source: Any, reading: dict[str, Any], settings: Settings, machine: Facts
+    gan: GAN, data: ImageData, source: Any, reading: dict[str, Any], settings: Settings, machine: RuntimeConfig
 ) -> dict[str, Any]:
     """All that is asked and resolved when a run begins, as JSON types."""
     return {
@@ -75,7 +75,7 @@ def _absolute(source: str | Path) -> str:
         return text
     hub = isinstance(source, str) and text.startswith(("hf:.", "hf:~"))
     name, mark, query = text.removeprefix("hf:").partition("?") if hub else (text, "", "")
-    path = expanded(name)
+    path = expand_user(name)
     return f"{'hf:' * hub}{path.resolve()}{mark}{query}" if path.exists() else text
 
 

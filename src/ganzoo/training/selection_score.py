@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganzoo.seeds import derive, seeded
+from ganzoo.seeds import derive_seed, seeded
 
 SAMPLES = 1000
 _WIDTHS = (32, 64, 128)
@@ -28,7 +28,7 @@ class KernelScore:
 
     def __init__(self, real: Tensor) -> None:
         channels = (real.shape[1], *_WIDTHS)
-        with seeded(derive(0, "score")):
+        with seeded(derive_seed(0, "score")):
             self._layers = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:])]
             for layer in self._layers:
                 nn.init.kaiming_normal_(layer.weight)

@@ -27,8 +27,8 @@ from ganzoo.blocks import (
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.latents import sign_class
-from ganzoo.models.base import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
-from ganzoo.models.stages import (
+from ganzoo.models.contract import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
+from ganzoo.models.dcgan.stages import (
     all_classes,
     block_names,
     check_hidden_classes,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import WeightsError, quote
-from ganzoo.hub.folder import WEIGHTS, check_format, read_json
+from ganzoo.saving.format import WEIGHTS, check_format, read_json
 
 EVALUATION = "evaluation.json"
 

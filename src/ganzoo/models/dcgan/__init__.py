@@ -1,0 +1,1 @@
+"""The DCGAN family: a pair of networks built of registered blocks."""

@@ -1,0 +1,1 @@
+"""The projected discriminator: heads on the features of a frozen, pretrained network."""
