@@ -15,7 +15,7 @@ import torch
 
 import ganzoo
 from ganzoo.errors import WeightsError
-from ganzoo.saving.format import load_into
+from ganzoo.saving.weights import WeightsFile
 from hostile import CASES, MEMORY, pack, unpack
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does")
@@ -155,7 +155,7 @@ def test_a_header_padded_with_spaces_loads(gan, tmp_path):
 def test_weights_of_one_s_own_modules_load_and_must_fit(gan, tmp_path):
     folder = gan.save_pretrained(tmp_path / "model")
     other = ganzoo.create("fashion-mnist", image_size=8, generator={"latent_size": 4, "widths": (6, 4)}, seed=5)
-    load_into(other.generator, folder / "model.safetensors")
+    WeightsFile.open(folder / "model.safetensors").load_into(other.generator)
     assert torch.equal(other.sample(2, seed=0), gan.sample(2, seed=0))
     with pytest.raises(WeightsError, match=r"0\.weight is missing.*is surplus"):
-        load_into(torch.nn.Sequential(torch.nn.Linear(4, 4)), folder / "model.safetensors")
+        WeightsFile.open(folder / "model.safetensors").load_into(torch.nn.Sequential(torch.nn.Linear(4, 4)))

@@ -37,6 +37,7 @@ from ganzoo.hub import client, remote
 from ganzoo.hub.push import push_folder
 from ganzoo.hub.remote import LAYOUT, pull
 from ganzoo.runs.card import model_card, whole_card
+from ganzoo.saving.model import SavedModel
 from ganzoo.saving.results import Figure, weights_hash
 
 OWNER, READER = "hf_owner", "hf_reader"
@@ -484,17 +485,39 @@ def test_a_source_is_resolved_once_and_stays_one_commit(hub, saved, monkeypatch)
     push(hub, saved)
     gan = load(hub)
     assert gan.folder.name == hub.repositories[NAME].branches["main"][-1].oid
-    read = ganzoo.pretrained.read_model
+    build = SavedModel.build
 
-    def then_another_push(*arguments):
+    def then_another_push(model):
+        monkeypatch.setattr(SavedModel, "build", build)
         push(hub, small(8).save_pretrained(saved.parent / "other", generator_raw=small(9).generator))
-        return read(*arguments)
+        return model.build()
 
-    monkeypatch.setattr(ganzoo.pretrained, "read_model", then_another_push)
+    monkeypatch.setattr(SavedModel, "build", then_another_push)
     gan, _ = continued(NAME, token=READER, endpoint=hub.endpoint)
     raw = load_file(saved / "generator_raw" / "model.safetensors")
     assert all(torch.equal(value, raw[name]) for name, value in gan.generator.state_dict().items())
     assert gan.source == NAME
+
+
+@pytest.mark.parametrize("where", ["here", "on the Hub"])
+def test_each_file_of_a_model_is_parsed_once_to_load_it(hub, saved, monkeypatch, where):
+    from ganzoo.saving import format, weights
+
+    push(hub, saved)
+    source, options = (str(saved), {}) if where == "here" else (NAME, {"token": READER, "endpoint": hub.endpoint})
+    parsed = []
+
+    def parse(text, place):
+        parsed.append(str(Path(*Path(place).parts[-2:])) if "discriminator" in place else Path(place).name)
+        return parse_json(text, place)
+
+    parse_json = format.parse_json
+    for module in (format, weights):
+        monkeypatch.setattr(module, "parse_json", parse)
+    ganzoo.from_pretrained(source, discriminator=True, **options)
+    header = "model.safetensors (header)"  # and the description that stands in it
+    files = ["config.json", header, header]
+    assert sorted(parsed) == sorted([*files, *(f"discriminator/{file}" for file in files)])
 
 
 def test_a_missing_file_is_named(hub, saved):

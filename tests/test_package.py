@@ -94,7 +94,7 @@ FLOORS = [
     ["__init__", "cli", "__main__"],
 ]
 # imports of hub/ inside a function, where it is called: the Hub's client is slow to import, and few need it
-CALLS_THE_HUB = {"gan.py", "pretrained.py", "saving/resolve.py", "models/backbones.py"}
+CALLS_THE_HUB = {"gan.py", "pretrained.py", "models/backbones.py"}
 PLACE = {unit: (floor, place) for floor, units in enumerate(FLOORS) for place, unit in enumerate(units)}
 
 

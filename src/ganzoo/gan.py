@@ -22,9 +22,10 @@ from ganzoo.latents import checked_labels, checked_latents, fresh_seed, sample_l
 from ganzoo.models import MODELS, Discriminator, Generator, config_of, evaluating, fast_copy
 from ganzoo.models.checked import checked_images
 from ganzoo.models.contract import unwrapped
-from ganzoo.saving.format import WEIGHTS, load_into
+from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.model import LARGEST_LATENT, write_model
 from ganzoo.saving.resolve import local_model
+from ganzoo.saving.weights import WeightsFile
 
 if TYPE_CHECKING:
     from ganzoo.hub.push import Pushed
@@ -319,7 +320,7 @@ class GAN:
             SourceError: no weights are there. WeightsError: they are damaged, or of another network.
         """
         root = local_model(folder)
-        load_into(self.generator, root if root.is_file() else root / WEIGHTS)
+        WeightsFile.open(root if root.is_file() else root / WEIGHTS).load_into(self.generator)
         if self.discriminator is not None and (root / "discriminator" / WEIGHTS).is_file():
-            load_into(self.discriminator, root / "discriminator" / WEIGHTS)
+            WeightsFile.open(root / "discriminator" / WEIGHTS).load_into(self.discriminator)
         return self

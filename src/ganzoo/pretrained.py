@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
+from ganzoo.errors import HubAbsentError, HubConnectionError, quote
 from ganzoo.gan import GAN
-from ganzoo.saving.model import read_model
-from ganzoo.saving.resolve import find_source
+from ganzoo.saving.model import SavedModel
+from ganzoo.saving.resolve import local_source
 
 
 def from_pretrained(
@@ -36,9 +37,17 @@ def from_pretrained(
         WeightsError, ConfigError: what is found is damaged, incomplete or of another format.
         HubError: the Hub does not give it.
     """
-    parts = ("", "discriminator", "generator_raw") if discriminator else ("",)
-    path = find_source(source, parts, revision, token, cache_dir, local_files_only, endpoint)
-    networks, facts = read_model(path, discriminator)
-    gan = GAN(*networks, **facts).to(device)
-    gan.source, gan.folder = str(source), path
+    path = local_source(source)
+    if path is not None:
+        saved = SavedModel.open(path, ("", "discriminator") if discriminator else ("",))
+    else:
+        from ganzoo.hub.remote import fetch
+
+        try:
+            saved = fetch(str(source), discriminator, revision, token, cache_dir, local_files_only, endpoint)
+        except (HubAbsentError, HubConnectionError) as error:
+            said = f"{error} There is no folder {quote(str(source))} here either ({Path.cwd()})."
+            raise type(error)(said) from error.__cause__
+    gan = GAN(*saved.build(), **saved.facts).to(device)
+    gan.source, gan.folder = str(source), saved.path
     return gan

@@ -30,11 +30,9 @@ from ganzoo.saving.format import (
     LARGEST_CONFIG,
     LOSSES,
     WEIGHTS,
-    build_network,
-    read_description,
     read_json,
 )
-from ganzoo.saving.model import holds_model, read_model
+from ganzoo.saving.model import SavedModel, holds_model
 
 NETWORKS = ("", "discriminator", "generator_raw")
 LAYOUT = (*(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)), GRID, LOSSES, CARD)
@@ -44,28 +42,29 @@ LARGEST_PART = 100_000_000  # bytes of a picture or card
 
 def fetch(
     repo_id: str,
-    parts: Sequence[str],
+    discriminator: bool = False,
     revision: str | None = None,
     token: str | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
     endpoint: str | None = None,
-) -> Path:
-    """Download (or find in the cache) config and weights of `parts` of `repo_id`; return the snapshot's folder.
+) -> SavedModel:
+    """Download (or find in the cache) config and weights of `repo_id`, and open them.
 
     The config comes first: the Hub counts downloads by it. All files are of the commit that it came from.
 
     Args:
-        parts: "" for the root, "discriminator", "generator_raw"; one that the repository lacks is left out.
+        discriminator: open the discriminator too, and fetch `generator_raw` if the repository has it.
 
     Raises:
         HubError: the Hub does not give it, or it is no model of ours; the client's own error is its cause.
+        SourceError, WeightsError, ConfigError, PluginError: as `SavedModel.open`.
         HubConnectionError: also where the discriminator is not in the cache, and nobody is there to say whether there
             is one; of `generator_raw`, which a model may well lack, this is a warning.
     """
     repository = _Repository(repo_id, revision, token, cache_dir, local_files_only, endpoint)
-    root = repository.open()
-    for part in parts:
+    root, config = repository.open()
+    for part in NETWORKS if discriminator else ("",):
         try:
             for name in (CONFIG, WEIGHTS):
                 repository.file(str(PurePosixPath(part, name)), root.name)
@@ -82,7 +81,7 @@ def fetch(
             if part != "generator_raw":
                 raise HubConnectionError(f"{missed}.") from error.__cause__
             warnings.warn(f"{missed}, if it has one; until then the averaged one is taken", stacklevel=3)
-    return root
+    return SavedModel.open(root, ("", "discriminator") if discriminator else ("",), config)
 
 
 def pull(
@@ -105,7 +104,7 @@ def pull(
     if target.exists() and not _may_be_replaced(target):
         raise ConfigError(f"{target} holds something else than a saved model; name a new folder")
     repository = _Repository(repo_id, revision, token, cache_dir, False, endpoint)
-    root = repository.open()
+    root, _ = repository.open()
     wanted = [name for name in LAYOUT if name in repository.sizes]
     if not wanted:
         raise HubConnectionError(f"{repo_id}: the Hub can't be reached; check the network.")
@@ -134,10 +133,8 @@ def _may_be_replaced(target: Path) -> bool:
 
 def check_model(root: Path, names: Sequence[str]) -> None:
     """Load all networks of the saved model at `root`, whose files are `names`, or raise what is wrong with it."""
-    read_model(root, any(name.startswith("discriminator/") for name in names))
-    if any(name.startswith("generator_raw/") for name in names):
-        config = root / "generator_raw" / CONFIG
-        build_network(read_description(read_json(config), str(config)), config.with_name(WEIGHTS))
+    parts = [part for part in NETWORKS if not part or any(name.startswith(f"{part}/") for name in names)]
+    SavedModel.open(root, parts).build()
 
 
 class _Repository:
@@ -156,8 +153,8 @@ class _Repository:
         self._options: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
         self.sizes: dict[str, int | None] = {}  # of the files on the Hub, in bytes; empty offline
 
-    def open(self) -> Path:
-        """The snapshot's folder, named after its commit, with the root's config in it.
+    def open(self) -> tuple[Path, dict[str, Any]]:
+        """The snapshot's folder, named after its commit, and the root's config in it.
 
         Raises:
             HubMissingError: the repository holds no model of ours; the message says what it looks like.
@@ -184,7 +181,7 @@ class _Repository:
             raise HubError(f"{self._id} holds a damaged {CONFIG}: {error}") from error
         if "format" not in config:
             raise HubMissingError(f"{self._id} is no ganzoo model: {_looks([], config)}")
-        return path.parent
+        return path.parent, config
 
     def file(self, name: str, revision: str | None) -> Path:
         """The path of file `name` in the cache, downloaded if need be."""

@@ -148,18 +148,20 @@ def build_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...
     return MODELS[model](config)
 
 
-def check_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...]], place: str) -> None:
-    """Raise WeightsError unless the network `model` of `config` has the weights and `shapes` of the file at `place`."""
+def check_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...]], place: str) -> Mapping[str, Tensor]:
+    """The state that the network `model` of `config` has, without memory; WeightsError, at `place`, unless it has the
+    file's `shapes`."""
     network_class = MODELS[model]
     try:
         with torch.device("meta"):
-            wanted = network_class(config).state_dict()
+            wanted: Mapping[str, Tensor] = network_class(config).state_dict()
     except (RuntimeError, NotImplementedError) as error:  # of torch, where a number is asked of a tensor that has none
         raise WeightsError(
             f"{place}: a {model} can't be made without memory ({quote(str(error), 200)}), as loading does first; "
             f"its __init__ must take no number out of a tensor, as .item() does."
         ) from error
     check_fits(wanted, shapes, place)
+    return wanted
 
 
 def check_fits(wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], place: str) -> None:

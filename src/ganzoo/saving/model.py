@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,27 +24,84 @@ from ganzoo.errors import ConfigError, GanzooError, SourceError, WeightsError, q
 from ganzoo.files import expand_user, new_folder
 from ganzoo.models import Generator
 from ganzoo.models.contract import MOST_CLASSES
-from ganzoo.saving.format import (
-    CONFIG,
-    DTYPES,
-    FORMAT,
-    GRID,
-    LOSSES,
-    WEIGHTS,
-    Description,
-    build_network,
-    check_format,
-    check_network,
-    read_description,
-    read_header,
-    read_json,
-    write_network,
-)
+from ganzoo.saving.format import CONFIG, FORMAT, GRID, LOSSES, WEIGHTS, check_format, read_description, read_json
+from ganzoo.saving.weights import DTYPES, WeightsFile, write_network
 
 _DROPPED = ("discriminator", "generator_raw", GRID, LOSSES)  # of an earlier model, when another is saved
 LARGEST_LATENT = 100_000  # numbers
 _WITH_DISCRIMINATOR = "name a model that was saved with its own, as a run's is; sampling needs none."
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,1000}")
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A saved model, opened: its config and the headers of its weights are read and checked, no weight yet.
+
+    Args:
+        path: its folder, or a single weights file.
+        facts: what the config says beside the networks, as `GAN` takes it; nothing of a single file.
+        networks: of "" (the generator), "discriminator" and "generator_raw" those that were asked for.
+    """
+
+    path: Path
+    facts: Mapping[str, Any]
+    networks: Mapping[str, WeightsFile]
+
+    @classmethod
+    def open(cls, path: Path, parts: Sequence[str] = ("",), config: dict[str, Any] | None = None) -> SavedModel:
+        """Open the folder or weights file `path`.
+
+        Args:
+            parts: the networks to open, the generator ("") first.
+            config: what the root's `config.json` holds, if it has been read.
+
+        Raises:
+            SourceError: one of `parts` is not there, or a file is missing.
+            WeightsError, ConfigError, PluginError: a file is damaged, of a newer format, or needs what is not
+                installed.
+        """
+        if path.is_file():
+            if len(parts) > 1:
+                raise SourceError(f"{path} holds a generator alone; {_WITH_DISCRIMINATOR}")
+            weights = WeightsFile.open(path)
+            if weights.description is None:
+                raise WeightsError(
+                    f"{path} has no config in its header; ganzoo did not write it. Name a model's folder."
+                )
+            return cls(path, {}, {"": weights})
+        place = str(path / CONFIG)
+        root = read_json(path / CONFIG) if config is None else config
+        check_format(root, place)
+        described, networks = read_description(root.get("generator"), f"{place}: generator"), {}
+        facts = check_facts(root, place)
+        for part in parts:
+            if part:
+                file = path / part / CONFIG
+                if not file.is_file():
+                    raise SourceError(f"{path} holds no {part}; {_WITH_DISCRIMINATOR}")
+                described = read_description(read_json(file), str(file))
+            networks[part] = WeightsFile.open(path / part / WEIGHTS).described(described)
+        return cls(path, facts, networks)
+
+    def check(self) -> None:
+        """Raise what `build` would, making nothing; a module of the user's own is no error."""
+        for weights in self.networks.values():
+            weights.check()
+
+    def build(self) -> list[nn.Module]:
+        """The networks, in the order that was asked for, in float32, in evaluation mode."""
+        networks = [weights.build() for weights in self.networks.values()]
+        if self.facts:
+            _check_classes(networks[0], self.facts, str(self.path / CONFIG))
+        return networks
+
+
+def _check_classes(generator: nn.Module | None, facts: Mapping[str, Any], place: str) -> None:
+    if isinstance(generator, Generator) and generator.num_classes != facts["num_classes"]:
+        raise WeightsError(
+            f"{place}: num_classes is {facts['num_classes']}, the generator's {generator.num_classes}; "
+            f"save the model again."
+        )
 
 
 def write_model(
@@ -79,7 +137,13 @@ def write_model(
                     library = {"library": "ganzoo", "library_version": version("ganzoo-torch")}
                     values = {"format": FORMAT, **library, **facts, "generator": values}
                 (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
-            _check_readable(new, networks, folder, dtype)
+            try:
+                _check_classes(networks[""], facts, str(new / CONFIG))
+                SavedModel.open(new, [name for name, network in networks.items() if network is not None]).check()
+            except GanzooError as error:
+                said = str(error).replace(str(new), str(folder))
+                hint = "" if dtype == "float32" else f' In dtype="{dtype}" numbers may be too large: try "float32".'
+                raise WeightsError(f"{folder} is not saved, since it could not be loaded: {said}{hint}") from error
     except (OSError, SafetensorError) as error:
         raise WeightsError(
             f"{folder} can't be written ({reason(error)}); what was there before is untouched."
@@ -94,62 +158,6 @@ def holds_model(folder: Path) -> bool:
         return root.get("library") == "ganzoo" and {"format", "generator"} <= root.keys()
     except (SourceError, WeightsError):
         return False
-
-
-def _check_readable(new: Path, networks: Mapping[str, nn.Module | None], folder: Path, dtype: str) -> None:
-    """Read what was written into `new`, of which `folder` shall be made; WeightsError if its reader refuses it."""
-    try:
-        parts = [name for name, network in networks.items() if name and network is not None]
-        described, facts = _described(new, parts)
-        _check_classes(networks[""], facts, str(new / CONFIG))
-        for description, weights in described:
-            check_network(description, weights)
-    except GanzooError as error:
-        said = str(error).replace(str(new), str(folder))
-        hint = "" if dtype == "float32" else f' In dtype="{dtype}" numbers may be too large: try "float32".'
-        raise WeightsError(f"{folder} is not saved, since it could not be loaded: {said}{hint}") from error
-
-
-def read_model(path: Path, discriminator: bool) -> tuple[list[nn.Module], dict[str, Any]]:
-    """The networks at `path` (a model's folder, or one weights file) and what the config says beside them.
-
-    Raises:
-        SourceError: the discriminator is asked for and not there, or a file is missing.
-        WeightsError, ConfigError, PluginError: a file is damaged, of a newer format, or wants what is not installed.
-    """
-    if path.is_file():
-        if discriminator:
-            raise SourceError(f"{path} holds a generator alone; {_WITH_DISCRIMINATOR}")
-        _, header = read_header(path)
-        if header is None:
-            raise WeightsError(f"{path} has no config in its header; ganzoo did not write it. Name a model's folder.")
-        return [build_network(header, path)], {}
-    described, facts = _described(path, ["discriminator"] if discriminator else [])
-    networks = [build_network(description, weights) for description, weights in described]
-    _check_classes(networks[0], facts, str(path / CONFIG))
-    return networks, facts
-
-
-def _described(path: Path, parts: Sequence[str]) -> tuple[list[tuple[Description, Path]], dict[str, Any]]:
-    """Description and weights file of the generator in `path` and of its `parts`, and what the config says beside."""
-    root = read_json(path / CONFIG)
-    check_format(root, str(path / CONFIG))
-    found = [(read_description(root.get("generator"), f"{path / CONFIG}: generator"), path / WEIGHTS)]
-    facts = check_facts(root, str(path / CONFIG))
-    for part in parts:
-        config = path / part / CONFIG
-        if not config.is_file():
-            raise SourceError(f"{path} holds no {part}; {_WITH_DISCRIMINATOR}")
-        found.append((read_description(read_json(config), str(config)), config.with_name(WEIGHTS)))
-    return found, facts
-
-
-def _check_classes(generator: nn.Module | None, facts: Mapping[str, Any], place: str) -> None:
-    if isinstance(generator, Generator) and generator.num_classes != facts["num_classes"]:
-        raise WeightsError(
-            f"{place}: num_classes is {facts['num_classes']}, the generator's {generator.num_classes}; "
-            f"save the model again."
-        )
 
 
 def check_facts(root: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from ganzoo.errors import (
-    ConfigError,
-    HubAbsentError,
-    HubConnectionError,
-    SourceError,
-    did_you_mean,
-    nearest,
-    quote,
-    shell,
-)
+from ganzoo.errors import ConfigError, SourceError, did_you_mean, nearest, quote, shell
 from ganzoo.files import expand_user, recover
 from ganzoo.saving.format import CONFIG, WEIGHTS
 
@@ -29,16 +19,12 @@ def bundled_models() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(zoo.glob(f"*/{CONFIG}"))}
 
 
-def find_source(
-    source: str | Path,
-    parts: Sequence[str],
-    revision: str | None = None,
-    token: str | None = None,
-    cache_dir: str | Path | None = None,
-    local_files_only: bool = False,
-    endpoint: str | None = None,
-) -> Path:
-    """The folder (or the single weights file) that `source` names; from the Hub, `parts` of it are fetched."""
+def local_source(source: str | Path) -> Path | None:
+    """The folder, or the single weights file, that `source` names here; None for a model of the Hub.
+
+    Raises:
+        SourceError: it names neither; the message names all that was tried.
+    """
     text = str(source)
     if not text.strip() or "\0" in text or len(text) > 4096:
         raise SourceError(f"{quote(text)} names no model; give a path, a bundled name or a Hub id owner/name.")
@@ -56,13 +42,7 @@ def find_source(
         return local_model(Path(text))
     if _HUB_ID.fullmatch(text) and ".." not in text:
         _check_no_path(text)
-        from ganzoo.hub.remote import fetch
-
-        try:
-            return fetch(text, parts, revision, token, cache_dir, local_files_only, endpoint)
-        except (HubAbsentError, HubConnectionError) as error:
-            said = f"{error} There is no folder {quote(text)} here either ({Path.cwd()})."
-            raise type(error)(said) from error.__cause__
+        return None
     tried = f"no bundled model, no folder here ({Path.cwd()}), no Hub id owner/name"
     raise SourceError(f"No model {quote(text)}: {tried}. Bundled:{did_you_mean(text, bundled)}")
 

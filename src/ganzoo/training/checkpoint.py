@@ -25,8 +25,8 @@ from torch.optim import Optimizer
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote, reason
 from ganzoo.files import default_mode, new_folder, sha256_of
 from ganzoo.runs.folder import resume_command
-from ganzoo.saving.format import MOST_OWN, is_finite, read_header, read_json, read_tensors
-from ganzoo.saving.tensors import apart
+from ganzoo.saving.format import read_json
+from ganzoo.saving.weights import MOST_OWN, WeightsFile, is_finite, untie
 from ganzoo.training.ema import AveragedGenerator
 
 KEEP = 2  # of the newest checkpoints, beside the best
@@ -96,7 +96,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     try:
         with new_folder(folder) as new:
             with default_mode(new / TENSORS) as path:
-                save_file(apart(tensors), path)
+                save_file(untie(tensors), path)
             numbers["sha256"] = {TENSORS: sha256_of(path)}
             (new / STATE).write_text(json.dumps(numbers, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
@@ -141,7 +141,7 @@ def saved_shapes(run: Path) -> dict[str, dict[str, tuple[int, ...]]]:
     problems = []
     for folder in checkpoints(run):
         try:
-            shapes, _ = read_header(folder / TENSORS, own=MOST_OWN)
+            shapes = WeightsFile.open(folder / TENSORS, own=MOST_OWN).shapes
         except GanzooError as error:
             problems.append(str(error))
             continue
@@ -162,7 +162,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
                 raise ValueError(f"{name} is {'no plain file' if os.path.lexists(folder / name) else 'missing'}")
         numbers = read_json(folder / STATE, own=True)
         _check_numbers(numbers, state, folder)
-        tensors = read_tensors(folder / TENSORS, own=_most_tensors(state))
+        tensors = WeightsFile.open(folder / TENSORS, own=_most_tensors(state)).tensors()
         if sha256_of(folder / TENSORS) != numbers["sha256"][TENSORS]:
             raise ValueError(f"{TENSORS} has another sha256 than {STATE} says")
         for name, optimizer in state.optimizers().items():

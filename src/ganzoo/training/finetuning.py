@@ -15,8 +15,8 @@ from ganzoo.gan import GAN
 from ganzoo.models import MODELS
 from ganzoo.presets import Preset, build
 from ganzoo.pretrained import from_pretrained
-from ganzoo.saving.format import WEIGHTS, load_into, read_weights
-from ganzoo.saving.resolve import find_source
+from ganzoo.saving.format import WEIGHTS
+from ganzoo.saving.weights import WeightsFile
 from ganzoo.settings import Settings
 
 _STAGE = re.compile(r"(stages|modulations)\.(\d+)\.(.*)")
@@ -47,9 +47,7 @@ def continued(
         SourceError: no model, or one without a discriminator.
         ConfigError: the changes can't be made.
     """
-    folder = find_source(source, ("", "discriminator", "generator_raw"), **hub)  # type: ignore[arg-type]
-    gan = from_pretrained(folder, discriminator=True)
-    gan.source = str(source)
+    gan = from_pretrained(source, discriminator=True, **hub)  # type: ignore[arg-type]
     before_averaging(gan)
     if image_size is None and not generator and not discriminator:
         return gan, []
@@ -75,11 +73,11 @@ def before_averaging(gan: GAN) -> bool:
     raw = gan.folder / "generator_raw" / WEIGHTS if gan.folder else None
     if gan.folder is None or raw is None or not raw.is_file() or not (gan.folder / WEIGHTS).is_file():
         return False
-    saved, _ = read_weights(gan.folder / WEIGHTS)
+    saved = WeightsFile.open(gan.folder / WEIGHTS).tensors()
     for name, value in gan.generator.state_dict().items():
         if name not in saved or not torch.equal(value.cpu().to(saved[name].dtype), saved[name]):
             return False
-    load_into(gan.generator, raw)
+    WeightsFile.open(raw).load_into(gan.generator)
     return True
 
 

@@ -1,0 +1,228 @@
+"""A network's weights as a safetensors file: its header is read and checked once, before any weight.
+
+The header holds the same description of the network as `config.json`, under the one metadata key `ganzoo` (several keys
+are written in random order, and equal models would be different files).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ganzoo.errors import SourceError, WeightsError, quote
+from ganzoo.files import default_mode
+from ganzoo.models import build_like_file
+from ganzoo.models.contract import check_fits, check_like_file, plain_name
+from ganzoo.saving.format import (
+    CONFIG,
+    LARGEST_OWN,
+    WEIGHTS,
+    Description,
+    check_kind,
+    describe,
+    file_size,
+    parse_json,
+    read_description,
+)
+
+LARGEST_HEADER = 4_000_000  # bytes of what a weights file says of its tensors, some hundred for each
+MOST_TENSORS = 5_000  # of a weights file: its library takes a tenth of a millisecond for each, however small
+LARGEST_WEIGHTS = 8_000_000_000  # bytes of a weights file
+MOST_OWN = 100_000  # tensors of a checkpoint, where nothing else tells how many it should have
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A safetensors file whose header has been read and checked; no tensor of it is allocated.
+
+    Args:
+        shapes: of all tensors, by name.
+        description: what the header says of the network; None if it says nothing.
+    """
+
+    path: Path
+    shapes: Mapping[str, tuple[int, ...]]
+    description: Description | None
+
+    @classmethod
+    def open(cls, path: Path, *, own: int = 0) -> WeightsFile:
+        """Read the header of `path`.
+
+        Args:
+            own: for a checkpoint of the user's run, how many tensors it has at most; they may be of any size.
+
+        Raises:
+            SourceError: no such file.
+            WeightsError: not a safetensors file, damaged, too large, or with a header that is no description.
+        """
+        values, room = _header(path, own)
+        place = f"{path} (header)"
+        metadata = values.pop("__metadata__", {})
+        text = metadata.get("ganzoo", "") if isinstance(metadata, dict) else metadata
+        shapes = _checked_shapes(values, room, path, own or MOST_TENSORS)
+        if not isinstance(text, str):
+            raise WeightsError(f"{place}: ganzoo must be text, got {quote(text)}.")
+        return cls(path, shapes, read_description(parse_json(text, place), place) if text else None)
+
+    def described(self, description: Description) -> WeightsFile:
+        """This file, of which `config.json` says `description`; WeightsError if its header says otherwise."""
+        if self.description is not None and self.description.to_dict() != description.to_dict():
+            raise WeightsError(
+                f"{self.path} was saved with another config than {CONFIG} beside it says; save the model again."
+            )
+        return replace(self, description=description)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors, as they are in the file; WeightsError if it is damaged."""
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
+            raise WeightsError(
+                f"{self.path} is no intact safetensors file ({quote(str(error))}); get it again."
+            ) from error
+
+    def weights(self) -> dict[str, Tensor]:
+        """All tensors, if a network can compute with them.
+
+        Raises:
+            WeightsError: the file is damaged, or holds NaN, infinity or a variance below 0.
+        """
+        tensors = self.tensors()
+        for name, value in tensors.items():
+            if not is_finite(value):
+                raise WeightsError(
+                    f"{self.path}: {quote(name)} holds NaN or infinity; take a model from before that happened."
+                )
+            if name.endswith("running_var") and value.numel() and value.min() < 0:
+                raise WeightsError(
+                    f"{self.path}: {quote(name)} holds a variance below 0, which no batch has; save it again."
+                )
+        return tensors
+
+    def check(self) -> None:
+        """Raise what `build` would; nothing is made, and a module of the user's own is no error."""
+        if self.description is None or self.description.model is None:
+            self.weights()
+        else:
+            self._fitting(check_like_file(self.description.model, self.description.config, self.shapes, str(self.path)))
+
+    def build(self) -> nn.Module:
+        """The network of the description with these weights, in float32, in evaluation mode; all must fit."""
+        if self.description is None or self.description.model is None:
+            raise WeightsError(
+                f"{self.path} holds weights of a module that is not in ganzoo.MODELS; build it yourself and call "
+                f"GAN(...).load_weights({str(self.path.parent)!r})."
+            )
+        network = build_like_file(self.description.model, self.description.config, self.shapes, str(self.path))
+        self.load_into(network)
+        return network.eval()
+
+    def load_into(self, network: nn.Module) -> None:
+        """Load the weights into `network`, whose names and shapes they must have; errors as of `weights`."""
+        network.load_state_dict(self._fitting(network.state_dict()))
+
+    def _fitting(self, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weights, which must have the names, shapes and kinds of `wanted`, a network's state."""
+        tensors = self.weights()
+        if not wanted.keys() & tensors.keys():
+            tensors = {plain_name(name): value for name, value in tensors.items()}
+        check_fits(wanted, {name: tuple(value.shape) for name, value in tensors.items()}, str(self.path))
+        for name, value in wanted.items():
+            if tensors[name].is_floating_point() != value.is_floating_point():
+                raise WeightsError(
+                    f"{self.path}: {name} is of type {tensors[name].dtype}, its network wants {value.dtype}."
+                )
+        return tensors
+
+
+def _header(path: Path, own: int) -> tuple[dict[str, Any], int]:
+    """The header of the safetensors file `path`, and how many bytes follow it."""
+    size = file_size(path)
+    if size > LARGEST_WEIGHTS and not own:
+        raise WeightsError(f"{path} has {size:,} bytes; {LARGEST_WEIGHTS:,} is the most for weights.")
+    longest = LARGEST_OWN if own > MOST_TENSORS else LARGEST_HEADER
+    damaged = f"{path} is no intact safetensors file"
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= size - 8:
+                file.seek(0)
+                check_kind(file.read(100), damaged)
+                raise WeightsError(f"{damaged} (a header of {length:,} bytes in {size:,}); get it again.")
+            if length > longest:
+                raise WeightsError(f"{path} has a header of {length:,} bytes; {longest:,} is the most.")
+            return parse_json(file.read(length).decode(), f"{path} (header)"), size - 8 - length
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise WeightsError(f"{damaged} ({quote(str(error))}); get it again.") from error
+
+
+def _checked_shapes(values: dict[str, Any], room: int, path: Path, most: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors that a header declares; their bytes must be the `room` that follows it."""
+    damaged = f"{path} is no intact safetensors file"
+    try:
+        entries = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in values.items()}
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{damaged} ({quote(str(error))}); get it again.") from error
+    if len(entries) > most:
+        raise WeightsError(f"{path} has {len(entries):,} tensors; {most:,} is the most.")
+    declared = 0
+    for name, (dtype, shape) in entries.items():
+        if not isinstance(dtype, str) or dtype not in _BYTES:
+            known = ", ".join(_BYTES)
+            raise WeightsError(f"{path}: {quote(name)} is of type {quote(dtype)}; weights are of {known}.")
+        if len(shape) > 8 or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
+            raise WeightsError(f"{path}: {quote(name)} has shape {quote(shape)}, which no weights have; get it again.")
+        declared += math.prod(shape) * _BYTES[dtype]
+    if declared != room:
+        raise WeightsError(f"{damaged} ({declared:,} bytes declared, {room:,} there); get it again.")
+    return {name: shape for name, (_, shape) in entries.items()}
+
+
+def write_network(network: nn.Module, folder: Path, dtype: str = "float32") -> Description:
+    """Write the weights of `network` into `folder`, which must exist; return its description for `config.json`."""
+    description = describe(network)
+    tensors = {
+        name: value.detach().to(DTYPES[dtype] if value.is_floating_point() else value.dtype)
+        for name, value in network.state_dict().items()
+    }
+    header = {"ganzoo": json.dumps(description.to_dict(), sort_keys=True)}
+    with default_mode(folder / WEIGHTS) as path:
+        save_file(untie(tensors), path, metadata=header)
+    return description
+
+
+def untie(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`tensors` on the CPU, contiguous, each in memory of its own: tied weights share it, and safetensors refuses them.
+
+    What is tied is written twice; the network that reads it ties it again.
+    """
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        place = value.untyped_storage().data_ptr()
+        found[name] = value.clone() if place in seen else value
+        seen.add(place)
+    return found
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether no number of `value` is NaN or infinite, without a copy of it."""
+    if not value.is_floating_point() or not value.numel():
+        return True
+    low, high = value.aminmax()
+    return bool(low.isfinite() and high.isfinite())
