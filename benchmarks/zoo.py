@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 
 import ganzoo
+from ganzoo.runs.card import run_card
 from ganzoo.saving.resolve import bundled_models
-from ganzoo.training.run_card import run_card
 
 GRID = 64  # samples of seed 0
 

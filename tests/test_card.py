@@ -11,12 +11,11 @@ from PIL import Image
 import ganzoo
 from ganzoo.cli import run as command_line
 from ganzoo.errors import GanzooError, TrainingError
-from ganzoo.runs.card import Card, model_card, named, whole_card, write_card
+from ganzoo.runs.card import Card, model_card, named, run_card, whole_card, write_card
 from ganzoo.runs.report import write_report
 from ganzoo.runs.times import duration
 from ganzoo.saving.format import CARD
 from ganzoo.saving.results import Figure, weights_hash
-from ganzoo.training.run_card import run_card
 
 HOSTILE = "x\n---\nlicense: mit | `code` <!-- ganzoo:end --> <script>alert(1)</script> [a](b)"
 FIGURES = [
@@ -72,6 +71,11 @@ def test_a_finished_run_has_a_card_that_the_hub_can_read(finished):
     assert "MIT, Zalando SE" in text and "Not measured." in text and "FD(" not in text
     assert " cores, " in text
     assert Image.open(finished / "model" / "samples" / "losses.png").width > 300
+
+
+def test_the_card_names_the_family_of_its_networks():
+    text = whole_card(Card(source="it", weights="0" * 64, family="acme.style"))
+    assert "\n- acme.style\n" in text and "dcgan" not in text
 
 
 @pytest.mark.parametrize("told", [None, "CC BY 4.0", "MIT, Zalando SE", "© a painter"])

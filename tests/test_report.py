@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 import random
 import re
@@ -13,7 +14,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.errors import TrainingError
-from ganzoo.runs.curves import BUCKETS, Curve, chart, number
+from ganzoo.runs.curves import BUCKETS, Curve, chart, number, picture
 from ganzoo.runs.gallery import GRIDS, sample_grids
 from ganzoo.runs.report import write_report
 from ganzoo.training.trainer import Trainer
@@ -280,6 +281,20 @@ def test_a_wild_point_does_not_flatten_the_rest_and_is_named():
 def test_any_values_make_a_drawing_with_labels(values, axis):
     drawn = chart("Any", [Curve("any", list(enumerate(values)))], last_step=len(values), axis=axis)
     assert "nan" not in drawn and 1 <= drawn.count('class="y"') <= 10
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_the_picture_of_the_card_draws_both_curves_over_the_whole_width(count):
+    points = [(step + 1, float(step % 7)) for step in range(count)]
+    curves = [Curve("one", points), Curve("two", [(step, 10 - value) for step, value in points])]
+    drawn = picture(curves, last_step=count)
+    for colour in ((0x2A, 0x6F, 0xC9), (0xCF, 0x56, 0x20)):
+        columns = [
+            x for x in range(64, drawn.width) for y in range(30, drawn.height)  # without the names above
+            if math.dist(drawn.getpixel((x, y)), colour) < 40
+        ]  # fmt: skip
+        assert bool(columns) == bool(count)
+        assert count < 2 or max(columns) - min(columns) > (330 if count == 2 else 660)
 
 
 @pytest.mark.parametrize(

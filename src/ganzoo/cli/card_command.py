@@ -11,11 +11,10 @@ import typer
 def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved model.")]) -> None:
     """Write the model card of a run or saved model again; what was edited outside its markers is kept."""
     from ganzoo.files import expand_user
-    from ganzoo.runs.card import model_card, write_card
+    from ganzoo.runs.card import model_card, run_card, write_card
     from ganzoo.runs.folder import RunFolder
     from ganzoo.saving.format import CARD
     from ganzoo.saving.resolve import local_folder
-    from ganzoo.training.run_card import run_card
 
     folder = expand_user(folder)
     run = folder.parent if folder.name == "model" and RunFolder(folder.parent).exists() else folder

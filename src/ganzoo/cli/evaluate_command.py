@@ -46,9 +46,9 @@ def evaluate(
     from ganzoo.evaluation.page import write_page
     from ganzoo.files import check_writable, write_file
     from ganzoo.pretrained import from_pretrained
+    from ganzoo.runs.card import run_card
     from ganzoo.runs.folder import command
     from ganzoo.saving.results import EVALUATION, weights_hash
-    from ganzoo.training.run_card import run_card
 
     gan = source if is_images(source) else from_pretrained(source, revision=revision, endpoint=endpoint)
     model = None if isinstance(gan, str) else gan.folder

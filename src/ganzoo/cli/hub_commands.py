@@ -26,8 +26,8 @@ def push(
     The token is the one of `hf auth login`, or $HF_TOKEN.
     """
     from ganzoo.hub.push import push_folder
+    from ganzoo.runs.card import run_card
     from ganzoo.runs.folder import RunFolder
-    from ganzoo.training.run_card import run_card
 
     if RunFolder(folder).exists():
         run_card(folder)  # with what was measured since

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import write_file
+from ganzoo import images
+from ganzoo.runs.curves import Curve, picture
+from ganzoo.runs.folder import RunFolder, recorded_plugins
+from ganzoo.runs.times import duration, seconds
+from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json
+from ganzoo.saving.model import check_facts
 from ganzoo.saving.results import Figure, evaluated, weights_hash
-from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, read_json
 
 TASK = "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")
@@ -22,6 +30,8 @@ _HEADER = ("# ganzoo:begin", "# ganzoo:end")
 _SOURCE = re.compile(r'from_pretrained\("(?:[^"\\\n]|\\.)*"\)')
 _TRAINING, _FIGURES, _NOT_MEASURED = "\n## Training\n", "\n## Figures\n", "Not measured."
 _WIDGET = f"widget:\n- text: samples\n  output:\n    url: {GRID}\n"  # as the Hub's client writes it
+_ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
+_HUB_SOURCE = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(\?.*)?", re.ASCII)
 _LIMITS = """\
 It imitates what it was trained on and knows nothing else, gaps and one-sidedness included. A sample may come close to a
 training image. Look at the samples, and at the figures if there are any, before you rely on it; a figure compares with
@@ -35,7 +45,7 @@ class Card:
     Args:
         source: what `from_pretrained` takes: a folder, or a repository's owner/name.
         weights: sha256 of the generator's weights file, which all the rest is about.
-        preset: the recipe's name.
+        preset: the recipe's name. family: the networks', as `dcgan`.
         data: the set's name. data_id: its id on the Hub, where it is there. data_licence: in words; it says nothing of
             the weights' licence, which whoever trained them states in the card's header.
         training: rows of the training table. command: that began the run.
@@ -45,6 +55,7 @@ class Card:
     source: str
     weights: str
     preset: str | None = None
+    family: str | None = None
     data: str | None = None
     data_id: str | None = None
     data_licence: str = "not known"
@@ -81,14 +92,131 @@ def named(text: str, source: str) -> str:
 
 def model_card(folder: Path, source: str) -> Card:
     """The card of a saved model without its run: what its config says, and an evaluation beside it."""
-    preset = read_json(folder / CONFIG).get("preset")
+    config = read_json(folder / CONFIG)
+    facts, generator = check_facts(config, str(folder / CONFIG)), config.get("generator")
+    model = generator.get("model") if isinstance(generator, dict) else None
     return Card(
         source=source,
         weights=weights_hash(folder),
-        preset=preset if isinstance(preset, str) else None,
+        preset=facts["preset"],
+        family=model.removesuffix("-generator") if isinstance(model, str) else None,
         figures=evaluated(folder, folder),
         pictures=tuple(name for name in (GRID, LOSSES) if (folder / name).is_file()),
     )
+
+
+def run_card(
+    run: str | Path,
+    model: str | Path | None = None,
+    source: str | None = None,
+    earlier: Sequence[str | Path] = (),
+) -> bool:
+    """Write `README.md` and `samples/losses.png` into the model of `run`, as `write_card` does; all that the card tells
+    is read from the run's own files.
+
+    Args:
+        model: a copy of the run's model, to write into instead. source: what `from_pretrained` takes to load it.
+        earlier: the runs that it was trained on from, the first one first: their commands and images are told too.
+
+    Raises:
+        TrainingError: no run is there, or it has no model. WeightsError: a file of it is damaged.
+    """
+    folder = RunFolder(run)
+    facts, model = folder.facts(), Path(model or folder.path / "model")
+    if not (model / WEIGHTS).is_file():
+        raise TrainingError(f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: --resume.")
+    try:
+        told, *before = (_Record(each.facts(), each.entries()) for each in map(RunFolder, (run, *earlier)))
+        if told.losses:
+            curves = [Curve(name.replace("_", " "), [(each["step"], each[name]) for each in told.losses])
+                      for name in ("discriminator_loss", "generator_loss")]
+            images.save(picture(curves, last_step=told.last), model / LOSSES)
+        data = facts["data"]
+        card = replace(
+            model_card(model, source or Path(run).as_posix()),
+            preset=facts["gan"]["preset"],
+            data=str(data["name"]),
+            data_id=_hub_id(data),
+            data_licence=str(data.get("licence", "not known")),
+            training=tuple(_rows(told, folder.entries("timing.jsonl"), before)),
+            command=" && ".join(str(each.facts["command"]) for each in (*before, told)),
+        )
+        if figures := evaluated(folder.path, model):
+            card = replace(card, figures=figures)
+    except GanzooError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        said = f"{type(error).__name__}: {quote(str(error))}"
+        raise WeightsError(f"{folder.path}: run.json or a log beside it is damaged ({said}); restore them.") from error
+    return write_card(model, card)
+
+
+class _Record:
+    """What the files of a run say, as far as a card tells it."""
+
+    def __init__(self, facts: dict[str, Any], log: list[dict[str, Any]]) -> None:
+        self.facts, self.settings = facts, facts["settings"]
+        self.losses = [entry for entry in log if "generator_loss" in entry]
+        self.scores = [entry for entry in log if entry.get("best")]  # those that were best when they came
+        self.last = self.losses[-1]["step"] if self.losses else 0
+        best = self.scores and self.settings.get("keep") != "last"
+        self.kept = self.scores[-1]["step"] if best else self.last  # the step whose weights were kept
+
+    def seen(self, steps: int) -> int:
+        """Real images seen in so many steps, at most."""
+        return int(steps * self.settings["batch_size"] * self.settings["discriminator_steps"])
+
+
+def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) -> Iterator[tuple[str, str]]:
+    """The rows of the training table."""
+    facts, settings, machine, data = run.facts, run.settings, run.facts["machine"], run.facts["data"]
+    streamed = "streamed, of which the first " * bool(data.get("streamed"))  # and the hash is of those
+    yield "data", f"{data['name']}, {streamed}{data['images']:,} images, hash {data['hash'][:16]}"
+    kept = f"; the weights are of step {run.kept:,}" if run.scores else ""
+    yield "steps", f"{run.last:,} of {settings['steps']:,}{kept}"
+    whole = f"; {run.seen(run.last):,} in the whole run" if run.kept < run.last else ""
+    yield "real images seen", f"{_at_most([run])}{run.seen(run.kept):,}{whole}"
+    if facts.get("from"):
+        before = sum(each.seen(each.kept) for each in earlier)
+        after = f", after {_at_most(earlier)}{before:,} real images" if earlier else ""
+        yield "trained on from", f"{facts['from']}{after}"
+    yield "seed", str(settings["seed"])
+    yield "kind", _kind(facts["gan"])
+    if times := [entry for entry in timing if entry.get("images_per_second")]:
+        speed = median(entry["images_per_second"] for entry in times)
+        yield "time", f"{duration(seconds(times, settings))} by the clock, median speed {speed:,.0f} images/s"
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
+    processes = f", {machine['processes']} processes" if machine["processes"] > 1 else ""
+    yield "machine", f"{facts.get('hardware', machine['device'])}, {threads}, {machine['precision']}{processes}"
+    if plugins := recorded_plugins(facts, "run.json"):
+        named = (f"{each['kind']} {each['name']} of {each['package']} {each['version']}" for each in plugins)
+        yield "plug-ins, by others", ", ".join(named)
+    yield "versions", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    if run.scores:
+        last = settings.get("keep") == "last"  # which a run of an earlier version does not know
+        why = "of the last state, which was kept" if last else f"the best, by which step {run.kept:,} was kept"
+        score = f"{run.scores[-1]['score']:.3g}, {why}: a kernel distance in random features"
+        yield "score", f"{score} that ranks the states of this run, and compares with nothing else"
+
+
+def _at_most(runs: Sequence[_Record]) -> str:
+    """Said before a number of images: the last batch of an epoch is smaller where it is kept."""
+    return "at most " if any(each.settings["keep_last_batch"] for each in runs) else ""
+
+
+def _kind(gan: dict[str, Any]) -> str:
+    config = gan.get("generator", {}).get("config") or {}  # none of a custom module
+    hidden = f", {config['hidden_classes']} hidden classes" if config.get("hidden_classes") else ""
+    if not gan["num_classes"]:
+        return f"unconditional{hidden}"
+    names = [str(name) for name in gan["class_names"][:100]]
+    named = ": " + ", ".join(f"{index} {name}" for index, name in enumerate(names)) if names else ""
+    return f"conditional on {gan['num_classes']:,} classes (labels=){named}{hidden}"
+
+
+def _hub_id(data: dict[str, Any]) -> str | None:
+    on_the_hub = _HUB_SOURCE.fullmatch(str(data.get("source") or ""))
+    return on_the_hub[1] if on_the_hub else _ON_THE_HUB.get(data["name"])
 
 
 def whole_card(card: Card) -> str:
@@ -146,7 +274,7 @@ def _metadata(card: Card) -> str:
         library_name="ganzoo",
         pipeline_tag=TASK,
         license="unknown",
-        tags=["gan", "dcgan", "ganzoo", *([_word(card.preset)] if card.preset else [])],
+        tags=["gan", *(_word(each) for each in (card.family, "ganzoo", card.preset) if each)],
         datasets=[card.data_id] if card.data_id else None,
         widget=[{"text": "samples", "output": {"url": GRID}}] if GRID in card.pictures else None,
         ignore_metadata_errors=False,

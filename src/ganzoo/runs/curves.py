@@ -1,6 +1,6 @@
-"""Curves for a page of HTML: drawn as SVG that stretches to any width, labelled by text that does not.
+"""Curves over the steps of a run: for a page of HTML, as SVG that stretches to any width; for a card, as a picture.
 
-Colours come from the page's style (`--first`, `--second`), so the same drawing serves dark and light.
+On a page, colours come from its style (`--first`, `--second`), so the same drawing serves dark and light.
 """
 
 from __future__ import annotations
@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+from PIL import Image, ImageDraw, ImageFont
+
 Point = tuple[float, float]
 BUCKETS = 300  # a longer curve is drawn as the mean, least and greatest of so many stretches: 900 points at most
 _EDGE = 1000  # width and height of the drawing in its own units
+_WIDTH, _HEIGHT, _FINE = 770, 286, 3  # of `picture`, in pixels; drawn so many times as large, for smooth lines
+_INNER = 64, 30, 740, 256  # the rectangle of its curves: left, top, right, bottom
+_COLOURS = ("#2a6fc9", "#cfdef3"), ("#cf5620", "#f5d8cc")  # of a line, of the band behind it
 
 
 @dataclass(frozen=True)
@@ -42,21 +47,9 @@ def chart(
             where few points are far from all others, those are cut off and the worst is named.
     """
     curves = [curve for curve in curves if curve.points]
-    values = [value for curve in curves for _, value in curve.points]
-    if not values:
+    if not curves:
         return ""
-    zero = axis == "from zero"
-    low, high = min(values), max(values)
-    logarithmic = axis == "logarithmic" and low > 0 and high > 20 * low
-    note = ""
-    if not logarithmic:
-        inner_low, inner_high = _without_outliers(values)
-        if high - low > 4 * (inner_high - inner_low) > 0:
-            out = [point for curve in curves for point in curve.points if not inner_low <= point[1] <= inner_high]
-            worst = max(out, key=lambda point: max(inner_low - point[1], point[1] - inner_high))
-            note = f"Cut off: as far as {number(worst[1])}, at step {number(worst[0])}."
-            low, high = inner_low, inner_high
-    scale = _Scale(min(low, 0.0) if zero else low, high, logarithmic, pad=not zero)
+    scale, note = _scale(curves, axis)
     last_step = max(last_step, 1)
 
     drawn, keys = [], []
@@ -77,13 +70,48 @@ def chart(
         )
     summary = "; ".join(f"{curve.name} from {_ends(curve.points)}" for curve in curves)
     label = escape(f"{title} over steps 0 to {number(last_step)}: {summary}")
-    below = " ".join(filter(None, (hint, "Logarithmic axis." if logarithmic else "", note)))
+    below = " ".join(filter(None, (hint, note)))
     return (
         f'<section class="card chart"><h2>{escape(title)}</h2><ul class="key">{"".join(keys)}</ul>'
         f'<div class="plot" data-last="{last_step:g}">{marks}'
         f'<svg viewBox="0 0 {_EDGE} {_EDGE}" preserveAspectRatio="none" role="img" aria-label="{label}">'
         f'{"".join(drawn)}</svg><span class="marker"></span></div><p class="hint">{escape(below)}</p></section>'
     )
+
+
+def picture(curves: Sequence[Curve], *, last_step: float) -> Image.Image:
+    """One or two curves over the steps 0 to `last_step`, for pages and notebooks that show pictures alone."""
+    curves, last_step = [curve for curve in curves if curve.points], max(last_step, 1)
+    scale = _scale(curves, "linear")[0] if curves else _Scale(0.0, 1.0, False, pad=False)
+    image = Image.new("RGB", (_FINE * _WIDTH, _FINE * _HEIGHT), "white")
+    draw, (left, top, right, bottom) = ImageDraw.Draw(image), _INNER
+
+    def place(point: Point) -> Point:
+        height = min(max(scale(point[1]), 0.0), 1.0)
+        return left + (right - left) * point[0] / last_step, bottom + (top - bottom) * height
+
+    def path(points: Iterable[Point]) -> list[float]:
+        return [_FINE * size for point in points for size in place(point)]
+
+    heights = [(place((0, value))[1], text) for value, text in scale.ticks()]
+    for y, _ in heights:
+        draw.line([_FINE * left, _FINE * y, _FINE * right, _FINE * y], "#e0dfd9", _FINE)
+    thinned = [_thinned(curve.points, 60) for curve in curves]
+    for (_, lower, upper), (_, light) in zip(thinned, _COLOURS):
+        if lower:
+            draw.polygon(path([*upper, *reversed(lower)]), light)
+    for (line, _, _), (dark, _) in zip(thinned, _COLOURS):
+        draw.line(path(line), dark, 2 * _FINE, "curve")
+        draw.circle(path(line[-1:]), 3 * _FINE, dark)  # a single point is seen too
+    image = image.resize((_WIDTH, _HEIGHT), Image.Resampling.LANCZOS)
+    draw, font, quiet = ImageDraw.Draw(image), ImageFont.load_default(13), "#5f5e59"
+    for y, text in heights:
+        draw.text((left - 8, y), text, quiet, font, "rm")
+    for step, text in _ticks(0, last_step, 6):
+        draw.text((place((step, 0.0))[0], bottom + 8), text, quiet, font, "mt")
+    for index, (curve, (dark, _)) in enumerate(zip(curves, _COLOURS)):
+        draw.text((left + 180 * index, 4), curve.name, dark, font)
+    return image
 
 
 def number(value: float) -> str:
@@ -101,20 +129,23 @@ def _ends(points: Sequence[Point]) -> str:
 
 def _draw(points: Sequence[Point], place: str) -> str:
     """A line; behind a thinned one, the band between its least and greatest; few points stand as dots too."""
-    if len(points) <= BUCKETS:
-        dots = "".join(f"M{_pair(point)}h0" for point in points) if len(points) <= 40 else ""
-        return f'<path class="{place}" d="{_line(points)}"/>' + (
-            f'<path class="{place} dots" d="{dots}"/>' if dots else ""
-        )
-    stretches = [
-        points[len(points) * index // BUCKETS : len(points) * (index + 1) // BUCKETS] for index in range(BUCKETS)
-    ]
+    line, lower, upper = _thinned(points, BUCKETS)
+    drawn = f'<path class="{place} band" d="{_line([*lower, *reversed(upper)])}z"/>' if lower else ""
+    drawn += f'<path class="{place}" d="{_line(line)}"/>'
+    if len(points) <= 40:
+        drawn += f'<path class="{place} dots" d="{"".join(f"M{_pair(point)}h0" for point in points)}"/>'
+    return drawn
+
+
+def _thinned(points: Sequence[Point], most: int) -> tuple[list[Point], list[Point], list[Point]]:
+    """Mean, least and greatest of `most` stretches of a curve; all its points, and no least and greatest, if fewer."""
+    if len(points) <= most:
+        return list(points), [], []
+    stretches = [points[len(points) * index // most : len(points) * (index + 1) // most] for index in range(most)]
     steps = [sum(x for x, _ in part) / len(part) for part in stretches]
-    means = [sum(y for _, y in part) / len(part) for part in stretches]
-    upper = [(x, min(y for _, y in part)) for x, part in zip(steps, stretches)]
-    lower = [(x, max(y for _, y in part)) for x, part in zip(steps, stretches)]
-    band = _line([*upper, *reversed(lower)])
-    return f'<path class="{place} band" d="{band}z"/><path class="{place}" d="{_line(list(zip(steps, means)))}"/>'
+    values = [[y for _, y in part] for part in stretches]
+    means = [sum(part) / len(part) for part in values]
+    return list(zip(steps, means)), list(zip(steps, map(min, values))), list(zip(steps, map(max, values)))
 
 
 def _line(points: Iterable[Point]) -> str:
@@ -124,6 +155,23 @@ def _line(points: Iterable[Point]) -> str:
 def _pair(point: Point) -> str:
     x, y = point
     return f"{x:.0f} {min(max(y, -_EDGE), 2 * _EDGE):.0f}"
+
+
+def _scale(curves: Sequence[Curve], axis: str) -> tuple[_Scale, str]:
+    """The scale that suits `curves`, and what there is to say of it."""
+    values = [value for curve in curves for _, value in curve.points]
+    low, high = min(values), max(values)
+    zero = axis == "from zero"
+    if axis == "logarithmic" and low > 0 and high > 20 * low:
+        return _Scale(low, high, True, pad=True), "Logarithmic axis."
+    note = ""
+    inner_low, inner_high = _without_outliers(values)
+    if high - low > 4 * (inner_high - inner_low) > 0:
+        out = [point for curve in curves for point in curve.points if not inner_low <= point[1] <= inner_high]
+        worst = max(out, key=lambda point: max(inner_low - point[1], point[1] - inner_high))
+        note = f"Cut off: as far as {number(worst[1])}, at step {number(worst[0])}."
+        low, high = inner_low, inner_high
+    return _Scale(min(low, 0.0) if zero else low, high, False, pad=not zero), note
 
 
 def _without_outliers(values: Sequence[float]) -> Point:

@@ -30,7 +30,7 @@ from filelock import Timeout
 
 from ganzoo.errors import GanzooError, TrainingError, masked, reason, shell
 from ganzoo.files import expand_user, flush, locked, remove_leftovers, write_file
-from ganzoo.saving.format import check_format, read_json
+from ganzoo.saving.format import check_format, read_json, read_plugins
 
 FORMAT = 1
 _OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
@@ -222,6 +222,16 @@ def _is_ours(entry: Path, begun: bool) -> bool:
     if entry.name in (_LOCK, _HOLDER) or _LEFTOVER.fullmatch(entry.name):
         return True
     return entry.name in _OURS and (begun or not (any(entry.iterdir()) if entry.is_dir() else entry.stat().st_size))
+
+
+def recorded_plugins(facts: dict[str, Any], place: str) -> list[dict[str, str]]:
+    """Kind, name, package and version of what a run uses from outside: in its settings, and in its networks."""
+    found = list(read_plugins(facts.get("plugins", []), place))
+    gan = facts.get("gan")
+    for name in ("generator", "discriminator"):
+        network = gan.get(name) if isinstance(gan, dict) else None
+        found += read_plugins(network.get("plugins", []) if isinstance(network, dict) else [], place)
+    return [each for number, each in enumerate(found) if each not in found[:number]]
 
 
 def versions() -> dict[str, str]:

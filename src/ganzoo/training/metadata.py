@@ -21,8 +21,8 @@ from ganzoo.losses import LOSSES
 from ganzoo.models import MODELS, build_like_file
 from ganzoo.penalties import PENALTIES
 from ganzoo.registry import Registry, used_plugins
-from ganzoo.runs.folder import command, versions
-from ganzoo.saving.format import describe, read_description, read_plugins, where_from
+from ganzoo.runs.folder import command, recorded_plugins, versions
+from ganzoo.saving.format import describe, read_description, where_from
 from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import saved_shapes
@@ -102,16 +102,6 @@ def recorded_data(facts: dict[str, Any], place: str) -> dict[str, Any]:
 def recorded_reading(saved: dict[str, Any]) -> dict[str, Any]:
     """How the images of a run were read, which `recorded_data` gave; a run of earlier days tells nothing of it."""
     return {name: saved[name] for name in ("broken", "ground") if name in saved}
-
-
-def recorded_plugins(facts: dict[str, Any], place: str) -> list[dict[str, str]]:
-    """Kind, name, package and version of what a run uses from outside: in its settings, and in its networks."""
-    found = list(read_plugins(facts.get("plugins", []), place))
-    gan = facts.get("gan")
-    for name in ("generator", "discriminator"):
-        network = gan.get(name) if isinstance(gan, dict) else None
-        found += read_plugins(network.get("plugins", []) if isinstance(network, dict) else [], place)
-    return [each for number, each in enumerate(found) if each not in found[:number]]
 
 
 def compare_plugins(facts: dict[str, Any], place: str) -> list[str]:

@@ -16,6 +16,7 @@ from ganzoo.data import ImageData, Loader, open_data, open_loader
 from ganzoo.errors import ConfigError, GanzooError, TrainingError, quote, shell
 from ganzoo.gan import GAN
 from ganzoo.presets import PRESETS, create
+from ganzoo.runs.card import run_card
 from ganzoo.runs.folder import RunFolder, TrainingResult, resume_command, train_on_command
 from ganzoo.runs.report import write_report
 from ganzoo.saving.model import check_facts
@@ -39,7 +40,6 @@ from ganzoo.training.metadata import (
     recorded_reading,
 )
 from ganzoo.training.progress import ProgressBar, progress_hook, say
-from ganzoo.training.run_card import run_card
 from ganzoo.training.runtime import Runtime, RuntimeConfig
 from ganzoo.training.step import FIGURES, TrainingStep
 from ganzoo.training.trial import Trial, check_weights
