@@ -35,9 +35,9 @@ from ganzoo.errors import (
 )
 from ganzoo.hub import client, remote
 from ganzoo.hub.push import push_folder
-from ganzoo.hub.remote import LAYOUT, pull
+from ganzoo.hub.remote import pull
 from ganzoo.runs.card import model_card, whole_card
-from ganzoo.saving.model import SavedModel
+from ganzoo.saving.model import LAYOUT, SavedModel
 from ganzoo.saving.results import Figure, weights_hash
 
 OWNER, READER = "hf_owner", "hf_reader"
@@ -699,11 +699,11 @@ def test_a_file_that_does_not_end_is_stopped_at_what_was_announced(hub, saved, t
 def test_an_answer_that_the_client_does_not_understand_is_an_error_of_ours(hub, saved, monkeypatch):
     push(hub, saved)
     hub.fail("config.json", headers={"X-Linked-Size": "1" * 12})
-    with pytest.warns(UserWarning, match="free disk space"), pytest.raises(HubError, match="answers what is not under"):
+    with pytest.warns(UserWarning, match="free disk space"), pytest.raises(HubError, match="answer is not understood"):
         load(hub)
     hub.faults.clear()
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: {}["id"])
-    with pytest.raises(HubError, match=r'answers what is not understood \("KeyError: \'id\'"\); check \$HF_ENDPOINT'):
+    with pytest.raises(HubError, match=r'answer is not understood \("KeyError: \'id\'"\); check \$HF_ENDPOINT'):
         load(hub)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, quote
 from ganzoo.hub.client import client, hub_errors
-from ganzoo.hub.remote import LAYOUT, check_model
 from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card
 from ganzoo.saving.format import CARD
+from ganzoo.saving.model import LAYOUT, SavedModel
 from ganzoo.saving.resolve import local_folder
 from ganzoo.saving.results import weights_hash
 
@@ -66,21 +65,7 @@ def push_folder(
 
     check_repo_id(repo_id)
     root = local_folder(folder)
-    names = [name for name in LAYOUT if (root / name).is_file()]
-    _check_links(root, names)
-    check_model(root, names)
-    contents: dict[str, bytes | Path] = {name: root / name for name in names}
-    try:
-        text = (root / CARD).read_bytes().decode() if CARD in contents else None
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{root / CARD} is not UTF-8 text ({error.reason}); save it as UTF-8, or remove it to have a new one"
-        ) from error
-    if text is None:
-        text = whole_card(model_card(root, repo_id))
-    elif is_marked(text) and weights_hash(root) not in text:  # a card of what was saved here before
-        text = renewed(text, model_card(root, repo_id))
-    contents[CARD] = named(text, repo_id).encode()
+    contents = _contents(root, repo_id)
     api = client(token, endpoint)
     with hub_errors(repo_id, revision):
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
@@ -102,17 +87,32 @@ def push_folder(
     return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
 
 
-def _check_links(root: Path, names: Sequence[str]) -> None:
-    """Raise ConfigError where one of the files `names` lies outside of `root`: a stranger's folder can hold such links.
+def _contents(root: Path, repo_id: str) -> dict[str, bytes | Path]:
+    """The files of the saved model at `root`, by their names in a repository, with a card that is of these weights.
 
-    Somebody's key would be published as the README.md that leads to it.
+    Raises:
+        ConfigError: a file lies outside of `root`, or the card is no text.
+        SourceError, WeightsError, ConfigError: the model can't be loaded.
     """
-    for name in names:
+    contents: dict[str, bytes | Path] = {name: root / name for name in LAYOUT if (root / name).is_file()}
+    for name in contents:
         place = (root / name).resolve()
-        if not place.is_relative_to(root.resolve()):
+        if not place.is_relative_to(root.resolve()):  # somebody's key would be published as README.md
             raise ConfigError(
                 f"{root / name} is a link out of the folder, to {place}; nothing was pushed: put the file itself there"
             )
+    SavedModel.open(root).build()
+    try:
+        text = (root / CARD).read_bytes().decode() if CARD in contents else None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{root / CARD} is not UTF-8 text ({error.reason}); save it as UTF-8, or remove it to have a new one"
+        ) from error
+    if text is None:
+        text = whole_card(model_card(root, repo_id))
+    elif is_marked(text) and weights_hash(root) not in text:  # a card of what was saved here before
+        text = renewed(text, model_card(root, repo_id))
+    return {**contents, CARD: named(text, repo_id).encode()}
 
 
 def check_repo_id(repo_id: str) -> None:

@@ -21,7 +21,7 @@ from ganzoo.errors import (
     quote,
     reason,
 )
-from ganzoo.files import expand_user, new_folder
+from ganzoo.files import expand_user, new_folder, sha256_of
 from ganzoo.hub.client import bounded_bar, client, hub_errors
 from ganzoo.saving.format import (
     CARD,
@@ -32,10 +32,8 @@ from ganzoo.saving.format import (
     WEIGHTS,
     read_json,
 )
-from ganzoo.saving.model import SavedModel, holds_model
+from ganzoo.saving.model import LAYOUT, NETWORKS, SavedModel, holds_model
 
-NETWORKS = ("", "discriminator", "generator_raw")
-LAYOUT = (*(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)), GRID, LOSSES, CARD)
 LARGEST_FILE = 4_000_000_000  # bytes of weights
 LARGEST_PART = 100_000_000  # bytes of a picture or card
 
@@ -101,7 +99,8 @@ def pull(
         WeightsError, ConfigError: the model is damaged. WeightsError: `folder` can't be written.
     """
     target = expand_user(folder)
-    if target.exists() and not _may_be_replaced(target):
+    free = not target.exists() or (target.is_dir() and (not any(target.iterdir()) or holds_model(target)))
+    if not free:  # a saved model is replaced, damaged or not; another library's is not
         raise ConfigError(f"{target} holds something else than a saved model; name a new folder")
     repository = _Repository(repo_id, revision, token, cache_dir, False, endpoint)
     root, _ = repository.open()
@@ -109,7 +108,7 @@ def pull(
     if not wanted:
         raise HubConnectionError(f"{repo_id}: the Hub can't be reached; check the network.")
     found = {name: repository.file(name, root.name) for name in wanted}
-    check_model(root, wanted)
+    SavedModel.open(root).build()
     try:
         with new_folder(target, keep_others=True, drop=(*NETWORKS, GRID, LOSSES, CARD)) as new:
             for name, path in found.items():
@@ -120,21 +119,6 @@ def pull(
             f"{target} can't be written ({reason(error)}); what was there before is untouched."
         ) from error
     return target
-
-
-def _may_be_replaced(target: Path) -> bool:
-    """Whether `target` is an empty folder or a saved model's, damaged or not, and no other library's."""
-    if not target.is_dir():
-        return False
-    if not any(target.iterdir()):
-        return True
-    return holds_model(target)
-
-
-def check_model(root: Path, names: Sequence[str]) -> None:
-    """Load all networks of the saved model at `root`, whose files are `names`, or raise what is wrong with it."""
-    parts = [part for part in NETWORKS if not part or any(name.startswith(f"{part}/") for name in names)]
-    SavedModel.open(root, parts).build()
 
 
 class _Repository:
@@ -221,32 +205,34 @@ def _check_hash(path: Path, named: str) -> None:
         HubDamagedError: it differs; the file is taken out of the cache, so that it comes anew.
     """
     blob = path.resolve()
-    digest: Any
-    if re.fullmatch(r"[0-9a-f]{64}", blob.name):  # a large file: sha256
-        digest = hashlib.sha256()
-    elif re.fullmatch(r"[0-9a-f]{40}", blob.name):  # git's own hash of a small one
-        digest = hashlib.sha1(f"blob {blob.stat().st_size}\0".encode(), usedforsecurity=False)
+    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
+        digest = sha256_of(blob)
+    elif re.fullmatch(r"[0-9a-f]{40}", blob.name):  # of a small file: git's own hash
+        content = blob.read_bytes()
+        digest = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
     else:
         return
-    with open(blob, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    if digest.hexdigest() != blob.name:
+    if digest != blob.name:
         path.unlink()
         blob.unlink(missing_ok=True)
         raise HubDamagedError(f"{named} came damaged: its hash is not what the Hub says. Try again.")
 
 
+_OTHERS = {  # a key of the config, or a file, by which one knows a model of another library
+    "model_type": ("a model of transformers", "transformers"),
+    "architectures": ("a model of transformers", "transformers"),
+    "_class_name": ("a part of a diffusers pipeline", "diffusers"),
+    "architecture": ("a model of timm", "timm"),
+    "model_index.json": ("a diffusers pipeline", "diffusers"),
+}
+
+
 def _looks(names: Sequence[str], config: dict[str, Any]) -> str:
     """What a repository of these files, or with this root config, seems to be."""
-    if "architectures" in config or "model_type" in config:
-        return f"it looks like a model of transformers ({quote(config.get('model_type'))}); load it with that."
-    if "_class_name" in config:
-        return "it looks like a part of a diffusers pipeline; load it with diffusers."
-    if "architecture" in config:
-        return "it looks like a model of timm; load it with timm."
-    if "model_index.json" in names:
-        return "it looks like a diffusers pipeline; load it with diffusers."
+    for key, (kind, library) in _OTHERS.items():
+        if key in config or key in names:
+            said = f" ({quote(config[key])})" if key == "model_type" else ""
+            return f"it looks like {kind}{said}; load it with {library}."
     pickles = [name for name in names if name.endswith((".pkl", ".bin", ".pt", ".pth", ".ckpt"))]
     if pickles:
         return f"it holds pickled weights ({quote(pickles[0])}), which may run any code and are never opened here."

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from safetensors import SafetensorError
@@ -24,10 +24,12 @@ from ganzoo.errors import ConfigError, GanzooError, SourceError, WeightsError, q
 from ganzoo.files import expand_user, new_folder
 from ganzoo.models import Generator
 from ganzoo.models.contract import MOST_CLASSES
-from ganzoo.saving.format import CONFIG, FORMAT, GRID, LOSSES, WEIGHTS, check_format, read_description, read_json
+from ganzoo.saving.format import CARD, CONFIG, FORMAT, GRID, LOSSES, WEIGHTS, check_format, read_description, read_json
 from ganzoo.saving.weights import DTYPES, WeightsFile, write_network
 
-_DROPPED = ("discriminator", "generator_raw", GRID, LOSSES)  # of an earlier model, when another is saved
+NETWORKS = ("", "discriminator", "generator_raw")
+LAYOUT = (*(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)), GRID, LOSSES, CARD)
+_DROPPED = (*NETWORKS[1:], GRID, LOSSES)  # of an earlier model, when another is saved
 LARGEST_LATENT = 100_000  # numbers
 _WITH_DISCRIMINATOR = "name a model that was saved with its own, as a run's is; sampling needs none."
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,1000}")
@@ -48,11 +50,11 @@ class SavedModel:
     networks: Mapping[str, WeightsFile]
 
     @classmethod
-    def open(cls, path: Path, parts: Sequence[str] = ("",), config: dict[str, Any] | None = None) -> SavedModel:
+    def open(cls, path: Path, parts: Sequence[str] | None = None, config: dict[str, Any] | None = None) -> SavedModel:
         """Open the folder or weights file `path`.
 
         Args:
-            parts: the networks to open, the generator ("") first.
+            parts: the networks to open, the generator ("") first; None for all that are there.
             config: what the root's `config.json` holds, if it has been read.
 
         Raises:
@@ -60,6 +62,9 @@ class SavedModel:
             WeightsError, ConfigError, PluginError: a file is damaged, of a newer format, or needs what is not
                 installed.
         """
+        if parts is None:
+            names = (CONFIG, WEIGHTS)
+            parts = [part for part in NETWORKS if not part or any((path / part / name).is_file() for name in names)]
         if path.is_file():
             if len(parts) > 1:
                 raise SourceError(f"{path} holds a generator alone; {_WITH_DISCRIMINATOR}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import WeightsError, quote
+from ganzoo.files import sha256_of
 from ganzoo.saving.format import WEIGHTS, check_format, read_json
 
 EVALUATION = "evaluation.json"
@@ -59,11 +59,7 @@ def evaluated(folder: Path, model: Path) -> tuple[Figure, ...]:
 
 def weights_hash(model: Path) -> str:
     """sha256 of the generator's weights file in `model`."""
-    digest = hashlib.sha256()
-    with open(model / WEIGHTS, "rb") as file:
-        while part := file.read(1 << 20):  # the file may be larger than memory
-            digest.update(part)
-    return digest.hexdigest()
+    return sha256_of(model / WEIGHTS)
 
 
 def _numbers(entry: Any, place: str) -> dict[str, Any]:
