@@ -325,7 +325,7 @@ BAD = [
     (["sample", "{empty}"], "holds no saved model"),
     (["sample", "{run}/checkpoints/step-00000003"], "is a checkpoint, to resume from, and no saved model. The run's"),
     (["sample", "{text}"], "is a file, but not .safetensors"),
-    (["sample", "{fake}"], "is no intact safetensors file"),
+    (["sample", "{fake}"], "is not an intact safetensors file"),
     (["sample", "{broken}"], "is not valid JSON"),
     (["sample", ""], "names no model"),
     (["sample", "{model}", "--output", "{text}/grid.png"], "notes.txt"),

@@ -474,15 +474,15 @@ def damage(folder, what):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("truncated", "is no intact safetensors file"),
-        ("pickle", "is no intact safetensors file"),
+        ("truncated", "is not an intact safetensors file"),
+        ("pickle", "is not an intact safetensors file"),
         ("no weights", "does not exist"),
         ("missing weight", "is missing"),
         ("surplus weight", "extra is surplus"),
         ("misshapen weight", r"has shape \(3,\)"),
         ("other config", "saved with another config"),
         ("newer format", "has format 2; this version reads up to 1"),
-        ("no format", "is no config of ganzoo"),
+        ("no format", "is not a config of ganzoo"),
         ("unknown key", 'widht is unknown. Did you mean "widths"'),
         ("huge", "1024 is the most|another config|does not fit"),
         ("latent shape", "latent_size must be"),
@@ -513,7 +513,7 @@ def test_a_config_cannot_make_us_name_any_package(gan, tmp_path, package):
     plugin["package"] = "ganzoo-acme"
     config["generator"]["plugins"] = [plugin]
     (folder / "config.json").write_text(json.dumps(config))
-    said = "made with ganzoo-acme==6.6.6, by somebody else: look before you install"
+    said = "made with ganzoo-acme==6.6.6, by somebody else: check it before you install"
     with pytest.raises(PluginError, match=said):
         ganzoo.from_pretrained(folder)
 
@@ -535,7 +535,7 @@ def test_a_label_of_5000_digits_is_no_class():
 def test_a_file_of_another_kind_under_our_name_is_called_what_it_is(gan, tmp_path, name, content, said):
     folder = gan.save_pretrained(tmp_path / "model")
     (folder / name).write_bytes(content)
-    with pytest.raises(WeightsError, match=f"{name} is no .*: it is {said}"):
+    with pytest.raises(WeightsError, match=f"{name} is not an? .*: it is {said}"):
         ganzoo.from_pretrained(folder)
 
 

@@ -586,7 +586,7 @@ def test_what_a_stranger_wrote_is_quoted_and_cut(hub, files):
 )
 def test_another_librarys_model_is_recognised(hub, files, looks):
     hub.add("owner/other", files)
-    with pytest.raises(HubMissingError, match=f"owner/other is no ganzoo model: .*{looks}"):
+    with pytest.raises(HubMissingError, match=f"owner/other is not a ganzoo model: .*{looks}"):
         load(hub, "owner/other")
 
 
@@ -664,7 +664,7 @@ def test_only_hashes_become_names_of_files(hub, saved, tmp_path, name, header):
     push(hub, saved)
     for evil in (tmp_path / "evil", "../../../../evil", "W/../evil", "z" * 40):
         hub.fail(name, headers={header: f'"{evil}"' if header != "X-Repo-Commit" else str(evil)})
-        with pytest.raises(HubDamagedError, match="which is no hash: it is no Hub that can be trusted"):
+        with pytest.raises(HubDamagedError, match="which is not a hash: this Hub can't be trusted"):
             load(hub, cache_dir=tmp_path / "cache")
         hub.faults.clear()
     assert not list(tmp_path.rglob("*evil*"))

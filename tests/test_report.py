@@ -93,7 +93,7 @@ def test_the_page_says_how_the_run_was_made(tmp_path):
         "flip no",
         "Generator: dcgan-generator",
         "widths 128, 64",
-        "Discriminator: a module of one's own",
+        "Discriminator: a custom module",
         "device cpu",
     ):
         assert part in said, part
@@ -116,7 +116,7 @@ def test_steps_that_a_resumed_run_made_again_count_once(tmp_path):
     assert "Time 1.7 min" in said and "Memory 900 MB" in said
 
 
-@pytest.mark.parametrize("title", ["Losses", "Score", "What the discriminator says", "Penalty", "Speed"])
+@pytest.mark.parametrize("title", ["Losses", "Score", "Discriminator logits", "Penalty", "Speed"])
 def test_every_curve_is_drawn(tmp_path, title):
     assert f"<h2>{title}</h2>" in write_report(made_up(tmp_path / "run")).read_text("utf-8")
 
@@ -139,7 +139,7 @@ def test_remarks_stand_in_plain_words_and_only_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "every, steps, words", [(0, 1000, "Switched off"), (200, 1000, "No remarks"), (200, 100, "not looked yet")]
+    "every, steps, words", [(0, 1000, "Switched off"), (200, 1000, "No findings"), (200, 100, "No check so far")]
 )
 def test_without_remarks_the_page_says_why(tmp_path, every, steps, words):
     settings = {**facts()["settings"], "doctor_every": every}

@@ -38,7 +38,7 @@ def client(token: str | bool | None = None, endpoint: str | None = None) -> HfAp
     """The client, which names ganzoo and its version to the Hub.
 
     Raises:
-        ConfigError: `endpoint` is no address, or `token` no token; the message does not show it.
+        ConfigError: `endpoint` is not a URL, or `token` not a token (which the message does not show).
     """
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.utils import get_session
@@ -61,7 +61,7 @@ def client(token: str | bool | None = None, endpoint: str | None = None) -> HfAp
 
 
 def _checked(token: str | bool | None) -> str | bool | None:
-    """`token` without the space around it that a file or a copy brings along; ConfigError where that is no token."""
+    """`token` without surrounding white space, as files and copies bring along; ConfigError if it can't be a token."""
     if token is None or isinstance(token, bool):
         return token
     stripped = token.strip() if isinstance(token, str) else ""
@@ -74,7 +74,7 @@ def _checked(token: str | bool | None) -> str | bool | None:
 
 
 def _refuse_paths(response: Any) -> None:
-    """Raise HubDamagedError where the answer to one of our requests names a commit or ETag that is no hash.
+    """Raise HubDamagedError if the answer to one of our requests names a commit or ETag that is not a hash.
 
     The client makes names of files of them, so that "/home/me/.bashrc" would be written, read or deleted there.
     """
@@ -87,8 +87,8 @@ def _refuse_paths(response: Any) -> None:
         value = headers.get(name)
         if value is not None and not form.fullmatch(value) and not (name == "ETag" and "X-Linked-ETag" in headers):
             raise HubDamagedError(
-                f"{request.url.host} answers with {name} {quote(value)}, which is no hash: it is no Hub that "
-                f"can be trusted; check the endpoint ($HF_ENDPOINT)."
+                f"{request.url.host} answers with {name} {quote(value)}, which is not a hash: this Hub can't "
+                f"be trusted; check the endpoint ($HF_ENDPOINT)."
             )
 
 
@@ -155,7 +155,8 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
         ((errors.RevisionNotFoundError,), HubMissingError,
          f"{repo_id} has no revision {quote(revision or 'main')}; name a branch, tag or commit of it."),
         ((errors.DisabledRepoError,), HubAccessError, f"{repo_id} has been disabled by the Hub; take another."),
-        ((errors.HFValidationError,), HubMissingError, f"{quote(repo_id)} is no name on the Hub; give owner/name."),
+        ((errors.HFValidationError,), HubMissingError,
+         f"{quote(repo_id)} is not a valid name on the Hub; give owner/name."),
         ((errors.LocalEntryNotFoundError,), HubConnectionError, f"{named} is not in the cache, and {absent}."),
     )  # fmt: skip
     for kind, ours, text in kinds:

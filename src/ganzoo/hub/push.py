@@ -21,7 +21,7 @@ class Pushed:
     Args:
         url: of the repository, or of the pull request.
         commit: of the model there, 40 hexadecimal digits.
-        changed: False where it was there already and no commit was made.
+        changed: False if the repository held the same already and no commit was made.
     """
 
     url: str
@@ -91,13 +91,13 @@ def _contents(root: Path, repo_id: str) -> dict[str, bytes | Path]:
     """The files of the saved model at `root`, by their names in a repository, with a card that is of these weights.
 
     Raises:
-        ConfigError: a file lies outside of `root`, or the card is no text.
+        ConfigError: a file lies outside of `root`, or the card is not UTF-8 text.
         SourceError, WeightsError, ConfigError: the model can't be loaded.
     """
     contents: dict[str, bytes | Path] = {name: root / name for name in LAYOUT if (root / name).is_file()}
     for name in contents:
         place = (root / name).resolve()
-        if not place.is_relative_to(root.resolve()):  # somebody's key would be published as README.md
+        if not place.is_relative_to(root.resolve()):  # or a link to a private key would be published as README.md
             raise ConfigError(
                 f"{root / name} is a link out of the folder, to {place}; nothing was pushed: put the file itself there"
             )

@@ -55,10 +55,10 @@ def fetch(
         discriminator: open the discriminator too, and fetch `generator_raw` if the repository has it.
 
     Raises:
-        HubError: the Hub does not give it, or it is no model of ours; the client's own error is its cause.
+        HubError: the Hub does not give it, or it is not a ganzoo model; the client's own error is its cause.
         SourceError, WeightsError, ConfigError, PluginError: as `SavedModel.open`.
-        HubConnectionError: also where the discriminator is not in the cache, and nobody is there to say whether there
-            is one; of `generator_raw`, which a model may well lack, this is a warning.
+        HubConnectionError: also if the discriminator is not in the cache and the Hub can't be asked whether there is
+            one; for `generator_raw`, which many models lack, this is a warning.
     """
     repository = _Repository(repo_id, revision, token, cache_dir, local_files_only, endpoint)
     root, config = repository.open()
@@ -92,7 +92,7 @@ def pull(
 ) -> Path:
     """Copy the saved model `repo_id` into `folder`, whole: discriminator, pictures and card too.
 
-    Files that are no part of a saved model are left behind, and nothing is written if the model can't be loaded.
+    Files that are not part of a saved model are not copied, and nothing is written if the model can't be loaded.
 
     Raises:
         HubError: as `fetch`. ConfigError: `folder` holds something else, or is the working directory.
@@ -145,7 +145,7 @@ class _Repository:
         """
         unreachable = None
         if not self._options["local_files_only"]:
-            try:  # fails at once where a download would be tried for half a minute
+            try:  # fails at once; a download would be tried for half a minute
                 with hub_errors(self._id, self._revision):
                     found = self._client.model_info(self._id, revision=self._revision, files_metadata=True)
             except HubConnectionError as error:
@@ -154,7 +154,7 @@ class _Repository:
             else:
                 self.sizes = {file.rfilename: file.size for file in found.siblings or ()}
                 if CONFIG not in self.sizes:
-                    raise HubMissingError(f"{self._id} is no ganzoo model: {_looks(list(self.sizes), {})}")
+                    raise HubMissingError(f"{self._id} is not a ganzoo model: {_looks(list(self.sizes), {})}")
         try:
             path = self.file(CONFIG, self._revision)
         except HubConnectionError as error:
@@ -164,7 +164,7 @@ class _Repository:
         except (WeightsError, SourceError) as error:
             raise HubError(f"{self._id} holds a damaged {CONFIG}: {error}") from error
         if "format" not in config:
-            raise HubMissingError(f"{self._id} is no ganzoo model: {_looks([], config)}")
+            raise HubMissingError(f"{self._id} is not a ganzoo model: {_looks([], config)}")
         return path.parent, config
 
     def file(self, name: str, revision: str | None) -> Path:
@@ -190,7 +190,7 @@ class _Repository:
 
 
 def _check_place(path: Path, name: str, named: str) -> None:
-    """Raise HubDamagedError where `path`, of the file `name` in a snapshot, leads out of the cache."""
+    """Raise HubDamagedError if `path`, of the file `name` in a snapshot, is a link out of the cache."""
     snapshot = path.parents[len(PurePosixPath(name).parts) - 1]
     repository = snapshot.parents[1]  # snapshots/COMMIT
     blob = path.resolve()

@@ -46,7 +46,7 @@ class Card:
         source: what `from_pretrained` takes: a folder, or a repository's owner/name.
         weights: sha256 of the generator's weights file, which all the rest is about.
         preset: the recipe's name. family: the networks', as `dcgan`.
-        data: the set's name. data_id: its id on the Hub, where it is there. data_licence: in words; it says nothing of
+        data: the set's name. data_id: its id on the Hub, if it is there. data_licence: in words; it says nothing of
             the weights' licence, which whoever trained them states in the card's header.
         training: rows of the training table. command: that began the run.
         figures: what was measured. pictures: of `GRID` and `LOSSES`, those that are there.
@@ -69,7 +69,7 @@ def write_card(folder: Path, card: Card) -> bool:
     """Write `README.md` into `folder`, or renew what is ours in the one that is there.
 
     Returns:
-        Whether it was written; False where it is kept: its markers are gone or out of order, or it is no text.
+        Whether it was written; False if it is kept: its markers are gone or out of order, or it is not UTF-8.
     """
     path = folder / CARD
     try:
@@ -116,7 +116,7 @@ def run_card(
 
     Args:
         model: a copy of the run's model, to write into instead. source: what `from_pretrained` takes to load it.
-        earlier: the runs that it was trained on from, the first one first: their commands and images are told too.
+        earlier: the runs that it was trained on from, the first one first: the card tells their commands and images too.
 
     Raises:
         TrainingError: no run is there, or it has no model. WeightsError: a file of it is damaged.
@@ -126,11 +126,11 @@ def run_card(
     if not (model / WEIGHTS).is_file():
         raise TrainingError(f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: --resume.")
     try:
-        told, *before = (_Record(each.facts(), each.entries()) for each in map(RunFolder, (run, *earlier)))
-        if told.losses:
-            curves = [Curve(name.replace("_", " "), [(each["step"], each[name]) for each in told.losses])
+        record, *before = (_Record(each.facts(), each.entries()) for each in map(RunFolder, (run, *earlier)))
+        if record.losses:
+            curves = [Curve(name.replace("_", " "), [(each["step"], each[name]) for each in record.losses])
                       for name in ("discriminator_loss", "generator_loss")]
-            images.save(picture(curves, last_step=told.last), model / LOSSES)
+            images.save(picture(curves, last_step=record.last), model / LOSSES)
         data = facts["data"]
         card = replace(
             model_card(model, source or Path(run).as_posix()),
@@ -138,8 +138,8 @@ def run_card(
             data=str(data["name"]),
             data_id=_hub_id(data),
             data_licence=str(data.get("licence", "not known")),
-            training=tuple(_rows(told, folder.entries("timing.jsonl"), before)),
-            command=" && ".join(str(each.facts["command"]) for each in (*before, told)),
+            training=tuple(_rows(record, folder.entries("timing.jsonl"), before)),
+            command=" && ".join(str(each.facts["command"]) for each in (*before, record)),
         )
         if figures := evaluated(folder.path, model):
             card = replace(card, figures=figures)
@@ -200,7 +200,7 @@ def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) ->
 
 
 def _at_most(runs: Sequence[_Record]) -> str:
-    """Said before a number of images: the last batch of an epoch is smaller where it is kept."""
+    """Put before a number of images: the last batch of an epoch may be smaller (keep_last_batch)."""
     return "at most " if any(each.settings["keep_last_batch"] for each in runs) else ""
 
 
@@ -249,7 +249,7 @@ def renewed(text: str, card: Card) -> str:
 
 
 def _with_known(new: str, old: str, card: Card) -> str:
-    """`new`; where the run is not here, with what `old` tells of these same weights and no file here does."""
+    """`new`; if the run is not here, with what only `old` tells of these same weights."""
     if card.training or card.weights not in old:
         return new
     for start, end, found in ((_FIGURES, _BODY[1], card.figures), (_TRAINING, _FIGURES, ())):
@@ -340,7 +340,7 @@ def _number(value: float | None, spread: float | None = None) -> str:
 
 
 def _printable(text: str) -> str:
-    """`text` on one line; a name on disk may hold what is no character at all."""
+    """`text` on one line; a name on disk may hold bytes that are not text."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

@@ -38,13 +38,13 @@ def chart(
     dot: Point | None = None,
     axis: Literal["linear", "from zero", "logarithmic"] = "linear",
 ) -> str:
-    """A `<section>` with one or two curves over the steps 0 to `last_step`; nothing where there are no points.
+    """A `<section>` with one or two curves over the steps 0 to `last_step`; empty if there are no points.
 
     Args:
         title, hint: plain text; the hint stands below the title.
-        dot: a point to set apart, as the best of a score.
-        axis: logarithmic only where values are above 0 and the greatest is 20 times the least; elsewhere linear, and
-            where few points are far from all others, those are cut off and the worst is named.
+        dot: a point to mark, as the best score.
+        axis: logarithmic only if values are above 0 and the greatest is 20 times the least; else linear, and a few
+            points far from all others are cut off and the worst is named.
     """
     curves = [curve for curve in curves if curve.points]
     if not curves:
@@ -115,7 +115,7 @@ def picture(curves: Sequence[Curve], *, last_step: float) -> Image.Image:
 
 
 def number(value: float) -> str:
-    """A number as a person reads it: 12,000, 0.0066, 1.2e+09."""
+    """A number for people: 12,000, 0.0066, 1.2e+09."""
     if value == int(value) and abs(value) < 1e9:
         return f"{int(value):,}"
     if 1000 <= abs(value) < 1e9:

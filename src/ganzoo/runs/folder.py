@@ -42,7 +42,7 @@ _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What `Trainer.fit` gives: where things lie, and the last figures.
+    """The result of `Trainer.fit`: where the files are, and the last figures.
 
     `finished` is False after Ctrl-C, SIGTERM, or a stop on mode collapse: then `collapsed` is True.
     """
@@ -64,7 +64,7 @@ class RunFolder:
         self.path = expand_user(path)
 
     def check_free(self, overwrite: bool) -> None:
-        """Raise TrainingError where a new run must not be written: over a run (unless asked to), or other files."""
+        """Raise TrainingError if a new run would overwrite a run (unless asked to) or other files."""
         if self.path.exists() and not self.path.is_dir():
             raise TrainingError(f"{self.path} is a file; name a folder for the run.")
         found = list(self.path.iterdir()) if self.path.is_dir() else []
@@ -218,7 +218,7 @@ class RunFolder:
 
 
 def _is_ours(entry: Path, begun: bool) -> bool:
-    """Whether a run wrote `entry`, as far as its name tells; in a folder where no run has `begun`, it must be empty."""
+    """Whether a run wrote `entry`, by its name; in a folder in which no run has `begun`, it must be empty too."""
     if entry.name in (_LOCK, _HOLDER) or _LEFTOVER.fullmatch(entry.name):
         return True
     return entry.name in _OURS and (begun or not (any(entry.iterdir()) if entry.is_dir() else entry.stat().st_size))

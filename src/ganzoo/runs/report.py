@@ -1,6 +1,6 @@
 """A run as one page of HTML that needs nothing else: curves, samples through time, remarks, speed, how it was made.
 
-Whatever a run's files say is shown as text: names, settings and remarks of a stranger's run are escaped, and the page
+All that a run's files say is shown as text: names, settings and remarks of a stranger's run are escaped, and the page
 forbids itself every script but its own and every request.
 """
 
@@ -134,8 +134,8 @@ def _charts(
             hint="Lower is better" + ("; the ring is the best, which is the model that was kept." if best else "."),
         ),
         chart(
-            "What the discriminator says",
-            [Curve("of real images", _points(log, "real_logits")), Curve("of made ones", _points(log, "fake_logits"))],
+            "Discriminator logits",
+            [Curve("real images", _points(log, "real_logits")), Curve("generated images", _points(log, "fake_logits"))],
             last_step=step,
             hint="Mean logits. The nearer the two, the harder it is to tell them apart.",
         ),
@@ -168,8 +168,8 @@ def _remarks(log: list[dict[str, Any]], settings: dict[str, Any]) -> str:
     if not every:
         return '<p class="quiet">Switched off (doctor_every 0).</p>'
     if not any(entry["step"] >= every for entry in log):
-        return '<p class="quiet">It has not looked yet.</p>'
-    return f'<p class="healthy">No remarks. The doctor looks every {number(every)} steps.</p>'
+        return '<p class="quiet">No check so far.</p>'
+    return f'<p class="healthy">No findings. The doctor checks every {number(every)} steps.</p>'
 
 
 def _provenance(facts: dict[str, Any], settings: dict[str, Any], data: dict[str, Any]) -> list[tuple[str, str]]:
@@ -193,7 +193,7 @@ def _networks(gan: dict[str, Any]) -> str:
     parts = []
     for name in ("generator", "discriminator"):
         described = _mapping(gan.get(name))
-        model = _text(described["model"]) if described.get("model") else "a module of one's own"
+        model = _text(described["model"]) if described.get("model") else "a custom module"
         rows = [(_code(key), _value(value)) for key, value in _mapping(described.get("config")).items()]
         plugins = described.get("plugins")
         for plugin in plugins if isinstance(plugins, list) else ():

@@ -21,7 +21,7 @@ def seconds(times: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> 
 
 
 def duration(seconds: float) -> str:
-    """`seconds` as a person says it: "42 s", "74.4 min" or "3 h 20 min"."""
+    """`seconds` for people: "42 s", "74.4 min" or "3 h 20 min"."""
     minutes = seconds / 60
     if minutes < 1:
         return f"{seconds:.0f} s"

@@ -24,7 +24,7 @@ CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"  # be
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_OWN = 100_000_000  # bytes of a JSON file, or of a header, in the folder of a run
 _PACKAGE = {"package": re.compile(r"\w([\w.-]*\w)?", re.ASCII), "version": re.compile(r"\w[\w.+!-]*", re.ASCII)}
-# how files begin that stand under the name of weights or a config
+# how other files begin that were found in place of weights or a config
 _OTHERS = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file; run `git lfs pull` in its folder",
     b"<!doctype": "a web page, perhaps of a failed download; get the file again",
@@ -43,7 +43,7 @@ class Description:
     plugins: tuple[dict[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types, as `read_description` wants them."""
+        """JSON types, as `read_description` takes them."""
         config = self.config.to_dict() if self.config else {}
         return {"format": FORMAT, "model": self.model, "config": config, "plugins": list(self.plugins)}
 
@@ -70,7 +70,7 @@ def read_json(path: Path, *, own: bool = False) -> dict[str, Any]:
     """The mapping in the JSON file `path`, or SourceError (no such file) or WeightsError (not one, or too large).
 
     Args:
-        own: it lies in the user's run, which may be larger than a config from a stranger.
+        own: the file belongs to the user's own run and may be larger than a stranger's config.
     """
     size, most = file_size(path), LARGEST_OWN if own else LARGEST_CONFIG
     try:
@@ -79,16 +79,16 @@ def read_json(path: Path, *, own: bool = False) -> dict[str, Any]:
         if len(content) > most:
             size = max(size, len(content))
             raise WeightsError(f"{path} has {size} bytes; {most} is the most for a config.")
-        check_kind(content, f"{path} is no config")
+        check_kind(content, f"{path} is not a config")
         return parse_json(content.decode(), str(path))
     except UnicodeDecodeError as error:
-        raise WeightsError(f"{path} is not UTF-8 text ({error.reason}); it is damaged or no config.") from error
+        raise WeightsError(f"{path} is not UTF-8 text ({error.reason}); it is damaged or not a config.") from error
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror}.") from error
 
 
 def check_kind(content: bytes, said: str) -> None:
-    """Raise WeightsError, which begins with what is `said`, if `content` begins as a known file of another kind."""
+    """Raise WeightsError, which begins with `said`, if `content` begins as a known file of another kind."""
     start = content[:100].lower()
     for beginning, other in _OTHERS.items():
         if start.startswith(beginning):
@@ -96,7 +96,7 @@ def check_kind(content: bytes, said: str) -> None:
 
 
 def file_size(path: Path) -> int:
-    """Bytes of the plain file `path`; a pipe or device would be waited for, or read, without end."""
+    """Bytes of the plain file `path`; reading a pipe or device might never end."""
     try:
         facts = path.stat()
     except FileNotFoundError as error:
@@ -104,14 +104,14 @@ def file_size(path: Path) -> int:
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror}.") from error
     if not stat.S_ISREG(facts.st_mode):
-        raise SourceError(f"{path} is no plain file; name a folder that `save_pretrained` wrote.")
+        raise SourceError(f"{path} is not a regular file; name a folder that `save_pretrained` wrote.")
     return facts.st_size
 
 
 def parse_json(text: str, place: str) -> dict[str, Any]:
     """The mapping that `text` holds; doubled keys, NaN and anything but a mapping are WeightsError, naming `place`.
 
-    The message shows no value: a link can make any file of this machine stand where a config should.
+    The message shows no value: by a link, any file of this machine can stand in for a config.
     """
 
     def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def parse_json(text: str, place: str) -> dict[str, Any]:
 
 
 def read_description(values: Any, place: str) -> Description:
-    """Check and understand what `config.json` or a header says of one network."""
+    """Check what `config.json` or a header says of one network, and parse it."""
     if not isinstance(values, dict):
         raise WeightsError(f"{place} must be a mapping, got {quote(values)}.")
     check_format(values, place)
@@ -157,9 +157,9 @@ def read_description(values: Any, place: str) -> Description:
 
 
 def where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str]) -> str:
-    """Which packages offer the names in `used` that are missing here, as `plugins` says; "" if none can be believed.
+    """Which packages offer the names in `used` that are missing here, as `plugins` says; "" if none is credible.
 
-    A stranger's file could name any package: only one that the registry would let offer the name is passed on.
+    A stranger's file could name any package; only one that the registry would accept for the name is repeated.
     """
     wanted = [
         f"{plugin['package']}=={plugin['version']}"
@@ -169,7 +169,7 @@ def where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str]) -> s
     if not wanted:
         return ""
     packages = " ".join(dict.fromkeys(wanted))
-    return f"It was made with {packages}, by somebody else: look before you install (pip install {packages})."
+    return f"It was made with {packages}, by somebody else: check it before you install (pip install {packages})."
 
 
 def read_plugins(values: Any, place: str) -> tuple[dict[str, str], ...]:
@@ -183,7 +183,7 @@ def read_plugins(values: Any, place: str) -> tuple[dict[str, str], ...]:
             raise WeightsError(f"{place}.plugins must name {', '.join(sorted(keys))} as text, got {quote(value)}.")
         for key, form in _PACKAGE.items():  # they end in a command that a user may copy
             if not form.fullmatch(value[key]):
-                raise WeightsError(f"{place}.plugins: {quote(value[key])} is no {key} of a Python package.")
+                raise WeightsError(f"{place}.plugins: {quote(value[key])} is not a valid {key} of a Python package.")
     return tuple(values)
 
 
@@ -191,7 +191,7 @@ def check_format(values: dict[str, Any], place: str) -> None:
     """Raise WeightsError unless `values["format"]` is a format that this version reads."""
     given = values.get("format")
     if type(given) is not int or given < 1:
-        raise WeightsError(f"{place} is no config of ganzoo: format must be a number from 1, got {quote(given)}.")
+        raise WeightsError(f"{place} is not a config of ganzoo: format must be a number from 1, got {quote(given)}.")
     if given > FORMAT:
         raise WeightsError(
             f"{place} has format {given}; this version reads up to {FORMAT}: pip install -U ganzoo-torch"

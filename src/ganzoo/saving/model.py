@@ -89,7 +89,7 @@ class SavedModel:
         return cls(path, facts, networks)
 
     def check(self) -> None:
-        """Raise what `build` would, making nothing; a module of the user's own is no error."""
+        """Raise what `build` would, without building anything; a custom module is no error."""
         for weights in self.networks.values():
             weights.check()
 
@@ -112,7 +112,7 @@ def _check_classes(generator: nn.Module | None, facts: Mapping[str, Any], place:
 def write_model(
     folder: str | Path, networks: Mapping[str, nn.Module | None], facts: Mapping[str, Any], dtype: str
 ) -> Path:
-    """Write `networks` ("" at the root, others in subfolders of their names) and `facts` into `folder`, at one stroke.
+    """Write `networks` ("" at the root, others in subfolders of their names) and `facts` into `folder`, all or nothing.
 
     Raises:
         ConfigError: no such dtype, or `folder` is a file, the working directory, or holds what is not ours and would be

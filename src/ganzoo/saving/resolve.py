@@ -48,7 +48,7 @@ def local_source(source: str | Path) -> Path | None:
 
 
 def _check_no_path(text: str) -> None:
-    """Raise SourceError where owner/name is a mistyped path: the owner is a folder here. Its name is not sent away."""
+    """Raise SourceError if owner/name looks like a mistyped path: the owner is a folder here. Nothing is sent."""
     first, _, rest = text.partition("/")
     if Path(first).is_dir():
         near = nearest(rest, sorted(entry.name for entry in Path(first).iterdir()))
@@ -59,7 +59,7 @@ def _check_no_path(text: str) -> None:
 
 
 def local_folder(path: str | Path) -> Path:
-    """As `local_model`, of a folder alone; ConfigError where it is a single file."""
+    """As `local_model`, but only for folders; ConfigError if `path` is a single file."""
     root = local_model(path)
     if root.is_file():
         raise ConfigError(f"{root} is a single file; name the folder of a saved model")
@@ -88,7 +88,7 @@ def local_model(path: str | Path) -> Path:
         names = sorted(entry.name for entry in path.iterdir())[:5]
     except SourceError:
         raise
-    except ConfigError as error:  # ~name of nobody
+    except ConfigError as error:  # ~name of an unknown user
         raise SourceError(f"{error}.") from error
     except OSError as error:
         raise SourceError(f"{quote(str(path))} can't be read ({error.strerror}); name a saved model.") from error

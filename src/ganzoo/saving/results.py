@@ -15,7 +15,7 @@ EVALUATION = "evaluation.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One measure: its name, and how it was measured; yardsticks where there are any.
+    """One measure: its name, and how it was measured; reference values, if there are any.
 
     Args:
         how: on what, in words. data, split: the real images. command: that measured it.

@@ -37,7 +37,7 @@ from ganzoo.saving.format import (
 LARGEST_HEADER = 4_000_000  # bytes of what a weights file says of its tensors, some hundred for each
 MOST_TENSORS = 5_000  # of a weights file: its library takes a tenth of a millisecond for each, however small
 LARGEST_WEIGHTS = 8_000_000_000  # bytes of a weights file
-MOST_OWN = 100_000  # tensors of a checkpoint, where nothing else tells how many it should have
+MOST_OWN = 100_000  # tensors of a checkpoint, if nothing else says how many it should have
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
@@ -64,7 +64,7 @@ class WeightsFile:
 
         Raises:
             SourceError: no such file.
-            WeightsError: not a safetensors file, damaged, too large, or with a header that is no description.
+            WeightsError: not a safetensors file, damaged, too large, or its header is not a valid description.
         """
         values, room = _header(path, own)
         place = f"{path} (header)"
@@ -90,7 +90,7 @@ class WeightsFile:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
             raise WeightsError(
-                f"{self.path} is no intact safetensors file ({quote(str(error))}); get it again."
+                f"{self.path} is not an intact safetensors file ({quote(str(error))}); get it again."
             ) from error
 
     def weights(self) -> dict[str, Tensor]:
@@ -112,7 +112,7 @@ class WeightsFile:
         return tensors
 
     def check(self) -> None:
-        """Raise what `build` would; nothing is made, and a module of the user's own is no error."""
+        """Raise what `build` would; nothing is built, and a custom module is no error."""
         if self.description is None or self.description.model is None:
             self.weights()
         else:
@@ -142,7 +142,7 @@ class WeightsFile:
         for name, value in wanted.items():
             if tensors[name].is_floating_point() != value.is_floating_point():
                 raise WeightsError(
-                    f"{self.path}: {name} is of type {tensors[name].dtype}, its network wants {value.dtype}."
+                    f"{self.path}: {name} is of type {tensors[name].dtype}, its network needs {value.dtype}."
                 )
         return tensors
 
@@ -153,7 +153,7 @@ def _header(path: Path, own: int) -> tuple[dict[str, Any], int]:
     if size > LARGEST_WEIGHTS and not own:
         raise WeightsError(f"{path} has {size:,} bytes; {LARGEST_WEIGHTS:,} is the most for weights.")
     longest = LARGEST_OWN if own > MOST_TENSORS else LARGEST_HEADER
-    damaged = f"{path} is no intact safetensors file"
+    damaged = f"{path} is not an intact safetensors file"
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -172,7 +172,7 @@ def _header(path: Path, own: int) -> tuple[dict[str, Any], int]:
 
 def _checked_shapes(values: dict[str, Any], room: int, path: Path, most: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the tensors that a header declares; their bytes must be the `room` that follows it."""
-    damaged = f"{path} is no intact safetensors file"
+    damaged = f"{path} is not an intact safetensors file"
     try:
         entries = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in values.items()}
     except (KeyError, TypeError) as error:
