@@ -1,4 +1,4 @@
-"""The chapter's plot: leaky ReLU for six slopes below zero, into docs/leaky-relu.png."""
+"""The chapter's plot: leaky ReLU for six slopes below zero, into docs/leaky-relu.png (pip install matplotlib)."""
 
 import sys
 

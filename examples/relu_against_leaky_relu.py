@@ -2,8 +2,8 @@
 
     python examples/relu_against_leaky_relu.py [--data fashion-mnist] [--steps 2000] [--output runs/relu]
 
-Both are trained from one seed on the same batches. Curves and samples go side by side into compare.png, and both are
-measured against the test split, where there is one.
+Both are trained from one seed on the same batches. Curves and samples go side by side into compare.png (pip install
+matplotlib), and both are measured against the test split, where there is one.
 """
 
 import argparse

@@ -21,6 +21,7 @@ import ganzoo
 from ganzoo.data import open_data
 from ganzoo.data.clusters import divide
 from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import command
 from ganzoo.saving import format as folder_module
 from ganzoo.training.checkpoint import checkpoints
@@ -602,8 +603,10 @@ def test_a_notebook_gets_curves_and_pictures(tmp_path):
         ganzoo.images.save(torch.zeros(1, 8, 8), tmp_path / "step-00000004.png")
         display(State, {"discriminator_loss": 1.0, "generator_loss": 2.0})
     assert len(captured.outputs) >= 1
-    curves, picture = display._figure().axes
-    assert len(curves.lines) == 2 and len(picture.images) == 1
+    curves = picture([Curve("discriminator", [(4, 1.0)]), Curve("generator", [(4, 2.0)])], last_step=4)
+    shown = display._figure()
+    assert shown.crop((0, 0, *curves.size)).tobytes() == curves.tobytes()
+    assert shown.getpixel((4, curves.height + 4)) == (128, 128, 128)  # the newest grid stands below
 
 
 class Poison:

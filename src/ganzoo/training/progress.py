@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from ganzoo.errors import clean
+from ganzoo.runs.curves import Curve, picture
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
 
@@ -78,20 +81,15 @@ class NotebookDisplay:
             self._handle.update(self._figure())
             self._drawn = time.perf_counter()
 
-    def _figure(self) -> Any:
-        from matplotlib.figure import Figure
-        from PIL import Image
-
-        figure = Figure(figsize=(10, 4), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for index, name in ((1, "discriminator"), (2, "generator")):
-            left.plot([row[0] for row in self._losses], [row[index] for row in self._losses], label=name)
-        left.set(xlabel="step", ylabel="loss", xlim=(0, self._steps))
-        left.legend(loc="upper right")
-        right.axis("off")
+    def _figure(self) -> Image.Image:
+        names = ("discriminator", "generator")
+        curves = [Curve(name, [(row[0], row[index]) for row in self._losses]) for index, name in enumerate(names, 1)]
+        parts = [picture(curves, last_step=self._steps)]
         grids = sorted(self._samples.glob("step-*.png"), key=lambda path: (len(path.name), path.name))  # of any step
-        if grids:
-            right.imshow(Image.open(grids[-1]), cmap="gray")
+        parts += [Image.open(path) for path in grids[-1:]]
+        figure = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white")
+        for index, part in enumerate(parts):
+            figure.paste(part, (0, sum(above.height for above in parts[:index])))
         return figure
 
 
