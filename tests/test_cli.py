@@ -47,13 +47,19 @@ def drawings(folder, count=12):
     return folder
 
 
-@pytest.mark.parametrize("kind", ["presets", "models", "blocks", "losses", "penalties", "augmentations"])
-def test_list_names_all_that_is_registered(kind, capsys):
+@pytest.mark.parametrize("name", ganzoo.REGISTRIES)
+def test_list_shows_all_that_is_registered_with_a_line_of_what_it_is(name, capsys):
+    kind = name.lower().replace("_", "-")
     assert run(["list", kind]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [re.match(r"[\w.-]+", line)[0] for line in lines] == list(getattr(ganzoo, kind.upper()))
+    assert [re.match(r"[\w.-]+", line)[0] for line in lines] == list(getattr(ganzoo, name))
+    assert not [line for line in lines if re.fullmatch(r"\S+|[\w.-]+\(.*\)", line)], "an entry does not say what it is"
+
+
+def test_list_alone_shows_every_kind(capsys):
     assert run(["list"]) == 0
-    assert f"{kind}:" in capsys.readouterr().out
+    kinds = [name.lower().replace("_", "-") for name in ganzoo.REGISTRIES]
+    assert re.findall(r"^([\w-]+):$", capsys.readouterr().out, re.MULTILINE) == [*kinds, "zoo"]
 
 
 @pytest.mark.parametrize(

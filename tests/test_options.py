@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import pytest
 
@@ -40,6 +40,14 @@ def unreadable(amount: Decimal = 0.5) -> Thing:  # the annotation's name is not 
     return Thing(amount)
 
 
+def half_readable(sizes: tuple[int, ...] = (1, 2), limit: Optional[int] = None) -> Decimal:  # noqa: UP045
+    return Thing((sizes, limit))
+
+
+def chosen(side: Literal[1, 2] = 1, how: Literal["up", "down"] = "down") -> Thing:
+    return Thing((side, how))
+
+
 def function(images, random=None, *, strength: float = 1.0):
     return images * strength
 
@@ -64,7 +72,7 @@ class Weighted:
 @pytest.fixture
 def things():
     registry = Registry("thing", "ganzoo.no-such-group", "a function that makes a Thing", callable, makes=Thing)
-    for maker in (thing, sized, untyped, unreadable):
+    for maker in (thing, sized, untyped, unreadable, half_readable, chosen):
         registry.register(maker.__name__, maker)
     return registry
 
@@ -89,6 +97,10 @@ def functions():
         ("sized(sizes=(2,),inner=thing(count=2,share=1))", ((2,), "thing(count=2,share=1)")),
         ("untyped(times=4,on=true,text=5)", (4, True, "5")),
         ("unreadable(amount=0.25)", 0.25),
+        ("half_readable(sizes=(3,4))", ((3, 4), None)),  # one annotation that can't be read hides no other
+        ("half_readable(limit=7)", ((1, 2), 7)),
+        ("half_readable(limit=none)", ((1, 2), None)),
+        ("chosen(side=2,how=up)", (2, "up")),
     ],
 )
 def test_a_name_with_options_becomes_what_it_says(things, text, value):
@@ -106,6 +118,8 @@ def test_a_name_with_options_becomes_what_it_says(things, text, value):
         ("thing(count=1,count=2)", ConfigError, "count is given twice"),
         ("thing(2)", ConfigError, '"2" must look like option=value'),
         ("thing(count=1", ConfigError, "must look like name or name"),
+        ("chosen(side=3)", ConfigError, "chosen: side must be one of 1, 2"),
+        ("half_readable(sizes=(1,x))", ConfigError, r"half_readable: sizes\[1\] must be an int"),
         ("sized", ConfigError, "sized needs sizes; write it as sizes=VALUE"),
         (3, ConfigError, "must look like name or name"),
     ],
@@ -159,3 +173,53 @@ def test_what_is_no_maker_is_refused_when_it_is_registered(things):
 
 def test_commas_nest():
     assert split_call("a(b=c(d=1,e=2),f=(3,4))", "") == ("a", {"b": "c(d=1,e=2)", "f": "(3,4)"})
+
+
+def unannotated(margin): ...
+def empty_default(margin=None): ...
+def wrong_default(margin: float = "high"): ...
+def out_of_bounds(margin: Annotated[float, Bounds(0, 1)] = 2.0): ...
+def implicit_optional(margin: int = None): ...  # noqa: RUF013
+def positional(margin: float = 1.0, /): ...
+def listed(margin: list[int] = ()): ...
+def pair(margin: tuple[int, int] = (1, 2)): ...
+def anything(margin: Any = 1): ...
+def dictionary(margin: dict | None = None): ...
+
+
+@pytest.mark.parametrize(
+    "maker, why",
+    [
+        (unannotated, "not annotated"),
+        (empty_default, "not annotated"),
+        (wrong_default, 'must be a float, got "high"; correct the default or the annotation'),
+        (out_of_bounds, "must be at least 0 and at most 1, got 2.0"),
+        (implicit_optional, "must be an int, got null"),
+        (positional, "by position alone"),
+        (listed, r"annotated as list\[int\]"),
+        (pair, r"annotated as tuple\[int, int\]; .*tuple\[X, ...\]"),
+        (anything, "annotated as Any"),
+        (dictionary, "annotated as dict"),
+    ],
+)
+def test_a_parameter_that_no_text_can_stand_for_is_a_plugin_error_that_names_it(things, maker, why):
+    things.register("new", maker)
+    with pytest.raises(PluginError, match=f'"margin" of .*{maker.__name__} can\'t be an option: .*{why}'):
+        things.make("new")
+
+
+def test_a_class_of_functions_must_make_a_function(functions):
+    functions.register("no-function", Bounds)
+    with pytest.raises(PluginError, match="makes a Bounds, not a function"):
+        functions.make("no-function")
+
+
+def test_tuples_are_shown_as_they_are_written(things):
+    assert str(things.options("half_readable")["sizes"]) == "sizes=(1,2)"
+
+
+def test_what_a_name_is_comes_from_its_docstring_or_from_the_registry(things):
+    assert (things.describe("thing"), things.describe("sized")) == ("Make a thing.", "")
+    colours = Registry("colour", "ganzoo.no-such-group", describe=lambda item: f"the colour {item}")
+    colours.register("red", "#f00")
+    assert colours.describe("red") == "the colour #f00"

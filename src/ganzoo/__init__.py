@@ -7,17 +7,20 @@ them for editors and type checkers.
 from importlib import import_module
 from typing import Any
 
-_HOME = {
-    "GAN": "ganzoo.gan",
-    "from_pretrained": "ganzoo.pretrained",
-    "create": "ganzoo.presets",
-    "Preset": "ganzoo.presets",
+REGISTRIES = {  # every registry and its module, in the order of `ganzoo list`
     "PRESETS": "ganzoo.presets",
     "MODELS": "ganzoo.models",
     "BLOCKS": "ganzoo.blocks",
     "LOSSES": "ganzoo.losses",
     "PENALTIES": "ganzoo.penalties",
     "AUGMENTATIONS": "ganzoo.augment",
+}
+_HOME = {
+    **REGISTRIES,
+    "GAN": "ganzoo.gan",
+    "from_pretrained": "ganzoo.pretrained",
+    "create": "ganzoo.presets",
+    "Preset": "ganzoo.presets",
     "Settings": "ganzoo.settings",
     "Trainer": "ganzoo.training",
     "evaluate": "ganzoo.evaluation.evaluate",

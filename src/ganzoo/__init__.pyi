@@ -24,4 +24,5 @@ from ganzoo.pretrained import from_pretrained as from_pretrained
 from ganzoo.settings import Settings as Settings
 from ganzoo.training import Trainer as Trainer
 
+REGISTRIES: dict[str, str]
 __version__: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import types
 import typing
@@ -124,78 +125,83 @@ def _plain(value: Any) -> Any:
 _WORDS = {int: "an int", float: "a float", bool: "true or false", str: "a string", type(None): "null"}
 
 
+def alternatives(kind: Any) -> tuple[Any, ...]:
+    """The types that the annotation `kind` allows: the parts of a union, or `kind` alone."""
+    return typing.get_args(kind) if typing.get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
 def _describe(kind: Any) -> str:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        return f"one of {', '.join(map(str, arguments))}"
-    if origin in (Union, types.UnionType):
-        return " or ".join(_describe(part) for part in arguments)
-    if origin is tuple:
-        return "a list, each item " + _describe(arguments[0])
+    arguments = typing.get_args(kind)
+    match typing.get_origin(kind):
+        case typing.Literal:
+            return f"one of {', '.join(map(str, arguments))}"
+        case builtins.tuple:
+            return "a list, each item " + describe(arguments[0])
     return _WORDS.get(kind) or f"a mapping or a {kind.__name__}"
+
+
+def describe(kind: Any) -> str:
+    """What a value of the annotation `kind` is, for messages."""
+    return " or ".join(map(_describe, alternatives(kind)))
 
 
 def convert_value(value: Any, kind: Any, path: str, bounds: Bounds) -> Any:
     """`value` as the annotation `kind` wants it (lists become tuples, ints floats), or ConfigError."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (Union, types.UnionType):
-        fitting = [part for part in arguments if _looks_like(value, part)]
-        if fitting:
-            return convert_value(value, fitting[0], path, bounds)
-    if not _looks_like(value, kind):
-        hint = nearest(value, arguments) if origin is Literal and isinstance(value, str) else ""
-        raise ConfigError(f"{path} must be {_describe(kind)}, got {quote(value)}{hint and '.' + hint}")
-    if origin is tuple:
-        if len(value) > 64:
-            raise ConfigError(f"{path} must have at most 64 items, got {len(value)}")
-        return tuple(convert_value(item, arguments[0], f"{path}[{i}]", bounds) for i, item in enumerate(value))
-    if isinstance(kind, type) and issubclass(kind, Config):
-        return kind.from_dict(value, path) if isinstance(value, Mapping) else value
-    if kind is str and len(value) > 1000:
-        raise ConfigError(f"{path} must have at most 1000 characters, got {len(value)}")
-    if kind in (int, float):
-        low, high = bounds
-        largest = 2**63 - 1 if kind is int else 1e300  # what other programs and files can hold; shuts out NaN too
-        if not -largest <= value <= largest or (low is not None and value < low) or (high is not None and value > high):
-            ends = [f"at least {low}" if low is not None else "", f"at most {high}" if high is not None else ""]
-            want = " and ".join(filter(None, ends)) or f"within ±{largest:g}"
-            raise ConfigError(f"{path} must be {want}, got {quote(value)}")
-        return kind(value)
+    part = next((part for part in alternatives(kind) if _looks_like(value, part)), None)
+    if part is None:
+        choices = typing.get_args(kind) if typing.get_origin(kind) is Literal and isinstance(value, str) else ()
+        hint = nearest(value, map(str, choices))
+        raise ConfigError(f"{path} must be {describe(kind)}, got {quote(value)}{hint and '.' + hint}")
+    if part in (int, float):
+        return part(_check_bounds(value, part, path, bounds))
+    if part is str or typing.get_origin(part) is tuple:
+        most, unit = (1000, "characters") if part is str else (64, "items")
+        if len(value) > most:
+            raise ConfigError(f"{path} must have at most {most} {unit}, got {len(value)}")
+    if typing.get_origin(part) is tuple:
+        item = typing.get_args(part)[0]
+        return tuple(convert_value(each, item, f"{path}[{i}]", bounds) for i, each in enumerate(value))
+    return part.from_dict(value, path) if isinstance(value, Mapping) else value
+
+
+def _check_bounds(value: float, kind: type, path: str, bounds: Bounds) -> float:
+    largest = 2**63 - 1 if kind is int else 1e300  # what other programs and files can hold
+    low, high = (-largest if bounds.low is None else bounds.low), (largest if bounds.high is None else bounds.high)
+    if not (-largest <= value <= largest and low <= value <= high):  # written so that NaN is refused too
+        ends = [f"at {end} {bound}" for end, bound in zip(("least", "most"), bounds, strict=True) if bound is not None]
+        raise ConfigError(f"{path} must be {' and '.join(ends) or f'within ±{largest:g}'}, got {quote(value)}")
     return value
 
 
 def _looks_like(value: Any, kind: Any) -> bool:
-    """Whether `value` has the type, not yet the bounds, that the annotation `kind` wants."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (Union, types.UnionType):
-        return any(_looks_like(value, part) for part in arguments)
-    if origin is tuple:
-        return isinstance(value, (list, tuple))
-    if origin is Literal:
-        return isinstance(value, str) and value in arguments
-    if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(kind, type) and issubclass(kind, Config):
-        return isinstance(value, (kind, Mapping))
-    return isinstance(value, kind)
+    """Whether `value` has the type, not yet the bounds, that the annotation `kind` (no union) wants."""
+    match typing.get_origin(kind) or kind:
+        case builtins.tuple:
+            return isinstance(value, (list, tuple))
+        case typing.Literal:
+            return any(value == each and type(value) is type(each) for each in typing.get_args(kind))
+        case builtins.int | builtins.float:
+            return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return isinstance(value, kind) or (issubclass(kind, Config) and isinstance(value, Mapping))
 
 
 def parse_value(text: str, kind: Any) -> Any:
-    """The value of the annotation `kind` that `text` stands for, or `text` where it stands for none."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    text = text.strip()
-    if origin in (Union, types.UnionType):
-        if type(None) in arguments and text.lower() in ("none", "null"):
-            return None
-        listed = "," in text  # a list is meant where there is a comma, a single item elsewhere
-        kinds = sorted(arguments, key=lambda part: (typing.get_origin(part) is tuple) != listed)
-        values = [(parse_value(text, part), part) for part in kinds if part is not type(None)]
-        return next((value for value, part in values if _looks_like(value, part)), text)
-    if origin is tuple:
+    """The value of the annotation `kind` that `text` stands for, or `text` if it stands for none."""
+    text, kinds = text.strip(), alternatives(kind)
+    if type(None) in kinds and text.lower() in ("none", "null"):
+        return None
+    # a comma means a list; without one, a single item is tried first
+    ordered = sorted(kinds, key=lambda part: (typing.get_origin(part) is tuple) != ("," in text))
+    parsed = ((_parse(text, part), part) for part in ordered if part is not type(None))
+    return next((value for value, part in parsed if _looks_like(value, part)), text)
+
+
+def _parse(text: str, kind: Any) -> Any:
+    if typing.get_origin(kind) is tuple:
         items = [] if text.lower() in ("", "none") else split_commas(text)
-        return [parse_value(item, arguments[0]) for item in items]
+        return [parse_value(item, typing.get_args(kind)[0]) for item in items]
+    if typing.get_origin(kind) is Literal:
+        return next((each for each in typing.get_args(kind) if str(each) == text), text)
     if kind is bool and text.lower() in ("true", "yes", "on", "1", "false", "no", "off", "0"):
         return text.lower() in ("true", "yes", "on", "1")
     try:

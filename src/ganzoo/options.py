@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from ganzoo.config import Bounds, convert_value, parse_value, split_commas
+from ganzoo.config import Bounds, alternatives, convert_value, parse_value, split_commas
 from ganzoo.errors import ConfigError, PluginError, did_you_mean, quote
 
 _CALL = re.compile(r"\s*([\w.-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
 _REQUIRED = inspect.Parameter.empty
+_UNKNOWN = object()
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Option:
 
 
 def _shown(value: Any) -> str:
+    """`value` as it is written in the grammar."""
+    if isinstance(value, tuple):
+        return f"({','.join(map(_shown, value))})"
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
@@ -60,36 +65,70 @@ def split_call(text: Any, place: str) -> tuple[str, dict[str, str]]:
     return match[1], given
 
 
-def options_of(maker: Callable[..., Any], *, keyword_only: bool) -> dict[str, Option]:
+def options_of(maker: Callable[..., Any], *, keyword_only: bool, skip: int = 0) -> dict[str, Option]:
     """The options of `maker`, a function or class: its parameters, or those that can be given by keyword alone.
 
-    Types come from annotations (also where those are strings), else from defaults; bounds from
-    `Annotated[float, Bounds(0, 1)]`.
+    Types come from annotations (also if those are strings), else from defaults; bounds from
+    `Annotated[float, Bounds(0, 1)]`. An option is an int, float, bool, str, Literal, a tuple[X, ...] of those, or None.
+
+    Args:
+        skip: so many parameters at the start are no options.
 
     Raises:
-        PluginError: a parameter can't be an option.
+        PluginError: a parameter can't be an option; the message says which and why.
     """
     try:
-        parameters = inspect.signature(maker).parameters.values()
+        parameters = [*inspect.signature(maker).parameters.values()][skip:]
     except (TypeError, ValueError) as error:
         raise PluginError(f"{maker!r} does not say what it takes ({error}); write it as a function") from error
+    wanted = {inspect.Parameter.KEYWORD_ONLY}
+    if not keyword_only:
+        wanted |= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY}
+    return {each.name: _option(maker, each) for each in parameters if each.kind in wanted}
+
+
+def _option(maker: Callable[..., Any], parameter: inspect.Parameter) -> Option:
+    place = f"{quote(parameter.name)} of {maker.__module__}.{maker.__qualname__} can't be an option"
+    if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+        raise PluginError(f"{place}: it is taken by position alone; remove the / behind it")
+    default, bounds = parameter.default, Bounds()
+    kind = _annotation(maker, parameter)
+    if typing.get_origin(kind) is Annotated:
+        kind, *extras = typing.get_args(kind)
+        bounds = next((extra for extra in extras if isinstance(extra, Bounds)), bounds)
+    if kind is _UNKNOWN and isinstance(default, (bool, int, float, str)):
+        kind = type(default)
+    if not all(map(_can_be_option, alternatives(kind))):
+        shown = "not annotated" if kind is _UNKNOWN else f"annotated as {inspect.formatannotation(kind)}"
+        raise PluginError(f"{place}: it is {shown}; an int, float, bool, str, Literal, tuple[X, ...] or None can")
+    if default is not _REQUIRED:
+        try:
+            default = convert_value(default, kind, f"its default for {quote(parameter.name)}", bounds)
+        except ConfigError as error:
+            raise PluginError(f"{place}: {error}; correct the default or the annotation") from None
+    return Option(parameter.name, kind, default, bounds)
+
+
+def _annotation(maker: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """The type that `parameter` is annotated with, or _UNKNOWN, also if its name exists for type checkers alone."""
+    if parameter.annotation is inspect.Parameter.empty:
+        return _UNKNOWN
+    function: Any = maker.__init__ if inspect.isclass(maker) else maker
+
+    def alone() -> None: ...  # so that one annotation that can't be read (the result's, say) does not hide the others
+
+    alone.__annotations__ = {"option": parameter.annotation}
     try:
-        hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker, include_extras=True)
-    except Exception:  # a stranger's annotation names what is imported for type checkers alone
-        hints = {}
-    found = {}
-    for parameter in parameters:
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY or (
-            not keyword_only and parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-        ):
-            kind, bounds = hints.get(parameter.name, Any), Bounds()
-            if typing.get_origin(kind) is Annotated:
-                kind, *extras = typing.get_args(kind)
-                bounds = next((extra for extra in extras if isinstance(extra, Bounds)), bounds)
-            if kind is Any:
-                kind = type(parameter.default) if isinstance(parameter.default, (bool, int, float)) else str
-            found[parameter.name] = Option(parameter.name, kind, parameter.default, bounds)
-    return found
+        return typing.get_type_hints(alone, vars(sys.modules[function.__module__]), include_extras=True)["option"]
+    except Exception:
+        return _UNKNOWN
+
+
+def _can_be_option(kind: Any) -> bool:
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
+        return arguments[-1] is Ellipsis and all(map(_can_be_option, alternatives(arguments[0])))
+    return typing.get_origin(kind) is Literal or kind in (int, float, bool, str, type(None))
 
 
 def read_options(given: Mapping[str, str], known: Mapping[str, Option], place: str) -> dict[str, Any]:
@@ -105,12 +144,11 @@ def read_options(given: Mapping[str, str], known: Mapping[str, Option], place: s
     for option in known.values():
         if option.default is _REQUIRED and option.name not in given:
             raise ConfigError(f"{place} needs {option.name}; write it as {option.name}=VALUE in the parentheses")
-    return {
-        key: convert_value(
-            parse_value(_bare(text), known[key].kind), known[key].kind, f"{place}: {key}", known[key].bounds
-        )
-        for key, text in given.items()
-    }
+    values = {}
+    for key, text in given.items():
+        kind, bounds = known[key].kind, known[key].bounds
+        values[key] = convert_value(parse_value(_bare(text), kind), kind, f"{place}: {key}", bounds)
+    return values
 
 
 def _bare(text: str) -> str:

@@ -54,7 +54,11 @@ class Preset:
 
 
 PRESETS: Registry[Preset] = Registry(
-    "preset", "ganzoo.presets", "a ganzoo.presets.Preset", lambda item: isinstance(item, Preset)
+    "preset",
+    "ganzoo.presets",
+    "a ganzoo.presets.Preset",
+    lambda item: isinstance(item, Preset),
+    describe=lambda preset: preset.description,
 )
 
 

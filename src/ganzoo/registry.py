@@ -48,6 +48,7 @@ class Registry(Mapping[str, T], Generic[T]):
         functions: registered are functions that serve as they are, with keyword-only arguments as their options (or
             classes whose objects serve so), not factories.
         wrapper: a dataclass that holds what is made, with fields that are options of every name (a weight).
+        describe: one line of what an item is, for lists; None takes the first line of its docstring.
 
     `make("name(key=value)")` is how a name with options becomes an object.
 
@@ -69,11 +70,13 @@ class Registry(Mapping[str, T], Generic[T]):
         makes: type = object,
         functions: bool = False,
         wrapper: Callable[..., Any] | None = None,
+        describe: Callable[[Any], str] | None = None,
     ) -> None:
         self.kind = kind
         self.group = group
         self._wanted, self._fits = wanted, fits
         self._makes, self._functions, self._wrapper = makes, functions, wrapper
+        self._describe = describe or (lambda item: (inspect.getdoc(item) or "").split("\n")[0])
         self._items: dict[str, T] = {}
         self._origins: dict[str, Origin] = {}
         self._found: dict[str, list[EntryPoint]] | None = None
@@ -148,11 +151,13 @@ class Registry(Mapping[str, T], Generic[T]):
         item: Any = self[name]
         return {**options_of(item, keyword_only=self._functions and not inspect.isclass(item)), **self._common()}
 
+    def describe(self, name: str) -> str:
+        """One line of what `name` is, and the package of a plug-in's name: for lists."""
+        text, origin = self._describe(self[name]), self.origin(name)
+        return f"{text} (of {origin.distribution} {origin.version})".strip() if origin else text
+
     def _common(self) -> dict[str, Option]:
-        if self._wrapper is None:
-            return {}
-        _, *common = options_of(self._wrapper, keyword_only=False).items()
-        return dict(common)
+        return options_of(self._wrapper, keyword_only=False, skip=1) if self._wrapper else {}
 
     def read(self, text: Any, place: str = "") -> tuple[str, dict[str, Any]]:
         """The name in `text`, as "r1(weight=10)", and its options, checked; nothing is made.
@@ -190,8 +195,8 @@ class Registry(Mapping[str, T], Generic[T]):
             raise
         except Exception as error:
             raise PluginError(f"{self.kind} {name} can't be made ({quote(error, 200)}); tell its author") from error
-        if not isinstance(made, self._makes):
-            wanted = self._makes.__name__
+        if not (callable(made) if self._functions else isinstance(made, self._makes)):
+            wanted = "function" if self._functions else self._makes.__name__
             raise PluginError(f"{self.kind} {name} makes a {type(made).__name__}, not a {wanted}; tell its author")
         return made
 

@@ -7,54 +7,47 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.errors import UnknownNameError, did_you_mean, quote
+import ganzoo
+from ganzoo import REGISTRIES
+from ganzoo.errors import PluginError, UnknownNameError, did_you_mean, quote
+from ganzoo.registry import Registry
 
-KINDS = ("presets", "models", "blocks", "losses", "penalties", "augmentations", "zoo")
+KINDS = {name.lower().replace("_", "-"): name for name in REGISTRIES}  # as typed: as in Python
+CHOICES = (*KINDS, "zoo")
 
 
 def list_names(
-    what: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}; all, if left out.", metavar="[WHAT]")] = "",
+    what: Annotated[str, typer.Argument(help=f"One of {', '.join(CHOICES)}; all, if left out.", metavar="[WHAT]")] = "",
 ) -> None:
-    """List the names that can be used, plug-ins' included, and the bundled models."""
-    if what and what not in KINDS:
-        raise UnknownNameError(f"Unknown kind {quote(what)}.{did_you_mean(what, KINDS)}")
-    for kind in [what] if what else KINDS:
+    """List the names that can be used with their options, plug-ins' included, and the bundled models."""
+    if what and what not in CHOICES:
+        raise UnknownNameError(f"Unknown kind {quote(what)}.{did_you_mean(what, CHOICES)}")
+    for kind in [what] if what else CHOICES:
         if not what:
             print(f"{kind}:")
-        entries = _entries(kind)
-        width = max([26, *(len(name) + 2 for name, _ in entries)])
-        for name, text in entries:
-            print(f"{name:{width}}{text}".rstrip() if what else f"  {name:{width}}{text}".rstrip())
+        entries = _models() if kind == "zoo" else _entries(getattr(ganzoo, KINDS[kind]))
+        width = min(48, max([24, *(len(call) for call, _ in entries)]))
+        for call, text in entries:
+            print(f"{'' if what else '  '}{call:{width}}  {text}".rstrip())
 
 
-def _entries(kind: str) -> list[tuple[str, str]]:
-    if kind == "zoo":
-        from ganzoo.saving.resolve import bundled_models
-
-        return [
-            (name, f"{_megabytes(folder):4.1f} MB  {_figures(folder)}") for name, folder in bundled_models().items()
-        ]
-    import ganzoo
-
-    registry: Any = getattr(ganzoo, kind.upper())
-    broken = registry.broken()
-    return [
-        (name, f"broken: {broken[name]}") if name in broken else (_call(registry, name), _describe(registry, name))
-        for name in registry
-    ]
+def _entries(registry: Registry[Any]) -> list[tuple[str, str]]:
+    """Each name with its options and their defaults, and what it is, or why it is broken."""
+    entries = []
+    for name in registry:
+        try:
+            options = registry.options(name) if registry.takes_options else {}
+            call = f"{name}({', '.join(map(str, options.values()))})" if options else name
+            entries.append((call, registry.describe(name)))
+        except PluginError as error:
+            entries.append((name, f"broken: {error}"))
+    return entries
 
 
-def _call(registry: Any, name: str) -> str:
-    """`name` with the options it takes and their defaults."""
-    options = registry.options(name) if registry.takes_options else {}
-    return f"{name}({', '.join(map(str, options.values()))})" if options else name
+def _models() -> list[tuple[str, str]]:
+    from ganzoo.saving.resolve import bundled_models
 
-
-def _describe(registry: Any, name: str) -> str:
-    item, origin = registry[name], registry.origin(name)
-    text = getattr(item, "description", None) or (item.__doc__ or "").strip().split("\n")[0]
-    text = "" if text.startswith(f"{type(item).__name__}(") or item.__doc__ == type(item).__doc__ else text
-    return f"{text} (of {origin.distribution} {origin.version})" if origin else text
+    return [(name, f"{_megabytes(folder):4.1f} MB  {_figures(folder)}") for name, folder in bundled_models().items()]
 
 
 def _figures(folder: Path) -> str:
