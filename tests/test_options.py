@@ -63,6 +63,10 @@ class Counting:
         return images
 
 
+class NoFunction:
+    """A class whose objects can't be called."""
+
+
 @dataclass
 class Weighted:
     held: Any
@@ -209,8 +213,8 @@ def test_a_parameter_that_no_text_can_stand_for_is_a_plugin_error_that_names_it(
 
 
 def test_a_class_of_functions_must_make_a_function(functions):
-    functions.register("no-function", Bounds)
-    with pytest.raises(PluginError, match="makes a Bounds, not a function"):
+    functions.register("no-function", NoFunction)
+    with pytest.raises(PluginError, match="makes a NoFunction, not a function"):
         functions.make("no-function")
 
 

@@ -81,10 +81,10 @@ def options_of(maker: Callable[..., Any], *, keyword_only: bool, skip: int = 0) 
         parameters = [*inspect.signature(maker).parameters.values()][skip:]
     except (TypeError, ValueError) as error:
         raise PluginError(f"{maker!r} does not say what it takes ({error}); write it as a function") from error
-    wanted = {inspect.Parameter.KEYWORD_ONLY}
-    if not keyword_only:
-        wanted |= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY}
-    return {each.name: _option(maker, each) for each in parameters if each.kind in wanted}
+    no_options: set[Any] = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    if keyword_only:
+        no_options |= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    return {each.name: _option(maker, each) for each in parameters if each.kind not in no_options}
 
 
 def _option(maker: Callable[..., Any], parameter: inspect.Parameter) -> Option:
