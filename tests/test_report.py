@@ -83,7 +83,7 @@ def test_the_page_says_how_the_run_was_made(tmp_path):
     assert "<title>fashion-mnist, step 1,000 of 2,000</title>" in page
     said = text(page)
     for part in (
-        "ganzoo train fashion-mnist --set &#x27;penalties=r1(weight=1)&#x27;",
+        "ganzoo train fashion-mnist --set &#39;penalties=r1(weight=1)&#39;",
         "c0ffee" * 10,
         "python 3.11.7",
         "torch 2.14.1",

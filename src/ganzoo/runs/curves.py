@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+from markupsafe import Markup
 from PIL import Image, ImageDraw, ImageFont
 
 Point = tuple[float, float]
@@ -37,7 +38,7 @@ def chart(
     hint: str = "",
     dot: Point | None = None,
     axis: Literal["linear", "from zero", "logarithmic"] = "linear",
-) -> str:
+) -> Markup:
     """A `<section>` with one or two curves over the steps 0 to `last_step`; empty if there are no points.
 
     Args:
@@ -48,7 +49,7 @@ def chart(
     """
     curves = [curve for curve in curves if curve.points]
     if not curves:
-        return ""
+        return Markup("")
     scale, note = _scale(curves, axis)
     last_step = max(last_step, 1)
 
@@ -71,7 +72,7 @@ def chart(
     summary = "; ".join(f"{curve.name} from {_ends(curve.points)}" for curve in curves)
     label = escape(f"{title} over steps 0 to {number(last_step)}: {summary}")
     below = " ".join(filter(None, (hint, note)))
-    return (
+    return Markup(
         f'<section class="card chart"><h2>{escape(title)}</h2><ul class="key">{"".join(keys)}</ul>'
         f'<div class="plot" data-last="{last_step:g}">{marks}'
         f'<svg viewBox="0 0 {_EDGE} {_EDGE}" preserveAspectRatio="none" role="img" aria-label="{label}">'

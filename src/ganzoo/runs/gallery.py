@@ -1,4 +1,4 @@
-"""Sample grids through time, as pictures inside a page, behind a slider: few and small, however long a run is."""
+"""Sample grids through time, as pictures inside a page: few and small, however long a run is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
-
-from ganzoo.runs.curves import number
 
 GRIDS = 24  # sample grids on a page
 LARGEST = 64 * 1024  # bytes of one grid; 24 of them, as text, are 2.1 MB
@@ -34,32 +32,16 @@ def sample_grids(folder: Path, until: float | None = None) -> dict[int, Path]:
     return {step: found[step] for step in [*order[::stride], *order[-1:]]}
 
 
-def slider(grids: dict[int, Path]) -> str:
-    """HTML of the grids, one to see at a time; files that can't be read are left out."""
-    pictures = []
+def pictures(grids: dict[int, Path]) -> list[tuple[int, str, int, int]]:
+    """Step, data URI, width and height of the grids; files that can't be read are left out."""
+    found = []
     for step, path in grids.items():
         try:
             status = path.stat()
-            pictures.append((step, *_picture(path, status.st_mtime_ns, status.st_size)))
+            found.append((step, *_picture(path, status.st_mtime_ns, status.st_size)))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises on damaged files
             continue
-    if not pictures:
-        return '<p class="hint">No samples yet.</p>'
-    figures = []
-    printed = {0, len(pictures) // 2, len(pictures) - 1}
-    for index, (step, uri, width, height) in enumerate(pictures):
-        attributes = (' class="printed"' if index in printed else "") + (" hidden" if index < len(pictures) - 1 else "")
-        figures.append(
-            f'<figure data-step="{step}"{attributes}>'
-            f'<img src="{uri}" width="{width}" height="{height}" decoding="async" '
-            f'alt="Samples at step {number(step)}"><figcaption>Step {number(step)}</figcaption></figure>'
-        )
-    return (
-        '<div class="slider" hidden><label for="when">Step</label><input id="when" type="range" min="0" '
-        f'max="{len(pictures) - 1}" step="1" value="{len(pictures) - 1}"><output id="shown" for="when"></output></div>'
-        f'<div class="pictures">{"".join(figures)}</div>'
-        '<p class="hint">The same latents each time, through the averaged generator.</p>'
-    )
+    return found
 
 
 @lru_cache(maxsize=2 * GRIDS)

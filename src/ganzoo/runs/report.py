@@ -1,7 +1,7 @@
 """A run as one page of HTML that needs nothing else: curves, samples through time, remarks, speed, how it was made.
 
-All that a run's files say is shown as text: names, settings and remarks of a stranger's run are escaped, and the page
-forbids itself every script but its own and every request.
+All that a run's files say is shown as text (the template escapes it): names, settings and remarks of a stranger's run.
+The page forbids itself every script but its own and every request.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Iterable
-from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from ganzoo.errors import TrainingError, reason
 from ganzoo.files import write_file
 from ganzoo.runs.curves import Curve, Point, chart, number
 from ganzoo.runs.folder import RunFolder, resume_command
-from ganzoo.runs.gallery import sample_grids, slider
+from ganzoo.runs.gallery import pictures, sample_grids
 from ganzoo.runs.times import duration, seconds
 
 REMARKS = 40
@@ -54,40 +54,37 @@ def _page(folder: RunFolder) -> str:
     logged = [entry["step"] for entry in log if "remark" not in entry]  # a remark may be of a step since undone
     every = _number(settings.get("log_every")) or 0
     grids = sample_grids(folder.path / "samples", until=max(logged) + every if logged else None)
-    step = int(max([*logged, *grids, 0]))
-    steps = int(_number(settings.get("steps")) or 0)
-    name = _text(gan.get("preset") or folder.path.resolve().name)
+    step, steps = int(max([*logged, *grids, 0])), int(_number(settings.get("steps")) or 0)
     scores = _points(log, "score")
     best = min(scores, key=lambda point: point[1]) if scores and settings.get("keep") != "last" else None
     template = files("ganzoo.runs").joinpath("report_template.html").read_text("utf-8")
     script = template.split("<script>")[1].split("</script>")[0]
-    progress = f"step {number(step)} of {number(steps)}"
-    state = f"{'Finished' if step >= steps else 'Under way or stopped'}: {progress}."
-    refreshed = _number(settings.get("report_every"))
-    if refreshed and step < steps:
-        state += f" Written anew every {number(refreshed)} steps: reload it then."
-    return Template(template).substitute(
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.filters["number"] = number
+    return environment.from_string(template).render(
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        title=f"{name}, {progress}",
-        heading=name,
-        state=state,
-        steps=steps or 1,
-        step=min(step, steps),
+        name=_text(gan.get("preset") or folder.path.resolve().name),
+        steps=steps,
+        step=step,
+        refreshed=_number(settings.get("report_every")) if step < steps else None,
         tiles=_tiles(step, settings, data, best, times),
-        remarks=_remarks(log, settings),
-        samples=slider(grids),
+        findings=_findings(log),
+        doctor_every=_number(settings.get("doctor_every")),
+        checked=max(logged, default=0),
+        pictures=pictures(grids),
         charts=_charts(log, times, scores, best, step),
         command=_text(facts.get("command"), 4000),
-        provenance=_table(_provenance(facts, settings, data)),
-        settings=_table((_code(key), _value(value)) for key, value in settings.items()),
-        networks=_networks(gan),
-        footer=f"Written {time.strftime('%Y-%m-%d %H:%M %Z')} by ganzoo. This page loads nothing from elsewhere.",
+        provenance=_provenance(facts, settings, data),
+        settings={_text(key): _value(value) for key, value in settings.items()},
+        networks=[_network(name, _mapping(gan.get(name))) for name in ("generator", "discriminator")],
+        written=time.strftime("%Y-%m-%d %H:%M %Z"),
     )
 
 
 def _tiles(
     step: int, settings: dict[str, Any], data: dict[str, Any], best: Point | None, times: list[dict[str, Any]]
-) -> str:
+) -> list[tuple[str, str, str]]:
+    """Name, value and remark of each figure at the top."""
     trained = step * (_number(settings.get("batch_size")) or 0)
     seen = trained * (_number(settings.get("discriminator_steps")) or 1)
     images = None if data.get("streamed") is True else _number(data.get("images"))
@@ -106,14 +103,12 @@ def _tiles(
         tiles.append(("Data", _text(data.get("name"), 40), f"{number(images)} images"))
     if memory:
         tiles.append(("Memory", f"{number(round(max(memory)))} MB", "at most, resident"))
-    return "".join(
-        f"<div><dt>{label}</dt><dd>{value}<small>{small}</small></dd></div>" for label, value, small in tiles
-    )
+    return tiles
 
 
 def _charts(
     log: list[dict[str, Any]], times: list[dict[str, Any]], scores: list[Point], best: Point | None, step: int
-) -> str:
+) -> list[Markup]:
     penalties = [point for point in _points(log, "penalty") if point[1]]
     parts = [
         chart(
@@ -144,39 +139,31 @@ def _charts(
             "Speed", [Curve("images a second", _points(times, "images_per_second"))], last_step=step, axis="from zero"
         ),
     ]
-    return "\n".join(filter(None, parts)) or '<p class="hint">No curves yet: the log holds no figures.</p>'
+    return [part for part in parts if part]
 
 
-def _remarks(log: list[dict[str, Any]], settings: dict[str, Any]) -> str:
-    """The doctor's remarks, newest first; the same one made again and again stands there once."""
+def _findings(log: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """The doctor's findings, newest first; one that was made again and again stands there once."""
     kinds: dict[str, list[dict[str, Any]]] = {}
     for entry in log:
         if "remark" in entry:
             kinds.setdefault(_text(entry["remark"]), []).append(entry)
-    items = []
+    found = []
     for name, entries in sorted(kinds.items(), key=lambda item: -item[1][-1]["step"])[:REMARKS]:
         first, last = entries[0], entries[-1]
         when = f"Step {number(first['step'])}"
         if len(entries) > 1:
             when = f"{number(len(entries))} times, steps {number(first['step'])} to {number(last['step'])}"
-        said = _text(last["text"], 1000) if last.get("text") else name
-        advice = f"<p>{_text(last['advice'], 1000)}</p>" if last.get("advice") else ""
-        items.append(f'<li><p class="quiet">{when}</p><p><b>{said}</b></p>{advice}</li>')
-    if items:
-        return f"<ul>{''.join(items)}</ul>"
-    every = _number(settings.get("doctor_every"))
-    if not every:
-        return '<p class="quiet">Switched off (doctor_every 0).</p>'
-    if not any(entry["step"] >= every for entry in log):
-        return '<p class="quiet">No check so far.</p>'
-    return f'<p class="healthy">No findings. The doctor checks every {number(every)} steps.</p>'
+        text, advice = (_text(last[key], 1000) if last.get(key) else "" for key in ("text", "advice"))
+        found.append({"when": when, "text": text or name, "advice": advice})
+    return found
 
 
 def _provenance(facts: dict[str, Any], settings: dict[str, Any], data: dict[str, Any]) -> list[tuple[str, str]]:
-    source = data.get("source")
+    source, name = data.get("source"), _text(data.get("name"))
     rows = [
-        ("Data", _text(data.get("name")) + (f" ({_text(source)})" if source not in (None, data.get("name")) else "")),
-        ("Hash of the data", _code(data.get("hash"))),
+        ("Data", name + (f" ({_text(source)})" if source not in (None, data.get("name")) else "")),
+        ("Hash of the data", _text(data.get("hash"))),
         ("Images", "streamed; the first " * (data.get("streamed") is True) + _value(data.get("images"))),
         ("Classes", _value(data.get("classes"))),
         ("Seed", _value(settings.get("seed"))),
@@ -189,20 +176,14 @@ def _provenance(facts: dict[str, Any], settings: dict[str, Any], data: dict[str,
     return rows
 
 
-def _networks(gan: dict[str, Any]) -> str:
-    parts = []
-    for name in ("generator", "discriminator"):
-        described = _mapping(gan.get(name))
-        model = _text(described["model"]) if described.get("model") else "a custom module"
-        rows = [(_code(key), _value(value)) for key, value in _mapping(described.get("config")).items()]
-        plugins = described.get("plugins")
-        for plugin in plugins if isinstance(plugins, list) else ():
-            kind, known, package, version = (
-                _text(_mapping(plugin).get(key)) for key in ("kind", "name", "package", "version")
-            )
-            rows.append((f"{kind} {known}", f"from {package} {version}"))
-        parts.append(f"<h3>{name.capitalize()}: {model}</h3><table>{_table(rows)}</table>")
-    return "".join(parts)
+def _network(name: str, described: dict[str, Any]) -> dict[str, Any]:
+    model = _text(described["model"]) if described.get("model") else "a custom module"
+    config = {_text(key): _value(value) for key, value in _mapping(described.get("config")).items()}
+    plugins, found = described.get("plugins"), []
+    for plugin in map(_mapping, plugins if isinstance(plugins, list) else ()):
+        kind, known, package, version = (_text(plugin.get(key)) for key in ("kind", "name", "package", "version"))
+        found.append((f"{kind} {known}", f"from {package} {version}"))
+    return {"name": name.capitalize(), "model": model, "config": config, "plugins": found}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -242,11 +223,7 @@ def _number(value: Any) -> float | None:
 
 def _text(value: Any, limit: int = 300) -> str:
     text = value if isinstance(value, str) else "none" if value is None else str(value)
-    return escape(text if len(text) <= limit else text[: limit - 1] + "…")
-
-
-def _code(value: Any) -> str:
-    return f"<code>{_text(value)}</code>"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _value(value: Any) -> str:
@@ -256,8 +233,3 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return _text(repr(value).removesuffix(".0") if isinstance(value, float) else value)
-
-
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    """Rows of HTML that is safe already."""
-    return "".join(f"<tr><th>{left}</th><td>{right}</td></tr>" for left, right in rows)
