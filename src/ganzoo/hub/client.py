@@ -1,34 +1,21 @@
-"""The Hub's client, and its errors in our words."""
+"""The Hub's client, with a bound on what it downloads, and no trust in names that a server sends."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ganzoo.errors import (
     ConfigError,
-    GanzooError,
-    HubAbsentError,
-    HubAccessError,
-    HubConflictError,
-    HubConnectionError,
     HubDamagedError,
-    HubError,
-    HubMissingError,
     keep_secret,
-    masked,
     quote,
-    reason,
-    shown,
 )
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ETAG = re.compile(r'(W/)?("?)[0-9a-f]{32,64}\2')
@@ -106,96 +93,3 @@ def bounded_bar(named: str, most: int) -> Any:
             return super().update(n)
 
     return Bounded
-
-
-@contextmanager
-def hub_errors(repo_id: str, revision: str | None = None, local_files_only: bool = False) -> Iterator[None]:
-    """Turn the errors of `huggingface_hub` into ours, and take tokens out of both.
-
-    Raises:
-        HubError: or one of its family; the client's own error is its cause.
-    """
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except GanzooError:
-        raise
-    except (OSError, LookupError, TypeError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
-        said = _in_our_words(error, repo_id, revision, local_files_only)
-        _mask(error)
-        raise said from error
-
-
-def _mask(error: BaseException | None) -> None:
-    """Take tokens out of `error` and of those that it comes from: Python prints them with it."""
-    while error is not None:
-        error.args = tuple(masked(each) if isinstance(each, str) else each for each in error.args)
-        error = error.__cause__ or error.__context__
-
-
-def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_files_only: bool) -> HubError:
-    """Our error for one of the client's: the first line below that is of its kind."""
-    from huggingface_hub import errors
-
-    named, said = f"{repo_id}, revision {shown(revision)}" if revision else repo_id, _reason(error)
-    if isinstance(error, errors.RemoteEntryNotFoundError):
-        path = str(error.response.url.path).rsplit("/resolve/", 1)[-1].partition("/")[2]
-        return HubMissingError(f"{named} lacks a file that a ganzoo model has ({quote(path)}).")
-    absent = "local_files_only=True asks for no download; leave it out once"
-    if not local_files_only:
-        absent = f"the Hub can't be reached ({said}); check the network"
-    kinds: tuple[tuple[tuple[type[Exception], ...], type[HubError], str], ...] = (
-        ((errors.GatedRepoError,), HubAccessError,
-         f"{repo_id} is gated: accept its terms on its page, then pass the token of that account (token=, or "
-         f"`hf auth login`)."),
-        ((errors.RepositoryNotFoundError,), HubAbsentError,
-         f"{repo_id} is not on the Hub, or private: check the name; a private one needs a token that may read it "
-         f"(token=, or `hf auth login`)."),
-        ((errors.RevisionNotFoundError,), HubMissingError,
-         f"{repo_id} has no revision {quote(revision or 'main')}; name a branch, tag or commit of it."),
-        ((errors.DisabledRepoError,), HubAccessError, f"{repo_id} has been disabled by the Hub; take another."),
-        ((errors.HFValidationError,), HubMissingError,
-         f"{quote(repo_id)} is not a valid name on the Hub; give owner/name."),
-        ((errors.LocalEntryNotFoundError,), HubConnectionError, f"{named} is not in the cache, and {absent}."),
-    )  # fmt: skip
-    for kind, ours, text in kinds:
-        if isinstance(error, kind):
-            return ours(text)
-    if isinstance(error, errors.HfHubHTTPError):
-        return _of_status(named, error)
-    if isinstance(error, (errors.OfflineModeIsEnabled, errors.HTTPError)):  # type: ignore[attr-defined]
-        return HubConnectionError(f"{named}: the Hub can't be reached ({said}); check the network.")
-    if isinstance(error, UnicodeError):
-        return HubConnectionError(f"{named}: the Hub's address is not valid ({error}); check $HF_ENDPOINT.")
-    if not isinstance(error, OSError):  # of the client, that takes an answer for granted
-        said = quote(f"{type(error).__name__}: {error}", 200)
-        return HubError(f"{named}: the Hub's answer is not understood ({said}); check $HF_ENDPOINT.")
-    if "Consistency check failed" in str(error):
-        return HubDamagedError(f"{named} did not come whole: its size is not what the Hub says. Try again.")
-    return HubError(f"{named}: {quote(reason(error), 300)}.")
-
-
-_STATUS: dict[int, tuple[type[HubError], str]] = {
-    401: (HubAccessError, "the Hub refuses the token ({said}); pass a valid one (token=, or `hf auth login`)."),
-    403: (
-        HubAccessError,
-        "this account has no right to do that ({said}); take a token with the right to write, or a name of your own.",
-    ),
-    409: (HubConflictError, "it has changed in the meantime ({said}); look at it, then push again."),
-    412: (HubConflictError, "it has changed in the meantime ({said}); look at it, then push again."),
-}
-
-
-def _of_status(named: str, error: HfHubHTTPError) -> HubError:
-    status = error.response.status_code
-    said = quote(" ".join(str(error.server_message or "").split()) or "no reason given", 200)
-    ours, text = _STATUS.get(status, (HubError, f"the Hub answered {status} ({{said}})."))
-    return ours(f"{named}: {text.replace('{said}', said)}")
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of what lies at the bottom of `error`."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

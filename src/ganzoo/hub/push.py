@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, quote
-from ganzoo.hub.client import client, hub_errors
+from ganzoo.hub.client import client
+from ganzoo.hub_errors import hub_errors
 from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card
 from ganzoo.saving.format import CARD
 from ganzoo.saving.model import LAYOUT, SavedModel

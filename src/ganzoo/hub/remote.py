@@ -22,7 +22,8 @@ from ganzoo.errors import (
     reason,
 )
 from ganzoo.files import expand_user, new_folder, sha256_of
-from ganzoo.hub.client import bounded_bar, client, hub_errors
+from ganzoo.hub.client import bounded_bar, client
+from ganzoo.hub_errors import hub_errors
 from ganzoo.saving.format import (
     CARD,
     CONFIG,
