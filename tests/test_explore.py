@@ -112,7 +112,7 @@ def test_features_of_the_discriminator_need_no_labels(gan, conditional):
     )  # two stages and the last block
     judge = ganzoo.from_pretrained(conditional, discriminator=True).discriminator
     assert discriminator_features(judge, torch.zeros(2, 1, 28, 28)).shape == (2, (4 + 8) * 16)
-    with pytest.raises(ConfigError, match="no stages to probe"):
+    with pytest.raises(ConfigError, match="does not offer features"):
         discriminator_features(torch.nn.Flatten(), torch.zeros(2, 1, 28, 28))
 
 

@@ -86,6 +86,20 @@ class Config:
                 raise ConfigError(f"{name}.{error}") from None
         return type(self).from_dict(values)
 
+    def resized(self: C, image_size: int) -> C:
+        """A network's config for images of `image_size` pixels a side; a family of networks overrides it to offer that.
+
+        Raises:
+            ConfigError: it is not offered, or not for this size; the message starts with "image_size".
+        """
+        raise ConfigError(f"image_size can't be changed: {type(self).__name__} does not offer it; give its own options")
+
+    def varied(self: C, changes: Mapping[str, Any], image_size: int | None = None) -> C:
+        """A network's config with some fields changed, and then resized; a family overrides it if the fields given
+        decide how a size is reached."""
+        changed = self.replace(changes)
+        return changed if image_size is None else changed.resized(image_size)
+
     @classmethod
     def table(cls, heading: str, prefix: str = "") -> str:
         """All fields as a Markdown table: name (behind `prefix`), default, meaning with a Literal's choices."""
@@ -93,7 +107,8 @@ class Config:
         for field in dataclasses.fields(cls):
             default = field.default
             shown = (",".join(map(str, default)) or "none") if isinstance(default, tuple) else default
-            meaning, hint = field.metadata["help"], hints[field.name]
+            shown = "required" if default is dataclasses.MISSING else shown
+            meaning, hint = field.metadata.get("help", ""), hints[field.name]
             choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
             if not all(f"{choice}:" in meaning for choice in choices):
                 meaning += f" ({', '.join(choices)})"

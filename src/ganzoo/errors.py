@@ -47,6 +47,10 @@ class BlockError(GanzooError):
     """A block breaks the block contract (raised by `ganzoo.blocks.check_block`)."""
 
 
+class ModelError(GanzooError):
+    """A network breaks the contract of models (raised by `ganzoo.models.check_model`)."""
+
+
 class UnknownNameError(GanzooError, KeyError):
     """A name is not registered."""
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from torch import nn
@@ -17,15 +15,13 @@ from ganzoo.models import (
     MODELS,
     DCGANDiscriminatorConfig,
     DCGANGeneratorConfig,
-    ProjectedDiscriminator,
+    Generator,
     ProjectedDiscriminatorConfig,
 )
-from ganzoo.models.dcgan.networks import LARGEST_IMAGE
+from ganzoo.models.projected.discriminator import fill_backbone
 from ganzoo.registry import Registry
 from ganzoo.seeds import seeded
 from ganzoo.settings import Settings
-
-WIDEST = 512  # channels of a stage that is added to reach a larger image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +68,8 @@ def create(
     """A GAN of the preset `name` with fresh weights.
 
     Args:
-        image_size: another size: stages are added or dropped where the channels are widest. Where `generator` gives
-            widths of its own, `start_size` follows instead.
+        image_size: another size, if the networks' family offers it. DCGAN adds or drops stages where the channels are
+            widest; if `generator` gives widths, `start_size` follows from them instead.
         generator, discriminator: changes of the two configs, by field.
         seed: of the weights; None takes torch's global random state as it is.
 
@@ -97,89 +93,32 @@ def build(
     for place, given in (("generator", generator), ("discriminator", discriminator)):
         if not isinstance(given, (Mapping, type(None))):
             raise ConfigError(f"{place} must be a mapping of config fields, got {quote(given)}")
-    made, judged = dict(generator or {}), dict(discriminator or {})
-    if image_size is not None:
-        _resize(preset, image_size, made, judged)
+    generator_changes, discriminator_changes = dict(generator or {}), dict(discriminator or {})
     for shared in ("image_channels", "num_classes", "hidden_classes"):
-        if shared in made:
-            judged.setdefault(shared, made[shared])
-        elif shared in judged:
-            made[shared] = judged[shared]
-    generator_config = _changed(preset.generator, made, "generator")
-    if isinstance(generator_config, DCGANGeneratorConfig) and isinstance(
-        preset.discriminator, DCGANDiscriminatorConfig
-    ):
-        judged.setdefault("image_size", generator_config.image_size)
-    discriminator_config = _changed(preset.discriminator, judged, "discriminator")
+        if shared in generator_changes:
+            discriminator_changes.setdefault(shared, generator_changes[shared])
+        elif shared in discriminator_changes:
+            generator_changes[shared] = discriminator_changes[shared]
     with seeded(seed):
-        networks: list[nn.Module] = [
-            MODELS[preset.generator_model](generator_config),
-            MODELS[preset.discriminator_model](discriminator_config),
-        ]
+        config = _varied(preset.generator, generator_changes, image_size, "generator")
+        fresh_generator = MODELS[preset.generator_model](config)
+        drawn = fresh_generator.image_size if isinstance(fresh_generator, Generator) else None
+        if image_size is None and drawn and any(field.name == "image_size" for field in fields(preset.discriminator)):
+            discriminator_changes.setdefault("image_size", drawn)
+        if image_size is not None and drawn not in (None, image_size):
+            raise ConfigError(f"image_size {image_size} was asked for, the generator's options make {drawn}")
+        config = _varied(preset.discriminator, discriminator_changes, image_size, "discriminator")
+        fresh_discriminator = MODELS[preset.discriminator_model](config)
         if preset.start:
-            preset.start(*networks)
-    return GAN(*networks, preset=name)
+            preset.start(fresh_generator, fresh_discriminator)
+    return GAN(fresh_generator, fresh_discriminator, preset=name)
 
 
-def _changed(config: Config, changes: dict[str, Any], place: str) -> Config:
+def _varied(config: Config, changes: Mapping[str, Any], image_size: int | None, place: str) -> Config:
     try:
-        return config.replace(changes)
+        return config.varied(changes, image_size)
     except ConfigError as error:
         raise ConfigError(f"{place}.{error}") from None
-
-
-def _resize(preset: Preset, image_size: int, made: dict[str, Any], judged: dict[str, Any]) -> None:
-    """Add what brings a DCGAN preset to `image_size` to the changes of its networks that are asked for."""
-    generator, discriminator = preset.generator, preset.discriminator
-    if not isinstance(generator, DCGANGeneratorConfig) or not isinstance(discriminator, DCGANDiscriminatorConfig):
-        raise ConfigError("image_size can't be changed for a preset of other models than DCGAN; give their configs")
-    if type(image_size) is not int or not 1 <= image_size <= LARGEST_IMAGE:
-        raise ConfigError(f"image_size must be an int from 1 to {LARGEST_IMAGE}, got {quote(image_size)}")
-    if "widths" in made or "start_size" in made or "block" in made:
-        asked = _changed(generator, {**made, "start_size": 1}, "generator")
-        scale = asked.image_size  # type: ignore[attr-defined]  # a DCGANGeneratorConfig like `generator`
-        if image_size % scale:
-            raise ConfigError(f"image_size {image_size} is no multiple of {scale}, which generator.widths multiply by")
-        made.setdefault("start_size", image_size // scale)
-    else:
-        if not _has_start(image_size, generator.start_size):
-            able = (size for size in range(1, LARGEST_IMAGE + 1) if _has_start(size, generator.start_size))
-            near = sorted(able, key=lambda size: abs(size - image_size))[:3]
-            raise ConfigError(f"image_size {image_size} can't be halved down to a start; near it: {near}")
-        made["start_size"], doublings = _halved(image_size, generator.start_size)
-        made["widths"] = _stretch(generator.widths, doublings + (made.get("head", generator.head) != "doubling"))
-    if "widths" not in judged:
-        least = int(discriminator.last_size) if discriminator.pool == "sum" else 4
-        judged["widths"] = _stretch(discriminator.widths[::-1], max(1, _halved(image_size, least)[1]))[::-1]
-    judged["image_size"] = image_size
-
-
-def _halved(size: int, least: int) -> tuple[int, int]:
-    """What is left of `size` when it has been halved as often as it can be, down to `least`; and how often."""
-    times = 0
-    while size % 2 == 0 and size >= 2 * least:
-        size, times = size // 2, times + 1
-    return size, times
-
-
-def _has_start(size: int, least: int) -> bool:
-    start, times = _halved(size, least)
-    return times > 0 and start <= 4 * least
-
-
-def _stretch(widths: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """`widths`, falling, with `count` items: doubled (to WIDEST at most) or dropped at the wide end."""
-    while len(widths) < count:
-        widths = (max(widths[0], min(WIDEST, widths[0] * 2)), *widths)
-    return widths[len(widths) - count :]
-
-
-def _fill_backbone(_: nn.Module, discriminator: nn.Module) -> None:
-    from ganzoo.models.backbones import timm_network
-
-    assert isinstance(discriminator, ProjectedDiscriminator)
-    network, _name = timm_network(discriminator.config.backbone, os.environ.get("GANZOO_BACKBONE", ""))
-    discriminator.load_backbone(network.model.state_dict())
 
 
 _TEXTBOOK = Settings(
@@ -236,7 +175,7 @@ PRESETS.register(
         generator=_SPRITES,
         discriminator=ProjectedDiscriminatorConfig(),
         discriminator_model="projected-discriminator",
-        start=_fill_backbone,
+        start=fill_backbone,
         data="pokemon",
         settings=Settings(
             steps=4000,
@@ -342,7 +281,7 @@ _SNGAN = Preset(
 PRESETS.register("cifar10-sngan", _SNGAN)
 PRESETS.register(
     "cifar10-sngan-conditional",
-    dataclasses.replace(
+    replace(
         _SNGAN,
         description="cifar10-sngan by class: conditional batch norm, projection (Miyato and Koyama 2018)",
         generator=_SNGAN.generator.replace({"num_classes": 10}),

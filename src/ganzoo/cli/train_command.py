@@ -89,23 +89,36 @@ def train(
 
 
 def _table() -> str:
-    """What --set takes: settings of a run, options of the DCGAN pair, and the names that stand in them."""
+    """What --set takes: settings of a run, options of every model, plug-ins' too, and the names that stand in them."""
+    import ganzoo
     from ganzoo.blocks import ACTIVATIONS, INITIALISATIONS, NORMS
-    from ganzoo.models import DCGANDiscriminatorConfig, DCGANGeneratorConfig
+    from ganzoo.models import MODELS, Generator
     from ganzoo.settings import Settings
 
-    tables = [
-        Settings.table("setting"),
-        DCGANGeneratorConfig.table("option of the generator", "generator."),
-        DCGANDiscriminatorConfig.table("option of the discriminator", "discriminator."),
-    ]
-    names = [
+    tables, broken = [Settings.table("setting")], MODELS.broken()
+    for name in MODELS:
+        if name not in broken:
+            model: Any = MODELS[name]
+            place = "generator" if issubclass(model, Generator) else "discriminator"
+            tables.append(model.config_class.table(f"option of {name}", f"{place}."))
+    names = [_names(registry) for registry in (ganzoo.LOSSES, ganzoo.PENALTIES, ganzoo.AUGMENTATIONS, ganzoo.BLOCKS)]
+    names += [
         f"Norms: {', '.join(NORMS)}, and timm's.",
         f"Activations: {', '.join(ACTIVATIONS)}, and timm's.",
         f"Initialisations: {', '.join(INITIALISATIONS)}.",
-        "Other names: `ganzoo list`. Several values stand with commas between them: generator.widths=128,64",
+        "Separate several values with commas: generator.widths=128,64",
     ]
     return "\n\n".join([*tables, "\n".join(names)])
+
+
+def _names(registry: Any) -> str:
+    """The names in `registry` with their options, in one line."""
+    broken = registry.broken()
+    calls = []
+    for name in registry:
+        options = registry.options(name) if registry.takes_options and name not in broken else {}
+        calls.append(f"{name}({', '.join(map(str, options.values()))})" if options else name)
+    return f"{registry.kind.capitalize()} names: {', '.join(calls)}."
 
 
 def _configs(preset: str | None, source: str | None) -> dict[str, Any]:

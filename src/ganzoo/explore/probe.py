@@ -3,7 +3,6 @@ arXiv:1511.06434, section 5.1)."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, quote
-from ganzoo.models import DCGANDiscriminator, evaluating
+from ganzoo.models import Discriminator, config_of, evaluating
 from ganzoo.seeds import generator_for, seeded
 
 GRID = 4  # each stage's features are max-pooled to 4x4, as in the paper
@@ -36,7 +35,7 @@ class Probe:
 
 
 def discriminator_features(discriminator: nn.Module, images: Tensor) -> Tensor:
-    """What each stage gives for `images` (N, C, H, W) in [-1, 1], max-pooled to 4x4, flattened and joined.
+    """The discriminator's features of `images` (N, C, H, W) in [-1, 1], max-pooled to 4x4, flattened and joined.
 
     It is computed where the discriminator is, in the type of its numbers. Labels are never asked for.
 
@@ -44,14 +43,18 @@ def discriminator_features(discriminator: nn.Module, images: Tensor) -> Tensor:
         float32 (N, F), on the CPU.
 
     Raises:
-        ConfigError: the discriminator has no stages to look at.
+        ConfigError: the discriminator does not offer features.
     """
-    if not isinstance(discriminator, DCGANDiscriminator):
-        raise ConfigError(f"a {type(discriminator).__name__} has no stages to probe; a dcgan-discriminator has")
     with evaluating(discriminator), torch.no_grad():
-        stages = discriminator.features(images.to(next(discriminator.parameters())))
+        stages = _checked(discriminator).features(images.to(next(discriminator.parameters())))
         pooled = [nn.functional.adaptive_max_pool2d(features, GRID).flatten(1) for features in stages]
     return torch.cat(pooled, 1).float().cpu()
+
+
+def _checked(discriminator: nn.Module) -> Discriminator:
+    if not isinstance(discriminator, Discriminator):
+        raise ConfigError(f"a {type(discriminator).__name__} does not offer features; a dcgan-discriminator does")
+    return discriminator
 
 
 def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: int = 20_000, seed: int = 0) -> Probe:
@@ -67,7 +70,7 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
     Raises:
         DataError: no labels, other classes in `test`, or the same images in both.
         MissingExtraError: scikit-learn is not installed.
-        ConfigError: the discriminator has no stages, or a number is out of bounds.
+        ConfigError: the discriminator does not offer features, or a number is out of bounds.
     """
     for name, value, low, high in (("images", images, 2, 10**9), ("seed", seed, 0, 2**32 - 1)):
         if type(value) is not int or not low <= value <= high:
@@ -85,10 +88,8 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
         )
     if train.hash == test.hash:
         raise DataError(f"{train.name} gives the same images to train and to test on; take a set with two splits.")
-    fresh = copy.deepcopy(discriminator)
     with seeded(seed):
-        if isinstance(fresh, DCGANDiscriminator):
-            fresh = DCGANDiscriminator(fresh.config).to(next(discriminator.parameters()))
+        fresh = type(_checked(discriminator))(config_of(discriminator)).to(next(discriminator.parameters()))
     views = [lambda batch: discriminator_features(discriminator, batch)]
     views += [lambda batch: discriminator_features(fresh, batch), lambda batch: batch.flatten(1)]
     accuracies = []

@@ -1,5 +1,6 @@
 """Networks made of one config each, by name in `MODELS`."""
 
+from ganzoo.models.check import check_model
 from ganzoo.models.contract import (
     MODELS,
     Discriminator,
@@ -7,9 +8,9 @@ from ganzoo.models.contract import (
     build_like_file,
     config_of,
     evaluating,
+    fast_copy,
     parameter_count,
 )
-from ganzoo.models.dcgan.fast import fast_copy
 from ganzoo.models.dcgan.networks import (
     DCGANDiscriminator,
     DCGANDiscriminatorConfig,
@@ -29,6 +30,7 @@ __all__ = [
     "ProjectedDiscriminator",
     "ProjectedDiscriminatorConfig",
     "build_like_file",
+    "check_model",
     "config_of",
     "evaluating",
     "fast_copy",

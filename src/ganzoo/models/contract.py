@@ -1,14 +1,17 @@
-"""What a registered network is: a module made of one config, which it keeps.
+"""What a registered network is: a module made from one config, which it keeps, and what a family of them may offer.
 
-A stranger's model keeps the same contract: a class with `config_class` (a `ganzoo.config.Config`), an
-`__init__` that takes such a config and nothing else, and the attribute `config`.
+A custom network inherits `Generator` or `Discriminator`, has `config_class` (a `ganzoo.config.Config`), an `__init__`
+that takes such a config and nothing else, and the attribute `config`. What tools need beyond `forward` is a method with
+a default, "not offered": `config.resized(image_size)` for `--size`, `features` for the probe, `first_layer` for
+directions, `prepared_for_sampling` for `precision="fast"`, `matching_weights` for fine-tuning. `check_model` tries all.
 """
 
 from __future__ import annotations
 
+import copy
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -18,6 +21,7 @@ from torch import Tensor, nn
 from ganzoo.blocks import check_range
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ShapeError, WeightsError, quote, shown
+from ganzoo.hardware import fast_bfloat16
 from ganzoo.registry import Registry
 
 
@@ -46,40 +50,59 @@ MODELS: Registry[type[nn.Module]] = Registry(
 MOST_CLASSES = 10_000  # of a network: it is made of their number, which a stranger's file may give
 
 
-class Generator(nn.Module, ABC):
-    """Latents (N, latent_size) to images (N, image_channels, image_size, image_size) in [-1, 1]."""
+class Network(nn.Module, ABC):
+    """What both networks announce and offer. `num_classes` is 0 for a network without labels."""
 
-    latent_size: int
     image_size: int
     image_channels: int
     num_classes: int
     hidden_classes: int = 0  # read off the latents: see ganzoo.latents.sign_class
 
+    def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
+        """The weights of `other`, this network at another size or with other options, under this network's names.
+
+        Fine-tuning keeps those whose name and shape fit. By default names stay as they are.
+        """
+        return other.state_dict()
+
+
+class Generator(Network):
+    """Latents (N, latent_size) to images (N, image_channels, image_size, image_size) in [-1, 1]."""
+
+    latent_size: int
+
     @abstractmethod
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images of `latents`; `labels` (N,), int64, are wanted where `num_classes` is not 0."""
+        """Images of `latents`; `labels` (N,), int64, must be given if `num_classes` is not 0."""
 
     def first_layer(self) -> Tensor:
         """The weight of the layer that takes the latents, (outputs, latent_size), for `ganzoo.latents.directions`.
 
         Raises:
-            ConfigError: this generator has none; a subclass that has one overrides this.
+            ConfigError: not offered; a subclass that has such a layer overrides this.
         """
-        raise ConfigError(f"a {type(self).__name__} has no first layer to take apart; a dcgan-generator has")
+        raise ConfigError(f"a {type(self).__name__} does not offer its first layer; a dcgan-generator does")
+
+    def prepared_for_sampling(self) -> Generator:
+        """A copy in eval mode, for sampling alone: the same function, perhaps quicker. By default a plain copy."""
+        return copy.deepcopy(self).eval()
 
 
-class Discriminator(nn.Module, ABC):
+class Discriminator(Network):
     """Images (N, image_channels, image_size, image_size) in [-1, 1] to one logit each."""
-
-    image_size: int
-    image_channels: int
-    num_classes: int
-    hidden_classes: int = 0
 
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """One logit an image: above 0 for real; `labels` (N,), int64, where `num_classes` is not 0; with hidden classes
+        """One logit an image: above 0 for real; `labels` (N,), int64, if `num_classes` is not 0; with hidden classes
         (N, 2): the label (0 without) and the hidden class."""
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Feature maps (N, C, h, w) of `images`, from the first stage to the last, for `ganzoo.explore.probe`.
+
+        Raises:
+            ConfigError: not offered; a subclass with feature maps overrides this.
+        """
+        raise ConfigError(f"a {type(self).__name__} does not offer features; a dcgan-discriminator does")
 
 
 def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str) -> None:
@@ -97,6 +120,25 @@ def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str
         shape = tuple(labels.shape)
         raise ShapeError(f"{place} wants labels of shape ({count},) and dtype int64, got {shape}, {labels.dtype}.")
     check_range(labels, num_classes)
+
+
+def fast_copy(generator: nn.Module, device: torch.device) -> Callable[..., Tensor]:
+    """A copy of `generator` to call for sampling alone, on `device`: nearly the same numbers.
+
+    If the device is fast at bfloat16, a `Generator` computes in it, the channels of a pixel side by side in memory;
+    a custom module may not bear that, and is only copied.
+    """
+    if not isinstance(generator, Generator):
+        return copy.deepcopy(generator).eval()
+    twin = generator.prepared_for_sampling()
+    if not fast_bfloat16(device):
+        return twin
+    twin = twin.to(torch.bfloat16).to(memory_format=torch.channels_last)
+
+    def call(latents: Tensor, *labels: Tensor) -> Tensor:
+        return twin(latents.to(torch.bfloat16), *labels)
+
+    return call
 
 
 @contextmanager

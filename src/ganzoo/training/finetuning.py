@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganzoo.errors import ConfigError
 from ganzoo.gan import GAN
 from ganzoo.models import MODELS
+from ganzoo.models.contract import Network
 from ganzoo.presets import Preset, build
 from ganzoo.pretrained import from_pretrained
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.weights import WeightsFile
 from ganzoo.settings import Settings
-
-_STAGE = re.compile(r"(stages|modulations)\.(\d+)\.(.*)")
 
 
 def continued(
@@ -35,8 +33,7 @@ def continued(
 
     Args:
         image_size, generator, discriminator: changes of the networks, as `ganzoo.create` takes them. Weights of the
-            same place and shape are kept; stages are counted from the image, so that a larger image keeps the
-            stages that draw its details.
+            same place and shape are kept, the place being what the family says (`matching_weights`).
         seed: of weights that are new.
         **hub: `revision`, `token`, `cache_dir`, `endpoint`, as `from_pretrained` takes them.
 
@@ -57,8 +54,8 @@ def continued(
         varied.class_names = gan.class_names
     varied.source = gan.source
     remarks = []
-    for name, image_last in (("generator", True), ("discriminator", False)):
-        if remark := load_matching_weights(getattr(gan, name), getattr(varied, name), image_last):
+    for name in ("generator", "discriminator"):
+        if remark := load_matching_weights(getattr(gan, name), getattr(varied, name)):
             remarks.append(f"{name}: {remark}")
     return varied, remarks
 
@@ -81,18 +78,14 @@ def before_averaging(gan: GAN) -> bool:
     return True
 
 
-def load_matching_weights(old: nn.Module, new: nn.Module, image_last: bool) -> str:
+def load_matching_weights(old: nn.Module, new: nn.Module) -> str:
     """Copy into `new` all weights of `old` that have their place and shape there; say what was kept and what is new.
 
-    Args:
-        image_last: the image comes after the last stage, as in a generator; not before the first.
-
     Returns:
-        A sentence, or nothing where all fit.
+        A sentence, or nothing if all fit.
     """
     weights, wanted = old.state_dict(), new.state_dict()
-    shift = _stages(wanted) - _stages(weights) if image_last else 0
-    moved = {_moved(key, shift): value for key, value in weights.items()}
+    moved = new.matching_weights(old) if isinstance(new, Network) else weights
     kept = {key: moved[key] for key, value in wanted.items() if key in moved and moved[key].shape == value.shape}
     new.load_state_dict({**wanted, **kept})
     fresh = [key for key in wanted if key not in kept]
@@ -124,13 +117,3 @@ def _recipe(gan: GAN) -> Preset:
         version=1, description="", data="", settings=Settings(),
         generator=configs[0], discriminator=configs[1], generator_model=names[0], discriminator_model=names[1],
     )  # fmt: skip
-
-
-def _stages(weights: Mapping[str, Tensor]) -> int:
-    matches = map(_STAGE.fullmatch, weights)
-    return len({match.group(2) for match in matches if match and match.group(1) == "stages"})
-
-
-def _moved(key: str, shift: int) -> str:
-    match = _STAGE.fullmatch(key)
-    return f"{match.group(1)}.{int(match.group(2)) + shift}.{match.group(3)}" if match else key

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ganzoo.blocks import (
     BLOCKS,
     ClassModulation,
+    DCGANUp,
     LinearProjection,
     Projection,
     ToImage,
@@ -29,16 +32,19 @@ from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.latents import sign_class
 from ganzoo.models.contract import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
 from ganzoo.models.dcgan.stages import (
+    LARGEST_IMAGE,
     all_classes,
     block_names,
     check_hidden_classes,
+    check_image_size,
     check_memory,
     check_names,
     final_norm,
+    halved,
+    has_start,
     stage_sizes,
+    stretch,
 )
-
-LARGEST_IMAGE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +138,27 @@ class DCGANGeneratorConfig(Config):
         names = block_names(self.block, len(self.stage_widths) - 1)
         return stage_sizes(self.start_size, names, self.stage_widths)
 
+    def resized(self, image_size: int) -> DCGANGeneratorConfig:
+        """For images of `image_size`: stages are added or dropped where the channels are widest."""
+        check_image_size(image_size)
+        if not has_start(image_size, self.start_size):
+            able = (size for size in range(1, LARGEST_IMAGE + 1) if has_start(size, self.start_size))
+            near = sorted(able, key=lambda size: abs(size - image_size))[:3]
+            raise ConfigError(f"image_size {image_size} can't be halved down to a start; near it: {near}")
+        start_size, doublings = halved(image_size, self.start_size)
+        widths = stretch(self.widths, doublings + (self.head != "doubling"))
+        return self.replace(start_size=start_size, widths=widths)
+
+    def varied(self, changes: Mapping[str, Any], image_size: int | None = None) -> DCGANGeneratorConfig:
+        """With `changes`, and resized; if they give the stages, `start_size` follows from them."""
+        if image_size is None or not {"widths", "start_size", "block"} & changes.keys():
+            return super().varied(changes, image_size)
+        check_image_size(image_size)
+        scale = self.replace({**changes, "start_size": 1}).image_size
+        if image_size % scale:
+            raise ConfigError(f"image_size {image_size} is no multiple of {scale}, which the widths multiply by")
+        return self.replace({"start_size": image_size // scale, **changes})
+
 
 @MODELS.register("dcgan-generator")
 class DCGANGenerator(Generator):
@@ -195,6 +222,26 @@ class DCGANGenerator(Generator):
         if isinstance(self.project, LinearProjection):
             return self.project.linear.weight
         return self.project.convolution.weight.flatten(1).T
+
+    def prepared_for_sampling(self) -> Generator:
+        """Batch norms behind a convolution are folded into it (Jacob et al. 2018, arXiv 1712.05877, section 3.2)."""
+        twin = super().prepared_for_sampling()
+        for module in twin.modules():
+            if isinstance(module, (DCGANUp, Projection)) and isinstance(module.norm, nn.BatchNorm2d):
+                module.convolution = fuse_conv_bn_eval(module.convolution, module.norm, transpose=True)
+                module.norm = nn.Identity()
+        return twin
+
+    def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
+        """Stages are counted from the image, so that a larger one keeps the stages that draw its details."""
+        shift = len(self.stages) - len(other.stages) if isinstance(other, DCGANGenerator) else 0
+
+        def name(key: str) -> str:
+            part, _, rest = key.partition(".")
+            index, _, inner = rest.partition(".")
+            return f"{part}.{int(index) + shift}.{inner}" if part in ("stages", "modulations") else key
+
+        return {name(key): value for key, value in other.state_dict().items()}
 
     def _modulated(self, index: int, x: Tensor, classes: Tensor | None) -> Tensor:
         modulation = self.modulations[index] if self._classes else None
@@ -264,6 +311,19 @@ class DCGANDiscriminatorConfig(Config):
     def _sizes(self) -> list[float]:
         names = block_names(self.block, len(self.widths))
         return stage_sizes(self.image_size, names, (self.image_channels, *self.widths))
+
+    def resized(self, image_size: int) -> DCGANDiscriminatorConfig:
+        """For images of `image_size`: stages are added or dropped where the channels are widest."""
+        check_image_size(image_size)
+        least = int(self.last_size) if self.pool == "sum" else 4
+        widths = stretch(self.widths[::-1], max(1, halved(image_size, least)[1]))[::-1]
+        return self.replace(image_size=image_size, widths=widths)
+
+    def varied(self, changes: Mapping[str, Any], image_size: int | None = None) -> DCGANDiscriminatorConfig:
+        """With `changes`, and resized; widths that they give stay."""
+        if image_size is None or "widths" not in changes:
+            return super().varied(changes, image_size)
+        return self.replace({**changes, "image_size": image_size})
 
 
 @MODELS.register("dcgan-discriminator")

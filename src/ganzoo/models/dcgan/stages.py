@@ -17,6 +17,8 @@ from ganzoo.blocks import (
 )
 from ganzoo.errors import ConfigError, did_you_mean, quote
 
+LARGEST_IMAGE = 1024
+WIDEST = 512  # channels of a stage that is added to reach a larger image
 MOST_NUMBERS = 2**26  # between two stages, for one image: 64 channels of 1024x1024
 BlockNames = str | tuple[str, ...]
 
@@ -74,3 +76,30 @@ def final_norm(stages: nn.ModuleList, channels: int, norm: str, activation: part
     if not len(stages) or not isinstance(stages[-1], ImageBlock) or stages[-1].output_activated:
         return nn.Identity()
     return nn.Sequential(make_norm(norm, channels), activation())
+
+
+def check_image_size(image_size: int) -> None:
+    """Raise ConfigError unless `image_size` is a size that a network of this family may have."""
+    if type(image_size) is not int or not 1 <= image_size <= LARGEST_IMAGE:
+        raise ConfigError(f"image_size must be an int from 1 to {LARGEST_IMAGE}, got {quote(image_size)}")
+
+
+def halved(size: int, least: int) -> tuple[int, int]:
+    """What is left of `size` when it has been halved as often as it can be, down to `least`; and how often."""
+    times = 0
+    while size % 2 == 0 and size >= 2 * least:
+        size, times = size // 2, times + 1
+    return size, times
+
+
+def has_start(size: int, least: int) -> bool:
+    """Whether a generator that starts near `least` pixels can double its way to `size`."""
+    start, times = halved(size, least)
+    return times > 0 and start <= 4 * least
+
+
+def stretch(widths: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """`widths`, falling, with `count` items: doubled (to WIDEST at most) or dropped at the wide end."""
+    while len(widths) < count:
+        widths = (max(widths[0], min(WIDEST, widths[0] * 2)), *widths)
+    return widths[len(widths) - count :]

@@ -6,6 +6,7 @@ converge in fewer steps. It wants outside weights and costs many times a DCGAN's
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -40,6 +41,10 @@ class ProjectedDiscriminatorConfig(Config):
             raise ConfigError("image_channels must be 1 or 3 for a pretrained backbone, got 2")
         if self.image_size % 32:
             raise ConfigError(f"image_size must be a multiple of 32 for a backbone's levels, got {self.image_size}")
+
+    def resized(self, image_size: int) -> ProjectedDiscriminatorConfig:
+        """For images of `image_size`; the backbone takes any multiple of 32."""
+        return self.replace(image_size=image_size)
 
 
 @MODELS.register("projected-discriminator")
@@ -142,3 +147,12 @@ def _backbone(name: str) -> tuple[Any, Any, Any]:
     if len(set(reductions)) != LEVELS or reductions[-1] > 32:
         raise ConfigError(f"backbone {quote(name)} has levels of scale {reductions}; {LEVELS} up to 32 are wanted")
     return model, model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
+
+
+def fill_backbone(_: nn.Module, discriminator: nn.Module) -> None:
+    """A preset's start: pretrained weights from the Hub, or from the file that GANZOO_BACKBONE names."""
+    from ganzoo.models.backbones import timm_network
+
+    assert isinstance(discriminator, ProjectedDiscriminator)
+    network, _name = timm_network(discriminator.config.backbone, os.environ.get("GANZOO_BACKBONE", ""))
+    discriminator.load_backbone(network.model.state_dict())
