@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -11,9 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from ganzoo.config import Config
 from ganzoo.errors import PluginError
 from ganzoo.registry import Origin, Registry
+from ganzoo.saving.format import describe
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
 
@@ -285,6 +289,28 @@ def test_the_prefix_is_the_packages_name_or_whole_words_of_it(monkeypatch, name,
         with pytest.raises(PluginError, match="must be named after its package"):
             blocks[name]
     assert bool(blocks.broken()) is not good
+
+
+def test_a_saved_model_records_plugins_that_its_config_names_with_options(monkeypatch):
+    package = SimpleNamespace(name="acme-gan", version="0.1")
+    entry = SimpleNamespace(name="acme.up", value="acme:Up", dist=package, load=lambda: "loaded")
+    monkeypatch.setattr("ganzoo.registry.entry_points", lambda group: [entry] if group == "ganzoo.blocks" else [])
+    monkeypatch.delenv("GANZOO_PLUGINS", raising=False)
+    blocks: Registry[str] = Registry("block", "ganzoo.blocks")
+    models: Registry[type] = Registry("model", "ganzoo.models")
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class TinyConfig(Config):
+        block: str = "acme.up(scale=2)"
+
+    @models.register("tiny")
+    class Tiny(torch.nn.Module):
+        config_class, config = TinyConfig, TinyConfig()
+
+    monkeypatch.setattr("ganzoo.saving.format.NAMED_IN_CONFIGS", (blocks,))
+    monkeypatch.setattr("ganzoo.saving.format.MODELS", models)
+    recorded = describe(Tiny()).plugins
+    assert recorded == ({"kind": "block", "name": "acme.up", "package": "acme-gan", "version": "0.1"},)
 
 
 REAL = """

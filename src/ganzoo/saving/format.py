@@ -24,6 +24,7 @@ CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"  # be
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_OWN = 100_000_000  # bytes of a JSON file, or of a header, in the folder of a run
 _PACKAGE = {"package": re.compile(r"\w([\w.-]*\w)?", re.ASCII), "version": re.compile(r"\w[\w.+!-]*", re.ASCII)}
+NAMED_IN_CONFIGS: tuple[Registry[Any], ...] = (BLOCKS,)  # registries whose names may stand in a network's config
 # how other files begin that were found in place of weights or a config
 _OTHERS = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file; run `git lfs pull` in its folder",
@@ -55,15 +56,16 @@ def describe(network: nn.Module) -> Description:
         return Description(None, None)
     config: Config = network.config  # type: ignore[assignment]  # the contract of MODELS
     used: list[tuple[Registry[Any], str]] = [(MODELS, name)]
-    used += [(BLOCKS, text) for text in _texts(config.to_dict()) if text in BLOCKS]
+    used += [(registry, word) for word in _names(config.to_dict()) for registry in NAMED_IN_CONFIGS if word in registry]
     return Description(name, config, tuple(used_plugins(used)))
 
 
-def _texts(value: Any) -> list[str]:
+def _names(value: Any) -> list[str]:
+    """All texts in `value`, JSON types, without the options behind them: each may be a registry's name."""
     if isinstance(value, str):
-        return [value]
+        return [value.partition("(")[0]]
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for item in items for text in _texts(item)]
+    return [name for item in items for name in _names(item)]
 
 
 def read_json(path: Path, *, own: bool = False) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def read_description(values: Any, place: str) -> Description:
         config_class = MODELS[model].config_class  # type: ignore[attr-defined]
         return Description(model, config_class.from_dict(values.get("config"), f"{place}.config"), plugins)
     except (UnknownNameError, PluginError) as error:
-        if hint := where_from(plugins, _texts([model, values.get("config")])):
+        if hint := where_from(plugins, _names([model, values.get("config")])):
             raise PluginError(f"{place} needs what is not installed. {error} {hint}") from error
         raise
 
