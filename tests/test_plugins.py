@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ganzoo import REGISTRIES
 from ganzoo.config import Config
 from ganzoo.errors import PluginError
 from ganzoo.registry import Origin, Registry
@@ -81,13 +83,17 @@ def installed(tmp_path_factory):
     return target
 
 
-def run(installed, code, **environment):
-    """What `code`, run by a child Python that sees the plug-ins, leaves in its dict `report`."""
+def child(installed, arguments, **environment):
     path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
     own = {"PYTHONPATH": path, "GANZOO_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **own, **environment}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment)
+
+
+def run(installed, code, **environment):
+    """What `code`, run by a child Python that sees the plug-ins, leaves in its dict `report`."""
     code = f"import json, sys\nreport = {{}}\n{code}\nprint(json.dumps(report))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = child(installed, ["-c", code], **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -313,34 +319,32 @@ def test_a_saved_model_records_plugins_that_its_config_names_with_options(monkey
     assert recorded == ({"kind": "block", "name": "acme.up", "package": "acme-gan", "version": "0.1"},)
 
 
+# --- the example: one of each kind ----------------------------------------------------------------------------------
+
 REAL = """
-import ganzoo
-from ganzoo.registry import Origin
-
-kinds = {"BLOCKS": "acme.up", "LOSSES": "acme.soft-hinge", "PRESETS": "acme.tiny"}
-report["listed"] = all(name in list(getattr(ganzoo, kind)) for kind, name in kinds.items())
-report["imported by listing"] = "acme_gan" in sys.modules
-report["origins"] = [str(getattr(ganzoo, kind).origin(name)) for kind, name in kinds.items()]
-
-import torch
+import ganzoo, torch
+from ganzoo.errors import ConfigError
 from ganzoo.losses import Loss
-from ganzoo.presets import Preset
+
+registries = {name: getattr(ganzoo, name) for name in ganzoo.REGISTRIES}
+acme = {name: [each for each in registry if each.startswith("acme.")] for name, registry in registries.items()}
+report["imported by listing"] = "acme_gan" in sys.modules
+report["kinds without an example"] = [name for name, found in acme.items() if not found]
+report["origins"] = [str(registries[name].origin(each)) for name, found in acme.items() for each in found]
+report["said"] = {each: registries[name].describe(each) for name, found in acme.items() for each in found}
 
 ganzoo.blocks.check_block(ganzoo.BLOCKS["acme.up"])
-block = ganzoo.BLOCKS["acme.up"](in_channels=6, out_channels=4)
-report["block shape"] = list(block(torch.randn(2, 6, 5, 7)).shape)
-
-loss = ganzoo.LOSSES.make("acme.soft-hinge(margin=1)")
+loss = ganzoo.LOSSES.make("acme.margin(margin=1)")
 real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 1.0])
 figures = loss.for_discriminator(real, fake), loss.for_generator(fake, None)
 report["loss"] = [isinstance(loss, Loss), *(figure.item() for figure in figures)]
+try:
+    ganzoo.LOSSES.make("acme.margin(margn=1)")
+except ConfigError as error:
+    report["wrong option"] = str(error)
 
-preset = ganzoo.PRESETS["acme.tiny"]
-report["preset"] = [isinstance(preset, Preset), preset.settings.loss]
-gan = ganzoo.create("acme.tiny", seed=0)
-report["samples"] = list(gan.sample(3, seed=0).shape)
-report["stage"] = type(gan.generator.stages[0]).__module__
-report["logits"] = len(gan.discriminator(gan.sample(3, seed=0)))
+gan = ganzoo.create("acme.preset", seed=0)
+report["samples"], report["logits"] = list(gan.sample(3, seed=0).shape), len(gan.discriminator(gan.sample(3, seed=0)))
 gan.save_pretrained(sys.argv[1])
 report["equal"] = torch.equal(ganzoo.from_pretrained(sys.argv[1]).sample(3, seed=0), gan.sample(3, seed=0))
 """
@@ -353,41 +357,47 @@ def real(installed, tmp_path_factory):
     return {**report, "saved": saved}
 
 
-def test_the_examples_block_loss_and_preset_are_listed_and_loaded_only_when_asked_for(real):
-    assert real["listed"] and not real["imported by listing"]
-    assert real["origins"] == [str(Origin("acme-gan", "1.2.0"))] * 3
+def test_the_example_has_one_of_each_kind_which_is_loaded_only_when_asked_for(real):
+    assert not real["imported by listing"] and not real["kinds without an example"]
+    assert set(real["origins"]) == {str(Origin("acme-gan", "0.1"))}
+    assert all(re.fullmatch(r"\S.* \(of acme-gan 0\.1\)", said) for said in real["said"].values())
 
 
-def test_the_examples_block_keeps_the_contract(real):
-    assert real["block shape"] == [2, 4, 10, 14]  # check_block passed before, in the child
+def test_the_example_is_short():
+    lines = [line for path in EXAMPLE.rglob("acme_gan/*.py") for line in path.read_text().splitlines() if line.strip()]
+    assert len(lines) < 200
 
 
-def test_the_examples_loss_is_the_rounded_hinge(real):
+def test_the_examples_loss_is_the_rounded_hinge_and_its_option_is_checked(real):
     isinstance_of_loss, discriminator, generator = real["loss"]
     # softplus(-1), softplus(1), softplus(0), softplus(2)
     expected = (0.313262 + 1.313262) / 2 + (0.693147 + 2.126928) / 2
     assert isinstance_of_loss and discriminator == pytest.approx(expected, abs=1e-5) and generator == 0.0
-
-
-def test_the_examples_preset_makes_a_gan_of_the_examples_block(real):
-    assert real["preset"] == [True, "acme.soft-hinge"]
-    assert real["samples"] == [3, 1, 28, 28] and real["logits"] == 3
-    assert real["stage"] == "acme_gan.blocks"
+    assert real["wrong option"] == 'acme.margin has no option "margn". Did you mean "margin"? Known: margin.'
 
 
 def test_a_saved_model_records_the_plugin_and_comes_back_with_it(real):
-    assert real["equal"]
-    used = json.loads((real["saved"] / "config.json").read_text())["generator"]["plugins"]
-    assert used == [{"kind": "block", "name": "acme.up", "package": "acme-gan", "version": "1.2.0"}]
+    assert real["samples"] == [3, 1, 16, 16] and real["logits"] == 3 and real["equal"]
+    config = json.loads((real["saved"] / "config.json").read_text())
+    used = {"kind": "model", "name": "acme.generator", "package": "acme-gan", "version": "0.1"}
+    assert used in config["generator"]["plugins"]
 
 
-def test_a_saved_model_says_what_to_install_where_the_plugin_is_missing(real, installed):
-    report = run(
-        installed,
-        f"import ganzoo\ntry:\n    ganzoo.from_pretrained({str(real['saved'])!r})\n"
-        "except ganzoo.GanzooError as error:\n    report['error'] = type(error).__name__, str(error)",
-        GANZOO_PLUGINS="0",
-    )
-    kind, message = report["error"]
-    assert kind == "PluginError"
-    assert "somebody else: look before you install (pip install acme-gan==1.2.0)" in message
+def test_a_saved_model_says_what_to_install_if_the_plugin_is_missing(real, installed):
+    done = ganzoo(installed, "sample", real["saved"], GANZOO_PLUGINS="0")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "pip install acme-gan==0.1" in done.stderr or "acme-gan==0.1, by somebody else" in done.stderr
+
+
+def ganzoo(installed, *words, **environment):
+    """The command `ganzoo`, run by a child Python that sees the plug-ins."""
+    return child(installed, ["-m", "ganzoo", *map(str, words)], **environment)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRIES))
+def test_ganzoo_list_shows_the_examples_entries_with_their_options(installed, name):
+    done = ganzoo(installed, "list", name.lower().replace("_", "-"))
+    line = next(line for line in done.stdout.splitlines() if line.startswith("acme."))
+    assert line.endswith(" (of acme-gan 0.1)")
+    options = {"LOSSES": "acme.margin(margin=1.0)  ", "AUGMENTATIONS": "acme.dim(strength=0.5)  "}
+    assert line.startswith(options.get(name, "acme."))

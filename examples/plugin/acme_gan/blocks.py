@@ -10,16 +10,10 @@ from ganzoo.blocks import ImageBlock, make_activation, make_norm
 
 
 class AcmeUp(ImageBlock):
-    """Doubles the size cheaply: (N, in_channels, H, W) -> (N, out_channels, 2H, 2W).
+    """Doubles the size with few weights: (N, in_channels, H, W) -> (N, out_channels, 2H, 2W).
 
-    Each channel is enlarged and convolved by itself, then the channels are mixed: 9 * in_channels + in_channels *
-    out_channels weights, where a full 3x3 convolution has 9 * in_channels * out_channels.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        norm: the network's norm, which reaches the block because `options` names it.
-        activation: the network's activation, likewise.
+    Each channel is enlarged and convolved by itself, then the channels are mixed. `norm` and `activation` are the
+    network's: they reach the block because `options` names them.
     """
 
     scale_factor = 2.0
