@@ -18,7 +18,6 @@ import json
 import shutil
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import torch
 
 import ganzoo
 from ganzoo.hardware import name_of
+from ganzoo.training import Callback
 
 USUAL = {
     "generator_lr": 2e-4,
@@ -151,6 +151,16 @@ for arms in ARMS.values():
     arms["preset"] = {}  # as it is
 
 
+class Moments(Callback):
+    """Notes when each line of the log is written."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_log(self, run, entry) -> None:
+        self.seconds.append(time.perf_counter())
+
+
 def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> dict:
     """Train and measure one arm; its figures."""
     folder, data = options.output, options.data or ganzoo.PRESETS[preset].data
@@ -161,18 +171,18 @@ def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> di
     base = ganzoo.PRESETS[preset].settings.replace(**changes.pop(""), seed=seed, checkpoint_every=0, sample_every=0)
     base = base.replace(report_every=0, doctor_every=0)
 
-    def trainer(output: Path, settings: ganzoo.Settings, *hooks: Callable) -> ganzoo.Trainer:
+    def trainer(output: Path, settings: ganzoo.Settings, *callbacks: Callback) -> ganzoo.Trainer:
         gan = ganzoo.create(preset, **changes, seed=seed)
-        return ganzoo.Trainer(gan, data, output, settings=settings, hooks=hooks, progress=False, overwrite=True)
+        return ganzoo.Trainer(gan, data, output, settings=settings, callbacks=callbacks, progress=False, overwrite=True)
 
     steps = options.steps
     if not steps:
-        moments: list[float] = []
+        moments = Moments()
         tried, probe = options.trial_steps, folder / "probe" / f"{arm}-{seed}"
         short = base.replace(steps=tried, score_every=0, log_every=tried // 4)
-        trainer(probe, short, lambda state, logs: moments.append(time.perf_counter())).fit()
+        trainer(probe, short, moments).fit()
         shutil.rmtree(probe)
-        steps = max(10, int(tried // 4 * 3 / (moments[3] - moments[0]) * options.minutes * 60))
+        steps = max(10, int(tried // 4 * 3 / (moments.seconds[3] - moments.seconds[0]) * options.minutes * 60))
     output = folder / f"{preset}-{arm}-{seed}"
     start = time.perf_counter()
     result = trainer(output, base.replace(steps=steps, score_every=max(100, steps // 10))).fit()

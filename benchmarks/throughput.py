@@ -24,6 +24,7 @@ from textbook import make_step
 
 import ganzoo
 from ganzoo.settings import Settings
+from ganzoo.training import Callback
 from ganzoo.training.optimizers import make_optimizer
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step_functions import MicroBatch, discriminator_step, generator_step
@@ -80,8 +81,8 @@ def timed(step: Callable[[], object], count: int) -> float:
     return time.perf_counter() - start
 
 
-class Turns:
-    """The hook: (trainer, bare, textbook) seconds for every interval between two lines of the log."""
+class Turns(Callback):
+    """(trainer, bare, textbook) seconds for every interval between two lines of the log."""
 
     def __init__(self) -> None:
         self.steps = (bare_step(), textbook_step())
@@ -90,10 +91,10 @@ class Turns:
         self.rows: list[tuple[float, float, float]] = []
         self.trainer, self.left = 0.0, None
 
-    def __call__(self, state, logs) -> None:
+    def on_log(self, run, entry) -> None:
         if self.left is not None:
             self.trainer += time.perf_counter() - self.left
-        if "generator_loss" in logs:  # not a score's or a remark's line
+        if "generator_loss" in entry:  # not a score's or a remark's line
             if self.left is not None:
                 bare, textbook = (timed(step, count) for step, count in zip(self.steps, (LOG_EVERY, TEXTBOOK_STEPS)))
                 self.rows.append((self.trainer, bare, textbook))
@@ -105,7 +106,7 @@ turns = Turns()
 with tempfile.TemporaryDirectory() as folder:
     ganzoo.Trainer(
         make(), images, Path(folder) / "run", batch_size=options.batch_size, log_every=LOG_EVERY,
-        steps=options.steps + LOG_EVERY, hooks=[turns],
+        steps=options.steps + LOG_EVERY, callbacks=[turns],
     ).fit()  # fmt: skip
 trainer, bare, textbook = (sum(column) for column in zip(*turns.rows))
 steps = len(turns.rows) * LOG_EVERY

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import ganzoo
+from ganzoo.training import Callback
 from ganzoo.training.diagnostics import Diagnostics, Snapshot, _Pictures
 from ganzoo.training.doctor import PATIENCE, SYMPTOMS, MemoryWatch, look
 from ganzoo.training.runtime import Runtime
@@ -325,16 +326,16 @@ def test_looking_changes_nothing_and_sees_the_same_again(tmp_path, monkeypatch, 
     assert len(seen) == 2 and all(first == again for first, again in seen)
 
 
-class Spoil:
-    """A hook that puts NaN into the averaged generator after a step, once: losses never show it."""
+class Spoil(Callback):
+    """Puts NaN into the averaged generator after a step, once: losses never show it."""
 
     def __init__(self, step):
         self.step, self.done = step, False
 
-    def __call__(self, state, logs):
-        if state.step == self.step and not self.done:
+    def on_log(self, run, entry):
+        if run.step == self.step and not self.done:
             self.done = True
-            next(state.average.network.parameters()).data.fill_(float("nan"))
+            next(run.averaged.generator.parameters()).data.fill_(float("nan"))
 
 
 @pytest.mark.parametrize("work", ["score_every", "sample_every", "doctor_every", "checkpoint_every"])
@@ -342,7 +343,7 @@ def test_nan_is_noticed_before_anything_is_made_of_it(tmp_path, work):
     gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
     settings = {**QUICK, "batch_size": 8, "log_every": 2, "doctor_every": 0, "checkpoint_every": 5, work: 2}
     run = tmp_path / "run"
-    trainer = ganzoo.Trainer(gan, "fashion-mnist-mini", run, steps=6, progress=False, hooks=[Spoil(2)], **settings)
+    trainer = ganzoo.Trainer(gan, "fashion-mnist-mini", run, steps=6, progress=False, callbacks=[Spoil(2)], **settings)
     assert trainer.fit().finished
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log if "remark" in entry] == [2]

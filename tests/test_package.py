@@ -87,7 +87,7 @@ FLOORS = [
     ["blocks", "losses", "penalties", "augment", "latents", "images"],
     ["models"],
     ["saving", "gan", "pretrained", "data"],
-    ["evaluation", "explore", "settings", "presets"],
+    ["evaluation", "explore", "callbacks", "settings", "presets"],
     ["runs", "training"],
     ["hub", "integrations"],
     ["__init__", "cli", "__main__"],

@@ -28,10 +28,11 @@ def speeds(tmp_path, monkeypatch, before, notes):
     """What a clock writes that is made `before` steps after a line of the log, each note 2 seconds on."""
     seconds = iter(range(0, 100, 2))
     monkeypatch.setattr(time, "perf_counter", lambda: next(seconds))
-    run = RunFolder(tmp_path)
-    clock = Clock(run, Settings(batch_size=8, doctor_every=0), before)
-    for step, summed in notes:
-        clock.note(state_at(step, summed))
+    run, state = RunFolder(tmp_path), state_at(0, before)
+    clock = Clock(run, Settings(batch_size=8, doctor_every=0), state, print)
+    clock.on_start(None)
+    for state.step, state.summed in notes:
+        clock.on_log(None, {"generator_loss": 1.0})
     return [entry["images_per_second"] for entry in run.entries("timing.jsonl")]
 
 

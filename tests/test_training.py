@@ -23,7 +23,8 @@ from ganzoo.data.clusters import divide
 from ganzoo.errors import ConfigError, TrainingError
 from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import command
-from ganzoo.saving import format as folder_module
+from ganzoo.saving import weights as weights_module
+from ganzoo.training import Callback
 from ganzoo.training.checkpoint import checkpoints
 from ganzoo.training.metadata import _absolute
 from ganzoo.training.progress import NotebookDisplay
@@ -58,15 +59,22 @@ def contents(folder):
     return {name: (folder / name).read_bytes() for name in FILES}
 
 
-class StopAt:
-    """A hook that wishes the run to stop, as Ctrl-C does."""
+class StopAt(Callback):
+    """Wishes the run to stop, as Ctrl-C does."""
 
     def __init__(self, step, number=signal.SIGINT):
         self.step, self.number = step, number
 
-    def __call__(self, state, logs):
-        if state.step == self.step and "generator_loss" in logs:
+    def on_step(self, run):
+        if run.step == self.step:
             os.kill(os.getpid(), self.number)
+
+
+class Calls(Callback):
+    """Calls a function with the run after each step."""
+
+    def __init__(self, function):
+        self.on_step = function
 
 
 def test_a_run_leaves_what_the_map_says(tmp_path):
@@ -90,8 +98,12 @@ def test_a_run_leaves_what_the_map_says(tmp_path):
 
 def test_a_checkpoint_stands_before_the_first_step(tmp_path):
     seen = []
-    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=2, **{**QUICK, "log_every": 1})
-    trainer._hooks.append(lambda state, logs: seen.append([path.name for path in checkpoints(tmp_path / "run")]))
+
+    def look(run):
+        seen.append([path.name for path in checkpoints(tmp_path / "run")])
+
+    settings = {**QUICK, "log_every": 1}
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=2, callbacks=[Calls(look)], **settings)
     trainer.fit()
     assert seen[0] == ["step-00000000"]
 
@@ -128,18 +140,22 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, variant, sto
     changes = VARIANTS[variant]
     train(tmp_path / "whole", gan=tiny(norm="none"), **changes)
     trainer = ganzoo.Trainer(
-        tiny(norm="none"), images(), tmp_path / "cut", steps=11, hooks=[StopAt(stop)], **{**QUICK, **changes}
+        tiny(norm="none"), images(), tmp_path / "cut", steps=11, callbacks=[StopAt(stop)], **{**QUICK, **changes}
     )
     result = trainer.fit()
     assert (result.finished, result.step) == (False, stop)
-    assert f"ganzoo.Trainer.resume({str(tmp_path / 'cut')!r}, data=...).fit()" in capsys.readouterr().err
-    resumed = ganzoo.Trainer.resume(tmp_path / "cut", data=images(), progress=False).fit()
+    assert (
+        f"ganzoo.Trainer.resume({str(tmp_path / 'cut')!r}, data=..., callbacks=[...]).fit()" in capsys.readouterr().err
+    )
+    resumed = ganzoo.Trainer.resume(tmp_path / "cut", data=images(), callbacks=[StopAt(0)], progress=False).fit()
     assert resumed.finished
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
 def test_sigterm_stops_like_ctrl_c(tmp_path):
-    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, hooks=[StopAt(4, signal.SIGTERM)], **QUICK)
+    trainer = ganzoo.Trainer(
+        tiny(), images(), tmp_path / "run", steps=9, callbacks=[StopAt(4, signal.SIGTERM)], **QUICK
+    )
     assert trainer.fit().step == 4
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
@@ -151,8 +167,8 @@ def test_dropout_and_the_like_resume_exactly_too(tmp_path):
         return ganzoo.GAN(generator, nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 1)), latent_size=4)
 
     train(tmp_path / "whole", gan=gan())
-    ganzoo.Trainer(gan(), images(), tmp_path / "cut", steps=11, hooks=[StopAt(6)], **QUICK).fit()
-    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), gan=gan(), progress=False).fit()
+    ganzoo.Trainer(gan(), images(), tmp_path / "cut", steps=11, callbacks=[StopAt(6)], **QUICK).fit()
+    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), gan=gan(), callbacks=[StopAt(0)], progress=False).fit()
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
@@ -219,19 +235,21 @@ def test_a_finished_run_says_so_and_changes_nothing(tmp_path, capsys):
 def test_a_run_that_another_process_trains_is_refused_and_the_holder_is_named(tmp_path):
     said = []
 
-    def train_it_too(state, logs):
+    def train_it_too(run):
         if not said:
             with pytest.raises(TrainingError) as caught:
-                ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+                ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[Calls(print)], progress=False).fit()
             said.append(str(caught.value))
             with pytest.raises(TrainingError, match="trains in"):
                 train(tmp_path / "run", overwrite=True)
 
-    ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, hooks=[train_it_too], **QUICK).fit()
+    ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, callbacks=[Calls(train_it_too)], **QUICK).fit()
     assert f"process {os.getpid()} on {socket.gethostname()} since 20" in said[0] and "trains in" in said[0]
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log if "generator_loss" in entry] == [2, 4]
-    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit().finished  # it is free again
+    assert (
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[Calls(print)], progress=False).fit().finished
+    )  # it is free again
 
 
 def test_the_lock_dies_with_its_process(tmp_path):
@@ -285,11 +303,11 @@ def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkey
 def test_where_the_last_is_kept_checkpoints_are_as_rare_as_was_asked(tmp_path):
     seen, run = set(), tmp_path / "run"
 
-    def note(state, logs):
+    def note(step):
         seen.update(path.name for path in checkpoints(run))
 
     settings = {**QUICK, "score_every": 2, "checkpoint_every": 8, "keep": "last"}
-    result = ganzoo.Trainer(tiny(), images(), run, steps=20, hooks=[note, StopAt(12)], **settings).fit()
+    result = ganzoo.Trainer(tiny(), images(), run, steps=20, callbacks=[Calls(note), StopAt(12)], **settings).fit()
     newest = [path.name for path in checkpoints(run)]
     assert seen == {"step-00000000", "step-00000008"} and newest == ["step-00000012", "step-00000008"]
     assert result.best_step == 12 and "the weights are of step 12" in (run / "model" / "README.md").read_text()
@@ -316,11 +334,11 @@ def test_other_hidden_classes_on_resume_are_refused(tmp_path, monkeypatch):
     gan = ganzoo.create(
         "fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4), **hidden}, {"widths": (4, 8), **hidden}
     )
-    ganzoo.Trainer(gan, images(), tmp_path / "run", steps=4, hooks=[StopAt(2)], **QUICK).fit()
-    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False)
+    ganzoo.Trainer(gan, images(), tmp_path / "run", steps=4, callbacks=[StopAt(2)], **QUICK).fit()
+    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[StopAt(0)], progress=False)
     monkeypatch.setattr(classes, "divide", lambda data, count, by: divide(data, count, by).roll(1))
     with pytest.raises(TrainingError, match=r"other hidden classes .* Resume it where it was begun"):
-        ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False)
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[StopAt(0)], progress=False)
 
 
 def test_fit_leaves_the_random_state_of_a_device_as_it_was(tmp_path, monkeypatch):
@@ -365,7 +383,7 @@ def test_fit_leaves_the_random_state_of_a_device_as_it_was(tmp_path, monkeypatch
 
 def test_a_trainer_that_is_kept_keeps_no_thread(tmp_path):
     before = threading.active_count()
-    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, hooks=[StopAt(2)], **QUICK)
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, callbacks=[StopAt(2)], **QUICK)
     assert not trainer.fit().finished and threading.active_count() == before
     assert trainer.fit().finished and threading.active_count() == before  # it goes on
 
@@ -434,32 +452,32 @@ def test_a_run_that_lost_its_run_json_is_not_taken_for_one_that_never_began(tmp_
 
 
 def test_lost_lines_of_the_log_and_a_lost_state_are_said_on_resume(tmp_path, capsys):
-    run = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=12, hooks=[StopAt(10)], **QUICK).fit().run
+    run = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=12, callbacks=[StopAt(10)], **QUICK).fit().run
     (run / "log.jsonl").write_bytes((run / "log.jsonl").read_bytes()[:100])
-    ganzoo.Trainer.resume(run, data=images(), progress=False).fit()
+    ganzoo.Trainer.resume(run, data=images(), callbacks=[StopAt(0)], progress=False).fit()
     assert "log.jsonl has lost lines" in capsys.readouterr().err
     for folder in checkpoints(run):
         (folder / "state.json").unlink()
     with pytest.raises(TrainingError, match=r"state.json is missing.*ganzoo.* --from"):
-        ganzoo.Trainer.resume(run, data=images(), progress=False).fit()
+        ganzoo.Trainer.resume(run, data=images(), callbacks=[StopAt(0)], progress=False).fit()
 
 
 def test_other_data_on_resume_are_refused(tmp_path):
-    ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, hooks=[StopAt(4)], **QUICK).fit()
+    ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, callbacks=[StopAt(4)], **QUICK).fit()
     other = images()
     other[0, 0, 0, 0] ^= 1
     with pytest.raises(TrainingError, match="is not the data that"):
-        ganzoo.Trainer.resume(tmp_path / "run", data=other)
+        ganzoo.Trainer.resume(tmp_path / "run", data=other, callbacks=[StopAt(0)])
     with pytest.raises(TrainingError, match="data="):
-        ganzoo.Trainer.resume(tmp_path / "run")
+        ganzoo.Trainer.resume(tmp_path / "run", callbacks=[StopAt(0)])
     with pytest.raises(TrainingError, match="is made otherwise"):
-        ganzoo.Trainer.resume(tmp_path / "run", data=images(), gan=tiny(activation="relu"))
+        ganzoo.Trainer.resume(tmp_path / "run", images(), tiny(activation="relu"), callbacks=[StopAt(0)])
 
 
 @pytest.mark.parametrize("damage", ["short", "zeroed", "no state"])
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, capsys, damage):
     train(tmp_path / "whole", steps=12)
-    ganzoo.Trainer(tiny(), images(), tmp_path / "cut", steps=12, hooks=[StopAt(10)], **QUICK).fit()
+    ganzoo.Trainer(tiny(), images(), tmp_path / "cut", steps=12, callbacks=[StopAt(10)], **QUICK).fit()
     newest = checkpoints(tmp_path / "cut")[0]
     content = (newest / "tensors.safetensors").read_bytes()
     if damage == "short":
@@ -468,7 +486,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, caps
         (newest / "tensors.safetensors").write_bytes(content[:-512] + bytes(512))
     else:
         (newest / "state.json").unlink()
-    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), progress=False).fit()
+    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), callbacks=[StopAt(0)], progress=False).fit()
     assert "Trying the one before" in capsys.readouterr().err
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
@@ -490,23 +508,25 @@ def test_a_disk_that_is_full_when_the_model_is_saved_is_said_and_the_run_goes_on
     def full(*_, **__):
         raise error
 
-    def fill_the_disk(*_):
-        monkeypatch.setattr(folder_module, "save_file", full)
+    def fill_the_disk(run=None):
+        monkeypatch.setattr(weights_module, "save_file", full)
 
-    room = folder_module.save_file
+    room = weights_module.save_file
     settings = {**QUICK, "steps": 6, "score_every": 2, "log_every": 1}
-    for hooks, remedy in (
+    for callbacks, remedy in (
         ([], "begin the run again"),
-        ([fill_the_disk], r"ganzoo.Trainer.resume\(.*run', data=...\).fit\(\)$"),
+        ([Calls(fill_the_disk)], r"ganzoo.Trainer.resume\(.*run', data=..., callbacks=\[...\]\).fit\(\)$"),
     ):
-        if not hooks:
+        if not callbacks:
             fill_the_disk()
         with pytest.raises(
             TrainingError, match=f"run/model can't be written.*No space left.*free disk space there.*Then.*{remedy}"
         ):
-            ganzoo.Trainer(tiny(), images(), tmp_path / "run", hooks=hooks, **settings).fit()
-        monkeypatch.setattr(folder_module, "save_file", room)
-    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit().finished
+            ganzoo.Trainer(tiny(), images(), tmp_path / "run", callbacks=callbacks, **settings).fit()
+        monkeypatch.setattr(weights_module, "save_file", room)
+    assert (
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[Calls(print)], progress=False).fit().finished
+    )
 
 
 def test_epochs_are_passes_over_the_data(tmp_path):
@@ -601,7 +621,7 @@ def test_a_notebook_gets_curves_and_pictures(tmp_path):
     with capture_output() as captured:
         display = NotebookDisplay(4, tmp_path)
         ganzoo.images.save(torch.zeros(1, 8, 8), tmp_path / "step-00000004.png")
-        display(State, {"discriminator_loss": 1.0, "generator_loss": 2.0})
+        display.on_log(State, {"discriminator_loss": 1.0, "generator_loss": 2.0})
     assert len(captured.outputs) >= 1
     curves = picture([Curve("discriminator", [(4, 1.0)]), Curve("generator", [(4, 2.0)])], last_step=4)
     shown = display._figure()
@@ -609,20 +629,20 @@ def test_a_notebook_gets_curves_and_pictures(tmp_path):
     assert shown.getpixel((4, curves.height + 4)) == (128, 128, 128)  # the newest grid stands below
 
 
-class Poison:
-    """A hook that puts NaN into the generator after a step, a number of times."""
+class Poison(Callback):
+    """Puts NaN into the generator after a step, a number of times."""
 
     def __init__(self, step, times):
         self.step, self.times = step, times
 
-    def __call__(self, state, logs):
-        if state.step == self.step and "generator_loss" in logs and self.times:
+    def on_log(self, run, entry):
+        if run.step == self.step and "generator_loss" in entry and self.times:
             self.times -= 1
-            next(state.generator.parameters()).data.fill_(float("nan"))
+            next(run.gan.generator.parameters()).data.fill_(float("nan"))
 
 
 def test_after_nan_the_run_goes_back_to_the_last_checkpoint_at_a_lower_rate(tmp_path):
-    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=11, hooks=[Poison(6, 2)], **QUICK)
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=11, callbacks=[Poison(6, 2)], **QUICK)
     result = trainer.fit()
     assert result.finished
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
@@ -632,7 +652,7 @@ def test_after_nan_the_run_goes_back_to_the_last_checkpoint_at_a_lower_rate(tmp_
 
 
 def test_nan_that_comes_again_and_again_ends_the_run_with_its_good_checkpoint(tmp_path):
-    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=11, hooks=[Poison(6, 9)], **QUICK)
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=11, callbacks=[Poison(6, 9)], **QUICK)
     with pytest.raises(TrainingError, match="not finite at step 6, again after 3 returns.*penalty r1"):
         trainer.fit()
     assert checkpoints(tmp_path / "run")[0].name == "step-00000004"
@@ -641,7 +661,7 @@ def test_nan_that_comes_again_and_again_ends_the_run_with_its_good_checkpoint(tm
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     settings = {**QUICK, "log_every": 4, "checkpoint_every": 4}
-    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=8, hooks=[Poison(4, 1)], **settings)
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=8, callbacks=[Poison(4, 1)], **settings)
     assert trainer.fit().finished  # the hook of step 4's log line runs just before the checkpoint of step 4
     for folder in checkpoints(tmp_path / "run"):
         tensors = load_file(folder / "tensors.safetensors")
@@ -671,7 +691,7 @@ def test_the_model_and_the_checkpoints_never_part(tmp_path, monkeypatch):
     scores = iter([5.0, 1.0, 7.0, 6.0, 6.0])  # the best is that of step 6; step 8 goes back behind it or not
     monkeypatch.setattr("ganzoo.training.export.KernelScore", lambda real: lambda fakes: next(scores))
     settings = {**QUICK, "checkpoint_every": 100, "keep": "best"}
-    result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=12, hooks=[Poison(8, 1)], **settings).fit()
+    result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=12, callbacks=[Poison(8, 1)], **settings).fit()
     assert result.best_step == 6
     saved = load_file(tmp_path / "run" / "model" / "model.safetensors")
     state = load_file(tmp_path / "run" / "checkpoints" / "step-00000006" / "tensors.safetensors")
@@ -682,8 +702,8 @@ def test_the_model_and_the_checkpoints_never_part(tmp_path, monkeypatch):
 def test_optimizers_of_timm_resume_exactly(tmp_path, name):
     train(tmp_path / "whole", optimizer=name)
     settings = {**QUICK, "optimizer": name}
-    ganzoo.Trainer(tiny(), images(), tmp_path / "cut", steps=11, hooks=[StopAt(6)], **settings).fit()
-    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), progress=False).fit()
+    ganzoo.Trainer(tiny(), images(), tmp_path / "cut", steps=11, callbacks=[StopAt(6)], **settings).fit()
+    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), callbacks=[StopAt(0)], progress=False).fit()
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
@@ -696,10 +716,10 @@ def test_an_optimizer_that_cannot_be_used_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("name", ["log.jsonl", "timing.jsonl"])
 def test_a_line_that_a_power_cut_left_half_written_is_gone_after_resuming(tmp_path, name):
-    ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, hooks=[StopAt(4)], **QUICK).fit()
+    ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=9, callbacks=[StopAt(4)], **QUICK).fit()
     with open(tmp_path / "run" / name, "ab") as file:
         file.write(b'{"step": 5, "imag')
-    ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[StopAt(0)], progress=False).fit()
     lines = (tmp_path / "run" / name).read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines][-1] == 9
 
@@ -730,8 +750,8 @@ def test_a_conditional_pair_of_one_s_own_is_resumed(tmp_path):
 
     data = images(), torch.arange(40) % 2
     train(tmp_path / "whole", gan=gan(), data=data)
-    ganzoo.Trainer(gan(), data, tmp_path / "cut", steps=11, hooks=[StopAt(6)], **QUICK).fit()
-    ganzoo.Trainer.resume(tmp_path / "cut", data=data, gan=gan(), progress=False).fit()
+    ganzoo.Trainer(gan(), data, tmp_path / "cut", steps=11, callbacks=[StopAt(6)], **QUICK).fit()
+    ganzoo.Trainer.resume(tmp_path / "cut", data=data, gan=gan(), callbacks=[StopAt(0)], progress=False).fit()
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
@@ -768,7 +788,7 @@ def test_the_recorded_command_holds_no_secret(monkeypatch, given, recorded):
 
 
 def test_ctrl_c_at_the_last_step_asks_for_no_resuming(tmp_path, capsys):
-    result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, hooks=[StopAt(4)], **QUICK).fit()
+    result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, callbacks=[StopAt(4)], **QUICK).fit()
     assert result.finished and "Go on with" not in capsys.readouterr().err
 
 

@@ -14,6 +14,7 @@ REGISTRIES = {  # every registry and its module, in the order of `ganzoo list`
     "LOSSES": "ganzoo.losses",
     "PENALTIES": "ganzoo.penalties",
     "AUGMENTATIONS": "ganzoo.augment",
+    "CALLBACKS": "ganzoo.callbacks",
 }
 _HOME = {
     **REGISTRIES,

@@ -11,6 +11,7 @@ from ganzoo import penalties as penalties
 from ganzoo import presets as presets
 from ganzoo.augment import AUGMENTATIONS as AUGMENTATIONS
 from ganzoo.blocks import BLOCKS as BLOCKS
+from ganzoo.callbacks import CALLBACKS as CALLBACKS
 from ganzoo.errors import GanzooError as GanzooError
 from ganzoo.evaluation.evaluate import evaluate as evaluate
 from ganzoo.gan import GAN as GAN

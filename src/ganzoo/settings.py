@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ganzoo.augment import AUGMENTATIONS
+from ganzoo.callbacks import CALLBACKS
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, UnknownNameError, quote
 from ganzoo.losses import LOSSES
@@ -29,6 +30,7 @@ class Settings(Config):
     loss: str = option("non-saturating", "by name, as hinge or non-saturating(smoothing=0.1)")
     penalties: tuple[str, ...] = option((), "by name, as r1(weight=1,every=4)")
     augmentations: tuple[str, ...] = option((), "of real and fake alike, by name, as translation(strength=1)")
+    callbacks: tuple[str, ...] = option((), "called after each step, by name, as early-stopping(patience=5)")
     mismatched_labels: float = option(
         0.0,
         "share of the discriminator's loss on real images under a wrong label, where there are classes",
@@ -69,6 +71,7 @@ class Settings(Config):
         _name(LOSSES, self.loss, "loss")
         _check_names(self.penalties, PENALTIES, "penalties")
         _check_names(self.augmentations, AUGMENTATIONS, "augmentations")
+        _check_names(self.callbacks, CALLBACKS, "callbacks")
         if self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
 
@@ -78,6 +81,7 @@ class Settings(Config):
             (LOSSES, LOSSES.read(self.loss)[0]),
             *((PENALTIES, PENALTIES.read(text)[0]) for text in self.penalties),
             *((AUGMENTATIONS, AUGMENTATIONS.read(text)[0]) for text in self.augmentations),
+            *((CALLBACKS, CALLBACKS.read(text)[0]) for text in self.callbacks),
         ]
 
 

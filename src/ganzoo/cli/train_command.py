@@ -82,7 +82,7 @@ def train(
         changes |= {"broken": broken or "stop", "ground": ground or "white"}
         trainer = Trainer(gan, data, output, overwrite=overwrite, epochs=epochs, licence=licence, **changes)
     result = trainer.fit()
-    if not result.finished:
+    if not result.finished and (result.collapsed or result.stopped is None):
         raise typer.Exit(1 if result.collapsed else 130)
     best = f" (of step {result.best_step})" if result.best_step is not None else ""
     print(f"model{best}: {result.model}\npictures: {result.run / 'samples'}")

@@ -44,13 +44,15 @@ _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
 class TrainingResult:
     """The result of `Trainer.fit`: where the files are, and the last figures.
 
-    `finished` is False after Ctrl-C, SIGTERM, or a stop on mode collapse: then `collapsed` is True.
+    `finished` is False after Ctrl-C, SIGTERM, or a callback's stop: `stopped` is its reason, and `collapsed` is True if
+    that was mode collapse.
     """
 
     run: Path
     model: Path
     step: int
     finished: bool
+    stopped: str | None
     collapsed: bool
     figures: dict[str, float]
     best_score: float | None
@@ -246,11 +248,11 @@ def versions() -> dict[str, str]:
 
 
 def resume_command(run: Path) -> str:
-    """What goes on with `run`, to be pasted: a command, or a Python line if images or networks were given by hand."""
-    data, networks = _given_by_hand(run)
-    if not data and not networks:
+    """What goes on with `run`, to be pasted: a command, or a Python line if parts of it were given by hand."""
+    data, networks, callbacks = _given_by_hand(run)
+    if not data and not networks and not callbacks:
         return shell("ganzoo", "train", "--resume", run)
-    given = ", data=..." * data + ", gan=..." * networks
+    given = ", data=..." * data + ", gan=..." * networks + ", callbacks=[...]" * callbacks
     return f"ganzoo.Trainer.resume({str(run)!r}{given}).fit()"
 
 
@@ -261,14 +263,15 @@ def train_on_command(run: Path) -> str:
     return f"{shell('ganzoo', 'train', '--from', run)} --data DATA --output NEW_RUN --steps N"
 
 
-def _given_by_hand(run: Path) -> tuple[bool, bool]:
-    """Whether the images of `run` have no name that opens them, and whether its networks are custom modules."""
+def _given_by_hand(run: Path) -> tuple[bool, bool, bool]:
+    """Whether the images of `run` have no name that opens them, its networks are custom modules, it has callbacks that
+    are objects."""
     try:
         facts = RunFolder(run).facts()
         networks = [facts["gan"][name]["model"] for name in ("generator", "discriminator")]
-        return facts["data"]["source"] is None, None in networks
+        return facts["data"]["source"] is None, None in networks, bool(facts.get("callbacks"))
     except (GanzooError, KeyError, TypeError):  # no run yet, or a damaged file, which is said elsewhere
-        return False, False
+        return False, False, False
 
 
 def command() -> str:

@@ -52,6 +52,9 @@ class TrainingState:
     sums: list[float] = field(default_factory=list)
     summed: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
+    logged: dict[str, float] = field(default_factory=dict)  # by callbacks, since the last line of the log
+    callbacks: list[dict[str, Any]] = field(default_factory=list)  # name and state of each
+    method: dict[str, Any] = field(default_factory=dict)
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks by name."""
@@ -65,7 +68,19 @@ class TrainingState:
         }
 
 
-_NUMBERS = ("step", "best_score", "best_step", "rollbacks", "log_bytes", "sums", "summed", "memory")
+_NUMBERS = (
+    "step",
+    "best_score",
+    "best_step",
+    "rollbacks",
+    "log_bytes",
+    "sums",
+    "summed",
+    "memory",
+    "logged",
+    "callbacks",
+    "method",
+)
 
 
 def checkpoint_folder(run: Path, step: int) -> Path:
@@ -211,6 +226,13 @@ def _check_numbers(numbers: dict[str, Any], state: TrainingState, folder: Path) 
         raise ValueError(f"sums are {quote(sums)}")
     if not (score is None or _is_number(score)) or not isinstance(memory, dict):
         raise ValueError(f"best_score is {quote(score)}, memory {quote(memory)}")
+    logged, callbacks = numbers["logged"], numbers["callbacks"]
+    if not isinstance(logged, dict) or not all(map(_is_number, logged.values())):
+        raise ValueError(f"logged is {quote(logged)}")
+    if not isinstance(callbacks, list) or not all(isinstance(each, dict) and "state" in each for each in callbacks):
+        raise ValueError(f"callbacks are {quote(callbacks)}")
+    if not isinstance(numbers["method"], dict):
+        raise ValueError(f"method is {quote(numbers['method'])}")
     scaler, wanted = numbers["scaler"], state.scaler.state_dict() if state.scaler else None
     if scaler != wanted and not (
         isinstance(scaler, dict) and wanted and scaler.keys() == wanted.keys() and all(map(_is_number, scaler.values()))

@@ -164,4 +164,6 @@ class MemoryWatch:
             return None
         self._said = True
         text = f"this process has grown from {self._first:,} to {megabytes:,} MB since its first steps"
-        return Finding("memory", step, text, "look for tensors that a hook of yours keeps; a resumed run starts afresh")
+        return Finding(
+            "memory", step, text, "look for tensors that a callback of yours keeps; a resumed run starts afresh"
+        )

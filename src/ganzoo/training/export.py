@@ -19,6 +19,18 @@ from ganzoo.training.selection_score import SAMPLES, KernelScore
 GRID = 64  # images in a sample grid
 
 
+def averaged(gan: GAN, state: TrainingState) -> GAN:
+    """The averaged generator and the discriminator of `state`, as a GAN like `gan`, which is trained."""
+    return GAN(
+        state.average.network,
+        state.discriminator,
+        latent_shape=gan.latent_shape,
+        num_classes=gan.num_classes,
+        class_names=gan.class_names,
+        preset=gan.preset,
+    )
+
+
 class ModelExporter:
     """Writes into the folder `run`; only the main process of several makes one."""
 
@@ -39,20 +51,9 @@ class ModelExporter:
         """Whether there is something to score by."""
         return self._score is not None
 
-    def averaged(self, state: TrainingState) -> GAN:
-        """The averaged generator and the discriminator, as a GAN like the one that is trained."""
-        return GAN(
-            state.average.network,
-            state.discriminator,
-            latent_shape=self._gan.latent_shape,
-            num_classes=self._gan.num_classes,
-            class_names=self._gan.class_names,
-            preset=self._gan.preset,
-        )
-
     def save_model(self, state: TrainingState) -> None:
         """Write `model/`, with what training on from it needs; TrainingError where that can't be done."""
-        gan = self.averaged(state)
+        gan = averaged(self._gan, state)
         try:
             gan.save_pretrained(self._run / "model", generator_raw=state.generator)
             pictures.save(self._grid(gan), self._run / "model" / "samples" / "grid.png")
@@ -62,13 +63,13 @@ class ModelExporter:
     def draw_samples(self, state: TrainingState) -> Path:
         """Write a grid of the same latents each time."""
         path = self._run / "samples" / f"step-{state.step:08d}.png"
-        pictures.save(self._grid(self.averaged(state)), path)
+        pictures.save(self._grid(averaged(self._gan, state)), path)
         return path
 
     def keep_best(self, state: TrainingState) -> dict[str, Any]:
         """Score the average; save the model if the best is kept and it is that. Returns a line for the log."""
         assert self._score is not None
-        fakes = self.averaged(state).sample(SAMPLES, seed=self._seed, batch_size=250, precision="fast")
+        fakes = averaged(self._gan, state).sample(SAMPLES, seed=self._seed, batch_size=250, precision="fast")
         value = self._score(fakes)
         best = not self.keeps_best or state.best_score is None or value < state.best_score
         if best:

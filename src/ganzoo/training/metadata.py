@@ -11,6 +11,7 @@ from torch import nn
 
 from ganzoo.augment import AUGMENTATIONS
 from ganzoo.blocks import BLOCKS
+from ganzoo.callbacks import CALLBACKS
 from ganzoo.data import ImageData
 from ganzoo.data.sources import NAMES
 from ganzoo.errors import PluginError, TrainingError, WeightsError, quote
@@ -29,18 +30,29 @@ from ganzoo.training.checkpoint import saved_shapes
 from ganzoo.training.runtime import RuntimeConfig
 
 REGISTRIES: dict[str, Registry[Any]] = {
-    registry.kind: registry for registry in (MODELS, BLOCKS, LOSSES, PENALTIES, AUGMENTATIONS)
+    registry.kind: registry for registry in (MODELS, BLOCKS, LOSSES, PENALTIES, AUGMENTATIONS, CALLBACKS)
 }
 
 
 def record(
-    gan: GAN, data: ImageData, source: Any, reading: dict[str, Any], settings: Settings, machine: RuntimeConfig
+    gan: GAN,
+    data: ImageData,
+    source: Any,
+    reading: dict[str, Any],
+    settings: Settings,
+    machine: RuntimeConfig,
+    callbacks: list[str],
 ) -> dict[str, Any]:
-    """All that is asked and resolved when a run begins, as JSON types."""
+    """All that is asked and resolved when a run begins, as JSON types.
+
+    Args:
+        callbacks: classes of those that were given by hand.
+    """
     return {
         "command": command(),
         "versions": versions(),
         "settings": settings.to_dict(),
+        "callbacks": callbacks,
         "plugins": used_plugins(settings.registered()),
         "machine": machine.to_dict(),
         "hardware": name_of(machine.device),

@@ -11,16 +11,16 @@ from typing import Any
 
 from PIL import Image
 
+from ganzoo.callbacks import Callback, Run
 from ganzoo.errors import clean
 from ganzoo.runs.curves import Curve, picture
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import TrainingState
 
 PLAIN = 30  # seconds between plain lines where no terminal draws a bar
 
 
-class ProgressBar:
-    """A hook that shows steps, both losses, images a second and the time left on the terminal."""
+class ProgressBar(Callback):
+    """Shows steps, both losses, images a second and the time left on the terminal."""
 
     def __init__(self, steps: int, batch_size: int) -> None:
         from rich.console import Console
@@ -51,20 +51,22 @@ class ProgressBar:
         """Print a line above the bar, never broken: there may be a command to copy in it."""
         self._bar.console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
-    def __call__(self, state: TrainingState, logs: dict[str, Any]) -> None:
+    def on_log(self, run: Run, entry: dict[str, Any]) -> None:
         now, (then, step) = time.perf_counter(), self._mark
-        speed = (state.step - step) * self._batch_size / (now - then) if step >= 0 else 0.0
-        self._mark = (now, state.step)
-        if "discriminator_loss" in logs:
-            self._figures = f"D {logs['discriminator_loss']:.3f}  G {logs['generator_loss']:.3f}  {speed:,.0f} images/s"
-        self._bar.update(self._task, completed=state.step, figures=self._figures)
+        speed = (run.step - step) * self._batch_size / (now - then) if step >= 0 else 0.0
+        self._mark = (now, run.step)
+        if "discriminator_loss" in entry:
+            self._figures = (
+                f"D {entry['discriminator_loss']:.3f}  G {entry['generator_loss']:.3f}  {speed:,.0f} images/s"
+            )
+        self._bar.update(self._task, completed=run.step, figures=self._figures)
         if not self._bar.console.is_terminal and now - self._said > PLAIN:
             self._said = now
-            say(f"step {state.step}  {self._figures}")
+            say(f"step {run.step}  {self._figures}")
 
 
-class NotebookDisplay:
-    """A hook that draws loss curves and the newest sample grid in a notebook, in one place that is refreshed."""
+class NotebookDisplay(Callback):
+    """Draws loss curves and the newest sample grid in a notebook, in one place that is refreshed."""
 
     def __init__(self, steps: int, samples: Path) -> None:
         from IPython.display import display
@@ -74,10 +76,10 @@ class NotebookDisplay:
         self._drawn = 0.0
         self._handle = display(self._figure(), display_id=True)
 
-    def __call__(self, state: TrainingState, logs: dict[str, Any]) -> None:
-        if "discriminator_loss" in logs:
-            self._losses.append((state.step, logs["discriminator_loss"], logs["generator_loss"]))
-        if self._handle and (time.perf_counter() - self._drawn > 2 or state.step == self._steps):
+    def on_log(self, run: Run, entry: dict[str, Any]) -> None:
+        if "discriminator_loss" in entry:
+            self._losses.append((run.step, entry["discriminator_loss"], entry["generator_loss"]))
+        if self._handle and (time.perf_counter() - self._drawn > 2 or run.step == self._steps):
             self._handle.update(self._figure())
             self._drawn = time.perf_counter()
 
@@ -94,15 +96,15 @@ class NotebookDisplay:
 
 
 @contextmanager
-def progress_hook(wanted: bool, settings: Settings, samples: Path) -> Iterator[ProgressBar | NotebookDisplay | None]:
-    """The hook that suits where this Python runs, for the length of a `with` block."""
+def shown(wanted: bool, settings: Settings, samples: Path) -> Iterator[list[ProgressBar | NotebookDisplay]]:
+    """What suits where this Python runs, if anything is wanted, for the length of a `with` block."""
     if not wanted:
-        yield None
+        yield []
     elif in_notebook():
-        yield NotebookDisplay(settings.steps, samples)
+        yield [NotebookDisplay(settings.steps, samples)]
     else:
         with ProgressBar(settings.steps, settings.batch_size) as bar:
-            yield bar
+            yield [bar]
 
 
 def say(text: str) -> None:

@@ -228,6 +228,14 @@ class Runtime:
 
         return broadcast_object_list([value])[0]
 
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, the main one's first."""
+        if self.processes == 1:
+            return [value]
+        from accelerate.utils import gather_object
+
+        return list(gather_object([value]))
+
     def begin_tracking(self, name: str, settings: Settings) -> None:
         """Open the trackers of `settings`, with a run called `name`."""
         flat = {

@@ -238,8 +238,8 @@ class TrainingStep:
         settings, state = self._settings, self.state
         factor = learning_rate_factor(state.step, settings) * 0.5**state.rollbacks
         pairs = (
-            (state.generator_optimizer, settings.generator_lr),
-            (state.discriminator_optimizer, settings.discriminator_lr),
+            (state.generator_optimizer, settings.generator_lr * self.method.generator_scale),
+            (state.discriminator_optimizer, settings.discriminator_lr * self.method.discriminator_scale),
         )
         for optimizer, rate in pairs:
             for group in optimizer.param_groups:

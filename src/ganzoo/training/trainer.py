@@ -1,35 +1,30 @@
-"""The trainer: a loop over steps that can stop and go on anywhere, and says what it does."""
+"""The trainer: checks what is to be trained, begins a run or goes on with one, and says what came of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from ganzoo.callbacks import Callback
 from ganzoo.data import ImageData, Loader, open_data, open_loader
-from ganzoo.errors import ConfigError, GanzooError, TrainingError, quote, shell
+from ganzoo.errors import ConfigError, TrainingError, quote, shell
 from ganzoo.gan import GAN
 from ganzoo.presets import PRESETS, create
-from ganzoo.runs.card import run_card
-from ganzoo.runs.folder import RunFolder, TrainingResult, resume_command, train_on_command
-from ganzoo.runs.report import write_report
+from ganzoo.runs.folder import RunFolder, TrainingResult, train_on_command
 from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
+from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
 from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.checkpoint_manager import CheckpointManager
 from ganzoo.training.classes import are_names, classify, take_names
-from ganzoo.training.clock import Clock
-from ganzoo.training.diagnostics import Diagnostics
-from ganzoo.training.doctor import look
 from ganzoo.training.export import ModelExporter
 from ganzoo.training.finetuning import before_averaging
 from ganzoo.training.interrupt import Interrupt
+from ganzoo.training.loop import TrainingLoop
 from ganzoo.training.metadata import (
     clusters_hash,
     compare_plugins,
@@ -39,12 +34,10 @@ from ganzoo.training.metadata import (
     recorded_data,
     recorded_reading,
 )
-from ganzoo.training.progress import ProgressBar, progress_hook, say
+from ganzoo.training.progress import NotebookDisplay, ProgressBar, say, shown
 from ganzoo.training.runtime import Runtime, RuntimeConfig
 from ganzoo.training.step import FIGURES, TrainingStep
 from ganzoo.training.trial import Trial, check_weights
-
-Hook = Callable[[TrainingState, dict[str, Any]], None]
 
 
 class Trainer:
@@ -57,7 +50,8 @@ class Trainer:
         epochs: passes over the data, in place of `steps`.
         licence: of images that don't tell it themselves; stands in the run's record and the model's card.
         broken, ground: how images are read, as `open_data` takes them.
-        hooks: called as `hook(state, logs)` at every line of the log.
+        callbacks: names, as "early-stopping(patience=5)", and objects (`ganzoo.training.Callback`), which are
+            recorded by the name of their class; None for the settings'.
         progress: show a bar, or curves and pictures in a notebook.
         settings: of the run; None for the preset's, or the defaults for networks of one's own.
         **changes: of those settings, by name (`ganzoo.Settings` lists them).
@@ -79,7 +73,7 @@ class Trainer:
         licence: str | None = None,
         broken: str = "stop",
         ground: str = "white",
-        hooks: Sequence[Hook] = (),
+        callbacks: Sequence[str | Callback] | None = None,
         progress: bool = True,
         settings: Settings | None = None,
         **changes: Any,
@@ -96,6 +90,9 @@ class Trainer:
         if "steps" in changes and epochs is not None:
             raise ConfigError("steps and epochs are both given; one of them says how long to train")
         base = settings or (preset.settings if preset else Settings())
+        objects: list[Callback] = []
+        if callbacks is not None:
+            changes["callbacks"], objects = split_callbacks(callbacks)
         chosen = base.replace(**changes)
         if data is None:
             if preset is None:
@@ -104,9 +101,11 @@ class Trainer:
         run = RunFolder(output_dir if output_dir is not None else Path("runs") / (name or "gan"))
         run.check_free(overwrite)
         self._overwrite = overwrite
-        self._facts: RuntimeConfig | None = None
+        self._config: RuntimeConfig | None = None
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
-        self._set_up(create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, hooks, progress)
+        self._set_up(
+            create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, objects, progress
+        )
         if before_averaging(self.gan):
             say("Training goes on from the generator as it was before averaging, as its discriminator knows it.")
         if remark := take_names(self.data, self.gan):
@@ -127,7 +126,7 @@ class Trainer:
         run: str | Path,
         data: Any = None,
         gan: GAN | None = None,
-        hooks: Sequence[Hook] = (),
+        callbacks: Sequence[Callback] = (),
         progress: bool = True,
     ) -> Trainer:
         """The trainer of a run that was stopped or killed; `fit` goes on from its last checkpoint.
@@ -135,27 +134,29 @@ class Trainer:
         Args:
             data: needed where the run was given a Dataset or tensor, or the images have moved; a hash is compared.
             gan: needed where the run trains modules of one's own: freshly made, the weights come from the checkpoint.
+            callbacks: objects, where the run was given some: made as then, their state comes from the checkpoint.
 
         Raises:
             TrainingError: no run is there, or data or networks are not those that it was begun with.
         """
         folder = RunFolder(run)
         facts, place = folder.facts(), str(folder.path / "run.json")
+        for remark in compare_plugins(facts, place):
+            say(remark)
+        compare_callbacks(callbacks, facts.get("callbacks", []), str(run))
         saved = recorded_data(facts, place)
         data = data if data is not None else saved.get("source")
         if data is None:
             raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
-        for remark in compare_plugins(facts, place):
-            say(remark)
         trainer = cls.__new__(cls)
         trainer._overwrite = False
         trainer._reading = recorded_reading(saved)
-        trainer._facts = RuntimeConfig.from_dict(facts.get("machine"), f"{place}: machine")
+        trainer._config = RuntimeConfig.from_dict(facts.get("machine"), f"{place}: machine")
         settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
         described = facts.get("gan")
         if gan is not None and not is_described(gan, described):
             raise TrainingError(f"gan is made otherwise than the one that {run} trains; make it as {place} says")
-        trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, hooks, progress)
+        trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, callbacks, progress)
         if trainer.data.hash != saved.get("hash"):
             raise TrainingError(
                 f"{trainer.data.name} (hash {trainer.data.hash[:12]}) is not the data that {run} was begun with "
@@ -179,7 +180,7 @@ class Trainer:
         return trainer
 
     def _set_up(
-        self, gan: GAN, data: Any, run: RunFolder, settings: Settings, hooks: Sequence[Hook], progress: bool
+        self, gan: GAN, data: Any, run: RunFolder, settings: Settings, callbacks: Sequence[Callback], progress: bool
     ) -> None:
         if gan.discriminator is None:
             raise ConfigError("gan has no discriminator to train against; load it with discriminator=True")
@@ -190,180 +191,93 @@ class Trainer:
         self._feed: Loader = open_loader(
             self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch
         )
-        self._source, self._hooks = data, list(hooks)
-        self._progress, self._say, self._collapsed = progress, say, False
+        self._source, self._progress = data, progress
+        self._callbacks = GivenCallbacks(settings, callbacks)
+        self._displays: list[ProgressBar | NotebookDisplay] = []
 
     def fit(self) -> TrainingResult:
-        """Train until the last step, or until Ctrl-C or SIGTERM: then the step is finished and saved.
+        """Train until the last step, until a callback stops it, or until Ctrl-C or SIGTERM; then the step is saved.
 
         Returns:
-            Where things lie, and the last figures; `finished` is False after an interruption.
+            Where things lie, and the last figures; `finished` is False where the last step was not reached.
 
         Raises:
             ConfigError: networks, loss or settings do not fit; nothing is written then.
-            TrainingError: the run cannot go on: no space, or losses that stay NaN.
+            TrainingError: the run cannot go on: no space, losses that stay NaN, or a callback that fails.
         """
         check_weights(self.gan)
         device, threads = self.gan.device, torch.get_num_threads()
-        machine = Runtime(self.settings, self._facts, self.run.path)
+        runtime = Runtime(self.settings, self._config, self.run.path)
         try:
-            with machine.random_kept():
-                self._feed.check_shared(machine.processes)
-                torch.set_num_threads(machine.facts.threads)
-                trial = Trial(self.gan, self._classified, self._feed.sizes, self.settings, machine)
-                trial.steps()
-                if self._facts is None and machine.is_main:
-                    self.run.check_free(self._overwrite)
-                    trial.saving()
-                update = TrainingStep(self.gan, self._feed, self.settings, machine)
-                outputs = ModelExporter(self.gan, self.data, self.settings, self.run.path) if machine.is_main else None
-                keeper = CheckpointManager(self.run, machine, outputs, lambda text: self._say(text))
-                images = self.data.hash, clusters_hash(self.gan, self._classified)
-                if machine.agree(images) != images:
-                    raise TrainingError(f"process {machine.rank} has other images or hidden classes than the first one")
-                with keeper.held():
-                    return self._fit(update, machine, keeper, outputs)
+            with runtime.random_kept():
+                torch.set_num_threads(runtime.facts.threads)
+                return self._fit(runtime)
         finally:
             torch.set_num_threads(threads)
             self._feed.close()
-            machine.close()
+            runtime.close()
             for network in (self.gan.generator, self.gan.discriminator):
                 assert network is not None
                 network.to(device).to(memory_format=torch.contiguous_format).zero_grad(set_to_none=True)
 
-    def _fit(
-        self, update: TrainingStep, machine: Runtime, keeper: CheckpointManager, outputs: ModelExporter | None
-    ) -> TrainingResult:
-        if self._facts is None:
-            reading = {**self._reading, "clusters": clusters_hash(self.gan, self._classified)}
-            named = (self.gan, self.data, self._source, reading, self.settings)
-            keeper.begin(update.state, lambda: record(*named, machine.facts), self._overwrite)
-            self._facts = machine.facts
-        else:
-            keeper.restore(update.state)
-        if update.state.step < self.settings.steps:
-            with self._shown(machine) as hooks, Interrupt() as interrupt:
-                try:
-                    self._loop(update, machine, keeper, outputs, hooks, interrupt)
-                except GanzooError:
-                    if outputs and self.settings.report_every:
-                        with suppress(GanzooError, OSError):  # the disk may be full; the first error is what counts
-                            write_report(self.run.path)
-                    raise
-        else:
-            self._say(f"{self.run.path} is finished; its model lies in {self.run.path / 'model'}.")
-            self._say(f"To train on from it: {train_on_command(self.run.path)}")
-        return self._result(update.state)
-
-    def _loop(
-        self,
-        update: TrainingStep,
-        machine: Runtime,
-        keeper: CheckpointManager,
-        outputs: ModelExporter | None,
-        hooks: list[Hook],
-        interrupt: Interrupt,
-    ) -> None:
-        settings, state = self.settings, update.state
-        observer = (
-            Diagnostics(self.gan, self._classified, settings, machine) if outputs and settings.doctor_every else None
+    def _fit(self, runtime: Runtime) -> TrainingResult:
+        self._try(runtime)
+        step = TrainingStep(self.gan, self._feed, self.settings, runtime)
+        exporter = ModelExporter(self.gan, self.data, self.settings, self.run.path) if runtime.is_main else None
+        loop = TrainingLoop(
+            self.gan, self._classified, self.settings, self.run, step, runtime, exporter, self._callbacks, self._tell
         )
-        sums = torch.tensor(state.sums, device=machine.device)
-        clock, self._collapsed = Clock(self.run, settings, state.summed), False
-        while state.step < settings.steps:
-            sums += update()
-            state.summed += 1
-            if self._due(settings.log_every, state):
-                figures = machine.mean(sums / state.summed).tolist()
-                if not all(map(math.isfinite, figures)):
-                    sums = self._roll_back(machine, state, keeper, hooks)
-                    continue
-                self._note(machine, state, {"step": state.step, **dict(zip(FIGURES, figures))}, hooks)
-                if machine.is_main and (remark := clock.note(state)):
-                    self._say(remark.sentence())
-                sums.zero_()
-                state.summed = 0
-            if self._shows(state):
-                machine.average_buffers(state.networks().values())
-                if not keeper.is_sound(state, sums):  # losses show NaN only at the step after
-                    sums = self._roll_back(machine, state, keeper, hooks)
-                    continue
-            if observer and self._due(settings.doctor_every, state):
-                for remark in look(observer(state), state.memory):
-                    self._say(remark.sentence())
-                    self._note(machine, state, remark.entry(), hooks)
-                    self._collapsed |= settings.stop_on_collapse and remark.name == "mode-collapse"
-            score: dict[str, Any] = {}
-            if outputs and outputs.can_score and self._due(settings.score_every, state):
-                self._note(machine, state, score := outputs.keep_best(state), hooks)
-            best = settings.keep == "best" and self._due(settings.score_every, state)
-            best = best and machine.agree(score.get("best"))
-            if outputs and self._due(settings.sample_every, state):
-                outputs.draw_samples(state)
-            wished = self._due(settings.log_every, state) or machine.processes == 1
-            wished = wished and bool(machine.agree(interrupt.wished or self._collapsed))
-            # A new best model stands in `model/`: going back must not go behind it.
-            if wished or best or state.step == settings.steps or self._due(settings.checkpoint_every, state):
-                if not keeper.is_sound(state, sums):
-                    sums = self._roll_back(machine, state, keeper, hooks)
-                    continue
-                state.sums = sums.tolist()
-                keeper.save(state)
-            if outputs and settings.report_every and (wished or self._due(settings.report_every, state)):
-                write_report(self.run.path)
-            if outputs and (wished or state.step == settings.steps):
-                try:
-                    run_card(self.run.path)
-                except (GanzooError, OSError) as error:  # the model is safe
-                    self._say(f"The card can't be written ({error}). Later: {shell('ganzoo', 'card', self.run.path)}")
-            if wished and state.step < settings.steps:
-                self._say(f"Stopped at step {state.step} and saved. Go on with: {resume_command(self.run.path)}")
-                return
+        with loop.folder_held():
+            if self._config is None:
+                loop.begin(lambda: self._record(runtime), self._overwrite)
+                self._config = runtime.facts
+            else:
+                loop.restore()
+            if step.state.step == self.settings.steps:
+                say(f"{self.run.path} is finished; its model lies in {self.run.path / 'model'}.")
+                say(f"To train on from it: {train_on_command(self.run.path)}")
+            else:
+                wanted = self._progress and runtime.is_main
+                with shown(wanted, self.settings, self.run.path / "samples") as displays, Interrupt() as interrupt:
+                    self._displays = displays
+                    loop.run(interrupt, displays)
+            self._displays = []
+            return self._result(step.state, loop)
 
-    def _roll_back(
-        self, machine: Runtime, state: TrainingState, keeper: CheckpointManager, hooks: list[Hook]
-    ) -> Tensor:
-        self._note(machine, state, keeper.roll_back(state), hooks)
-        return torch.tensor(state.sums, device=machine.device)
+    def _try(self, runtime: Runtime) -> None:
+        """Refuse what can't be trained, before anything is written."""
+        self._feed.check_shared(runtime.processes)
+        trial = Trial(self.gan, self._classified, self._feed.sizes, self.settings, runtime)
+        trial.steps()
+        if self._config is None and runtime.is_main:
+            self.run.check_free(self._overwrite)
+            trial.saving()
+        images = self.data.hash, clusters_hash(self.gan, self._classified)
+        if runtime.agree(images) != images:
+            raise TrainingError(f"process {runtime.rank} has other images or hidden classes than the first one")
 
-    def _result(self, state: TrainingState) -> TrainingResult:
+    def _record(self, runtime: Runtime) -> dict[str, Any]:
+        """What `run.json` is to say."""
+        reading = {**self._reading, "clusters": clusters_hash(self.gan, self._classified)}
+        return record(self.gan, self.data, self._source, reading, self.settings, runtime.facts, self._callbacks.by_hand)
+
+    def _tell(self, text: str) -> None:
+        """Say `text` to a person, above the bar if there is one."""
+        for display in self._displays:
+            if isinstance(display, ProgressBar):
+                return display.say(text)
+        say(text)
+
+    def _result(self, state: TrainingState, loop: TrainingLoop) -> TrainingResult:
         losses = [entry for entry in self.run.entries() if "generator_loss" in entry]
         return TrainingResult(
             run=self.run.path,
             model=self.run.path / "model",
             step=state.step,
             finished=state.step == self.settings.steps,
-            collapsed=self._collapsed,
+            stopped=loop.stopped,
+            collapsed=loop.collapsed,
             figures={name: losses[-1][name] for name in FIGURES} if losses else {},
             best_score=state.best_score,
             best_step=state.best_step,
         )
-
-    def _due(self, every: int, state: TrainingState) -> bool:
-        return bool(every) and (state.step % every == 0 or state.step == self.settings.steps)
-
-    def _shows(self, state: TrainingState) -> bool:
-        """Whether the weights are looked at, scored or drawn at this step."""
-        every = self.settings.doctor_every, self.settings.score_every, self.settings.sample_every
-        return any(self._due(each, state) for each in every)
-
-    def _note(self, machine: Runtime, state: TrainingState, logs: dict[str, Any], hooks: list[Hook]) -> None:
-        if machine.is_main:
-            state.log_bytes = self.run.log(**logs)
-        for hook in hooks:
-            hook(state, logs)
-
-    @contextmanager
-    def _shown(self, machine: Runtime) -> Iterator[list[Hook]]:
-        """The hooks, trackers and what a person sees among them; the main process alone has any."""
-        if not machine.is_main:
-            yield []
-            return
-        hooks = list(self._hooks)
-        if self.settings.trackers:
-            machine.begin_tracking(self.run.path.name, self.settings)
-            hooks.append(lambda state, logs: machine.track(logs, state.step))
-        with progress_hook(self._progress, self.settings, self.run.path / "samples") as shown:
-            self._say = shown.say if isinstance(shown, ProgressBar) else say
-            yield [*hooks, shown] if shown else hooks
-        self._say = say

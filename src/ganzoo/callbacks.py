@@ -1,0 +1,164 @@
+"""Callbacks: objects that a training calls after each step, with state that goes through its checkpoints.
+
+A callback of your own is a subclass of `Callback`; registered (or offered by a package, in the entry-point group
+`ganzoo.callbacks`), it serves by name, and its keyword arguments are its options: `early-stopping(patience=5)`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from ganzoo.config import Bounds
+from ganzoo.errors import ConfigError, PluginError, quote
+from ganzoo.gan import GAN
+from ganzoo.registry import Registry
+
+RESERVED = ("step", "score", "best", "remark", "text", "advice", "stopped")  # names of the log's own
+
+
+@dataclass
+class Requests:
+    """What callbacks have asked for since the trainer last looked."""
+
+    stop: str | None = None
+    save: bool = False
+    generator: float = 1.0
+    discriminator: float = 1.0
+    failure: str | None = None
+
+
+@dataclass
+class Run:
+    """What a callback sees of a training, and may ask of it.
+
+    Attributes:
+        gan: the networks that are trained, in place.
+        averaged: the averaged generator, which a run saves, with the same discriminator.
+        settings: a `ganzoo.Settings`.
+        is_main: whether this process writes the run's files; of several processes one does.
+        step: steps done, from 1; 0 in `on_start` of a new run.
+    """
+
+    gan: GAN
+    averaged: GAN
+    settings: Any
+    is_main: bool = True
+    step: int = 0
+    requests: Requests = field(default_factory=Requests)
+    logged: dict[str, float] = field(default_factory=dict)
+
+    def due(self, every: int) -> bool:
+        """Whether this step is one of each `every` steps, or the last one. 0: never."""
+        return bool(every) and (self.step % every == 0 or self.step == self.settings.steps)
+
+    def stop(self, reason: str) -> None:
+        """End the training after this step, on all processes: it is saved, says `reason`, and can be resumed."""
+        self.requests.stop = self.requests.stop or str(reason)
+
+    def save(self) -> None:
+        """Write a checkpoint at this step."""
+        self.requests.save = True
+
+    def scale_learning_rates(self, generator: float = 1.0, discriminator: float = 1.0) -> None:
+        """Multiply both networks' learning rates from the next step on. Of several processes the first one's count.
+
+        Raises:
+            ConfigError: a factor is negative or not finite.
+        """
+        for name, factor in (("generator", generator), ("discriminator", discriminator)):
+            if not 0 <= factor < math.inf:
+                raise ConfigError(f"scale_learning_rates: {name} must be a finite number from 0 up, got {factor}")
+        self.requests.generator *= generator
+        self.requests.discriminator *= discriminator
+
+    def log(self, name: str, number: float) -> None:
+        """Put `number` under `name` into the next line of `log.jsonl`; the last value of a name counts.
+
+        Raises:
+            ConfigError: the log uses `name` itself, or `number` is not a finite number.
+        """
+        if name in RESERVED or not isinstance(name, str):
+            raise ConfigError(f"log: {quote(name)} is a name of the log's own; choose another")
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+            raise ConfigError(f"log: {quote(name)} must be a finite number, got {quote(number)}")
+        self.logged[name] = number
+
+
+class Callback:
+    """Called by a training, on every process alike. All methods may be left out.
+
+    An exception in one ends the training: the last finished step is saved first, and the error says how to go on.
+    """
+
+    def on_start(self, run: Run) -> None:
+        """Training begins or goes on, with the step after `run.step`."""
+
+    def on_step(self, run: Run) -> None:
+        """A step is done; its line of the log and its checkpoint are still to come."""
+
+    def on_log(self, run: Run, entry: dict[str, Any]) -> None:
+        """A line of the log is written; on the main process alone."""
+
+    def on_end(self, run: Run) -> None:
+        """The run is finished or stopped, and saved."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of this callback, as JSON types."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+
+
+CALLBACKS: Registry[Callable[..., Callback]] = Registry(
+    "callback", "ganzoo.callbacks", "a Callback, or a function that makes one", callable, makes=Callback
+)
+
+
+@CALLBACKS.register("early-stopping")
+class EarlyStopping(Callback):
+    """Stop when so many scores in a row were not better than the best one (setting `score_every`)."""
+
+    def __init__(self, patience: Annotated[int, Bounds(1, 10**6)] = 10) -> None:
+        self._patience, self._best, self._worse = patience, math.inf, 0
+
+    def on_log(self, run: Run, entry: dict[str, Any]) -> None:
+        if "score" not in entry:
+            return
+        self._worse = 0 if entry["score"] < self._best else self._worse + 1
+        self._best = min(self._best, entry["score"])
+        if self._worse >= self._patience:
+            self._worse = 0  # a resumed run gets as many scores again
+            run.stop(f"the last {self._patience} scores were not better than {self._best:.4g}")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": None if math.isinf(self._best) else self._best, "worse": self._worse}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._best, self._worse = math.inf if state["best"] is None else state["best"], state["worse"]
+
+
+def json_state(callback: Callback, name: str) -> dict[str, Any]:
+    """The state of `callback`, as JSON brings it back.
+
+    Raises:
+        PluginError: it can't be had, or is not a dict of JSON types.
+    """
+    try:
+        state = callback.state_dict()
+        text = json.dumps(state, allow_nan=False)
+    except Exception as error:
+        raise PluginError(
+            f"callback {name}: its state_dict can't be saved as JSON ({type(error).__name__}: {quote(str(error), 200)})"
+        ) from error
+    restored = json.loads(text)
+    if not isinstance(state, dict) or restored != state:
+        raise PluginError(
+            f"callback {name}: its state_dict must be a dict of JSON types (texts as keys, lists, no tuples), "
+            f"got {quote(state, 200)}"
+        )
+    return dict(restored)

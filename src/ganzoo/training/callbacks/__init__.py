@@ -1,0 +1,1 @@
+"""Callbacks of a training: those it is given, and its own."""

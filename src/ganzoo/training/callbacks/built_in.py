@@ -1,0 +1,114 @@
+"""The trainer's own callbacks: doctor, score, samples, clock, trackers, report and card, in the order of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ganzoo.callbacks import Callback, Run
+from ganzoo.errors import GanzooError, shell
+from ganzoo.runs.card import run_card
+from ganzoo.runs.report import write_report
+from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.diagnostics import Diagnostics
+from ganzoo.training.doctor import look
+from ganzoo.training.export import ModelExporter
+from ganzoo.training.runtime import Runtime
+
+Note = Callable[[dict[str, Any]], None]  # writes a line of the log at once
+Say = Callable[[str], None]
+
+
+class Doctor(Callback):
+    """Says what goes wrong, and stops a run on mode collapse where that is asked; on the main process."""
+
+    def __init__(self, observer: Diagnostics, state: TrainingState, note: Note, say: Say) -> None:
+        self._observer, self._state, self._note, self._say = observer, state, note, say
+        self.collapsed = False
+
+    def on_step(self, run: Run) -> None:
+        if run.due(run.settings.doctor_every):
+            for remark in look(self._observer(self._state), self._state.memory):
+                self._say(remark.sentence())
+                self._note(remark.entry())
+                if remark.name == "mode-collapse" and run.settings.stop_on_collapse:
+                    self.collapsed = True
+                    run.stop("mode collapse")
+
+
+class Score(Callback):
+    """Scores the average, and asks for a checkpoint of the best: going back must not go behind a model that is saved.
+
+    Args:
+        exporter: on the main process, if it can score; else None.
+    """
+
+    def __init__(self, exporter: ModelExporter | None, state: TrainingState, runtime: Runtime, note: Note) -> None:
+        self._exporter, self._state, self._runtime, self._note = exporter, state, runtime, note
+
+    def on_step(self, run: Run) -> None:
+        if run.due(run.settings.score_every):
+            entry = self._exporter.keep_best(self._state) if self._exporter else {}
+            if entry:
+                self._note(entry)
+            if run.settings.keep == "best" and self._runtime.agree(entry.get("best")):
+                run.save()
+
+
+class Samples(Callback):
+    """Draws a grid of the same latents each time; on the main process."""
+
+    def __init__(self, exporter: ModelExporter, state: TrainingState) -> None:
+        self._exporter, self._state = exporter, state
+
+    def on_step(self, run: Run) -> None:
+        if run.due(run.settings.sample_every):
+            self._exporter.draw_samples(self._state)
+
+
+class Trackers(Callback):
+    """Hands each line of the log to the trackers of the settings; on the main process."""
+
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        self._runtime, self._name = runtime, name
+
+    def on_start(self, run: Run) -> None:
+        self._runtime.begin_tracking(self._name, run.settings)
+
+    def on_log(self, run: Run, entry: dict[str, Any]) -> None:
+        self._runtime.track(entry, run.step)
+
+
+class Report(Callback):
+    """Writes `report.html`; on the main process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def on_step(self, run: Run) -> None:
+        if run.due(run.settings.report_every) and run.step < run.settings.steps:
+            write_report(self._folder)
+
+    def on_end(self, run: Run) -> None:
+        if run.settings.report_every:
+            write_report(self._folder)
+
+    def on_error(self, run: Run) -> None:
+        """The run ends in an error, which the report shows; another one, of a full disk, counts less."""
+        with suppress(GanzooError, OSError):
+            self.on_end(run)
+
+
+class Card(Callback):
+    """Writes the model's card at the end; on the main process."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self._folder, self._say = folder, say
+
+    def on_end(self, run: Run) -> None:
+        try:
+            run_card(self._folder)
+        except (GanzooError, OSError) as error:  # the model is safe
+            self._say(f"The card can't be written ({error}). Later: {shell('ganzoo', 'card', self._folder)}")

@@ -1,0 +1,69 @@
+"""Does a callback of your own keep the contract?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from ganzoo.callbacks import CALLBACKS, Callback, Requests, Run, json_state
+from ganzoo.errors import PluginError, quote
+from ganzoo.gan import GAN
+from ganzoo.settings import Settings
+
+
+def check_callback(factory: str | Callable[..., Callback], settings: Settings | None = None, steps: int = 3) -> None:
+    """Check that a callback keeps the contract: call it as a training of `steps` steps would, and stop and resume it.
+
+    Args:
+        factory: a registered name with or without options, or what makes a callback.
+        settings: None: the defaults.
+
+    Raises:
+        ConfigError, PluginError: what fails, and where.
+    """
+    name = factory if isinstance(factory, str) else getattr(factory, "__name__", "given")
+    make = (lambda: CALLBACKS.make(factory)) if isinstance(factory, str) else factory
+    first, second = make(), make()
+    if not isinstance(first, Callback) or first is second:
+        raise PluginError(f"callback {name}: each call must make a new ganzoo.training.Callback, got {quote(first)}")
+    run = _dry_run(settings or Settings())
+    _call(name, first.on_start, run)
+    for step in range(1, steps + 1):
+        run.step = step
+        _call(name, first.on_step, run)
+        _call(name, first.on_log, run, {"step": step, "discriminator_loss": 1.4, "generator_loss": 0.7})
+        _call(name, first.on_log, run, {"step": step, "score": 1.0 / step, "best": True})
+    state = json_state(first, name)
+    _call(name, second.load_state_dict, state)
+    if (again := json_state(second, name)) != state:
+        raise PluginError(f"callback {name}: after load_state_dict its state is {quote(again)}, not {quote(state)}")
+    run.step += 1
+    for each in (first, second):
+        run.requests, run.logged = Requests(), {}
+        _call(name, each.on_step, run)
+        if each is first:
+            asked, logged = run.requests, run.logged
+    if (run.requests, run.logged) != (asked, logged) or json_state(first, name) != json_state(second, name):
+        raise PluginError(
+            f"callback {name}: resumed from its state it goes on otherwise than without a stop; keep in state_dict "
+            f"all that on_step changes"
+        )
+    _call(name, first.on_end, run)
+
+
+def _call(name: str, method: Callable[..., None], *arguments: Any) -> None:
+    try:
+        method(*arguments)
+    except Exception as error:
+        raise PluginError(
+            f"callback {name}: {method.__name__} fails ({type(error).__name__}: {quote(str(error), 200)})"
+        ) from error
+
+
+def _dry_run(settings: Settings) -> Run:
+    """A run that trains nothing, on the smallest networks."""
+    generator = nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
+    gan = GAN(generator, nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), latent_size=4)
+    return Run(gan, gan, settings)

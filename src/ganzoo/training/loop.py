@@ -1,0 +1,229 @@
+"""The loop of a training: step, callbacks, log, checkpoint; and back to the last checkpoint after NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from ganzoo.callbacks import Callback, Requests, Run
+from ganzoo.data import ImageData
+from ganzoo.errors import TrainingError
+from ganzoo.gan import GAN
+from ganzoo.runs.folder import RunFolder, resume_command
+from ganzoo.settings import Settings
+from ganzoo.training.callbacks.built_in import Card, Doctor, Report, Samples, Score, Trackers
+from ganzoo.training.callbacks.given import GivenCallbacks
+from ganzoo.training.checkpoint_manager import CheckpointManager
+from ganzoo.training.clock import Clock
+from ganzoo.training.diagnostics import Diagnostics
+from ganzoo.training.export import ModelExporter, averaged
+from ganzoo.training.interrupt import Interrupt
+from ganzoo.training.runtime import Runtime
+from ganzoo.training.step import FIGURES, TrainingStep
+
+
+class _NotFinite(Exception):
+    """Losses or weights hold NaN or infinity, on all processes alike."""
+
+
+class TrainingLoop:
+    """Brings a run to its last step.
+
+    Args:
+        data: images with the labels that the discriminator gets.
+        exporter: on the main process; else None.
+        say: tells a person.
+    """
+
+    def __init__(
+        self,
+        gan: GAN,
+        data: ImageData,
+        settings: Settings,
+        folder: RunFolder,
+        step: TrainingStep,
+        runtime: Runtime,
+        exporter: ModelExporter | None,
+        given: GivenCallbacks,
+        say: Callable[[str], None],
+    ) -> None:
+        self._settings, self._folder, self._runtime, self._say = settings, folder, runtime, say
+        self._step, self._state, self._given = step, step.state, given
+        self._checkpoints = CheckpointManager(folder, runtime, exporter, say)
+        self._run = Run(gan, averaged(gan, step.state), settings, runtime.is_main)
+        self._sums = torch.zeros(len(FIGURES), device=runtime.device)
+        self._own: list[Callback] = self._own_callbacks(gan, data, exporter)
+        self._stopped: str | None = None
+        self._saved = -1  # the step of the newest checkpoint
+
+    def _own_callbacks(self, gan: GAN, data: ImageData, exporter: ModelExporter | None) -> list[Callback]:
+        """The trainer's own, in the order in which a step calls them."""
+        settings, state = self._settings, self._state
+        self._doctor: Doctor | None = None
+        self._report = Report(self._folder.path)
+        score = Score(exporter if exporter and exporter.can_score else None, state, self._runtime, self._note)
+        if exporter is None:
+            return [score]
+        own: list[Callback] = [Clock(self._folder, settings, state, self._say)]
+        if settings.trackers:
+            own.append(Trackers(self._runtime, self._folder.path.name))
+        if settings.doctor_every:
+            observer = Diagnostics(gan, data, settings, self._runtime)
+            self._doctor = Doctor(observer, state, self._note, self._say)
+            own.append(self._doctor)
+        return [*own, score, Samples(exporter, state), self._report, Card(self._folder.path, self._say)]
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the doctor stopped the run on mode collapse."""
+        return self._doctor is not None and self._doctor.collapsed
+
+    @property
+    def stopped(self) -> str | None:
+        """Why a callback stopped the run; None if none did."""
+        return self._stopped
+
+    def folder_held(self) -> AbstractContextManager[None]:
+        """A `with` block in which no other process trains in the run's folder."""
+        return self._checkpoints.held()
+
+    def begin(self, facts: Callable[[], dict[str, Any]], overwrite: bool) -> None:
+        """Write the run's first checkpoint and its record."""
+        self._collect()
+        self._checkpoints.begin(self._state, facts, overwrite)
+        self._saved = self._state.step
+
+    def restore(self) -> None:
+        """Go on from the newest checkpoint."""
+        self._checkpoints.restore(self._state)
+        self._spread()
+
+    def _collect(self) -> None:
+        """Bring all that stands outside the run's state into it."""
+        self._state.sums, self._state.logged = self._sums.tolist(), dict(self._run.logged)
+        self._state.callbacks, self._state.method = self._given.state(), self._step.method.state_dict()
+
+    def _spread(self) -> None:
+        """The other way round, after a checkpoint was loaded."""
+        self._sums = torch.tensor(self._state.sums, device=self._runtime.device)
+        self._run.requests, self._run.logged = Requests(), dict(self._state.logged)
+        self._run.step = self._saved = self._state.step
+        self._given.load_state(self._state.callbacks)
+        self._step.method.load_state_dict(self._state.method)
+
+    def run(self, interrupt: Interrupt, shown: Sequence[Callback]) -> None:
+        """Train until the last step, an interruption, or a callback's wish; `shown` are callbacks of the terminal."""
+        self._own += shown
+        self._run.step = self._state.step
+        try:
+            self._call(lambda each: each.on_start(self._run))
+            self._settle()
+            going_on = True
+            while going_on and self._state.step < self._settings.steps:
+                self._sums += self._step()
+                self._state.summed += 1
+                self._run.step = self._state.step
+                try:
+                    going_on = self._after_step(interrupt)
+                except _NotFinite:
+                    line = self._checkpoints.roll_back(self._state)
+                    self._spread()
+                    self._note(line)
+            self._call(lambda each: each.on_end(self._run))
+            self._settle()
+        except Exception:
+            if self._runtime.is_main:
+                self._report.on_error(self._run)
+            raise
+
+    def _after_step(self, interrupt: Interrupt) -> bool:
+        """What follows step `run.step`; whether the training goes on."""
+        run, settings = self._run, self._settings
+        self._given.call(run, lambda each: each.on_step(run))
+        if self._given:
+            self._settle()
+        if run.due(settings.log_every) or (self._given and run.requests.stop):
+            self._write_losses()
+        if any(map(run.due, (settings.doctor_every, settings.score_every, settings.sample_every))):
+            self._runtime.average_buffers(self._state.networks().values())
+            self._check_sound()  # losses show NaN only at the step after
+        for each in self._own:
+            each.on_step(run)
+        stopping = False
+        if self._given or self._runtime.processes == 1 or run.due(settings.log_every):
+            self._settle()
+            stopping = bool(self._runtime.agree(interrupt.wished)) or run.requests.stop is not None
+        if stopping and run.requests.stop and self._stopped is None:
+            self._write_losses()
+        if stopping or run.requests.save or run.due(settings.checkpoint_every) or run.step == settings.steps:
+            self._check_sound()
+            run.requests.save = False
+            self._save()
+        if stopping and run.step < settings.steps:
+            why = f": {self._stopped}" if self._stopped else ""
+            self._say(f"Stopped at step {run.step} and saved{why}. Go on with: {resume_command(self._folder.path)}")
+        return not stopping
+
+    def _call(self, call: Callable[[Callback], None]) -> None:
+        """Make `call` on the given callbacks, then on the trainer's own."""
+        self._given.call(self._run, call)
+        for each in self._own:
+            call(each)
+
+    def _settle(self) -> None:
+        """Make the requests of all processes one, and keep what they ask for at once.
+
+        Raises:
+            TrainingError: a callback failed; the run is saved.
+        """
+        every: list[Requests] = self._runtime.gather(self._run.requests)
+        first = self._run.requests = Requests(
+            stop=next((each.stop for each in every if each.stop), None),
+            save=any(each.save for each in every),
+            failure=next((each.failure for each in every if each.failure), None),
+        )
+        self._step.method.scale_learning_rates(every[0].generator, every[0].discriminator)
+        if first.failure is None:
+            return
+        if self._state.step != self._saved and self._checkpoints.is_sound(self._state, self._sums):
+            self._save()
+        raise TrainingError(
+            f"{first.failure}. The run is saved as of step {self._saved}; go on with: "
+            f"{resume_command(self._folder.path)}"
+        ) from self._given.error
+
+    def _save(self) -> None:
+        self._collect()
+        self._checkpoints.save(self._state)
+        self._saved = self._state.step
+
+    def _check_sound(self) -> None:
+        """Raise _NotFinite if losses or weights are not finite."""
+        if not self._checkpoints.is_sound(self._state, self._sums):
+            raise _NotFinite
+
+    def _write_losses(self) -> None:
+        """A line of the log: mean losses since the last one, what callbacks log, and why the run stops, if it does."""
+        entry: dict[str, Any] = {"step": self._run.step}
+        if self._state.summed:
+            figures = self._runtime.mean(self._sums / self._state.summed).tolist()
+            if not all(map(math.isfinite, figures)):
+                raise _NotFinite
+            entry |= dict(zip(FIGURES, figures))
+        entry |= self._run.logged
+        self._run.logged.clear()
+        if (reason := self._run.requests.stop) is not None:
+            entry["stopped"] = self._stopped = reason
+        self._note(entry)
+        self._sums.zero_()
+        self._state.summed = 0
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        """Write a line of the log, and show it to callbacks; on the main process."""
+        if self._runtime.is_main:
+            self._state.log_bytes = self._folder.log(**entry)
+            self._call(lambda each: each.on_log(self._run, entry))
