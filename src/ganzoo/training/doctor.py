@@ -165,5 +165,5 @@ class MemoryWatch:
         self._said = True
         text = f"this process has grown from {self._first:,} to {megabytes:,} MB since its first steps"
         return Finding(
-            "memory", step, text, "look for tensors that a callback of yours keeps; a resumed run starts afresh"
+            "memory", step, text, "look for tensors that a custom callback keeps; a resumed run starts afresh"
         )
