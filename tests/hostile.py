@@ -825,7 +825,7 @@ for index, text in enumerate((
     def open_data_source(folder: Path, text: str = text) -> Any:
         from ganzoo.data import open_data
 
-        return open_data(text, fetch=False)
+        return open_data(text)
 
     add(f"the source {index}", lambda folder: None, open_source)
     if text not in (".", "..", "/", "~", ""):  # which are folders, and may hold images

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ganzoo.data import cache as cache_module
 from ganzoo.data import cache_dir, fashion, open_data
-from ganzoo.data import sources as sources_module
+from ganzoo.data import open as open_module
 from ganzoo.data.cache import cached_images
 from ganzoo.errors import ConfigError, DataError
 
@@ -106,7 +106,7 @@ def test_another_picture_of_the_same_bytes_and_time_is_seen(pictures):
 def killed_while_it_decodes(folder):
     process = os.fork()
     if process == 0:
-        decode, calls = sources_module.decode, []
+        decode, calls = open_module.decode, []
 
         def count(*rest):
             calls.append(1)
@@ -114,7 +114,7 @@ def killed_while_it_decodes(folder):
                 os.kill(os.getpid(), signal.SIGKILL)
             return decode(*rest)
 
-        sources_module.decode = count
+        open_module.decode = count
         open_data(folder)
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
 
@@ -174,8 +174,8 @@ def test_a_set_for_which_the_disk_has_no_room_is_refused_before_it_is_decoded(tm
     usage = namedtuple("usage", "total used free")(10**9, 10**9 - 10**6, 10**6)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     decoded = []
-    decode = sources_module.decode
-    monkeypatch.setattr(sources_module, "decode", lambda *rest: decoded.append(1) or decode(*rest))
+    decode = open_module.decode
+    monkeypatch.setattr(open_module, "decode", lambda *rest: decoded.append(1) or decode(*rest))
     with pytest.raises(DataError, match="3 images of 600x600 take 1 MB in the cache .*1 MB are free.*--size 64"):
         open_data(bomb(tmp_path / "set.zip"), image_channels=1)
     assert len(decoded) == 1 and not list((cache_dir() / "data").iterdir())
@@ -183,7 +183,7 @@ def test_a_set_for_which_the_disk_has_no_room_is_refused_before_it_is_decoded(tm
 
 
 def test_a_small_zip_that_would_fill_the_disk_is_refused_unless_a_size_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources_module, "SMALL_ARRAY", 10**6)
+    monkeypatch.setattr(open_module, "SMALL_ARRAY", 10**6)
     with pytest.raises(DataError, match="3 images of 600x600 .*so small that this can't be meant.*--size 64"):
         open_data(bomb(tmp_path / "set.zip"))
     assert len(open_data(tmp_path / "set.zip", image_size=600)) == 3
@@ -209,7 +209,7 @@ def homeless(monkeypatch):
 
 def test_without_a_home_folder_only_what_needs_the_cache_asks_for_one(homeless, pictures, monkeypatch, tmp_path):
     assert len(open_data("fashion-mnist-mini")) == 2000
-    assert fashion.places()[-3:]
+    assert fashion.places("")[-3:]
     with pytest.raises(ConfigError, match="no home folder; set GANZOO_CACHE"):
         open_data(pictures)
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))

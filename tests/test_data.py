@@ -25,15 +25,15 @@ from ganzoo import images
 from ganzoo.cli import run
 from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open_loader, shard
 from ganzoo.data import fashion as fashion_module
-from ganzoo.data import sources as sources_module
+from ganzoo.data import open as open_module
 from ganzoo.data.cache import difference
 from ganzoo.data.decode import decode
 from ganzoo.data.hf import hf_splits
-from ganzoo.data.sources import splits_of
+from ganzoo.data.open import splits_of
 from ganzoo.data.stream import _in_turns
 from ganzoo.errors import ConfigError, DataError
 
-REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion_module.places())
+REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion_module.places(""))
 
 
 def png(color=(10, 20, 30), size=(6, 6), mode="RGB", **options):
@@ -100,7 +100,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
 def test_a_second_opening_decodes_nothing(tmp_path, monkeypatch):
     source = fill(tmp_path / "set", ["a.png", "b.png"])
     first = open_data(source, image_size=4, image_channels=3)
-    monkeypatch.setattr(sources_module, "decode", lambda *a: pytest.fail("decoded again"))
+    monkeypatch.setattr(open_module, "decode", lambda *a: pytest.fail("decoded again"))
     again = open_data(source, image_size=4, image_channels=3)
     assert again.hash == first.hash and np.array_equal(again.images, first.images)
 
@@ -588,7 +588,7 @@ def test_the_first_look_for_colour_takes_up_to_100_pictures_of_all(tmp_path, mon
         path.write_bytes(png(5, (1, 1), mode="L"))
     looked = []
     monkeypatch.setattr(
-        sources_module, "decode", lambda content, place, *a: looked.append(place) or decode(content, place, *a)
+        open_module, "decode", lambda content, place, *a: looked.append(place) or decode(content, place, *a)
     )
     open_data(source)
     assert len(looked) - 199 == 100 and looked[99].endswith("198.png")
@@ -772,7 +772,7 @@ def small_fashion(monkeypatch):
         for name, content in contents.items()
     }
     monkeypatch.setattr(fashion_module, "FILES", table)
-    monkeypatch.setattr(fashion_module, "places", lambda root=None: [Path(root)] if root else [])
+    monkeypatch.setattr(fashion_module, "places", lambda root: [Path(root)] if root else [])
     return contents, packed
 
 
@@ -780,22 +780,22 @@ def small_fashion(monkeypatch):
 def test_idx_files_are_read_gzipped_or_not(tmp_path, small_fashion, packed):
     for name, content in small_fashion[packed].items():
         (tmp_path / (name + ".gz" * packed)).write_bytes(content)
-    data = open_data("fashion-mnist", root=tmp_path, fetch=False)
+    data = open_data(f"fashion-mnist(root={tmp_path},download=false)")
     assert data.images.shape == (3, 1, 28, 28) and data.images[0, 0, 0, 5] == 5
     assert data.labels.tolist() == [1, 0, 9]
-    assert len(open_data("fashion-mnist", root=tmp_path, fetch=False, split="test")) == 1
+    assert len(open_data(f"fashion-mnist(root={tmp_path},download=false)", split="test")) == 1
 
 
 def test_other_bytes_than_the_published_are_refused(tmp_path, small_fashion):
     for name, content in small_fashion[0].items():
         (tmp_path / name).write_bytes(content[:-1] + b"\x07")
     with pytest.raises(DataError, match="md5 of its unpacked bytes"):
-        open_data("fashion-mnist", root=tmp_path, fetch=False)
+        open_data(f"fashion-mnist(root={tmp_path},download=false)")
 
 
 def test_a_missing_set_names_the_places(tmp_path, small_fashion):
     with pytest.raises(DataError, match="allow the download"):
-        open_data("fashion-mnist", root=tmp_path, fetch=False)
+        open_data(f"fashion-mnist(root={tmp_path},download=false)")
 
 
 @pytest.mark.real_data

@@ -150,7 +150,7 @@ def test_no_room_for_a_download_is_said_before_it_starts(server, tmp_path, monke
 
 def test_named_sets_are_downloaded_where_no_disk_has_them(server, tmp_path, monkeypatch):
     monkeypatch.setattr(fashion, "URLS", [server.url + "/"])
-    monkeypatch.setattr(fashion, "places", lambda root=None: [])
+    monkeypatch.setattr(fashion, "places", lambda root: [])
     with pytest.raises(DataError, match="gave a file with md5"):
         open_data("fashion-mnist")
     monkeypatch.setattr(sources, "POKEMON_URLS", [server.url + "/pokemon.zip"])

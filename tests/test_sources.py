@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, StackDataset, S
 import ganzoo
 from ganzoo.data import cache_dir, describe, open_data
 from ganzoo.data import given as given_module
-from ganzoo.data.sources import splits_of
+from ganzoo.data.open import splits_of
 from ganzoo.errors import DataError
 
 NAMES = ("bird", "cat", "dog")

@@ -15,6 +15,7 @@ REGISTRIES = {  # every registry and its module, in the order of `ganzoo list`
     "PENALTIES": "ganzoo.penalties",
     "AUGMENTATIONS": "ganzoo.augment",
     "CALLBACKS": "ganzoo.callbacks",
+    "SOURCES": "ganzoo.data",
 }
 _HOME = {
     **REGISTRIES,

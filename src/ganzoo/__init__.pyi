@@ -12,6 +12,7 @@ from ganzoo import presets as presets
 from ganzoo.augment import AUGMENTATIONS as AUGMENTATIONS
 from ganzoo.blocks import BLOCKS as BLOCKS
 from ganzoo.callbacks import CALLBACKS as CALLBACKS
+from ganzoo.data import SOURCES as SOURCES
 from ganzoo.errors import GanzooError as GanzooError
 from ganzoo.evaluation.evaluate import evaluate as evaluate
 from ganzoo.gan import GAN as GAN

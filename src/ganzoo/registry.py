@@ -44,7 +44,7 @@ class Registry(Mapping[str, T], Generic[T]):
         group: the entry-point group whose entries are plug-ins ("ganzoo.blocks").
         wanted: what an item must be, for messages ("a function").
         fits: whether an item is that.
-        makes: the type that registered factories make; what else one makes is a PluginError.
+        makes: the type that registered factories make (object for any); what else one makes is a PluginError.
         functions: registered are functions that serve as they are, with keyword-only arguments as their options (or
             classes whose objects serve so), not factories.
         wrapper: a dataclass that holds what is made, with fields that are options of every name (a weight).
@@ -67,7 +67,7 @@ class Registry(Mapping[str, T], Generic[T]):
         wanted: str = "an object",
         fits: Callable[[Any], bool] = lambda item: True,
         *,
-        makes: type = object,
+        makes: type | None = None,
         functions: bool = False,
         wrapper: Callable[..., Any] | None = None,
         describe: Callable[[Any], str] | None = None,
@@ -109,7 +109,7 @@ class Registry(Mapping[str, T], Generic[T]):
     @property
     def takes_options(self) -> bool:
         """Whether names of this kind are made by `make`."""
-        return self._functions or self._makes is not object
+        return self._functions or self._makes is not None
 
     @contextmanager
     def temporarily(self, name: str, item: T) -> Iterator[T]:
@@ -195,8 +195,8 @@ class Registry(Mapping[str, T], Generic[T]):
             raise
         except Exception as error:
             raise PluginError(f"{self.kind} {name} can't be made ({quote(error, 200)}); tell its author") from error
-        if not (callable(made) if self._functions else isinstance(made, self._makes)):
-            wanted = "function" if self._functions else self._makes.__name__
+        if not (callable(made) if self._functions else isinstance(made, self._makes or object)):
+            wanted = "function" if self._functions else (self._makes or object).__name__
             raise PluginError(f"{self.kind} {name} makes a {type(made).__name__}, not a {wanted}; tell its author")
         return made
 

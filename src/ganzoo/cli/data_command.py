@@ -14,7 +14,7 @@ GROUND = typer.Option(help="Colour that transparency is laid on.  [default: whit
 
 
 def data(
-    source: Annotated[str, typer.Argument(help="fashion-mnist, pokemon, fashion-mnist-mini, a folder, a zip, hf:...")],
+    source: Annotated[str, typer.Argument(help="A name (see ganzoo list sources), a folder, a zip, hf:...")],
     size: Annotated[int | None, typer.Option(help="Pixels a side to resize to; else the images' own.")] = None,
     channels: Annotated[int | None, typer.Option(help="1 grey, 3 colour, 4 with transparency.")] = None,
     split: Annotated[str, typer.Option(help="train or test, if the set has both.")] = "train",

@@ -40,7 +40,7 @@ FILES = {
 }
 
 
-def places(root: str | Path | None = None) -> list[Path]:
+def places(root: str) -> list[Path]:
     """Where the files are looked for, in this order."""
     found = [expand_user(root)] if root else []
     if os.environ.get("GANZOO_DATA"):
@@ -55,7 +55,7 @@ def places(root: str | Path | None = None) -> list[Path]:
     return [place / name for place in found for name in inside]
 
 
-def load_fashion_mnist(split: str, root: str | Path | None, fetch: bool, progress: bool) -> tuple[Tensor, Tensor, str]:
+def load_fashion_mnist(split: str, root: str, fetch: bool, progress: bool) -> tuple[Tensor, Tensor, str]:
     """Images (N, 1, 28, 28) uint8, labels (N,) int64, and where they come from.
 
     Raises:

@@ -1,183 +1,146 @@
-"""`open_data`: whatever holds images, to an `ImageData`."""
+"""`SOURCES`: data sets by name. A source is a function whose keywords are its options, as `pokemon(download=false)`.
+
+It returns what `open_data` takes: an array or tensor, a Dataset, a list, a pair (images, labels), an ImageData, or a
+path (as `Path` or text, also `hf:...`). Or it returns a dict with one or both of the splits "train" and "test": each of
+these is such a thing too, or a function without arguments that gives it, so that only the split in use is read.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ganzoo.data.archives import Listing, list_folder, list_zip
-from ganzoo.data.cache import cache_dir, cached_images
-from ganzoo.data.decode import WHITE, check_ground, common_channels, convert, decode
-from ganzoo.data.download import download
+from ganzoo.data.cache import cache_dir
+from ganzoo.data.download import download as fetch
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.given import open_given
-from ganzoo.data.hf import hf_splits, open_hf, open_rows, rows_of
-from ganzoo.data.image_data import ImageData, hash_of, remark_range
-from ganzoo.data.labels import say_gaps
-from ganzoo.data.layout import labels_of, splits, take_split
-from ganzoo.data.passed_over import SKIP, passed_over_words
-from ganzoo.errors import ConfigError, DataError, did_you_mean, quote
+from ganzoo.data.image_data import ImageData
+from ganzoo.errors import ConfigError, DataError, GanzooError, PluginError, did_you_mean, quote
 from ganzoo.files import expand_user
+from ganzoo.options import split_call
+from ganzoo.registry import Registry
 
 POKEMON_URLS = ["http://d2l-data.s3-accelerate.amazonaws.com/pokemon.zip"]
 POKEMON_SHA1 = "c065c0e2593b8b161a2d7873e42418bf6a21106c"
 POKEMON_BYTES = 59_824_621
-LARGEST_SIZE = 4096
-LARGEST_RATIO = 1000  # of decoded pictures to their files, if they take more than SMALL_ARRAY bytes
-SMALL_ARRAY = 1_000_000_000
-NAMES = ("fashion-mnist", "fashion-mnist-mini", "pokemon")
+SPLITS = ("train", "test")
+
+SOURCES: Registry[Callable[..., Any]] = Registry("source", "ganzoo.sources", "a function", callable, makes=object)
 
 
-def open_data(
-    source: Any,
-    *,
-    image_size: int | None = None,
-    image_channels: int | None = None,
-    split: str = "train",
-    broken: str = "stop",
-    ground: str = WHITE,
-    root: str | Path | None = None,
-    fetch: bool = True,
-    progress: bool = False,
-) -> ImageData:
-    """Open images to train on or compare with.
+@dataclass(frozen=True)
+class Licensed:
+    """What a source returns if its licence is known: `images` as above, and the licence in words."""
+
+    images: Any
+    licence: str = "not known"
+
+
+def source_name(source: Any) -> str | None:
+    """The name in `source` if it is a name of `SOURCES`, with or without options; None for all else, paths too."""
+    try:
+        name, _ = split_call(source, "data")
+    except ConfigError:
+        return None
+    return name if name in SOURCES else None
+
+
+def make_source(text: str) -> dict[str, Any] | Licensed:
+    """What the source `text`, as "acme.blobs(count=300)", gives: splits, or one set.
+
+    Raises:
+        ConfigError: an option is wrong. PluginError: the source fails.
+    """
+    made = SOURCES.make(text)
+    return made if type(made) is dict else _licensed(made)  # a DatasetDict of the `datasets` library is one set
+
+
+def take_made(made: dict[str, Any] | Licensed, split: str, text: str) -> Licensed:
+    """The `split` of what `make_source` gave; one set is all splits.
+
+    Raises:
+        DataError: the source has splits, and not this one. PluginError: it fails to give it.
+    """
+    if isinstance(made, Licensed):
+        return made
+    if split not in made:
+        known = ", ".join(map(str, made)) or "nothing"
+        raise DataError(f'{text} has no split {split}, but {known}; a source gives "train", "test" or both')
+    try:
+        return _licensed(made[split]() if callable(made[split]) else made[split])
+    except GanzooError:
+        raise
+    except Exception as error:  # of a stranger's code
+        raise PluginError(f"{text} can't give its split {split} ({quote(error, 200)}); tell its author") from error
+
+
+def _licensed(made: Any) -> Licensed:
+    made = made if isinstance(made, Licensed) else Licensed(made)
+    # text is a path: a source that gave its own name would never end
+    return Licensed(Path(made.images), made.licence) if source_name(made.images) else made
+
+
+def unknown_source(text: str) -> str:
+    """The end of a message about a path that isn't there: the names near to it, and all names."""
+    try:
+        return did_you_mean(split_call(text, "data")[0], SOURCES)
+    except ConfigError:
+        return did_you_mean(text, SOURCES)
+
+
+@SOURCES.register("fashion-mnist")
+def fashion_mnist(root: str = "", download: bool = True) -> dict[str, Callable[[], ImageData]]:
+    """Fashion-MNIST (Xiao et al. 2017): 60,000 and 10,000 grey images, 28x28, of 10 classes of clothes.
 
     Args:
-        source: a name (fashion-mnist, fashion-mnist-mini, pokemon); a folder or zip of images, flat, with a folder
-            for each class, or with folders `train` and `test` of either; `hf:...` (see `ganzoo.data.hf`); a Dataset of
-            the `datasets` library; a tensor or NumPy array (N, C, H, W), (N, H, W) or (N, H, W, C), uint8 of 0 to 255
-            or floating in [-1, 1]; a list or torch Dataset of PIL pictures, arrays or tensors, alone, in pairs (image,
-            label), in longer tuples, or in dicts; a pair (images, labels), labels being numbers from 0 or names, in a
-            list, array or tensor; an ImageData.
-            The names of classes of a torch Dataset are its `classes`, or those of the `dataset` that it is a part of.
-        image_size: pixels a side to resize to, the middle square of pictures that are not square; None keeps their
-            own, which must then agree.
-        image_channels: 1 grey, 3 colour, 2 and 4 with transparency; None: pictures (of files or PIL) are grey if a
-            first look at up to 100 of them, spread over the set, finds grey alone, else in colour; arrays and tensors
-            keep their own.
-        split: "train" or "test", of a set that has both; `val` is the test of a folder without `test`.
-        broken: "stop" at a file or folder that can't be read, or "skip" and count it.
-        ground: the colour that transparency is laid on, by name or as "#808080".
-        root: a folder to look for named sets in, before all others.
-        fetch: download named sets that are on no disk.
-        progress: show a bar where it takes long.
-
-    Raises:
-        DataError: nothing is found, or what is found can't be used; the message names the file.
-        ConfigError: an argument is wrong.
+        root: a folder to look in before all others.
+        download: fetch the files if they are on no disk.
     """
-    _check(image_size, image_channels, split, broken)
-    check_ground(ground)
-    if isinstance(source, ImageData):
-        return _fit(source, image_size, image_channels, ground)
-    if isinstance(source, (str, Path)):
-        data = _open_named(source, image_size, image_channels, split, broken, ground, root, fetch, progress)
-    elif (rows := rows_of(source)) is not None:
-        data = open_rows(rows, image_size, image_channels, ground, split)
-    else:
-        return open_given(source, image_size, image_channels, ground)
-    remark_range(data, ground)
-    return data
+    return {split: partial(_fashion_mnist, split, root, download) for split in SPLITS}
 
 
-def _check(image_size: int | None, image_channels: int | None, split: str, broken: str) -> None:
-    if image_size is not None and (type(image_size) is not int or not 1 <= image_size <= LARGEST_SIZE):
-        raise ConfigError(f"image_size must be an int from 1 to {LARGEST_SIZE}, got {quote(image_size)}")
-    if image_channels not in (None, 1, 2, 3, 4):
-        raise ConfigError(f"image_channels must be 1 to 4, got {quote(image_channels)}")
-    if split not in ("train", "test"):
-        raise ConfigError(f"split must be train or test, got {quote(split)}")
-    if broken not in ("stop", "skip"):
-        raise ConfigError(f"broken must be stop or skip, got {quote(broken)}")
+def _fashion_mnist(split: str, root: str, download: bool) -> ImageData:
+    images, labels, place = load_fashion_mnist(split, root, download, sys.stderr.isatty())
+    return _of_fashion((images, labels), place)
 
 
-def _open_named(
-    source: str | Path,
-    size: int | None,
-    channels: int | None,
-    split: str,
-    broken: str,
-    ground: str,
-    root: str | Path | None,
-    fetch: bool,
-    progress: bool,
-) -> ImageData:
-    text = str(source)
-    local = isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", "..")
-    if not local and text.startswith("hf:"):
-        return open_hf(text, size, channels, ground, split)
-    if not local and text in ("fashion-mnist", "fashion-mnist-mini"):
-        if text == "fashion-mnist":
-            images, labels, place = load_fashion_mnist(split, root, fetch, progress)
-        else:
-            images, labels, place = _mini()
-        data = open_given((images, labels), None, None)
-        data = dataclasses.replace(data, name=text, class_names=CLASSES, source=place, licence="MIT, Zalando SE")
-        return _fit(data, size, channels, ground)
-    name, licence = text, "not known"
-    path = _path_of(source)
-    if not local and text == "pokemon":
-        path, licence = _pokemon(root, fetch, progress), "© The Pokémon Company: for research and teaching"
-    if not path.exists():
-        tried = "no such path" if local else f"no folder or zip here ({Path.cwd()}), no name of a data set"
-        raise DataError(f"No data {quote(text)}: {tried}.{did_you_mean(text, NAMES)}")
-    listing = take_split(_listed(path, broken), split, path)
-    data = _from_listing(listing, path, size, channels, broken, ground, progress)
-    return dataclasses.replace(data, name=name if not local else path.name or str(path), licence=licence)
+def _of_fashion(pair: tuple[torch.Tensor, torch.Tensor], place: str) -> ImageData:
+    data = open_given(pair, None, None)
+    return dataclasses.replace(data, class_names=CLASSES, source=place, licence="MIT, Zalando SE")
 
 
-def _path_of(source: str | Path) -> Path:
-    try:
-        path = Path(source).expanduser()
-        path.is_dir()  # a name too long, or a folder that may not be read, is an error of the system
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{quote(str(source))} can't be opened ({reason}); name a folder or zip of images.") from error
-    return path
-
-
-def _listed(path: Path, broken: str = "stop") -> Listing:
-    if path.is_dir():
-        return list_folder(path, broken)
-    if not path.is_file():  # a pipe or device never ends
-        raise DataError(f"{quote(str(path))} is neither a folder nor a plain file; name a folder or zip of images.")
-    return list_zip(path)
-
-
-def splits_of(source: Any, broken: str = "stop") -> tuple[str, ...]:
-    """Which of train and test `source` can be opened by; none if it is one set. `broken` is as `open_data` takes it.
-
-    Raises:
-        DataError, MissingExtraError: as `open_data`.
-    """
-    if (rows := rows_of(source)) is not None:
-        return tuple(split for split in ("train", "test") if isinstance(rows, dict) and split in rows)
-    if not isinstance(source, (str, Path)) or str(source) in NAMES:
-        return ("train", "test") if str(source) == "fashion-mnist" else ()
-    if str(source).startswith("hf:"):
-        return hf_splits(str(source))
-    path = _path_of(source)
-    found = splits(_listed(path, broken), path) if path.exists() else {}
-    return tuple(split for split, kinds in (("train", {"train"}), ("test", {"test", "validation"})) if kinds & {*found})
-
-
-def _mini() -> tuple[Tensor, Tensor, str]:
+@SOURCES.register("fashion-mnist-mini")
+def fashion_mnist_mini() -> ImageData:
+    """200 training images of each class of Fashion-MNIST, which come with ganzoo: no download."""
     place = files("ganzoo.data") / "files" / "fashion-mnist-mini.npz"
     with np.load(place.open("rb"), allow_pickle=False) as file:  # type: ignore[arg-type]
         images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"].astype(np.int64))
-    return images[:, None], labels, "bundled with ganzoo: 200 training images of each class of Fashion-MNIST"
+    where = "bundled with ganzoo: 200 training images of each class of Fashion-MNIST"
+    return _of_fashion((images[:, None], labels), where)
 
 
-def _pokemon(root: str | Path | None, fetch: bool, progress: bool) -> Path:
+@SOURCES.register("pokemon")
+def pokemon(root: str = "", download: bool = True) -> Licensed:
+    """40,597 sprites of Pokemon, of several sizes: the data of the DCGAN chapter of "Dive into Deep Learning".
+
+    Args:
+        root: a folder to look in before all others.
+        download: fetch the zip if it is on no disk.
+    """
+    return Licensed(_pokemon(root, download), "© The Pokémon Company: for research and teaching")
+
+
+def _pokemon(root: str, download: bool) -> Path:
     folders: list[str | Path] = [each for each in (root, os.environ.get("GANZOO_DATA"), cache_dir()) if each]
     for folder in folders:
         for name in ("pokemon.zip", "pokemon"):
@@ -185,74 +148,6 @@ def _pokemon(root: str | Path | None, fetch: bool, progress: bool) -> Path:
             if path.exists():
                 return path
     path = cache_dir() / "pokemon.zip"
-    if not fetch:
+    if not download:
         raise DataError(f"pokemon is not at {path}; allow the download, or name a zip or folder of sprites.")
-    return download(POKEMON_URLS, path, sha1=POKEMON_SHA1, largest=POKEMON_BYTES, progress=progress)
-
-
-def _from_listing(
-    listing: Listing, path: Path, size: int | None, channels: int | None, broken: str, ground: str, progress: bool
-) -> ImageData:
-    if listing.passed_over:
-        warnings.warn(f"{path}: files passed over: {passed_over_words(listing.passed_over)}", stacklevel=2)
-    if channels is None:
-        channels = common_channels(
-            len(names := listing.names), lambda k: decode(listing.read(names[k]), f"{path}: {names[k]}", None, None)
-        )
-
-    def pictures() -> Iterator[np.ndarray | None]:
-        for name in _shown(listing.names, progress):
-            try:
-                yield decode(listing.read(name), f"{path}: {name}", size, channels, ground)
-            except DataError as error:
-                if broken == "stop":
-                    raise DataError(f"{error} Or {SKIP}.") from error
-                yield None
-
-    key = [str(path.resolve()), listing.facts, size, channels, broken, ground]
-    packed = path.stat().st_size if path.is_file() else sum(bytes_ for _, bytes_, *_ in listing.facts)
-    most = None if size else max(SMALL_ARRAY, LARGEST_RATIO * packed)  # a size that was asked for is meant
-    images, kept, pixels = cached_images(key, pictures(), len(listing.names), most)
-    if len(kept) < len(listing.names):
-        skipped = len(listing.names) - len(kept)
-        warnings.warn(f"{path}: {skipped:,} of {len(listing.names):,} files can't be read: left out", stacklevel=2)
-    labels, classes = labels_of(listing, path) or (None, ())
-    if labels is not None and len(kept) < len(listing.names):
-        labels = labels[kept]
-        say_gaps(labels, classes, str(path))
-    return ImageData(
-        name=path.name,
-        images=images,
-        labels=labels,
-        class_names=classes,
-        hash=hash_of(pixels, images.shape, labels),
-        source=str(path.resolve()),
-        skipped=len(listing.names) - len(kept),
-        passed_over=listing.passed_over,
-    )
-
-
-def _shown(names: list[str], progress: bool) -> Any:
-    if not progress or len(names) < 1000:
-        return names
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(names, "decoding", console=Console(stderr=True), transient=True)
-
-
-def _fit(data: ImageData, size: int | None, channels: int | None, ground: str) -> ImageData:
-    """`data` at another size or with other channels, picture by picture, if it is not so already."""
-    own = data.images.shape[2:]
-    if own == (size or own[0], size or own[1]) and channels in (None, data.image_channels):
-        return data
-
-    def pictures() -> Iterator[np.ndarray]:
-        for picture in data.images:
-            yield convert(picture, size, channels, ground)
-
-    images, _, pixels = cached_images([data.hash, size, channels, ground], pictures(), len(data))
-    stream = data.stream and dataclasses.replace(
-        data.stream, size=size or data.stream.size, channels=channels or data.stream.channels
-    )
-    return dataclasses.replace(data, images=images, hash=hash_of(pixels, images.shape, data.labels), stream=stream)
+    return fetch(POKEMON_URLS, path, sha1=POKEMON_SHA1, largest=POKEMON_BYTES, progress=sys.stderr.isatty())

@@ -20,7 +20,7 @@ from ganzoo.data import ImageData, cache_dir, open_data
 from ganzoo.data.fashion import CLASSES
 from ganzoo.data.image_data import fingerprints, scale
 from ganzoo.data.labels import same_classes
-from ganzoo.data.sources import splits_of
+from ganzoo.data.open import splits_of
 from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import Features, features

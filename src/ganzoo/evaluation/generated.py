@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo.data import ImageData, open_data
+from ganzoo.data import ImageData, open_data, source_name
 from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.files import expand_user
 from ganzoo.gan import GAN
@@ -109,9 +109,11 @@ def generated(
 
 
 def is_images(source: str | Path) -> bool:
-    """Whether `source` names images: `hf:...`, a zip, or a folder without a saved model or run."""
+    """Whether `source` names images: a name of `SOURCES`, `hf:...`, a zip, or a folder without a saved model or run."""
     if isinstance(source, str) and (source in bundled_models() or source.startswith("hf:")):
         return source.startswith("hf:")
+    if source_name(source):
+        return True
     try:
         path = expand_user(source)
         if path.is_dir():

@@ -12,8 +12,7 @@ from torch import nn
 from ganzoo.augment import AUGMENTATIONS
 from ganzoo.blocks import BLOCKS
 from ganzoo.callbacks import CALLBACKS
-from ganzoo.data import ImageData
-from ganzoo.data.sources import NAMES
+from ganzoo.data import SOURCES, ImageData, source_name
 from ganzoo.errors import PluginError, TrainingError, WeightsError, quote
 from ganzoo.files import expand_user
 from ganzoo.gan import GAN
@@ -30,7 +29,7 @@ from ganzoo.training.checkpoint import saved_shapes
 from ganzoo.training.runtime import RuntimeConfig
 
 REGISTRIES: dict[str, Registry[Any]] = {
-    registry.kind: registry for registry in (MODELS, BLOCKS, LOSSES, PENALTIES, AUGMENTATIONS, CALLBACKS)
+    registry.kind: registry for registry in (MODELS, BLOCKS, LOSSES, PENALTIES, AUGMENTATIONS, CALLBACKS, SOURCES)
 }
 
 
@@ -53,7 +52,7 @@ def record(
         "versions": versions(),
         "settings": settings.to_dict(),
         "callbacks": callbacks,
-        "plugins": used_plugins(settings.registered()),
+        "plugins": used_plugins([*settings.registered(), *_named_source(source)]),
         "machine": machine.to_dict(),
         "hardware": name_of(machine.device),
         "gan": describe_gan(gan),
@@ -80,10 +79,15 @@ def clusters_hash(gan: GAN, classified: ImageData) -> str | None:
     return hashlib.sha256(classified.labels.numpy().astype("<i8").tobytes()).hexdigest()
 
 
+def _named_source(source: Any) -> list[tuple[Registry[Any], str]]:
+    name = source_name(source)
+    return [(SOURCES, name)] if name else []
+
+
 def _absolute(source: str | Path) -> str:
     """`source` as it can be opened from any folder."""
     text = os.fspath(source)
-    if isinstance(source, str) and text in NAMES:  # though a folder of that name may lie here
+    if source_name(source):  # though a folder of that name may lie here
         return text
     hub = isinstance(source, str) and text.startswith(("hf:.", "hf:~"))
     name, mark, query = text.removeprefix("hf:").partition("?") if hub else (text, "", "")

@@ -1,0 +1,151 @@
+"""Data sets by name: `SOURCES`, with options, made by ganzoo or by anybody's package."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import ganzoo
+from ganzoo import SOURCES
+from ganzoo.cli import run
+from ganzoo.data import Licensed, open_data
+from ganzoo.data.open import splits_of
+from ganzoo.errors import ConfigError, DataError, PluginError
+
+SMALL = ["--set", "generator.widths=4,4", "--set", "discriminator.widths=4,4", "--set", "batch_size=2"]
+SMALL += ["--set", "score_every=0"]
+
+
+def pixels(count, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8, generator=random)
+
+
+def blobs(count: int = 6) -> torch.Tensor:
+    """Random colours."""
+    return pixels(count)
+
+
+@pytest.fixture
+def named(monkeypatch):
+    """Register a source for one test."""
+    return lambda maker, name="blobs": monkeypatch.setitem(SOURCES._items, name, maker)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_says_what_it_is_and_takes_only_options_that_have_defaults(name):
+    assert SOURCES[name].__doc__
+    SOURCES.read(name)
+
+
+def test_a_source_s_options_are_given_in_its_name(named):
+    named(blobs)
+    assert len(open_data("blobs")) == 6
+    data = open_data("blobs(count=9)", image_size=4, image_channels=1)
+    assert data.images.shape == (9, 1, 4, 4) and data.name == "blobs(count=9)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("blobs(cuont=3)", 'blobs has no option "cuont". Did you mean "count"?'),
+        ("blobs(count=many)", "blobs: count must be an int"),
+        ("blobs(count=0)", "blobs(count=0):"),
+        ("blops(count=3)", 'Did you mean "blobs"?'),
+        ("fashion-mnst", 'Did you mean "fashion-mnist"?'),
+    ],
+)
+def test_a_wrong_name_or_option_is_one_line_and_status_2(named, capsys, text, message):
+    named(blobs)
+    assert run(["data", text]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("maker", "error", "message"),
+    [
+        (lambda: 1 / 0, PluginError, "blobs can't be made .*ZeroDivisionError"),
+        (lambda: None, DataError, "blobs: null .NoneType. holds no images"),
+        (lambda: 7, DataError, "blobs: 7"),
+        (lambda: "blobs", DataError, "blobs: No data"),  # text is a path, or it would never end
+        (lambda: {}, DataError, "blobs has no split train, but nothing"),
+        (lambda: {"test": pixels(3)}, DataError, "blobs has no split train, but test"),
+        (lambda: {"train": lambda: 1 / 0}, PluginError, "blobs can't give its split train"),
+        (lambda: {"train": []}, DataError, "blobs: list is empty"),
+    ],
+)
+def test_a_source_that_fails_or_gives_nonsense_is_named(named, maker, error, message):
+    named(maker)
+    with pytest.raises(error, match=message):
+        open_data("blobs")
+
+
+def test_of_a_source_s_splits_only_the_one_in_use_is_read(named):
+    read = []
+
+    def part(split, count):
+        read.append(split)
+        return pixels(count)
+
+    named(lambda: {"train": partial(part, "train", 5), "test": partial(part, "test", 3)})
+    assert splits_of("blobs") == ("train", "test") and not read
+    assert len(open_data("blobs", split="test")) == 3 and read == ["test"]
+
+
+def test_a_source_without_splits_gives_all_whatever_is_asked(named):
+    named(blobs)
+    assert splits_of("blobs") == () and len(open_data("blobs", split="test")) == 6
+
+
+def test_a_source_may_give_labels_a_licence_or_a_folder_with_splits(named, tmp_path):
+    named(lambda: Licensed((pixels(4), ["a", "b", "a", "b"]), "CC0"))
+    data = open_data("blobs")
+    assert data.class_names == ("a", "b") and data.licence == "CC0"
+    for split, count in (("train", 3), ("test", 2)):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (8, 8), (number * 90, 255, 0)).save(tmp_path / "set" / split / f"{number}.png")
+    named(lambda: tmp_path / "set")
+    assert splits_of("blobs") == ("train", "test") and len(open_data("blobs", split="test")) == 2
+
+
+def test_a_path_wins_over_a_name_and_a_name_over_a_folder(named, tmp_path, monkeypatch):
+    named(blobs)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "blobs").mkdir()
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "blobs" / "0.png")
+    assert len(open_data("blobs")) == 6
+    for path in ("./blobs", str(tmp_path / "blobs"), Path("blobs")):
+        assert len(open_data(path)) == 1
+
+
+def test_a_run_is_trained_and_resumed_by_a_source_s_name(named, tmp_path, capsys):
+    named(blobs)
+    output = str(tmp_path / "run")
+    command = ["train", "fashion-mnist", "--data", "blobs(count=8)", "--size", "16", "--output", output, *SMALL]
+    assert run([*command, "--steps", "1"]) == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["source"] == "blobs(count=8)"
+    assert run(["train", "--resume", output]) == 0
+    named(lambda count=6: pixels(count, seed=1))
+    capsys.readouterr()
+    assert run(["train", "--resume", output]) == 2 and "is not the data" in capsys.readouterr().err
+
+
+def test_a_source_s_name_is_both_sides_of_an_evaluation(named, tmp_path):
+    named(lambda count=9: pixels(count)[:, :1])  # grey: ganzoo has features for it
+    result = ganzoo.evaluate("blobs(count=120)", data="blobs(count=200)", samples=100, memorised=False)
+    assert result.to_dict()
+
+
+def test_sources_are_listed_with_their_options(capsys):
+    assert run(["list", "sources"]) == 0
+    assert "fashion-mnist(root=, download=true)" in capsys.readouterr().out
+
+
+def test_a_wrong_option_is_a_config_error():
+    with pytest.raises(ConfigError, match="download must be"):
+        open_data("pokemon(download=maybe)")
