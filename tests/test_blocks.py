@@ -283,6 +283,35 @@ def test_an_unknown_activation_is_an_error_with_the_known_names(name):
             make_activation(name)
 
 
+def test_norms_activations_and_initialisations_take_options():
+    x = torch.randn(2, 8, 4, 4)
+    assert torch.equal(make_norm("group(groups=4)", 8)(x), nn.GroupNorm(4, 8)(x))
+    assert make_norm("batch(momentum=0.3)", 8, affine=False).momentum == 0.3
+    assert make_norm("batch(momentum=0.3)", 8, affine=False).weight is None
+    assert make_activation("leaky_relu(slope=0.4)", slope=0.1).negative_slope == 0.4
+    assert make_activation("leaky_relu", slope=0.1).negative_slope == 0.1
+    layer = nn.Linear(100, 100)
+    initialise(layer, "dcgan(deviation=0.5)")
+    assert layer.weight.std().item() == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("check", "text", "error", "message"),
+    [
+        (check_norm_name, "group(group=4)", ConfigError, 'group has no option "group". Did you mean "groups"'),
+        (check_norm_name, "group(groups=x)", ConfigError, "group: groups must be an int"),
+        (check_norm_name, "spectral()", ConfigError, "write spectral"),
+        (check_norm_name, "layernorm2d(eps=1)", UnknownNameError, 'Unknown norm "layernorm2d"'),
+        (check_activation_name, "leaky_relu(slope=2)", ConfigError, "slope must be at least 0 and at most 1"),
+        (lambda name: make_norm(name, 8), "group(groups=3)", ConfigError, "does not fit 8 channels"),
+        (lambda name: initialise(nn.Linear(1, 1), name), "xavier(gain=1)", ConfigError, "xavier has no option"),
+    ],
+)
+def test_a_wrong_option_of_a_norm_activation_or_initialisation_is_named(check, text, error, message):
+    with pytest.raises(error, match=message):
+        check(text)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_no_activation_works_in_place(name):
     x = torch.randn(100)

@@ -12,7 +12,7 @@ from ganzoo.blocks import ClassModulation
 from ganzoo.cli import run
 from ganzoo.config import Config
 from ganzoo.data import ImageData, open_data
-from ganzoo.errors import ConfigError, ModelError, ShapeError, UnknownNameError
+from ganzoo.errors import ConfigError, ModelError, PluginError, ShapeError, UnknownNameError
 from ganzoo.explore.probe import probe
 from ganzoo.models import (
     MODELS,
@@ -23,6 +23,7 @@ from ganzoo.models import (
 )
 from ganzoo.models.contract import check_labels
 from ganzoo.presets import Preset
+from ganzoo.registry import Origin
 from ganzoo.settings import Settings
 
 
@@ -179,6 +180,26 @@ def test_train_settings_lists_the_options_of_another_family(capsys):
     said = capsys.readouterr().out
     assert "| option of acme.generator |" in said and "| `generator.side` | 8 |" in said
     assert "| `discriminator.backbone` |" in said and "r1(weight=1.0, every=1)" in said
+
+
+def test_norms_and_activations_with_options_stand_in_a_saved_model_with_their_package(tmp_path, monkeypatch):
+    changes = {"norm": "group(groups=2)", "activation": "acme.bent(by=0.3)", "widths": (8, 8)}
+
+    def bent(by: float = 0.1) -> nn.Module:
+        return nn.LeakyReLU(by)
+
+    origin = Origin("acme-gan", "0.1")
+    with ganzoo.ACTIVATIONS.temporarily("acme.bent", bent):
+        monkeypatch.setitem(ganzoo.ACTIVATIONS._origins, "acme.bent", origin)
+        gan = ganzoo.create("pokemon-64-d2l", generator={**changes, "start_size": 32}, seed=0)
+        gan.save_pretrained(tmp_path / "model")
+        again = ganzoo.from_pretrained(tmp_path / "model")
+        assert torch.equal(again.sample(1, seed=0), gan.sample(1, seed=0))
+        assert again.generator.stages[0].activation.negative_slope == 0.3
+        assert again.generator.stages[0].norm.num_groups == 2
+    monkeypatch.delitem(ganzoo.ACTIVATIONS._origins, "acme.bent", raising=False)
+    with pytest.raises(PluginError, match=r'"acme.bent".*pip install acme-gan==0.1'):
+        ganzoo.from_pretrained(tmp_path / "model")
 
 
 SMALL = {

@@ -10,7 +10,10 @@ from ganzoo import models as models
 from ganzoo import penalties as penalties
 from ganzoo import presets as presets
 from ganzoo.augment import AUGMENTATIONS as AUGMENTATIONS
+from ganzoo.blocks import ACTIVATIONS as ACTIVATIONS
 from ganzoo.blocks import BLOCKS as BLOCKS
+from ganzoo.blocks import INITIALISATIONS as INITIALISATIONS
+from ganzoo.blocks import NORMS as NORMS
 from ganzoo.callbacks import CALLBACKS as CALLBACKS
 from ganzoo.data import SOURCES as SOURCES
 from ganzoo.errors import GanzooError as GanzooError

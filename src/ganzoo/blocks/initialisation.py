@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganzoo.errors import UnknownNameError, did_you_mean, quote
+from ganzoo.config import Bounds
+from ganzoo.registry import Registry
 
 Draw = Callable[[nn.Module], None]
 
@@ -52,24 +54,64 @@ def _drawing(weights: Callable[[nn.Module, Tensor], object], scales: Callable[[T
     return draw
 
 
-def _xavier(module: nn.Module, weight: Tensor) -> None:
-    nn.init.xavier_uniform_(weight, math.sqrt(2) if isinstance(module, BranchConvolution) else 1)
+INITIALISATIONS: Registry[Callable[..., Draw]] = Registry(
+    "initialisation",
+    "ganzoo.initialisations",
+    "a function that makes a function of a torch.nn.Module",
+    callable,
+    makes=Callable,  # type: ignore[arg-type]  # what isinstance takes
+)
 
 
-def _draw_d2l(module: nn.Module) -> None:
-    for parameter in module.parameters(recurse=False):
-        nn.init.normal_(parameter, 0.0, 0.02)
+@INITIALISATIONS.register("dcgan")
+def dcgan(deviation: Annotated[float, Bounds(0)] = 0.02) -> Draw:
+    """Weights from N(0, deviation), the scales of norms from N(1, deviation), biases and shifts 0.
+
+    Radford et al. 2015, section 4.
+    """
+    return _drawing(
+        lambda _, weight: nn.init.normal_(weight, 0.0, deviation), lambda scale: nn.init.normal_(scale, 1.0, deviation)
+    )
 
 
-INITIALISATIONS: dict[str, Draw | None] = {
-    "dcgan": _drawing(
-        lambda _, weight: nn.init.normal_(weight, 0.0, 0.02), lambda scale: nn.init.normal_(scale, 1.0, 0.02)
-    ),
-    "d2l": _draw_d2l,
-    "orthogonal": _drawing(lambda _, weight: nn.init.orthogonal_(weight), nn.init.ones_),
-    "xavier": _drawing(_xavier, nn.init.ones_),
-    "torch": None,
-}
+@INITIALISATIONS.register("d2l")
+def d2l(deviation: Annotated[float, Bounds(0)] = 0.02) -> Draw:
+    """Every parameter from N(0, deviation), the norms' too (Dive into Deep Learning, DCGAN)."""
+
+    def draw(module: nn.Module) -> None:
+        for parameter in module.parameters(recurse=False):
+            nn.init.normal_(parameter, 0.0, deviation)
+
+    return draw
+
+
+@INITIALISATIONS.register("orthogonal")
+def orthogonal(gain: Annotated[float, Bounds(0)] = 1.0) -> Draw:
+    """Weights with orthogonal rows or columns, biases 0, norms 1 and 0 (Saxe et al. 2014, arXiv 1312.6120)."""
+    return _drawing(lambda _, weight: nn.init.orthogonal_(weight, gain), nn.init.ones_)
+
+
+@INITIALISATIONS.register("xavier")
+def xavier() -> Draw:
+    """Weights uniform in +-g sqrt(6 / (fan in + fan out)), biases 0, norms 1 and 0 (Glorot and Bengio 2010).
+
+    As in SNGAN's code, g is the root of 2 in the branches of residual blocks, else 1.
+    """
+
+    def weights(module: nn.Module, weight: Tensor) -> None:
+        nn.init.xavier_uniform_(weight, math.sqrt(2) if isinstance(module, BranchConvolution) else 1)
+
+    return _drawing(weights, nn.init.ones_)
+
+
+def _leave(module: nn.Module) -> None:
+    """Draws nothing."""
+
+
+@INITIALISATIONS.register("torch")
+def as_constructed() -> Draw:
+    """All stays as constructors drew it."""
+    return _leave
 
 
 def initialise(module: nn.Module, name: str) -> None:
@@ -81,20 +123,14 @@ def initialise(module: nn.Module, name: str) -> None:
 
     Args:
         module: what to initialise.
-        name: `dcgan`: weights of torch's convolutions, linear layers and embeddings from N(0, .02) (Radford et al.
-            2015, section 4), their biases 0, the scales of norms from N(1, .02), their shifts 0; nothing else.
-            `d2l`: every parameter from N(0, .02), the norms' too. `orthogonal`: weights with orthogonal rows or columns
-            (Saxe et al. 2014, arXiv 1312.6120), biases 0, norms 1 and 0. `xavier`: weights uniform in +-g sqrt(6 /
-            (fan in + fan out)), biases 0, norms 1 and 0 (Glorot and Bengio 2010); as in SNGAN's code, g is the root of
-            2 in the branches of residual blocks, else 1. `torch`: all stays as constructors drew it.
+        name: a name of `INITIALISATIONS` with or without options, as `dcgan` or `orthogonal(gain=1.4)`. They draw the
+            weights of torch's convolutions, linear layers and embeddings, and the scales of its norms.
 
     Raises:
-        UnknownNameError: no initialisation has this name.
+        UnknownNameError: no initialisation has this name. ConfigError: an option is wrong.
     """
-    if name not in INITIALISATIONS:
-        raise UnknownNameError(f"Unknown initialisation {quote(name)}.{did_you_mean(name, INITIALISATIONS)}")
-    draw = INITIALISATIONS[name]
-    if draw is None:
+    draw = INITIALISATIONS.make(name)
+    if draw is _leave:
         return
     for part in module.modules():
         draw(part)

@@ -1,59 +1,86 @@
-"""Normalisations of (N, channels, H, W), by name, and of the weights of convolutions: spectral norm."""
+"""Normalisations of (N, channels, H, W), by name with options, and of the weights of convolutions: spectral norm."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from functools import partial
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from ganzoo.config import check_count
+from ganzoo.blocks.activations import find_named
+from ganzoo.config import Bounds, check_count
 from ganzoo.errors import ConfigError, UnknownNameError, did_you_mean, quote
+from ganzoo.registry import Registry
 
 Norm = str | Callable[[int], nn.Module]
 M = TypeVar("M", bound=nn.Module)
 
 
-def _group_norm(channels: int, affine: bool = True) -> nn.Module:
-    return nn.GroupNorm(max(n for n in range(1, 33) if channels % n == 0), channels, affine=affine)
+NORMS: Registry[Callable[..., nn.Module]] = Registry(
+    "norm", "ganzoo.norms", "a function (channels) -> torch.nn.Module", callable, functions=True
+)
 
 
-NORMS: dict[str, Callable[..., nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "instance": partial(nn.InstanceNorm2d, affine=True),
-    "group": _group_norm,
-    "layer": partial(nn.GroupNorm, 1),
-    "none": lambda channels: nn.Identity(),
-    "spectral": lambda channels: nn.Identity(),  # the weights are wrapped instead: `with_weight_norm`
-}
-_AFFINE = ("batch", "instance", "group", "layer")
+@NORMS.register("batch")
+def _batch(channels: int, *, momentum: Annotated[float, Bounds(0, 1)] = 0.1, affine: bool = True) -> nn.Module:
+    """torch.nn.BatchNorm2d."""
+    return nn.BatchNorm2d(channels, momentum=momentum, affine=affine)
+
+
+@NORMS.register("instance")
+def _instance(channels: int, *, affine: bool = True) -> nn.Module:
+    """torch.nn.InstanceNorm2d, with scale and shift."""
+    return nn.InstanceNorm2d(channels, affine=affine)
+
+
+@NORMS.register("group")
+def _group(channels: int, *, groups: Annotated[int, Bounds(0)] = 0, affine: bool = True) -> nn.Module:
+    """torch.nn.GroupNorm; 0 groups: as many as divide the channels, at most 32."""
+    return nn.GroupNorm(groups or max(n for n in range(1, 33) if channels % n == 0), channels, affine=affine)
+
+
+@NORMS.register("layer")
+def _layer(channels: int, *, affine: bool = True) -> nn.Module:
+    """Over channels and places: torch.nn.GroupNorm with one group."""
+    return nn.GroupNorm(1, channels, affine=affine)
+
+
+@NORMS.register("none")
+def _none(channels: int) -> nn.Module:
+    """No normalisation."""
+    return nn.Identity()
+
+
+@NORMS.register("spectral")
+def _spectral(channels: int) -> nn.Module:
+    """On the weights of convolutions, by their largest singular value: see `with_weight_norm`."""
+    return nn.Identity()
 
 
 def make_norm(norm: Norm, channels: int, *, affine: bool = True) -> nn.Module:
     """A normalisation of (N, channels, H, W).
 
     Args:
-        norm: a callable `(channels) -> nn.Module`, or a name: `batch`, `instance` (with scale and shift), `group` (as
-            many groups as divide `channels`, at most 32), `layer` (over channels and places: one group), `none`,
-            `spectral` (nothing here: the weights of convolutions are normalised), or a name `timm.layers` knows.
+        norm: a callable `(channels) -> nn.Module`, or a name of `NORMS` with or without options, as `batch` or
+            `group(groups=8)`, or a name `timm.layers` knows.
         channels: channels of its input.
-        affine: False leaves out the scale and shift of `batch`, `instance`, `group` and `layer`; others stay as they
-            are.
+        affine: False leaves out the scale and shift of norms that have the option `affine`; others stay as they are.
 
     Raises:
         UnknownNameError: nobody knows the name.
-        ConfigError: the norm can't be made for so many channels.
+        ConfigError: an option is wrong, or the norm can't be made for so many channels.
     """
     check_count("channels", channels, "make_norm")
-    build: Callable[..., nn.Module] = _find_norm(norm) if isinstance(norm, str) else norm
+    build: Callable[..., nn.Module] = find_named(NORMS, norm, _timm_norm) if isinstance(norm, str) else norm
     if not callable(build) or isinstance(build, nn.Module):
         raise ConfigError(f"norm must be a name or a callable (channels) -> nn.Module, got {quote(norm)}")
+    name = norm.partition("(")[0] if isinstance(norm, str) else ""
     try:
-        made = build(channels) if affine or norm not in _AFFINE else build(channels, affine=False)
+        plain = not affine and name in NORMS and "affine" in NORMS.options(name)
+        made = build(channels, affine=False) if plain else build(channels)
     except ValueError as error:
         raise ConfigError(f"norm {quote(norm)} does not fit {channels} channels: {error}") from error
     if not isinstance(made, nn.Module):
@@ -62,14 +89,8 @@ def make_norm(norm: Norm, channels: int, *, affine: bool = True) -> nn.Module:
 
 
 def check_norm_name(name: str) -> None:
-    """Raise UnknownNameError unless `make_norm` knows `name`; imports timm only if it is none of torch's."""
-    _find_norm(name)
-
-
-def _find_norm(name: str) -> Callable[..., nn.Module]:
-    if isinstance(name, str):
-        return NORMS[name] if name in NORMS else _timm_norm(name)
-    raise UnknownNameError(f"Unknown norm {quote(name)}.{did_you_mean(name, NORMS)}")
+    """Raise UnknownNameError or ConfigError unless `make_norm` knows the name and its options."""
+    find_named(NORMS, name, _timm_norm)
 
 
 @functools.cache

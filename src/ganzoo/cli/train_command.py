@@ -91,7 +91,6 @@ def train(
 def _table() -> str:
     """What --set takes: settings of a run, options of every model, plug-ins' too, and the names that stand in them."""
     import ganzoo
-    from ganzoo.blocks import ACTIVATIONS, INITIALISATIONS, NORMS
     from ganzoo.models import MODELS, Generator
     from ganzoo.settings import Settings
 
@@ -101,13 +100,9 @@ def _table() -> str:
             model: Any = MODELS[name]
             place = "generator" if issubclass(model, Generator) else "discriminator"
             tables.append(model.config_class.table(f"option of {name}", f"{place}."))
-    names = [_names(registry) for registry in (ganzoo.LOSSES, ganzoo.PENALTIES, ganzoo.AUGMENTATIONS, ganzoo.BLOCKS)]
-    names += [
-        f"Norms: {', '.join(NORMS)}, and timm's.",
-        f"Activations: {', '.join(ACTIVATIONS)}, and timm's.",
-        f"Initialisations: {', '.join(INITIALISATIONS)}.",
-        "Separate several values with commas: generator.widths=128,64",
-    ]
+    registries = [getattr(ganzoo, name) for name in ganzoo.REGISTRIES if name not in ("PRESETS", "MODELS")]
+    names = [*map(_names, registries), "Norms and activations of timm serve by name too."]
+    names.append("Separate several values with commas: generator.widths=128,64")
     return "\n\n".join([*tables, "\n".join(names)])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ganzoo.blocks import BLOCKS
+from ganzoo.blocks import ACTIVATIONS, BLOCKS, INITIALISATIONS, NORMS
 from ganzoo.config import Config
 from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsError, did_you_mean, quote
 from ganzoo.models import MODELS
@@ -24,7 +24,12 @@ CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"  # be
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_OWN = 100_000_000  # bytes of a JSON file, or of a header, in the folder of a run
 _PACKAGE = {"package": re.compile(r"\w([\w.-]*\w)?", re.ASCII), "version": re.compile(r"\w[\w.+!-]*", re.ASCII)}
-NAMED_IN_CONFIGS: tuple[Registry[Any], ...] = (BLOCKS,)  # registries whose names may stand in a network's config
+NAMED_IN_CONFIGS: tuple[Registry[Any], ...] = (
+    BLOCKS,
+    NORMS,
+    ACTIVATIONS,
+    INITIALISATIONS,
+)  # whose names stand in configs
 # how other files begin that were found in place of weights or a config
 _OTHERS = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file; run `git lfs pull` in its folder",

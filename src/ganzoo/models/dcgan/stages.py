@@ -15,7 +15,7 @@ from ganzoo.blocks import (
     check_norm_name,
     make_norm,
 )
-from ganzoo.errors import ConfigError, did_you_mean, quote
+from ganzoo.errors import ConfigError, quote
 
 LARGEST_IMAGE = 1024
 WIDEST = 512  # channels of a stage that is added to reach a larger image
@@ -32,9 +32,7 @@ def check_names(block: BlockNames, stages: int, norm: str, activation: str, init
         BLOCKS[name]
     check_norm_name(norm)
     check_activation_name(activation)
-    if initialisation not in INITIALISATIONS:
-        known = did_you_mean(initialisation, INITIALISATIONS)
-        raise ConfigError(f"initialisation {quote(initialisation)} is unknown.{known}")
+    INITIALISATIONS.read(initialisation)
 
 
 def block_names(block: BlockNames, stages: int) -> tuple[str, ...]:
