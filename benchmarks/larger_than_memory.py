@@ -19,6 +19,7 @@ import psutil
 import ganzoo
 from ganzoo.data import ImageData, open_loader
 from ganzoo.data.cache import cached_images
+from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import TrainingStep
 
@@ -44,7 +45,7 @@ def generated(count: int) -> ImageData:
 def update(data: ImageData) -> TrainingStep:
     settings = ganzoo.PRESETS["pokemon-64"].settings
     feed = open_loader(data, settings.batch_size, seed=0)
-    return TrainingStep(ganzoo.create("pokemon-64", seed=0), feed, settings, Runtime(settings))
+    return TrainingStep(ganzoo.create("pokemon-64", seed=0), feed, settings, Runtime(settings), Method(settings))
 
 
 def speed(step: TrainingStep) -> float:

@@ -18,6 +18,7 @@ from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint, save_checkpoint
 from ganzoo.training.checkpoint_manager import CheckpointManager
 from ganzoo.training.ema import AveragedGenerator
+from ganzoo.training.method import Method
 from ganzoo.training.optimizers import make_optimizer
 
 
@@ -224,17 +225,20 @@ def test_a_page_of_zeros_is_found_by_its_hash(tmp_path):
 def test_the_scaler_of_fp16_goes_on_where_it_was(tmp_path):
     def with_scaler(scale):
         state = make_state()
-        state.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        state.method = Method(Settings(), torch.amp.GradScaler("cpu", init_scale=scale))
         return state
 
     state = with_scaler(512.0)
-    state.scaler.load_state_dict({**state.scaler.state_dict(), "_growth_tracker": 1234})
+    state.method.scaler.load_state_dict({**state.method.scaler.state_dict(), "_growth_tracker": 1234})
     folder, again = save_checkpoint(state, tmp_path), with_scaler(65536.0)
     load_checkpoint(again, folder)
-    assert again.scaler.state_dict() == state.scaler.state_dict()
-    assert (again.scaler.get_scale(), again.scaler._growth_tracker or again.scaler._init_growth_tracker) == (512, 1234)
+    scaler = again.method.scaler
+    assert scaler.state_dict() == state.method.scaler.state_dict()
+    assert (scaler.get_scale(), scaler._growth_tracker or scaler._init_growth_tracker) == (512, 1234)
+    other = make_state()
+    other.method = Method(Settings())
     with pytest.raises(WeightsError, match="scaler is"):
-        load_checkpoint(make_state(), folder)
+        load_checkpoint(other, folder)
 
 
 def test_steps_of_nine_digits_are_newer_than_those_of_eight(tmp_path):

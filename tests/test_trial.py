@@ -201,6 +201,7 @@ def test_a_registered_model_that_can_t_be_built_without_memory_is_refused_before
 def test_the_trial_changes_no_bit_and_no_mode(tmp_path):
     from ganzoo.data import open_data
     from ganzoo.settings import Settings
+    from ganzoo.training.method import Method
     from ganzoo.training.runtime import Runtime
     from ganzoo.training.trial import Trial
 
@@ -211,7 +212,7 @@ def test_the_trial_changes_no_bit_and_no_mode(tmp_path):
     modes = [module.training for network in networks for module in network.modules()]
     random = torch.get_rng_state()
     settings = Settings(batch_size=4, precision="float32", penalties=("r1",), augmentations=("color",))
-    trial = Trial(gan, open_data(DATA), [4, 2], settings, Runtime(settings))
+    trial = Trial(gan, open_data(DATA), [4, 2], settings, Runtime(settings), Method(settings))
     trial.steps()
     trial.saving()
     assert torch.equal(random, torch.get_rng_state())

@@ -16,6 +16,7 @@ REGISTRIES = {  # every registry and its module, in the order of `ganzoo list`
     "INITIALISATIONS": "ganzoo.blocks",
     "LOSSES": "ganzoo.losses",
     "PENALTIES": "ganzoo.penalties",
+    "GENERATOR_PENALTIES": "ganzoo.penalties",
     "AUGMENTATIONS": "ganzoo.augment",
     "CALLBACKS": "ganzoo.callbacks",
     "SOURCES": "ganzoo.data",

@@ -21,6 +21,7 @@ from ganzoo.evaluation.evaluate import evaluate as evaluate
 from ganzoo.gan import GAN as GAN
 from ganzoo.losses import LOSSES as LOSSES
 from ganzoo.models import MODELS as MODELS
+from ganzoo.penalties import GENERATOR_PENALTIES as GENERATOR_PENALTIES
 from ganzoo.penalties import PENALTIES as PENALTIES
 from ganzoo.presets import PRESETS as PRESETS
 from ganzoo.presets import Preset as Preset

@@ -1,4 +1,4 @@
-"""Penalties on the discriminator's gradient by its input, which keep it smooth.
+"""Penalties: on the discriminator's gradient by its input, which keep it smooth, and on the generator.
 
 A penalty of your own is any function of the signature `Penalty`; registered, it serves by name, and its keyword-only
 arguments are options beside `weight` and `every`, which every penalty takes. A batch norm in the discriminator makes
@@ -7,9 +7,10 @@ arguments are options beside `weight` and `every`, which every penalty takes. A 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from ganzoo.config import Bounds
 from ganzoo.errors import ShapeError
 from ganzoo.registry import Registry
+from ganzoo.stateful import Stateful
 
 Discriminate = Callable[[Tensor], Tensor]
 
@@ -54,7 +56,7 @@ class Penalty(Protocol):
 class WeightedPenalty:
     """A penalty as a run adds it: every `every`-th step, `every` times as strong (Karras et al. 2020, section 3.1)."""
 
-    penalty: Penalty
+    penalty: Any  # a `Penalty`, or a `GeneratorPenalty`
     weight: Annotated[float, Bounds(0, 1e9)] = 1.0
     every: Annotated[int, Bounds(1, 10**9)] = 1
 
@@ -67,6 +69,81 @@ class WeightedPenalty:
 PENALTIES: Registry[Penalty] = Registry(
     "penalty", "ganzoo.penalties", "a function", callable, functions=True, wrapper=WeightedPenalty
 )
+
+
+class Generate(Protocol):
+    """Latents, as the generator takes them, and labels (N,) to images (N, C, H, W) with their graph."""
+
+    def __call__(self, latents: Tensor, labels: Tensor | None = None) -> Tensor: ...
+
+
+class GeneratorPenalty(Protocol):
+    """A scalar to add, times a weight, to the generator's loss; computed in float32."""
+
+    def __call__(
+        self, generate: Generate, latents: Tensor, labels: Tensor | None, random: torch.Generator | None
+    ) -> Tensor:
+        """Compute the penalty.
+
+        Args:
+            generate: the generator, in training mode.
+            latents: of the batch, as the generator takes them.
+            labels: of the batch, int64 (N,), for a generator with classes; else None.
+            random: a CPU generator of random numbers; None: torch's global one.
+
+        Returns:
+            A scalar whose gradient reaches the generator's parameters.
+        """
+
+
+GENERATOR_PENALTIES: Registry[Callable[..., Any]] = Registry(
+    "generator penalty", "ganzoo.generator_penalties", "a function", callable, functions=True, wrapper=WeightedPenalty
+)
+
+
+@GENERATOR_PENALTIES.register("path-length")
+class PathLength(Stateful):
+    """E (|J^T y| - a)^2: steps of latents change images equally far (Karras et al. 2020, StyleGAN2, eq. 4).
+
+    J is the generator's Jacobian by a latent, y is Gaussian noise as large as an image, divided by the square root of
+    its pixels, and a is the moving mean of |J^T y|, which begins at 0. The paper's weight is 2, every 8 steps.
+
+    Args:
+        decay: how much of its distance to the new mean a moves by at each step with this penalty.
+    """
+
+    def __init__(self, decay: Annotated[float, Bounds(0, 1)] = 0.01) -> None:
+        self._decay, self._mean = decay, 0.0
+        self._lengths: list[Tensor] = []
+
+    def __call__(
+        self, generate: Generate, latents: Tensor, labels: Tensor | None, random: torch.Generator | None
+    ) -> Tensor:
+        with torch.autocast(latents.device.type, enabled=False):
+            latents = _full(latents.detach()).requires_grad_()
+            images = generate(latents) if labels is None else generate(latents, labels)
+            noise = torch.randn(images.shape, generator=random).to(images) / (images[0, 0].numel() ** 0.5)
+            (gradient,) = torch.autograd.grad((images * noise).sum(), latents, create_graph=True)
+            lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        self._lengths.append(lengths.detach())
+        return (lengths - self._mean).square().mean()
+
+    def end_step(self, real_sign: float, images: int, mean: Callable[[Tensor], Tensor]) -> None:
+        if self._lengths:
+            self._mean += self._decay * (float(mean(torch.cat(self._lengths).mean())) - self._mean)
+            self._lengths = []
+
+    def figures(self) -> dict[str, float]:
+        return {"path_length": self._mean}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mean": self._mean}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        if type(state["mean"]) not in (int, float) or not 0 <= state["mean"] < math.inf:
+            raise ValueError(f"the mean path length is {state['mean']}")
+        self._mean, self._lengths = float(state["mean"]), []
 
 
 def _full(images: Tensor) -> Tensor:

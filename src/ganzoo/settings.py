@@ -10,7 +10,7 @@ from ganzoo.callbacks import CALLBACKS
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, UnknownNameError, quote
 from ganzoo.losses import LOSSES
-from ganzoo.penalties import PENALTIES
+from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry
 
 
@@ -18,7 +18,7 @@ from ganzoo.registry import Registry
 class Settings(Config):
     """How a run trains. 0 switches off what has a period."""
 
-    steps: int = option(10_000, "generator updates", low=1, high=10**9)
+    steps: int = option(10_000, "each updates both networks", low=1, high=10**9)
     batch_size: int = option(64, "real images of one update, over all processes", low=1, high=65536)
     seed: int = option(0, "of weights, latents, order of images and samples", low=0, high=2**63 - 1)
     precision: Literal["auto", "float32", "bf16", "fp16"] = option(
@@ -29,6 +29,7 @@ class Settings(Config):
     )
     loss: str = option("non-saturating", "by name, as hinge or non-saturating(smoothing=0.1)")
     penalties: tuple[str, ...] = option((), "by name, as r1(weight=1,every=4)")
+    generator_penalties: tuple[str, ...] = option((), "by name, as path-length(weight=2,every=4)")
     augmentations: tuple[str, ...] = option((), "of real and fake alike, by name, as translation(strength=1)")
     callbacks: tuple[str, ...] = option((), "called after each step, by name, as early-stopping(patience=5)")
     mismatched_labels: float = option(
@@ -40,7 +41,8 @@ class Settings(Config):
     cluster_by: Literal["pixels", "shape"] = option(
         "pixels", "what images of one hidden class have in common: pixels of thumbnails, or the directions of edges"
     )
-    discriminator_steps: int = option(1, "discriminator updates to one of the generator", low=1, high=100)
+    discriminator_steps: int = option(1, "discriminator updates in a step, each on images of its own", low=1, high=100)
+    generator_steps: int = option(1, "generator updates in a step, each on latents of its own", low=1, high=100)
     generator_lr: float = option(2e-4, "learning rate of the generator", low=1e-9, high=10)
     discriminator_lr: float = option(2e-4, "learning rate of the discriminator", low=1e-9, high=10)
     optimizer: str = option("adam", "by name: torch's, or any that timm knows")
@@ -70,6 +72,7 @@ class Settings(Config):
     def check(self) -> None:
         _name(LOSSES, self.loss, "loss")
         _check_names(self.penalties, PENALTIES, "penalties")
+        _check_names(self.generator_penalties, GENERATOR_PENALTIES, "generator_penalties")
         _check_names(self.augmentations, AUGMENTATIONS, "augmentations")
         _check_names(self.callbacks, CALLBACKS, "callbacks")
         if self.batch_size % self.accumulate:
@@ -80,6 +83,7 @@ class Settings(Config):
         return [
             (LOSSES, LOSSES.read(self.loss)[0]),
             *((PENALTIES, PENALTIES.read(text)[0]) for text in self.penalties),
+            *((GENERATOR_PENALTIES, GENERATOR_PENALTIES.read(text)[0]) for text in self.generator_penalties),
             *((AUGMENTATIONS, AUGMENTATIONS.read(text)[0]) for text in self.augmentations),
             *((CALLBACKS, CALLBACKS.read(text)[0]) for text in self.callbacks),
         ]

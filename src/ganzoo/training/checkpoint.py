@@ -19,7 +19,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote, reason
@@ -27,6 +26,7 @@ from ganzoo.files import default_mode, new_folder, sha256_of
 from ganzoo.runs.folder import resume_command
 from ganzoo.saving.format import read_json
 from ganzoo.saving.weights import MOST_OWN, WeightsFile, is_finite, untie
+from ganzoo.stateful import Stateful
 from ganzoo.training.ema import AveragedGenerator
 
 KEEP = 2  # of the newest checkpoints, beside the best
@@ -43,7 +43,7 @@ class TrainingState:
     average: AveragedGenerator
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
-    scaler: GradScaler | None = None  # of losses, with precision fp16
+    method: Stateful = field(default_factory=Stateful)
     step: int = 0
     best_score: float | None = None
     best_step: int | None = None
@@ -54,7 +54,6 @@ class TrainingState:
     memory: dict[str, Any] = field(default_factory=dict)
     logged: dict[str, float] = field(default_factory=dict)  # by callbacks, since the last line of the log
     callbacks: list[dict[str, Any]] = field(default_factory=list)  # name and state of each
-    method: dict[str, Any] = field(default_factory=dict)
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks by name."""
@@ -79,7 +78,6 @@ _NUMBERS = (
     "memory",
     "logged",
     "callbacks",
-    "method",
 )
 
 
@@ -129,7 +127,7 @@ def _collected(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]
     """All tensors of `state`, and all else of it as JSON types."""
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {name: getattr(state, name) for name in _NUMBERS}
-    numbers["scaler"] = state.scaler.state_dict() if state.scaler else None
+    numbers["method"] = state.method.state_dict()
     for name, network in state.networks().items():
         tensors.update({f"{name}/{key}": value for key, value in network.state_dict().items()})
     for name, optimizer in state.optimizers().items():
@@ -193,8 +191,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
             network.load_state_dict(saved)
         if tensors:
             raise ValueError(f"{quote(min(tensors))} belongs to nothing")
-        if state.scaler:
-            state.scaler.load_state_dict(numbers["scaler"])
+        state.method.load_state_dict(numbers["method"])
         for name in _NUMBERS:
             setattr(state, name, numbers[name])
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
@@ -231,13 +228,6 @@ def _check_numbers(numbers: dict[str, Any], state: TrainingState, folder: Path) 
         raise ValueError(f"logged is {quote(logged)}")
     if not isinstance(callbacks, list) or not all(isinstance(each, dict) and "state" in each for each in callbacks):
         raise ValueError(f"callbacks are {quote(callbacks)}")
-    if not isinstance(numbers["method"], dict):
-        raise ValueError(f"method is {quote(numbers['method'])}")
-    scaler, wanted = numbers["scaler"], state.scaler.state_dict() if state.scaler else None
-    if scaler != wanted and not (
-        isinstance(scaler, dict) and wanted and scaler.keys() == wanted.keys() and all(map(_is_number, scaler.values()))
-    ):
-        raise ValueError(f"scaler is {quote(scaler)}, not as {quote(wanted)}")
 
 
 def _is_number(value: Any) -> bool:

@@ -105,7 +105,7 @@ class TrainingLoop:
     def _collect(self) -> None:
         """Bring all that stands outside the run's state into it."""
         self._state.sums, self._state.logged = self._sums.tolist(), dict(self._run.logged)
-        self._state.callbacks, self._state.method = self._given.state(), self._step.method.state_dict()
+        self._state.callbacks = self._given.state()
 
     def _spread(self) -> None:
         """The other way round, after a checkpoint was loaded."""
@@ -113,7 +113,6 @@ class TrainingLoop:
         self._run.requests, self._run.logged = Requests(), dict(self._state.logged)
         self._run.step = self._saved = self._state.step
         self._given.load_state(self._state.callbacks)
-        self._step.method.load_state_dict(self._state.method)
 
     def run(self, interrupt: Interrupt, shown: Sequence[Callback]) -> None:
         """Train until the last step, an interruption, or a callback's wish; `shown` are callbacks of the terminal."""
@@ -213,7 +212,7 @@ class TrainingLoop:
             figures = self._runtime.mean(self._sums / self._state.summed).tolist()
             if not all(map(math.isfinite, figures)):
                 raise _NotFinite
-            entry |= dict(zip(FIGURES, figures))
+            entry |= {**dict(zip(FIGURES, figures)), **self._step.method.figures()}
         entry |= self._run.logged
         self._run.logged.clear()
         if (reason := self._run.requests.stop) is not None:

@@ -19,7 +19,7 @@ from ganzoo.gan import GAN
 from ganzoo.hardware import name_of
 from ganzoo.losses import LOSSES
 from ganzoo.models import MODELS, build_like_file
-from ganzoo.penalties import PENALTIES
+from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry, used_plugins
 from ganzoo.runs.folder import command, recorded_plugins, versions
 from ganzoo.saving.format import describe, read_description, where_from
@@ -29,7 +29,8 @@ from ganzoo.training.checkpoint import saved_shapes
 from ganzoo.training.runtime import RuntimeConfig
 
 REGISTRIES: dict[str, Registry[Any]] = {
-    registry.kind: registry for registry in (MODELS, BLOCKS, LOSSES, PENALTIES, AUGMENTATIONS, CALLBACKS, SOURCES)
+    registry.kind: registry
+    for registry in (MODELS, BLOCKS, LOSSES, PENALTIES, GENERATOR_PENALTIES, AUGMENTATIONS, CALLBACKS, SOURCES)
 }
 
 

@@ -1,53 +1,102 @@
-"""What a run trains by: its loss, penalties and augmentations, made once of the names in its settings."""
+"""The method of a run: loss, penalties, augmentations and learning rates, made once from its settings, with state."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.amp import GradScaler
 
 from ganzoo.augment import AUGMENTATIONS, Augmentation
-from ganzoo.errors import WeightsError, quote
+from ganzoo.errors import quote
 from ganzoo.losses import LOSSES, Loss
-from ganzoo.penalties import PENALTIES, WeightedPenalty
+from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES, WeightedPenalty
 from ganzoo.settings import Settings
+from ganzoo.stateful import Stateful
 
 
-class Method:
-    """The objects that the names in `settings` stand for."""
+class Method(Stateful):
+    """The objects that the names in `settings` stand for.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        scaler: of losses, with precision fp16; its state is the method's.
+    """
+
+    def __init__(self, settings: Settings, scaler: GradScaler | None = None) -> None:
+        self.scaler = scaler
         self.loss: Loss = LOSSES.make(settings.loss, "loss")
         self.penalties: list[WeightedPenalty] = [PENALTIES.make(text, "penalties") for text in settings.penalties]
+        self.generator_penalties: list[WeightedPenalty] = [
+            GENERATOR_PENALTIES.make(text, "generator_penalties") for text in settings.generator_penalties
+        ]
         self.augmentations: list[Augmentation] = [
             AUGMENTATIONS.make(text, "augmentations") for text in settings.augmentations
         ]
-        self.generator_scale = self.discriminator_scale = 1.0  # of learning rates
-
-    def scale_learning_rates(self, generator: float = 1.0, discriminator: float = 1.0) -> None:
-        """Multiply the learning rates from the next step on, over what was asked before."""
-        self.generator_scale *= generator
-        self.discriminator_scale *= discriminator
-
-    def state_dict(self) -> dict[str, Any]:
-        """What changes during a run, as JSON types."""
-        return {"generator_scale": self.generator_scale, "discriminator_scale": self.discriminator_scale}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave.
-
-        Raises:
-            WeightsError: it is damaged.
-        """
-        scales = state.get("generator_scale"), state.get("discriminator_scale")
-        if not all(isinstance(scale, (int, float)) and 0 <= scale < math.inf for scale in scales):
-            raise WeightsError(f"the checkpoint's learning-rate scales are damaged: {quote(state, 200)}")
-        self.generator_scale, self.discriminator_scale = map(float, scales)  # type: ignore[arg-type]
+        self.scales = {"generator": 1.0, "discriminator": 1.0}  # of learning rates
+        parts = {
+            "penalties": [each.penalty for each in self.penalties],
+            "generator_penalties": [each.penalty for each in self.generator_penalties],
+            "augmentations": self.augmentations,
+        }
+        self._stateful = {
+            f"{kind}[{index}]": part
+            for kind, made in parts.items()
+            for index, part in enumerate(made)
+            if isinstance(part, Stateful)
+        }
 
     def augment(self, images: Tensor, random: torch.Generator | None = None) -> Tensor:
         """Images (N, C, H, W) after all augmentations, in the order of the settings."""
         for augmentation in self.augmentations:
             images = augmentation(images, random)
         return images
+
+    def scale_learning_rates(self, generator: float = 1.0, discriminator: float = 1.0) -> None:
+        """Multiply the learning rates from the next step on, on top of earlier calls."""
+        self.scales["generator"] *= generator
+        self.scales["discriminator"] *= discriminator
+
+    def end_step(self, real_sign: float, images: int, mean: Callable[[Tensor], Tensor]) -> None:
+        for part in self._stateful.values():
+            part.end_step(real_sign, images, mean)
+
+    def figures(self) -> dict[str, float]:
+        return {name: value for part in self._stateful.values() for name, value in part.figures().items()}
+
+    @property
+    def changes(self) -> bool:
+        """Whether a part of it changes from step to step by itself."""
+        return bool(self._stateful)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "scales": dict(self.scales),
+            "scaler": self.scaler.state_dict() if self.scaler else None,
+            **{place: part.state_dict() for place, part in self._stateful.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        scales, scaler = state["scales"], state["scaler"]
+        if scales.keys() != self.scales.keys() or not all(_is_number(each) and each >= 0 for each in scales.values()):
+            raise ValueError(f"scales of learning rates are {quote(scales)}")
+        wanted = self.scaler.state_dict() if self.scaler else None
+        if scaler != wanted and not (
+            wanted
+            and isinstance(scaler, dict)
+            and scaler.keys() == wanted.keys()
+            and all(map(_is_number, scaler.values()))
+        ):
+            raise ValueError(f"scaler is {quote(scaler)}, not as {quote(wanted)}")
+        for place, part in self._stateful.items():
+            part.load_state_dict(state[place])
+        self.scales = dict(scales)
+        if self.scaler:
+            self.scaler.load_state_dict(scaler)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

@@ -26,7 +26,14 @@ from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
 from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
 from ganzoo.training.runtime import Runtime
-from ganzoo.training.step_functions import Discriminate, MicroBatch, Penalty, discriminator_step, generator_step
+from ganzoo.training.step_functions import (
+    Discriminate,
+    GeneratorPenalty,
+    MicroBatch,
+    Penalty,
+    discriminator_step,
+    generator_step,
+)
 
 FIGURES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")
 
@@ -42,6 +49,7 @@ class _Draw(NamedTuple):
     latents: Tensor
     labels: Tensor | None  # of real images and fakes, as the discriminator is told them
     mismatched_labels: Tensor | None
+    real_labels: Tensor | None  # as the data has them
 
 
 class _Draws:
@@ -87,10 +95,10 @@ class TrainingStep:
         feed: gives real images, and labels as `classes.classify` makes them, batch by batch.
     """
 
-    def __init__(self, gan: GAN, feed: Loader, settings: Settings, machine: Runtime) -> None:
+    def __init__(self, gan: GAN, feed: Loader, settings: Settings, machine: Runtime, method: Method) -> None:
         assert gan.discriminator is not None
         self._gan, self._feed, self._settings, self._machine = gan, feed, settings, machine
-        self.method = Method(settings)
+        self.method = method
         generator, discriminator = machine.place(gan.generator), machine.place(gan.discriminator)
         generator_optimizer = make_optimizer(generator, settings.generator_lr, settings)
         discriminator_optimizer = make_optimizer(discriminator, settings.discriminator_lr, settings)
@@ -108,7 +116,7 @@ class TrainingStep:
             average=AveragedGenerator(generator, settings.ema_half_life),
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
-            scaler=machine.scaler,
+            method=method,
             sums=[0.0] * len(FIGURES),
         )
 
@@ -140,19 +148,26 @@ class TrainingStep:
                 step=self._optimizer_step,
             )
             draws.end_of_network()
-        figures_of_generator = generator_step(
-            state.discriminator,
-            self._generator_optimizer,
-            self.method.loss,
-            self._parts(batch, fakes, draws, training_generator=True),
-            discriminate=self._behind(draws.augment, self._judge_alone),
-            processes=self._machine.processes,
-            backward=self._machine.backward,
-            step=self._optimizer_step,
-        )
+        for turn in range(settings.generator_steps):
+            if turn:
+                batch, fakes, draws = self._redraw(batch, index, turn), None, self._draws(index, batch, turn)
+            figures_of_generator = generator_step(
+                state.discriminator,
+                self._generator_optimizer,
+                self.method.loss,
+                self._parts(batch, fakes, draws, training_generator=True),
+                discriminate=self._behind(draws.augment, self._judge_alone),
+                penalty=self._generator_penalty(state.step * settings.generator_steps + turn, draws),
+                processes=self._machine.processes,
+                backward=self._machine.backward,
+                step=self._optimizer_step,
+            )
+        if self.method.changes:
+            images = settings.batch_size * settings.discriminator_steps
+            self.method.end_step(float(self._machine.mean(figures[-1])), images, self._machine.mean)
         state.step += 1
         state.average.update(state.step * settings.batch_size, settings.batch_size)
-        return torch.cat([figures, figures_of_generator])
+        return torch.cat([figures[:-1], figures_of_generator])
 
     def _draw(self, index: int) -> _Draw:
         """This process's part of batch `index`."""
@@ -171,8 +186,20 @@ class TrainingStep:
             mismatched_labels = classes.wrong(labels, told, torch.rand(count, generator=random)[mine], gan)
         shaped = latents.reshape(-1, *gan.latent_shape).to(self._machine.device)
         send = self._machine.send
-        given = [send(each) if each is not None else None for each in (told, mismatched_labels)]
-        return _Draw(send(images), shaped, *given)
+        sent, mismatched = (send(each) if each is not None else None for each in (told, mismatched_labels))
+        return _Draw(send(images), shaped, sent, mismatched, labels)
+
+    def _redraw(self, batch: _Draw, index: int, turn: int) -> _Draw:
+        """Batch `index` with latents of its own for the generator's further update `turn`."""
+        gan, processes, mine = self._gan, self._machine.processes, len(batch.real)
+        random = generator_for(self._settings.seed, "generator", index, turn)
+        drawn = torch.randn(mine * processes, gan.latent_size, generator=random)
+        rows = shard(torch.arange(mine * processes), self._machine.rank, processes)
+        told, latents = classes.meet(batch.real_labels, drawn[rows], gan)
+        return batch._replace(
+            latents=latents.reshape(-1, *gan.latent_shape).to(self._machine.device),
+            labels=None if told is None else self._machine.send(told),
+        )
 
     def _parts(
         self, batch: _Draw, fakes: Tensor | None, draws: _Draws, training_generator: bool
@@ -180,24 +207,25 @@ class TrainingStep:
         """The batch in `accumulate` parts, fakes made one part at a time unless they are there already."""
         if fakes is not None:
             draws.begin(0)
-            yield MicroBatch(batch.real, fakes, batch.labels, batch.mismatched_labels)
+            yield MicroBatch(batch.real, fakes, batch.labels, batch.mismatched_labels, latents=batch.latents)
             return
         size = -(-len(batch.real) // self._settings.accumulate)
         for start in range(0, len(batch.real), size):
             rows = slice(start, start + size)
             draws.begin(start)
-            labels, mismatched_labels = (each[rows] if each is not None else None for each in batch[2:])
+            labels, mismatched_labels = (each[rows] if each is not None else None for each in batch[2:4])
             asked = classes.for_generator(labels, self._gan)
             if training_generator:
                 fake = self._call(self._generate, batch.latents[rows], asked)
             else:
                 with torch.no_grad():
                     fake = self._call(self._generate_alone, batch.latents[rows], asked)
-            yield MicroBatch(batch.real[rows], fake, labels, mismatched_labels, len(fake) / len(batch.real))
+            share = len(fake) / len(batch.real)
+            yield MicroBatch(batch.real[rows], fake, labels, mismatched_labels, share, batch.latents[rows])
 
-    def _draws(self, index: int, batch: _Draw) -> _Draws:
+    def _draws(self, index: int, batch: _Draw, turn: int = 0) -> _Draws:
         size = len(batch.real)
-        random = generator_for(self._settings.seed, "augment", index, 0)
+        random = generator_for(self._settings.seed, "augment", index, turn)
         return _Draws(self.method, random, size * self._machine.processes, size * self._machine.rank)
 
     def _behind(self, augment: Callable[[Tensor], Tensor], judge: Callable[..., Tensor]) -> Discriminate:
@@ -234,12 +262,31 @@ class TrainingStep:
 
         return penalty
 
+    def _generator_penalty(self, index: int, draws: _Draws) -> GeneratorPenalty | None:
+        """The generator's penalties due at its update `index`, as `_penalty`."""
+        due = [(number, each) for number, each in enumerate(self.method.generator_penalties) if index % each.every == 0]
+        if not due:
+            return None
+
+        def generate(latents: Tensor, labels: Tensor | None = None) -> Tensor:
+            return self._call(self.state.generator, latents, labels)
+
+        def penalty(part: MicroBatch) -> Tensor:
+            assert part.latents is not None
+            labels, values = classes.for_generator(part.labels, self._gan), []
+            for number, each in due:
+                random = generator_for(self._settings.seed, "generator-penalty", index, number, draws.start)
+                values.append(each.penalty(generate, part.latents, labels, random) * each.factor)
+            return torch.stack(values).sum()
+
+        return penalty
+
     def _set_learning_rates(self) -> None:
-        settings, state = self._settings, self.state
+        settings, state, scales = self._settings, self.state, self.method.scales
         factor = learning_rate_factor(state.step, settings) * 0.5**state.rollbacks
         pairs = (
-            (state.generator_optimizer, settings.generator_lr * self.method.generator_scale),
-            (state.discriminator_optimizer, settings.discriminator_lr * self.method.discriminator_scale),
+            (state.generator_optimizer, settings.generator_lr * scales["generator"]),
+            (state.discriminator_optimizer, settings.discriminator_lr * scales["discriminator"]),
         )
         for optimizer, rate in pairs:
             for group in optimizer.param_groups:

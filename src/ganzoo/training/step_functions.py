@@ -23,13 +23,14 @@ from ganzoo.losses import Loss
 
 class MicroBatch(NamedTuple):
     """A batch, or a part of one that is computed at a time: real (N, C, H, W), fake (N, C, H, W), labels (N,) of both,
-    labels that the real images don't have, and its share of the batch's images."""
+    labels that the real images don't have, its share of the batch's images, and the latents (N, ...) of the fakes."""
 
     real: Tensor | None
     fake: Tensor
     labels: Tensor | None = None
     mismatched_labels: Tensor | None = None
     share: float = 1.0
+    latents: Tensor | None = None
 
 
 class Discriminate(Protocol):
@@ -45,6 +46,7 @@ class Discriminate(Protocol):
 
 
 Penalty = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
+GeneratorPenalty = Callable[[MicroBatch], Tensor]
 
 
 def _backward(loss: Tensor) -> None:
@@ -80,7 +82,8 @@ def discriminator_step(
         processes: that share the batch, and whose gradients are averaged: a summed loss weighs as many times as much.
 
     Returns:
-        Four means over the batch, detached: loss without penalty, real logits, fake logits, penalty.
+        Five means over the batch, detached: loss without penalty, real logits, fake logits, penalty, and the sign of
+        the real logits (which tells overfitting: Karras et al. 2020, "Training GANs with Limited Data", eq. 1).
     """
     optimizer.zero_grad(set_to_none=True)
     figures = []
@@ -99,7 +102,9 @@ def discriminator_step(
         extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)
         backward(value * (processes if loss.reduction == "sum" else part.share) + extra * part.share)
         per_image = value / len(fake) if loss.reduction == "sum" else value
-        figures.append(torch.stack([per_image, real_logits.mean(), fake_logits.mean(), extra]).detach() * part.share)
+        real = real_logits.detach()
+        means = [per_image, real.mean(), fake_logits.mean(), extra, real.sign().mean()]
+        figures.append(torch.stack(means).detach() * part.share)
     step(optimizer)
     return torch.stack(figures).sum(dim=0)
 
@@ -111,6 +116,7 @@ def generator_step(
     parts: Iterable[MicroBatch],
     *,
     discriminate: Discriminate | None = None,
+    penalty: GeneratorPenalty | None = None,
     processes: int = 1,
     backward: Callable[[Tensor], None] = _backward,
     step: Callable[[Optimizer], None] = _step,
@@ -121,10 +127,11 @@ def generator_step(
     Args:
         parts: fakes with their graphs; made one by one where the iterable is lazy, so that one graph is held at a time.
         discriminate: how to call the discriminator, where there is augmentation or autocast before it.
+        penalty: gives a number to add, of each part.
         processes: as of `discriminator_step`.
 
     Returns:
-        The mean loss, detached, of shape (1,).
+        The mean loss without penalty, detached, of shape (1,).
     """
     discriminate = discriminate or discriminator
     trainable = [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
@@ -140,7 +147,8 @@ def generator_step(
                 with torch.no_grad():
                     real_logits = _judge(discriminate, part.real, part.labels)
             value = loss.for_generator(_judge(discriminate, part.fake, part.labels), real_logits)
-            backward(value * (processes if loss.reduction == "sum" else part.share))
+            extra = penalty(part) * part.share if penalty else 0.0
+            backward(value * (processes if loss.reduction == "sum" else part.share) + extra)
             figures.append((value / len(part.fake) if loss.reduction == "sum" else value).detach() * part.share)
     finally:
         for parameter in trainable:

@@ -34,6 +34,7 @@ from ganzoo.training.metadata import (
     recorded_data,
     recorded_reading,
 )
+from ganzoo.training.method import Method
 from ganzoo.training.progress import NotebookDisplay, ProgressBar, say, shown
 from ganzoo.training.runtime import Runtime, RuntimeConfig
 from ganzoo.training.step import FIGURES, TrainingStep
@@ -221,8 +222,9 @@ class Trainer:
                 network.to(device).to(memory_format=torch.contiguous_format).zero_grad(set_to_none=True)
 
     def _fit(self, runtime: Runtime) -> TrainingResult:
-        self._try(runtime)
-        step = TrainingStep(self.gan, self._feed, self.settings, runtime)
+        method = Method(self.settings, runtime.scaler)
+        self._try(runtime, method)
+        step = TrainingStep(self.gan, self._feed, self.settings, runtime, method)
         exporter = ModelExporter(self.gan, self.data, self.settings, self.run.path) if runtime.is_main else None
         loop = TrainingLoop(
             self.gan, self._classified, self.settings, self.run, step, runtime, exporter, self._callbacks, self._tell
@@ -244,10 +246,10 @@ class Trainer:
             self._displays = []
             return self._result(step.state, loop)
 
-    def _try(self, runtime: Runtime) -> None:
+    def _try(self, runtime: Runtime, method: Method) -> None:
         """Refuse what can't be trained, before anything is written."""
         self._feed.check_shared(runtime.processes)
-        trial = Trial(self.gan, self._classified, self._feed.sizes, self.settings, runtime)
+        trial = Trial(self.gan, self._classified, self._feed.sizes, self.settings, runtime, method)
         trial.steps()
         if self._config is None and runtime.is_main:
             self.run.check_free(self._overwrite)

@@ -6,6 +6,7 @@ It changes no weight, no buffer, no gradient and no random state.
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, GanzooError, is_out_of_memory, quote
 from ganzoo.gan import GAN
 from ganzoo.models.checked import checked_images, checked_logits, words_of
-from ganzoo.penalties import Penalty
+from ganzoo.penalties import GeneratorPenalty, Penalty
 from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
 from ganzoo.training import classes
@@ -35,13 +36,16 @@ class Trial:
     Args:
         data: its images, with labels as `classes.classify` makes them.
         batches: sizes of the batches that come, in images, over all processes.
+        method: of the run; its state is the same afterwards.
     """
 
-    def __init__(self, gan: GAN, data: ImageData, batches: Iterable[int], settings: Settings, machine: Runtime) -> None:
+    def __init__(
+        self, gan: GAN, data: ImageData, batches: Iterable[int], settings: Settings, machine: Runtime, method: Method
+    ) -> None:
         assert gan.discriminator is not None
         self._gan, self._data, self._settings, self._machine = gan, data, settings, machine
         self._sizes = _part_sizes(batches, settings.accumulate, machine.processes)
-        self._method = Method(settings)
+        self._method = method
         self._networks = {"generator": gan.generator, "discriminator": gan.discriminator}
 
     def steps(self) -> None:
@@ -52,7 +56,7 @@ class Trial:
         """
         for network in self._networks.values():
             self._machine.place(network)
-        device = self._machine.device
+        device, state = self._machine.device, copy.deepcopy(self._method.state_dict())
         with (
             _unchanged(*self._networks.values()),
             torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -66,6 +70,8 @@ class Trial:
                     if _ONE_VALUE in str(error):
                         raise ConfigError(self._about_one_value(str(error), size)) from error
                     raise
+                finally:
+                    self._method.load_state_dict(state)
 
     def saving(self) -> None:
         """Save the fresh pair into a temporary folder, which checks that it could be loaded from there.
@@ -106,9 +112,10 @@ class Trial:
         self._check_gradient(value, "discriminator")
         fake_logits = checked_logits(judge, self._augmented(fake), told)
         seen = real_logits.detach() if loss.generator_sees_real else None
-        self._check_gradient(
-            _scalar(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen)), "generator"
-        )
+        value = _scalar(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen))
+        for name, each in zip(self._settings.generator_penalties, self._method.generator_penalties):
+            value = value + self._generator_penalty(name, each.penalty, latents, told)
+        self._check_gradient(value, "generator")
 
     def _batch(self, size: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """The first `size` real images, what the discriminator is told of them, and latents."""
@@ -143,6 +150,15 @@ class Trial:
             return checked_logits(network, self._augmented(images), told)
 
         return _scalar(f"penalty {name}", lambda: penalty(judge, real, fake, random))
+
+    def _generator_penalty(self, name: str, penalty: GeneratorPenalty, latents: Tensor, told: Tensor | None) -> Tensor:
+        network, random = self._networks["generator"], generator_for(self._settings.seed, "trial", name)
+
+        def generate(latents: Tensor, labels: Tensor | None = None) -> Tensor:
+            return checked_images(network, latents, labels)
+
+        labels = classes.for_generator(told, self._gan)
+        return _scalar(f"generator penalty {name}", lambda: penalty(generate, latents, labels, random))
 
     def _check_gradient(self, value: Tensor, name: str) -> None:
         """Raise ConfigError unless the gradient of `value` reaches the network `name`."""

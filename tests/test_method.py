@@ -1,0 +1,156 @@
+"""The method of a run: state that checkpoints hold, penalties on the generator, further steps of the generator."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import ganzoo
+from ganzoo import GENERATOR_PENALTIES
+from ganzoo.errors import ConfigError
+from ganzoo.settings import Settings
+from ganzoo.training import Callback
+from ganzoo.training.method import Method
+
+IMAGES = torch.randint(0, 256, (24, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+QUIET = {"doctor_every": 0, "sample_every": 0, "score_every": 0, "report_every": 0, "log_every": 1, "batch_size": 8}
+
+
+def small(seed=0):
+    torch.manual_seed(seed)
+    generator = nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
+    return ganzoo.GAN(generator, nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), latent_size=4)
+
+
+def train(folder, **settings):
+    return ganzoo.Trainer(small(), IMAGES, folder, progress=False, **{**QUIET, "steps": 4, **settings})
+
+
+def weights(gan):
+    return torch.cat([value.detach().flatten() for value in gan.generator.parameters()])
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+class Kill(Callback):
+    """End the process, as it were, without saving."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def on_step(self, run):
+        if run.step == self.at:
+            raise KeyboardInterrupt
+
+
+def halved(tmp_path, **settings):
+    """Logs and final weights of a run that was not stopped, and of one that was."""
+    whole, killed = (
+        train(tmp_path / name, steps=6, checkpoint_every=3, callbacks=[Kill(step)], **settings)
+        for name, step in (("whole", 0), ("killed", 5))
+    )
+    whole.fit()
+    with pytest.raises(KeyboardInterrupt):
+        killed.fit()
+    again = ganzoo.Trainer.resume(tmp_path / "killed", IMAGES, small(1), progress=False, callbacks=[Kill(0)])
+    again.fit()
+    return [(log(trainer.run.path), weights(trainer.gan)) for trainer in (whole, again)]
+
+
+def pull(generate, latents, labels, random, *, strength: "float" = 1.0) -> "torch.Tensor":
+    """Images towards grey."""
+    assert isinstance(random, torch.Generator) and random.device.type == "cpu"
+    return strength * generate(latents).square().mean()
+
+
+def test_a_penalty_on_the_generator_changes_it_and_takes_options(tmp_path):
+    with GENERATOR_PENALTIES.temporarily("pull", pull):
+        trained = {}
+        for text in ("pull(weight=0)", "pull(weight=10,every=2)", "pull(weight=20,every=2,strength=0.5)"):
+            trainer = train(tmp_path / str(len(trained)), generator_penalties=(text,))
+            trainer.fit()
+            trained[text] = weights(trainer.gan)
+        none, strong, same = trained.values()
+        assert not torch.equal(none, strong)
+        torch.testing.assert_close(strong, same)
+        with pytest.raises(ConfigError, match="generator_penalties.*strenght"):
+            Settings(generator_penalties=("pull(strenght=2)",))
+
+
+def test_a_generator_penalty_without_gradient_to_the_generator_is_refused_before_the_run(tmp_path):
+    with (
+        GENERATOR_PENALTIES.temporarily("broken", lambda generate, latents, labels, random: generate(latents)),
+        pytest.raises(ConfigError, match="generator penalty broken gives float32"),
+    ):
+        train(tmp_path / "run", generator_penalties=("broken",)).fit()
+    assert not (tmp_path / "run").exists()
+
+
+def test_path_length_is_that_of_a_linear_generator_and_its_mean_is_state():
+    penalty = GENERATOR_PENALTIES.make("path-length(decay=0.5)").penalty
+    weight = torch.randn(4, 16, dtype=torch.float64)
+    latents, random = torch.randn(3, 4, dtype=torch.float64), torch.Generator()
+    value = penalty(lambda latents: (latents @ weight).view(-1, 1, 4, 4), latents, None, random.manual_seed(5))
+    noise = torch.randn((3, 1, 4, 4), generator=random.manual_seed(5)).double().flatten(1) / 4
+    lengths = (noise @ weight.T).norm(dim=1)
+    assert float(value) == pytest.approx(float(lengths.square().mean()))  # the mean begins at 0
+    penalty.end_step(0.0, 3, lambda tensor: tensor)
+    assert penalty.state_dict() == {"mean": pytest.approx(float(lengths.mean()) / 2)}
+    with pytest.raises(ValueError, match="mean path length"):
+        penalty.load_state_dict({"mean": math.inf})
+
+
+def test_path_length_resumes_exactly(tmp_path):
+    one, other = halved(tmp_path, generator_penalties=("path-length(weight=2,every=2)",))
+    assert one[0] == other[0] and torch.equal(one[1], other[1])
+    assert one[0][-1]["path_length"] > 0
+
+
+def test_accumulating_parts_gives_the_mean_path_length_of_the_whole_batch(tmp_path):
+    trainer = train(tmp_path / "run", generator_penalties=("path-length(every=2)",), accumulate=4)
+    trainer.fit()
+    assert log(tmp_path / "run")[-1]["path_length"] > 0
+
+
+def test_two_steps_of_the_generator_see_latents_of_their_own(tmp_path):
+    once, twice = train(tmp_path / "once", steps=1), train(tmp_path / "twice", steps=1, generator_steps=2)
+    seen = []
+    twice.gan.generator.register_forward_hook(lambda module, given, made: seen.append(given[0].detach().clone()))
+    once.fit(), twice.fit()
+    assert not torch.equal(weights(once.gan), weights(twice.gan))
+    trained = [latents for latents in seen if latents.shape == (8, 4)][-2:]
+    assert not torch.equal(*trained)
+
+
+def test_two_steps_of_the_generator_resume_exactly(tmp_path):
+    one, other = halved(tmp_path, generator_steps=2)
+    assert one[0] == other[0] and torch.equal(one[1], other[1])
+
+
+def test_scales_of_learning_rates_multiply_and_are_state():
+    method, again = Method(Settings()), Method(Settings())
+    method.scale_learning_rates(generator=0.5)
+    method.scale_learning_rates(generator=0.5, discriminator=0.1)
+    again.load_state_dict(json.loads(json.dumps(method.state_dict())))
+    assert again.scales == {"generator": 0.25, "discriminator": 0.1}
+    for damaged in ({"generator": -1, "discriminator": 1}, {"generator": 1}, {"generator": "1", "discriminator": 1}):
+        with pytest.raises(ValueError, match="scales of learning rates"):
+            again.load_state_dict({**method.state_dict(), "scales": damaged})
+
+
+def test_a_scale_of_0_holds_a_network_still(tmp_path):
+    trainer = train(tmp_path / "run", steps=2)
+    before = weights(trainer.gan).clone()
+    make, Method.__init__ = (
+        Method.__init__,
+        lambda self, *given: (make(self, *given), self.scale_learning_rates(0.0))[0],
+    )
+    try:
+        trainer.fit()
+    finally:
+        Method.__init__ = make
+    assert torch.equal(weights(trainer.gan), before)
