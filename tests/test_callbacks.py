@@ -235,6 +235,18 @@ def test_early_stopping_counts_scores_that_are_not_better_and_begins_anew_after_
     assert callback.state_dict() == {"best": 2.0, "worse": 0}
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_whose_package_is_missing_is_refused_before_anything_else(tmp_path, finished):
+    trainer(tmp_path / "run", callbacks=[Counter(stop_at=0 if finished else 5)]).fit()
+    path = tmp_path / "run" / "run.json"
+    facts = json.loads(path.read_text())
+    facts["plugins"] = [{"kind": "callback", "name": "acme.counter", "package": "acme-gan", "version": "0.1"}]
+    facts["settings"]["callbacks"] = ["acme.counter(stop_at=25)"]
+    path.write_text(json.dumps(facts))
+    with pytest.raises(PluginError, match=r"acme\.counter.*acme-gan 0\.1, which is not installed"):
+        ganzoo.Trainer.resume(tmp_path / "run")
+
+
 # --- check_callback: what it walks, and what it catches ------------------------------------------------------------
 
 

@@ -33,6 +33,17 @@ if options.pop("apart", False):
     import ganzoo.training.checkpoint_manager
     ganzoo.training.checkpoint_manager.PATIENCE = 0
     out = f"{out}/machine-{rank}"
+class Wish(ganzoo.training.Callback):
+    def on_step(self, run):
+        if run.step == 3 and rank == 1:  # one process alone
+            run.scale_learning_rates(generator=0.5)
+            run.log("asked", 1)
+            if wish == "fail":
+                raise RuntimeError("out of ideas")
+            run.stop("enough")
+wish = options.pop("wish", None)
+if wish:
+    options["callbacks"] = [Wish()]
 trainer = ganzoo.Trainer(gan, data, out + "/run", batch_size=16, log_every=1, checkpoint_every=2, sample_every=2,
                          score_every=2, **{"precision": "float32", **options})
 trainer.fit()
@@ -68,6 +79,18 @@ def pair(tmp_path_factory):
 def test_parameters_are_equal_on_all_ranks(pair):
     ranks = pair[1][0]
     assert ranks[0]["state"] == ranks[1]["state"]
+
+
+def test_one_process_s_wish_stops_all_and_none_slows_down_alone(tmp_path):
+    ranks, log, said = launch(tmp_path / "two", 2, steps=9, wish="stop")
+    assert ranks[0]["state"] == ranks[1]["state"] and log[-1]["step"] == 3 and log[-1]["stopped"] == "enough"
+    assert said.count("Stopped at step 3 and saved: enough") == 1
+
+
+def test_a_callback_that_fails_on_one_process_ends_all_after_a_checkpoint(tmp_path):
+    with pytest.raises(AssertionError, match="callback Wish fails at step 3 .RuntimeError"):
+        launch(tmp_path / "two", 2, steps=9, wish="fail")
+    assert (tmp_path / "two" / "run" / "checkpoints" / "step-00000003").is_dir()
 
 
 def test_the_data_is_split_without_overlap(pair):

@@ -162,7 +162,7 @@ class TrainingLoop:
             self._check_sound()
             run.requests.save = False
             self._save()
-        if stopping and run.step < settings.steps:
+        if stopping and run.is_main and run.step < settings.steps:
             why = f": {self._stopped}" if self._stopped else ""
             self._say(f"Stopped at step {run.step} and saved{why}. Go on with: {resume_command(self._folder.path)}")
         return not stopping

@@ -14,7 +14,7 @@ from ganzoo.callbacks import Callback
 from ganzoo.data import ImageData, Loader, open_data, open_loader
 from ganzoo.errors import ConfigError, TrainingError, quote, shell
 from ganzoo.gan import GAN
-from ganzoo.presets import PRESETS, create
+from ganzoo.presets import PRESETS, Preset, create
 from ganzoo.runs.folder import RunFolder, TrainingResult, train_on_command
 from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
@@ -79,17 +79,9 @@ class Trainer:
         settings: Settings | None = None,
         **changes: Any,
     ) -> None:
-        if not isinstance(gan, (str, GAN)):
-            raise ConfigError(f"gan must be a preset's name or a ganzoo.GAN, got {quote(gan)}")
-        name = gan if isinstance(gan, str) else gan.preset
-        preset = PRESETS[name] if name is not None and (isinstance(gan, str) or name in PRESETS) else None
-        if isinstance(gan, GAN) and name is not None and name not in PRESETS and settings is None:
-            raise ConfigError(
-                f"the networks are of the preset {quote(name)}, which is not installed here, so its settings are not "
-                f"known; install the package that offers it, or give others: Trainer(gan, ..., settings=Settings(...))"
-            )
         if "steps" in changes and epochs is not None:
             raise ConfigError("steps and epochs are both given; one of them says how long to train")
+        name, preset = _preset_of(gan, settings)
         base = settings or (preset.settings if preset else Settings())
         objects: list[Callback] = []
         if callbacks is not None:
@@ -104,22 +96,24 @@ class Trainer:
         self._overwrite = overwrite
         self._config: RuntimeConfig | None = None
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
-        self._set_up(
-            create(gan, seed=chosen.seed) if isinstance(gan, str) else gan, data, run, chosen, objects, progress
-        )
+        networks = create(gan, seed=chosen.seed) if isinstance(gan, str) else gan
+        self._set_up(networks, data, run, chosen, objects, progress)
         if before_averaging(self.gan):
             say("Training goes on from the generator as it was before averaging, as its discriminator knows it.")
         if remark := take_names(self.data, self.gan):
             say(remark)
         self.data = replace(self.data, licence=licence) if licence else self.data
         if epochs is not None:
-            if not 0 < epochs < math.inf:
-                raise ConfigError(f"epochs must be above 0, got {epochs:g}")
-            if self._feed.batches_per_epoch is None:
-                raise ConfigError(f"epochs={epochs:g}: nobody knows how long {self.data.name} is, streamed; give steps")
-            self.settings = chosen.replace(
-                steps=max(1, round(epochs * self._feed.batches_per_epoch / chosen.discriminator_steps))
-            )
+            self.settings = chosen.replace(steps=self._steps_of(epochs))
+
+    def _steps_of(self, epochs: float) -> int:
+        """The steps of so many passes over the data."""
+        if not 0 < epochs < math.inf:
+            raise ConfigError(f"epochs must be above 0, got {epochs:g}")
+        batches = self._feed.batches_per_epoch
+        if batches is None:
+            raise ConfigError(f"epochs={epochs:g}: the length of {self.data.name}, streamed, is unknown; give steps")
+        return max(1, round(epochs * batches / self.settings.discriminator_steps))
 
     @classmethod
     def resume(
@@ -186,6 +180,7 @@ class Trainer:
         if gan.discriminator is None:
             raise ConfigError("gan has no discriminator to train against; load it with discriminator=True")
         self.gan, self.run, self.settings = gan, run, settings
+        self._callbacks = GivenCallbacks(settings, callbacks)
         size: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
         self.data = open_data(data, **size, **self._reading, progress=progress)
         self._classified = classify(self.data, gan, settings.cluster_by)
@@ -193,7 +188,6 @@ class Trainer:
             self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch
         )
         self._source, self._progress = data, progress
-        self._callbacks = GivenCallbacks(settings, callbacks)
         self._displays: list[ProgressBar | NotebookDisplay] = []
 
     def fit(self) -> TrainingResult:
@@ -283,3 +277,23 @@ class Trainer:
             best_score=state.best_score,
             best_step=state.best_step,
         )
+
+
+def _preset_of(gan: str | GAN, settings: Settings | None) -> tuple[str | None, Preset | None]:
+    """The preset's name that `gan` is or has, and the preset, if it is registered.
+
+    Raises:
+        ConfigError: `gan` is neither, or its preset has to give settings and is not installed.
+    """
+    if isinstance(gan, str):
+        return gan, PRESETS[gan]
+    if not isinstance(gan, GAN):
+        raise ConfigError(f"gan must be a preset's name or a ganzoo.GAN, got {quote(gan)}")
+    if gan.preset is None or gan.preset in PRESETS:
+        return gan.preset, PRESETS[gan.preset] if gan.preset else None
+    if settings is None:
+        raise ConfigError(
+            f"the networks are of the preset {quote(gan.preset)}, which is not installed here, so its settings are not "
+            f"known; install the package that offers it, or give others: Trainer(gan, ..., settings=Settings(...))"
+        )
+    return gan.preset, None
