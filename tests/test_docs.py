@@ -20,7 +20,8 @@ def test_the_snippets_of_a_page_run_in_their_order(page, tmp_path, monkeypatch, 
 
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"ganzoo": ganzoo}
-    before = set(ganzoo.BLOCKS)
+    registries = [getattr(ganzoo, name) for name in ganzoo.REGISTRIES]
+    before = [set(registry) for registry in registries]
     try:
         for network, code, output in SNIPPET.findall((ROOT / page).read_text()):
             if not network:
@@ -28,8 +29,9 @@ def test_the_snippets_of_a_page_run_in_their_order(page, tmp_path, monkeypatch, 
                 printed = capsys.readouterr().out
                 assert not output or printed.strip() == output.strip(), f"{page} says it prints {output!r}"
     finally:
-        for name in set(ganzoo.BLOCKS) - before:
-            del ganzoo.BLOCKS._items[name]
+        for registry, names_before in zip(registries, before, strict=True):
+            for name in set(registry) - names_before:
+                del registry._items[name]
 
 
 @pytest.mark.parametrize("page", PAGES)
