@@ -409,3 +409,124 @@ def test_ganzoo_list_shows_the_examples_entries_with_their_options(installed, na
     assert line.endswith(" (of acme-gan 0.1)")
     options = {"LOSSES": "acme.margin(margin=1.0)  ", "AUGMENTATIONS": "acme.dim(strength=0.5)  "}
     assert line.startswith(options.get(name, "acme."))
+
+
+# --- the walk: train, stop, kill, resume, list, card, evaluate ------------------------------------------------------
+
+TRAIN = ["train", "acme.preset", "--data", "acme.blobs(count=64)", "--steps", "8"]
+SET = {
+    "batch_size": "8",
+    "loss": "acme.margin(margin=2)",
+    "penalties": "acme.drift(weight=0.01,every=2)",
+    "augmentations": "acme.dim(strength=0.3)",
+    "log_every": "1",
+    "checkpoint_every": "2",
+    "keep": "last",
+}
+SET = [word for name, value in SET.items() for word in ("--set", f"{name}={value}")]
+KILLED = """
+import os, signal
+import acme_gan.callbacks
+from ganzoo.cli import main
+
+on_step = acme_gan.callbacks.Counter.on_step
+def killed(self, run):
+    on_step(self, run)
+    if self.count == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+acme_gan.callbacks.Counter.on_step = killed
+main(sys.argv[1:])
+"""
+
+
+@pytest.fixture(scope="session")
+def walk(installed, tmp_path_factory):
+    """A run of the example that its callback stops at step 3, and how it went."""
+    folder = tmp_path_factory.mktemp("walk") / "run"
+    words = [*TRAIN, "--output", folder, *SET, "--set", "callbacks=acme.counter(stop_at=3,slow_at=2)"]
+    stopped = ganzoo(installed, *words)
+    recorded = json.loads((folder / "run.json").read_text())
+    refused = ganzoo(installed, "train", "--resume", folder, GANZOO_PLUGINS="0")
+    resumed = ganzoo(installed, "train", "--resume", folder)
+    return SimpleNamespace(folder=folder, stopped=stopped, recorded=recorded, refused=refused, resumed=resumed)
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_is_stopped_by_a_callback_which_says_why(walk):
+    assert walk.stopped.returncode == 0 and "counted to 3" in walk.stopped.stderr + walk.stopped.stdout
+
+
+def test_run_json_keeps_the_texts_of_all_plugins_and_their_packages(walk):
+    settings = walk.recorded["settings"]
+    assert settings["callbacks"] == ["acme.counter(stop_at=3,slow_at=2)"]
+    assert settings["loss"] == "acme.margin(margin=2)" and settings["penalties"] == ["acme.drift(weight=0.01,every=2)"]
+    text = json.dumps(walk.recorded)
+    assert all(f'"{name}"' in text for name in ("acme.counter", "acme.margin", "acme.drift", "acme.dim"))
+    assert '"acme-gan"' in text and "acme.blobs(count=64)" in text
+
+
+@pytest.mark.parametrize("which", ["stopped", "finished"])
+def test_a_resume_without_the_package_is_refused_before_anything_else(walk, installed, which):
+    again = ganzoo(installed, "train", "--resume", walk.folder, GANZOO_PLUGINS="0")
+    done = walk.refused if which == "stopped" else again
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "acme." in done.stderr and "acme-gan" in done.stderr
+
+
+def test_a_stopped_run_goes_on_and_its_callback_counts_on(walk):
+    assert walk.resumed.returncode == 0, walk.resumed.stderr
+    assert [entry["count"] for entry in log_of(walk.folder) if "count" in entry][-1] == 8
+
+
+@pytest.fixture(scope="session")
+def killed(installed, tmp_path_factory):
+    """A run like the walk's that nothing stops, and one of the same settings that is killed at step 5 and resumed."""
+    straight, broken = (tmp_path_factory.mktemp("kill") / name for name in ("straight", "broken"))
+    words = [*TRAIN, *SET, "--set", "callbacks=acme.counter(slow_at=2)", "--output"]
+    assert ganzoo(installed, *words, straight).returncode == 0
+    done = child(installed, ["-c", f"import sys\n{KILLED}", *words, str(broken)])
+    assert done.returncode == -9, done.stderr
+    resumed = ganzoo(installed, "train", "--resume", broken)
+    assert resumed.returncode == 0, resumed.stderr
+    return straight, broken
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "model/model.safetensors", "model/discriminator/model.safetensors"])
+def test_a_killed_run_ends_like_one_that_was_never_killed(killed, walk, name):
+    straight, broken = killed
+    assert (straight / name).read_bytes() == (broken / name).read_bytes()
+    if name != "log.jsonl":
+        assert (straight / name).read_bytes() == (walk.folder / name).read_bytes()
+
+
+def test_the_card_names_the_package(walk, installed):
+    done = ganzoo(installed, "card", walk.folder / "model")
+    assert done.returncode == 0 and "acme-gan" in (walk.folder / "model" / "README.md").read_text()
+
+
+def test_a_source_with_options_is_looked_at(installed, tmp_path):
+    done = ganzoo(installed, "data", "acme.blobs(count=50)")
+    assert done.returncode == 0 and "50" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--data", "acme.blobs(cuont=3)"], 'has no option "cuont". Did you mean "count"'),
+        (["--data", "acme.blob"], 'Did you mean "acme.blobs"'),
+        (["--set", "loss=acme.margin(margin=wide)"], 'margin must be a float, got "wide"'),
+        (["--set", "callbacks=acme.counter(stop=3)"], 'has no option "stop". Did you mean "stop_at"'),
+    ],
+)
+def test_a_wrong_option_of_a_plugin_is_one_line(installed, tmp_path, words, said):
+    done = ganzoo(installed, "train", "acme.preset", "--output", tmp_path / "run", *words)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_callback_keeps_the_contract(installed):
+    code = "from ganzoo.training import check_callback\ncheck_callback('acme.counter(stop_at=2)')"
+    assert run(installed, code) == {}
