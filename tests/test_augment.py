@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ganzoo.augment import AUGMENTATIONS, random_flip
+from ganzoo.augment import AUGMENTATIONS, check_augmentation, random_flip
 from ganzoo.errors import ConfigError, ShapeError, UnknownNameError
 
-NAMES = list(AUGMENTATIONS)
+NAMES = ["color", "translation", "cutout"]  # those of a strength
 SHAPES = [(6, 3, 16, 16), (6, 1, 9, 14), (2, 4, 8, 8), (1, 2, 5, 3)]
 
 
@@ -189,3 +189,105 @@ def test_bad_images_name_their_shape_and_dtype(name, images):
 def test_an_unknown_name_has_a_suggestion():
     with pytest.raises(UnknownNameError, match='Did you mean "color"'):
         AUGMENTATIONS.make("colour")
+
+
+@pytest.mark.parametrize("text", [*AUGMENTATIONS, "ada(start=1)", "ada(start=0.5)"])
+def test_every_augmentation_keeps_the_contract(text):
+    check_augmentation(text)
+
+
+def noise(images, random=None):
+    return images + torch.rand(images.shape)
+
+
+def in_place(images, random=None):
+    with torch.no_grad():
+        images += 1
+    return images * 1
+
+
+@pytest.mark.parametrize(
+    "broken, said",
+    [
+        (lambda images, random=None: images[:, :, 1:], "shape"),
+        (lambda images, random=None: images.double(), "shape and type"),
+        (lambda images, random=None: images.detach(), "no gradient"),
+        (lambda images, random=None: images.round() * 1.0, "no gradient"),
+        (lambda images, random=None: images / 0, "NaN"),
+        (lambda images, random=None: images - images.mean(), "others of its batch"),
+        (noise, "global state"),
+        (in_place, "in place"),
+    ],
+)
+def test_an_augmentation_that_breaks_the_contract_is_caught(broken, said):
+    with pytest.raises(ConfigError, match=said):
+        check_augmentation(broken)
+
+
+def ada(**options):
+    listed = ",".join(f"{name}={value}" for name, value in options.items())
+    return AUGMENTATIONS.make(f"ada({listed})" if listed else "ada")
+
+
+def test_ada_adapts_its_probability_to_the_sign_of_real_logits():
+    augmentation = ada(target=0.5, length=100)
+    for _ in range(8):
+        augmentation.end_step(1.0, 4, None)  # overfitting
+    assert augmentation.figures() == {"ada_p": pytest.approx(0.32)}
+    for sign in (0.5, 0.5, 0.4, 0.4):
+        augmentation.end_step(sign, 4, None)
+    assert augmentation.p == pytest.approx(0.16)
+    for _ in range(20):
+        augmentation.end_step(-1.0, 4, None)
+    assert augmentation.p == 0
+    for _ in range(80):
+        augmentation.end_step(1.0, 4, None)
+    assert augmentation.p == 1
+
+
+def test_ada_s_state_is_checked():
+    augmentation, state = ada(start=0.5), {"p": 0.25, "signs": 1.5, "images": 64, "steps": 2}
+    augmentation.load_state_dict(state)
+    assert augmentation.state_dict() == state
+    for wrong in ({"p": 2}, {"p": float("nan")}, {"signs": 3}, {"steps": 4}, {"images": -1}, {"p": "1"}, {"q": 1}):
+        with pytest.raises(ValueError):
+            augmentation.load_state_dict({**state, **wrong})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ada_changes_no_bit_at_0_and_its_share_of_the_images_at_p(shape):
+    assert torch.equal(ada()(images := batch(shape), seeded()), images)
+    images = batch((400, 1, 6, 6))
+    changed = (ada(start=0.02)(images, seeded()) != images).flatten(1).any(1).float().mean()
+    assert 0.08 < float(changed) < 0.25  # of a dozen changes with 2% each, two of which may leave an image as it is
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 6, 6), (2, 1, 5, 4)])
+def test_ada_can_be_differentiated_twice(shape):
+    images = batch(shape, torch.float64).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda given: ada(start=1)(given, seeded()).square(), images)
+
+
+def test_a_mirrored_quarter_turn_is_exact():
+    from ganzoo.augment import _transform
+
+    image = torch.arange(16.0).view(1, 1, 4, 4)
+    mirror = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]]).double()
+    quarter = torch.tensor([[[0.0, -1, 0], [1, 0, 0]]]).double()
+    assert torch.equal(_transform(image, mirror), image.flip(3))
+    assert torch.equal(_transform(image, quarter), image.rot90(1, (2, 3)))
+    shift = torch.tensor([[[1.0, 0, 1], [0, 1, 0]]]).double()
+    assert torch.equal(_transform(image, shift)[..., :3], image[..., 1:])
+
+
+def test_hue_turns_colours_about_grey_and_saturation_keeps_luma():
+    from ganzoo.augment import _recolor
+
+    chosen, nothing = torch.tensor([[False], [False], [False], [True], [True]]), torch.zeros(3, 1).double()
+    red = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+    third = torch.full((5, 1), 0.5 + 1 / 3).double()  # 120 degrees
+    torch.testing.assert_close(_recolor(red, chosen, third, nothing), red.roll(1, 1))
+    strong = _recolor(red, chosen, third, nothing + 1)
+    assert float(strong.mean()) == pytest.approx(1 / 3)
+    grey = torch.full((1, 3, 1, 1), 0.3)
+    torch.testing.assert_close(_recolor(grey, chosen, third, nothing + 1), grey)

@@ -154,3 +154,20 @@ def test_a_scale_of_0_holds_a_network_still(tmp_path):
     finally:
         Method.__init__ = make
     assert torch.equal(weights(trainer.gan), before)
+
+
+def test_ada_trains_resumes_exactly_and_stands_in_the_log(tmp_path):
+    with_ada = {"augmentations": ("ada(target=-1,length=100,start=0.3)",), "penalties": ("r1",)}
+    one, other = halved(tmp_path, **with_ada)
+    assert one[0] == other[0] and torch.equal(one[1], other[1])
+    assert [entry["ada_p"] for entry in one[0]] == pytest.approx([0.3] * 3 + [0.62] * 3)
+
+
+def test_ada_does_the_same_in_accumulated_parts(tmp_path):
+    logs = []
+    for parts in (1, 2):
+        settings = {"augmentations": ("ada(target=0,length=100,start=0.5)",), "optimizer": "sgd"}
+        train(tmp_path / str(parts), steps=8, accumulate=parts, **settings).fit()
+        logs.append(log(tmp_path / str(parts)))
+    for one, other in zip(*logs, strict=True):
+        assert other == pytest.approx(one, rel=1e-4, abs=1e-5)
