@@ -165,6 +165,8 @@ def test_an_object_is_recorded_by_class_and_wanted_on_resume(tmp_path):
         ganzoo.Trainer.resume(tmp_path / "run", data=images())
     resumed = ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[Counter()], progress=False)
     assert resumed.fit().finished and log_of(tmp_path / "run")[-1]["seen"] == 9
+    with pytest.raises(TrainingError, match="pass objects alone"):
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=["early-stopping", Counter()])
 
 
 def test_names_and_objects_stand_beside_each_other_and_the_text_is_kept(tmp_path, counter):

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 import ganzoo
 from ganzoo.training import Callback
-from ganzoo.training.diagnostics import Diagnostics, Snapshot, _Pictures
-from ganzoo.training.doctor import PATIENCE, SYMPTOMS, MemoryWatch, look
+from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot, _Pictures
+from ganzoo.training.callbacks.doctor import PATIENCE, SYMPTOMS, MemoryWatch, diagnose
 from ganzoo.training.runtime import Runtime
 
 QUICK = {
@@ -60,7 +60,7 @@ ILL = {
 
 def looks(observations, memory=None):
     memory = {} if memory is None else memory
-    return [[remark.name for remark in look(seen, memory)] for seen in observations]
+    return [[remark.name for remark in diagnose(seen, memory)] for seen in observations]
 
 
 def test_a_slow_beginning_is_no_collapse():
@@ -144,7 +144,7 @@ def test_the_doctor_s_memory_survives_a_checkpoint():
 def test_a_remark_names_the_figure_and_the_remedy():
     memory = {}
     for _ in range(PATIENCE + 1):
-        remarks = look(dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), memory)
+        remarks = diagnose(dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), memory)
     assert "0.03" in remarks[0].text and "0.67" in remarks[0].text and "r1" in remarks[0].advice
 
 
@@ -363,7 +363,7 @@ def test_of_several_processes_all_stop_though_the_look_falls_between_lines_of_th
 
 @pytest.mark.parametrize("every", [0, 10])
 def test_memory_is_watched_unless_the_doctor_is_off(tmp_path, monkeypatch, capsys, every):
-    monkeypatch.setattr("ganzoo.training.doctor.MEMORY_GROWTH", 0)
+    monkeypatch.setattr("ganzoo.training.callbacks.doctor.MEMORY_GROWTH", 0)
     gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
     settings = {**QUICK, "doctor_every": every, "log_every": 1}
     ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=2, progress=False, **settings).fit()

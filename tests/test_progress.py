@@ -6,9 +6,8 @@ from torch import nn
 
 from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
+from ganzoo.training.callbacks.progress import Clock, ProgressBar
 from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.clock import Clock
-from ganzoo.training.progress import ProgressBar
 
 
 def test_a_command_said_above_the_bar_stays_on_its_line(monkeypatch, capsys):

@@ -25,9 +25,9 @@ from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import command
 from ganzoo.saving import weights as weights_module
 from ganzoo.training import Callback
+from ganzoo.training.callbacks.progress import NotebookDisplay
 from ganzoo.training.checkpoint import checkpoints
 from ganzoo.training.metadata import _absolute
-from ganzoo.training.progress import NotebookDisplay
 from ganzoo.training.runtime import Runtime
 
 FILES = ("model/model.safetensors", "model/discriminator/model.safetensors", "log.jsonl")

@@ -17,7 +17,8 @@ from ganzoo.errors import ConfigError, PluginError, quote
 from ganzoo.gan import GAN
 from ganzoo.registry import Registry
 
-RESERVED = ("step", "score", "best", "remark", "text", "advice", "stopped")  # names of the log's own
+RESERVED = {"step", "score", "best", "remark", "text", "advice", "stopped"}  # names of the log's own
+RESERVED |= {"discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss"}
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Run:
         Raises:
             ConfigError: the log uses `name` itself, or `number` is not a finite number.
         """
-        if name in RESERVED or not isinstance(name, str):
+        if not isinstance(name, str) or name in RESERVED:
             raise ConfigError(f"log: {quote(name)} is a name of the log's own; choose another")
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
             raise ConfigError(f"log: {quote(name)} must be a finite number, got {quote(number)}")

@@ -67,8 +67,8 @@ def train(
             changes["steps"] = steps
         gan: Any = preset
         if from_ is not None:
+            from ganzoo.training.callbacks.progress import say
             from ganzoo.training.finetuning import continued
-            from ganzoo.training.progress import say
 
             gan, remarks = continued(
                 from_, size, networks["generator"], networks["discriminator"], changes.get("seed", 0)

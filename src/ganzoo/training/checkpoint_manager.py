@@ -1,4 +1,4 @@
-"""Keeps a run's state safe: its first checkpoint, the newest one again, and back to it after losses went astray."""
+"""Save checkpoints, restore the newest readable one, roll back after NaN."""
 
 from __future__ import annotations
 

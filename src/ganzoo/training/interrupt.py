@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that the loop asks for between two steps."""
+"""Turn Ctrl-C and SIGTERM into a flag that the loop polls between steps."""
 
 from __future__ import annotations
 

@@ -15,11 +15,12 @@ from ganzoo.errors import TrainingError
 from ganzoo.gan import GAN
 from ganzoo.runs.folder import RunFolder, resume_command
 from ganzoo.settings import Settings
-from ganzoo.training.callbacks.built_in import Card, Doctor, Report, Samples, Score, Trackers
+from ganzoo.training.callbacks.built_in import Card, Report, Samples, Score, Trackers
+from ganzoo.training.callbacks.diagnostics import Diagnostics
+from ganzoo.training.callbacks.doctor import Doctor
 from ganzoo.training.callbacks.given import GivenCallbacks
+from ganzoo.training.callbacks.progress import Clock
 from ganzoo.training.checkpoint_manager import CheckpointManager
-from ganzoo.training.clock import Clock
-from ganzoo.training.diagnostics import Diagnostics
 from ganzoo.training.export import ModelExporter, averaged
 from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.runtime import Runtime
@@ -72,8 +73,8 @@ class TrainingLoop:
         if settings.trackers:
             own.append(Trackers(self._runtime, self._folder.path.name))
         if settings.doctor_every:
-            observer = Diagnostics(gan, data, settings, self._runtime)
-            self._doctor = Doctor(observer, state, self._note, self._say)
+            diagnostics = Diagnostics(gan, data, settings, self._runtime)
+            self._doctor = Doctor(diagnostics, state, self._note, self._say)
             own.append(self._doctor)
         return [*own, score, Samples(exporter, state), self._report, Card(self._folder.path, self._say)]
 

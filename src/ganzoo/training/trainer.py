@@ -19,6 +19,7 @@ from ganzoo.runs.folder import RunFolder, TrainingResult, train_on_command
 from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
+from ganzoo.training.callbacks.progress import NotebookDisplay, ProgressBar, say, shown
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.classes import are_names, classify, take_names
 from ganzoo.training.export import ModelExporter
@@ -35,7 +36,6 @@ from ganzoo.training.metadata import (
     recorded_reading,
 )
 from ganzoo.training.method import Method
-from ganzoo.training.progress import NotebookDisplay, ProgressBar, say, shown
 from ganzoo.training.runtime import Runtime, RuntimeConfig
 from ganzoo.training.step import FIGURES, TrainingStep
 from ganzoo.training.trial import Trial, check_weights
@@ -121,7 +121,7 @@ class Trainer:
         run: str | Path,
         data: Any = None,
         gan: GAN | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[str | Callback] = (),
         progress: bool = True,
     ) -> Trainer:
         """The trainer of a run that was stopped or killed; `fit` goes on from its last checkpoint.
@@ -138,7 +138,8 @@ class Trainer:
         facts, place = folder.facts(), str(folder.path / "run.json")
         for remark in compare_plugins(facts, place):
             say(remark)
-        compare_callbacks(callbacks, facts.get("callbacks", []), str(run))
+        settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
+        objects = compare_callbacks(callbacks, facts, str(run), settings)
         saved = recorded_data(facts, place)
         data = data if data is not None else saved.get("source")
         if data is None:
@@ -147,11 +148,10 @@ class Trainer:
         trainer._overwrite = False
         trainer._reading = recorded_reading(saved)
         trainer._config = RuntimeConfig.from_dict(facts.get("machine"), f"{place}: machine")
-        settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
         described = facts.get("gan")
         if gan is not None and not is_described(gan, described):
             raise TrainingError(f"gan is made otherwise than the one that {run} trains; make it as {place} says")
-        trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, callbacks, progress)
+        trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, objects, progress)
         if trainer.data.hash != saved.get("hash"):
             raise TrainingError(
                 f"{trainer.data.name} (hash {trainer.data.hash[:12]}) is not the data that {run} was begun with "

@@ -1,4 +1,4 @@
-"""The trainer's own callbacks: doctor, score, samples, clock, trackers, report and card, in the order of a step."""
+"""The trainer's own callbacks that write files: score, samples, trackers, report and card."""
 
 from __future__ import annotations
 
@@ -12,30 +12,8 @@ from ganzoo.errors import GanzooError, shell
 from ganzoo.runs.card import run_card
 from ganzoo.runs.report import write_report
 from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.diagnostics import Diagnostics
-from ganzoo.training.doctor import look
 from ganzoo.training.export import ModelExporter
 from ganzoo.training.runtime import Runtime
-
-Note = Callable[[dict[str, Any]], None]  # writes a line of the log at once
-Say = Callable[[str], None]
-
-
-class Doctor(Callback):
-    """Says what goes wrong, and stops a run on mode collapse where that is asked; on the main process."""
-
-    def __init__(self, observer: Diagnostics, state: TrainingState, note: Note, say: Say) -> None:
-        self._observer, self._state, self._note, self._say = observer, state, note, say
-        self.collapsed = False
-
-    def on_step(self, run: Run) -> None:
-        if run.due(run.settings.doctor_every):
-            for remark in look(self._observer(self._state), self._state.memory):
-                self._say(remark.sentence())
-                self._note(remark.entry())
-                if remark.name == "mode-collapse" and run.settings.stop_on_collapse:
-                    self.collapsed = True
-                    run.stop("mode collapse")
 
 
 class Score(Callback):
@@ -45,7 +23,13 @@ class Score(Callback):
         exporter: on the main process, if it can score; else None.
     """
 
-    def __init__(self, exporter: ModelExporter | None, state: TrainingState, runtime: Runtime, note: Note) -> None:
+    def __init__(
+        self,
+        exporter: ModelExporter | None,
+        state: TrainingState,
+        runtime: Runtime,
+        note: Callable[[dict[str, Any]], None],
+    ) -> None:
         self._exporter, self._state, self._runtime, self._note = exporter, state, runtime, note
 
     def on_step(self, run: Run) -> None:
@@ -104,7 +88,7 @@ class Report(Callback):
 class Card(Callback):
     """Writes the model's card at the end; on the main process."""
 
-    def __init__(self, folder: Path, say: Say) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self._folder, self._say = folder, say
 
     def on_end(self, run: Run) -> None:

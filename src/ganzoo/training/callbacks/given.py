@@ -79,15 +79,30 @@ def split_callbacks(given: Sequence[str | Callback]) -> tuple[tuple[str, ...], l
     return tuple(each for each in given if isinstance(each, str)), objects
 
 
-def compare_callbacks(objects: Sequence[Callback], recorded: Any, run: str) -> None:
-    """Raise TrainingError unless `objects` are of the classes that the record of `run` names, in their order."""
+def compare_callbacks(
+    given: Sequence[str | Callback], facts: dict[str, Any], run: str, settings: Settings
+) -> list[Callback]:
+    """The objects among `given`.
+
+    Raises:
+        TrainingError: they are not of the classes that the record of `run` names, in their order, or names stand among
+            them and are not those of its `settings`.
+    """
+    texts, objects = split_callbacks(given)
+    if texts and texts != settings.callbacks:
+        raise TrainingError(
+            f"callbacks: {run} was begun with {', '.join(settings.callbacks) or 'none by name'}, which is made again on "
+            f"resume; pass objects alone"
+        )
+    recorded = facts.get("callbacks", [])
     names = recorded if isinstance(recorded, list) else []
-    given = [type(each).__name__ for each in objects]
-    if given != names:
-        missing = [name for name in names if name not in given] or names
+    classes = [type(each).__name__ for each in objects]
+    if classes != names:
+        missing = [name for name in names if name not in classes] or names
         wanted = f"callbacks=[{', '.join(f'{name}(...)' for name in names)}]" if names else "no callbacks"
         raise TrainingError(
             f"{run} was begun with the callback{'s' * (len(missing) != 1)} {', '.join(map(str, missing)) or 'none'} "
-            f"given by hand, this has {', '.join(given) or 'none'}; pass them as then: "
+            f"given by hand, this has {', '.join(classes) or 'none'}; pass them as then: "
             f"ganzoo.Trainer.resume({run!r}, {wanted})"
         )
+    return objects

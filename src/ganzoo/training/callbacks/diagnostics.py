@@ -1,4 +1,4 @@
-"""What the doctor looks at: a few plain numbers of a run at one step, taken without changing the run by a bit."""
+"""The numbers that the doctor's findings follow from, of a run at one step, taken without changing the run by a bit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganzoo.training import classes
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.runtime import Runtime
 
-SAMPLES = 128  # real images, and as many fakes: the same ones at every look
+SAMPLES = 128  # real images, and as many fakes: the same ones in every snapshot
 THUMBNAIL = 8  # pixels a side of the pictures that are compared for variety
 
 
@@ -41,7 +41,7 @@ class Snapshot:
     generator_gradient: float
     real_variety: float  # mean distance between two thumbnails
     fake_variety: float
-    earlier_variety: float = 0.0  # the largest `fake_variety` of earlier looks: the doctor remembers
+    earlier_variety: float = 0.0  # the largest `fake_variety` of earlier snapshots: the doctor remembers
     real_nearest: float  # mean distance from a thumbnail to its nearest other
     fake_nearest: float
     real_smoothness: float  # correlation of pixels side by side: 0 in white noise, near 1 in photographs
@@ -51,7 +51,7 @@ class Snapshot:
 
 
 class Diagnostics:
-    """Takes observations of one run.
+    """Takes snapshots of one run.
 
     The networks are called as training calls them (training mode, batches of the run's size, its precision), with
     copies of their buffers, and the state of random generators is put back.
@@ -71,10 +71,10 @@ class Diagnostics:
 
     @torch.no_grad()
     def __call__(self, state: TrainingState) -> Snapshot:
-        """Look at `state` between two steps."""
+        """The numbers of `state`, between two steps."""
         with self._machine.random_kept():
             self._machine.seed(derive_seed(self._settings.seed, "doctor", state.step))
-            real, fake = self._look(state)
+            real, fake = self._pictures(state)
             activated = real.in_unit and fake.in_unit and _in_unit(self._strained(state.discriminator, judge=True))
             never_negative = real.low < -0.5 and fake.low >= 0
             never_negative = never_negative and float(self._strained(state.generator, judge=False).min()) >= 0
@@ -105,7 +105,7 @@ class Diagnostics:
             outside=fake.outside,
         )
 
-    def _look(self, state: TrainingState) -> tuple[_Pictures, _Pictures]:
+    def _pictures(self, state: TrainingState) -> tuple[_Pictures, _Pictures]:
         generate, judge = self._calling(state.generator), self._calling(state.discriminator)
         real, fake = _Pictures(), _Pictures()
         for rows in torch.arange(len(self._chosen)).split(self._size):
@@ -134,7 +134,7 @@ class Diagnostics:
             return torch.tensor(-1.0)
 
     def _calling(self, network: nn.Module) -> Callable[..., Tensor]:
-        """`network` in the run's precision, with buffers of its own for the length of a look."""
+        """`network` in the run's precision, with buffers of its own for the length of a snapshot."""
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
         return self._machine.autocast(lambda *inputs: functional_call(network, buffers, inputs))
 

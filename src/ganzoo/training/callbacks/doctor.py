@@ -1,10 +1,10 @@
 """The doctor: says in plain words when a run goes wrong, what shows it, and what to try.
 
-A symptom must show at `PATIENCE` looks before it is said, a look without it taking one back, and is said once until it
-has gone away. A network that is made for other numbers (a last sigmoid, say) is said at the first look, and nothing
-else beside it: it is the cause. The bounds stand between what broken runs showed on Fashion-MNIST and Pokemon (learning
-rates of 0.05, a discriminator ten times too quick, one image many times, a saturating loss) and what healthy runs
-showed.
+A finding is reported when its counter (+1 for a check that shows it, -1 for one that does not) reaches `PATIENCE`, and
+once until the counter is 0 again. A network made for other numbers (a last sigmoid, say) is reported at the first
+check, and nothing else beside it: it is the cause. The bounds lie between what broken runs showed on Fashion-MNIST and
+Pokemon (learning rates of 0.05, a discriminator ten times too quick, one image many times, a saturating loss) and what
+healthy runs showed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ganzoo.training.diagnostics import Snapshot
+from ganzoo.callbacks import Callback, Run
+from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot
+from ganzoo.training.checkpoint import TrainingState
 
-PATIENCE = 3  # looks that show it, less those that don't
-FIRST_LOOKS = 1  # that are passed over: every generator begins with grey noise
+PATIENCE = 3  # checks that show it, minus those that don't
+FIRST_CHECKS = 1  # that are ignored: every generator begins with grey noise
 MEMORY_GROWTH = 1000  # megabytes
 
 
@@ -30,11 +32,11 @@ class Finding:
     advice: str
 
     def sentence(self) -> str:
-        """The remark for a person."""
+        """The finding for a person."""
         return f"Step {self.step}, {self.name}: {self.text}. Try: {self.advice}."
 
     def entry(self) -> dict[str, Any]:
-        """The remark as a line of the log."""
+        """The finding as a line of the log."""
         return {"step": self.step, "remark": self.name, "text": self.text, "advice": self.advice}
 
 
@@ -43,7 +45,7 @@ class _Symptom:
     shows: Callable[[Snapshot], bool]
     text: Callable[[Snapshot], str]
     advice: str
-    made_wrong: bool = False  # the network itself: no patience, and no other remark beside it
+    made_wrong: bool = False  # the network itself: no patience, and no other finding beside it
 
 
 SYMPTOMS = {
@@ -126,25 +128,48 @@ SYMPTOMS = {
 }
 
 
-def look(seen: Snapshot, memory: dict[str, Any]) -> list[Finding]:
-    """What is to be said at this look; `memory`, of JSON types, is changed and kept in checkpoints."""
-    looks = memory["looks"] = memory.get("looks", 0) + 1
+def diagnose(seen: Snapshot, memory: dict[str, Any]) -> list[Finding]:
+    """The new findings of this check; `memory`, of JSON types, is changed and kept in checkpoints."""
+    checks = memory["checks"] = memory.get("checks", 0) + 1
     seen = replace(seen, earlier_variety=memory.get("variety", 0.0))
     memory["variety"] = max(seen.earlier_variety, seen.fake_variety)
-    remarks = []
+    findings = []
     made_wrong = any(symptom.made_wrong and symptom.shows(seen) for symptom in SYMPTOMS.values())
     for name, symptom in SYMPTOMS.items():
         noted = memory.setdefault(name, {"count": 0, "said": False})
-        shows = symptom.shows(seen) if symptom.made_wrong else looks > FIRST_LOOKS and symptom.shows(seen)
+        shows = symptom.shows(seen) if symptom.made_wrong else checks > FIRST_CHECKS and symptom.shows(seen)
         noted["count"] = min(noted["count"] + 1, 2 * PATIENCE) if shows else max(0, noted["count"] - 1)
         if made_wrong and not symptom.made_wrong:
             continue
         if noted["count"] >= (1 if symptom.made_wrong else PATIENCE) and not noted["said"]:
             noted["said"] = True
-            remarks.append(Finding(name, seen.step, symptom.text(seen), symptom.advice))
+            findings.append(Finding(name, seen.step, symptom.text(seen), symptom.advice))
         elif noted["count"] == 0:
             noted["said"] = False
-    return remarks
+    return findings
+
+
+class Doctor(Callback):
+    """Says what goes wrong, and stops a run on mode collapse where that is asked; on the main process."""
+
+    def __init__(
+        self,
+        diagnostics: Diagnostics,
+        state: TrainingState,
+        note: Callable[[dict[str, Any]], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._diagnostics, self._state, self._note, self._say = diagnostics, state, note, say
+        self.collapsed = False
+
+    def on_step(self, run: Run) -> None:
+        if run.due(run.settings.doctor_every):
+            for finding in diagnose(self._diagnostics(self._state), self._state.memory):
+                self._say(finding.sentence())
+                self._note(finding.entry())
+                if finding.name == "mode-collapse" and run.settings.stop_on_collapse:
+                    self.collapsed = True
+                    run.stop("mode collapse")
 
 
 class MemoryWatch:
@@ -158,7 +183,7 @@ class MemoryWatch:
         self._said = False
 
     def __call__(self, step: int, megabytes: int) -> Finding | None:
-        """A remark, if the resident `megabytes` at `step` are too many."""
+        """A finding, if the resident `megabytes` at `step` are too many."""
         self._first = self._first or megabytes
         if self._said or megabytes < self._first + MEMORY_GROWTH:
             return None
