@@ -91,8 +91,8 @@ def compare_callbacks(
     texts, objects = split_callbacks(given)
     if texts and texts != settings.callbacks:
         raise TrainingError(
-            f"callbacks: {run} was begun with {', '.join(settings.callbacks) or 'none by name'}, which is made again on "
-            f"resume; pass objects alone"
+            f"callbacks: {run} was begun with {', '.join(settings.callbacks) or 'none by name'}; a resumed run makes "
+            f"those itself, so pass objects alone"
         )
     recorded = facts.get("callbacks", [])
     names = recorded if isinstance(recorded, list) else []
