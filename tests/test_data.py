@@ -32,6 +32,7 @@ from ganzoo.data.hf import hf_splits
 from ganzoo.data.open import splits_of
 from ganzoo.data.stream import _in_turns
 from ganzoo.errors import ConfigError, DataError
+from ganzoo.training import Callback
 
 REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion_module.places(""))
 
@@ -1023,7 +1024,7 @@ def test_wishes_of_a_stream_that_cannot_be_met_are_said(shards, tmp_path):
         open_data(shards.replace("yes", "perhaps"))
     with pytest.raises(ConfigError, match="can't be shared by 3 processes"):
         open_loader(open_data(shards), 4, seed=0).draw(0, 0, 3)
-    with pytest.raises(ConfigError, match="nobody knows how long"):
+    with pytest.raises(ConfigError, match="streamed, is unknown; give steps"):
         ganzoo.Trainer("fashion-mnist", shards, tmp_path / "run", epochs=2)
 
 
@@ -1170,13 +1171,14 @@ def test_a_run_on_a_stream_resumes_exactly(shards, tmp_path):
 
     train("whole", 6).fit()
 
-    def stop(state, logs):
-        if state.step == 3:
-            signal.raise_signal(signal.SIGINT)
+    class Stop(Callback):
+        def on_step(self, run):
+            if run.step == 3:
+                signal.raise_signal(signal.SIGINT)
 
-    stopped = train("halves", 6, hooks=[stop])
+    stopped = train("halves", 6, callbacks=[Stop()])
     assert not stopped.fit().finished
-    assert ganzoo.Trainer.resume(tmp_path / "halves", progress=False).fit().finished
+    assert ganzoo.Trainer.resume(tmp_path / "halves", callbacks=[Stop()], progress=False).fit().finished
     for name in ("log.jsonl", "model/model.safetensors"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halves" / name).read_bytes()
 

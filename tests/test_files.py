@@ -15,7 +15,7 @@ import ganzoo
 from ganzoo import files
 from ganzoo.data import open_data
 from ganzoo.errors import ConfigError
-from ganzoo.files import expand_user, flush, locked, new_folder, recover, remove_leftovers, write_file
+from ganzoo.files import expand_user, fsync, locked, new_folder, recover, remove_leftovers, write_file
 
 
 def share(monkeypatch, number):
@@ -76,7 +76,7 @@ def test_a_full_or_failing_disk_is_not_passed_over(tmp_path, monkeypatch):
     for number in (errno.ENOSPC, errno.EIO):
         share(monkeypatch, number)
         with pytest.raises(OSError, match=os.strerror(number)):
-            flush(tmp_path)
+            fsync(tmp_path)
         monkeypatch.undo()
 
 

@@ -32,7 +32,7 @@ def expand_user(path: str | Path) -> Path:
         raise ConfigError(f"{quote(str(path))} names no place: no such home folder; give a path without ~") from error
 
 
-def flush(path: Path) -> None:
+def fsync(path: Path) -> None:
     """Wait until what was written at `path`, a file or a folder's list of names, is on the disk.
 
     A place that does not offer this (folders on Windows, CIFS, sshfs) is passed over: files can be saved there too.
@@ -73,14 +73,15 @@ def sha256_of(path: Path) -> str:
         return digest_of(file, "sha256")
 
 
-def write_file(path: Path, content: bytes | str) -> None:
-    """Put `content` at `path`: after a crash the old file is there or the new one, never a part."""
+def write_file(path: Path, content: bytes | str, sync: bool = True) -> None:
+    """Put `content` at `path`: the old file is there or the new one, never a part; with `sync` also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
         _keep_rights(path, aside)
-        flush(aside)
+        if sync:
+            fsync(aside)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
@@ -164,12 +165,12 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
                 for name in ("", *names):
                     if not os.path.islink(new := Path(folder, name)):
                         _keep_rights(path / new.relative_to(aside), new)
-                        flush(new)
+                        fsync(new)
             if path.exists():
                 _exchange(aside, path)
             else:
                 os.rename(aside, path)
-        flush(path.parent)
+        fsync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import torch
@@ -22,9 +20,9 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote, reason
-from ganzoo.files import expand_user
+from ganzoo.files import expand_user, write_file
 
-_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -49,7 +47,7 @@ def to_uint8(images: Tensor) -> Tensor:
     """
     if not isinstance(images, Tensor):
         raise ShapeError(f"images must be a tensor (N, C, H, W) or (C, H, W), got {quote(images)}.")
-    if images.dim() not in (3, 4) or images.shape[-3] not in _MODES or not images.numel():
+    if images.dim() not in (3, 4) or images.shape[-3] not in MODES or not images.numel():
         raise ShapeError(
             f"images must be (N, C, H, W) or (C, H, W) with 1 to 4 channels, not empty, got {tuple(images.shape)}."
         )
@@ -92,9 +90,9 @@ def from_pil(
     several = [images] if isinstance(images, Image.Image) else list(images)
     if not several:
         raise ShapeError("from_pil takes one image or more, got none.")
-    if channels not in (None, *_MODES):
+    if channels not in (None, *MODES):
         raise ConfigError(f"channels must be 1 to 4 or None, got {quote(channels)}")
-    mode = _MODES[channels or _channels(several[0])]
+    mode = MODES[channels or _channels(several[0])]
     wanted = size if isinstance(size, (tuple, list)) or size is None else (size, size)
     if wanted is not None and not (len(wanted) == 2 and all(type(n) is int and n > 0 for n in wanted)):
         raise ConfigError(f"size must be a positive int or two (height, width), got {quote(size)}")
@@ -113,22 +111,37 @@ def from_pil(
 def _channels(image: Image.Image) -> int:
     if image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16"):
         return 2 if image.mode == "LA" else 1
-    return 4 if _transparent(image) else 3
-
-
-def _transparent(image: Image.Image) -> bool:
-    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    return 4 if is_transparent(image) else 3
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:
     if image.mode == mode:
         return image
-    if image.mode.startswith("I"):  # 16 bits a pixel, which PIL would cut off at 255
-        image = Image.fromarray((np.array(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-    if _transparent(image) and mode in ("L", "RGB"):
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert(mode)
+    image = to_8_bits(image)
+    return (on_ground(image) if is_transparent(image) and mode in ("L", "RGB") else image).convert(mode)
+
+
+def is_transparent(image: Image.Image) -> bool:
+    """Whether `image` has a channel, or a colour of its palette, that says what shines through."""
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+
+
+def to_8_bits(image: Image.Image) -> Image.Image:
+    """A grey `image` of 16 bits, or of floats from 0 to 255, as 8 bits, rounded: PIL would cut off. Others stay."""
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image).clip(0, 65535).astype(np.uint32)
+        values += 128
+        values //= 257  # v / 257, rounded
+        return Image.fromarray(values.astype(np.uint8))
+    if image.mode == "F":
+        return Image.fromarray(np.asarray(image).round().clip(0, 255).astype(np.uint8))
+    return image
+
+
+def on_ground(image: Image.Image, ground: str = "white") -> Image.Image:
+    """A transparent `image` laid on the colour `ground`, in mode RGB."""
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB")
 
 
 def grid(
@@ -280,14 +293,8 @@ def _marked(name: str, mark: str) -> dict[str, Any]:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_bytes(content)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
+        write_file(path, content, sync=False)  # a disk would be waited for at every one of many pictures
     except OSError as error:
         raise DataError(f"{path} can't be written ({reason(error)}).") from error
     return path

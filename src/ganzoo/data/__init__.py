@@ -1,9 +1,8 @@
 """Images to train on and to compare with, whatever holds them."""
 
-from ganzoo.data.batches import Batches, shard
 from ganzoo.data.cache import cache_dir
 from ganzoo.data.image_data import ImageData, describe
-from ganzoo.data.loaders import Loader, open_loader
+from ganzoo.data.loaders import Batches, Loader, open_loader, shard
 from ganzoo.data.open import open_data
 from ganzoo.data.sources import SOURCES, Licensed, source_name
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 from filelock import Timeout
 
-from ganzoo.errors import ConfigError, DataError
+from ganzoo.errors import ConfigError, DataError, reason
 from ganzoo.files import digest_of, expand_user, locked, new_folder, write_file
 
 VERSION = 1  # of decoding; a new one makes all sets anew
@@ -104,7 +104,7 @@ def unnamed_images(pictures: Iterator[np.ndarray | None], count: int) -> tuple[n
 
 def _unwritable(error: OSError) -> DataError:
     return DataError(
-        f"the cache {cache_dir()} can't be written ({error.strerror or error}); make room or set GANZOO_CACHE."
+        f"the cache {cache_dir()} can't be written ({reason(error)}); or set GANZOO_CACHE to another folder."
     )
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 from ganzoo.errors import ConfigError, DataError, quote, shown
+from ganzoo.images import MODES, is_transparent, on_ground, to_8_bits
 
 LARGEST_PICTURE = 40_000_000  # pixels, which take 160 MB while they are decoded
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 # PIL's other formats want programs (EPS: Ghostscript) or trust
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "AVIF")
 SUFFIXES = (
@@ -125,20 +125,10 @@ def _to_array(picture: Image.Image, size: int | None) -> np.ndarray:
 
 
 def _to_mode(picture: Image.Image, channels: int | None, ground: str) -> Image.Image:
-    if picture.mode in ("I;16", "I;16B", "I;16L", "I"):
-        values = np.asarray(picture).clip(0, 65535).astype(np.uint32)
-        values += 128
-        values //= 257  # v / 257, rounded
-        picture = Image.fromarray(values.astype(np.uint8))
-    elif picture.mode == "F":
-        picture = Image.fromarray(np.asarray(picture).round().clip(0, 255).astype(np.uint8))
-    transparent = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
+    picture = to_8_bits(picture)
     if channels is None:
         grey = picture.mode in ("1", "L", "LA", "La")
         channels = 1 if grey else 3
     if channels in (2, 4):
         return picture.convert("RGBA").convert(MODES[channels])
-    if transparent:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture).convert("RGB")
-    return picture.convert(MODES[channels])
+    return (on_ground(picture, ground) if is_transparent(picture) else picture).convert(MODES[channels])

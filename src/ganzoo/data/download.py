@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ganzoo.errors import DataError
+from ganzoo.errors import DataError, reason
 from ganzoo.files import digest_of, locked
 
 LARGEST = 20_000_000_000  # bytes
@@ -46,9 +46,7 @@ def download(
             if not path.is_file():
                 _fetch_whole(urls, path, md5, sha1, largest, progress)
     except OSError as error:
-        raise DataError(
-            f"{path} can't be written ({error.strerror or error}); make room or set GANZOO_CACHE."
-        ) from error
+        raise DataError(f"{path} can't be written ({reason(error)}), or set GANZOO_CACHE.") from error
     return path
 
 

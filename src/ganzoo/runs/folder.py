@@ -29,7 +29,7 @@ from typing import Any
 from filelock import Timeout
 
 from ganzoo.errors import GanzooError, TrainingError, masked, reason, shell
-from ganzoo.files import expand_user, flush, locked, remove_leftovers, write_file
+from ganzoo.files import expand_user, fsync, locked, remove_leftovers, write_file
 from ganzoo.saving.format import check_format, read_json, read_plugins
 
 FORMAT = 1
@@ -195,7 +195,7 @@ class RunFolder:
 
     def flush_log(self) -> None:
         """Wait until `log.jsonl` is on the disk: a checkpoint says how long it is."""
-        flush(self.path / "log.jsonl")
+        fsync(self.path / "log.jsonl")
 
     def _cut(self, name: str, length: int | None = None) -> None:
         """Cut a log to `length` bytes at most, and back to the end of a whole line."""
