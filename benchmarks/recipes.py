@@ -35,7 +35,7 @@ USUAL = {
     "precision": "float32",
     "speed": "exact",
     "loss": "non-saturating",
-    "generator.hidden_classes": 0,
+    "clusters": 0,
     "discriminator.last_blocks": (),
     "mismatched_labels": 0.0,
     "keep": "best",
@@ -76,11 +76,11 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "narrow-both": {**FASHION, "generator.widths": (64, 32), "discriminator.widths": (32, 64)},
         "d-none": {**FASHION, "discriminator.norm": "none"},
         "d-none-r1": {**FASHION, **R1},
-        "no-classes": {"generator.hidden_classes": 0, "mismatched_labels": 0.0},
-        "hidden-16": {"generator.hidden_classes": 16, "mismatched_labels": 0.0},
+        "no-classes": {"clusters": 0, "mismatched_labels": 0.0},
+        "hidden-16": {"clusters": 16, "mismatched_labels": 0.0},
         "hidden-64": {"mismatched_labels": 0.0},
-        "hidden-256": {"generator.hidden_classes": 256, "mismatched_labels": 0.0},
-        "hidden-256-wrong": {"generator.hidden_classes": 256},
+        "hidden-256": {"clusters": 256, "mismatched_labels": 0.0},
+        "hidden-256-wrong": {"clusters": 256},
         "wrong-half": {"mismatched_labels": 0.5},
         "equal-rates": {"generator_lr": 1e-3},
         "shape": {"cluster_by": "shape"},
@@ -116,13 +116,13 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "double-both": {**POKEMON, "generator_lr": 1e-3, "discriminator_lr": 1e-3},
         "d-none-r1": {**POKEMON, **R1},
         "d-spectral": {**POKEMON, "discriminator.norm": "spectral"},
-        "no-classes": {"generator.hidden_classes": 0, "mismatched_labels": 0.0, "generator_lr": 5e-4},
+        "no-classes": {"clusters": 0, "mismatched_labels": 0.0, "generator_lr": 5e-4},
         "equal-rates": {"generator_lr": 5e-4},
         "last-same": {"discriminator.last_blocks": ("dcgan-same",)},
         "not-augmented": {"augmentations": ()},
         "two-step-head": {"generator.head_channels": 16},
         "double-rates": {"generator_lr": 4e-3, "discriminator_lr": 1e-3},
-        "hidden-256": {"generator.hidden_classes": 256},
+        "hidden-256": {"clusters": 256},
         "shape-32": {"cluster_by": "shape", "batch_size": 32},
         "resize-up": {**POKEMON, "generator.block": "resize-up"},
         "residual-up": {**POKEMON, "generator.block": "residual-up"},
@@ -137,11 +137,11 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "head-at-once": {"generator.head_channels": 0},
         "head-at-once-64": {"generator.head_channels": 0, "batch_size": 64},
         "equal-rates": {"generator_lr": 1e-3},
-        "hidden-16": {"generator.hidden_classes": 16},
+        "hidden-16": {"clusters": 16},
     },
     "fashion-mnist-conditional": {
         "no-wrong": {"mismatched_labels": 0.0},
-        "hidden-16-no-wrong": {"generator.hidden_classes": 16, "mismatched_labels": 0.0},
+        "hidden-16-no-wrong": {"clusters": 16, "mismatched_labels": 0.0},
     },
     "fashion-mnist-d2l": {},
     "pokemon-64-d2l": {},
@@ -172,7 +172,7 @@ def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> di
     base = base.replace(report_every=0, doctor_every=0)
 
     def trainer(output: Path, settings: ganzoo.Settings, *callbacks: Callback) -> ganzoo.Trainer:
-        gan = ganzoo.create(preset, **changes, seed=seed)
+        gan = ganzoo.create(preset, **changes, seed=seed, clusters=base.clusters)
         return ganzoo.Trainer(gan, data, output, settings=settings, callbacks=callbacks, progress=False, overwrite=True)
 
     steps = options.steps

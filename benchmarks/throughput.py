@@ -39,7 +39,7 @@ options = arguments.parse_args()
 
 
 def make() -> ganzoo.GAN:
-    return ganzoo.create(options.preset, generator={"hidden_classes": 0}, seed=0)  # the textbook's loop has none
+    return ganzoo.create(options.preset, seed=0, clusters=0)  # the textbook's loop has none
 
 
 gan = make()

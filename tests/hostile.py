@@ -558,7 +558,7 @@ VALUES: dict[str, Any] = {
     "true": True, "text": "x", "null": None, "a list": [], "a mapping": {}, "a million in a list": [10**6],
     "a long list": [8] * 100_000, "nested lists": [[[8]]], "a negative in a list": [-8, 4],
 }  # fmt: skip
-LEGAL = {(name, "zero") for name in ("head_channels", "num_classes", "hidden_classes", "context_size", "slope")}
+LEGAL = {(name, "zero") for name in ("head_channels", "num_classes", "context_size", "slope")}
 LEGAL |= {("last_blocks", "a list")}  # an empty one, as by default
 for network, opened in (("generator", load), ("discriminator", load_pair)):
     for field_ in fields(network):

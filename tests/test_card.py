@@ -114,10 +114,10 @@ def test_a_streamed_set_is_called_so_on_card_and_report(a_run):
     assert "<small>streamed</small>" in page and "streamed; the first 2000" in page and "times the data" not in page
 
 
-@pytest.mark.parametrize(("classes", "said"), [(0, "unconditional |"), (64, "unconditional, 64 hidden classes |")])
-def test_the_card_tells_hidden_classes(a_run, classes, said):
+@pytest.mark.parametrize(("classes", "said"), [(0, "unconditional |"), (64, "unconditional, 64 clusters |")])
+def test_the_card_tells_clusters(a_run, classes, said):
     gan = json.loads((a_run / "run.json").read_text())["gan"]
-    gan["generator"]["config"]["hidden_classes"] = classes
+    gan["clusters"] = classes
     change(a_run, gan=gan)
     run_card(a_run)
     assert f"| kind | {said}" in card_of(a_run)

@@ -1,4 +1,4 @@
-"""Classes: hidden ones found without labels, what each network is told of them, and wrong labels on purpose."""
+"""Labels of a run: clusters found without labels, latents that choose them, and mismatched labels."""
 
 import dataclasses
 import json
@@ -13,13 +13,13 @@ from ganzoo import LOSSES
 from ganzoo.config import ConfigError
 from ganzoo.data import clusters as module
 from ganzoo.data import open_data
-from ganzoo.data.clusters import ROUNDS, _coordinates, divide
-from ganzoo.errors import ShapeError
+from ganzoo.data.clusters import ROUNDS, _coordinates, cluster_images
+from ganzoo.errors import ShapeError, WeightsError
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
-from ganzoo.models import DCGANDiscriminatorConfig, DCGANGeneratorConfig
-from ganzoo.training import MicroBatch, Trainer, classes, discriminator_step
+from ganzoo.training import Callback, MicroBatch, Trainer, discriminator_step
+from ganzoo.training.classes import align_latents, attach_labels, draw_mismatched
 
-LIKENESSES = ["pixels", "shape"]
+CLUSTER_BY = ["pixels", "shape"]
 POWERS = [2, 4, 64, 1024]
 
 
@@ -29,19 +29,21 @@ def images(count=50, size=8, channels=1, labels=None):
     return open_data(pixels if labels is None else (pixels, labels))
 
 
-def small(num_classes=0, hidden_classes=4, **discriminator):
+def small(num_classes=0, clusters=4, **discriminator):
     return ganzoo.create(
         "fashion-mnist",
         image_size=8,
         seed=0,
-        generator={
-            "latent_size": 6,
-            "widths": (8, 4),
-            "num_classes": num_classes,
-            "hidden_classes": hidden_classes,
-        },
+        generator={"latent_size": 6, "widths": (8, 4), "num_classes": num_classes},
         discriminator={"widths": (4, 8), **discriminator},
+        clusters=clusters,
     )
+
+
+def divided(data, count, by="pixels"):
+    """The cluster of each image, and how many were found."""
+    found = cluster_images(data, count, by)
+    return found.labels % found.clusters
 
 
 # --- latents -------------------------------------------------------------------------------------------------
@@ -68,7 +70,7 @@ def test_all_classes_are_equally_likely(count):
     assert (found - 1 / count).abs().max() < 5 * (1 / count / 20_000) ** 0.5
 
 
-# --- division ------------------------------------------------------------------------------------------------
+# --- clusters ------------------------------------------------------------------------------------------------
 
 
 class Largest(TorchDispatchMode):
@@ -83,53 +85,53 @@ class Largest(TorchDispatchMode):
         return made
 
 
-@pytest.mark.parametrize("by", LIKENESSES)
-def test_dividing_holds_two_bytes_of_each_number_it_compares(by, monkeypatch):
+@pytest.mark.parametrize("by", CLUSTER_BY)
+def test_clustering_holds_two_bytes_of_each_number_it_compares(by, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 100)
     data = images(2000, size=14, channels=3)
-    whole = divide(data, 8, by)
+    whole = divided(data, 8, by)
     look = {"pixels": module._thumbnails, "shape": module._shapes}[by](data.pixels(torch.arange(2)))
     with Largest() as largest:
-        assert torch.equal(divide(data, 8, by), whole)
+        assert torch.equal(divided(data, 8, by), whole)
     # what is compared, as two bytes; the coordinates, as eight; 1,000 images' own numbers while they are looked at
     assert largest.bytes <= max(2000 * look.shape[1] * 2, 2000 * 64 * 8, 1000 * 3 * 14 * 14 * 8)
 
 
-def test_parts_do_not_depend_on_the_block_that_is_worked_on(monkeypatch):
-    whole = divide(images(500), 8, "shape")
+def test_clusters_do_not_depend_on_the_block_that_is_worked_on(monkeypatch):
+    whole = divided(images(500), 8, "shape")
     monkeypatch.setattr(module, "BLOCK", 17)
-    assert torch.equal(divide(images(500), 8, "shape"), whole)
+    assert torch.equal(divided(images(500), 8, "shape"), whole)
 
 
-@pytest.mark.parametrize("by", LIKENESSES)
+@pytest.mark.parametrize("by", CLUSTER_BY)
 @pytest.mark.parametrize("count", [2, 4, 8])
 @pytest.mark.parametrize("number", [128, 150, 201])
-def test_parts_are_equal_to_one_image(count, number, by):
-    sizes = torch.bincount(divide(images(number), count, by))[count:]
+def test_clusters_are_equal_to_one_image(count, number, by):
+    sizes = torch.bincount(divided(images(number), count, by))
     assert len(sizes) == count and sizes.sum() == number and sizes.max() - sizes.min() <= 1
 
 
 @pytest.mark.parametrize(("number", "parts"), [(1, 1), (31, 1), (32, 2), (63, 2), (64, 4), (1023, 32), (1024, 64)])
-def test_a_part_keeps_sixteen_images(number, parts):
-    assert divide(images(number), 64).unique().tolist() == list(range(parts, 2 * parts))
+def test_a_cluster_keeps_sixteen_images(number, parts):
+    assert divided(images(number), 64).unique().tolist() == list(range(parts))
 
 
-def test_a_stream_is_one_part():
-    assert divide(dataclasses.replace(images(100), stream=object()), 4).unique().tolist() == [1]
+def test_a_stream_is_one_cluster():
+    assert divided(dataclasses.replace(images(100), stream=object()), 4).unique().tolist() == [0]
 
 
 def test_the_first_cut_by_pixels_is_the_plainest_one():
     dark, light = torch.randint(0, 100, (40, 3, 20, 20)), torch.randint(130, 256, (40, 3, 20, 20))
-    parts = divide(open_data(torch.cat([dark, light]).to(torch.uint8)), 4)
-    assert {*(parts[:40] // 2).tolist()} | {*(parts[40:] // 2 + 10).tolist()} in ({2, 13}, {3, 12})
+    parts = divided(open_data(torch.cat([dark, light]).to(torch.uint8)), 4)
+    assert {*(parts[:40] // 2).tolist()} | {*(parts[40:] // 2 + 10).tolist()} in ({0, 11}, {1, 10})
 
 
 def test_the_first_cut_by_shape_is_between_shapes_whatever_their_colours():
     stripes = (torch.arange(20) // 2 % 2).expand(80, 3, 20, 20)
     pixels = stripes * torch.randint(40, 256, (80, 3, 1, 1))
     lying, standing = pixels[:40].transpose(2, 3), pixels[40:]
-    parts = divide(open_data(torch.cat([lying, standing]).to(torch.uint8)), 4, "shape")
-    assert {*(parts[:40] // 2).tolist()} | {*(parts[40:] // 2 + 10).tolist()} in ({2, 13}, {3, 12})
+    parts = divided(open_data(torch.cat([lying, standing]).to(torch.uint8)), 4, "shape")
+    assert {*(parts[:40] // 2).tolist()} | {*(parts[40:] // 2 + 10).tolist()} in ({0, 11}, {1, 10})
 
 
 def test_halves_by_shape_are_closer_together_than_those_of_the_median(monkeypatch):
@@ -137,7 +139,7 @@ def test_halves_by_shape_are_closer_together_than_those_of_the_median(monkeypatc
     places = _coordinates(data, "shape")
 
     def spread():
-        parts = divide(data, 16, "shape")
+        parts = divided(data, 16, "shape")
         return sum(float(places[parts == part].var(0, unbiased=False).sum()) for part in parts.unique())
 
     found = spread()
@@ -145,56 +147,57 @@ def test_halves_by_shape_are_closer_together_than_those_of_the_median(monkeypatc
     assert found < 0.99 * spread()
 
 
-@pytest.mark.parametrize("by", LIKENESSES)
+@pytest.mark.parametrize("by", CLUSTER_BY)
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 33])
-def test_images_of_any_size_can_be_divided(size, by):
-    assert torch.bincount(divide(images(64, size), 4, by))[4:].tolist() == [16, 16, 16, 16]
+def test_images_of_any_size_can_be_clustered(size, by):
+    assert torch.bincount(divided(images(64, size), 4, by)).tolist() == [16, 16, 16, 16]
 
 
-def test_the_images_of_each_label_are_divided_apart():
+def test_the_images_of_each_class_are_clustered_apart():
     labels = torch.arange(240) % 3
-    parts = divide(images(240, labels=labels), 4)
+    parts = divided(images(240, labels=labels), 4)
     for label in range(3):
-        assert torch.bincount(parts[labels == label]).tolist() == [0, 0, 0, 0, 20, 20, 20, 20]
+        assert torch.bincount(parts[labels == label]).tolist() == [20, 20, 20, 20]
 
 
-@pytest.mark.parametrize("by", LIKENESSES)
-def test_parts_depend_on_nothing_but_the_images(by):
+@pytest.mark.parametrize("by", CLUSTER_BY)
+def test_clusters_depend_on_nothing_but_the_images(by):
     data, threads = images(300, 28), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        alone = divide(data, 16, by)
+        alone = divided(data, 16, by)
         torch.set_num_threads(2)
-        assert torch.equal(divide(data, 16, by), alone)
+        assert torch.equal(divided(data, 16, by), alone)
     finally:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("by", LIKENESSES)
-def test_equal_images_can_be_divided(by):
+@pytest.mark.parametrize("by", CLUSTER_BY)
+def test_equal_images_can_be_clustered(by):
     same = open_data(torch.zeros(64, 1, 8, 8, dtype=torch.uint8))
-    assert torch.bincount(divide(same, 4, by))[4:].tolist() == [16, 16, 16, 16]
+    assert torch.bincount(divided(same, 4, by)).tolist() == [16, 16, 16, 16]
 
 
-def test_a_run_divides_by_what_its_setting_says(tmp_path):
+def test_a_run_clusters_by_what_its_setting_says(tmp_path):
     data = open_data("fashion-mnist-mini")
-    told = {}
-    for by in LIKENESSES:
+    found = {}
+    for by in CLUSTER_BY:
         gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
         trainer = Trainer(gan, data, tmp_path / by, steps=1, cluster_by=by, progress=False)
-        told[by] = trainer._classified.labels[:, 1]
-        assert torch.equal(told[by], divide(dataclasses.replace(data, labels=None), 64, by))
-    assert not torch.equal(*told.values())
+        found[by] = trainer._labelled.labels
+        assert torch.equal(found[by], divided(dataclasses.replace(data, labels=None), 64, by))
+    assert not torch.equal(*found.values())
 
 
 # --- networks ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("config", [DCGANGeneratorConfig, DCGANDiscriminatorConfig])
-@pytest.mark.parametrize("count", [1, 3, 6, 2048, -2])
-def test_hidden_classes_are_a_power_of_two(config, count):
-    with pytest.raises(ConfigError, match="hidden_classes"):
-        config(hidden_classes=count)
+@pytest.mark.parametrize("count", [1, 3, 6, 2048, -2, 4.0, True])
+def test_clusters_are_a_power_of_two(count):
+    with pytest.raises(ConfigError, match="clusters"):
+        small(clusters=count)
+    with pytest.raises(ConfigError, match="clusters"):
+        ganzoo.Settings(clusters=count)
 
 
 def test_a_short_latent_reaches_fewer_classes():
@@ -203,31 +206,61 @@ def test_a_short_latent_reaches_fewer_classes():
     assert sign_class(with_sign_class(latents, torch.full((200,), 6), 8), 8).unique().tolist() == [6]
 
 
-def test_the_generator_s_hidden_class_is_the_latent_s():
-    gan = small()
-    for modulation in gan.generator.modulations:
-        torch.nn.init.normal_(modulation.shift.weight)
-    latents = torch.full((2, 6), 1e-20)  # but for the signs the same
-    latents[1, 0] *= -1
-    one, other = gan.generator.eval()(latents)
-    assert not torch.allclose(one, other)
-    latents[1, :] = 1e-20
-    latents[1, 2] *= -1  # the third sign says nothing where there are four classes
-    one, other = gan.generator(latents)
-    assert torch.allclose(one, other)
-
-
-@pytest.mark.parametrize("head", ["pooled", "spatial"])
 @pytest.mark.parametrize("num_classes", [0, 3])
-def test_a_discriminator_is_told_both_classes_or_averages_over_the_hidden_ones(num_classes, head):
-    judge = small(num_classes, class_head=head).discriminator.eval()
-    x = torch.randn(5, 1, 8, 8)
-    labels = torch.tensor([0, 1, 2, 0, 1]) if num_classes else None
-    first = torch.zeros(5, dtype=torch.long) if labels is None else labels
-    told = torch.stack([judge(x, torch.stack([first, torch.full((5,), hidden)], dim=1)) for hidden in range(4)])
-    assert told.shape == (4, 5, 1, 1, 1)
-    assert not torch.allclose(told[0], told[1])
-    torch.testing.assert_close(judge(x, labels), told.mean(0))
+def test_the_latent_chooses_the_cluster_and_the_user_the_class(num_classes):
+    gan = small(num_classes)
+    assert gan.label_count == gan.generator.num_classes == gan.discriminator.num_classes == 4 * max(1, num_classes)
+    assert gan.num_classes == num_classes and gan.clusters == 4
+    latents, labels = sample_latents(50, 6, 0, num_classes=num_classes)
+    found = gan.network_labels(latents, labels)
+    assert found.dtype == torch.int64 and torch.equal(found % 4, sign_class(latents, 4))
+    assert torch.equal(found // 4, torch.zeros(50, dtype=torch.long) if labels is None else labels)
+    drawn = gan.generator.eval()(latents, found).detach().clamp(-1, 1)
+    torch.testing.assert_close(gan.sample(latents=latents, labels=labels), drawn)
+    torch.testing.assert_close(gan.sample(50, seed=0), drawn)
+
+
+def test_a_pair_without_clusters_takes_labels_as_they_are():
+    labels = torch.tensor([0, 2])
+    assert small(3, clusters=0).network_labels(torch.randn(2, 6), labels) is labels
+    assert small(clusters=0).network_labels(torch.randn(2, 6), None) is None
+
+
+@pytest.mark.parametrize(("num_classes", "clusters"), [(None, 4), (0, 4), (3, 4), (None, 0), (12, 0), (6, 2)])
+def test_classes_and_clusters_must_fit_the_networks(num_classes, clusters):
+    pair = small(3)  # 12 labels
+    fits = max(1, 3 if num_classes is None and clusters else 12 if num_classes is None else num_classes)
+    if fits * max(1, clusters) == 12:
+        assert ganzoo.GAN(pair.generator, num_classes=num_classes, clusters=clusters).label_count == 12
+    else:
+        with pytest.raises(ConfigError, match=f"num_classes 12; a GAN with .* {clusters} clusters needs"):
+            ganzoo.GAN(pair.generator, num_classes=num_classes, clusters=clusters)
+
+
+def test_modules_of_any_kind_gain_clusters(tmp_path):
+    """Neither network knows of clusters: they are called as conditional ones."""
+
+    class Draw(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.images = nn.Embedding(8, 64)
+
+        def forward(self, latents, labels):
+            return torch.tanh(self.images(labels) + latents.mean(1, keepdim=True)).view(-1, 1, 8, 8)
+
+    class Judge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.images = nn.Embedding(8, 64)
+
+        def forward(self, images, labels):
+            return (images.flatten(1) * self.images(labels)).sum(1)
+
+    gan = ganzoo.GAN(Draw(), Judge(), latent_size=5, clusters=8)
+    settings = {"steps": 2, "batch_size": 8, "mismatched_labels": 0.3, "clusters": 8, "progress": False}
+    assert Trainer(gan, images(200), tmp_path / "run", **settings).fit().finished
+    back = ganzoo.GAN(Draw(), Judge(), latent_size=5, clusters=8).load_weights(tmp_path / "run")
+    assert torch.isfinite(back.sample(4, seed=0)).all()
 
 
 @pytest.mark.parametrize(("num_classes", "labels"), [(0, torch.zeros(5)), (3, None), (3, torch.zeros(5, 3))])
@@ -236,86 +269,121 @@ def test_labels_of_another_shape_or_kind_are_refused(num_classes, labels):
         small(num_classes).discriminator(torch.randn(5, 1, 8, 8), labels)
 
 
-def test_a_pair_agrees_on_its_hidden_classes():
-    with pytest.raises(ConfigError, match="hidden_classes: 4 against 0"):
-        ganzoo.GAN(small().generator, small(hidden_classes=0).discriminator)
-
-
-def test_a_saved_pair_comes_back_and_samples_without_labels(tmp_path):
-    gan = small()
+@pytest.mark.parametrize("num_classes", [0, 1, 3])
+def test_a_saved_pair_comes_back_with_its_clusters(tmp_path, num_classes):
+    gan = small(num_classes)
     found = ganzoo.from_pretrained(gan.save_pretrained(tmp_path / "gan"), discriminator=True)
-    assert (found.num_classes, found.hidden_classes, found.discriminator.hidden_classes) == (0, 4, 4)
+    assert (found.num_classes, found.clusters, found.discriminator.num_classes) == (num_classes, 4, gan.label_count)
     assert torch.equal(found.sample(5, seed=1), gan.sample(5, seed=1))
     torch.testing.assert_close(found.sample(5, seed=1, precision="fast"), gan.sample(5, seed=1), atol=0.05, rtol=0)
+    saved = json.loads((tmp_path / "gan" / "config.json").read_text())
+    assert saved["clusters"] == 4 and "clusters" not in saved["generator"]["config"]
+
+
+@pytest.mark.parametrize("clusters", [3, -1, "4", True, 8])
+def test_a_file_with_other_clusters_than_its_networks_is_refused(tmp_path, clusters):
+    path = small().save_pretrained(tmp_path / "gan") / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "clusters": clusters}))
+    with pytest.raises(WeightsError, match="clusters"):
+        ganzoo.from_pretrained(tmp_path / "gan")
+
+
+def test_training_on_keeps_the_clusters_of_a_model_or_takes_others(tmp_path):
+    from ganzoo.training.finetuning import continued
+
+    source = small().save_pretrained(tmp_path / "gan")
+    for changes, clusters, num_classes in (
+        ({}, 4, 0),
+        ({"generator": {"num_classes": 3}}, 4, 3),
+        ({"clusters": 8}, 8, 0),
+    ):
+        gan, remarks = continued(source, **changes)
+        assert (gan.clusters, gan.num_classes, gan.generator.num_classes) == (clusters, num_classes, gan.label_count)
+        assert bool(remarks) == bool(changes)
+
+
+def test_a_run_s_clusters_are_those_of_its_networks(tmp_path):
+    trainer = Trainer(small(), images(), tmp_path / "run", progress=False)
+    assert trainer.settings.clusters == 4
+    with pytest.raises(ConfigError, match="clusters=8: .* has 4"):
+        Trainer(small(), images(), tmp_path / "run", clusters=8, progress=False)
+    trainer = Trainer("fashion-mnist", "fashion-mnist-mini", tmp_path / "run", clusters=16, progress=False)
+    assert trainer.gan.clusters == trainer.gan.generator.num_classes == 16
 
 
 # --- training ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("num_classes", [0, 3])
-def test_the_networks_are_told_of_one_class(num_classes, tmp_path):
-    """Whatever the generator reads off a latent is what the discriminator is told beside the fake, and of the real."""
+def test_both_networks_get_the_label_of_the_real_image(num_classes, tmp_path):
+    """The fake's latent chooses the cluster of the real image that stands beside it."""
     gan, labels = small(num_classes), torch.arange(210) % 3
     data = images(210, labels=labels)
-    trainer = Trainer(
-        gan, data, tmp_path / "run", steps=2, batch_size=12, mismatched_labels=0.5, score_every=0, progress=False
-    )
-    parts, told = divide(data if num_classes else images(210), 4), []
+    settings = {"steps": 2, "batch_size": 12, "mismatched_labels": 0.5, "score_every": 0, "progress": False}
+    trainer = Trainer(gan, data, tmp_path / "run", **settings)
+    clusters, calls = divided(data if num_classes else images(210), 4), []
     judge, generate = gan.discriminator.forward, gan.generator.forward
 
     def generating(latents, labels=None):
-        told.append(("generator", labels, sign_class(latents, 4), None))
+        calls.append((labels, sign_class(latents, 4), None))
         return generate(latents, labels)
 
     def judging(x, labels=None, other_labels=None):
-        told.append(("discriminator", labels, x, other_labels))
+        calls.append((labels, x, other_labels))
         return judge(x, labels, other_labels)
 
     gan.generator.forward, gan.discriminator.forward = generating, judging
     trainer.fit()
-    first = next(index for index, call in enumerate(told) if call[3] is not None)  # before it, the trial and samples
-    (_, asked, hidden, _), (_, real, pixels, wrong), (_, fake, _, none) = told[first - 1 : first + 2]
-    assert (asked is None) == (num_classes == 0)
-    assert torch.equal(real, fake) and torch.equal(real[:, 1], hidden)
-    assert torch.equal(real[:, 0], asked if num_classes else torch.zeros(12, dtype=torch.long))
-    assert not (wrong == real).all(1).any() and none is None
+    first = next(index for index, call in enumerate(calls) if call[2] is not None)  # before it, the trial and samples
+    (drawn, chosen, _), (real, pixels, mismatched), (fake, _, none) = calls[first - 1 : first + 2]
+    assert torch.equal(drawn, real) and torch.equal(real, fake) and torch.equal(real % 4, chosen)
+    assert not (mismatched == real).any() and none is None
     everything = data.batch(torch.arange(210))
-    for row, (label, part) in zip(pixels.float(), real.tolist()):
+    for row, label in zip(pixels.float(), real.tolist()):
         index = int((everything - row).abs().flatten(1).sum(1).argmin())
-        assert part == parts[index] - 4 and label == (labels[index] if num_classes else 0)
+        assert label == (int(labels[index]) * 4 if num_classes else 0) + clusters[index]
 
 
-@pytest.mark.parametrize("parts", [1, 2, 4])
-@pytest.mark.parametrize(("num_classes", "hidden_classes"), [(3, 0), (0, 4), (3, 4)])
-def test_a_wrong_label_is_any_other_one_and_never_the_right_one(num_classes, hidden_classes, parts):
-    gan, count = small(num_classes, hidden_classes), 6000
-    parts = parts if hidden_classes else 1
-    pairs = [(label, part) for label in range(max(1, num_classes)) for part in range(parts)]
-    right = torch.tensor(pairs)[torch.arange(count) % len(pairs)]
-    labels = torch.stack([right[:, 0], right[:, 1] + parts], dim=1) if hidden_classes else right[:, 0]
-    told, _ = classes.meet(labels, sample_latents(count, 6, 0)[0], gan)
+@pytest.mark.parametrize("found", [1, 2, 4])
+@pytest.mark.parametrize(("num_classes", "clusters"), [(3, 0), (0, 4), (3, 4)])
+def test_a_mismatched_label_is_any_other_one_and_never_the_right_one(num_classes, clusters, found):
+    gan, count = small(num_classes, clusters), 6000
+    found = found if clusters else 1
+    known = max(1, num_classes) * found  # labels that the data tell apart
+    right = torch.arange(count) % known
+    labels, _ = align_latents(right, sample_latents(count, 6, 0)[0], gan, found)
+    each = gan.label_count // known
+    assert torch.equal(labels // each, right)
     chance = torch.rand(count, generator=torch.Generator().manual_seed(0))
     chance[0] = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0))
-    found = classes.wrong(labels, told, chance, gan)
-    if len(pairs) == 1:
-        assert found is None
+    other = draw_mismatched(labels, chance, gan, found)
+    if known == 1:
+        assert other is None
         return
-    several = hidden_classes // parts or 1
-    rows = [(row[0], row[1] // several) if hidden_classes else (row, 0) for row in found.tolist()]
-    assert not any(row == pairs[index % len(pairs)] for index, row in enumerate(rows))
-    counts = {pair: rows.count(pair) for pair in pairs}
-    assert set(rows) == set(pairs) and max(counts.values()) < 1.3 * min(counts.values())
-    if hidden_classes:  # what the latent chose within the part is kept
-        assert torch.equal(found[:, 1] % several, told[:, 1] % several)
+    assert not (other // each == right).any()
+    counts = torch.bincount(other // each)
+    assert len(counts) == known and counts.max() < 1.3 * counts.min()
+    assert torch.equal(other % each, labels % each)  # what the latent chose within the cluster is kept
 
 
 @pytest.mark.parametrize("labels", [None, torch.tensor([0, 1, 2, 0])])
-def test_images_of_which_no_part_is_known_have_the_latents_own(labels):
+def test_images_of_which_no_cluster_is_known_have_the_latents_own(labels):
     gan = small(0 if labels is None else 3)
     latents, _ = sample_latents(4, 6, 0)
-    told, met = classes.meet(labels, latents, gan)
-    assert torch.equal(met, latents) and torch.equal(told[:, 1], sign_class(latents, 4))
-    assert torch.equal(told[:, 0], torch.zeros(4, dtype=torch.long) if labels is None else labels)
+    found, aligned = align_latents(labels, latents, gan, 1)
+    assert torch.equal(aligned, latents) and torch.equal(found % 4, sign_class(latents, 4))
+    assert torch.equal(found // 4, torch.zeros(4, dtype=torch.long) if labels is None else labels)
+
+
+def test_labels_of_data_are_one_number_each_and_their_hash_changes_with_them():
+    data = images(210, labels=torch.arange(210) % 3)
+    assert attach_labels(data, small(clusters=0), "pixels").labels is None
+    assert attach_labels(data, small(3, clusters=0), "pixels") is data
+    found = {by: attach_labels(data, small(3), by) for by in CLUSTER_BY}
+    for each in found.values():
+        assert each.labels.shape == (210,) and each.labels.dtype == torch.int64 and each.clusters == 4
+        assert torch.equal(each.labels // 4, data.labels)
+    assert len({data.hash, *(each.hash for each in found.values())}) == 3
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if not LOSSES.make(name).generator_sees_real])
@@ -338,14 +406,11 @@ def test_a_wrong_label_has_its_share_of_the_loss(name):
     torch.testing.assert_close(weight.grad, gradient)
 
 
-@pytest.mark.parametrize("hidden_classes", [0, 4])
 @pytest.mark.parametrize("head", ["pooled", "spatial"])
-def test_other_labels_give_the_logits_of_a_second_call(head, hidden_classes):
-    gan = small(3, hidden_classes, class_head=head)
+def test_other_labels_give_the_logits_of_a_second_call(head):
+    gan = small(3, 0, class_head=head)
     judge, pictures = gan.discriminator.eval(), torch.randn(4, 1, 8, 8)
     first, second = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 1, 0, 2])
-    if hidden_classes:
-        first, second = (torch.stack([each, (each + 1) % 4], 1) for each in (first, second))
     torch.testing.assert_close(
         judge(pictures, first, second), torch.cat([judge(pictures, first), judge(pictures, second)]), rtol=0, atol=0
     )
@@ -364,7 +429,7 @@ def test_a_discriminator_that_takes_no_other_labels_is_called_twice(tmp_path):
 
     def losses(name, wrap):
         gan = small(norm="none", initialisation="torch")
-        gan = ganzoo.GAN(gan.generator, Judge(gan.discriminator)) if wrap else gan
+        gan = ganzoo.GAN(gan.generator, Judge(gan.discriminator), clusters=gan.clusters) if wrap else gan
         settings = {"steps": 1, "batch_size": 8, "mismatched_labels": 0.3, "log_every": 1, "precision": "float32"}
         run = Trainer(gan, images(), tmp_path / name, progress=False, **settings).fit().run
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
@@ -373,25 +438,28 @@ def test_a_discriminator_that_takes_no_other_labels_is_called_twice(tmp_path):
     assert losses("twice", True) == pytest.approx(losses("at-once", False), rel=1e-5)
 
 
-def test_a_run_of_hidden_classes_resumes_to_the_same_bytes(tmp_path):
-    def run(name, steps, hooks=()):
+def test_a_run_with_clusters_resumes_to_the_same_bytes(tmp_path):
+    class StopAt(Callback):
+        def __init__(self, step):
+            self.step = step
+
+        def on_step(self, run):
+            if run.step == self.step:
+                raise KeyboardInterrupt
+
+    def run(name, **more):
         settings = {"batch_size": 8, "checkpoint_every": 2, "log_every": 1, "mismatched_labels": 0.3, "doctor_every": 2}
-        trainer = Trainer(small(), images(), tmp_path / name, steps=steps, progress=False, hooks=hooks, **settings)
-        return trainer.fit()
+        return Trainer(small(), images(), tmp_path / name, steps=6, progress=False, **settings, **more).fit()
 
-    def stop(state, logs):
-        if state.step == 3:
-            raise KeyboardInterrupt
-
-    whole = run("whole", 6)
+    whole = run("whole")
     with pytest.raises(KeyboardInterrupt):
-        run("stopped", 6, [stop])
-    Trainer.resume(tmp_path / "stopped", data=images(), progress=False).fit()
+        run("stopped", callbacks=[StopAt(3)])
+    Trainer.resume(tmp_path / "stopped", data=images(), callbacks=[StopAt(0)], progress=False).fit()
     for name in ("log.jsonl", "model/model.safetensors", "model/discriminator/model.safetensors"):
         assert (tmp_path / "stopped" / name).read_bytes() == (whole.run / name).read_bytes()
 
 
 @pytest.mark.parametrize("count", [1, 40])
-def test_a_small_set_trains_with_many_hidden_classes(tmp_path, count):
+def test_a_small_set_trains_with_many_clusters(tmp_path, count):
     options = {"steps": 2, "batch_size": 8, "mismatched_labels": 0.3, "progress": False}
-    assert Trainer(small(hidden_classes=64), images(count), tmp_path / "run", **options).fit().finished
+    assert Trainer(small(clusters=64), images(count), tmp_path / "run", **options).fit().finished

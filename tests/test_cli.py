@@ -148,7 +148,7 @@ def test_set_speaks_of_the_networks_of_the_model_that_one_goes_on_from(here, cap
     from ganzoo.models import ProjectedDiscriminator, ProjectedDiscriminatorConfig
 
     judge = ProjectedDiscriminatorConfig(backbone="test_efficientnet", image_size=32, width=8, image_channels=1)
-    generator = ganzoo.create("fashion-mnist", 32, {"widths": (8, 4), "hidden_classes": 0}).generator
+    generator = ganzoo.create("fashion-mnist", 32, {"widths": (8, 4)}, clusters=0).generator
     ganzoo.GAN(generator, ProjectedDiscriminator(judge)).save_pretrained("projected")
     more = ["--data", "fashion-mnist-mini", "--output", "on", "--steps", "1", *QUICK]
     assert run(["train", "--from", "./projected", *more, "--set", "discriminator.width=4"]) == 0

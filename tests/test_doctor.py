@@ -177,8 +177,8 @@ class OneIdea(torch.nn.Module):
 
 def train(folder, steps=120, data="fashion-mnist-mini", **changes):
     """Without the preset's classes, which keep a discriminator from being sure: such a run is harder to break."""
-    networks = {"generator": {"widths": (32, 16), "hidden_classes": 0}, "discriminator": {"widths": (16, 32)}}
-    gan = ganzoo.create("fashion-mnist", **networks, seed=0)
+    networks = {"generator": {"widths": (32, 16)}, "discriminator": {"widths": (16, 32)}}
+    gan = ganzoo.create("fashion-mnist", **networks, seed=0, clusters=0)
     settings = {**QUICK, "mismatched_labels": 0, **changes}
     trainer = ganzoo.Trainer(gan, data, folder, steps=steps, progress=False, **settings)
     result = trainer.fit()
@@ -192,10 +192,10 @@ def test_a_healthy_run_is_left_alone(tmp_path):
 
 def test_a_learning_rate_far_too_high_is_found(tmp_path, capsys):
     networks = {
-        "generator": {"widths": (64, 32), "hidden_classes": 0},
+        "generator": {"widths": (64, 32)},
         "discriminator": {"widths": (32, 64), "norm": "none"},
     }
-    gan = ganzoo.create("fashion-mnist", **networks, seed=0)
+    gan = ganzoo.create("fashion-mnist", **networks, seed=0, clusters=0)
     settings = {**QUICK, "doctor_every": 10, "generator_lr": 0.05, "discriminator_lr": 0.05, "mismatched_labels": 0}
     ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=100, progress=False, **settings).fit()
     assert "divergence: logits or gradients run away" in capsys.readouterr().err

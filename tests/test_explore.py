@@ -12,6 +12,8 @@ from ganzoo.errors import ConfigError, DataError, ShapeError
 from ganzoo.explore.arithmetic import arithmetic
 from ganzoo.explore.inversion import invert
 from ganzoo.explore.probe import discriminator_features, probe
+from ganzoo.explore.walk import directions, walk
+from ganzoo.latents import sample_latents, sign_class
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
 
@@ -89,7 +91,7 @@ def test_means_are_added_and_taken_away(gan):
     from ganzoo.latents import sample_latents
 
     rows = sample_latents(10, 100, seed=3)[0]
-    found = arithmetic(gan, [(1, [0, 1, 2]), (1, [7, 8, 9]), (-1, [3, 4])], seed=3)
+    found = arithmetic(gan, [(1, [0, 1, 2]), (1, [7, 8, 9]), (-1, [3, 4])], seed=3, across=True)
     total = rows[:3].mean(0) - rows[3:5].mean(0) + rows[7:].mean(0)
     assert torch.allclose(found.latent, total * 10 / total.norm(), atol=1e-5)
     assert torch.allclose(found.images[:1], gan.sample(latents=found.latent[None]), atol=1e-5)
@@ -100,6 +102,57 @@ def test_means_are_added_and_taken_away(gan):
 def test_groups_that_cannot_be_added_are_said(gan, groups):
     with pytest.raises(ConfigError, match="group"):
         arithmetic(gan, groups)
+
+
+# --- clusters ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def seen(gan, monkeypatch):
+    """The clusters of all latents that are sampled, one set a call."""
+    found, sample = [], ganzoo.GAN.sample
+    monkeypatch.setattr(
+        ganzoo.GAN,
+        "sample",
+        lambda self, *given, latents=None, **more: (
+            found.append({*sign_class(latents, 64).tolist()}) or sample(self, *given, latents=latents, **more)
+        ),
+    )
+    return found
+
+
+FIRST = int(sign_class(sample_latents(1, 100, 0)[0], 64))
+TOOLS = {
+    "walk": lambda gan, **more: walk(gan, points=4, steps=2, **more),
+    "directions": lambda gan, **more: directions(gan, count=6, strength=20, **more),
+    "arithmetic": lambda gan, **more: arithmetic(gan, [(1, [0]), (-1, [1, 2]), (1, [3])], **more),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_latent_tools_stay_in_the_cluster_of_their_first_latent_unless_asked(gan, seen, tool):
+    TOOLS[tool](gan)
+    if tool == "arithmetic":  # the samples that were named are shown as they are
+        assert seen[0] == {FIRST} and all(FIRST in clusters for clusters in seen)
+    else:
+        assert seen == [{FIRST}]
+    seen.clear()
+    TOOLS[tool](gan, across=True)
+    assert len(set().union(*seen)) > 1
+
+
+def test_a_walk_begins_at_the_first_sample_and_may_close(gan):
+    frames = walk(gan, points=3, steps=2, seed=4)
+    assert frames.shape == (5, 1, 28, 28) and walk(gan, points=3, steps=2, closed=True).shape == (6, 1, 28, 28)
+    assert torch.allclose(frames[:1], gan.sample(1, seed=4), atol=1e-5)
+    moved = directions(gan, count=2, strength=3, seed=4)
+    assert moved.shape == (2, 9, 1, 28, 28) and torch.allclose(moved[:, 4], frames[:1].expand(2, -1, -1, -1), atol=1e-5)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_latent_tools_want_the_class_of_a_conditional_model(conditional, tool):
+    with pytest.raises(ConfigError, match="label="):
+        TOOLS[tool](ganzoo.from_pretrained(conditional))
 
 
 # --- the probe --------------------------------------------------------------------------------------------------
@@ -180,15 +233,18 @@ def test_arithmetic_inversion_and_truncation_write_pictures(here, capsys):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["walk", "fashion-mnist", "--points", "1"], "--points must be 2 or more, to walk from one to the next, got 1"),
+        (
+            ["walk", "fashion-mnist", "--points", "1"],
+            "points must be an int from 2, to walk from one to the next, got 1",
+        ),
         (["walk", "fashion-mnist", "--output", "walk.xyz"], "xyz"),
-        (["walk", "{conditional}"], "choose one with --label"),
+        (["walk", "{conditional}"], "choose a class with label= (--label)"),
         (["directions", "fashion-mnist", "--count", "0"], "count must be an int from 1"),
         (
             ["directions", "fashion-mnist", "--strength", "1e39"],
-            "--strength must be above 0 and at most 1e6, got 1e+39",
+            "strength must be above 0 and at most 1e6, got 1e+39",
         ),
-        (["directions", "fashion-mnist", "--strength", "nan"], "--strength must be above 0 and at most 1e6, got nan"),
+        (["directions", "fashion-mnist", "--strength", "nan"], "strength must be above 0 and at most 1e6, got nan"),
         (["probe", "{conditional}", "--data", "fashion-mnist-mini"], "the same images to train and to test on"),
         (["arithmetic", "fashion-mnist", "--plus", "a,b"], "--plus must be numbers of samples"),
         (["invert", "fashion-mnist", "nowhere.png"], "nowhere.png can't be read"),

@@ -69,7 +69,7 @@ def test_latents_of_one_s_own_in_both_shapes(gan):
     assert torch.equal(flat, gan.sample(latents=latents.reshape(3, 100, 1, 1), labels=labels))
     gan.generator.eval()
     with torch.no_grad():
-        expected = gan.generator(latents) if labels is None else gan.generator(latents, labels)
+        expected = gan.generator(latents, gan.network_labels(latents, labels))
     assert torch.allclose(flat, expected, atol=1e-6)
 
 
@@ -309,7 +309,11 @@ UNREADABLE = {
     "a long name": (lambda gan: setattr(gan, "class_names", ("x" * 1001,)), {}, "class_names must be a list"),
     "a code": (lambda gan: setattr(gan, "class_names", ("a\x1b[31m",)), {}, "class_names must be a list"),
     "five axes": (lambda gan: setattr(gan, "latent_shape", (8, 1, 1, 1, 1)), {}, "latent_shape must be a list of 1"),
-    "other classes": (lambda gan: setattr(gan, "num_classes", 5), {}, "num_classes is 5, the generator's"),
+    "other classes": (
+        lambda gan: setattr(gan, "num_classes", 5),
+        {},
+        "num_classes is 5 and clusters 64, the generator's",
+    ),
     "a megabyte": (lambda gan: setattr(gan, "class_names", tuple(["\u043f" * 900] * 300)), {}, "1000000 is the most"),
     "another layer": (lambda gan: gan.generator.add_module("new", torch.nn.Linear(2, 2)), {}, "new.weight is surplus"),
 }
@@ -426,8 +430,8 @@ def test_bundled_models_sample_offline_and_carry_their_discriminator(name):
     images = gan.sample(4, seed=0)
     assert images.shape == (4, gan.image_channels, gan.image_size, gan.image_size)
     assert images.std() > 0.1
-    logits = gan.discriminator.eval()(images) if not gan.num_classes else None
-    assert logits is None or logits.isfinite().all()
+    labels = torch.zeros(4, dtype=torch.long) if gan.label_count else None
+    assert gan.discriminator.eval()(images, labels).isfinite().all()
 
 
 def test_there_is_a_bundled_fashion_mnist():

@@ -31,7 +31,7 @@ def test_groups_that_leave_nothing_are_said(tmp_path, monkeypatch, capsys):
 
 def test_arithmetic_of_a_conditional_model_wants_its_class():
     gan = ganzoo.create("fashion-mnist-conditional", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
-    with pytest.raises(ConfigError, match="give label="):
+    with pytest.raises(ConfigError, match="label="):
         arithmetic(gan, [(1, [1])])
     one, again = (arithmetic(gan, [(1, [1])], label=3).images for _ in range(2))
     assert torch.equal(one, again)

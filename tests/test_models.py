@@ -111,21 +111,19 @@ def test_sngan_has_the_paper_s_layers_and_as_many_parameters():
 
 
 @pytest.mark.parametrize("norm", ["batch", "spectral"])
-@pytest.mark.parametrize("classes", [{"num_classes": 3}, {"num_classes": 3, "hidden_classes": 2}])
 @pytest.mark.parametrize("size", [0, 5])
-def test_blocks_that_take_a_context_get_the_label_and_others_are_modulated(size, classes, norm):
+def test_blocks_that_take_a_context_get_the_label_and_others_are_modulated(size, norm):
     blocks = ("residual-up", "dcgan-up")
-    generator, _ = small_pair({"block": blocks, "context_size": size, "norm": norm, **classes})
-    count = 3 * classes.get("hidden_classes", 1)
+    generator, _ = small_pair({"block": blocks, "context_size": size, "norm": norm, "num_classes": 3})
     modulated = [isinstance(each, ganzoo.blocks.ClassModulation) for each in generator.modulations]
     assert modulated == [True, False, True]  # behind the projection and the second stage
-    assert generator.stages[0].context == (size or count)
+    assert generator.stages[0].context == (size or 3)
     torch.nn.init.normal_(generator.stages[0].norm_1.scale.weight)
     latents = torch.randn(2, 6)
     one, other = (generator.eval()(latents, torch.full((2,), label)) for label in (0, 1))
     assert not torch.allclose(one, other)  # by the context alone: modulations start at zero
     if size:
-        assert generator.context.weight.shape == (count, 5)
+        assert generator.context.weight.shape == (3, 5)
 
 
 def test_a_linear_stem_has_nothing_between_it_and_the_first_block():
@@ -148,7 +146,7 @@ def test_a_pooled_logit_does_not_care_where_and_a_full_one_does():
 
 
 def test_spectral_norm_holds_the_embedding_of_labels_too():
-    _, discriminator = small_pair(None, {"norm": "spectral", "num_classes": 5, "hidden_classes": 2})
+    _, discriminator = small_pair(None, {"norm": "spectral", "num_classes": 10})
     assert discriminator.embedding.weight.shape == (10, 8)
     assert torch.linalg.matrix_norm(discriminator.embedding.weight, 2).item() == pytest.approx(1, abs=0.05)
 
@@ -245,12 +243,12 @@ def test_image_size_is_start_times_doublings(head, start, stages, channels):
 
 @pytest.mark.parametrize("block", ["dcgan-up", "residual-up", "pixelshuffle-up"])
 def test_a_head_of_two_steps_is_one_stage_more_and_the_image_as_large(block):
-    common = {"latent_size": 3, "block": block, "hidden_classes": 4, "image_channels": 1}
+    common = {"latent_size": 3, "block": block, "num_classes": 4, "image_channels": 1}
     config = DCGANGeneratorConfig(widths=(8, 6), start_size=7, head_channels=5, **common)
     assert config.image_size == DCGANGeneratorConfig(widths=(8, 6), start_size=7, **common).image_size == 28
     longer = DCGANGenerator(DCGANGeneratorConfig(widths=(8, 6, 5), start_size=7, head="same", **common))
     longer.load_state_dict(DCGANGenerator(config).state_dict())
-    assert longer(torch.randn(2, 3)).shape == (2, 1, 28, 28)
+    assert longer(torch.randn(2, 3), torch.arange(2)).shape == (2, 1, 28, 28)
 
 
 def test_a_head_of_two_steps_has_a_block_of_its_own():
@@ -270,13 +268,14 @@ LAST = [("dcgan-same",), ("self-attention",), ("dcgan-same", "self-attention")]
 
 @pytest.mark.parametrize("last", LAST)
 def test_last_blocks_are_as_stages_that_keep_size_and_width(last):
-    common = {"image_size": 28, "image_channels": 1, "hidden_classes": 4, "class_head": "spatial"}
+    common = {"image_size": 28, "image_channels": 1, "num_classes": 4, "class_head": "spatial"}
     config = DCGANDiscriminatorConfig(widths=(8, 16), last_blocks=last, **common)
     blocks = ("dcgan-down", "dcgan-down", *last)
     staged = DCGANDiscriminator(DCGANDiscriminatorConfig(widths=(8, 16, *[16] * len(last)), block=blocks, **common))
     discriminator, images = DCGANDiscriminator(config), torch.randn(2, 1, 28, 28)
     staged.load_state_dict(discriminator.state_dict())
-    assert torch.equal(discriminator(images), staged(images)) and config.last_size == 7
+    labels = torch.tensor([0, 3])
+    assert torch.equal(discriminator(images, labels), staged(images, labels)) and config.last_size == 7
     assert [each.shape[1:] for each in discriminator.features(images)][1:] == [(16, 7, 7)] * (1 + len(last))
 
 
@@ -341,19 +340,14 @@ def test_unconditional_and_conditional_networks_insist_on_their_labels():
             judge(torch.zeros(2, 1, 32, 32), wrong)
 
 
-@pytest.mark.parametrize("hidden", [0, 4])
-def test_both_networks_name_a_label_out_of_range(hidden):
-    classes = {"num_classes": 3, "hidden_classes": hidden}
-    generator, discriminator = small_pair(classes, classes)
+def test_both_networks_name_a_label_out_of_range():
+    generator, discriminator = small_pair({"num_classes": 3}, {"num_classes": 3})
     for wrong in (-1, 3):
         labels = torch.tensor([0, wrong])
         with pytest.raises(ShapeError, match=f"Labels must be 0 to 2, got {wrong}"):
             generator(torch.zeros(2, 6), labels)
         with pytest.raises(ShapeError, match=f"Labels must be 0 to 2, got {wrong}"):
             discriminator(torch.zeros(2, 1, 32, 32), labels)
-    if hidden:
-        with pytest.raises(ShapeError, match="Labels must be 0 to 3, got 4"):
-            discriminator(torch.zeros(2, 1, 32, 32), torch.tensor([[0, 4], [0, 0]]))
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (2, 7, 1, 1), (2, 6, 2, 2), (6,)])
@@ -377,12 +371,8 @@ def test_an_image_of_another_shape_is_named(shape):
         ({"block": ("dcgan-up",)}, "one for each of the 3 stages"),
         ({"initialisation": "xavjer"}, 'Unknown initialisation "xavjer". Did you mean "xavier"'),
         ({"stem": "linear", "widths": (8,)}, 'stem "linear" needs a stage behind it'),
-        ({"context_size": 4, "block": "residual-up"}, "context_size 4 goes with num_classes or hidden_classes; there"),
+        ({"context_size": 4, "block": "residual-up"}, "context_size 4 goes with num_classes; there"),
         ({"context_size": 4, "num_classes": 3}, "context_size 4 goes with blocks that take a context, as residual-up"),
-        (
-            {"num_classes": 10_000, "hidden_classes": 2, "block": "residual-up"},
-            "context_size 0 would be 20000 numbers for each image",
-        ),
         ({"image_channels": 5}, "image_channels must be at least 1 and at most 4"),
         ({"latent_size": 0}, "latent_size must be at least 1"),
     ],

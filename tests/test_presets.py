@@ -16,7 +16,7 @@ def _backbone(request, monkeypatch):
 @pytest.mark.parametrize("name", ganzoo.PRESETS)
 def test_every_preset_makes_a_pair_that_fits(name):
     gan = ganzoo.create(name, seed=0)
-    labels = torch.zeros(2, dtype=torch.long) if gan.num_classes else None
+    labels = torch.zeros(2, dtype=torch.long) if gan.label_count else None
     images = gan.sample(2, seed=0)
     assert images.shape == (2, gan.image_channels, gan.image_size, gan.image_size)
     logits = gan.discriminator(images) if labels is None else gan.discriminator(images, labels)
@@ -60,7 +60,8 @@ def test_widths_of_one_s_own_move_the_start_size():
 
 def test_channels_and_classes_reach_both_networks():
     gan = ganzoo.create("fashion-mnist", generator={"image_channels": 3, "num_classes": 4})
-    assert (gan.discriminator.image_channels, gan.discriminator.num_classes) == (3, 4)
+    assert (gan.num_classes, gan.clusters) == (4, 64)
+    assert (gan.discriminator.image_channels, gan.discriminator.num_classes) == (3, 4 * 64)
     gan = ganzoo.create("fashion-mnist", discriminator={"activation": "relu"})
     assert gan.config.discriminator.activation == "relu"
 

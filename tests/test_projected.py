@@ -69,7 +69,7 @@ def test_a_backbone_is_filled_from_the_whole_model(discriminator):
 
 def test_a_saved_one_wants_nothing_from_outside(discriminator, tmp_path):
     changes = {"widths": (8, 8), "start_size": 8}
-    made = ganzoo.create("pokemon-64", generator={"hidden_classes": 0, **changes}).generator
+    made = ganzoo.create("pokemon-64", generator=changes, clusters=0).generator
     ganzoo.GAN(made, discriminator).save_pretrained(tmp_path / "model")
     again = ganzoo.from_pretrained(tmp_path / "model", discriminator=True).discriminator
     images = torch.rand(2, 3, 32, 32)
@@ -99,9 +99,7 @@ def test_the_preset_without_a_network_says_so(monkeypatch):
 
 
 def test_the_preset_trains_and_resumes(tmp_path, monkeypatch, discriminator):
-    made = ganzoo.create(
-        "pokemon-64", generator={"hidden_classes": 0, "widths": (8, 8), "start_size": 8}, seed=0
-    ).generator
+    made = ganzoo.create("pokemon-64", generator={"widths": (8, 8), "start_size": 8}, clusters=0, seed=0).generator
     images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
     settings = ganzoo.PRESETS["pokemon-64-projected"].settings.replace(batch_size=8, checkpoint_every=2, score_every=2)
     gan = ganzoo.GAN(made, discriminator)

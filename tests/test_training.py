@@ -19,7 +19,6 @@ from torch import nn
 
 import ganzoo
 from ganzoo.data import open_data
-from ganzoo.data.clusters import divide
 from ganzoo.errors import ConfigError, TrainingError
 from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import command
@@ -327,17 +326,14 @@ def test_a_run_of_very_many_class_folders_can_be_resumed(tmp_path, monkeypatch):
     assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit().finished
 
 
-def test_other_hidden_classes_on_resume_are_refused(tmp_path, monkeypatch):
-    from ganzoo.training import classes
-
-    hidden = {"hidden_classes": 2}
-    gan = ganzoo.create(
-        "fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4), **hidden}, {"widths": (4, 8), **hidden}
-    )
+def test_other_clusters_on_resume_are_refused(tmp_path, monkeypatch):
+    gan = ganzoo.create("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)}, clusters=2)
     ganzoo.Trainer(gan, images(), tmp_path / "run", steps=4, callbacks=[StopAt(2)], **QUICK).fit()
     assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[StopAt(0)], progress=False)
-    monkeypatch.setattr(classes, "divide", lambda data, count, by: divide(data, count, by).roll(1))
-    with pytest.raises(TrainingError, match=r"other hidden classes .* Resume it where it was begun"):
+    monkeypatch.setattr(
+        "ganzoo.data.clusters._halve", lambda _, chosen, *__: torch.zeros(len(chosen), dtype=torch.long)
+    )
+    with pytest.raises(TrainingError, match=r"other clusters .* Resume it where it was begun"):
         ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[StopAt(0)], progress=False)
 
 

@@ -193,7 +193,7 @@ def test_a_registered_model_that_can_t_be_built_without_memory_is_refused_before
 
     with ganzoo.MODELS.temporarily("reads", Reads):
         generator = ganzoo.create(
-            "fashion-mnist", generator={"widths": (4,), "start_size": 4, "latent_size": 6, "hidden_classes": 0}
+            "fashion-mnist", generator={"widths": (4,), "start_size": 4, "latent_size": 6}, clusters=0
         ).generator
         refused(tmp_path, ["can't be saved and loaded again"], generator=generator, discriminator=Reads(Config()))
 
@@ -296,7 +296,7 @@ def test_classes_of_other_names_are_refused_on_resume(tmp_path, monkeypatch):
     from ganzoo.errors import TrainingError
     from ganzoo.training import trainer
 
-    small = {"widths": (4,), "start_size": 4, "latent_size": 6, "hidden_classes": 0, "num_classes": 2}
+    small = {"widths": (4,), "start_size": 4, "latent_size": 6, "num_classes": 2}
     gan = ganzoo.create("fashion-mnist-conditional", generator=small, discriminator={"widths": (4,)})
     data = labelled(("cat", "dog"))
     monkeypatch.setattr(trainer, "open_data", lambda *_, **__: data)
@@ -356,8 +356,8 @@ def test_a_plug_in_s_wrong_object_is_a_plugin_error(monkeypatch, registry):
 def test_training_on_starts_from_the_same_weights_from_python_and_from_the_command(tmp_path, capsys):
     from ganzoo.training.finetuning import continued
 
-    small = {"widths": (4,), "start_size": 4, "latent_size": 6, "hidden_classes": 0}
-    gan = ganzoo.create("fashion-mnist", generator=small, discriminator={"widths": (4,), "hidden_classes": 0})
+    small = {"widths": (4,), "start_size": 4, "latent_size": 6}
+    gan = ganzoo.create("fashion-mnist", generator=small, discriminator={"widths": (4,)}, clusters=0)
     raw = copy.deepcopy(gan.generator)
     next(raw.parameters()).data.add_(1)
     gan.save_pretrained(tmp_path / "model", generator_raw=raw)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,15 @@ from torch import Tensor, nn
 from ganzoo import images as pictures
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, WeightsError, did_you_mean, quote
-from ganzoo.latents import checked_labels, checked_latents, fresh_seed, sample_latents
+from ganzoo.latents import (
+    check_clusters,
+    checked_labels,
+    checked_latents,
+    fresh_seed,
+    sample_latents,
+    sign_class,
+    with_sign_class,
+)
 from ganzoo.models import MODELS, Discriminator, Generator, config_of, evaluating, fast_copy
 from ganzoo.models.checked import checked_images
 from ganzoo.models.contract import unwrapped
@@ -46,7 +54,11 @@ class GANConfig:
 
 
 class GAN:
-    """A generator, and its discriminator where it has one.
+    """A generator, and its discriminator if it has one.
+
+    Labels are int64 (N,), of `num_classes` classes. A pair with `clusters`, which training found in the images by
+    itself, is called with `max(1, num_classes) * clusters` labels: `network_labels` says which one a latent has, so
+    that a user draws from it as from a pair without, and the networks know nothing of clusters.
 
     Args:
         generator: any module from latents (N, *latent_shape) to images (N, C, H, W) in [-1, 1]; with classes it is
@@ -54,8 +66,9 @@ class GAN:
             unwrapped: a run shares its batches itself, and `module.compile()` compiles in place.
         discriminator: any module from images to logits, one or more an image; with classes (images, labels).
         latent_size: numbers in a latent; a `ganzoo.models.Generator` says it itself.
-        latent_shape: shape of one latent where it is not (latent_size,): (100, 1, 1) for the chapter's networks.
-        num_classes: classes of a conditional pair; 0 for none.
+        latent_shape: shape of one latent if it is not (latent_size,): (100, 1, 1) for the chapter's networks.
+        num_classes: classes that a user chooses among; 0 for none. A `ganzoo.models.Generator` says it itself.
+        clusters: of each class, or of all images without classes, a power of two; a latent's signs choose one.
         class_names: names of the classes, for messages and pictures.
         preset: the preset that the networks come from; training takes its settings from there.
     """
@@ -68,6 +81,7 @@ class GAN:
         latent_size: int | None = None,
         latent_shape: Sequence[int] | None = None,
         num_classes: int | None = None,
+        clusters: int = 0,
         class_names: Sequence[str] = (),
         preset: str | None = None,
     ) -> None:
@@ -76,9 +90,12 @@ class GAN:
         if discriminator is not None and not isinstance(discriminator, nn.Module):
             raise ConfigError(f"discriminator must be a torch.nn.Module or None, got {quote(discriminator)}")
         generator, discriminator = unwrapped(generator), discriminator and unwrapped(discriminator)
+        self.clusters = check_clusters(clusters)
         if isinstance(generator, Generator):
             latent_size = latent_size or generator.latent_size
-            num_classes = generator.num_classes if num_classes is None else num_classes
+            if num_classes is None:
+                classes = generator.num_classes // max(1, clusters)
+                num_classes = 0 if clusters and classes == 1 else classes
         if latent_shape is None and latent_size is None:
             raise ConfigError(f"latent_size must be given for a {type(generator).__name__}: how many numbers it takes")
         shape = tuple(latent_shape) if latent_shape is not None else (latent_size,)
@@ -92,7 +109,6 @@ class GAN:
             )
         self.generator, self.discriminator = generator, discriminator
         self.num_classes = num_classes or 0
-        self.hidden_classes = generator.hidden_classes if isinstance(generator, Generator) else 0
         self.class_names = tuple(class_names)
         self.preset = preset
         self.source: str | None = None  # what `from_pretrained` was asked for; of fresh weights None
@@ -101,15 +117,64 @@ class GAN:
 
     def _check_pair(self) -> None:
         if isinstance(self.generator, Generator) and isinstance(self.discriminator, Discriminator):
-            for name in ("image_size", "image_channels", "num_classes", "hidden_classes"):
-                made, judged = getattr(self.generator, name), getattr(self.discriminator, name)
-                if made != judged:
-                    raise ConfigError(f"generator and discriminator differ in {name}: {made} against {judged}")
+            for name in ("image_size", "image_channels", "num_classes"):
+                ours, theirs = getattr(self.generator, name), getattr(self.discriminator, name)
+                if ours != theirs:
+                    raise ConfigError(f"generator and discriminator differ in {name}: {ours} against {theirs}")
+        if isinstance(self.generator, Generator) and self.generator.num_classes != self.label_count:
+            raise ConfigError(
+                f"the generator has num_classes {self.generator.num_classes}; a GAN with {self.num_classes} classes "
+                f"and {self.clusters} clusters needs {self.label_count}"
+            )
 
     def __repr__(self) -> str:
-        classes = f", {self.num_classes} classes" if self.num_classes else ""
-        judge = "" if self.discriminator is None else " with its discriminator"
-        return f"<GAN {self.preset or 'of its own'}: {self.latent_size} numbers to an image{classes}{judge}>"
+        parts = [f"latent_size={self.latent_size}"]
+        if isinstance(self.generator, Generator):  # a custom module would have to be called
+            parts.append(f"image {self.image_channels}x{self.image_size}x{self.image_size}")
+        if self.num_classes:
+            parts.append(f"{self.num_classes} classes")
+        if self.clusters:
+            parts.append(f"{self.clusters} clusters")
+        if self.discriminator is not None:
+            parts.append("with discriminator")
+        return f"<GAN {self.preset or 'custom'}: {', '.join(parts)}>"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `config.json` and a run say of a pair beside its networks, in JSON types: arguments of `GAN`."""
+        return {
+            "preset": self.preset,
+            "latent_shape": list(self.latent_shape),
+            "num_classes": self.num_classes,
+            "clusters": self.clusters,
+            "class_names": list(self.class_names),
+        }
+
+    @property
+    def label_count(self) -> int:
+        """Labels that the networks tell apart: classes, clusters, or pairs of both; 0 if they take none."""
+        return max(1, self.num_classes) * max(1, self.clusters) if self.num_classes or self.clusters else 0
+
+    def network_labels(self, latents: Tensor, labels: Tensor | None) -> Tensor | None:
+        """The labels that both networks take, int64 (N,), 0 to `label_count` - 1; None if they take none.
+
+        Args:
+            latents: (N, ...), whose signs choose a cluster if there are clusters (`ganzoo.latents.sign_class`).
+            labels: int64 (N,), of `num_classes` classes; None without classes.
+        """
+        if not self.clusters:
+            return labels
+        chosen = sign_class(latents, self.clusters)
+        return chosen if labels is None else labels * self.clusters + chosen
+
+    def with_cluster(self, latents: Tensor, key: Tensor) -> Tensor:
+        """`latents` (N, latent_size), each moved into the cluster of `key` (latent_size,); unchanged without clusters.
+
+        An image changes at once at the border of two clusters, so that a path must not cross one.
+        """
+        if not self.clusters:
+            return latents
+        return with_sign_class(latents, sign_class(key[None], self.clusters), self.clusters)
 
     @property
     def config(self) -> GANConfig:
@@ -201,7 +266,7 @@ class GAN:
             raise ConfigError(f"precision must be float32 or fast, got {quote(precision)}")
         assert n is not None  # an int by now
         given = checked_latents(latents, n, self.latent_size) if latents is not None else None
-        chosen = self._check_labels(labels, n) if labels is not None else None
+        chosen = self.checked_labels(labels, n) if labels is not None else None
         seed = fresh_seed() if seed is None else seed
         sample_latents(1, 1, seed)  # a bad seed fails here, not in the first batch
         return self._generate(n, seed, given, chosen, batch_size, precision)
@@ -213,17 +278,25 @@ class GAN:
         generate = fast_copy(self.generator, device) if precision == "fast" else self.generator
         for start in range(0, n, batch_size):
             stop = min(n, start + batch_size)
-            drawn, drawn_labels = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
-            rows = latents[start:stop] if latents is not None else drawn
+            rows = None if latents is None else latents[start:stop]
+            classes = None if labels is None else labels[start:stop]
+            if rows is None or (classes is None and self.num_classes):
+                drawn, drawn_classes = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
+                rows, classes = drawn if rows is None else rows, drawn_classes if classes is None else classes
+            y = self.network_labels(rows, classes)
             z = rows.reshape(-1, *self.latent_shape).to(device, self.dtype)
-            y = labels[start:stop] if labels is not None else drawn_labels
             with evaluating(self.generator), torch.no_grad():
                 made = checked_images(generate, z, None if y is None else y.to(device)).float().contiguous()
             if start == 0 and float((made.abs() > 1).float().mean()) > 0.25:
                 warnings.warn(OUTSIDE, stacklevel=3)
             yield made.clamp(-1, 1)
 
-    def _check_labels(self, labels: int | Sequence[int] | Tensor, n: int) -> Tensor:
+    def checked_labels(self, labels: int | Sequence[int] | Tensor, n: int) -> Tensor:
+        """`labels`, one class for all or `n` of them, as int64 (n,).
+
+        Raises:
+            ShapeError: they are not ints, or not so many. ConfigError: one is out of range, or there are no classes.
+        """
         if not self.num_classes:
             raise ConfigError(f"labels={quote(labels)}: {self!r} has no classes; leave labels out")
         return checked_labels(labels, n, self.num_classes)
@@ -266,13 +339,7 @@ class GAN:
             WeightsError: `folder` can't be written.
         """
         networks = {"": self.generator, "discriminator": self.discriminator, "generator_raw": generator_raw}
-        facts = {
-            "preset": self.preset,
-            "latent_shape": list(self.latent_shape),
-            "num_classes": self.num_classes,
-            "class_names": list(self.class_names),
-        }
-        return write_model(folder, networks, facts, dtype)
+        return write_model(folder, networks, self.facts, dtype)
 
     def push_to_hub(
         self,

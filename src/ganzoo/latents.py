@@ -1,4 +1,4 @@
-"""Latents, the noise that images are made of: drawn so that a seed's images stay what they are, and ways between."""
+"""Sample latents reproducibly (row i depends only on the seed and i), and interpolate between them."""
 
 from __future__ import annotations
 
@@ -153,11 +153,18 @@ def directions(weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return (rows * largest.sign()).to(weight), values[:count].to(weight)
 
 
+def check_clusters(count: int) -> int:
+    """`count`, if it can be a number of clusters: 0, or a power of two from 2 to 1024; ConfigError otherwise."""
+    if type(count) is not int or count not in (0, *(2**power for power in range(1, 11))):
+        raise ConfigError(f"clusters must be 0 or a power of two from 2 (2, 4, 8, ... 1024), got {quote(count)}")
+    return count
+
+
 def sign_class(latents: Tensor, count: int) -> Tensor:
-    """Which of `count` classes, all equally likely, each latent is of: the signs of its first numbers as binary digits.
+    """The cluster, one of `count`, all equally likely, that each latent chooses: its first signs as binary digits.
 
     Args:
-        latents: (N, latent_size) or (N, latent_size, 1, 1); where they are short, the last digits are 0.
+        latents: (N, latent_size) or (N, latent_size, 1, 1); if they are short, the last digits are 0.
         count: a power of two.
 
     Returns:

@@ -11,6 +11,7 @@ from torch import nn
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, quote
 from ganzoo.gan import GAN
+from ganzoo.latents import check_clusters
 from ganzoo.models import (
     MODELS,
     DCGANDiscriminatorConfig,
@@ -64,6 +65,7 @@ def create(
     generator: Mapping[str, Any] | None = None,
     discriminator: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    clusters: int | None = None,
 ) -> GAN:
     """A GAN of the preset `name` with fresh weights.
 
@@ -72,13 +74,14 @@ def create(
             widest; if `generator` gives widths, `start_size` follows from them instead.
         generator, discriminator: changes of the two configs, by field.
         seed: of the weights; None takes torch's global random state as it is.
+        clusters: that training finds in the images of each class, or in all; 0 for none, None for the preset's.
 
     Raises:
         UnknownNameError: no such preset.
         ConfigError: a field is unknown or wrong, or `image_size` can't be reached.
         HubError, WeightsError: weights from outside, which a preset wants, can't be had.
     """
-    return build(PRESETS[name], name, image_size, generator, discriminator, seed)
+    return build(PRESETS[name], name, image_size, generator, discriminator, seed, clusters)
 
 
 def build(
@@ -88,17 +91,25 @@ def build(
     generator: Mapping[str, Any] | None = None,
     discriminator: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    clusters: int | None = None,
 ) -> GAN:
     """A GAN as `create` makes it, of any recipe; `name` is what it says of itself."""
     for place, given in (("generator", generator), ("discriminator", discriminator)):
         if not isinstance(given, (Mapping, type(None))):
             raise ConfigError(f"{place} must be a mapping of config fields, got {quote(given)}")
     generator_changes, discriminator_changes = dict(generator or {}), dict(discriminator or {})
-    for shared in ("image_channels", "num_classes", "hidden_classes"):
+    for shared in ("image_channels", "num_classes"):
         if shared in generator_changes:
             discriminator_changes.setdefault(shared, generator_changes[shared])
         elif shared in discriminator_changes:
             generator_changes[shared] = discriminator_changes[shared]
+    clusters = preset.settings.clusters if clusters is None else check_clusters(clusters)
+    num_classes = None  # the generator says it, if there are no clusters
+    if clusters:
+        asked = {name: value for name, value in generator_changes.items() if name == "num_classes"}
+        num_classes = _varied(preset.generator, asked, None, "generator").to_dict().get("num_classes", 0)
+        for changes in (generator_changes, discriminator_changes):
+            changes["num_classes"] = max(1, num_classes) * clusters
     with seeded(seed):
         config = _varied(preset.generator, generator_changes, image_size, "generator")
         fresh_generator = MODELS[preset.generator_model](config)
@@ -111,7 +122,7 @@ def build(
         fresh_discriminator = MODELS[preset.discriminator_model](config)
         if preset.start:
             preset.start(fresh_generator, fresh_discriminator)
-    return GAN(fresh_generator, fresh_discriminator, preset=name)
+    return GAN(fresh_generator, fresh_discriminator, num_classes=num_classes, clusters=clusters, preset=name)
 
 
 def _varied(config: Config, changes: Mapping[str, Any], image_size: int | None, place: str) -> Config:
@@ -150,9 +161,9 @@ PRESETS.register(
     "pokemon-64",
     Preset(
         version=3,
-        description="Pokemon sprites, 64x64 in colour; averaged, augmented, with kinds that are found without labels",
-        generator=_SPRITES.replace(hidden_classes=64),
-        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), hidden_classes=64, class_head="spatial"),
+        description="Pokemon sprites, 64x64 in colour; averaged, augmented, with clusters in place of labels",
+        generator=_SPRITES,
+        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial"),
         data="pokemon",
         settings=Settings(
             steps=20_000,
@@ -162,6 +173,7 @@ PRESETS.register(
             ema_half_life=40_000,
             flip=True,
             augmentations=_AUGMENTED,
+            clusters=64,
             mismatched_labels=0.3,
             keep="last",
         ),
@@ -194,22 +206,22 @@ PRESETS.register(
     "fashion-mnist",
     Preset(
         version=4,
-        description="Fashion-MNIST at its own 28x28, grey; averaged, with kinds that are found without labels",
-        generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, hidden_classes=64),
-        discriminator=_GARMENTS.replace(hidden_classes=64, last_blocks=("dcgan-same",)),
+        description="Fashion-MNIST at its own 28x28, grey; averaged, with clusters in place of labels",
+        generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1),
+        discriminator=_GARMENTS.replace(last_blocks=("dcgan-same",)),
         data="fashion-mnist",
-        settings=_FASHION,
+        settings=_FASHION.replace(clusters=64),
     ),
 )
 PRESETS.register(
     "fashion-mnist-quick",
     Preset(
         version=1,
-        description="Fashion-MNIST in ten minutes: kinds by shape, small batches; of less recall than fashion-mnist",
+        description="Fashion-MNIST in ten minutes: clusters by shape, small batches; of less recall than fashion-mnist",
         generator=PRESETS["fashion-mnist"].generator.replace(head_channels=32),
-        discriminator=_GARMENTS.replace(hidden_classes=64),
+        discriminator=_GARMENTS,
         data="fashion-mnist",
-        settings=_FASHION.replace(steps=3600, batch_size=32, cluster_by="shape", checkpoint_every=500),
+        settings=_FASHION.replace(steps=3600, batch_size=32, clusters=64, cluster_by="shape", checkpoint_every=500),
     ),
 )
 PRESETS.register(

@@ -9,6 +9,7 @@ from ganzoo.augment import AUGMENTATIONS
 from ganzoo.callbacks import CALLBACKS
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, UnknownNameError, quote
+from ganzoo.latents import check_clusters
 from ganzoo.losses import LOSSES
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry
@@ -34,12 +35,15 @@ class Settings(Config):
     callbacks: tuple[str, ...] = option((), "called after each step, by name, as early-stopping(patience=5)")
     mismatched_labels: float = option(
         0.0,
-        "share of the discriminator's loss on real images under a wrong label, where there are classes",
+        "weight of the mismatched-label term: a real image with a wrong label counts as fake",
         low=0,
         high=0.9,
     )
+    clusters: int = option(
+        0, "labels found in the images, for each class or without classes: a power of two; 0: none", low=0, high=1024
+    )
     cluster_by: Literal["pixels", "shape"] = option(
-        "pixels", "what images of one hidden class have in common: pixels of thumbnails, or the directions of edges"
+        "pixels", "what images of a cluster have in common: pixels of thumbnails, or the directions of edges"
     )
     discriminator_steps: int = option(1, "discriminator updates in a step, each on images of its own", low=1, high=100)
     generator_steps: int = option(1, "generator updates in a step, each on latents of its own", low=1, high=100)
@@ -75,6 +79,7 @@ class Settings(Config):
         _check_names(self.generator_penalties, GENERATOR_PENALTIES, "generator_penalties")
         _check_names(self.augmentations, AUGMENTATIONS, "augmentations")
         _check_names(self.callbacks, CALLBACKS, "callbacks")
+        check_clusters(self.clusters)
         if self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
 

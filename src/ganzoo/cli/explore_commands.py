@@ -12,6 +12,7 @@ from ganzoo.errors import ConfigError, quote
 SOURCE = typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
 LABEL = typer.Option(help="Class of all images, by number or name.")
 SEED = typer.Option(help="Of the latents.")
+ACROSS = typer.Option("--across", help="Leave the cluster of the first latent, of a model with clusters.")
 
 
 def walk(
@@ -20,26 +21,23 @@ def walk(
     steps: Annotated[int, typer.Option(help="Frames from one to the next.")] = 8,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
+    across: Annotated[bool, ACROSS] = False,
     output: Annotated[Path, typer.Option(help="A grid (.png), or an animation (.gif, .webp).")] = Path("walk.png"),
 ) -> None:
     """Walk from sample to sample along the sphere: a row of frames for each stretch, or an animation that loops."""
-    from ganzoo import images, latents
+    from ganzoo import images
+    from ganzoo.explore.walk import walk as frames_of
 
-    if points < 2:
-        raise ConfigError(f"--points must be 2 or more, to walk from one to the next, got {points}")
     gan = _gan(source)
-    keys = latents.sample_latents(points, gan.latent_size, seed)[0]
     moving = output.suffix.lower() in (".gif", ".webp")
-    path = latents.walk(keys, steps, closed=moving)
-    if not moving:
-        path = path[: (points - 1) * steps]  # whole rows: the last key, a frame of its own, would stand alone
-    drawn = gan.sample(latents=path, labels=_label(gan, label))
+    frames = frames_of(gan, points, steps, seed=seed, label=_label(gan, label), closed=moving, across=across)
     if moving:
-        frames = (images.grid(frame[None], padding=0, scale=max(1, 128 // gan.image_size)) for frame in drawn)
-        images.animate(frames, output)
+        sheets = (images.grid(frame[None], padding=0, scale=max(1, 128 // gan.image_size)) for frame in frames)
+        images.animate(sheets, output)
     else:
-        images.save(images.grid(drawn, columns=steps), output)
-    print(f"{len(drawn)} frames in {output}")
+        frames = frames[:-1]  # whole rows: the last key, a frame of its own, would stand alone
+        images.save(images.grid(frames, columns=steps), output)
+    print(f"{len(frames)} frames in {output}")
 
 
 def directions(
@@ -48,24 +46,17 @@ def directions(
     strength: Annotated[float, typer.Option(help="How far to go, both ways.")] = 4.0,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
+    across: Annotated[bool, ACROSS] = False,
     output: Annotated[Path, typer.Option(help="A picture.")] = Path("directions.png"),
 ) -> None:
     """Move one sample along the directions that the generator's first layer amplifies most, a row for each."""
-    import torch
+    from ganzoo import images
+    from ganzoo.explore.walk import MOVES
+    from ganzoo.explore.walk import directions as moved
 
-    from ganzoo import images, latents
-    from ganzoo.models import Generator
-
-    if not 0 < strength <= 1e6:
-        raise ConfigError(f"--strength must be above 0 and at most 1e6, got {strength:g}")
     gan = _gan(source)
-    if not isinstance(gan.generator, Generator):
-        raise ConfigError(f"a {type(gan.generator).__name__} has no first layer to take apart; a dcgan-generator has")
-    found, _ = latents.directions(gan.generator.first_layer(), count)
-    start = latents.sample_latents(1, gan.latent_size, seed)[0]
-    amounts = torch.linspace(-strength, strength, 9)
-    rows = start + amounts[None, :, None] * found[:, None]
-    images.save(images.grid(gan.sample(latents=rows.flatten(0, 1), labels=_label(gan, label)), columns=9), output)
+    drawn = moved(gan, count, strength, seed=seed, label=_label(gan, label), across=across)
+    images.save(images.grid(drawn.flatten(0, 1), columns=MOVES), output)
     print(f"{count} directions in {output}")
 
 
@@ -75,6 +66,7 @@ def arithmetic(
     minus: Annotated[list[str] | None, typer.Option(help="Samples whose mean is taken away. Repeatable.")] = None,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
+    across: Annotated[bool, ACROSS] = False,
     output: Annotated[Path, typer.Option(help="A picture: groups, their means, the result.")] = Path("arithmetic.png"),
 ) -> None:
     """Add and subtract means of latents, as in Radford et al. 2015, figure 7: look at samples first, then choose."""
@@ -85,7 +77,7 @@ def arithmetic(
     groups = [(1, _numbers("--plus", text)) for text in plus] + [
         (-1, _numbers("--minus", text)) for text in minus or ()
     ]
-    images.save(reckon(gan, groups, seed, _label(gan, label)).picture, output)
+    images.save(reckon(gan, groups, seed, _label(gan, label), across).picture, output)
     print(f"{len(groups)} groups and their sum in {output}")
 
 
@@ -151,8 +143,6 @@ def _gan(source: str):  # type: ignore[no-untyped-def]  # a GAN, whose import co
 
 
 def _label(gan, text: str | None) -> int | None:  # type: ignore[no-untyped-def]
-    if gan.num_classes and text is None:
-        raise ConfigError(f"{gan!r} draws {gan.num_classes} classes; choose one with --label")
     return None if text is None else gan.label(text)
 
 

@@ -71,14 +71,19 @@ def train(
             from ganzoo.training.finetuning import continued
 
             gan, remarks = continued(
-                from_, size, networks["generator"], networks["discriminator"], changes.get("seed", 0)
+                from_,
+                size,
+                networks["generator"],
+                networks["discriminator"],
+                changes.get("seed", 0),
+                changes.get("clusters"),
             )
             for remark in remarks:
                 say(remark)
         elif networks["generator"] or networks["discriminator"] or size is not None:
             from ganzoo.presets import create
 
-            gan = create(str(preset), size, networks["generator"], networks["discriminator"], changes.get("seed", 0))
+            gan = create(str(preset), size, **networks, seed=changes.get("seed", 0), clusters=changes.get("clusters"))
         changes |= {"broken": broken or "stop", "ground": ground or "white"}
         trainer = Trainer(gan, data, output, overwrite=overwrite, epochs=epochs, licence=licence, **changes)
     result = trainer.fit()

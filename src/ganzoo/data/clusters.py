@@ -1,16 +1,18 @@
-"""Hidden classes: kinds of images that are found without labels.
+"""Clusters: images that are alike, found without labels (Liu et al. 2020, "Diverse Image Generation via
+Self-Conditioned GANs").
 
 A generator is continuous and data are not: between two garments it draws what is neither. Labels cure most of it. Where
-there are none, dividing the images into parts that are alike and telling the networks which part is meant does the same
-(Liu et al. 2020, "Diverse Image Generation via Self-Conditioned GANs", with k-means on features). Here parts are halved
-at the median of their largest principal component, again and again (Boley 1998, "Principal Direction Divisive
-Partitioning", section 3), so that all are equally large: the signs of a few normal numbers choose one fairly. What is
-alike is told by pixels, or by shape: histograms of oriented gradients (Dalal and Triggs 2005, section 6), where each
-cut goes on by 2-means with halves of one size.
+there are none, labels that are found do the same; the paper takes k-means on features. Here clusters are halved at the
+median of their largest principal component, again and again (Boley 1998, "Principal Direction Divisive Partitioning",
+section 3), so that all are equally large: the signs of a few normal numbers choose one fairly. Images are compared by
+pixels, or by shape: histograms of oriented gradients (Dalal and Triggs 2005, section 6), with which each cut goes on by
+2-means with halves of one size.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from typing import Literal
@@ -22,46 +24,47 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from ganzoo.data.image_data import ImageData
 
-FEWEST = 16  # images of a part
-Likeness = Literal["pixels", "shape"]
+FEWEST = 16  # images of a cluster
+ClusterBy = Literal["pixels", "shape"]
 THUMBNAIL = {"pixels": 16, "shape": 32}  # pixels a side, at most, of what is compared
 CELLS = 7  # a side, each with a histogram
 DIRECTIONS = 8  # of an edge, over half a turn
 COMPONENTS = 64
-ROUNDS = {"pixels": 1, "shape": 10}  # of cuts of one part at most: the median's, then those of 2-means
+ROUNDS = {"pixels": 1, "shape": 10}  # of cuts of one cluster at most: the median's, then those of 2-means
 BLOCK = 2**14  # images that are worked on at once: a million take 2 GB in colour, 1 GB in grey, and not 6 to 12
 _FINE = 2**12  # steps of a unit vector's components
 _COARSE = 2**15  # steps of a coordinate
 
 
-def divide(data: ImageData, count: int, by: Likeness = "pixels") -> Tensor:
-    """Halve the images until there are `count` parts, equal in size to one image; those of each label apart.
+def cluster_images(data: ImageData, count: int, by: ClusterBy = "pixels") -> ImageData:
+    """Find `count` clusters, equal in size to one image, among the images of each class, or among all.
 
-    Parts keep `FEWEST` images, so that a small set has fewer; a stream, which nobody has seen whole, is one part. Sums
-    are of whole numbers that float64 holds exactly, so that the parts don't depend on the number of threads.
+    A cluster keeps `FEWEST` images, so that a small set has fewer; a stream, which nobody has seen whole, is one.
+    Sums are of whole numbers that float64 holds exactly, so that clusters don't depend on the number of threads.
 
     Args:
         count: a power of two.
-        by: what must be alike in a part.
+        by: what images of a cluster have in common.
 
     Returns:
-        The part of each image as a place in the tree of halves, int64 (N,): 1 for all images, 2k and 2k + 1 for the
-        halves of k. All are equally deep.
+        `data` with `clusters`, how many were found, and labels int64 (N,): the image's class (0 without classes) times
+        `clusters`, plus its cluster. Clusters 2k and 2k + 1 are the halves of k. `hash` is of the new labels too.
     """
-    labels = data.labels if data.labels is not None else torch.zeros(len(data), dtype=torch.long)
-    fewest = 1 if data.stream is not None else int(torch.bincount(labels)[labels].min())
+    classes = data.labels if data.labels is not None else torch.zeros(len(data), dtype=torch.long)
+    fewest = 1 if data.stream is not None else int(torch.bincount(classes)[classes].min())
     count = min(count, 1 << max(0, (fewest // FEWEST).bit_length() - 1))
-    if count == 1:
-        return torch.ones(len(data), dtype=torch.long)
-    coordinates = _coordinates(data, by)
-    parts = torch.zeros(len(data), dtype=torch.long)
-    for label in labels.unique():
-        rows = (labels == label).nonzero().squeeze(1)
-        parts[rows] = _halve(coordinates, rows, count, ROUNDS[by])
-    return count + parts
+    clusters = torch.zeros(len(data), dtype=torch.long)
+    if count > 1:
+        coordinates = _coordinates(data, by)
+        for label in classes.unique():
+            rows = (classes == label).nonzero().squeeze(1)
+            clusters[rows] = _halve(coordinates, rows, count, ROUNDS[by])
+    labels = classes * count + clusters
+    found = hashlib.sha256(data.hash.encode() + labels.numpy().astype("<i8").tobytes()).hexdigest()
+    return dataclasses.replace(data, labels=labels, class_names=(), clusters=count, hash=found)
 
 
-def _coordinates(data: ImageData, by: Likeness) -> Tensor:
+def _coordinates(data: ImageData, by: ClusterBy) -> Tensor:
     """Where each image lies along the largest principal components: whole numbers, float64 (N, components)."""
     look = {"pixels": _thumbnails, "shape": _shapes}[by]
     looks = _filled((look(data.pixels(rows)).short() for rows in torch.arange(len(data)).split(1000)), len(data))
@@ -127,7 +130,7 @@ def _principal(blocks: Iterable[Tensor], count: int) -> tuple[Tensor, Tensor]:
 
 
 def _halve(places: Tensor, chosen: Tensor, count: int, rounds: int) -> Tensor:
-    """The part of each of the rows `chosen` of `places`, by halving all parts until there are `count`.
+    """The cluster of each of the rows `chosen` of `places`, by halving all clusters until there are `count`.
 
     Each cut is made `rounds` times at most.
     """
@@ -145,7 +148,7 @@ def _halve(places: Tensor, chosen: Tensor, count: int, rounds: int) -> Tensor:
         # from one half's mean to the other's
         apart = sum(sign @ (rows - centre) for sign, rows in zip(signs.split(BLOCK), _blocks(places, chosen)))
         direction = (apart * (16 / len(chosen))).round()
-    parts = torch.empty(len(chosen), dtype=torch.long)
+    clusters = torch.empty(len(chosen), dtype=torch.long)
     for digit, half in enumerate(halves):
-        parts[half] = digit * (count // 2) + _halve(places, chosen[half], count // 2, rounds)
-    return parts
+        clusters[half] = digit * (count // 2) + _halve(places, chosen[half], count // 2, rounds)
+    return clusters

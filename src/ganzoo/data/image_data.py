@@ -37,6 +37,8 @@ class ImageData:
         skipped: files that could not be read and were left out.
         passed_over: how many files are no images of this set, by reason.
         stream: where all images come from when `images` are but the first of them.
+        clusters: of each class, that the labels tell apart (`ganzoo.data.clusters.cluster_images`); 1 if none were
+            looked for.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ImageData:
     skipped: int = 0
     passed_over: Mapping[str, int] = field(default_factory=dict)
     stream: Stream | None = None
+    clusters: int = 1
 
     def __len__(self) -> int:
         return len(self.images)

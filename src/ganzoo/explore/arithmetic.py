@@ -35,7 +35,11 @@ class Arithmetic:
 
 
 def arithmetic(
-    gan: GAN, groups: Sequence[tuple[int, Sequence[int]]], seed: int = 0, label: int | None = None
+    gan: GAN,
+    groups: Sequence[tuple[int, Sequence[int]]],
+    seed: int = 0,
+    label: int | None = None,
+    across: bool = False,
 ) -> Arithmetic:
     """Add or subtract the mean latents of groups of samples.
 
@@ -45,6 +49,7 @@ def arithmetic(
     Args:
         groups: (1 or -1, numbers of samples of `seed`); `gan.sample(n, seed)` shows which is which.
         label: of a conditional model.
+        across: let means and results fall into any cluster; otherwise they stay in that of the first sample named.
 
     Raises:
         ConfigError: no group, an empty one, or a sign or number that can't be.
@@ -52,7 +57,7 @@ def arithmetic(
     if not groups:
         raise ConfigError("groups must hold one or more of (sign, numbers of samples)")
     if gan.num_classes and label is None:
-        raise ConfigError(f"{gan!r} has {gan.num_classes} classes; give label=, the class of all groups")
+        raise ConfigError(f"{gan!r}: choose the class of all groups with label= (--label)")
     means, columns = [], []
     for sign, numbers in groups:
         if sign not in (1, -1) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
@@ -65,15 +70,17 @@ def arithmetic(
     total = torch.stack([sign * mean for (sign, _), mean in zip(groups, means)]).sum(0)
     if total.norm() < 1e-5:
         raise ConfigError("the groups take each other away and leave nothing to draw; choose other samples")
-    total = _lengthened(total)
+
+    def kept(latents: Tensor) -> Tensor:
+        return latents if across else gan.with_cluster(latents, columns[0][0])
+
     around = (torch.rand(8, gan.latent_size, generator=torch.Generator().manual_seed(0)) * 2 - 1) * NOISE
-    results = gan.sample(latents=torch.cat([total[None], total + around]), labels=label).cpu()
-    sheets = [
-        pictures.grid(
-            gan.sample(latents=torch.cat([column, _lengthened(mean)[None]]), labels=label).cpu(), columns=1, scale=SCALE
-        )
-        for column, mean in zip(columns, means)
-    ]
+    total = kept(_lengthened(total)[None])[0]
+    results = gan.sample(latents=kept(torch.cat([total[None], total + around])), labels=label).cpu()
+    sheets = []
+    for column, mean in zip(columns, means):
+        shown = torch.cat([column, kept(_lengthened(mean)[None])])
+        sheets.append(pictures.grid(gan.sample(latents=shown, labels=label).cpu(), columns=1, scale=SCALE))
     order = torch.tensor([1, 2, 3, 4, 0, 5, 6, 7, 8])  # the sum's own in the middle
     sheets.append(pictures.grid(results[order], columns=3, scale=SCALE))
     signs = ["+" if sign > 0 else MINUS for sign, _ in groups] + ["="]

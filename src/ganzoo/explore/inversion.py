@@ -81,7 +81,9 @@ def invert(
         # gradients are needed, whatever the caller has switched off
         with evaluating(gan.generator), torch.inference_mode(False), torch.enable_grad():
             images = images.to(gan.device).float().clone()  # one made in inference mode takes part in no gradient
-            classes = _classes(gan, labels, len(images))
+            if gan.num_classes and labels is None:
+                raise ConfigError(f"{gan!r}: give labels=, of one class or of each image")
+            classes = gan.checked_labels(labels, len(images)).to(gan.device) if labels is not None else None
             latents = _starts(gan, images, classes, starts, candidates, seed)  # (N, starts, latent_size)
             flat, rows = latents.flatten(0, 1), torch.arange(len(images)).repeat_interleave(starts)
             parts = []
@@ -95,29 +97,15 @@ def invert(
             parameter.requires_grad_(asked)
 
 
-def _classes(gan: GAN, labels: int | list[int] | Tensor | None, count: int) -> Tensor | None:
-    """Labels, int64 (count,), or None without classes."""
-    if not gan.num_classes:
-        if labels is not None:
-            raise ConfigError(f"labels={quote(labels)}: {gan!r} has no classes; leave labels out")
-        return None
-    if labels is None:
-        raise ConfigError(f"{gan!r} has {gan.num_classes} classes; give labels=, of one class or of each image")
-    given = labels.tolist() if isinstance(labels, Tensor) else labels
-    given = list(given) if isinstance(given, (list, tuple)) else [given]
-    if len(given) not in (1, count) or not all(type(label) is int and 0 <= label < gan.num_classes for label in given):
-        raise ConfigError(f"labels must be one or {count} ints from 0 to {gan.num_classes - 1}, got {quote(given)}")
-    return torch.tensor(given, device=gan.device).expand(count)
-
-
-def _draw(gan: GAN, latents: Tensor, labels: Tensor | None) -> Tensor:
+def _draw(gan: GAN, latents: Tensor, classes: Tensor | None) -> Tensor:
+    labels = gan.network_labels(latents.detach(), classes)
     shaped = latents.reshape(-1, *gan.latent_shape).to(gan.dtype)  # they stay float32, so that small steps count
     return (gan.generator(shaped) if labels is None else gan.generator(shaped, labels)).float()
 
 
 @torch.no_grad()
 def _starts(gan: GAN, images: Tensor, classes: Tensor | None, starts: int, candidates: int, seed: int) -> Tensor:
-    """The latents, among random ones, whose images are nearest, each of another hidden class where there are some.
+    """The latents, among random ones, whose images are nearest, each of another cluster if there are clusters.
 
     Returns:
         (N, starts, latent_size).
@@ -132,19 +120,19 @@ def _starts(gan: GAN, images: Tensor, classes: Tensor | None, starts: int, candi
             made = _draw(gan, drawn[part], None if labels is None else labels[part])
             distances.append(torch.cdist(images[rows].flatten(1), made.flatten(1)))
         order = torch.cat(distances, 1).argsort(1)
-        if gan.hidden_classes:
-            kinds = sign_class(drawn, gan.hidden_classes)
-            order = torch.stack([_each_kind_first(row, kinds[row]) for row in order])
+        if gan.clusters:
+            clusters = sign_class(drawn, gan.clusters)
+            order = torch.stack([_each_cluster_first(row, clusters[row]) for row in order])
         chosen.append((rows, drawn[order[:, :starts]]))
     order = torch.cat([rows for rows, _ in chosen]).argsort()
     return torch.cat([latents for _, latents in chosen])[order]
 
 
-def _each_kind_first(rows: Tensor, kinds: Tensor) -> Tensor:
-    """`rows`, nearest first, in another order: the nearest of each kind before all others."""
-    _, kind = kinds.unique(return_inverse=True)
-    first = torch.full((int(kind.max()) + 1,), len(rows), device=rows.device)
-    first.scatter_reduce_(0, kind, torch.arange(len(rows), device=rows.device), "amin")
+def _each_cluster_first(rows: Tensor, clusters: Tensor) -> Tensor:
+    """`rows`, nearest first, in another order: the nearest of each cluster before all others."""
+    _, number = clusters.unique(return_inverse=True)
+    first = torch.full((int(number.max()) + 1,), len(rows), device=rows.device)
+    first.scatter_reduce_(0, number, torch.arange(len(rows), device=rows.device), "amin")
     is_first = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     is_first[first] = True
     return torch.cat([rows[is_first], rows[~is_first]])
@@ -153,7 +141,7 @@ def _each_kind_first(rows: Tensor, kinds: Tensor) -> Tensor:
 def _descend(gan: GAN, latents: Tensor, images: Tensor, labels: Tensor | None, steps: int, rate: float) -> Tensor:
     latents = latents.clone().requires_grad_()
     optimizer = torch.optim.Adam([latents], lr=rate)
-    kinds = sign_class(latents.detach(), gan.hidden_classes) if gan.hidden_classes else None
+    clusters = sign_class(latents.detach(), gan.clusters) if gan.clusters else None
     longest = math.sqrt(gan.latent_size) * 1.2  # a standard normal latent's length is near sqrt(latent_size)
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -165,8 +153,8 @@ def _descend(gan: GAN, latents: Tensor, images: Tensor, labels: Tensor | None, s
         with torch.no_grad():
             lengths = latents.norm(dim=1, keepdim=True)
             latents.mul_((longest / lengths.clamp(min=1e-6)).clamp(max=1))
-            if kinds is not None:  # no gradient leads from one hidden class to another
-                latents.copy_(with_sign_class(latents, kinds, gan.hidden_classes))
+            if clusters is not None:  # no gradient leads from one cluster to another
+                latents.copy_(with_sign_class(latents, clusters, gan.clusters))
     return latents.detach()
 
 

@@ -56,7 +56,6 @@ class Network(nn.Module, ABC):
     image_size: int
     image_channels: int
     num_classes: int
-    hidden_classes: int = 0  # read off the latents: see ganzoo.latents.sign_class
 
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
         """The weights of `other`, this network at another size or with other options, under this network's names.
@@ -93,8 +92,7 @@ class Discriminator(Network):
 
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """One logit an image: above 0 for real; `labels` (N,), int64, if `num_classes` is not 0; with hidden classes
-        (N, 2): the label (0 without) and the hidden class."""
+        """One logit an image: above 0 for real; `labels` (N,), int64, if `num_classes` is not 0."""
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps (N, C, h, w) of `images`, from the first stage to the last, for `ganzoo.explore.probe`.

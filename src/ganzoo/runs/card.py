@@ -205,13 +205,12 @@ def _at_most(runs: Sequence[_Record]) -> str:
 
 
 def _kind(gan: dict[str, Any]) -> str:
-    config = gan.get("generator", {}).get("config") or {}  # none of a custom module
-    hidden = f", {config['hidden_classes']} hidden classes" if config.get("hidden_classes") else ""
+    clusters = f", {gan['clusters']} clusters" if gan.get("clusters") else ""
     if not gan["num_classes"]:
-        return f"unconditional{hidden}"
+        return f"unconditional{clusters}"
     names = [str(name) for name in gan["class_names"][:100]]
     named = ": " + ", ".join(f"{index} {name}" for index, name in enumerate(names)) if names else ""
-    return f"conditional on {gan['num_classes']:,} classes (labels=){named}{hidden}"
+    return f"conditional on {gan['num_classes']:,} classes (labels=){named}{clusters}"
 
 
 def _hub_id(data: dict[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ from torch import nn
 
 from ganzoo.errors import ConfigError, GanzooError, SourceError, WeightsError, quote, reason
 from ganzoo.files import expand_user, new_folder
+from ganzoo.latents import check_clusters
 from ganzoo.models import Generator
 from ganzoo.models.contract import MOST_CLASSES
 from ganzoo.saving.format import CARD, CONFIG, FORMAT, GRID, LOSSES, WEIGHTS, check_format, read_description, read_json
@@ -102,10 +103,12 @@ class SavedModel:
 
 
 def _check_classes(generator: nn.Module | None, facts: Mapping[str, Any], place: str) -> None:
-    if isinstance(generator, Generator) and generator.num_classes != facts["num_classes"]:
+    classes, clusters = facts["num_classes"], facts["clusters"]
+    wanted = max(1, classes) * max(1, clusters) if classes or clusters else 0
+    if isinstance(generator, Generator) and generator.num_classes != wanted:
         raise WeightsError(
-            f"{place}: num_classes is {facts['num_classes']}, the generator's {generator.num_classes}; "
-            f"save the model again."
+            f"{place}: num_classes is {classes} and clusters {clusters}, the generator's num_classes "
+            f"{generator.num_classes}; save the model again."
         )
 
 
@@ -175,13 +178,17 @@ def check_facts(root: Mapping[str, Any], place: str) -> dict[str, Any]:
         raise WeightsError(f"{place}: latent_shape {quote(shape)} has more than {LARGEST_LATENT} numbers.")
     if type(classes) is not int or not 0 <= classes <= MOST_CLASSES:
         raise WeightsError(f"{place}: num_classes must be an int from 0 to {MOST_CLASSES}, got {quote(classes)}.")
+    try:
+        clusters = check_clusters(root.get("clusters", 0))
+    except ConfigError as error:
+        raise WeightsError(f"{place}: {error}.") from error
     if not isinstance(names, list) or len(names) > MOST_CLASSES or not all(map(_is_name, names)):
         raise WeightsError(
             f"{place}: class_names must be a list of up to {MOST_CLASSES} short texts, got {quote(names)}."
         )
     if preset is not None and not _is_name(preset):
         raise WeightsError(f"{place}: preset must be a short text or null, got {quote(preset)}.")
-    return {"latent_shape": shape, "num_classes": classes, "class_names": names, "preset": preset}
+    return {"latent_shape": shape, "num_classes": classes, "clusters": clusters, "class_names": names, "preset": preset}
 
 
 def _is_name(value: Any) -> bool:

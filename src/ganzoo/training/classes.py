@@ -1,30 +1,24 @@
-"""What a run tells its networks of an image's class: its label, its hidden class, or both.
-
-The discriminator is told labels (N,), or (N, 2) with hidden classes: the label (0 without), the hidden class. The
-generator is told labels (N,); its hidden class it reads off the latent. Hidden classes follow from the parts that
-`ganzoo.data.clusters` finds; where images are too few for as many parts, each has several.
-"""
+"""Labels of a run: attached to its images, given to latents, and mismatched on purpose. They are int64 (N,)."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ganzoo.data import ImageData
-from ganzoo.data.clusters import Likeness, divide
+from ganzoo.data.clusters import ClusterBy, cluster_images
 from ganzoo.errors import ConfigError, quote, shown
 from ganzoo.gan import GAN
-from ganzoo.latents import sign_class, with_sign_class
+from ganzoo.latents import with_sign_class
 
 
-def classify(data: ImageData, gan: GAN, by: Likeness) -> ImageData:
-    """`data` with labels (N,) where `gan` has classes, none where it has not, or (N, 2) with hidden ones: label, part.
+def attach_labels(data: ImageData, gan: GAN, cluster_by: ClusterBy) -> ImageData:
+    """`data` with the labels that training tells apart: of classes, of clusters, of both; without, if `gan` has none.
 
     Args:
-        by: what images of a part have in common.
+        cluster_by: what images of a cluster have in common.
 
     Raises:
         ConfigError: data and GAN differ in classes.
@@ -41,15 +35,14 @@ def classify(data: ImageData, gan: GAN, by: Likeness) -> ImageData:
             f"the GAN has {gan.num_classes} classes, {data.name} has {data.num_classes} ({names}). Give images of as "
             f"many classes; or, if these are the classes that you mean, set generator.num_classes to their number"
         )
-    labels = data.labels if gan.num_classes else None
-    if gan.hidden_classes:
-        hidden = divide(dataclasses.replace(data, labels=labels), gan.hidden_classes, by)
-        labels = torch.stack([torch.zeros_like(hidden) if labels is None else labels, hidden], dim=1)
-    return dataclasses.replace(data, labels=labels)
+    if not gan.num_classes:
+        stream = data.stream and dataclasses.replace(data.stream, label=None, names=())
+        data = dataclasses.replace(data, labels=None, class_names=(), stream=stream)
+    return cluster_images(data, gan.clusters, cluster_by) if gan.clusters else data
 
 
 def are_names(names: Sequence[str]) -> bool:
-    """Whether `names` tell more than the numbers of classes."""
+    """Whether `names` say more than the numbers of classes."""
     return bool(names) and list(names) != [str(number) for number in range(len(names))]
 
 
@@ -71,50 +64,31 @@ def take_names(data: ImageData, gan: GAN) -> str | None:
     return f"The model takes the names of the data's classes: {told}{more}{same if set(old) == set(new) else ''}."
 
 
-def for_generator(told: Tensor | None, gan: GAN) -> Tensor | None:
-    """What the generator is told, of what the discriminator is."""
-    if told is None or not gan.hidden_classes:
-        return told
-    return told[:, 0] if gan.num_classes else None
+def align_latents(labels: Tensor | None, latents: Tensor, gan: GAN, found: int) -> tuple[Tensor | None, Tensor]:
+    """The labels that both networks take, (N,), and latents (N, latent_size) that choose the cluster of their image.
 
-
-def meet(labels: Tensor | None, latents: Tensor, gan: GAN) -> tuple[Tensor | None, Tensor]:
-    """What the discriminator is told of images with `labels` from `classify`, and `latents` (N, latent_size) to match.
-
-    Their first signs become those of the images' parts; the signs that are left choose among the classes of a part.
+    Args:
+        labels: of real images, of the data from `attach_labels`; None if nothing is known of them.
+        latents: fakes are drawn from them, under the labels of the real images.
+        found: `clusters` of that data. If there are fewer than the GAN has, each stands for several, among which
+            the signs that are left choose.
     """
-    if not gan.hidden_classes:
-        return labels, latents
-    first, parts = _columns(labels, len(latents))
-    latents = with_sign_class(latents, parts - _count(parts), _count(parts))
-    return torch.stack([first, sign_class(latents, gan.hidden_classes)], dim=1), latents
+    if not gan.clusters or labels is None:
+        return gan.network_labels(latents, labels), latents
+    latents = with_sign_class(latents, labels % found, found)
+    return gan.network_labels(latents, labels // found if gan.num_classes else None), latents
 
 
-def wrong(labels: Tensor | None, told: Tensor | None, chance: Tensor, gan: GAN) -> Tensor | None:
-    """Another label or part for each image than it is `told` of, chosen evenly by `chance`, numbers (N,) in [0, 1).
+def draw_mismatched(labels: Tensor | None, chance: Tensor, gan: GAN, found: int) -> Tensor | None:
+    """Another class or cluster than each image has, drawn evenly; None if there is only one (Reed et al. 2016).
 
-    None where there is only one.
+    Args:
+        labels: (N,), as `align_latents` gives them.
+        chance: numbers (N,) in [0, 1).
+        found: as for `align_latents`; images that nobody can tell apart are no mismatch.
     """
-    if told is None:
+    each = max(1, gan.clusters) // found  # labels of the GAN to one that the data tell apart
+    others = gan.label_count // each - 1
+    if labels is None or others < 1:
         return None
-    first, parts = _columns(labels, len(told))
-    halves, several = _count(parts), gan.hidden_classes // _count(parts) or 1
-    count = max(1, gan.num_classes) * halves
-    if count == 1:
-        return None
-    other = first * halves + parts - halves + 1 + (chance * (count - 1)).long()
-    label, part = other // halves % max(1, gan.num_classes), other % halves
-    return torch.stack([label, part * several + told[:, 1] % several], dim=1) if gan.hidden_classes else label
-
-
-def _columns(labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
-    """Labels and parts; zeros, and the whole, where they are not told (a stream tells at most labels)."""
-    if labels is not None and labels.dim() == 2:
-        return labels[:, 0], labels[:, 1]
-    nothing = torch.zeros(count, dtype=torch.long)
-    return (nothing if labels is None else labels), nothing + 1
-
-
-def _count(parts: Tensor) -> int:
-    """How many parts there are, from places in a tree of halves that are equally deep."""
-    return 1 << (int(parts[0]).bit_length() - 1)
+    return (labels + each * (1 + (chance * others).long())) % gan.label_count

@@ -24,10 +24,7 @@ def averaged(gan: GAN, state: TrainingState) -> GAN:
     return GAN(
         state.average.network,
         state.discriminator,
-        latent_shape=gan.latent_shape,
-        num_classes=gan.num_classes,
-        class_names=gan.class_names,
-        preset=gan.preset,
+        **gan.facts,
     )
 
 

@@ -26,6 +26,7 @@ def continued(
     generator: Mapping[str, Any] | None = None,
     discriminator: Mapping[str, Any] | None = None,
     seed: int | None = 0,
+    clusters: int | None = None,
     **hub: str | None,
 ) -> tuple[GAN, list[str]]:
     """The GAN at `source`, ready to train on: with its discriminator, and the generator as it was before averaging
@@ -35,6 +36,7 @@ def continued(
         image_size, generator, discriminator: changes of the networks, as `ganzoo.create` takes them. Weights of the
             same place and shape are kept, the place being what the family says (`matching_weights`).
         seed: of weights that are new.
+        clusters: None for those of the source.
         **hub: `revision`, `token`, `cache_dir`, `endpoint`, as `from_pretrained` takes them.
 
     Returns:
@@ -46,10 +48,10 @@ def continued(
     """
     gan = from_pretrained(source, discriminator=True, **hub)  # type: ignore[arg-type]
     before_averaging(gan)
-    if image_size is None and not generator and not discriminator:
+    if image_size is None and not generator and not discriminator and clusters in (None, gan.clusters):
         return gan, []
     assert gan.discriminator is not None  # asked for above
-    varied = build(_recipe(gan), gan.preset, image_size, generator, discriminator, seed)
+    varied = build(_recipe(gan), gan.preset, image_size, generator, discriminator, seed, clusters)
     if varied.num_classes == gan.num_classes:
         varied.class_names = gan.class_names
     varied.source = gan.source
@@ -111,9 +113,10 @@ def _recipe(gan: GAN) -> Preset:
         registered = MODELS.name_of(type(network))
         if registered is None:
             raise ConfigError(f"{name} is a module of your own; its size can't be changed here: build it anew")
-        configs.append(network.config)
+        labels = {"num_classes": gan.num_classes} if gan.clusters else {}  # without clusters, which `build` adds
+        configs.append(network.config.replace(labels))
         names.append(registered)
     return Preset(
-        version=1, description="", data="", settings=Settings(),
+        version=1, description="", data="", settings=Settings(clusters=gan.clusters),
         generator=configs[0], discriminator=configs[1], generator_model=names[0], discriminator_model=names[1],
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -73,13 +72,6 @@ def record(
     }
 
 
-def clusters_hash(gan: GAN, classified: ImageData) -> str | None:
-    """The sha256 of the hidden classes of all images, as `classes.classify` found them; None without."""
-    if not gan.hidden_classes or classified.labels is None:
-        return None
-    return hashlib.sha256(classified.labels.numpy().astype("<i8").tobytes()).hexdigest()
-
-
 def _named_source(source: Any) -> list[tuple[Registry[Any], str]]:
     name = source_name(source)
     return [(SOURCES, name)] if name else []
@@ -100,10 +92,7 @@ def describe_gan(gan: GAN) -> dict[str, Any]:
     """Models and configs of both networks; None stands for modules of the user's own."""
     networks = {"generator": gan.generator, "discriminator": gan.discriminator}
     return {
-        "preset": gan.preset,
-        "latent_shape": list(gan.latent_shape),
-        "num_classes": gan.num_classes,
-        "class_names": list(gan.class_names),
+        **gan.facts,
         **{name: describe(network).to_dict() for name, network in networks.items() if network is not None},
     }
 

@@ -20,8 +20,8 @@ from ganzoo.data import Loader, shard
 from ganzoo.gan import GAN
 from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
-from ganzoo.training import classes
 from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.classes import align_latents, draw_mismatched
 from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
 from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
@@ -47,7 +47,7 @@ BATCH_NORM = (
 class _Draw(NamedTuple):
     real: Tensor
     latents: Tensor
-    labels: Tensor | None  # of real images and fakes, as the discriminator is told them
+    labels: Tensor | None  # of real images and fakes
     mismatched_labels: Tensor | None
     real_labels: Tensor | None  # as the data has them
 
@@ -92,11 +92,15 @@ class TrainingStep:
 
     Args:
         gan: the networks, trained in place.
-        feed: gives real images, and labels as `classes.classify` makes them, batch by batch.
+        feed: gives real images, and labels as `classes.attach_labels` makes them, batch by batch.
+        clusters: that these labels tell apart (`ImageData.clusters`).
     """
 
-    def __init__(self, gan: GAN, feed: Loader, settings: Settings, machine: Runtime, method: Method) -> None:
+    def __init__(
+        self, gan: GAN, feed: Loader, clusters: int, settings: Settings, machine: Runtime, method: Method
+    ) -> None:
         assert gan.discriminator is not None
+        self._clusters = clusters
         self._gan, self._feed, self._settings, self._machine = gan, feed, settings, machine
         self.method = method
         generator, discriminator = machine.place(gan.generator), machine.place(gan.discriminator)
@@ -133,8 +137,7 @@ class TrainingStep:
             batch = self._draw(index)
             # With one part a batch, the fakes of the last discriminator update are the generator's too.
             shared = turn == settings.discriminator_steps - 1 and settings.accumulate == 1
-            asked = classes.for_generator(batch.labels, self._gan)
-            fakes = self._call(self._generate, batch.latents, asked) if shared else None
+            fakes = self._call(self._generate, batch.latents, batch.labels) if shared else None
             draws = self._draws(index, batch)
             figures = discriminator_step(
                 self._behind(draws.augment, self._judge),
@@ -172,22 +175,22 @@ class TrainingStep:
     def _draw(self, index: int) -> _Draw:
         """This process's part of batch `index`."""
         rank, processes, gan = self._machine.rank, self._machine.processes, self._gan
-        count, images, labels = self._feed.draw(index, rank, processes)
-        labels = labels if gan.num_classes or gan.hidden_classes else None  # a stream has its own
+        count, images, real_labels = self._feed.draw(index, rank, processes)
         random = generator_for(self._settings.seed, "batch", index)
         latents = torch.randn(count, gan.latent_size, generator=random)
         mirrored = torch.rand(count, generator=random) < 0.5
         mine = shard(torch.arange(count), rank, processes)
         if self._settings.flip:
             images = torch.where(mirrored[mine].view(-1, 1, 1, 1), images.flip(3), images)
-        told, latents = classes.meet(labels, latents[mine], gan)
+        labels, latents = align_latents(real_labels, latents[mine], gan, self._clusters)
         mismatched_labels = None
         if self._settings.mismatched_labels:
-            mismatched_labels = classes.wrong(labels, told, torch.rand(count, generator=random)[mine], gan)
+            chance = torch.rand(count, generator=random)[mine]
+            mismatched_labels = draw_mismatched(labels, chance, gan, self._clusters)
         shaped = latents.reshape(-1, *gan.latent_shape).to(self._machine.device)
         send = self._machine.send
-        sent, mismatched = (send(each) if each is not None else None for each in (told, mismatched_labels))
-        return _Draw(send(images), shaped, sent, mismatched, labels)
+        sent, mismatched = (send(each) if each is not None else None for each in (labels, mismatched_labels))
+        return _Draw(send(images), shaped, sent, mismatched, real_labels)
 
     def _redraw(self, batch: _Draw, index: int, turn: int) -> _Draw:
         """Batch `index` with latents of its own for the generator's further update `turn`."""
@@ -195,10 +198,10 @@ class TrainingStep:
         random = generator_for(self._settings.seed, "generator", index, turn)
         drawn = torch.randn(mine * processes, gan.latent_size, generator=random)
         rows = shard(torch.arange(mine * processes), self._machine.rank, processes)
-        told, latents = classes.meet(batch.real_labels, drawn[rows], gan)
+        labels, latents = align_latents(batch.real_labels, drawn[rows], gan, self._clusters)
         return batch._replace(
             latents=latents.reshape(-1, *gan.latent_shape).to(self._machine.device),
-            labels=None if told is None else self._machine.send(told),
+            labels=None if labels is None else self._machine.send(labels),
         )
 
     def _parts(
@@ -214,12 +217,11 @@ class TrainingStep:
             rows = slice(start, start + size)
             draws.begin(start)
             labels, mismatched_labels = (each[rows] if each is not None else None for each in batch[2:4])
-            asked = classes.for_generator(labels, self._gan)
             if training_generator:
-                fake = self._call(self._generate, batch.latents[rows], asked)
+                fake = self._call(self._generate, batch.latents[rows], labels)
             else:
                 with torch.no_grad():
-                    fake = self._call(self._generate_alone, batch.latents[rows], asked)
+                    fake = self._call(self._generate_alone, batch.latents[rows], labels)
             share = len(fake) / len(batch.real)
             yield MicroBatch(batch.real[rows], fake, labels, mismatched_labels, share, batch.latents[rows])
 
@@ -269,14 +271,15 @@ class TrainingStep:
             return None
 
         def generate(latents: Tensor, labels: Tensor | None = None) -> Tensor:
-            return self._call(self.state.generator, latents, labels)
+            chosen = self._gan.network_labels(latents, None) if labels is None else labels
+            return self._call(self.state.generator, latents, chosen)
 
         def penalty(part: MicroBatch) -> Tensor:
             assert part.latents is not None
-            labels, values = classes.for_generator(part.labels, self._gan), []
+            values = []
             for number, each in due:
                 random = generator_for(self._settings.seed, "generator-penalty", index, number, draws.start)
-                values.append(each.penalty(generate, part.latents, labels, random) * each.factor)
+                values.append(each.penalty(generate, part.latents, part.labels, random) * each.factor)
             return torch.stack(values).sum()
 
         return penalty

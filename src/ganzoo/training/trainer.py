@@ -21,13 +21,12 @@ from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
 from ganzoo.training.callbacks.progress import NotebookDisplay, ProgressBar, say, shown
 from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.classes import are_names, classify, take_names
+from ganzoo.training.classes import are_names, attach_labels, take_names
 from ganzoo.training.export import ModelExporter
 from ganzoo.training.finetuning import before_averaging
 from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.loop import TrainingLoop
 from ganzoo.training.metadata import (
-    clusters_hash,
     compare_plugins,
     is_described,
     rebuild,
@@ -82,11 +81,16 @@ class Trainer:
         if "steps" in changes and epochs is not None:
             raise ConfigError("steps and epochs are both given; one of them says how long to train")
         name, preset = _preset_of(gan, settings)
-        base = settings or (preset.settings if preset else Settings())
         objects: list[Callback] = []
         if callbacks is not None:
             changes["callbacks"], objects = split_callbacks(callbacks)
-        chosen = base.replace(**changes)
+        chosen = (settings or (preset.settings if preset else Settings())).replace(**changes)
+        if isinstance(gan, GAN):
+            if changes.get("clusters", gan.clusters) != gan.clusters:
+                raise ConfigError(
+                    f"clusters={chosen.clusters}: {gan!r} has {gan.clusters}; make it with create(clusters=...)"
+                )
+            chosen = chosen.replace(clusters=gan.clusters)
         if data is None:
             if preset is None:
                 raise ConfigError("data must be given for networks of one's own: a name, a folder, a Dataset, a tensor")
@@ -96,8 +100,8 @@ class Trainer:
         self._overwrite = overwrite
         self._config: RuntimeConfig | None = None
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
-        networks = create(gan, seed=chosen.seed) if isinstance(gan, str) else gan
-        self._set_up(networks, data, run, chosen, objects, progress)
+        made = create(gan, seed=chosen.seed, clusters=chosen.clusters) if isinstance(gan, str) else gan
+        self._set_up(made, data, run, chosen, objects, progress)
         if before_averaging(self.gan):
             say("Training goes on from the generator as it was before averaging, as its discriminator knows it.")
         if remark := take_names(self.data, self.gan):
@@ -158,10 +162,10 @@ class Trainer:
                 f"(hash {quote(saved.get('hash'), 16)}); name the same images, or begin a new run with "
                 f"--from {shell(run)}"
             )
-        if saved.get("clusters") != (clusters := clusters_hash(trainer.gan, trainer._classified)):
+        if saved.get("labels_hash") != (labels_hash := trainer._labelled.hash):
             raise TrainingError(
-                f"the images fall into other hidden classes (hash {quote(clusters, 16)}) than when {run} was begun "
-                f"(hash {quote(saved.get('clusters'), 16)}): linear algebra differs between machines and versions. "
+                f"the images fall into other clusters (hash {quote(labels_hash, 16)}) than when {run} was begun "
+                f"(hash {quote(saved.get('labels_hash'), 16)}): linear algebra differs between machines and versions. "
                 f"Resume it where it was begun, or begin a new run with --from {shell(run)}"
             )
         names = tuple(check_facts(dict(described or {}), f"{place}: gan")["class_names"])
@@ -183,9 +187,9 @@ class Trainer:
         self._callbacks = GivenCallbacks(settings, callbacks)
         size: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
         self.data = open_data(data, **size, **self._reading, progress=progress)
-        self._classified = classify(self.data, gan, settings.cluster_by)
+        self._labelled = attach_labels(self.data, gan, settings.cluster_by)
         self._feed: Loader = open_loader(
-            self._classified, settings.batch_size, settings.seed, not settings.keep_last_batch
+            self._labelled, settings.batch_size, settings.seed, not settings.keep_last_batch
         )
         self._source, self._progress = data, progress
         self._displays: list[ProgressBar | NotebookDisplay] = []
@@ -218,10 +222,10 @@ class Trainer:
     def _fit(self, runtime: Runtime) -> TrainingResult:
         method = Method(self.settings, runtime.scaler)
         self._try(runtime, method)
-        step = TrainingStep(self.gan, self._feed, self.settings, runtime, method)
+        step = TrainingStep(self.gan, self._feed, self._labelled.clusters, self.settings, runtime, method)
         exporter = ModelExporter(self.gan, self.data, self.settings, self.run.path) if runtime.is_main else None
         loop = TrainingLoop(
-            self.gan, self._classified, self.settings, self.run, step, runtime, exporter, self._callbacks, self._tell
+            self.gan, self._labelled, self.settings, self.run, step, runtime, exporter, self._callbacks, self._tell
         )
         with loop.folder_held():
             if self._config is None:
@@ -243,18 +247,18 @@ class Trainer:
     def _try(self, runtime: Runtime, method: Method) -> None:
         """Refuse what can't be trained, before anything is written."""
         self._feed.check_shared(runtime.processes)
-        trial = Trial(self.gan, self._classified, self._feed.sizes, self.settings, runtime, method)
+        trial = Trial(self.gan, self._labelled, self._feed.sizes, self.settings, runtime, method)
         trial.steps()
         if self._config is None and runtime.is_main:
             self.run.check_free(self._overwrite)
             trial.saving()
-        images = self.data.hash, clusters_hash(self.gan, self._classified)
+        images = self.data.hash, self._labelled.hash
         if runtime.agree(images) != images:
-            raise TrainingError(f"process {runtime.rank} has other images or hidden classes than the first one")
+            raise TrainingError(f"process {runtime.rank} has other images or clusters than the first one")
 
     def _record(self, runtime: Runtime) -> dict[str, Any]:
         """What `run.json` is to say."""
-        reading = {**self._reading, "clusters": clusters_hash(self.gan, self._classified)}
+        reading = {**self._reading, "labels_hash": self._labelled.hash}
         return record(self.gan, self.data, self._source, reading, self.settings, runtime.facts, self._callbacks.by_hand)
 
     def _tell(self, text: str) -> None:

@@ -23,7 +23,7 @@ from ganzoo.models.checked import checked_images, checked_logits, words_of
 from ganzoo.penalties import GeneratorPenalty, Penalty
 from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
-from ganzoo.training import classes
+from ganzoo.training.classes import align_latents
 from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
 
@@ -34,7 +34,7 @@ class Trial:
     """Tries a pair on the device and in the precision of its run.
 
     Args:
-        data: its images, with labels as `classes.classify` makes them.
+        data: its images, with labels as `classes.attach_labels` makes them.
         batches: sizes of the batches that come, in images, over all processes.
         method: of the run; its state is the same afterwards.
     """
@@ -94,38 +94,38 @@ class Trial:
 
     def _step(self, size: int) -> None:
         """All calls of one step on `size` images, in their order."""
-        real, told, latents = self._batch(size)
+        real, labels, latents = self._batch(size)
         generate = self._machine.autocast(self._networks["generator"])
         judge = self._machine.autocast(self._networks["discriminator"])
-        fake = checked_images(generate, latents, classes.for_generator(told, self._gan))
+        fake = checked_images(generate, latents, labels)
         if fake.shape != real.shape:
             raise ConfigError(
                 f"the generator draws images of shape {tuple(fake.shape)}, the data has {tuple(real.shape)}; make it "
                 f"for images of {real.shape[1]} channels and {real.shape[3]} pixels a side"
             )
-        real_logits = checked_logits(judge, self._augmented(real), told)
-        fake_logits = checked_logits(judge, self._augmented(fake.detach()), told)
+        real_logits = checked_logits(judge, self._augmented(real), labels)
+        fake_logits = checked_logits(judge, self._augmented(fake.detach()), labels)
         named, loss = f"loss {self._settings.loss}", self._method.loss
         value = _scalar(f"{named} (for_discriminator)", lambda: loss.for_discriminator(real_logits, fake_logits))
         for name, each in zip(self._settings.penalties, self._method.penalties):
-            value = value + self._penalty(name, each.penalty, real, fake.detach(), told)
+            value = value + self._penalty(name, each.penalty, real, fake.detach(), labels)
         self._check_gradient(value, "discriminator")
-        fake_logits = checked_logits(judge, self._augmented(fake), told)
+        fake_logits = checked_logits(judge, self._augmented(fake), labels)
         seen = real_logits.detach() if loss.generator_sees_real else None
         value = _scalar(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen))
         for name, each in zip(self._settings.generator_penalties, self._method.generator_penalties):
-            value = value + self._generator_penalty(name, each.penalty, latents, told)
+            value = value + self._generator_penalty(name, each.penalty, latents, labels)
         self._check_gradient(value, "generator")
 
     def _batch(self, size: int) -> tuple[Tensor, Tensor | None, Tensor]:
-        """The first `size` real images, what the discriminator is told of them, and latents."""
+        """The first `size` real images, their labels, and latents."""
         rows = torch.arange(size) % len(self._data)
         labels = self._data.labels[rows] if self._data.labels is not None else None
         drawn = torch.randn(size, self._gan.latent_size, generator=generator_for(self._settings.seed, "trial"))
-        told, latents = classes.meet(labels, drawn, self._gan)
+        labels, latents = align_latents(labels, drawn, self._gan, self._data.clusters)
         send = self._machine.send
         shaped = latents.reshape(-1, *self._gan.latent_shape).to(self._machine.device)
-        return send(self._data.batch(rows)), None if told is None else send(told), shaped
+        return send(self._data.batch(rows)), None if labels is None else send(labels), shaped
 
     def _augmented(self, images: Tensor) -> Tensor:
         for name, augmentation in zip(self._settings.augmentations, self._method.augmentations):
@@ -143,21 +143,23 @@ class Trial:
             images = altered
         return images
 
-    def _penalty(self, name: str, penalty: Penalty, real: Tensor, fake: Tensor, told: Tensor | None) -> Tensor:
+    def _penalty(self, name: str, penalty: Penalty, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         network, random = self._networks["discriminator"], generator_for(self._settings.seed, "trial", name)
 
         def judge(images: Tensor) -> Tensor:
-            return checked_logits(network, self._augmented(images), told)
+            return checked_logits(network, self._augmented(images), labels)
 
         return _scalar(f"penalty {name}", lambda: penalty(judge, real, fake, random))
 
-    def _generator_penalty(self, name: str, penalty: GeneratorPenalty, latents: Tensor, told: Tensor | None) -> Tensor:
+    def _generator_penalty(
+        self, name: str, penalty: GeneratorPenalty, latents: Tensor, labels: Tensor | None
+    ) -> Tensor:
         network, random = self._networks["generator"], generator_for(self._settings.seed, "trial", name)
 
         def generate(latents: Tensor, labels: Tensor | None = None) -> Tensor:
-            return checked_images(network, latents, labels)
+            chosen = self._gan.network_labels(latents, None) if labels is None else labels
+            return checked_images(network, latents, chosen)
 
-        labels = classes.for_generator(told, self._gan)
         return _scalar(f"generator penalty {name}", lambda: penalty(generate, latents, labels, random))
 
     def _check_gradient(self, value: Tensor, name: str) -> None:

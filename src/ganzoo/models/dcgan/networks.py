@@ -29,13 +29,10 @@ from ganzoo.blocks import (
 )
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, ShapeError, quote
-from ganzoo.latents import sign_class
 from ganzoo.models.contract import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
 from ganzoo.models.dcgan.stages import (
     LARGEST_IMAGE,
-    all_classes,
     block_names,
-    check_hidden_classes,
     check_image_size,
     check_memory,
     check_names,
@@ -77,12 +74,6 @@ class DCGANGeneratorConfig(Config):
     )
     image_channels: int = option(3, "channels of an image", low=1, high=4)
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=MOST_CLASSES)
-    hidden_classes: int = option(
-        0,
-        "kinds found in the images without labels, a power of two; a latent's signs choose one; 0: none",
-        low=0,
-        high=1024,
-    )
     context_size: int = option(
         0,
         "numbers in a label's embedding, for blocks that take a context, as residual-up; 0: one a class (one-hot)",
@@ -97,7 +88,6 @@ class DCGANGeneratorConfig(Config):
         if self.head_channels and self.head != "doubling":
             raise ConfigError(f'head_channels {self.head_channels} goes with head "doubling"; give 0 or a width more')
         check_names(self.block, len(self.stage_widths) - 1, self.norm, self.activation, self.initialisation)
-        check_hidden_classes(self.hidden_classes)
         self._check_context()
         if not 1 <= self.image_size <= LARGEST_IMAGE:
             raise ConfigError(
@@ -110,13 +100,10 @@ class DCGANGeneratorConfig(Config):
         names = block_names(self.block, len(self.stage_widths) - 1)
         if self.stem == "linear" and not names:
             raise ConfigError('stem "linear" needs a stage behind it; give widths two items or more')
-        classes = all_classes(self.num_classes, self.hidden_classes)
         taken = any(takes_context(BLOCKS[name]) for name in names)
-        if self.context_size and not (classes and taken):
-            what = "blocks that take a context, as residual-up" if classes else "num_classes or hidden_classes"
+        if self.context_size and not (self.num_classes and taken):
+            what = "blocks that take a context, as residual-up" if self.num_classes else "num_classes"
             raise ConfigError(f"context_size {self.context_size} goes with {what}; there are none")
-        if taken and classes > MOST_CLASSES and not self.context_size:
-            raise ConfigError(f"context_size 0 would be {classes} numbers for each image; give it, as 128")
 
     @property
     def stage_widths(self) -> tuple[int, ...]:
@@ -166,8 +153,7 @@ class DCGANGenerator(Generator):
 
     Radford et al. 2015, section 3 and figure 1. With `num_classes`, blocks that take a context get the label's
     embedding; a scale and shift by class stands behind every other block, and behind a projection that is activated,
-    so that these need not know of labels. With `hidden_classes` the same is done for classes that the latent itself
-    chooses (`ganzoo.latents.sign_class`), or for each pair of a label and one of them.
+    so that these need not know of labels.
     """
 
     config_class: ClassVar[type[Config]] = DCGANGeneratorConfig
@@ -176,14 +162,12 @@ class DCGANGenerator(Generator):
         super().__init__()
         self.config = config
         self.latent_size, self.num_classes = config.latent_size, config.num_classes
-        self.hidden_classes = config.hidden_classes
-        self._classes = all_classes(config.num_classes, config.hidden_classes)
         self.image_size, self.image_channels = config.image_size, config.image_channels
         widths = config.stage_widths
         self.project = _stem(config)
         names = block_names(config.block, len(widths) - 1)
-        self._takes_context = [self._classes > 0 and takes_context(BLOCKS[name]) for name in names]
-        self.context = nn.Embedding(self._classes, config.context_size) if config.context_size else None
+        self._takes_context = [self.num_classes > 0 and takes_context(BLOCKS[name]) for name in names]
+        self.context = nn.Embedding(self.num_classes, config.context_size) if config.context_size else None
         self.stages = nn.ModuleList(
             make_block(
                 BLOCKS[name],
@@ -191,14 +175,14 @@ class DCGANGenerator(Generator):
                 after,
                 norm=config.norm,
                 activation=config.activation,
-                context=config.context_size or self._classes,
+                context=config.context_size or self.num_classes,
             )
             for name, before, after in zip(names, widths, widths[1:])
         )
         taking = (config.stem == "linear", *self._takes_context)
         self.modulations = nn.ModuleList(  # behind the projection and each stage
-            nn.Identity() if takes else ClassModulation(self._classes, width)
-            for width, takes in zip(widths if self._classes else (), taking)
+            nn.Identity() if takes else ClassModulation(self.num_classes, width)
+            for width, takes in zip(widths if self.num_classes else (), taking)
         )
         self.final_norm = final_norm(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
         self.to_image = ToImage(widths[-1], config.image_channels, mode=config.last_layer)
@@ -207,14 +191,10 @@ class DCGANGenerator(Generator):
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images (N, image_channels, image_size, image_size) of `latents`; raises ShapeError on other shapes."""
         check_labels(labels, latents.shape[0], self.num_classes, "DCGANGenerator")
-        x, classes = self.project(latents), labels
-        if self.hidden_classes:
-            hidden = sign_class(latents, self.hidden_classes)
-            classes = hidden if labels is None else labels * self.hidden_classes + hidden
-        x = self._modulated(0, x, classes)
-        context = self._context(classes, x) if any(self._takes_context) else None
+        x = self._modulated(0, self.project(latents), labels)
+        context = self._context(labels, x) if any(self._takes_context) else None
         for index, (stage, takes) in enumerate(zip(self.stages, self._takes_context), start=1):
-            x = stage(x, context) if takes else self._modulated(index, stage(x), classes)
+            x = stage(x, context) if takes else self._modulated(index, stage(x), labels)
         return self.to_image(self.final_norm(x))
 
     def first_layer(self) -> Tensor:
@@ -243,16 +223,16 @@ class DCGANGenerator(Generator):
 
         return {name(key): value for key, value in other.state_dict().items()}
 
-    def _modulated(self, index: int, x: Tensor, classes: Tensor | None) -> Tensor:
-        modulation = self.modulations[index] if self._classes else None
-        return modulation(x, classes) if isinstance(modulation, ClassModulation) else x
+    def _modulated(self, index: int, x: Tensor, labels: Tensor | None) -> Tensor:
+        modulation = self.modulations[index] if self.num_classes else None
+        return modulation(x, labels) if isinstance(modulation, ClassModulation) else x
 
-    def _context(self, classes: Tensor | None, x: Tensor) -> Tensor:
-        """The embeddings of `classes`, one-hot if the config gives no size, in the dtype of `x`."""
-        assert classes is not None
+    def _context(self, labels: Tensor | None, x: Tensor) -> Tensor:
+        """The embeddings of `labels`, one-hot if the config gives no size, in the dtype of `x`."""
+        assert labels is not None
         if self.context is not None:
-            return self.context(classes)
-        return F.one_hot(classes, self._classes).to(x.dtype)
+            return self.context(labels)
+        return F.one_hot(labels, self.num_classes).to(x.dtype)
 
 
 def _stem(config: DCGANGeneratorConfig) -> Projection | LinearProjection:
@@ -276,7 +256,6 @@ class DCGANDiscriminatorConfig(Config):
     slope: float = option(0.2, "slope of leaky_relu below zero", low=0, high=1)
     first_norm: bool = option(False, "normalise in the first stage too, as the chapter does")
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=MOST_CLASSES)
-    hidden_classes: int = option(0, "as the generator's", low=0, high=1024)
     class_head: Literal["pooled", "spatial"] = option(
         "pooled", "pooled: a label weighs the summed last features; spatial: those of each place, as the logit does"
     )
@@ -294,7 +273,6 @@ class DCGANDiscriminatorConfig(Config):
         for name in self.last_blocks:
             if block_scale(BLOCKS[name], self.widths[-1], self.widths[-1]) != 1:
                 raise ConfigError(f"last_blocks must keep the size, as dcgan-same does; {quote(name)} does not")
-        check_hidden_classes(self.hidden_classes)
         check_memory(self.widths, self._sizes[1:])
         if self.last_size < 1 or self.last_size != int(self.last_size):
             raise ConfigError(
@@ -332,8 +310,8 @@ class DCGANDiscriminator(Discriminator):
 
     Radford et al. 2015, section 3. With `num_classes`, the logit gains the inner product of the label's embedding
     with the summed last features (projection, Miyato and Koyama 2018, equation 3), or with all of them, place by place
-    (`class_head="spatial"`): a coat differs from a pullover by where its zip is. With `hidden_classes` each pair of a
-    label and a hidden class has such an embedding. The norm "spectral" normalises the embedding too.
+    (`class_head="spatial"`): a coat differs from a pullover by where its zip is. The norm "spectral" normalises the
+    embedding too.
     """
 
     config_class: ClassVar[type[Config]] = DCGANDiscriminatorConfig
@@ -342,7 +320,7 @@ class DCGANDiscriminator(Discriminator):
         super().__init__()
         self.config = config
         self.image_size, self.image_channels = config.image_size, config.image_channels
-        self.num_classes, self.hidden_classes = config.num_classes, config.hidden_classes
+        self.num_classes = config.num_classes
         activation = partial(make_activation, config.activation, slope=config.slope)
         spectral = config.norm == "spectral"
         first_norm = config.norm if config.first_norm or spectral else "none"
@@ -366,8 +344,9 @@ class DCGANDiscriminator(Discriminator):
         )
         places = int(config.last_size) ** 2 if config.class_head == "spatial" else 1
         weighed = config.widths[-1] * places
-        classes = all_classes(config.num_classes, config.hidden_classes)
-        self.embedding = with_weight_norm(nn.Embedding(classes, weighed), config.norm) if classes else None
+        self.embedding = (
+            with_weight_norm(nn.Embedding(self.num_classes, weighed), config.norm) if self.num_classes else None
+        )
         initialise(self, config.initialisation)
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -384,34 +363,20 @@ class DCGANDiscriminator(Discriminator):
     def forward(self, images: Tensor, labels: Tensor | None = None, other_labels: Tensor | None = None) -> Tensor:
         """Logits (N, 1, 1, 1), above 0 for real; raises ShapeError on images or labels of other shapes.
 
-        Labels (N,); where there are hidden classes (N, 2), the second column theirs. Without that column, the logit is
-        the mean over hidden classes. With `other_labels` of the same images, logits (2N, 1, 1, 1): those under them
-        come second, and cost next to nothing.
+        With `other_labels` of the same images, logits (2N, 1, 1, 1): those under them come second, and cost next to
+        nothing.
         """
         x = self.final_norm(self.features(images)[-1])
         summed = x.sum(dim=(2, 3), keepdim=True)
         logits = self.to_logit(summed if self.config.pool == "sum" else x)
         asked = [labels] if other_labels is None else [labels, other_labels]
+        for each in asked:
+            check_labels(each, len(x), self.num_classes, "DCGANDiscriminator")
         if self.embedding is None:
-            for each in asked:
-                check_labels(each, len(x), 0, "DCGANDiscriminator")
             return logits
         x = x.flatten(1) if self.config.class_head == "spatial" else summed.flatten(1)
         weight = self.embedding.weight  # once: spectral norm takes a step each time it is asked for
-        projections = [(self._weights(weight, each, len(x)) * x).sum(dim=1).view(-1, 1, 1, 1) for each in asked]
+        projections = [
+            (F.embedding(each, weight) * x).sum(dim=1).view(-1, 1, 1, 1) for each in asked if each is not None
+        ]
         return torch.cat([logits + projection for projection in projections])
-
-    def _weights(self, weight: Tensor, labels: Tensor | None, count: int) -> Tensor:
-        """The rows of `weight` for `labels`: (count, features), or (1, features) for all alike."""
-        hidden: Tensor | None = None
-        if self.hidden_classes and labels is not None and labels.dim() == 2:
-            hidden = labels[:, 1]
-            labels = labels[:, 0] if self.num_classes else None
-            check_labels(hidden, count, self.hidden_classes, "DCGANDiscriminator")
-        check_labels(labels, count, self.num_classes, "DCGANDiscriminator")
-        if self.hidden_classes and hidden is None:
-            means = weight.unflatten(0, (-1, self.hidden_classes)).mean(1)
-            return means if labels is None else means[labels]
-        rows = labels if hidden is None else hidden if labels is None else labels * self.hidden_classes + hidden
-        assert rows is not None  # there are classes
-        return F.embedding(rows, weight)

@@ -58,17 +58,6 @@ def check_memory(channels: tuple[int, ...], sizes: list[float]) -> None:
             )
 
 
-def check_hidden_classes(count: int) -> None:
-    """Raise ConfigError unless `count` is 0 or a power of two above 1."""
-    if count and (count == 1 or count & (count - 1)):
-        raise ConfigError(f"hidden_classes must be 0 or a power of two from 2 (2, 4, 8, ... 1024), got {count}")
-
-
-def all_classes(num_classes: int, hidden_classes: int) -> int:
-    """Classes that a network tells apart: pairs of a label and a hidden class; 0 for none."""
-    return max(1, num_classes) * max(1, hidden_classes) if num_classes or hidden_classes else 0
-
-
 def final_norm(stages: nn.ModuleList, channels: int, norm: str, activation: partial[nn.Module]) -> nn.Module:
     """What stands between the last stage and the head: norm and activation where the last stage lacks its own."""
     if not len(stages) or not isinstance(stages[-1], ImageBlock) or stages[-1].output_activated:

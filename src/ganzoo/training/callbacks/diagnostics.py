@@ -15,8 +15,8 @@ from ganzoo.losses import LOSSES
 from ganzoo.models import evaluating
 from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
-from ganzoo.training import classes
 from ganzoo.training.checkpoint import TrainingState
+from ganzoo.training.classes import align_latents
 from ganzoo.training.runtime import Runtime
 
 SAMPLES = 128  # real images, and as many fakes: the same ones in every snapshot
@@ -58,7 +58,7 @@ class Diagnostics:
     """
 
     def __init__(self, gan: GAN, data: ImageData, settings: Settings, machine: Runtime) -> None:
-        self._gan, self._data, self._settings, self._machine = gan, data, settings, machine  # labels by `classify`
+        self._gan, self._data, self._settings, self._machine = gan, data, settings, machine  # labels by `attach_labels`
         random = generator_for(settings.seed, "doctor")
         part = max(1, settings.batch_size // (machine.processes * settings.accumulate))
         self._loss = LOSSES.make(settings.loss)
@@ -66,7 +66,8 @@ class Diagnostics:
         count = min(SAMPLES, len(data)) // self._size * self._size
         self._chosen = torch.randperm(len(data), generator=random)[:count]
         labels = data.labels[self._chosen] if data.labels is not None else None
-        self._told, latents = classes.meet(labels, torch.randn(count, gan.latent_size, generator=random), gan)
+        latents = torch.randn(count, gan.latent_size, generator=random)
+        self._labels, latents = align_latents(labels, latents, gan, data.clusters)
         self._latents = latents.reshape(-1, *gan.latent_shape)
 
     @torch.no_grad()
@@ -110,10 +111,8 @@ class Diagnostics:
         real, fake = _Pictures(), _Pictures()
         for rows in torch.arange(len(self._chosen)).split(self._size):
             images = self._machine.send(self._data.batch(self._chosen[rows]))
-            told = self._machine.send(self._told[rows]) if self._told is not None else None
-            asked = classes.for_generator(told, self._gan)
-            labels = [] if told is None else [told]
-            made = generate(self._latents[rows].to(self._machine.device), *([] if asked is None else [asked]))
+            labels = [] if self._labels is None else [self._machine.send(self._labels[rows])]
+            made = generate(self._latents[rows].to(self._machine.device), *labels)
             real.add(images, judge(images, *labels))
             fake.add(made, judge(made, *labels))
         return real, fake
@@ -121,12 +120,9 @@ class Diagnostics:
     def _strained(self, network: nn.Module, judge: bool) -> Tensor:
         """What `network` gives, in evaluation mode, for numbers a hundred times too strong: layers without an
         activation behind them then leave any small range."""
-        told = self._told[: self._size] if self._told is not None else None
-        if judge:
-            inputs, labels = torch.randn_like(self._data.batch(self._chosen[: self._size])), told
-        else:
-            inputs, labels = self._latents[: self._size], classes.for_generator(told, self._gan)
-        given = [100 * inputs] if labels is None else [100 * inputs, labels]
+        images = self._data.batch(self._chosen[: self._size])
+        inputs = torch.randn_like(images) if judge else self._latents[: self._size]
+        given = [100 * inputs] if self._labels is None else [100 * inputs, self._labels[: self._size]]
         try:
             with evaluating(network):
                 return self._calling(network)(*map(self._machine.send, given))
