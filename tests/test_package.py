@@ -140,6 +140,13 @@ def climbing(source: str, path: str) -> list[str]:
     return problems
 
 
+def test_the_map_in_the_docs_has_every_file():
+    named = set(re.findall(r"[\w/.]+", " ".join(re.findall(r"`([^`\n]+)`", (ROOT / "docs" / "design.md").read_text()))))
+    named = {word.removesuffix(".py").split("/")[-1] for word in named}
+    missing = [name_of(path) for path in FILES if path.stem not in named | {"__init__"}]
+    assert not missing, f"add to the tables of docs/design.md: {', '.join(missing)}"
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_imports_go_down_the_floors_only(path):
     problems = climbing(path.read_text(), name_of(path))
