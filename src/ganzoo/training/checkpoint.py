@@ -181,14 +181,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
         for name, optimizer in state.optimizers().items():
             _load_optimizer(optimizer, name, numbers[name], tensors)
         for name, network in state.networks().items():
-            weights, wanted = {key for key, _ in network.named_parameters()}, network.state_dict()
-            saved = {key: tensors.pop(f"{name}/{key}") for key in wanted}
-            for key, value in wanted.items():
-                if saved[key].shape != value.shape or saved[key].is_floating_point() != value.is_floating_point():
-                    raise ValueError(f"{name}/{key} is {_kind(saved[key])}, not {_kind(value)}")
-                if key in weights and not is_finite(saved[key]):
-                    raise ValueError(f"{name}/{key} holds NaN or infinity")
-            network.load_state_dict(saved)
+            _load_network(network, name, tensors)
         if tensors:
             raise ValueError(f"{quote(min(tensors))} belongs to nothing")
         state.method.load_state_dict(numbers["method"])
@@ -197,6 +190,18 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         said = quote(str(error), 200)
         raise WeightsError(f"the checkpoint {folder} is damaged or of other networks ({said}).") from error
+
+
+def _load_network(network: nn.Module, name: str, tensors: dict[str, Tensor]) -> None:
+    """Take the weights of `network`, called `name` in a checkpoint, out of `tensors`; ValueError unless they fit."""
+    weights, wanted = {key for key, _ in network.named_parameters()}, network.state_dict()
+    saved = {key: tensors.pop(f"{name}/{key}") for key in wanted}
+    for key, value in wanted.items():
+        if saved[key].shape != value.shape or saved[key].is_floating_point() != value.is_floating_point():
+            raise ValueError(f"{name}/{key} is {_kind(saved[key])}, not {_kind(value)}")
+        if key in weights and not is_finite(saved[key]):
+            raise ValueError(f"{name}/{key} holds NaN or infinity")
+    network.load_state_dict(saved)
 
 
 def _most_tensors(state: TrainingState) -> int:
