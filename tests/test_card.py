@@ -450,7 +450,7 @@ def test_a_card_that_cannot_be_written_does_not_cost_the_model(tmp_path, monkeyp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ganzoo.training.trainer.run_card", full)
+    monkeypatch.setattr("ganzoo.training.callbacks.built_in.run_card", full)
     gan = ganzoo.create("fashion-mnist", image_size=8, generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
     data = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8)
     result = ganzoo.Trainer(gan, data, tmp_path / "run", steps=2, batch_size=8, progress=False).fit()

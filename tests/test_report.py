@@ -17,6 +17,7 @@ from ganzoo.errors import TrainingError
 from ganzoo.runs.curves import BUCKETS, Curve, chart, number, picture
 from ganzoo.runs.gallery import GRIDS, sample_grids
 from ganzoo.runs.report import write_report
+from ganzoo.training import Callback
 from ganzoo.training.trainer import Trainer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -359,11 +360,13 @@ def trained(folder, **settings):
 
 
 def test_training_writes_the_report_while_it_runs_and_at_its_end(tmp_path):
-    seen = []
-    trainer = trained(tmp_path / "run", report_every=3)
-    page = tmp_path / "run" / "report.html"
-    trainer._hooks.append(lambda state, logs: seen.append(page.exists() and re.search("step \\d", page.read_text())[0]))
-    trainer.fit()
+    page, seen = tmp_path / "run" / "report.html", []
+
+    class Seen(Callback):
+        def on_log(self, run, entry):
+            seen.append(page.exists() and re.search("step \\d", page.read_text())[0])
+
+    trained(tmp_path / "run", report_every=3, callbacks=[Seen()]).fit()
     assert seen == [False, "step 3", "step 3", "step 6"]  # at lines 2, 4, 6, 7 of the log; pages at 3, 6, 7
     assert "<title>fashion-mnist, step 7 of 7</title>" in page.read_text() and page.read_text().count("<figure ") == 3
 
