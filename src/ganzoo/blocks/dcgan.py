@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.blocks.activations import Activation
 from ganzoo.blocks.contract import BLOCKS
-from ganzoo.blocks.conv import ConvolutionBlock, same_size
+from ganzoo.blocks.conv import ConvolutionBlock, SameConvolution
 from ganzoo.blocks.norms import Norm, with_weight_norm
 from ganzoo.config import check_count
 from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
 
 
-@BLOCKS.register("dcgan-up")
-class DCGANUp(ConvolutionBlock):
-    """Transposed convolution, norm, activation: (N, in_channels, H, W) -> (N, out_channels, 2H, 2W).
+class StridedConvolution(ConvolutionBlock):
+    """A `ConvolutionBlock` whose kernel, stride and padding decide the size.
 
-    In general a size n becomes k + s(n - 1) - 2p, k, s and p being `kernel_size`, `stride` and `padding` (Dumoulin and
-    Visin 2016, arXiv 1603.07285, the chapter on transposed convolution): 4, 1 and 0 take 1x1 to 4x4. Where k - s = 2p,
-    that is s * n and `scale_factor` is s; otherwise it is None, and a network can't stack the block.
+    `scale_factor` is None if no single number says the size of the output; a network can't stack such a block.
 
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
+    Args: as of `ConvolutionBlock`, and in place of `convolution`
         kernel_size: pixels a side of the kernel.
-        stride: pixels of output for one of input.
-        padding: pixels cut off each side of the output.
-        norm: name or callable, see `make_norm`; with "none" and "spectral" the convolution has a bias.
-        activation: name or callable, see `make_activation`.
-        slope: of "leaky_relu" below zero.
+        stride: pixels of input for one of output; of output for one of input if the convolution is transposed.
+        padding: pixels of zeros added on each side of the input; cut off the output if it is transposed.
     """
 
-    scale_factor: float | None = 2.0
+    kind: ClassVar[type[nn.Conv2d | nn.ConvTranspose2d]]
 
     def __init__(
         self,
@@ -46,95 +39,81 @@ class DCGANUp(ConvolutionBlock):
         stride: int = 2,
         padding: int = 1,
         norm: Norm = "batch",
-        activation: Activation = "relu",
+        activation: Activation | None = None,
         slope: float = 0.2,
     ) -> None:
-        _check_kernel(kernel_size, stride, padding, "DCGANUp")
-        convolution = partial(nn.ConvTranspose2d, in_channels, out_channels, kernel_size, stride, padding)
+        for name, value, low in (("kernel_size", kernel_size, 1), ("stride", stride, 1), ("padding", padding, 0)):
+            check_count(name, value, type(self).__name__, low)
+        convolution = partial(self.kind, in_channels, out_channels, kernel_size, stride, padding)
         super().__init__(in_channels, out_channels, convolution, norm=norm, activation=activation, slope=slope)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.scale_factor = float(stride) if kernel_size - stride == 2 * padding else None
+        self.scale_factor = self.scale()
+
+    @abstractmethod
+    def scale(self) -> float | None:
+        """Output size over input size, if it is the same for every size that the block takes."""
+
+    @abstractmethod
+    def output_size(self, size: int) -> int:
+        """Pixels of output for `size` pixels of input."""
 
     def convolve(self, x: Tensor) -> Tensor:
         """Raises ShapeError if nothing would be left of `x`."""
-        sizes = [self.kernel_size + self.stride * (size - 1) - 2 * self.padding for size in x.shape[2:]]
-        _check_left(sizes, x, self)
+        if min(map(self.output_size, x.shape[2:])) < 1:
+            kernel = f"kernel {self.kernel_size}, stride {self.stride}, padding {self.padding}"
+            place = f"{type(self).__name__} with {kernel}"
+            raise ShapeError(f"{place} leaves nothing of an input of {tuple(x.shape)}; give a larger one.")
         return super().convolve(x)
+
+
+@BLOCKS.register("dcgan-up")
+class DCGANUp(StridedConvolution):
+    """Transposed convolution, norm, activation: (N, in_channels, H, W) -> (N, out_channels, 2H, 2W).
+
+    In general a size n becomes k + s(n - 1) - 2p, k, s and p being `kernel_size`, `stride` and `padding` (Dumoulin and
+    Visin 2016, arXiv 1603.07285, the chapter on transposed convolution): 4, 1 and 0 take 1x1 to 4x4. If k - s = 2p,
+    that is s * n and `scale_factor` is s. Args: as of `StridedConvolution`.
+    """
+
+    scale_factor: float | None = 2.0
+    default_activation = "relu"
+    kind = nn.ConvTranspose2d
+
+    def scale(self) -> float | None:
+        return float(self.stride) if self.kernel_size - self.stride == 2 * self.padding else None
+
+    def output_size(self, size: int) -> int:
+        return self.kernel_size + self.stride * (size - 1) - 2 * self.padding
 
 
 @BLOCKS.register("dcgan-down")
-class DCGANDown(ConvolutionBlock):
+class DCGANDown(StridedConvolution):
     """Convolution, norm, activation: (N, in_channels, H, W) -> (N, out_channels, H / 2, W / 2).
 
     In general a size n becomes floor((n - k + 2p + s) / s), k, s and p being `kernel_size`, `stride` and `padding`
-    (Dumoulin and Visin 2016, arXiv 1603.07285, relationship 6). Where that is n / s for every multiple n of s,
-    `scale_factor` is 1 / s and other sizes are refused; otherwise it is None, and a network can't stack the block.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: pixels a side of the kernel.
-        stride: pixels of input for one of output.
-        padding: pixels of zeros added on each side of the input.
-        norm: name or callable, see `make_norm`; with "none" and "spectral" the convolution has a bias.
-        activation: name or callable, see `make_activation`.
-        slope: of "leaky_relu" below zero.
+    (Dumoulin and Visin 2016, arXiv 1603.07285, relationship 6). If that is n / s for every multiple n of s,
+    `scale_factor` is 1 / s and other sizes are refused. Args: as of `StridedConvolution`.
     """
 
     scale_factor: float | None = 0.5
+    kind = nn.Conv2d
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        kernel_size: int = 4,
-        stride: int = 2,
-        padding: int = 1,
-        norm: Norm = "batch",
-        activation: Activation = "leaky_relu",
-        slope: float = 0.2,
-    ) -> None:
-        _check_kernel(kernel_size, stride, padding, "DCGANDown")
-        convolution = partial(nn.Conv2d, in_channels, out_channels, kernel_size, stride, padding)
-        super().__init__(in_channels, out_channels, convolution, norm=norm, activation=activation, slope=slope)
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.scale_factor = 1 / stride if kernel_size - stride <= 2 * padding < kernel_size else None
+    def scale(self) -> float | None:
+        return 1 / self.stride if self.kernel_size - self.stride <= 2 * self.padding < self.kernel_size else None
 
-    def convolve(self, x: Tensor) -> Tensor:
-        """Raises ShapeError if `x` is smaller than the kernel."""
-        sizes = [(size - self.kernel_size + 2 * self.padding + self.stride) // self.stride for size in x.shape[2:]]
-        _check_left(sizes, x, self)
-        return super().convolve(x)
+    def output_size(self, size: int) -> int:
+        return (size - self.kernel_size + 2 * self.padding + self.stride) // self.stride
 
 
 @BLOCKS.register("dcgan-same")
-class DCGANSame(ConvolutionBlock):
+class DCGANSame(SameConvolution):
     """3x3 convolution, norm, activation, at the same size: (N, in_channels, H, W) -> (N, out_channels, H, W).
 
     Behind a discriminator's stages (`last_blocks`) it lets places see each other before their logits are summed.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        norm: name or callable, see `make_norm`; with "none" and "spectral" the convolution has a bias.
-        activation: name or callable, see `make_activation`.
-        slope: of "leaky_relu" below zero.
+    Args: as of `SameConvolution`.
     """
 
     scale_factor: float | None = 1.0
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        norm: Norm = "batch",
-        activation: Activation = "leaky_relu",
-        slope: float = 0.2,
-    ) -> None:
-        convolution = same_size(in_channels, out_channels, 3, "DCGANSame")
-        super().__init__(in_channels, out_channels, convolution, norm=norm, activation=activation, slope=slope)
 
 
 class Projection(ConvolutionBlock):
@@ -291,16 +270,3 @@ class MinibatchStandardDeviation(nn.Module):
             deviation = (variance + 1e-8).sqrt().mean()  # the constant keeps the root's slope finite at zero
             added.append(deviation.expand(len(group), 1, *x.shape[2:]))
         return torch.cat([x, torch.cat(added)], dim=1)
-
-
-def _check_kernel(kernel_size: int, stride: int, padding: int, place: str) -> None:
-    check_count("kernel_size", kernel_size, place)
-    check_count("stride", stride, place)
-    check_count("padding", padding, place, low=0)
-
-
-def _check_left(sizes: list[int], x: Tensor, block: DCGANUp | DCGANDown) -> None:
-    if min(sizes) < 1:
-        kernel = f"kernel {block.kernel_size}, stride {block.stride}, padding {block.padding}"
-        name = type(block).__name__
-        raise ShapeError(f"{name} with {kernel} leaves nothing of an input of {tuple(x.shape)}; give a larger one.")

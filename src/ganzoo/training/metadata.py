@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 
 from ganzoo.augment import AUGMENTATIONS
-from ganzoo.blocks import BLOCKS
 from ganzoo.callbacks import CALLBACKS
 from ganzoo.data import SOURCES, ImageData, source_name
 from ganzoo.errors import PluginError, TrainingError, WeightsError, quote
@@ -21,7 +20,7 @@ from ganzoo.models import MODELS, build_like_file
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry, used_plugins
 from ganzoo.runs.folder import command, recorded_plugins, versions
-from ganzoo.saving.format import describe, read_description, where_from
+from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, where_from
 from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import saved_shapes
@@ -29,7 +28,16 @@ from ganzoo.training.runtime import RuntimeConfig
 
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
-    for registry in (MODELS, BLOCKS, LOSSES, PENALTIES, GENERATOR_PENALTIES, AUGMENTATIONS, CALLBACKS, SOURCES)
+    for registry in (
+        MODELS,
+        *NAMED_IN_CONFIGS,
+        LOSSES,
+        PENALTIES,
+        GENERATOR_PENALTIES,
+        AUGMENTATIONS,
+        CALLBACKS,
+        SOURCES,
+    )
 }
 
 
