@@ -202,6 +202,21 @@ def test_norms_and_activations_with_options_stand_in_a_saved_model_with_their_pa
         ganzoo.from_pretrained(tmp_path / "model")
 
 
+def test_a_run_whose_norm_comes_from_a_package_goes_on_and_is_refused_without_it(tmp_path, monkeypatch):
+    images = torch.randint(0, 256, (4, 1, 16, 16), dtype=torch.uint8)
+    with ganzoo.NORMS.temporarily("acme.plain", lambda channels: nn.BatchNorm2d(channels)):
+        monkeypatch.setitem(ganzoo.NORMS._origins, "acme.plain", Origin("acme-gan", "0.1"))
+        gan = ganzoo.GAN(
+            *(MODELS[f"dcgan-{kind}"](MODELS[f"dcgan-{kind}"].config_class(**SMALL[f"dcgan-{kind}"], norm="acme.plain"))
+              for kind in ("generator", "discriminator"))
+        )  # fmt: skip
+        ganzoo.Trainer(gan, images, tmp_path / "run", steps=1, batch_size=4, progress=False).fit()
+        assert ganzoo.Trainer.resume(tmp_path / "run", images, progress=False).fit().finished
+    monkeypatch.delitem(ganzoo.NORMS._origins, "acme.plain", raising=False)
+    with pytest.raises(PluginError, match=r"acme-gan"):
+        ganzoo.Trainer.resume(tmp_path / "run", images)
+
+
 SMALL = {
     "dcgan-generator": {"latent_size": 6, "widths": (8, 8), "image_channels": 1},
     "dcgan-discriminator": {"image_size": 16, "widths": (8, 8), "image_channels": 1},
