@@ -1,7 +1,7 @@
 """How alike are the images of a cluster? The share of the features' variance that the clusters explain.
 
     python benchmarks/clusters.py fashion-mnist
-    python benchmarks/clusters.py pokemon.zip --size 64 --channels 3 --features 'timm:MODEL?weights=FILE'
+    python benchmarks/clusters.py pokemon.zip --size 64 --channels 3 --features 'timm(model=NAME,weights=FILE)'
 
 0 for random clusters (corrected for their number), 1 if all images of a cluster are one; higher is better.
 """
@@ -15,7 +15,7 @@ import torch
 
 from ganzoo.data import open_data
 from ganzoo.data.clusters import cluster_images
-from ganzoo.evaluation.features import features
+from ganzoo.evaluation import FEATURES
 
 
 def explained(found: torch.Tensor, clusters: torch.Tensor) -> float:
@@ -39,7 +39,7 @@ if __name__ == "__main__":
     data = open_data(options.data, image_size=options.size, image_channels=options.channels)
     data = dataclasses.replace(data, labels=None)
     rows = torch.linspace(0, len(data) - 1, min(len(data), options.looked_at)).long()
-    network = features(options.features)
+    network = FEATURES.make(options.features)
     found = torch.cat([network(data.batch(some)) for some in rows.split(100)])
     for count in (16, 64, 256):
         labels = cluster_images(data, count, options.by).labels

@@ -19,8 +19,15 @@ from ganzoo.saving.results import Figure, weights_hash
 
 HOSTILE = "x\n---\nlicense: mit | `code` <!-- ganzoo:end --> <script>alert(1)</script> [a](b)"
 FIGURES = [
-    {"name": "FD(fashion-net)", "value": 1.25, "spread": None, "floor": 0.3, "ceiling": 500.0, "lower_is_better": True},
-    {"name": "recall(fashion-net)", "value": 0.9, "spread": 0.01, "floor": 0.95, "ceiling": 0.0},
+    {
+        "name": "FD(fashion-net)",
+        "value": 1.25,
+        "spread": None,
+        "real_reference": 0.3,
+        "noise_reference": 500.0,
+        "better": "lower",
+    },
+    {"name": "recall(fashion-net)", "value": 0.9, "spread": 0.01, "real_reference": 0.95, "noise_reference": 0.0},
 ]
 
 

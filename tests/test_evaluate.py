@@ -9,11 +9,11 @@ from torch import nn
 
 import ganzoo
 from ganzoo.cli import run
-from ganzoo.errors import ConfigError, DataError
+from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, UnknownNameError
+from ganzoo.evaluation import Features, better
 from ganzoo.evaluation import evaluate as module
 from ganzoo.evaluation.page import write_page
 
-pytest.importorskip("torch_fidelity", reason="pip install 'ganzoo-torch[metrics]'")
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
 FEW = ganzoo.data.open_data((torch.from_numpy(MINI.images[::5].copy()), MINI.labels[::5]))  # 400 of all classes
 
@@ -60,16 +60,16 @@ def test_the_bundled_model_lies_between_the_yardsticks(measured):
     ]
     for figure in figures:
         if figure["name"].startswith(("FD", "KD", "recall", "coverage")):
-            better, worse = figure["floor"], figure["ceiling"]
+            better, worse = figure["real_reference"], figure["noise_reference"]
             assert min(better, worse) < figure["value"] < max(better, worse), figure
 
 
 def test_all_figures_are_json_and_stand_in_the_table(measured):
     again = json.loads(json.dumps(measured.to_dict()))
-    assert again["samples"] == 600 and again["neighbours"] == {"k": 5, "images": 5000}
+    assert again["samples"] == 600 and again["metrics"][2] == "prdc(k=5,most=5000,seed=1)"
     assert again["data_hash"] == MINI.hash and again["split"] == "all, in halves"
     table = measured.table()
-    assert all(figure["name"] in table for figure in again["figures"]) and "k = 5" in table
+    assert all(figure["name"] in table for figure in again["figures"]) and again["metrics"][2] in table
 
 
 def test_each_class_has_its_share_and_its_best_and_worst(measured):
@@ -79,7 +79,7 @@ def test_each_class_has_its_share_and_its_best_and_worst(measured):
     for each in measured.classes:
         assert len(each.best) == len(each.worst) == min(8, each.samples)
         assert each.agreement is None
-    assert measured.agreement is None
+    assert "agreement" not in measured.scores
 
 
 def test_a_conditional_model_is_asked_for_each_class_and_judged_by_the_classifier():
@@ -87,7 +87,8 @@ def test_a_conditional_model_is_asked_for_each_class_and_judged_by_the_classifie
     found = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=200, memorised=False)
     assert {each.samples for each in found.classes} == {20}
     assert all(each.agreement is not None and 0 <= each.agreement <= 1 for each in found.classes)
-    value, of_real_images = found.agreement
+    value, of_real_images = (each["agreement"].value for each in (found.scores, found.real_reference))
+    assert found.noise_reference["agreement"].value == 0.1
     assert value == pytest.approx(sum(each.agreement for each in found.classes) / 10) and of_real_images > 0.8
     assert "agreement(fashion-net)" in found.table()
 
@@ -114,7 +115,10 @@ def test_a_class_that_is_not_among_the_chosen_real_images_is_said_and_the_others
     assert absent and all(each.scores is None and each.best == each.worst == () for each in absent)
     assert found.classes[0].scores is not None
     assert "too few to measure (10 samples, 0.0% of the real images)" in found.table()
-    assert "too few (10 samples, 0.0% of the real images)" in write_page(found, tmp_path / "page.html", "x").read_text()
+    assert (
+        "too few to measure (10 samples, 0.0% of the real images)"
+        in write_page(found, tmp_path / "page.html", "x").read_text()
+    )
 
 
 def test_copies_of_training_images_are_called_so():
@@ -122,7 +126,7 @@ def test_copies_of_training_images_are_called_so():
         ganzoo.GAN(Copies(MINI.batch(torch.arange(1000))), latent_size=2), "fashion-mnist-mini", samples=300
     )
     assert all(each.memorised for each in found.memorised.values())
-    assert found.table().count("gives training images back") == 2
+    assert found.table().count("Likely memorisation") == 2
 
 
 @pytest.fixture(scope="module")
@@ -359,7 +363,7 @@ def test_yardsticks_come_from_the_cache_the_second_time(measured, monkeypatch, t
     first = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=300, memorised=False, classes=False)
     monkeypatch.setattr(module._Real, "_of", lambda *_: pytest.fail("measured again"))
     second = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=300, memorised=False, classes=False)
-    assert (first.scores, first.floor, first.ceiling) == (second.scores, second.floor, second.ceiling)
+    assert first.figures() == second.figures()
 
 
 def test_another_size_is_resampled_and_the_name_says_so():
@@ -379,7 +383,12 @@ def test_another_size_is_resampled_and_the_name_says_so():
             ConfigError,
             "samples must be an int from 100",
         ),
-        (lambda: ganzoo.from_pretrained("fashion-mnist"), {"features": "fashon-net"}, ConfigError, "fashion-net"),
+        (
+            lambda: ganzoo.from_pretrained("fashion-mnist"),
+            {"features": "fashon-net"},
+            UnknownNameError,
+            'Did you mean "fashion-net"',
+        ),
         (lambda: ganzoo.create("pokemon-64"), {}, ConfigError, "features must be named for images in colour"),
         (
             lambda: ganzoo.create("fashion-mnist", generator={"num_classes": 3}),
@@ -455,3 +464,60 @@ def test_the_run_of_a_model_is_found_from_within_the_model(tmp_path, monkeypatch
     (tmp_path / "run.json").write_text("{}")
     monkeypatch.chdir(tmp_path / "model")
     assert _run_of(Path(".")).resolve() == tmp_path.resolve()
+
+
+# --- features and metrics of other packages --------------------------------------------------------------------------
+
+
+def tiny(scale: float = 1.0) -> Features:
+    """Pixels of 4x4 thumbnails."""
+    network = nn.Sequential(nn.Flatten(), nn.Hardtanh(-scale, scale))
+    return Features("acme.tiny", 4, 1, 16, f"tiny {scale}", network)
+
+
+@better("lower")
+def brightness(real, fake) -> float:
+    """How far the mean values lie apart."""
+    return float((real.mean() - fake.mean()).abs())
+
+
+@pytest.fixture
+def of_others():
+    with ganzoo.FEATURES.temporarily("acme.tiny", tiny), ganzoo.METRICS.temporarily("acme.brightness", brightness):
+        yield
+
+
+def test_features_and_metrics_of_other_packages_are_measured_with_both_references(of_others):
+    gan, options = ganzoo.from_pretrained("fashion-mnist"), {"samples": 120, "metrics": ("acme.brightness",)}
+    found = ganzoo.evaluate(gan, FEW, features="acme.tiny(scale=0.5)", **options)
+    (figure,) = found.figures()
+    assert figure["name"] == "acme.brightness(acme.tiny@4 from 28)" and figure["better"] == "lower"
+    assert figure["value"] < figure["noise_reference"] and figure["real_reference"] < figure["noise_reference"]
+    assert set(found.memorised) == {"pixels", "features"} and not found.classes
+    given = ganzoo.evaluate(gan, FEW, features=tiny(0.5), **options, device="cpu")
+    assert given.figures() == found.figures()
+    with_options = ganzoo.evaluate(gan, FEW, features="acme.tiny", samples=120, metrics="prdc(k=3)", memorised=False)
+    assert with_options.figures()[0]["name"] == "precision(k=3)(acme.tiny@4 from 28)"
+
+
+def test_the_command_takes_features_and_metrics_by_name(of_others, tmp_path, capsys):
+    command = ["evaluate", "fashion-mnist", "--data", "fashion-mnist-mini", "--samples", "100", "--no-memorised"]
+    command += ["--output", str(tmp_path), "--features", "acme.tiny"]
+    assert run([*command, "--metric", "acme.brightness", "--metric", "fd"]) == 0
+    assert "acme.brightness(acme.tiny@4 from 28)" in capsys.readouterr().out
+    facts = json.loads((tmp_path / "evaluation.json").read_text())
+    assert facts["metrics"] == ["acme.brightness", "fd"] and len(facts["figures"]) == 2
+    assert run([*command, "--metric", "acme.brightnes"]) == 2
+    assert 'Did you mean "acme.brightness"' in capsys.readouterr().err
+
+
+def test_features_that_do_not_keep_their_word_are_named():
+    fails = Features("acme.fails", 4, 1, 16, "0", nn.Linear(3, 3))
+    short = Features("acme.short", 4, 1, 17, "1", nn.Flatten())
+    options = {"samples": 100, "memorised": False}
+    with pytest.raises(PluginError, match="the network of the features acme.fails fails .*tell its author"):
+        ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), FEW, features=fails, **options)
+    with pytest.raises(ShapeError, match=r"acme.short gives \(200, 16\) for 200 images, not \(200, 17\)"):
+        ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), FEW, features=short, **options)
+    with ganzoo.FEATURES.temporarily("acme.none", lambda: None), pytest.raises(PluginError, match="not a Features"):
+        ganzoo.FEATURES.make("acme.none")

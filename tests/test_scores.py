@@ -1,32 +1,20 @@
 """Scores: against closed forms and a naive second implementation, what must not change them, and bad input."""
 
-import sys
 import warnings
-from dataclasses import astuple
 
 import numpy as np
 import pytest
 import torch
 
-from ganzoo.errors import DataError, GanzooError, MissingExtraError, ShapeError
-from ganzoo.evaluation import metrics as scores
-from ganzoo.evaluation.metrics import (
-    FEWEST,
-    K,
-    Scores,
-    compare,
-    density_and_coverage,
-    frechet_distance,
-    kernel_distance,
-    neighbourhoods,
-)
-
-metrics = pytest.mark.usefixtures("_torch_fidelity")
+from ganzoo.errors import ConfigError, DataError, GanzooError, PluginError, ShapeError, UnknownNameError
+from ganzoo.evaluation import METRICS, Score, better
+from ganzoo.evaluation import metrics as module
+from ganzoo.evaluation.metrics import DEFAULT, FEWEST, K, frechet_distance, kernel_distance, make_metrics, prdc, variety
 
 
-@pytest.fixture
-def _torch_fidelity():
-    pytest.importorskip("torch_fidelity")
+def compare(real, fake, metrics=DEFAULT, seed=0) -> dict[str, float]:
+    """The value of each figure."""
+    return {name: score.value for name, score in module.compare(real, fake, make_metrics(metrics, seed)).items()}
 
 
 def whitened(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
@@ -63,7 +51,6 @@ def naive_overlap(real, fake, k):
 # --- closed forms and second implementations -------------------------------------------------------------------------
 
 
-@metrics
 @pytest.mark.parametrize("dimension", [1, 3, 16])
 def test_the_frechet_distance_of_gaussians_is_the_closed_form(dimension):
     shift, spread = torch.linspace(-2, 1, dimension).double(), torch.linspace(0.5, 3, dimension).double()
@@ -73,7 +60,6 @@ def test_the_frechet_distance_of_gaussians_is_the_closed_form(dimension):
     assert frechet_distance(real, fake) == pytest.approx(float(expected), rel=1e-6)
 
 
-@metrics
 def test_the_frechet_distance_of_full_covariances_is_the_closed_form():
     mix = torch.randn(6, 6, dtype=torch.float64)
     real, fake = whitened(100, 6), whitened(100, 6, seed=1) @ mix.T
@@ -82,9 +68,7 @@ def test_the_frechet_distance_of_full_covariances_is_the_closed_form():
     assert frechet_distance(real, fake) == pytest.approx(float(expected), rel=1e-6)
 
 
-@metrics
-def test_the_kernel_distance_is_the_unbiased_estimate_of_a_loop(monkeypatch):
-    monkeypatch.setattr(scores, "SUBSETS", 400)
+def test_the_kernel_distance_is_the_unbiased_estimate_of_a_loop():
     real, fake = torch.randn(40, 4).double(), torch.randn(40, 4).double() + 1
 
     def kernel(x, y):
@@ -94,133 +78,184 @@ def test_the_kernel_distance_is_the_unbiased_estimate_of_a_loop(monkeypatch):
         return np.mean([kernel(x, y) for i, x in enumerate(points) for j, y in enumerate(points) if i != j])
 
     whole = mean_of_pairs(real) + mean_of_pairs(fake) - 2 * np.mean([kernel(x, y) for x in real for y in fake])
-    mean, spread = kernel_distance(real, fake)
-    assert spread > 0
-    assert abs(mean - whole) < 4 * spread / 400**0.5
+    assert float(kernel_distance(real, fake)) == pytest.approx(whole, rel=1e-9)
+    score = module.kd(real, fake, subsets=400)["KD"]
+    assert score.spread > 0 and abs(score.value - whole) < 4 * score.spread / 400**0.5
 
 
-@metrics
 @pytest.mark.parametrize(("spread", "shift"), [(1.0, 0.0), (0.3, 0.0), (1.0, 1.5)])
 def test_neighbourhoods_are_what_a_loop_over_all_pairs_finds(monkeypatch, spread, shift):
-    monkeypatch.setattr(scores, "BLOCK", 7)
+    monkeypatch.setattr(module, "BLOCK", 7)
     real, fake = torch.randn(40, 3).double(), torch.randn(40, 3).double() * spread + shift
-    assert neighbourhoods(real, fake) == pytest.approx(naive_overlap(real, fake, K), abs=1e-6)
+    assert tuple(prdc(real, fake).values()) == pytest.approx(naive_overlap(real, fake, K), abs=1e-12)
 
 
-@pytest.mark.parametrize("k", [1, 3, 5])
-def test_density_and_coverage_take_other_numbers_of_samples_and_neighbours(monkeypatch, k):
-    monkeypatch.setattr(scores, "BLOCK", 7)
-    real, fake = torch.randn(30, 3).double(), torch.randn(50, 3).double()
-    assert density_and_coverage(real, fake, k) == pytest.approx(naive_overlap(real, fake, k)[2:], abs=1e-12)
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_neighbourhoods_take_other_numbers_of_neighbours(k):
+    real, fake = torch.randn(30, 3), torch.randn(30, 3)
+    found = compare(real, fake, [f"prdc(k={k})"])
+    assert [*found] == [f"{name}(k={k})" for name in ("precision", "recall", "density", "coverage")]
+    assert tuple(found.values()) == pytest.approx(naive_overlap(real.double(), fake.double(), k), abs=1e-12)
+    with pytest.raises(DataError, match=f"{k} images have no {k} neighbours each"):
+        prdc(real[:k], fake, k=k)
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
 def test_the_variety_is_that_of_all_pairs(scale):
     real, fake = torch.randn(60, 4).double(), torch.randn(50, 4).double() * scale + 2
     pairs = [torch.pdist(points).square().mean().sqrt() for points in (fake, real)]
-    assert scores.variety(real, fake) == pytest.approx(float(pairs[0] / pairs[1]), rel=1e-9)
+    assert variety(real, fake) == pytest.approx(float(pairs[0] / pairs[1]), rel=1e-9)
 
 
 def test_coverage_of_samples_drawn_as_the_real_images_are_is_the_papers():
     real, fake = torch.randn(3000, 8).double(), torch.randn(3000, 8).double()
-    density, coverage = density_and_coverage(real, fake)
-    assert density == pytest.approx(1, abs=0.05)
-    assert coverage == pytest.approx(1 - 2**-K, abs=0.01)
+    found = prdc(real, fake)
+    assert found["density"] == pytest.approx(1, abs=0.05)
+    assert found["coverage"] == pytest.approx(1 - 2**-K, abs=0.01)
 
 
 # --- what the figures say --------------------------------------------------------------------------------------------
 
 
-@metrics
 def test_a_set_compared_with_itself_is_perfect():
     real = torch.randn(500, 8)
     found = compare(real, real.clone())
-    assert found.frechet == pytest.approx(0, abs=1e-9)
-    assert -0.1 < found.kernel < 0  # the estimate takes no image for shared, and here all are
-    assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
-    assert found.density >= 1
+    assert found["FD"] == pytest.approx(0, abs=1e-9)
+    assert -0.1 < found["KD"] < 0  # the estimate takes no image for shared, and here all are
+    assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
+    assert found["density"] >= 1
 
 
-@metrics
 def test_a_generator_that_knows_one_kind_is_precise_but_covers_little():
     centres = torch.tensor([[0.0] * 8, [50.0] * 8])
     real = torch.randn(400, 8) + centres[torch.arange(400) % 2]
     found = compare(real, torch.randn(400, 8) * 0.8)
-    assert found.precision > 0.9
-    assert found.recall < 0.55 and found.coverage < 0.55
+    assert found["precision"] > 0.9
+    assert found["recall"] < 0.55 and found["coverage"] < 0.55
 
 
-@metrics
 def test_samples_that_wander_off_lose_precision_not_recall():
     real, fake = torch.randn(400, 4), torch.randn(400, 4)
     fake[200:] += 100
     found = compare(real, fake)
-    assert 0.4 < found.precision < 0.55
-    assert found.recall > 0.8
-    assert found.density < 0.6
+    assert 0.4 < found["precision"] < 0.55
+    assert found["recall"] > 0.8
+    assert found["density"] < 0.6
 
 
-@metrics
 def test_every_measure_tells_a_worse_generator_from_a_better_one():
     real = torch.randn(600, 8)
-    better, worse = (compare(real, torch.randn(600, 8) * 0.9 + shift) for shift in (0.1, 2.0))
-    assert better.frechet < worse.frechet and better.kernel < worse.kernel
+    near, far = (compare(real, torch.randn(600, 8) * 0.9 + shift) for shift in (0.1, 2.0))
+    assert near["FD"] < far["FD"] and near["KD"] < far["KD"]
     for name in ("precision", "recall", "density", "coverage"):
-        assert getattr(better, name) > getattr(worse, name)
+        assert near[name] > far[name]
 
 
-@metrics
 def test_scores_depend_on_neither_order_nor_turn_of_the_space():
     real, fake = torch.randn(300, 6).double(), torch.randn(300, 6).double() * 1.2
     turn = torch.linalg.qr(torch.randn(6, 6).double()).Q
     plain, turned = compare(real, fake), compare(real @ turn, fake @ turn)
-    assert astuple(turned) == pytest.approx(astuple(plain), rel=1e-6)
+    assert turned == pytest.approx(plain, rel=1e-6)
     order = torch.randperm(300)
     shuffled = compare(real[order], fake.flip(0))
-    for name in ("frechet", "precision", "recall", "density", "coverage"):
-        assert getattr(shuffled, name) == pytest.approx(getattr(plain, name), rel=1e-6)
+    for name in ("FD", "precision", "recall", "density", "coverage"):
+        assert shuffled[name] == pytest.approx(plain[name], rel=1e-6)
 
 
-@metrics
 def test_far_from_the_origin_small_distances_are_still_told():
     real, fake = torch.randn(200, 40).double(), torch.randn(200, 40).double()
-    near, far = neighbourhoods(real, fake), neighbourhoods(real + 1e4, fake + 1e4)
+    near, far = prdc(real, fake), prdc(real + 1e4, fake + 1e4)
     assert far == pytest.approx(near, abs=1e-6)
 
 
-@metrics
-def test_scores_are_the_same_for_the_same_seed_alone(monkeypatch):
-    monkeypatch.setattr(scores, "MOST_NEIGHBOURS", 50)
+@pytest.mark.parametrize("metrics", ["kd", "prdc(most=50)"])
+def test_scores_are_the_same_for_the_same_seed_alone(metrics):
     real, fake = torch.randn(200, 4), torch.randn(120, 4)
-    assert compare(real, fake, seed=3) == compare(real, fake, seed=3)
-    assert compare(real, fake, seed=3) != compare(real, fake, seed=4)
+    assert compare(real, fake, metrics, seed=3) == compare(real, fake, metrics, seed=3)
+    assert compare(real, fake, metrics, seed=3) != compare(real, fake, metrics, seed=4)
 
 
-@metrics
 def test_neighbourhoods_compare_equal_numbers_and_no_more_than_they_say(monkeypatch):
     seen = []
-    whole = scores.density_and_coverage
-    monkeypatch.setattr(
-        scores, "density_and_coverage", lambda *both: seen.append([len(x) for x in both]) or whole(*both)
-    )
-    compare(torch.randn(80, 3), torch.randn(60, 3))
-    monkeypatch.setattr(scores, "MOST_NEIGHBOURS", 50)
-    compare(torch.randn(80, 3), torch.randn(60, 3))
-    assert seen == [[60, 60], [50, 50]]
+    whole = module._balls
+    monkeypatch.setattr(module, "_balls", lambda *both: seen.append([len(x) for x in both[:2]]) or whole(*both))
+    for metric in ("prdc", "prdc(most=50)"):
+        compare(torch.randn(80, 3), torch.randn(60, 3), metric)
+    assert seen == [[60, 60], [60, 60], [50, 50], [50, 50]]
 
 
-@metrics
 def test_the_inputs_stay_as_they_are_and_may_be_of_half_precision():
     real, fake = torch.randn(60, 3).half(), torch.randn(60, 3).half()
     before = real.clone(), fake.clone()
     found = compare(real, fake)
-    assert all(type(value) is float for value in astuple(found))
+    assert all(type(value) is float for value in found.values())
     assert torch.equal(real, before[0]) and torch.equal(fake, before[1])
 
 
-def test_scores_stand_in_the_order_that_caches_rely_on():
-    names = ["frechet", "kernel", "kernel_spread", "precision", "recall", "density", "coverage", "variety"]
-    assert list(Scores.__dataclass_fields__) == names
+# --- metrics by name -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_says_which_way_is_better_and_gives_finite_figures(name):
+    real, fake = torch.randn(2, 60, 3)
+    for score in module.compare(real, fake, make_metrics(name)).values():
+        assert isinstance(score, Score) and np.isfinite(score.value) and score.better in ("lower", "higher")
+
+
+def test_metrics_say_all_their_options_and_figures_those_that_were_given():
+    text, (name,) = make_metrics(["kd(subsets=3)"], seed=7)[0].text, compare(GOOD, GOOD + 1, ["kd(subsets=3)"])
+    assert (text, name) == ("kd(subsets=3,subset=1000,seed=7)", "KD(subsets=3)")
+    assert make_metrics("kd(seed=2)", seed=7)[0].text == "kd(subsets=50,subset=1000,seed=2)"
+
+
+@better("lower")
+def shift(real, fake, *, power: float = 1.0):
+    return (real.mean() - fake.mean()).abs() ** power
+
+
+def test_a_function_of_ones_own_is_a_metric_with_its_options_in_the_figures_name():
+    with METRICS.temporarily("acme.shift", shift):
+        found = module.compare(GOOD, GOOD + 3, make_metrics(["acme.shift", "acme.shift(power=2)"]))
+    assert [*found] == ["acme.shift", "acme.shift(power=2.0)"]
+    assert [score.value for score in found.values()] == pytest.approx([3, 9]) and found["acme.shift"].better == "lower"
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (lambda real, fake: 1 / 0, r"metric acme.wrong fails \(ZeroDivisionError: .*tell its author"),
+        (lambda real, fake: "good", r"metric acme.wrong fails \(ValueError"),
+        (lambda real, fake: None, r"metric acme.wrong fails \(TypeError"),
+        (lambda real, fake: float("nan"), "metric acme.wrong gives nan as acme.wrong"),
+        (lambda real, fake: {"a": 1.0, "b": float("inf")}, "metric acme.wrong gives inf as b"),
+    ],
+)
+def test_a_metric_that_fails_or_gives_no_number_is_named(wrong, said):
+    with METRICS.temporarily("acme.wrong", better("higher")(wrong)), pytest.raises(PluginError, match=said) as caught:
+        compare(GOOD, GOOD + 1, "acme.wrong")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_function_without_a_better_way_is_no_metric():
+    with pytest.raises(
+        ConfigError, match='must be a function of \\(real, fake\\) with the attribute better, "lower" or'
+    ):
+        METRICS.register("acme.shift", lambda real, fake: 0.0)
+
+
+@pytest.mark.parametrize(
+    "metrics, error, said",
+    [
+        (["fid"], UnknownNameError, 'Unknown metric "fid".*Known: fd, kd, prdc, variety'),
+        (["prdc(kk=3)"], ConfigError, 'prdc has no option "kk".*Did you mean "k"'),
+        (["prdc(k=none)"], ConfigError, "prdc: k must be"),
+        (["fd(k=3)"], ConfigError, "fd has no option"),
+        ([], ConfigError, "metrics must name at least one"),
+    ],
+)
+def test_wrong_names_and_options_of_metrics_are_said(metrics, error, said):
+    with pytest.raises(error, match=said):
+        make_metrics(metrics)
 
 
 # --- what can't be measured ------------------------------------------------------------------------------------------
@@ -263,26 +298,15 @@ def test_features_of_two_networks_are_refused():
         compare(GOOD, GOOD[:, :3])
 
 
-@metrics
 def test_the_largest_features_are_still_measured():
-    assert all(np.isfinite(astuple(compare(GOOD * 1e11, GOOD.flip(0) * 2e11))))
+    assert all(np.isfinite([*compare(GOOD * 1e11, GOOD.flip(0) * 2e11).values()]))
 
 
-@metrics
 def test_fewer_than_two_images_a_feature_are_measured_with_a_warning():
     few = torch.randn(2, 30, 20)
     with pytest.warns(UserWarning, match="fewer than 40 images"):
         found = compare(*few)
-    assert all(np.isfinite(astuple(found)))
+    assert all(np.isfinite([*found.values()]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         compare(*torch.randn(2, 40, 20))
-
-
-def test_without_torch_fidelity_the_message_says_what_to_install(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("torch_fidelity.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    for measure in (frechet_distance, kernel_distance, neighbourhoods, compare):
-        with pytest.raises(MissingExtraError, match=r"pip install 'ganzoo-torch\[metrics\]'"):
-            measure(GOOD, GOOD)

@@ -20,6 +20,8 @@ REGISTRIES = {  # every registry and its module, in the order of `ganzoo list`
     "AUGMENTATIONS": "ganzoo.augment",
     "CALLBACKS": "ganzoo.callbacks",
     "SOURCES": "ganzoo.data",
+    "FEATURES": "ganzoo.evaluation.features",
+    "METRICS": "ganzoo.evaluation.metrics",
 }
 _HOME = {
     **REGISTRIES,

@@ -18,6 +18,8 @@ from ganzoo.callbacks import CALLBACKS as CALLBACKS
 from ganzoo.data import SOURCES as SOURCES
 from ganzoo.errors import GanzooError as GanzooError
 from ganzoo.evaluation.evaluate import evaluate as evaluate
+from ganzoo.evaluation.features import FEATURES as FEATURES
+from ganzoo.evaluation.metrics import METRICS as METRICS
 from ganzoo.gan import GAN as GAN
 from ganzoo.losses import LOSSES as LOSSES
 from ganzoo.models import MODELS as MODELS

@@ -10,7 +10,8 @@ import errno
 import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _SECRET = re.compile(r"\bhf_\w{20,}|(?<=://)[^/@\s]+(?=@)|(?<=Bearer )[^\s'\"]+")  # tokens, a password in an address
 _known_secrets: set[str] = set()
@@ -176,6 +177,19 @@ def reason(error: Exception) -> str:
         number = int(found[1])
     text = str(said or error)
     return f"{text}; {_REMEDIES[number]}" if number in _REMEDIES else text
+
+
+@contextmanager
+def blame(what: str) -> Iterator[None]:
+    """Raise what a stranger's code raises as a PluginError that names `what`; our errors and lack of memory pass."""
+    try:
+        yield
+    except GanzooError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise PluginError(f"{what} fails ({type(error).__name__}: {quote(str(error))}); tell its author") from error
 
 
 def _cut(text: str, limit: int = 80) -> str:

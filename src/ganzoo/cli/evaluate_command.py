@@ -23,7 +23,15 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Real images: a name, a folder, a zip, hf:...")],
     samples: Annotated[int, typer.Option(help="Images to draw, and real ones at most.")] = 10_000,
     features: Annotated[
-        str | None, typer.Option(help="fashion-net, inception, or timm:MODEL?weights=FILE.  [default: for grey images]")
+        str | None,
+        typer.Option(
+            help="fashion-net, inception, 'timm(model=NAME,weights=FILE)', or a plug-in's.  "
+            "[default: fashion-net, for grey images]"
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="fd, kd, 'prdc(k=3)', variety, or a plug-in's; may be repeated.  [default: these four]"),
     ] = None,
     split: Annotated[str, typer.Option(help="test or train, where the set has both.")] = "test",
     seed: Annotated[int, typer.Option(help="Of samples and choices.")] = 0,
@@ -37,12 +45,14 @@ def evaluate(
     ] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
     """Measure a generator: Fréchet and kernel distance, precision and recall, density and coverage, class by class."""
     from ganzoo.evaluation.evaluate import evaluate as measure
     from ganzoo.evaluation.generated import is_images
+    from ganzoo.evaluation.metrics import DEFAULT
     from ganzoo.evaluation.page import write_page
     from ganzoo.files import check_writable, write_file
     from ganzoo.pretrained import from_pretrained
@@ -50,13 +60,14 @@ def evaluate(
     from ganzoo.runs.folder import command
     from ganzoo.saving.results import EVALUATION, weights_hash
 
-    gan = source if is_images(source) else from_pretrained(source, revision=revision, endpoint=endpoint)
+    gan = source if is_images(source) else from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
     model = None if isinstance(gan, str) else gan.folder
     folder = _folder(output, model)
     check_writable(folder)  # before minutes of measuring
     found = measure(
-        gan, data, samples=samples, features=features, split=split, seed=seed, classes=classes, memorised=memorised,
-        image_size=size, broken=broken or "stop", ground=ground or "white", progress=True,
+        gan, data, samples=samples, features=features, metrics=metric or DEFAULT, split=split, seed=seed,
+        classes=classes, memorised=memorised, image_size=size, broken=broken or "stop", ground=ground or "white",
+        device=device, progress=True,
     )  # fmt: skip
     print(found.table(), flush=True)  # first: what was measured is seen, whatever becomes of the files
     facts = {**found.to_dict(), "command": command()}

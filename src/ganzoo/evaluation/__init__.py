@@ -1,1 +1,6 @@
-"""Honest measures of a generator: scores with their yardsticks, quality by class, memorisation, experiments."""
+"""Honest measures of a generator: figures with their yardsticks, quality by class, memorisation."""
+
+from ganzoo.evaluation.features import FEATURES, Features
+from ganzoo.evaluation.metrics import METRICS, Score, better
+
+__all__ = ["FEATURES", "METRICS", "Features", "Score", "better"]

@@ -1,4 +1,4 @@
-"""How good is a generator? Every figure beside two yardsticks of the same run: real images against real, and noise."""
+"""How good is a generator? Every figure beside two references of the same run: real images against real, and noise."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,21 @@ from ganzoo.data.labels import same_classes
 from ganzoo.data.open import splits_of
 from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.evaluation.fashion_net import fashion_net
-from ganzoo.evaluation.features import Features, features
+from ganzoo.evaluation.features import FEATURES, Features
 from ganzoo.evaluation.generated import BATCH, Generated, generated
-from ganzoo.evaluation.metrics import Scores, compare
+from ganzoo.evaluation.metrics import DEFAULT, METRICS, NamedMetric, Score, compare, make_metrics
 from ganzoo.evaluation.neighbours import Memorisation, different, memorisation
 from ganzoo.evaluation.per_class import ClassQuality, by_class
 from ganzoo.evaluation.result import Evaluation
 from ganzoo.files import write_file
 from ganzoo.gan import GAN
 from ganzoo.images import to_uint8
+from ganzoo.options import split_call
+from ganzoo.registry import used_plugins
 from ganzoo.seeds import generator_for
 
-VERSION = 3  # of what is kept in the cache
+VERSION = 4  # of what is kept in the cache
+SIDES = ("scores", "real_reference", "noise_reference")  # whose figures an Evaluation holds
 FEWEST = 100
 COMPARED = 1000  # samples that are compared with the training set
 THUMBNAIL = 32  # pixels a side, at most, of the pictures compared there
@@ -47,7 +49,8 @@ def evaluate(
     data: Any,
     *,
     samples: int = 10_000,
-    features: str | None = None,
+    features: str | Features | None = None,
+    metrics: str | Sequence[str] = DEFAULT,
     split: str = "test",
     seed: int = 0,
     classes: bool = True,
@@ -55,6 +58,7 @@ def evaluate(
     image_size: int | None = None,
     broken: str = "stop",
     ground: str = "white",
+    device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Measure `gan` against real images, with real images against real and noise against real beside it.
@@ -68,28 +72,32 @@ def evaluate(
             split, it is compared by `split`, and the other one serves as other real images; of any other set, and of a
             split that `hf:...?split=` names, one half serves each.
         samples: images to draw (or to take), and real ones at most.
-        features: "fashion-net", "inception", "timm:MODEL" (see `ganzoo.evaluation.features`); None: fashion-net for
-            grey images.
+        features: a name in `ganzoo.FEATURES` with its options, as "inception" or "timm(model=NAME)", or a `Features`;
+            None: fashion-net for grey images.
+        metrics: names in `ganzoo.METRICS` with their options, as ("fd", "prdc(k=3)").
         seed: of samples and choices. A conditional model draws its classes in equal numbers.
         classes: measure class by class too, if labels are asked for, or can be recognised (Fashion-MNIST). Classes are
             matched by name; those that have but numbers, by number.
         memorised: look for training images among the samples: those of the train split, else all of `data`.
         image_size: pixels a side at which images in place of a GAN are compared; None: their own.
         broken, ground: how folders and zips are read, as `open_data` takes them.
+        device: where features are computed, and where a model that is named is loaded; None: where the GAN is.
         progress: show bars.
 
     Raises:
-        ConfigError, DataError, ShapeError: too few images, other classes, or numbers that are not finite.
+        UnknownNameError, ConfigError, DataError, ShapeError: too few images, other classes, numbers that are not
+            finite, a name or an option that is unknown. PluginError: a network or metric of another package fails.
     """
     if type(samples) is not int or samples < FEWEST:
         raise ConfigError(f"samples must be an int from {FEWEST}, got {quote(samples)}")
-    made = generated(gan, samples, seed, image_size, broken, ground, progress)
+    chosen_metrics = make_metrics(metrics, seed)
+    made = generated(gan, samples, seed, image_size, broken, ground, device, progress)
     if made.count < FEWEST:
         raise DataError(f"{made.count} images to measure are too few; {FEWEST} are needed.")
     image_size, image_channels = made.source.image_size, made.source.image_channels
-    chosen = _choose(features, image_channels, made.device)
+    space = _choose(features, image_channels).to(device or made.device)
     reading = {"broken": broken, "ground": ground}
-    real = _Real(data, chosen, image_size, image_channels, reading, split, samples, seed, progress)
+    real = _Real(data, space, image_size, image_channels, reading, split, samples, seed, progress)
     labels = _labels(made, real.data)
     seconds = {}
     start = time.perf_counter()
@@ -99,37 +107,44 @@ def evaluate(
         seconds[name], start = round(time.perf_counter() - start, 2), time.perf_counter()
 
     real.measure()
-    lap("real images and yardsticks")
+    lap("features of real images")
     drawn: list[Tensor] = []
     rows: list[Tensor] = []
     for batch in _shown(made.batches(), "samples", progress, -(-made.count // BATCH)):
         drawn.append(batch)
-        rows.append(chosen(scale(batch)))
+        rows.append(space(scale(batch)))
     pixels, fake = torch.cat(drawn), torch.cat(rows)
     lap("samples and their features")
-    scores = compare(real.features, fake, seed)
-    lap("scores")
-    qualities, agreement = _by_class(real, fake, labels, chosen, seed) if classes else ([], None)
-    lap("classes")
+    sides = zip(SIDES, (fake, real.others, real.noise))
+    figures = {side: compare(real.features, rows_of_side, chosen_metrics) for side, rows_of_side in sides}
+    lap("scores and references")
+    qualities: list[ClassQuality] = []
+    if classes and real.labels is not None:
+        qualities, agreement = _by_class(real.features, real.labels, real.data, fake, labels, space, chosen_metrics)
+        for side, score in agreement.items():
+            figures[side]["agreement"] = score
+        lap("classes")
     found = {}
     if memorised:
         found = real.memorised(_thumbnails(scale(pixels[:COMPARED])), fake[:COMPARED])
         lap("memorisation")
+    asked = [(METRICS, metric.name) for metric in chosen_metrics]
+    named = [(FEATURES, split_call(features, "features")[0])] if isinstance(features, str) else []
     return Evaluation(
-        features=chosen.name_for(image_size, image_channels), samples=made.count, data=real.data.name,
-        split=real.split, data_hash=real.data.hash, scores=scores, floor=real.floor, ceiling=real.ceiling,
-        classes=tuple(qualities), agreement=agreement, memorised=found, seconds=seconds,
+        features=space.name_for(image_size, image_channels), metrics=tuple(metric.text for metric in chosen_metrics),
+        samples=made.count, data=real.data.name, split=real.split, data_hash=real.data.hash, **figures,
+        classes=tuple(qualities), memorised=found, seconds=seconds, plugins=used_plugins([*named, *asked]),
         drawn=pixels, training=real.training,
     )  # fmt: skip
 
 
-def _choose(name: str | None, image_channels: int, device: torch.device) -> Features:
-    if name is None and image_channels != 1:
+def _choose(features: str | Features | None, image_channels: int) -> Features:
+    if features is None and image_channels != 1:
         raise ConfigError(
-            "features must be named for images in colour: inception, or timm:MODEL, as "
-            "timm:tf_efficientnet_lite0?weights=FILE (--features)"
+            "features must be named for images in colour: inception, or timm(model=NAME), as "
+            "timm(model=tf_efficientnet_lite0,weights=FILE) (--features)"
         )
-    return features(name or "fashion-net", device)
+    return features if isinstance(features, Features) else FEATURES.make(features or "fashion-net")
 
 
 def _labels(made: Generated, data: ImageData) -> Tensor | None:
@@ -155,27 +170,33 @@ def _labels(made: Generated, data: ImageData) -> Tensor | None:
 
 
 def _by_class(
-    real: _Real, fake: Tensor, labels: Tensor | None, chosen: Features, seed: int
-) -> tuple[list[ClassQuality], tuple[float, float] | None]:
-    """Quality by class, and how often the classifier agrees with the label asked for and with a real image's own."""
-    if real.labels is None:
-        return [], None
-    recognised = None
-    if chosen.name == "fashion-net" and real.data.class_names == CLASSES:
+    real: Tensor,
+    real_labels: Tensor,
+    data: ImageData,
+    fake: Tensor,
+    labels: Tensor | None,
+    space: Features,
+    metrics: Sequence[NamedMetric],
+) -> tuple[list[ClassQuality], dict[str, Score]]:
+    """Quality by class, and how often the classifier agrees with the label asked for, a real image's own, and chance.
+
+    Without `labels`, samples are of the class that the classifier finds.
+    """
+    names, recognised = data.class_names, None
+    if space.name == "fashion-net" and names == CLASSES:
         recognised = fashion_net().classify(fake).argmax(1)
-    given = recognised if labels is None else labels
-    if given is None:
-        return [], None
-    asked, agreement = recognised if labels is not None else None, None
-    if asked is not None:
-        right = fashion_net().classify(real.features).argmax(1) == real.labels
-        agreement = float((asked == given).float().mean()), float(right.float().mean())
-    names = real.data.class_names
-    return by_class(real.features, real.labels, fake, given, names, recognised=asked, seed=seed), agreement
+    if labels is None:
+        return ([] if recognised is None else by_class(real, real_labels, fake, recognised, names, metrics)), {}
+    agreement = {}
+    if recognised is not None:
+        own = fashion_net().classify(real).argmax(1) == real_labels
+        shares = float((recognised == labels).float().mean()), float(own.float().mean()), 1 / len(names)
+        agreement = {side: Score(share, better="higher") for side, share in zip(SIDES, shares)}
+    return by_class(real, real_labels, fake, labels, names, metrics, recognised), agreement
 
 
 class _Real:
-    """Real images of two kinds: those that are compared with, and others; their features and yardsticks."""
+    """Real images of two kinds: those that are compared with, and others; their features and those of noise."""
 
     def __init__(
         self,
@@ -221,31 +242,25 @@ class _Real:
         return self.data.labels[self._indices] if self.data.labels is not None else None
 
     def measure(self) -> None:
-        """Make `features`, `floor` and `ceiling`, or take them from the cache."""
+        """Make `features`, those of `others` and of `noise`, or take them from the cache."""
         path = self._cache("real", self.data.hash, self.other.hash, self._samples, self._seed)
         kept = _kept(path)
-        if kept is not None:
-            self.features = kept["features"]
-            self.floor, self.ceiling = (Scores(*kept[name].tolist()) for name in ("floor", "ceiling"))
-            return
-        self.features = torch.cat([*self._of(self.data, self._indices, "features of real images")])
-        others = torch.cat([*self._of(self.other, self._others, "features of other real images")])
-        self.floor = compare(self.features, others, self._seed)
-        draws, shape = generator_for(self._seed, "noise"), self.data.images.shape[1:]
-        noise = (torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in self._indices.split(BATCH))
-        noisy = [self._chosen(scale(to_uint8(batch))) for batch in noise]
-        self.ceiling = compare(self.features, torch.cat(noisy), self._seed)
-        yardsticks = {
-            name: torch.tensor(list(asdict(scores).values()), dtype=torch.float64)
-            for name, scores in (("floor", self.floor), ("ceiling", self.ceiling))
-        }
-        _keep(path, {"features": self.features, **yardsticks})
+        if kept is None:
+            draws, shape = generator_for(self._seed, "noise"), self.data.images.shape[1:]
+            noise = (torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in self._indices.split(BATCH))
+            kept = {
+                "features": torch.cat([*self._of(self.data, self._indices, "features of real images")]),
+                "others": torch.cat([*self._of(self.other, self._others, "features of other real images")]),
+                "noise": torch.cat([self._chosen(scale(to_uint8(batch))) for batch in noise]),
+            }
+            _keep(path, kept)
+        self.features, self.others, self.noise = kept["features"], kept["others"], kept["noise"]
 
     def memorised(self, drawn: Tensor, fake: Tensor) -> dict[str, Memorisation]:
         """Whether the training set is among samples, by their thumbnails `drawn` and by their features `fake`.
 
-        The yardstick are real images that were not trained on, else some of the training set; none is compared with
-        its duplicates there.
+        They are compared with real images that were not trained on, else with some of the training set; none is
+        compared with its duplicates there.
         """
         everything = torch.arange(len(self.training)).split(BATCH)
         trained = self.training.fingerprints

@@ -1,22 +1,29 @@
-"""Spaces to compare images in, by name: the last activations of a network that was trained to recognise things."""
+"""FEATURES by name, the spaces to compare images in: last activations of a network that recognises things.
+
+Features of your own are a function that makes a `Features`; its keywords are options:
+
+    @FEATURES.register("tiny")
+    def tiny() -> Features:
+        return Features(name="tiny", image_size=8, image_channels=1, dimension=64, key="1", network=nn.Flatten())
+"""
 
 from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
-from ganzoo.data import ImageData
-from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, did_you_mean, quote
+from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, blame, quote
 from ganzoo.evaluation.fashion_net import IMAGE_SIZE, fashion_net
 from ganzoo.images import to_uint8
 from ganzoo.models.backbones import timm_network
+from ganzoo.registry import Registry
 
 VERSION = 1  # of what stands before the networks: resampling, colours
-NAMES = ("fashion-net", "inception", "timm:MODEL", "timm:MODEL?weights=FILE")
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as PIL makes grey
 BATCH, PIXELS = 256, 2**21  # images, and pixels of a channel, that are computed at once at most
 INCEPTION_URL = (  # the FID network of 2015 as torch-fidelity converted it; it downloads the same file
@@ -26,14 +33,15 @@ INCEPTION_URL = (  # the FID network of 2015 as torch-fidelity converted it; it 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """A network that turns images into features; `features` makes them by name.
+    """A network that turns images into features; `FEATURES.make` makes them by name.
 
     Args:
         name: a part of the name of every figure that is measured with it.
         image_size: pixels a side that the network sees; images of other sizes are resampled.
         image_channels: 1 or 3, which it sees; grey is repeated for three, colour weighed by `LUMA` for one.
         dimension: numbers an image becomes.
-        key: a hash of weights and preparation; what has the same key gives the same features.
+        key: a hash of weights and preparation. Features with the same key are taken from the cache, so it must change
+            with all that changes them.
         network: images of that size in [-1, 1] to (N, dimension), in evaluation mode.
         interpolation: "bilinear" or "bicubic", antialiased; "" for a network that resamples itself.
         device: where it computes.
@@ -64,7 +72,8 @@ class Features:
         What lies beyond [-1, 1] is cut off.
 
         Raises:
-            ShapeError: other shapes, or none. ConfigError: not floating. DataError: NaN or infinity.
+            ShapeError: other shapes, or none; or the network gives other shapes than it announces. ConfigError: not
+            floating. DataError: NaN or infinity. PluginError: the network fails.
         """
         if not isinstance(images, Tensor) or images.dim() != 4 or images.shape[1] not in (1, 3) or not images.numel():
             got = tuple(images.shape) if isinstance(images, Tensor) else quote(images)
@@ -77,7 +86,28 @@ class Features:
             bad = (~images.isfinite()).flatten(1).any(1).sum()
             raise DataError(f"{int(bad)} of {len(images)} images hold NaN or infinity; look at what made them.")
         step = max(1, min(BATCH, PIXELS // self.image_size**2))
-        return torch.cat([self.network(self._prepare(batch)).float().cpu() for batch in images.split(step)])
+        with blame(f"the network of the features {self.name}"):
+            found = torch.cat([self.network(self._prepare(batch)).float().cpu() for batch in images.split(step)])
+        if found.shape != (len(images), self.dimension):
+            raise ShapeError(
+                f"the network of the features {self.name} gives {tuple(found.shape)} for {len(images)} images, not "
+                f"{(len(images), self.dimension)}, rows of its dimension; tell its author, or take other features."
+            )
+        return found
+
+    def to(self, device: torch.device | str) -> Features:
+        """The same features, computed on `device`; the network itself is moved there.
+
+        Raises:
+            ConfigError: the device can't be used.
+        """
+        try:
+            self.network.to(device)
+        except (RuntimeError, AssertionError) as error:  # torch asserts that it was compiled with CUDA
+            raise ConfigError(
+                f"device {quote(str(device))} can't be used ({str(error).splitlines()[0]}); take cpu"
+            ) from error
+        return replace(self, device=torch.device(device))
 
     def _prepare(self, images: Tensor) -> Tensor:
         images = images.to(self.device, torch.float32).clamp(-1, 1)
@@ -91,70 +121,61 @@ class Features:
         return images.clamp(-1, 1)  # bicubic overshoots
 
 
-def features(name: str, device: torch.device | str = "cpu") -> Features:
-    """The features of this name.
+FEATURES: Registry[Callable[..., Features]] = Registry(
+    "feature network",
+    "ganzoo.features",
+    "a function that makes a ganzoo.evaluation.Features",
+    callable,
+    makes=Features,
+)
+
+
+@FEATURES.register("fashion-net")
+def fashion_net_features() -> Features:
+    """The bundled classifier of Fashion-MNIST: (1, 28, 28) to 128 numbers."""
+    return _make("fashion-net", _FashionNet(), IMAGE_SIZE, 1, "bilinear")
+
+
+@FEATURES.register("inception")
+def inception() -> Features:
+    """The network of the Fréchet Inception Distance, from torch-fidelity: (3, 299, 299) to 2048 numbers.
+
+    Its weights are downloaded once; it resamples as TensorFlow 1 did.
+
+    Raises:
+        MissingExtraError: torch-fidelity is not installed. DataError: the weights can't be had.
+    """
+    return _make("inception", _Inception(), 299, 3, "")
+
+
+@FEATURES.register("timm")
+def timm(model: str, weights: str = "") -> Features:
+    """A pretrained model of timm, with its weights from the Hub or from a file.
+
+    Images are resampled to the whole of the model's own size, none is cropped, and normalised as it wants.
 
     Args:
-        name: one of
-            "fashion-net": the bundled classifier of Fashion-MNIST, (1, 28, 28) to 128 numbers.
-            "inception": the network of the Fréchet Inception Distance, from torch-fidelity, (3, 299, 299) to 2048. Its
-            weights are downloaded once; it resamples as TensorFlow 1 did.
-            "timm:MODEL": a pretrained model of timm, with weights from the Hub; "timm:MODEL?weights=FILE": with those
-            of a .safetensors, or a .pth of plain tensors. Images are resampled to the whole of the model's own size,
-            none is cropped, and normalised as it wants.
-        device: where to compute.
+        model: its name, as tf_efficientnet_lite0.
+        weights: a .safetensors, or a .pth of plain tensors; "" takes those of the Hub.
 
     Raises:
-        ConfigError: no such features, or weights. WeightsError: the file is damaged, or of another model.
-        HubError, DataError: weights can't be had. MissingExtraError: torch-fidelity is not installed.
+        ConfigError: timm has no such model, or no weights. WeightsError: the file is damaged, or of another model.
+        HubError: the Hub does not give them.
     """
-    kind, _, rest = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if name == "fashion-net":
-        return _make(name, _FashionNet(), IMAGE_SIZE, 1, "bilinear", device)
-    if name == "inception":
-        return _make(name, _Inception(), 299, 3, "", device)
-    if kind == "timm" and rest:
-        model, _, weights = rest.partition("?weights=")
-        network, tagged = timm_network(model, weights)
-        made = _make(f"timm:{tagged}", network, network.image_size, 3, network.interpolation, device)
-        # other weights of one model give other figures, which their name must tell
-        return replace(made, name=f"{made.name}#{made.key[:6]}") if weights else made
-    raise ConfigError(f"features {quote(name)} are not known.{did_you_mean(name, NAMES)}")
+    network, tagged = timm_network(model, weights)
+    made = _make(f"timm:{tagged}", network, network.image_size, 3, network.interpolation)
+    # other weights of one model give other figures, which their name must tell
+    return replace(made, name=f"{made.name}#{made.key[:6]}") if weights else made
 
 
-def default_features(data: ImageData) -> str:
-    """The name of features for `data` that need no download: "fashion-net" for grey images.
-
-    Raises:
-        ConfigError: the images have colours, for which the features must be chosen.
-    """
-    if data.image_channels == 1:
-        return "fashion-net"
-    raise ConfigError(
-        f"features for {data.name}, which has colours, must be named: inception (pip install 'ganzoo-torch[metrics]'), "
-        "timm:tf_efficientnet_lite0 or another model of timm (both download once), or timm:MODEL?weights=FILE"
-    )
-
-
-def _make(
-    name: str, network: nn.Module, image_size: int, channels: int, interpolation: str, device: torch.device | str
-) -> Features:
+def _make(name: str, network: nn.Module, image_size: int, channels: int, interpolation: str) -> Features:
     digest = hashlib.sha256(f"{VERSION} {name} {image_size} {channels} {interpolation}".encode())
     for key, tensor in sorted(network.state_dict().items()):
         digest.update(key.encode() + tensor.cpu().contiguous().numpy().tobytes())
     network.eval().requires_grad_(False)
-    try:
-        network.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was compiled with CUDA
-        raise ConfigError(
-            f"device {quote(str(device))} can't be used ({str(error).splitlines()[0]}); take cpu"
-        ) from error
     with torch.no_grad():
-        found = network(torch.zeros(1, channels, image_size, image_size, device=device))
-    if found.dim() != 2:
-        raise ConfigError(f"{name} gives {tuple(found.shape[1:])} an image, not a row of features; take another model")
-    key = digest.hexdigest()
-    return Features(name, image_size, channels, found.shape[1], key, network, interpolation, torch.device(device))
+        dimension = network(torch.zeros(1, channels, image_size, image_size)).shape[-1]
+    return Features(name, image_size, channels, dimension, digest.hexdigest(), network, interpolation)
 
 
 class _FashionNet(nn.Module):
@@ -183,7 +204,7 @@ class _Inception(nn.Module):
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DataError(
                 f"the weights of inception can't be had ({quote(reason)}): download {INCEPTION_URL} to {path}, or take "
-                "fashion-net or timm:MODEL."
+                "fashion-net or timm(model=NAME)."
             ) from error
 
     def forward(self, images: Tensor) -> Tensor:

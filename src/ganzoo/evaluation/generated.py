@@ -75,6 +75,7 @@ def generated(
     image_size: int | None = None,
     broken: str = "stop",
     ground: str = "white",
+    device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Generated:
     """What `source` holds or draws, `samples` images at most.
@@ -84,12 +85,13 @@ def generated(
         seed: of a GAN's latents, and of the choice among images.
         image_size: pixels a side to bring images to; None keeps their own.
         broken, ground: how files are read, as `open_data` takes them.
+        device: of a model that is loaded here; None: the CPU.
 
     Raises:
         ConfigError: `image_size` is given for a GAN. SourceError, DataError, ...: as `from_pretrained`, `open_data`.
     """
     if isinstance(source, (str, Path)) and not is_images(source):
-        source = from_pretrained(source)
+        source = from_pretrained(source, device=device or "cpu")
     if isinstance(source, GAN):
         if image_size is not None:
             raise ConfigError(

@@ -1,146 +1,282 @@
-"""How far samples are from real images, as features: distances of the two clouds, and how well they overlap."""
+"""METRICS by name: how far samples are from real images, as features. Distances of two clouds, and how they overlap.
+
+A metric of your own is a function of features `(real, fake)`, n and m rows, to a number. Its attribute `better` says
+which way is better; its keyword-only arguments are options; with an option `seed` it gets the evaluation's:
+
+    @METRICS.register("brightness")
+    @better("lower")
+    def brightness(real: Tensor, fake: Tensor) -> float:
+        return float((real.mean() - fake.mean()).abs())
+
+It may give a `Score`, if it knows its spread, or several figures, each under its name.
+"""
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ganzoo.errors import DataError, MissingExtraError, ShapeError, quote
+from ganzoo.config import Bounds
+from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, blame, quote
+from ganzoo.registry import Registry
 from ganzoo.seeds import derive_seed, generator_for
 
 K = 5  # the neighbour whose distance is the radius of a point's ball
 MOST_NEIGHBOURS = 5000  # points of each side whose balls are compared, at most
-FEWEST = K + 1  # points of each side: one and its neighbours
+FEWEST = K + 1  # points of each side that are measured
 PER_FEATURE = 2  # points a feature under which a Fréchet distance is mostly bias
-SUBSETS, SUBSET = 50, 1000  # of the kernel distance, and points in each at most; half of those there are, at most
 LARGEST = 1e12  # of all features: the kernel takes their sixth powers
 BLOCK = 500  # points whose distances to all others are held at once
 
+Count = Annotated[int, Bounds(1, 10**6)]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Score(NamedTuple):
+    """A figure, its standard deviation if that is known, and which way it is better (an evaluation fills that in)."""
+
+    value: float
+    spread: float | None = None
+    better: str = ""
+
+
+Measured = float | Score | Mapping[str, float | Score]
+
+
+class Metric(Protocol):
+    """A measure of samples against real images; `better` is "lower" or "higher", for all of its figures."""
+
+    better: str
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Measured:
+        """Measure features `fake` (m, d) against `real` (n, d), both float on the CPU, finite, not all alike."""
+
+
+METRICS: Registry[Any] = Registry(
+    "metric",
+    "ganzoo.metrics",
+    'a function of (real, fake) with the attribute better, "lower" or "higher"',
+    lambda item: callable(item) and getattr(item, "better", None) in ("lower", "higher"),
+    functions=True,
+)
+DEFAULT = ("fd", "kd", "prdc", "variety")
+
+
+def better(way: Literal["lower", "higher"]) -> Callable[[Function], Function]:
+    """Mark a metric: its `way` figures are the better ones."""
+
+    def mark(metric: Function) -> Function:
+        metric.__dict__["better"] = way
+        return metric
+
+    return mark
+
 
 @dataclass(frozen=True)
-class Scores:
-    """Samples against real images, in one feature space. For the first three lower is better, for the others higher.
+class NamedMetric:
+    """A metric as an evaluation calls it.
 
     Args:
-        frechet: squared Fréchet distance of two Gaussians with the clouds' means and covariances (Heusel et al. 2017,
-            arXiv:1706.08500, equation 6); 0 for equal ones. Too high for few images: look at its floor.
-        kernel: squared maximum mean discrepancy with the kernel (x·y/d + 1)^3 (Bińkowski et al. 2018,
-            arXiv:1801.01401), mean over `SUBSETS` random subsets; unbiased, so it may be under 0.
-        kernel_spread: standard deviation over the subsets.
-        precision: part of the samples that lie in a real image's ball, which reaches to its K-th neighbour
-            (Kynkäänniemi et al. 2019, arXiv:1904.06991).
-        recall: part of the real images that lie in a sample's ball.
-        density: real images' balls around a sample, mean, over K (Naeem et al. 2020, arXiv:2002.09797); may be over 1.
-        coverage: part of the real images whose ball holds a sample (same).
-        variety: how far two samples lie apart, over how far two real images do, as root mean squares; far under 1 the
-            samples are too much alike.
+        text: its name with all its options, also those that were not given.
+        name: it alone, which its figure has, unless the metric names its figures.
+        suffix: the options that were given, a part of each figure's name.
     """
 
-    frechet: float
-    kernel: float
-    kernel_spread: float
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    variety: float
+    text: str
+    name: str
+    suffix: str
+    better: str
+    function: Callable[[Tensor, Tensor], Measured]
+
+    def __call__(self, real: Tensor, fake: Tensor) -> dict[str, Score]:
+        """Each figure by its name.
+
+        Raises:
+            PluginError: the metric fails, or gives anything but finite numbers.
+        """
+        with blame(f"metric {self.text}"):
+            found = self.function(real, fake)
+            named = found if isinstance(found, Mapping) else {self.name: found}
+            scores = {
+                f"{key}{self.suffix}": Score(float(value.value), value.spread, self.better)
+                if isinstance(value, Score)
+                else Score(float(value), better=self.better)
+                for key, value in named.items()
+            }
+        for name, score in scores.items():
+            if not math.isfinite(score.value):
+                raise PluginError(f"metric {self.text} gives {score.value} as {name}; only finite numbers are figures")
+        return scores
 
 
-def compare(real: Tensor, fake: Tensor, seed: int = 0) -> Scores:
-    """All measures of samples `fake` (m, d) against `real` (n, d), both as features.
+def make_metrics(texts: str | Sequence[str], seed: int = 0) -> list[NamedMetric]:
+    """The metrics of these names, as "fd" or "prdc(k=3)"; those with an option `seed` get `seed` if it is not given.
 
-    Neighbourhoods are compared between equal numbers: min(n, m, `MOST_NEIGHBOURS`) of each, chosen by `seed`, as are
-    the subsets of the kernel distance. Warns when n or m is under 2 d, where the Fréchet distance is mostly bias.
+    Raises:
+        UnknownNameError, ConfigError: a name or option is unknown, or there is no name.
+    """
+    made = []
+    for text in [texts] if isinstance(texts, str) else texts:
+        name, given = METRICS.read(text)
+        values = {"seed": seed, **given}
+        options = [
+            replace(each, default=values.get(each.name, each.default)) for each in METRICS.options(name).values()
+        ]
+        whole, suffix = (
+            f"({','.join(map(str, some))})" if some else ""
+            for some in (options, [option for option in options if option.name in given])
+        )
+        made.append(NamedMetric(name + whole, name, suffix, METRICS[name].better, METRICS.make(name + whole)))
+    if not made:
+        raise ConfigError(f"metrics must name at least one, as {quote(DEFAULT[0])}")
+    return made
+
+
+def compare(real: Tensor, fake: Tensor, metrics: Sequence[NamedMetric]) -> dict[str, Score]:
+    """All figures of samples `fake` (m, d) against `real` (n, d), both as features, by their names.
 
     Raises:
         ShapeError: not rows of equally many numbers. DataError: fewer than `FEWEST` rows, NaN or infinity, or all rows
-            of a side alike. MissingExtraError: torch-fidelity is not installed.
+            of a side alike. PluginError: a metric fails.
     """
     real, fake = _checked(real, "real images"), _checked(fake, "samples")
     if real.shape[1] != fake.shape[1]:
         raise ShapeError(
             f"real images have {real.shape[1]} features, samples {fake.shape[1]}; take both from one network."
         )
+    return {name: score for metric in metrics for name, score in metric(real, fake).items()}
+
+
+@METRICS.register("fd")
+@better("lower")
+def fd(real: Tensor, fake: Tensor) -> dict[str, float]:
+    """FD, the Fréchet distance: squared, of two Gaussians (Heusel et al. 2017, eq. 6).
+
+    Too high for few images: look at the real reference. Warns when n or m is under 2 d, where it is mostly bias.
+    """
     if min(len(real), len(fake)) < PER_FEATURE * real.shape[1]:
         warnings.warn(
             f"fewer than {PER_FEATURE * real.shape[1]} images on a side, for {real.shape[1]} features: the Fréchet "
             "distance is far too high; trust the kernel distance, or take more images",
             stacklevel=2,
         )
-    scores = (frechet_distance(real, fake), *kernel_distance(real, fake, seed), *neighbourhoods(real, fake, seed))
-    return Scores(*scores, variety(real, fake))
-
-
-def variety(real: Tensor, fake: Tensor) -> float:
-    """Of features (n, d) and (m, d); see `Scores`. The mean square over all pairs is twice the total variance."""
-    return float((fake.double().var(0).sum() / real.double().var(0).sum()).sqrt())
+    return {"FD": frechet_distance(real, fake)}
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
-    """Of features (n, d) and (m, d), by torch-fidelity; see `Scores`."""
-    try:
-        from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
-    except ImportError as error:
-        raise _missing() from error
-    both = [nn.functional.pad(features.double(), (0, 1)) for features in (fake, real)]  # a 0: NumPy wants two features
-    found = fid_statistics_to_metric(*map(fid_features_to_statistics, both), verbose=False)[KEY_METRIC_FID]
+    """|m - m'|^2 + tr(C + C' - 2 (C C')^1/2) of the means and covariances of features (n, d) and (m, d).
+
+    arXiv:1706.08500, equation 6. The trace of the root is the sum of the roots of the eigenvalues of C C'.
+    """
+    means = [features.double().mean(0) for features in (real, fake)]
+    covariances = [torch.atleast_2d(torch.cov(features.double().T)) for features in (real, fake)]
+    root = torch.linalg.eigvals(covariances[0] @ covariances[1]).sqrt().real.sum()
+    found = (means[0] - means[1]).square().sum() + covariances[0].trace() + covariances[1].trace() - 2 * root
     return max(0.0, float(found))  # rounding may lead under it
 
 
-def kernel_distance(real: Tensor, fake: Tensor, seed: int = 0) -> tuple[float, float]:
-    """Mean and standard deviation over subsets, of features (n, d) and (m, d), by torch-fidelity; see `Scores`."""
-    try:
-        from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
-    except ImportError as error:
-        raise _missing() from error
-    found = kid_features_to_metric(
-        fake.double(),
-        real.double(),
-        kid_subsets=SUBSETS,
-        kid_subset_size=min(SUBSET, len(real) // 2, len(fake) // 2),  # of all of them no two subsets differ
-        rng_seed=derive_seed(seed, "kernel") % 2**32,
-        verbose=False,
-    )
-    return found[KEY_METRIC_KID_MEAN], found[KEY_METRIC_KID_STD]
+@METRICS.register("kd")
+@better("lower")
+def kd(real: Tensor, fake: Tensor, *, subsets: Count = 50, subset: Count = 1000, seed: int = 0) -> dict[str, Score]:
+    """KD, the kernel distance: its mean over random subsets, unbiased, so it may be under 0 (Bińkowski et al. 2018).
 
+    arXiv:1801.01401. A subset holds half of the images at most: of all of them no two subsets differ.
 
-def neighbourhoods(real: Tensor, fake: Tensor, seed: int = 0) -> tuple[float, float, float, float]:
-    """Precision and recall, by torch-fidelity, density and coverage, of features (n, d) and (m, d); see `Scores`."""
-    try:
-        from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
-    except ImportError as error:
-        raise _missing() from error
-    count = min(len(real), len(fake), MOST_NEIGHBOURS)
-    real, fake = _chosen(real, count, seed).double(), _chosen(fake, count, seed).double()
-    found = prc_features_to_metric(  # samples first: of those it takes precision
-        fake, real, prc_neighborhood=K, prc_batch_size=BLOCK, save_cpu_ram=True, verbose=False
-    )
-    return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL], *density_and_coverage(real, fake)
-
-
-def density_and_coverage(real: Tensor, fake: Tensor, k: int = K) -> tuple[float, float]:
-    """Density and coverage (Naeem et al. 2020, arXiv:2002.09797, section 3) of features (n, d) and (m, d).
-
-    A real image's ball reaches to its k-th nearest other real image, its rim belongs to it. For samples drawn as the
-    real images are, density is near 1, coverage near 1 - 2^-k when n = m.
+    Args:
+        subsets: how many. subset: images in each, at most.
     """
-    inside, covered = 0, 0
-    for block in real.split(BLOCK):
-        radii = torch.cdist(block, real).kthvalue(k + 1, dim=1).values  # the nearest is the image itself
-        within = torch.cdist(block, fake) <= radii[:, None]
-        inside += int(within.sum())
-        covered += int(within.any(1).sum())
-    return inside / (k * len(fake)), covered / len(real)
+    random = np.random.RandomState(derive_seed(seed, "kernel") % 2**32)
+    size = min(subset, len(real) // 2, len(fake) // 2)
+    found = []
+    for _ in range(subsets):
+        ours = fake[random.choice(len(fake), size, replace=False)]
+        found.append(float(kernel_distance(real[random.choice(len(real), size, replace=False)], ours)))
+    return {"KD": Score(float(np.mean(found)), float(np.std(found)))}
 
 
-def _chosen(features: Tensor, count: int, seed: int) -> Tensor:
+def kernel_distance(real: Tensor, fake: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy of features (n, d) and (m, d), with the kernel (x·y/d + 1)^3.
+
+    Bińkowski et al. 2018, arXiv:1801.01401, equation 4: unbiased, since no row is compared with itself.
+    """
+
+    def kernel(one: Tensor, other: Tensor) -> Tensor:
+        return (one.double() @ other.double().T / one.shape[1] + 1) ** 3
+
+    within = [kernel(rows, rows) for rows in (real, fake)]
+    means = [(each.sum() - each.trace()) / (len(each) * (len(each) - 1)) for each in within]
+    return means[0] + means[1] - 2 * kernel(real, fake).mean()
+
+
+@METRICS.register("prdc")
+@better("higher")
+def prdc(
+    real: Tensor, fake: Tensor, *, k: Annotated[int, Bounds(1, 100)] = K, most: Count = MOST_NEIGHBOURS, seed: int = 0
+) -> dict[str, float]:
+    """Precision, recall, density and coverage: overlap of neighbourhoods (Kynkäänniemi 2019, Naeem 2020).
+
+    A ball around each image reaches to its k-th nearest other one of its own side; its rim belongs to it. Equal numbers
+    are compared: n, m or `most` of each, whichever is least.
+
+    precision: part of the samples that lie in a real image's ball (Kynkäänniemi et al. 2019, arXiv:1904.06991).
+    recall: part of the real images that lie in a sample's ball.
+    density: real images' balls around a sample, mean, over k (Naeem et al. 2020, arXiv:2002.09797, section 3); may be
+        over 1. coverage: part of the real images whose ball holds a sample; near 1 - 2^-k for samples drawn as the real
+        images are.
+
+    Args:
+        k: which neighbour. most: images of each side that are compared.
+
+    Raises:
+        DataError: there are no k neighbours.
+    """
+    count = min(len(real), len(fake), most)
+    if count <= k:
+        raise DataError(f"{count} images have no {k} neighbours each; take more images, or a smaller k.")
+    real, fake = _some(real, count, seed).double(), _some(fake, count, seed).double()
+    around_samples, covered = _balls(real, fake, k)
+    around_real, _ = _balls(fake, real, k)
+    return {
+        "precision": float((around_samples > 0).double().mean()),
+        "recall": float((around_real > 0).double().mean()),
+        "density": float(around_samples.sum()) / (k * count),
+        "coverage": float(covered.double().mean()),
+    }
+
+
+def _balls(centres: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """In how many balls around `centres` each of `points` lies, and whether each ball holds a point."""
+    inside, holds = torch.zeros(len(points), dtype=torch.long), []
+    for block in centres.split(BLOCK):
+        radii = torch.cdist(block, centres).kthvalue(k + 1, dim=1).values  # the nearest is the centre itself
+        within = torch.cdist(block, points) <= radii[:, None]
+        inside += within.sum(0)
+        holds.append(within.any(1))
+    return inside, torch.cat(holds)
+
+
+def _some(features: Tensor, count: int, seed: int) -> Tensor:
     """`count` rows, the same of equally many on both sides."""
     if count == len(features):
         return features
     return features[torch.randperm(len(features), generator=generator_for(seed, "neighbourhoods"))[:count]]
+
+
+@METRICS.register("variety")
+@better("higher")
+def variety(real: Tensor, fake: Tensor) -> float:
+    """How far two samples lie apart, over how far two real images do; far under 1 samples are too much alike.
+
+    Root mean squares over all pairs; the mean square is twice the total variance.
+    """
+    return float((fake.double().var(0).sum() / real.double().var(0).sum()).sqrt())
 
 
 def _checked(features: Tensor, what: str) -> Tensor:
@@ -166,7 +302,3 @@ def _checked(features: Tensor, what: str) -> Tensor:
             "image over and over, or blank. Look at them."
         )
     return features.detach().cpu()
-
-
-def _missing() -> MissingExtraError:
-    return MissingExtraError("these measures need torch-fidelity: pip install 'ganzoo-torch[metrics]'")

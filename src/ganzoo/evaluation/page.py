@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
 from torch import Tensor
 
 from ganzoo import images as pictures
-from ganzoo.evaluation.result import Evaluation, number
+from ganzoo.evaluation.result import Evaluation
 from ganzoo.files import write_file
+from ganzoo.text import with_spread
 
 _SHOWN = 16  # samples beside their nearest training images
 _STYLE = """
@@ -44,51 +46,44 @@ def write_page(found: Evaluation, path: Path, title: str) -> Path:
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
         f'content="width=device-width, initial-scale=1"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>'
-        f"<h1>{escape(title)}</h1><p>{found.samples:,} samples against {escape(found.data)} ({escape(found.split)}, "
-        f"hash {escape(found.data_hash[:12])})</p>{''.join(parts)}<p>{took}</p></body></html>\n"
+        f"<h1>{escape(title)}</h1><p>{escape(found.headline())} The data's hash is {escape(found.data_hash[:12])}.</p>"
+        f"{''.join(parts)}<p>{took}</p></body></html>\n"
     )
     write_file(path, page)
     return path
 
 
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table; cells are markup."""
+    lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>"]
+    lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
+    return f"<table>{''.join(lines)}</table>"
+
+
 def _figures(found: Evaluation) -> str:
-    rows = []
-    for figure in found.figures():
-        spread = f" ± {number(figure['spread'])}" if figure["spread"] is not None else ""
-        better = "lower" if figure["lower_is_better"] else "higher"
-        rows.append(
-            f"<tr><td>{escape(figure['name'])}</td><td><b>{number(figure['value'])}</b>{spread}</td>"
-            f"<td>{number(figure['floor'])}</td><td>{number(figure['ceiling'])}</td><td>{better}</td></tr>"
+    head = "measure", "generator", "real images", "noise", "better"
+    rows = (
+        (
+            escape(each["name"]), f"<b>{with_spread(each['value'], each['spread'])}</b>",
+            with_spread(each["real_reference"]), with_spread(each["noise_reference"]), each["better"],
         )
-    return (
-        "<section><h2>Figures</h2><table><tr><th>measure</th><th>generator</th><th>real images</th><th>noise</th>"
-        f"<th>better</th></tr>{''.join(rows)}</table><p>{escape(found.neighbourhood())}</p></section>"
-    )
+        for each in found.figures()
+    )  # fmt: skip
+    return f"<section><h2>Figures</h2>{_table(head, rows)}</section>"
 
 
 def _classes(found: Evaluation) -> str:
+    names, recognised = found.class_figures(), any(each.agreement is not None for each in found.classes)
+    head = ["class", "share", *map(escape, names), *["recognised"] * recognised, "nearest to real ones", "farthest"]
     rows = []
-    asked = any(each.agreement is not None for each in found.classes)
     for each in found.classes:
-        scores = each.scores
-        cells = (
-            [number(scores.frechet), f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.coverage:.3f}"]
-            if scores
-            else [f"too few ({each.samples} samples, {each.real_share:.1%} of the real images)", "", "", ""]
-        )
-        if asked:
+        cells = [with_spread(score.value) for score in each.scores.values()] if each.scores else [each.too_few()]
+        cells += [""] * (len(names) - len(cells))
+        if recognised:
             cells.append(f"{each.agreement:.1%}" if each.agreement is not None else "")
-        strips = [_strip(found, indices) for indices in (each.best, each.worst)]
-        rows.append(
-            f"<tr><td>{escape(each.name)}</td><td>{each.share:.1%}</td>"
-            + "".join(f"<td>{cell}</td>" for cell in (*cells, *strips))
-            + "</tr>"
-        )
-    heads = ["class", "share", "FD", "precision", "recall", "coverage", *(["recognised"] if asked else [])]
-    return (
-        f"<section><h2>By class</h2><table><tr>{''.join(f'<th>{head}</th>' for head in heads)}"
-        f"<th>nearest to real ones</th><th>farthest</th></tr>{''.join(rows)}</table></section>"
-    )
+        pictures_of = [_strip(found, indices) for indices in (each.best, each.worst)]
+        rows.append([escape(each.name), f"{each.share:.1%}", *cells, *pictures_of])
+    return f"<section><h2>By class</h2>{_table(head, rows)}</section>"
 
 
 def _strip(found: Evaluation, indices: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Quality by class: which kinds of things come out well, and which don't."""
+"""Quality by class: which classes come out well, and which don't."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ganzoo.errors import ShapeError
-from ganzoo.evaluation.metrics import K, Scores, compare
+from ganzoo.evaluation.metrics import FEWEST, NamedMetric, Score, compare
 from ganzoo.evaluation.neighbours import nearest
 
 SHOWN = 8  # best and worst samples of a class
@@ -23,7 +23,7 @@ class ClassQuality:
         share: part of all samples, 0 to 1.
         real_share: part of all real images.
         samples: how many fell into it.
-        scores: of its samples against its real images; None where either are too few to measure, or not there.
+        scores: of its samples against its real images; None if either are too few to measure, or not there.
         agreement: part of the samples asked for with this label that the classifier takes for it; None for a model
             without labels.
         best, worst: indices of the samples nearest to, and farthest from, a real image of the class; empty without one.
@@ -33,10 +33,14 @@ class ClassQuality:
     share: float
     real_share: float
     samples: int
-    scores: Scores | None
+    scores: dict[str, Score] | None
     agreement: float | None
     best: tuple[int, ...]
     worst: tuple[int, ...]
+
+    def too_few(self) -> str:
+        """Why there are no scores."""
+        return f"too few to measure ({self.samples} samples, {self.real_share:.1%} of the real images)"
 
 
 def by_class(
@@ -45,9 +49,8 @@ def by_class(
     fake: Tensor,
     fake_labels: Tensor,
     class_names: Sequence[str],
-    *,
+    metrics: Sequence[NamedMetric],
     recognised: Tensor | None = None,
-    seed: int = 0,
 ) -> list[ClassQuality]:
     """Compare samples with real images class by class.
 
@@ -55,7 +58,7 @@ def by_class(
         real, fake: features (n, d) and (m, d).
         real_labels: classes (n,) of the real images.
         fake_labels: classes (m,) of the samples: what was asked for, or what a classifier takes them for.
-        recognised: (m,) what a classifier takes the samples for, where labels were asked for.
+        recognised: (m,) what a classifier takes the samples for, if labels were asked for.
 
     Raises:
         ShapeError: labels and features differ in number.
@@ -66,7 +69,7 @@ def by_class(
     qualities = []
     for index, name in enumerate(class_names):
         real_of_class, chosen = real[real_labels == index], (fake_labels == index).nonzero()[:, 0]
-        enough = min(len(real_of_class), len(chosen)) > max(K, 1)
+        enough = min(len(real_of_class), len(chosen)) >= FEWEST
         order = chosen[:0]
         if len(chosen) and len(real_of_class):
             order = chosen[nearest(fake[chosen], real_of_class).distances.argsort()]
@@ -76,7 +79,7 @@ def by_class(
                 share=len(chosen) / max(1, len(fake)),
                 real_share=len(real_of_class) / len(real),
                 samples=len(chosen),
-                scores=compare(real_of_class, fake[chosen], seed) if enough else None,
+                scores=compare(real_of_class, fake[chosen], metrics) if enough else None,
                 agreement=float((recognised[chosen] == index).float().mean())
                 if recognised is not None and len(chosen)
                 else None,

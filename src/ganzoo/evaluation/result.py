@@ -2,138 +2,125 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from ganzoo.data import ImageData
-from ganzoo.evaluation.metrics import MOST_NEIGHBOURS, K, Scores
+from ganzoo.evaluation.metrics import Score
 from ganzoo.evaluation.neighbours import QUANTILE, Memorisation
 from ganzoo.evaluation.per_class import ClassQuality
+from ganzoo.text import with_spread
 
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What `evaluate` measured.
 
     Args:
         features: the space of all figures, with the resampling that led there; a part of their names.
-        samples: how many images of the generator, and at most of each yardstick.
+        metrics: what was measured, with all options.
+        samples: how many images of the generator, and at most of each reference.
         data, split, data_hash: the real images.
-        scores: of the generator. floor: of other real images. ceiling: of noise.
-        classes: quality by class; empty where the data has none.
-        agreement: how often the classifier finds the label that was asked for, and how often a real image's own; None
-            for a model without classes, or without a classifier of them.
-        memorised: by space, "pixels" and "features"; empty where it was not asked for.
+        scores: of the generator, by the figure's name. real_reference: of other real images. noise_reference: of noise.
+            "agreement" is among them if labels were asked for and fashion-net knows the classes: how often it finds the
+            label that was asked for (a real image's own, a label by chance).
+        classes: quality by class; empty if the data has none.
+        memorised: by space, "pixels" and "features"; empty if it was not asked for.
         seconds: what took how long.
+        plugins: kind, name, package and version of all that came from other packages.
         drawn: the samples, uint8. training: what they were compared with; for pages, not in `to_dict`.
     """
 
     features: str
+    metrics: tuple[str, ...]
     samples: int
     data: str
     split: str
     data_hash: str
-    scores: Scores
-    floor: Scores
-    ceiling: Scores
+    scores: Mapping[str, Score]
+    real_reference: Mapping[str, Score]
+    noise_reference: Mapping[str, Score]
     classes: tuple[ClassQuality, ...] = ()
-    agreement: tuple[float, float] | None = None
     memorised: dict[str, Memorisation] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    plugins: list[dict[str, str]] = field(default_factory=list)
     drawn: Tensor | None = field(default=None, repr=False)
     training: ImageData | None = field(default=None, repr=False)
 
     def figures(self) -> list[dict[str, Any]]:
-        """Each measure with its name, spread, floor, ceiling, and which way is better."""
-        columns = {
-            "FD": ("frechet", None, True),
-            "KD": ("kernel", "kernel_spread", True),
-            "precision": ("precision", None, False),
-            "recall": ("recall", None, False),
-            "density": ("density", None, False),
-            "coverage": ("coverage", None, False),
-            "variety": ("variety", None, False),
-        }
-        figures = [
+        """Each figure with its name, value, spread, real and noise reference, and which way is better."""
+        return [
             {
-                "name": f"{short}({self.features})",
-                "value": getattr(self.scores, name),
-                "spread": getattr(self.scores, spread) if spread else None,
-                "floor": getattr(self.floor, name),
-                "ceiling": getattr(self.ceiling, name),
-                "lower_is_better": lower,
+                "name": f"{name}({self.features})",
+                "value": score.value,
+                "spread": score.spread,
+                "real_reference": self.real_reference[name].value,
+                "noise_reference": self.noise_reference[name].value,
+                "better": score.better,
             }
-            for short, (name, spread, lower) in columns.items()
+            for name, score in self.scores.items()
         ]
-        if self.agreement:
-            value, floor = self.agreement
-            guess = {"floor": floor, "ceiling": 1 / len(self.classes), "lower_is_better": False}
-            figures.append({"name": f"agreement({self.features})", "value": value, "spread": None, **guess})
-        return figures
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as JSON types."""
         return {
             "format": FORMAT,
             "features": self.features,
+            "metrics": list(self.metrics),
             "samples": self.samples,
-            "neighbours": {"k": K, "images": MOST_NEIGHBOURS},
             "data": self.data,
             "split": self.split,
             "data_hash": self.data_hash,
             "figures": self.figures(),
-            "classes": [asdict(each) for each in self.classes],
+            "classes": [
+                {**asdict(each), "scores": each.scores and {name: score.value for name, score in each.scores.items()}}
+                for each in self.classes
+            ],
             "memorised": {
                 space: {"memorised": found.memorised, "suspect": found.suspect, "ratio": found.ratio}
                 for space, found in self.memorised.items()
             },
             "seconds": self.seconds,
+            "plugins": self.plugins,
         }
 
-    def neighbourhood(self) -> str:
-        """What the measures with neighbours count as near."""
-        return f"Neighbourhoods: k = {K}, on at most {MOST_NEIGHBOURS:,} images of each kind."
+    def headline(self) -> str:
+        """What was measured, against what, and how."""
+        return f"{self.samples:,} samples against {self.data} ({self.split}), by {', '.join(self.metrics)}."
 
     def verdict(self, space: str) -> str:
         """Whether training images were found among the samples, in plain words."""
         found = self.memorised[space]
-        said = "It gives training images back" if found.memorised else "No sign of memorising"
+        said = "Likely memorisation" if found.memorised else "No sign of memorising"
         return (
             f"{said}: {found.suspect:.1%} of the samples lie nearer to a training image than all but {QUANTILE:.0%} of "
             f"unseen real images do; their median distance is {found.ratio:.2f} of theirs."
         )
 
+    def class_figures(self) -> list[str]:
+        """Names of the figures that classes have."""
+        return next((list(each.scores) for each in self.classes if each.scores), [])
+
     def table(self) -> str:
         """All figures as text."""
-        width = max(len(figure["name"]) for figure in self.figures()) + 2
-        lines = [
-            f"{self.samples:,} samples against {self.data} ({self.split}). {self.neighbourhood()}",
-            f"{'':{width}}{'generator':>18}{'real':>10}{'noise':>10}",
-        ]
-        for figure in self.figures():
-            value = number(figure["value"]) + (f" ± {number(figure['spread'])}" if figure["spread"] is not None else "")
-            yardsticks = "".join(f"{number(figure[name]):>10}" for name in ("floor", "ceiling"))
-            better = "lower" if figure["lower_is_better"] else "higher"
-            lines.append(f"{figure['name']:{width}}{value:>18}{yardsticks}  {better} is better")
+        width = max(len(each["name"]) for each in self.figures()) + 2
+        lines = [self.headline(), f"{'':{width}}{'generator':>20}{'real':>12}{'noise':>12}"]
+        for each in self.figures():
+            references = "".join(f"{with_spread(each[name]):>12}" for name in ("real_reference", "noise_reference"))
+            value = with_spread(each["value"], each["spread"])
+            lines.append(f"{each['name']:{width}}{value:>20}{references}  {each['better']} is better")
         if self.classes:
-            lines.append(f"\n{'class':16}{'share':>8}{'FD':>10}{'precision':>11}{'recall':>9}{'coverage':>10}")
-        for each in self.classes:
-            lines.append(f"{each.name:16}{each.share:>8.1%}{_row(each)}")
+            lines += ["", f"{'class':16}{'share':>8}" + "".join(f"{name:>11}" for name in self.class_figures())]
+        for quality in self.classes:
+            if quality.scores is None:
+                text = f"  {quality.too_few()}"
+            else:
+                text = "".join(f"{with_spread(score.value):>11}" for score in quality.scores.values())
+                text += f"  recognised {quality.agreement:.1%}" if quality.agreement is not None else ""
+            lines.append(f"{quality.name:16}{quality.share:>8.1%}{text}")
         return "\n".join([*lines, *(f"\nMemorising, by {space}: {self.verdict(space)}" for space in self.memorised)])
-
-
-def _row(quality: ClassQuality) -> str:
-    scores = quality.scores
-    if scores is None:
-        return f"  too few to measure ({quality.samples} samples, {quality.real_share:.1%} of the real images)"
-    figures = f"{number(scores.frechet):>10}{scores.precision:>11.3f}{scores.recall:>9.3f}{scores.coverage:>10.3f}"
-    return figures + (f"  recognised {quality.agreement:.1%}" if quality.agreement is not None else "")
-
-
-def number(value: float) -> str:
-    """`value` in four digits."""
-    return f"{value:.4g}" if abs(value) >= 1e-3 or value == 0 else f"{value:.1e}"

@@ -23,6 +23,7 @@ from ganzoo.runs.times import duration, seconds
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json
 from ganzoo.saving.model import check_facts
 from ganzoo.saving.results import Figure, evaluated, weights_hash
+from ganzoo.text import with_spread
 
 TASK = "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")
@@ -324,18 +325,13 @@ def _measured(card: Card) -> str:
 
 
 def _row(of: Figure) -> tuple[str, ...]:
-    return of.name, _number(of.value, of.spread), _number(of.floor), _number(of.ceiling), of.better, of.how
+    references = with_spread(of.real_reference), with_spread(of.noise_reference)
+    return of.name, with_spread(of.value, of.spread), *references, of.better, of.how
 
 
 def _table(head: tuple[str, ...], rows: Any) -> list[str]:
     lines = [head, tuple("---" for _ in head), *(tuple(map(_plain, row)) for row in rows)]
     return [f"| {' | '.join(line)} |" for line in lines]
-
-
-def _number(value: float | None, spread: float | None = None) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:.4g}" + (f" ± {spread:.2g}" if spread is not None else "")
 
 
 def _printable(text: str) -> str:

@@ -14,6 +14,8 @@ from typing import Literal
 from markupsafe import Markup
 from PIL import Image, ImageDraw, ImageFont
 
+from ganzoo.text import number
+
 Point = tuple[float, float]
 BUCKETS = 300  # a longer curve is drawn as the mean, least and greatest of so many stretches: 900 points at most
 _EDGE = 1000  # width and height of the drawing in its own units
@@ -113,15 +115,6 @@ def picture(curves: Sequence[Curve], *, last_step: float) -> Image.Image:
     for index, (curve, (dark, _)) in enumerate(zip(curves, _COLOURS)):
         draw.text((left + 180 * index, 4), curve.name, dark, font)
     return image
-
-
-def number(value: float) -> str:
-    """A number for people: 12,000, 0.0066, 1.2e+09."""
-    if value == int(value) and abs(value) < 1e9:
-        return f"{int(value):,}"
-    if 1000 <= abs(value) < 1e9:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
 
 
 def _ends(points: Sequence[Point]) -> str:

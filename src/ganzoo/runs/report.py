@@ -19,10 +19,11 @@ from markupsafe import Markup
 
 from ganzoo.errors import TrainingError, reason
 from ganzoo.files import write_file
-from ganzoo.runs.curves import Curve, Point, chart, number
+from ganzoo.runs.curves import Curve, Point, chart
 from ganzoo.runs.folder import RunFolder, resume_command
 from ganzoo.runs.gallery import pictures, sample_grids
 from ganzoo.runs.times import duration, seconds
+from ganzoo.text import number
 
 REMARKS = 40
 

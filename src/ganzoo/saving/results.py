@@ -19,7 +19,7 @@ class Figure:
 
     Args:
         how: on what, in words. data, split: the real images. command: that measured it.
-        spread: of the value. floor, ceiling: the same measure of other real images, and of noise.
+        spread: of the value. real_reference, noise_reference: the same measure of other real images, and of noise.
         better: "lower" or "higher".
     """
 
@@ -30,8 +30,8 @@ class Figure:
     split: str
     command: str
     spread: float | None = None
-    floor: float | None = None
-    ceiling: float | None = None
+    real_reference: float | None = None
+    noise_reference: float | None = None
     better: str = "not known"
 
 
@@ -64,12 +64,13 @@ def weights_hash(model: Path) -> str:
 
 def _numbers(entry: Any, place: str) -> dict[str, Any]:
     """Name and numbers of a figure in an evaluation, or WeightsError."""
-    found = {key: entry.get(key) for key in ("value", "spread", "floor", "ceiling")} if isinstance(entry, dict) else {}
+    keys = ("value", "spread", "real_reference", "noise_reference")
+    found = {key: entry.get(key) for key in keys} if isinstance(entry, dict) else {}
     given = [number for number in found.values() if number is not None]
     sound = all(type(number) in (int, float) and -1e30 < number < 1e30 for number in given)
     if not found or not sound or not isinstance(entry.get("name"), str):
         raise WeightsError(f"{place} must hold a name and numbers, got {quote(entry)}; evaluate the model again.")
     if found["value"] is None:
         raise WeightsError(f"{place}.value is missing; evaluate the model again.")
-    better = "not known" if "lower_is_better" not in entry else "lower" if entry["lower_is_better"] else "higher"
+    better = entry["better"] if entry.get("better") in ("lower", "higher") else "not known"
     return {"name": entry["name"], "better": better, **found}

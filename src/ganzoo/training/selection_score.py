@@ -1,6 +1,6 @@
 """A cheap score during training, to keep the best: a kernel distance in a small space of random features.
 
-Random convolutional features separate real from made images well enough to rank the states of one run; for figures
+Random convolutional features separate real images from fakes well enough to rank the states of one run; for figures
 to publish, use `ganzoo.evaluate`.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ganzoo.evaluation.metrics import kernel_distance
 from ganzoo.seeds import derive_seed, seeded
 
 SAMPLES = 1000
@@ -16,11 +17,10 @@ _WIDTHS = (32, 64, 128)
 
 
 class KernelScore:
-    """Kernel distance (Binkowski et al. 2018, equation 4: unbiased, polynomial of degree 3) to fixed real images.
+    """`kernel_distance` to fixed real images; lower is better, and two samples of one distribution have 0 on average.
 
     Features are the mean and deviation of each channel of a random network of three strided convolutions, beside an
-    8x8 thumbnail; they are standardised by the real images'. Lower is better; two samples of one distribution have 0
-    in expectation.
+    8x8 thumbnail; they are standardised by the real images'.
 
     Args:
         real: float images (N, C, H, W) in [-1, 1].
@@ -35,15 +35,10 @@ class KernelScore:
         features = self._features(real)
         self._mean, self._deviation = features.mean(0), features.std(0).clamp_min(1e-6)
         self._real = (features - self._mean) / self._deviation
-        kernel = self._kernel(self._real, self._real)
-        self._within_real = (kernel.sum() - kernel.trace()) / (len(real) * (len(real) - 1))
 
     def __call__(self, fake: Tensor) -> float:
         """The distance of `fake`, float images (M, C, H, W) in [-1, 1]."""
-        features = (self._features(fake) - self._mean) / self._deviation
-        within = self._kernel(features, features)
-        within_fake = (within.sum() - within.trace()) / (len(fake) * (len(fake) - 1))
-        return float(self._within_real + within_fake - 2 * self._kernel(self._real, features).mean())
+        return float(kernel_distance(self._real, (self._features(fake) - self._mean) / self._deviation))
 
     @torch.no_grad()
     def _features(self, images: Tensor) -> Tensor:
@@ -55,7 +50,3 @@ class KernelScore:
                 parts += [batch.mean((2, 3)), batch.std((2, 3), unbiased=False)]
             found.append(torch.cat(parts, dim=1))
         return torch.cat(found)
-
-    @staticmethod
-    def _kernel(one: Tensor, other: Tensor) -> Tensor:
-        return (one.double() @ other.double().T / one.shape[1] + 1) ** 3
