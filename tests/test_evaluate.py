@@ -517,7 +517,7 @@ def test_features_that_do_not_keep_their_word_are_named():
     options = {"samples": 100, "memorised": False}
     with pytest.raises(PluginError, match="the network of the features acme.fails fails .*tell its author"):
         ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), FEW, features=fails, **options)
-    with pytest.raises(ShapeError, match=r"acme.short gives \(200, 16\) for 200 images, not \(200, 17\)"):
+    with pytest.raises(ShapeError, match=r"acme.short gives \(100, 16\) for 100 images, not \(100, 17\)"):
         ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), FEW, features=short, **options)
     with ganzoo.FEATURES.temporarily("acme.none", lambda: None), pytest.raises(PluginError, match="not a Features"):
         ganzoo.FEATURES.make("acme.none")

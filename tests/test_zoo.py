@@ -18,7 +18,7 @@ from ganzoo.saving.results import EVALUATION, evaluated, weights_hash
 
 MODELS = bundled_models()
 LARGEST, ALL = 8e6, 40e6  # bytes: of a model without its discriminator, and of the wheel
-REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion.places())
+REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion.places(""))
 each = pytest.mark.parametrize("name", MODELS)
 
 
