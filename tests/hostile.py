@@ -118,11 +118,13 @@ def restore(folder: Path) -> Any:
     from ganzoo.settings import Settings
     from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint
     from ganzoo.training.ema import AveragedGenerator
+    from ganzoo.training.method import Method
     from ganzoo.training.optimizers import make_optimizer
 
     gan = small()
     optimizers = [make_optimizer(network, 2e-4, Settings()) for network in (gan.generator, gan.discriminator)]
     state = TrainingState(gan.generator, gan.discriminator, AveragedGenerator(gan.generator, 100), *optimizers)
+    state.method = Method(Settings())
     load_checkpoint(state, checkpoints(folder / "run")[0])
     return state
 
