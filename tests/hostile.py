@@ -69,7 +69,8 @@ def load_pair(folder: Path) -> Any:
     import ganzoo
 
     gan = ganzoo.from_pretrained(folder / "model", discriminator=True)
-    return gan.discriminator(gan.sample(2, seed=0))  # type: ignore[misc]
+    labels = torch.zeros(2, dtype=torch.long) if gan.label_count else None
+    return gan.discriminator(gan.sample(2, seed=0), labels)  # type: ignore[misc]
 
 
 def load_single(folder: Path) -> Any:

@@ -218,6 +218,8 @@ def test_saved_files_can_be_read_by_whom_the_umask_allows(gan, tmp_path):
 
 
 def test_a_single_weights_file_holds_its_config(gan, tmp_path):
+    for modulation in gan.generator.modulations:  # so that labels and clusters count
+        torch.nn.init.normal_(modulation.shift.weight)
     gan.save_pretrained(tmp_path / "model")
     shutil.copy(tmp_path / "model" / "model.safetensors", tmp_path / "alone.safetensors")
     assert torch.equal(ganzoo.from_pretrained(tmp_path / "alone.safetensors").sample(2, seed=0), gan.sample(2, seed=0))

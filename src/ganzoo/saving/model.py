@@ -42,7 +42,7 @@ class SavedModel:
 
     Args:
         path: its folder, or a single weights file.
-        facts: what the config says beside the networks, as `GAN` takes it; nothing of a single file.
+        facts: what the config says beside the networks, as `GAN` takes it; of a single file its clusters.
         networks: of "" (the generator), "discriminator" and "generator_raw" those that were asked for.
     """
 
@@ -74,7 +74,7 @@ class SavedModel:
                 raise WeightsError(
                     f"{path} has no config in its header; ganzoo did not write it. Name a model's folder."
                 )
-            return cls(path, {}, {"": weights})
+            return cls(path, {"clusters": weights.clusters}, {"": weights})
         place = str(path / CONFIG)
         root = read_json(path / CONFIG) if config is None else config
         check_format(root, place)
@@ -97,7 +97,7 @@ class SavedModel:
     def build(self) -> list[nn.Module]:
         """The networks, in the order that was asked for, in float32, in evaluation mode."""
         networks = [weights.build() for weights in self.networks.values()]
-        if self.facts:
+        if "num_classes" in self.facts:
             _check_classes(networks[0], self.facts, str(self.path / CONFIG))
         return networks
 
@@ -140,7 +140,7 @@ def write_model(
                 if network is None:
                     continue
                 (new / name).mkdir(exist_ok=True)
-                values = write_network(network, new / name, dtype).to_dict()
+                values = write_network(network, new / name, dtype, 0 if name else facts["clusters"]).to_dict()
                 if not name:
                     library = {"library": "ganzoo", "library_version": version("ganzoo-torch")}
                     values = {"format": FORMAT, **library, **facts, "generator": values}

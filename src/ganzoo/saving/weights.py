@@ -18,8 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ganzoo.errors import SourceError, WeightsError, quote
+from ganzoo.errors import ConfigError, SourceError, WeightsError, quote
 from ganzoo.files import default_mode
+from ganzoo.latents import check_clusters
 from ganzoo.models import build_like_file
 from ganzoo.models.contract import check_fits, check_like_file, plain_name
 from ganzoo.saving.format import (
@@ -49,11 +50,13 @@ class WeightsFile:
     Args:
         shapes: of all tensors, by name.
         description: what the header says of the network; None if it says nothing.
+        clusters: of the GAN whose generator this is, so that the file alone samples as its folder does.
     """
 
     path: Path
     shapes: Mapping[str, tuple[int, ...]]
     description: Description | None
+    clusters: int = 0
 
     @classmethod
     def open(cls, path: Path, *, own: int = 0) -> WeightsFile:
@@ -73,7 +76,14 @@ class WeightsFile:
         shapes = _checked_shapes(values, room, path, own or MOST_TENSORS)
         if not isinstance(text, str):
             raise WeightsError(f"{place}: ganzoo must be text, got {quote(text)}.")
-        return cls(path, shapes, read_description(parse_json(text, place), place) if text else None)
+        if not text:
+            return cls(path, shapes, None)
+        values = parse_json(text, place)
+        try:
+            clusters = check_clusters(values.pop("clusters", 0))
+        except ConfigError as error:
+            raise WeightsError(f"{place}: {error}.") from error
+        return cls(path, shapes, read_description(values, place), clusters)
 
     def described(self, description: Description) -> WeightsFile:
         """This file, of which `config.json` says `description`; WeightsError if its header says otherwise."""
@@ -192,14 +202,16 @@ def _checked_shapes(values: dict[str, Any], room: int, path: Path, most: int) ->
     return {name: shape for name, (_, shape) in entries.items()}
 
 
-def write_network(network: nn.Module, folder: Path, dtype: str = "float32") -> Description:
-    """Write the weights of `network` into `folder`, which must exist; return its description for `config.json`."""
+def write_network(network: nn.Module, folder: Path, dtype: str = "float32", clusters: int = 0) -> Description:
+    """Write the weights of `network`, of a GAN with `clusters`, into `folder`, which must exist; return its description
+    for `config.json`."""
     description = describe(network)
     tensors = {
         name: value.detach().to(DTYPES[dtype] if value.is_floating_point() else value.dtype)
         for name, value in network.state_dict().items()
     }
-    header = {"ganzoo": json.dumps(description.to_dict(), sort_keys=True)}
+    values = description.to_dict() | ({"clusters": clusters} if clusters else {})
+    header = {"ganzoo": json.dumps(values, sort_keys=True)}
     with default_mode(folder / WEIGHTS) as path:
         save_file(untie(tensors), path, metadata=header)
     return description
