@@ -66,6 +66,8 @@ def load(folder: Path) -> Any:
 
 
 def load_pair(folder: Path) -> Any:
+    import torch
+
     import ganzoo
 
     gan = ganzoo.from_pretrained(folder / "model", discriminator=True)
