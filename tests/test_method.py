@@ -10,12 +10,16 @@ from torch import nn
 import ganzoo
 from ganzoo import GENERATOR_PENALTIES
 from ganzoo.errors import ConfigError
+from ganzoo.schedules import make_schedule
 from ganzoo.settings import Settings
 from ganzoo.training import Callback
 from ganzoo.training.method import Method
 
 IMAGES = torch.randint(0, 256, (24, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 QUIET = {"doctor_every": 0, "sample_every": 0, "score_every": 0, "report_every": 0, "log_every": 1, "batch_size": 8}
+
+
+SCHEDULED = {"generator": 0.01, "discriminator": 0.02}
 
 
 def small(seed=0):
@@ -171,3 +175,36 @@ def test_ada_does_the_same_in_accumulated_parts(tmp_path):
         logs.append(log(tmp_path / str(parts)))
     for one, other in zip(*logs, strict=True):
         assert other == pytest.approx(one, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_a_schedule_rises_then_falls_to_its_floor_and_stays_there(name):
+    schedule = make_schedule(f"{name}(start=1,end=0.2,warm_up=10)", "generator_lr")
+    assert [schedule(step, 110) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1])
+    assert [schedule(step, 110) for step in (10, 60, 110, 200)] == pytest.approx([1, 0.6, 0.2, 0.2])
+    assert make_schedule(0.3, "generator_lr")(5, 10) == 0.3
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_a_schedule_trains_as_the_decay_of_that_name(tmp_path, name):
+    decayed = train(tmp_path / "decay", generator_lr=0.01, discriminator_lr=0.02, decay=name, warmup_steps=2)
+    rates = {f"{network}_lr": f"{name}(start={start},warm_up=2)" for network, start in SCHEDULED.items()}
+    scheduled = train(tmp_path / "schedule", **rates)
+    decayed.fit(), scheduled.fit()
+    torch.testing.assert_close(weights(decayed.gan), weights(scheduled.gan), rtol=1e-6, atol=1e-7)
+
+
+def test_beta2_and_the_average_follow_their_schedules_and_resume_exactly(tmp_path):
+    given = {"beta2": "linear(start=0.9,end=0.99)", "ema_half_life": "linear(start=10,end=1000)"}
+    one, other = halved(tmp_path, **given)
+    assert one[0] == other[0] and torch.equal(one[1], other[1])
+    method, optimizer = Method(Settings(steps=10, **given)), torch.optim.Adam(small().generator.parameters())
+    method.set_rates({"generator": optimizer}, 5, 0)
+    assert optimizer.param_groups[0]["betas"][1] == pytest.approx(0.945)
+    assert method.now("ema_half_life", 5) == pytest.approx(505)
+
+
+@pytest.mark.parametrize("text", ["cosin(start=1)", "cosine(begin=1)", "cosine", "cosine(start=-1)"])
+def test_a_wrong_schedule_names_its_setting(text):
+    with pytest.raises(ConfigError, match="generator_lr"):
+        Settings(generator_lr=text)

@@ -18,6 +18,7 @@ REGISTRIES = {  # every registry and its module, in the order of `ganzoo list`
     "PENALTIES": "ganzoo.penalties",
     "GENERATOR_PENALTIES": "ganzoo.penalties",
     "AUGMENTATIONS": "ganzoo.augment",
+    "SCHEDULES": "ganzoo.schedules",
     "CALLBACKS": "ganzoo.callbacks",
     "SOURCES": "ganzoo.data",
     "FEATURES": "ganzoo.evaluation.features",

@@ -29,6 +29,7 @@ from ganzoo.presets import PRESETS as PRESETS
 from ganzoo.presets import Preset as Preset
 from ganzoo.presets import create as create
 from ganzoo.pretrained import from_pretrained as from_pretrained
+from ganzoo.schedules import SCHEDULES as SCHEDULES
 from ganzoo.settings import Settings as Settings
 from ganzoo.training import Trainer as Trainer
 

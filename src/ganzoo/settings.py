@@ -13,6 +13,9 @@ from ganzoo.latents import check_clusters
 from ganzoo.losses import LOSSES
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry
+from ganzoo.schedules import SCHEDULES
+
+SCHEDULED = ("generator_lr", "discriminator_lr", "beta2", "ema_half_life")  # numbers, or the names of schedules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +50,18 @@ class Settings(Config):
     )
     discriminator_steps: int = option(1, "discriminator updates in a step, each on images of its own", low=1, high=100)
     generator_steps: int = option(1, "generator updates in a step, each on latents of its own", low=1, high=100)
-    generator_lr: float = option(2e-4, "learning rate of the generator", low=1e-9, high=10)
-    discriminator_lr: float = option(2e-4, "learning rate of the discriminator", low=1e-9, high=10)
+    generator_lr: float | str = option(
+        2e-4, "of the generator; or a schedule: cosine(start=2e-4,end=1e-6)", low=1e-9, high=10
+    )
+    discriminator_lr: float | str = option(2e-4, "learning rate of the discriminator, or a schedule", low=1e-9, high=10)
     optimizer: str = option("adam", "by name: torch's, or any that timm knows")
     beta1: float = option(0.5, "decay of the optimizer's first moment", low=0, high=0.9999)
-    beta2: float = option(0.999, "decay of the optimizer's second moment", low=0, high=0.999999)
+    beta2: float | str = option(0.999, "decay of the optimizer's second moment, or a schedule", low=0, high=0.999999)
     warmup_steps: int = option(0, "updates over which learning rates rise from 0", low=0, high=10**9)
     decay: Literal["none", "linear", "cosine"] = option("none", "how learning rates fall to 0 until the last step")
     clip_gradients: float = option(0.0, "largest norm of a network's gradient; 0: any", low=0, high=1e6)
     accumulate: int = option(1, "parts in which a batch is computed, to save memory", low=1, high=1024)
-    ema_half_life: float = option(
+    ema_half_life: float | str = option(
         10_000.0, "images after which half of the averaged generator is new; 0: no averaging", low=0, high=1e9
     )
     flip: bool = option(False, "mirror real images at random")
@@ -80,14 +85,20 @@ class Settings(Config):
         _check_names(self.augmentations, AUGMENTATIONS, "augmentations")
         _check_names(self.callbacks, CALLBACKS, "callbacks")
         check_clusters(self.clusters)
+        for name, text in self._schedules().items():
+            _name(SCHEDULES, text, name)
         if self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
+
+    def _schedules(self) -> dict[str, str]:
+        return {name: text for name in SCHEDULED if isinstance(text := getattr(self, name), str)}
 
     def registered(self) -> list[tuple[Registry[Any], str]]:
         """The registries' names that a run of these settings uses."""
         return [
             (LOSSES, LOSSES.read(self.loss)[0]),
             *((PENALTIES, PENALTIES.read(text)[0]) for text in self.penalties),
+            *((SCHEDULES, SCHEDULES.read(text)[0]) for text in self._schedules().values()),
             *((GENERATOR_PENALTIES, GENERATOR_PENALTIES.read(text)[0]) for text in self.generator_penalties),
             *((AUGMENTATIONS, AUGMENTATIONS.read(text)[0]) for text in self.augmentations),
             *((CALLBACKS, CALLBACKS.read(text)[0]) for text in self.callbacks),

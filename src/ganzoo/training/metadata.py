@@ -22,6 +22,7 @@ from ganzoo.registry import Registry, used_plugins
 from ganzoo.runs.folder import command, recorded_plugins, versions
 from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, where_from
 from ganzoo.saving.model import check_facts
+from ganzoo.schedules import SCHEDULES
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import saved_shapes
 from ganzoo.training.runtime import RuntimeConfig
@@ -35,6 +36,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
         PENALTIES,
         GENERATOR_PENALTIES,
         AUGMENTATIONS,
+        SCHEDULES,
         CALLBACKS,
         SOURCES,
     )

@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.amp import GradScaler
+from torch.optim import Optimizer
 
 from ganzoo.augment import AUGMENTATIONS, Augmentation
 from ganzoo.errors import quote
 from ganzoo.losses import LOSSES, Loss
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES, WeightedPenalty
-from ganzoo.settings import Settings
+from ganzoo.schedules import make_schedule
+from ganzoo.settings import SCHEDULED, Settings
 from ganzoo.stateful import Stateful
+from ganzoo.training.optimizers import learning_rate_factor
 
 
 class Method(Stateful):
@@ -35,6 +38,8 @@ class Method(Stateful):
         self.augmentations: list[Augmentation] = [
             AUGMENTATIONS.make(text, "augmentations") for text in settings.augmentations
         ]
+        self._settings = settings
+        self._schedules = {name: make_schedule(getattr(settings, name), name) for name in SCHEDULED}
         self.scales = {"generator": 1.0, "discriminator": 1.0}  # of learning rates
         parts = {
             "penalties": [each.penalty for each in self.penalties],
@@ -53,6 +58,20 @@ class Method(Stateful):
         for augmentation in self.augmentations:
             images = augmentation(images, random)
         return images
+
+    def now(self, name: str, step: int) -> float:
+        """The setting `name`, a number or a schedule, at the update after `step` steps."""
+        return self._schedules[name](step, self._settings.steps)
+
+    def set_rates(self, optimizers: dict[str, Optimizer], step: int, rollbacks: int) -> None:
+        """Give optimizers ("generator", "discriminator") what holds for the update after `step` steps."""
+        factor = learning_rate_factor(step, self._settings) * 0.5**rollbacks
+        for name, optimizer in optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.now(f"{name}_lr", step) * self.scales[name] * factor
+                if isinstance(self._settings.beta2, str):
+                    beta2 = self.now("beta2", step)
+                    group |= {"betas": (group["betas"][0], beta2)} if "betas" in group else {"alpha": beta2}
 
     def scale_learning_rates(self, generator: float = 1.0, discriminator: float = 1.0) -> None:
         """Multiply the learning rates from the next step on, on top of earlier calls."""

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ganzoo.errors import ConfigError, did_you_mean, quote
+from ganzoo.schedules import make_schedule
 from ganzoo.settings import Settings
 
 _TORCH: dict[str, type[Optimizer]] = {
@@ -32,11 +33,12 @@ def make_optimizer(network: nn.Module, learning_rate: float, settings: Settings)
     name, parameters = settings.optimizer, [each for each in network.parameters() if each.requires_grad]
     if name not in _TORCH:
         return _timm_optimizer(network, learning_rate, settings)
+    beta2 = make_schedule(settings.beta2, "beta2")(0, settings.steps)
     options: dict[str, object] = {"lr": learning_rate}
     if name in ("adam", "adamw", "nadam"):
-        options["betas"] = (settings.beta1, settings.beta2)
+        options["betas"] = (settings.beta1, beta2)
     elif name == "rmsprop":
-        options["alpha"] = settings.beta2
+        options["alpha"] = beta2
     else:
         options["momentum"] = settings.beta1
     if settings.speed == "auto" and name in _FUSED and all(each.device.type in ("cpu", "cuda") for each in parameters):
@@ -54,7 +56,7 @@ def _timm_optimizer(network: nn.Module, learning_rate: float, settings: Settings
     info = timm.optim.get_optimizer_info(settings.optimizer)
     options: dict[str, Any] = {"lr": learning_rate, "weight_decay": 0.0}
     if info.has_betas:
-        options["betas"] = (settings.beta1, settings.beta2)
+        options["betas"] = (settings.beta1, make_schedule(settings.beta2, "beta2")(0, settings.steps))
     try:  # some want other betas, a package, a GPU or second derivatives, or keep what JSON can't hold
         _try(timm.optim.create_optimizer_v2(probe := nn.Conv2d(2, 2, 3), settings.optimizer, **options), probe)
     except Exception as error:

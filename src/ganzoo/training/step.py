@@ -24,7 +24,7 @@ from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.classes import align_latents, draw_mismatched
 from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
-from ganzoo.training.optimizers import learning_rate_factor, make_optimizer
+from ganzoo.training.optimizers import make_optimizer
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step_functions import (
     Discriminate,
@@ -104,8 +104,8 @@ class TrainingStep:
         self._gan, self._feed, self._settings, self._machine = gan, feed, settings, machine
         self.method = method
         generator, discriminator = machine.place(gan.generator), machine.place(gan.discriminator)
-        generator_optimizer = make_optimizer(generator, settings.generator_lr, settings)
-        discriminator_optimizer = make_optimizer(discriminator, settings.discriminator_lr, settings)
+        generator_optimizer = make_optimizer(generator, method.now("generator_lr", 0), settings)
+        discriminator_optimizer = make_optimizer(discriminator, method.now("discriminator_lr", 0), settings)
         self._generate, self._generator_optimizer = machine.prepare(generator, generator_optimizer)
         self._judge, self._discriminator_optimizer = machine.prepare(discriminator, discriminator_optimizer)
         if settings.penalties and any(
@@ -117,7 +117,7 @@ class TrainingStep:
         self.state = TrainingState(
             generator=generator,
             discriminator=discriminator,
-            average=AveragedGenerator(generator, settings.ema_half_life),
+            average=AveragedGenerator(generator, method.now("ema_half_life", 0)),
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
             method=method,
@@ -131,7 +131,8 @@ class TrainingStep:
         state.discriminator.train()
         # Dropout and the like, in modules of one's own, draw from the global state.
         self._machine.seed(derive_seed(settings.seed, "step", state.step, self._machine.rank))
-        self._set_learning_rates()
+        optimizers = {"generator": state.generator_optimizer, "discriminator": state.discriminator_optimizer}
+        self.method.set_rates(optimizers, state.step, state.rollbacks)
         for turn in range(settings.discriminator_steps):
             index = state.step * settings.discriminator_steps + turn
             batch = self._draw(index)
@@ -168,6 +169,7 @@ class TrainingStep:
         if self.method.changes:
             images = settings.batch_size * settings.discriminator_steps
             self.method.end_step(float(self._machine.mean(figures[-1])), images, self._machine.mean)
+        state.average.half_life = self.method.now("ema_half_life", state.step)
         state.step += 1
         state.average.update(state.step * settings.batch_size, settings.batch_size)
         return torch.cat([figures[:-1], figures_of_generator])
@@ -283,17 +285,6 @@ class TrainingStep:
             return torch.stack(values).sum()
 
         return penalty
-
-    def _set_learning_rates(self) -> None:
-        settings, state, scales = self._settings, self.state, self.method.scales
-        factor = learning_rate_factor(state.step, settings) * 0.5**state.rollbacks
-        pairs = (
-            (state.generator_optimizer, settings.generator_lr * scales["generator"]),
-            (state.discriminator_optimizer, settings.discriminator_lr * scales["discriminator"]),
-        )
-        for optimizer, rate in pairs:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
 
     def _optimizer_step(self, optimizer: Optimizer) -> None:
         if self._settings.clip_gradients:
