@@ -533,3 +533,12 @@ def test_a_wrong_option_of_a_plugin_is_one_line(installed, tmp_path, words, said
 def test_the_callback_keeps_the_contract(installed):
     code = "from ganzoo.training import check_callback\ncheck_callback('acme.counter(stop_at=2)')"
     assert run(installed, code) == {}
+
+
+def test_features_and_metrics_of_a_plugin_are_measured_with_both_references(walk, installed, tmp_path):
+    words = ["--samples", "120", "--features", "acme.tiny", "--metric", "acme.brightness", "--output", tmp_path]
+    done = ganzoo(installed, "evaluate", walk.folder, "--data", "acme.blobs(count=400)", *words)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "evaluation.json").read_text())["figures"]
+    (found,) = [each for each in figures if each["name"].startswith("brightness") or "acme.brightness" in each["name"]]
+    assert found["better"] == "lower" and found["real_reference"] is not None and found["noise_reference"] is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganzoo.evaluation.features import Features
+from ganzoo.evaluation import Features
 
 
 def blobs(count: int = 200) -> Tensor:
