@@ -23,7 +23,8 @@ from ganzoo.saving.format import describe
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
 
-PARTS_OF_BLOCKS = {"NORMS", "ACTIVATIONS", "INITIALISATIONS"}  # the example has none: a line each, as in docs/extend.md
+# kinds of which the example has none: a line each, as in docs/extend.md
+WITHOUT_EXAMPLE = {"NORMS", "ACTIVATIONS", "INITIALISATIONS", "SCHEDULES"}
 
 BROKEN = {  # entry name: what its module holds; each fails in a way of its own when it is loaded
     "broken.missing": "import no_such_module_anywhere",
@@ -364,7 +365,7 @@ def real(installed, tmp_path_factory):
 
 
 def test_the_example_has_one_of_each_kind_which_is_loaded_only_when_asked_for(real):
-    assert not real["imported by listing"] and set(real["kinds without an example"]) == PARTS_OF_BLOCKS
+    assert not real["imported by listing"] and set(real["kinds without an example"]) == WITHOUT_EXAMPLE
     assert set(real["origins"]) == {str(Origin("acme-gan", "0.1"))}
     assert all(re.fullmatch(r"\S.* \(of acme-gan 0\.1\)", said) for said in real["said"].values())
 
@@ -404,7 +405,7 @@ def ganzoo(installed, *words, **environment):
     return child(installed, ["-m", "ganzoo", *map(str, words)], **environment)
 
 
-@pytest.mark.parametrize("name", sorted({*REGISTRIES} - PARTS_OF_BLOCKS))
+@pytest.mark.parametrize("name", sorted({*REGISTRIES} - WITHOUT_EXAMPLE))
 def test_ganzoo_list_shows_the_examples_entries_with_their_options(installed, name):
     done = ganzoo(installed, "list", name.lower().replace("_", "-"))
     line = next(line for line in done.stdout.splitlines() if line.startswith("acme."))
