@@ -8,7 +8,7 @@ from torch import sigmoid
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ganzoo.errors import ConfigError, ShapeError, UnknownNameError
-from ganzoo.losses import LOSSES, Loss
+from ganzoo.losses import LOSSES, Loss, check_loss
 
 NAMES = list(LOSSES)
 SMOOTHABLE = ["non-saturating", "minimax", "d2l"]
@@ -238,3 +238,36 @@ def test_a_loss_of_ones_own_is_made_by_a_function_whose_keywords_are_its_options
 @pytest.mark.parametrize("name", NAMES)
 def test_every_loss_says_what_it_is_in_one_line(name):
     assert 10 < len(LOSSES[name].__doc__.split("\n")[0]) < 110
+
+
+@pytest.mark.parametrize("text", [*NAMES, "d2l(smoothing=0.1)"])
+def test_every_loss_keeps_the_contract(text):
+    check_loss(text)
+
+
+def apart(real, fake):
+    return (fake - real).mean()
+
+
+def raise_fakes(fake, real):
+    return -fake.mean()
+
+
+@pytest.mark.parametrize(
+    "broken, said",
+    [
+        (Loss(lambda r, f: (f - r).squeeze(1), raise_fakes), r"for_discriminator\) gives float32 \(8,\)"),
+        (Loss(lambda r, f: 1.0, raise_fakes), "gives a float"),
+        (Loss(lambda r, f: r / 0, raise_fakes), "gives float32"),
+        (Loss(lambda r, f: apart(r, f) * math.nan, raise_fakes), "gives NaN"),
+        (Loss(apart, lambda f, r: -(sigmoid(f)).log().mean()), r"for_generator\) is not finite"),
+        (Loss(apart, lambda f, r: -f.detach().mean()), r"for_generator\): no gradient"),
+        (Loss(lambda r, f: f.mean(), raise_fakes), r"for_discriminator\): no gradient"),
+        (Loss(apart, lambda f, r: -f.sum()), 'reduction is not "mean"'),
+        (Loss(apart, lambda f, r: -f.sum(), reduction="sum"), r'for_discriminator\): its reduction is not "sum"'),
+        (Loss(apart, lambda f, r: (r - f).mean()), r"for_generator\) fails: TypeError"),
+    ],
+)
+def test_a_loss_that_breaks_the_contract_is_caught(broken, said):
+    with pytest.raises(ConfigError, match=said):
+        check_loss(broken)

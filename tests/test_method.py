@@ -85,7 +85,7 @@ def test_a_penalty_on_the_generator_changes_it_and_takes_options(tmp_path):
             Settings(generator_penalties=("pull(strenght=2)",))
 
 
-def test_a_generator_penalty_without_gradient_to_the_generator_is_refused_before_the_run(tmp_path):
+def test_a_generator_penalty_that_is_not_one_number_is_refused_before_the_run(tmp_path):
     with (
         GENERATOR_PENALTIES.temporarily("broken", lambda generate, latents, labels, random: generate(latents)),
         pytest.raises(ConfigError, match="generator penalty broken gives float32"),
@@ -114,10 +114,18 @@ def test_path_length_resumes_exactly(tmp_path):
     assert one[0][-1]["path_length"] > 0
 
 
-def test_accumulating_parts_gives_the_mean_path_length_of_the_whole_batch(tmp_path):
-    trainer = train(tmp_path / "run", generator_penalties=("path-length(every=2)",), accumulate=4)
-    trainer.fit()
-    assert log(tmp_path / "run")[-1]["path_length"] > 0
+def test_the_mean_path_length_of_a_step_is_that_of_all_its_parts():
+    penalty = GENERATOR_PENALTIES.make("path-length(decay=1)").penalty
+    weight, latents = torch.randn(4, 16, dtype=torch.float64), torch.randn(6, 4, dtype=torch.float64)
+    lengths = []
+    for seed, part in enumerate((latents[:4], latents[4:])):  # of different sizes, as accumulate makes them
+        random = torch.Generator().manual_seed(seed)
+        noise = torch.randn((len(part), 1, 4, 4), generator=random).double().flatten(1) / 4
+        lengths.append((noise @ weight.T).norm(dim=1))
+        random.manual_seed(seed)
+        penalty(lambda latents: (latents @ weight).view(-1, 1, 4, 4), part, None, random)
+    penalty.end_step(0.0, 6, lambda tensor: tensor)
+    assert penalty.figures() == {"path_length": pytest.approx(float(torch.cat(lengths).mean()))}
 
 
 def test_two_steps_of_the_generator_see_latents_of_their_own(tmp_path):

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo.errors import ShapeError
-from ganzoo.penalties import PENALTIES, gradient_norms
+from ganzoo.augment import AUGMENTATIONS
+from ganzoo.errors import ConfigError, ShapeError
+from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES, check_penalty, gradient_norms
 
 NAMES = list(PENALTIES)
 SHAPE = (5, 2, 4, 4)
@@ -140,3 +141,51 @@ def test_wgan_gp_repeats_with_its_generator_or_with_the_global_seed():
     assert values[0] == values[1] != values[2]
     torch.manual_seed(1)  # no generator: torch's own, which has the same stream
     assert PENALTIES["wgan-gp"](network, real, fake).item() == values[0]
+
+
+@pytest.mark.parametrize("registry", [PENALTIES, GENERATOR_PENALTIES], ids=lambda registry: registry.kind)
+def test_every_penalty_keeps_the_contract(registry):
+    for name in registry:
+        check_penalty(f"{name}(weight=2)", registry)
+
+
+class Counting:
+    """Has state, and says so to nobody."""
+
+    def __call__(self, discriminate, real, fake, random=None):
+        return discriminate(real).mean()
+
+    def state_dict(self):
+        return {}
+
+
+@pytest.mark.parametrize(
+    "broken, said",
+    [
+        (lambda d, real, fake, random: d(real), r"gives float32 \(4, 1\)"),
+        (lambda d, real, fake, random: d(real).mean().item(), "gives a float"),
+        (lambda d, real, fake, random: d(real).mean().detach(), "no gradient"),
+        (lambda d, real, fake, random: real.requires_grad_().mean(), "no gradient"),
+        (lambda d, real, fake, random: d(real).mean() / 0, "not finite"),
+        (lambda d, real, fake, random: d(real + torch.randn(real.shape)).mean(), "global state"),
+        (lambda d, real, fake: d(real).mean(), "fails: TypeError"),
+        (Counting(), "ganzoo.stateful.Stateful"),
+    ],
+)
+def test_a_penalty_that_breaks_the_contract_is_caught(broken, said):
+    with pytest.raises(ConfigError, match=said):
+        check_penalty(broken)
+
+
+def test_a_penalty_on_the_generator_that_breaks_the_contract_is_caught():
+    with pytest.raises(ConfigError, match="generator penalty .*no gradient"):
+        check_penalty(lambda generate, latents, labels, random: generate(latents).detach().mean(), GENERATOR_PENALTIES)
+
+
+@pytest.mark.parametrize(
+    "registry", [PENALTIES, GENERATOR_PENALTIES, AUGMENTATIONS], ids=lambda registry: registry.kind
+)
+def test_a_class_whose_state_would_not_be_saved_is_refused(registry):
+    with pytest.raises(ConfigError, match="one with state_dict is derived from ganzoo.stateful.Stateful"):
+        registry.register("counting", Counting)
+    assert "counting" not in registry

@@ -17,7 +17,7 @@ from torch import Tensor
 from ganzoo.config import Bounds
 from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.registry import Registry
-from ganzoo.stateful import Stateful
+from ganzoo.stateful import SERVES, Stateful, serves
 
 Strength = Annotated[float, Bounds(0, 1)]
 ADA_STEPS = 4  # between changes of its probability
@@ -37,7 +37,7 @@ class Augmentation(Protocol):
 
 
 AUGMENTATIONS: Registry[Callable[..., Any]] = Registry(
-    "augmentation", "ganzoo.augmentations", "a function", callable, functions=True
+    "augmentation", "ganzoo.augmentations", SERVES, serves, functions=True
 )
 
 
@@ -290,10 +290,12 @@ def check_augmentation(augmentation: str | Augmentation) -> None:
 
     Raises:
         ConfigError: it changes shape, type or its input, cuts the gradient, mixes the images of a batch, gives NaN, or
-            takes random numbers from elsewhere than `random`.
+            takes random numbers from elsewhere than `random`, or has state without being a `Stateful`.
     """
     name = augmentation if isinstance(augmentation, str) else getattr(augmentation, "__name__", "given")
     alter: Augmentation = AUGMENTATIONS.make(augmentation) if isinstance(augmentation, str) else augmentation
+    if not serves(alter):
+        raise ConfigError(f"augmentation {name} must be {SERVES}")
     for shape in ((4, 3, 8, 8), (4, 1, 9, 6)):
         images = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
         given = images.clone().requires_grad_()

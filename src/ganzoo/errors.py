@@ -219,3 +219,15 @@ def did_you_mean(name: object, names: Iterable[str]) -> str:
     known = list(names)
     more = f" and {len(known) - 40} more" if len(known) > 40 else ""
     return f"{nearest(name, known)} Known: {', '.join(map(_cut, known[:40])) or 'none'}{more}."
+
+
+def words_of(error: Exception) -> str:
+    """What `error` says, short and in one line."""
+    return quote(f"{type(error).__name__}: {error}", 300).strip('"')
+
+
+def failure(error: Exception, what: str) -> Exception:
+    """The error to raise where a plug-in or a custom part fails; memory errors and ours stay as they are."""
+    if isinstance(error, ConfigError) or is_out_of_memory(error):
+        return error
+    return ConfigError(f"{what}: {words_of(error)}; mend it or take another")

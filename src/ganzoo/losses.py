@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from ganzoo.config import Bounds
-from ganzoo.errors import ConfigError, ShapeError
+from ganzoo.errors import ConfigError, ShapeError, failure, quote
 from ganzoo.registry import Registry
 
 Smoothing = Annotated[float, Bounds(0, 0.5)]
@@ -187,3 +188,63 @@ def relativistic() -> Loss:
         return compare(fake_logits, real_logits)
 
     return Loss(compare, for_generator, generator_sees_real=True)
+
+
+def check_loss(loss: str | Loss) -> None:
+    """Check that a loss keeps the contract, on a few logits.
+
+    Args:
+        loss: a registered name, with or without options, or the loss itself.
+
+    Raises:
+        ConfigError: one of its functions fails, gives anything but one number, is not finite (at logits of 10,000
+            neither), gives no gradient, or reduces a batch otherwise than `reduction` says.
+    """
+    made: Loss = LOSSES.make(loss) if isinstance(loss, str) else loss
+    random = torch.Generator().manual_seed(0)
+    real, fake = (torch.randn(8, 1, generator=random).requires_grad_() for _ in range(2))
+    roles: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "for_discriminator": made.for_discriminator,
+        "for_generator": lambda real, fake: made.for_generator(fake, real if made.generator_sees_real else None),
+    }
+    for role, compute in roles.items():
+        place = f"loss {loss if isinstance(loss, str) else 'given'} ({role})"
+        value, huge, twice = (
+            checked_number(place, partial(compute, *logits))
+            for logits in ((real, fake), (-10_000 * real, 10_000 * fake), (real.repeat(2, 1), fake.repeat(2, 1)))
+        )
+        if not (value.isfinite() and huge.isfinite()):
+            raise ConfigError(f"{place} is not finite, at logits of 10,000 at least")
+        if not _moves(value, (real, fake) if role == "for_discriminator" else (fake,)):
+            raise ConfigError(f"{place}: no gradient passes through it, or one that is not finite")
+        if not torch.allclose(twice, value * (2 if made.reduction == "sum" else 1), rtol=1e-4, atol=1e-5):
+            raise ConfigError(
+                f"{place}: its reduction is not {quote(made.reduction)}; that of a batch taken twice must be "
+                f"{'twice as large' if made.reduction == 'sum' else 'the same'}"
+            )
+
+
+def _moves(value: Tensor, logits: tuple[Tensor, ...]) -> bool:
+    """Whether a finite gradient of `value` reaches all of `logits`."""
+    gradients = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else (None,)
+    return all(each is not None and each.isfinite().all() and each.any() for each in gradients)
+
+
+def checked_number(place: str, compute: Callable[[], Any]) -> Tensor:
+    """What `compute` gives: one number, and not NaN; a ConfigError that begins with `place` if it isn't."""
+    try:
+        value = compute()
+    except Exception as error:
+        raise failure(error, f"{place} fails") from error
+    if not isinstance(value, Tensor) or value.numel() != 1 or value.dim() or not value.is_floating_point():
+        raise ConfigError(f"{place} gives {kind_of(value)}; it must be one number, a tensor of shape (), as by .mean()")
+    if value.isnan():
+        raise ConfigError(f"{place} gives NaN for networks that have not been trained yet; mend it or take another")
+    return value
+
+
+def kind_of(value: object) -> str:
+    """Type and shape of a tensor, or what else `value` is, for messages."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__} ({quote(value, 40)})"
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"

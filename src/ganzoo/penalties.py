@@ -7,18 +7,20 @@ arguments are options beside `weight` and `every`, which every penalty takes. A 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.config import Bounds
-from ganzoo.errors import ShapeError
+from ganzoo.errors import ConfigError, ShapeError
+from ganzoo.losses import checked_number
 from ganzoo.registry import Registry
-from ganzoo.stateful import Stateful
+from ganzoo.stateful import SERVES, Stateful, serves
 
 Discriminate = Callable[[Tensor], Tensor]
 
@@ -67,7 +69,7 @@ class WeightedPenalty:
 
 
 PENALTIES: Registry[Penalty] = Registry(
-    "penalty", "ganzoo.penalties", "a function", callable, functions=True, wrapper=WeightedPenalty
+    "penalty", "ganzoo.penalties", SERVES, serves, functions=True, wrapper=WeightedPenalty
 )
 
 
@@ -97,7 +99,7 @@ class GeneratorPenalty(Protocol):
 
 
 GENERATOR_PENALTIES: Registry[Callable[..., Any]] = Registry(
-    "generator penalty", "ganzoo.generator_penalties", "a function", callable, functions=True, wrapper=WeightedPenalty
+    "generator penalty", "ganzoo.generator_penalties", SERVES, serves, functions=True, wrapper=WeightedPenalty
 )
 
 
@@ -204,3 +206,51 @@ def wgan_gp(
     # drawn on the CPU, so that a run does not depend on the device
     shares = torch.rand(len(real), *[1] * (real.dim() - 1), generator=random).to(real)
     return (gradient_norms(discriminate, fake + shares * (real - fake)) - 1).square().mean()
+
+
+def check_penalty(penalty: str | Callable[..., Tensor], registry: Registry[Any] = PENALTIES) -> None:
+    """Check that a penalty keeps the contract, on a tiny network.
+
+    Args:
+        penalty: a registered name, with or without options, or the penalty itself, which stays as it is.
+        registry: where it belongs: `PENALTIES`, or `GENERATOR_PENALTIES` for one on the generator.
+
+    Raises:
+        ConfigError: it fails, gives anything but one finite number, no gradient of it reaches the network, it takes
+            random numbers from elsewhere than `random`, or has state without being a `Stateful`.
+    """
+    name = penalty if isinstance(penalty, str) else getattr(penalty, "__name__", "given")
+    place = f"{registry.kind} {name}"
+    if not isinstance(penalty, str) and not serves(penalty):
+        raise ConfigError(f"{place} must be {SERVES}")
+    values = []
+    for seed in (1, 2):
+        tried = registry.make(penalty).penalty if isinstance(penalty, str) else copy.deepcopy(penalty)
+        values.append(_tried(tried, registry is PENALTIES, place, seed))
+    if not torch.equal(*values):
+        raise ConfigError(f"{place} draws from torch's global state; draw from `random`")
+
+
+def _tried(penalty: Callable[..., Tensor], on_discriminator: bool, place: str, seed: int) -> Tensor:
+    """The penalty on a tiny network, the same each time, while torch's global state is of `seed`."""
+    random = torch.Generator().manual_seed(0)
+    real, fake = (torch.rand(4, 2, 4, 4, generator=random) * 2 - 1 for _ in range(2))
+    latents = torch.randn(4, 5, generator=random)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        judge = nn.Sequential(nn.Flatten(), nn.Linear(32, 6), nn.Tanh(), nn.Linear(6, 1))
+        draw = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 32), nn.Unflatten(1, (2, 4, 4)))
+        torch.manual_seed(seed)
+        network = judge if on_discriminator else draw
+        given: tuple[Any, ...] = (judge, real, fake)
+        if not on_discriminator:
+            given = (lambda z, labels=None: draw(z), latents, None)
+        value = checked_number(place, lambda: penalty(*given, random))
+    weights = tuple(network.parameters())
+    gradients = torch.autograd.grad(value, weights, allow_unused=True) if value.requires_grad else ()
+    found = [each for each in gradients if each is not None]
+    if not found:
+        raise ConfigError(f"{place}: no gradient of it reaches the network; something cuts it off, as .detach()")
+    if not all(each.isfinite().all() for each in (value, *found)):
+        raise ConfigError(f"{place}: it, or its gradient, is not finite")
+    return value.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -32,3 +33,12 @@ class Stateful:
     def figures(self) -> dict[str, float]:
         """Numbers for the log, by name."""
         return {}
+
+
+SERVES = "a function, or a class of such; one with state_dict is derived from ganzoo.stateful.Stateful"
+
+
+def serves(item: Any) -> bool:
+    """Whether `item` is as `SERVES` says: state outside a `Stateful` would not be saved with a run."""
+    kind = item if inspect.isclass(item) else type(item)
+    return callable(item) and (issubclass(kind, Stateful) or "state_dict" not in dir(kind))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganzoo.errors import ConfigError, is_out_of_memory, quote
+from ganzoo.errors import ConfigError, is_out_of_memory, words_of
 
 
 def checked_images(generator: Callable[..., Tensor], latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -61,11 +61,6 @@ def checked_logits(discriminator: Callable[..., Tensor], images: Tensor, labels:
             f"({len(images)}, ...), one or more an image: keep the first axis (squeeze(1), not squeeze())"
         )
     return logits
-
-
-def words_of(error: Exception) -> str:
-    """What `error` says, short and in one line."""
-    return quote(f"{type(error).__name__}: {error}", 300).strip('"')
 
 
 def _check_tensor(value: object, network: str, kind: str) -> None:

@@ -7,8 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from ganzoo.errors import ConfigError
-from ganzoo.models.checked import words_of
+from ganzoo.errors import ConfigError, words_of
 
 STATISTICS = ("running_mean", "running_var")
 RAMP = 0.05  # the half-life is at most this part of all images seen, so that early averages forget their start

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.data import ImageData
-from ganzoo.errors import ConfigError, GanzooError, is_out_of_memory, quote
+from ganzoo.errors import ConfigError, GanzooError, failure, words_of
 from ganzoo.gan import GAN
-from ganzoo.models.checked import checked_images, checked_logits, words_of
+from ganzoo.losses import checked_number, kind_of
+from ganzoo.models.checked import checked_images, checked_logits
 from ganzoo.penalties import GeneratorPenalty, Penalty
 from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
@@ -106,13 +106,13 @@ class Trial:
         real_logits = checked_logits(judge, self._augmented(real), labels)
         fake_logits = checked_logits(judge, self._augmented(fake.detach()), labels)
         named, loss = f"loss {self._settings.loss}", self._method.loss
-        value = _scalar(f"{named} (for_discriminator)", lambda: loss.for_discriminator(real_logits, fake_logits))
+        value = checked_number(f"{named} (for_discriminator)", lambda: loss.for_discriminator(real_logits, fake_logits))
         for name, each in zip(self._settings.penalties, self._method.penalties):
             value = value + self._penalty(name, each.penalty, real, fake.detach(), labels)
         self._check_gradient(value, "discriminator")
         fake_logits = checked_logits(judge, self._augmented(fake), labels)
         seen = real_logits.detach() if loss.generator_sees_real else None
-        value = _scalar(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen))
+        value = checked_number(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen))
         for name, each in zip(self._settings.generator_penalties, self._method.generator_penalties):
             value = value + self._generator_penalty(name, each.penalty, latents, labels)
         self._check_gradient(value, "generator")
@@ -133,10 +133,10 @@ class Trial:
             try:
                 altered = augmentation(images, random)
             except Exception as error:
-                raise _failure(error, f"augmentation {name} fails on images of shape {tuple(images.shape)}") from error
+                raise failure(error, f"augmentation {name} fails on images of shape {tuple(images.shape)}") from error
             if not isinstance(altered, Tensor) or altered.shape != images.shape or altered.dtype != images.dtype:
                 raise ConfigError(
-                    f"augmentation {name} makes {_kind(altered)} of {_kind(images)}; it must keep type and shape"
+                    f"augmentation {name} makes {kind_of(altered)} of {kind_of(images)}; it must keep type and shape"
                 )
             if not torch.equal(before, images.detach()):
                 raise ConfigError(f"augmentation {name} changes its input in place; it must return new images")
@@ -149,7 +149,7 @@ class Trial:
         def judge(images: Tensor) -> Tensor:
             return checked_logits(network, self._augmented(images), labels)
 
-        return _scalar(f"penalty {name}", lambda: penalty(judge, real, fake, random))
+        return checked_number(f"penalty {name}", lambda: penalty(judge, real, fake, random))
 
     def _generator_penalty(
         self, name: str, penalty: GeneratorPenalty, latents: Tensor, labels: Tensor | None
@@ -160,7 +160,7 @@ class Trial:
             chosen = self._gan.network_labels(latents, None) if labels is None else labels
             return checked_images(network, latents, chosen)
 
-        return _scalar(f"generator penalty {name}", lambda: penalty(generate, latents, labels, random))
+        return checked_number(f"generator penalty {name}", lambda: penalty(generate, latents, labels, random))
 
     def _check_gradient(self, value: Tensor, name: str) -> None:
         """Raise ConfigError unless the gradient of `value` reaches the network `name`."""
@@ -168,7 +168,7 @@ class Trial:
         try:
             gradients = torch.autograd.grad(value, weights, allow_unused=True) if value.requires_grad else ()
         except Exception as error:
-            raise _failure(error, f"the {name}'s gradient can't be computed") from error
+            raise failure(error, f"the {name}'s gradient can't be computed") from error
         if all(each is None for each in gradients):
             raise ConfigError(
                 f"no gradient of the loss reaches the {name}: something between its weights and the loss cuts it off "
@@ -223,31 +223,6 @@ def _check_weights(name: str, network: nn.Module) -> None:
     if not any(value.requires_grad for value in weights.values()):
         frozen = f"all {len(weights)} are frozen: call {name}.requires_grad_(True)" if weights else "it has none"
         raise ConfigError(f"the {name} has no weights to train: {frozen}")
-
-
-def _scalar(place: str, compute: Callable[[], Any]) -> Tensor:
-    try:
-        value = compute()
-    except Exception as error:
-        raise _failure(error, f"{place} fails") from error
-    if not isinstance(value, Tensor) or value.numel() != 1 or value.dim() or not value.is_floating_point():
-        raise ConfigError(f"{place} gives {_kind(value)}; it must be one number, a tensor of shape (), as by .mean()")
-    if value.isnan():
-        raise ConfigError(f"{place} gives NaN for networks that have not been trained yet; mend it or take another")
-    return value
-
-
-def _failure(error: Exception, what: str) -> Exception:
-    """The error to raise where a plug-in or a custom part fails; memory errors and ours stay as they are."""
-    if isinstance(error, ConfigError) or is_out_of_memory(error):
-        return error
-    return ConfigError(f"{what}: {words_of(error)}; mend it or take another")
-
-
-def _kind(value: object) -> str:
-    if not isinstance(value, Tensor):
-        return f"a {type(value).__name__} ({quote(value, 40)})"
-    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 
 
 @contextmanager
