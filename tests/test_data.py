@@ -1190,6 +1190,7 @@ def test_image_data_is_what_the_trainer_reads():
         "images",
         "labels",
         "class_names",
+        "clusters",
         "hash",
         "source",
         "licence",
