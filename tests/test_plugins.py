@@ -512,7 +512,7 @@ def test_the_card_names_the_package(walk, installed):
 
 
 def test_a_source_with_options_is_looked_at(installed, tmp_path):
-    done = ganzoo(installed, "data", "acme.blobs(count=50)")
+    done = ganzoo(installed, "data", "acme.blobs(count=50)", "--output", tmp_path / "data.png")
     assert done.returncode == 0 and "50" in done.stdout, done.stderr
 
 
