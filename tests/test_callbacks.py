@@ -150,6 +150,33 @@ def test_an_exception_saves_the_last_step_first_and_says_how_to_go_on(tmp_path, 
     assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit().finished
 
 
+def test_a_step_whose_callback_fails_gets_its_line_of_the_log_all_the_same(tmp_path, counter):
+    with pytest.raises(TrainingError, match="fails at step 8.*saved as of step 8"):
+        trainer(tmp_path / "run", callbacks=("counter(fail_at=8)",)).fit()
+    assert log_of(tmp_path / "run")[-1]["step"] == 8
+    ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    assert [entry["step"] for entry in log_of(tmp_path / "run")] == [4, 8, 9]
+
+
+def test_an_exit_in_a_callback_ends_the_run_like_an_exception(tmp_path):
+    callback = Counter()
+    callback.on_step = lambda run: exit(3)
+    with pytest.raises(TrainingError, match="SystemExit.*saved as of step 1"):
+        trainer(tmp_path / "run", callbacks=[callback]).fit()
+
+
+def test_a_stop_at_the_last_step_says_its_reason_too(tmp_path, counter, capsys):
+    assert trainer(tmp_path / "run", callbacks=("counter(stop_at=9)",)).fit().finished
+    assert "Stopped at step 9 and saved: seen enough." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reason, said", [("", "a callback asked for it"), (None, "a callback"), ("a\n b", "a b")])
+def test_a_stop_always_has_a_reason_of_one_line(reason, said):
+    run = run_at()
+    run.stop(reason)
+    assert run.requests.stop.startswith(said) and "\n" not in run.requests.stop
+
+
 @pytest.mark.parametrize("method", ["on_start", "on_log", "on_end"])
 def test_an_exception_anywhere_in_a_callback_names_it(tmp_path, method):
     callback = Counter()
@@ -199,6 +226,8 @@ def test_the_command_line_takes_callbacks_whose_options_have_commas(tmp_path, co
         (("early-stopping", "early-stopping(patience=3)"), "second time"),
         ((lambda run: None,), "must be a name or an object"),
         ("early-stopping", "must be a list"),
+        (Counter, "must be a list"),
+        (5, "must be a list"),
     ],
 )
 def test_a_wrong_callback_is_refused_before_anything_is_written(tmp_path, given, words):

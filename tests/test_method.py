@@ -9,8 +9,8 @@ from torch import nn
 
 import ganzoo
 from ganzoo import GENERATOR_PENALTIES
-from ganzoo.errors import ConfigError
-from ganzoo.schedules import make_schedule
+from ganzoo.errors import ConfigError, PluginError
+from ganzoo.schedules import SCHEDULES, make_schedule
 from ganzoo.settings import Settings
 from ganzoo.training import Callback
 from ganzoo.training.method import Method
@@ -216,3 +216,38 @@ def test_beta2_and_the_average_follow_their_schedules_and_resume_exactly(tmp_pat
 def test_a_wrong_schedule_names_its_setting(text):
     with pytest.raises(ConfigError, match="generator_lr"):
         Settings(generator_lr=text)
+
+
+@pytest.mark.parametrize(
+    "name, text, said",
+    [
+        ("beta2", "linear(start=2,end=0.9)", "beta2: the schedule gives 2 at step 0; it must stay from 0 to 0.999999"),
+        ("beta2", "linear(start=0.9,end=2)", "beta2: the schedule gives 1"),
+        ("discriminator_lr", "cosine(start=1e9)", "discriminator_lr: the schedule gives 1e.09 at step 0"),
+    ],
+)
+def test_a_schedule_keeps_the_bounds_of_its_setting(name, text, said):
+    with pytest.raises(ConfigError, match=said):
+        Settings(**{name: text})
+
+
+@pytest.mark.parametrize(
+    "schedule, said",
+    [
+        (lambda step, steps: math.nan, "gives NaN at step 0, no number"),
+        (lambda step, steps: "fast", 'gives "fast" at step 0, no number'),
+        (lambda step: 1.0, "fails at step 0 .TypeError"),
+        (lambda step, steps: 1 / (5 - step), "fails at step 5 .ZeroDivisionError"),
+    ],
+)
+def test_a_schedule_of_a_plugin_that_fails_is_named_before_the_run(schedule, said):
+    with SCHEDULES.temporarily("mine", lambda: schedule), pytest.raises(PluginError, match=f"generator_lr: .*{said}"):
+        Settings(generator_lr="mine", steps=10)
+
+
+@pytest.mark.parametrize("name, number", [("step", 1.0), ("mine", math.nan)])
+def test_a_figure_that_would_spoil_the_log_is_refused(name, number):
+    method = Method(Settings(augmentations=("ada",)))
+    method.augmentations[0].figures = lambda: {name: number}
+    with pytest.raises(PluginError, match=r"augmentations\[0\]: the figure"):
+        method.figures()

@@ -58,7 +58,8 @@ class Run:
 
     def stop(self, reason: str) -> None:
         """End the training after this step, on all processes: it is saved, says `reason`, and can be resumed."""
-        self.requests.stop = self.requests.stop or str(reason)
+        said = " ".join(str(reason or "").split()) or "a callback asked for it"
+        self.requests.stop = self.requests.stop or said
 
     def save(self) -> None:
         """Write a checkpoint at this step."""

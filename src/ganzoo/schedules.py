@@ -11,6 +11,7 @@ from types import FunctionType
 from typing import Annotated
 
 from ganzoo.config import Bounds
+from ganzoo.errors import ConfigError, PluginError, quote
 from ganzoo.registry import Registry
 
 Schedule = Callable[[int, int], float]  # of the steps done and the steps of the run
@@ -32,6 +33,24 @@ def make_schedule(value: float | str, place: str) -> Schedule:
         schedule: Schedule = SCHEDULES.make(value, place)
         return schedule
     return constant(value)
+
+
+def value_at(schedule: Schedule, step: int, steps: int, place: str, high: float = math.inf) -> float:
+    """What `schedule`, which serves for `place`, gives after `step` of `steps` steps.
+
+    Raises:
+        PluginError: it fails, or gives no finite number. ConfigError: the number is under 0 or above `high`.
+    """
+    try:
+        value = schedule(step, steps)
+    except Exception as error:
+        said = f"{type(error).__name__}: {quote(str(error), 200)}"
+        raise PluginError(f"{place}: the schedule fails at step {step} ({said}); tell its author") from error
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise PluginError(f"{place}: the schedule gives {quote(value)} at step {step}, no number; tell its author")
+    if not 0 <= value <= high:
+        raise ConfigError(f"{place}: the schedule gives {value:g} at step {step}; it must stay from 0 to {high:g}")
+    return value
 
 
 def _fall(step: int, steps: int, warm_up: int) -> tuple[float, float]:

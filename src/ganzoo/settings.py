@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ganzoo.augment import AUGMENTATIONS
 from ganzoo.callbacks import CALLBACKS
-from ganzoo.config import Config, option
+from ganzoo.config import Bounds, Config, option
 from ganzoo.errors import ConfigError, UnknownNameError, quote
 from ganzoo.latents import check_clusters
 from ganzoo.losses import LOSSES
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry
-from ganzoo.schedules import SCHEDULES
+from ganzoo.schedules import SCHEDULES, make_schedule, value_at
 
 SCHEDULED = ("generator_lr", "discriminator_lr", "beta2", "ema_half_life")  # numbers, or the names of schedules
 
@@ -87,6 +88,9 @@ class Settings(Config):
         check_clusters(self.clusters)
         for name, text in self._schedules().items():
             _name(SCHEDULES, text, name)
+            schedule, high = make_schedule(text, name), _highest(name)
+            for step in {*range(0, self.steps, max(1, self.steps // 32)), self.steps - 1}:
+                value_at(schedule, step, self.steps, name, high)
         if self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
 
@@ -103,6 +107,12 @@ class Settings(Config):
             *((AUGMENTATIONS, AUGMENTATIONS.read(text)[0]) for text in self.augmentations),
             *((CALLBACKS, CALLBACKS.read(text)[0]) for text in self.callbacks),
         ]
+
+
+def _highest(name: str) -> float:
+    """The upper bound of the setting `name`, which holds for its schedule too."""
+    bounds: Bounds = Settings.__dataclass_fields__[name].metadata["bounds"]
+    return math.inf if bounds.high is None else bounds.high
 
 
 def _check_names(texts: tuple[str, ...], registry: Registry[Any], place: str) -> None:

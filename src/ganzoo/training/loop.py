@@ -122,6 +122,7 @@ class TrainingLoop:
         try:
             self._call(lambda each: each.on_start(self._run))
             self._settle()
+            self._raise_failure()
             going_on = True
             while going_on and self._state.step < self._settings.steps:
                 self._sums += self._step()
@@ -130,11 +131,13 @@ class TrainingLoop:
                 try:
                     going_on = self._after_step(interrupt)
                 except _NotFinite:
+                    self._raise_failure()
                     line = self._checkpoints.roll_back(self._state)
                     self._spread()
                     self._note(line)
             self._call(lambda each: each.on_end(self._run))
             self._settle()
+            self._raise_failure()
         except Exception:
             if self._runtime.is_main:
                 self._report.on_error(self._run)
@@ -156,16 +159,20 @@ class TrainingLoop:
         stopping = False
         if self._given or self._runtime.processes == 1 or run.due(settings.log_every):
             self._settle()
-            stopping = bool(self._runtime.agree(interrupt.wished)) or run.requests.stop is not None
+            # A callback that failed stops the run too, but first the step gets its line, score, samples and checkpoint.
+            asked = run.requests.stop is not None or run.requests.failure is not None
+            stopping = bool(self._runtime.agree(interrupt.wished)) or asked
         if stopping and run.requests.stop and self._stopped is None:
             self._write_losses()
         if stopping or run.requests.save or run.due(settings.checkpoint_every) or run.step == settings.steps:
             self._check_sound()
             run.requests.save = False
             self._save()
-        if stopping and run.is_main and run.step < settings.steps:
+        self._raise_failure()
+        if stopping and run.is_main and (run.step < settings.steps or self._stopped):
             why = f": {self._stopped}" if self._stopped else ""
-            self._say(f"Stopped at step {run.step} and saved{why}. Go on with: {resume_command(self._folder.path)}")
+            on = f" Go on with: {resume_command(self._folder.path)}" if run.step < settings.steps else ""
+            self._say(f"Stopped at step {run.step} and saved{why}.{on}")
         return not stopping
 
     def _call(self, call: Callable[[Callback], None]) -> None:
@@ -175,24 +182,23 @@ class TrainingLoop:
             call(each)
 
     def _settle(self) -> None:
-        """Make the requests of all processes one, and keep what they ask for at once.
-
-        Raises:
-            TrainingError: a callback failed; the run is saved.
-        """
+        """Make the requests of all processes one, and scale learning rates as they ask."""
         every: list[Requests] = self._runtime.gather(self._run.requests)
-        first = self._run.requests = Requests(
+        self._run.requests = Requests(
             stop=next((each.stop for each in every if each.stop), None),
             save=any(each.save for each in every),
             failure=next((each.failure for each in every if each.failure), None),
         )
         self._step.method.scale_learning_rates(every[0].generator, every[0].discriminator)
-        if first.failure is None:
+
+    def _raise_failure(self) -> None:
+        """Raise TrainingError if a callback failed; the run is saved before."""
+        if self._run.requests.failure is None:
             return
         if self._state.step != self._saved and self._checkpoints.is_sound(self._state, self._sums):
             self._save()
         raise TrainingError(
-            f"{first.failure}. The run is saved as of step {self._saved}; go on with: "
+            f"{self._run.requests.failure}. The run is saved as of step {self._saved}; go on with: "
             f"{resume_command(self._folder.path)}"
         ) from self._given.error
 

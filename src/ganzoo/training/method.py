@@ -12,10 +12,11 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ganzoo.augment import AUGMENTATIONS, Augmentation
-from ganzoo.errors import quote
+from ganzoo.callbacks import RESERVED
+from ganzoo.errors import PluginError, quote
 from ganzoo.losses import LOSSES, Loss
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES, WeightedPenalty
-from ganzoo.schedules import make_schedule
+from ganzoo.schedules import make_schedule, value_at
 from ganzoo.settings import SCHEDULED, Settings
 from ganzoo.stateful import Stateful
 from ganzoo.training.optimizers import learning_rate_factor
@@ -61,7 +62,7 @@ class Method(Stateful):
 
     def now(self, name: str, step: int) -> float:
         """The setting `name`, a number or a schedule, at the update after `step` steps."""
-        return self._schedules[name](step, self._settings.steps)
+        return value_at(self._schedules[name], step, self._settings.steps, name)
 
     def set_rates(self, optimizers: dict[str, Optimizer], step: int, rollbacks: int) -> None:
         """Give optimizers ("generator", "discriminator") what holds for the update after `step` steps."""
@@ -83,7 +84,16 @@ class Method(Stateful):
             part.end_step(real_sign, images, mean)
 
     def figures(self) -> dict[str, float]:
-        return {name: value for part in self._stateful.values() for name, value in part.figures().items()}
+        found: dict[str, float] = {}
+        for place, part in self._stateful.items():
+            for name, value in part.figures().items():
+                if name in RESERVED or not _is_number(value):
+                    raise PluginError(
+                        f"{place}: the figure {quote(name)} must be a finite number under a name that the log does not "
+                        f"use itself, got {quote(value)}; tell its author"
+                    )
+                found[name] = value
+        return found
 
     @property
     def changes(self) -> bool:

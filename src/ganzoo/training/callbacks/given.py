@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ganzoo.callbacks import CALLBACKS, Callback, Run, json_state
@@ -21,7 +21,7 @@ class GivenCallbacks:
         self._named = [(text, CALLBACKS.make(text, "callbacks")) for text in settings.callbacks]
         self._named += [(type(each).__name__, each) for each in objects]
         self.by_hand = [type(each).__name__ for each in objects]
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def __bool__(self) -> bool:
         return bool(self._named)
@@ -31,7 +31,7 @@ class GivenCallbacks:
         for name, callback in self._named:
             try:
                 call(callback)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if run.requests.failure is None:
                     self.error = error
                     run.requests.failure = (
@@ -66,7 +66,7 @@ def split_callbacks(given: Sequence[str | Callback]) -> tuple[tuple[str, ...], l
     Raises:
         ConfigError: something else is among them, or an object stands there twice.
     """
-    if isinstance(given, (str, Callback)):
+    if isinstance(given, (str, Callback, type)) or not isinstance(given, Iterable):
         raise ConfigError(f"callbacks must be a list of names and objects, got {quote(given)} alone")
     objects = [each for each in given if isinstance(each, Callback)]
     for each in given:
