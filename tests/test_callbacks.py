@@ -165,6 +165,13 @@ def test_an_exit_in_a_callback_ends_the_run_like_an_exception(tmp_path):
         trainer(tmp_path / "run", callbacks=[callback]).fit()
 
 
+def test_a_state_that_cannot_be_saved_says_how_to_go_on(tmp_path):
+    callback = Counter()
+    callback.state_dict = lambda: {"seen": set() if callback.seen > 4 else callback.seen}
+    with pytest.raises(PluginError, match="callback Counter: its state_dict can't be saved.*saved as of step 3; go on"):
+        trainer(tmp_path / "run", callbacks=[callback]).fit()
+
+
 def test_a_stop_at_the_last_step_says_its_reason_too(tmp_path, counter, capsys):
     assert trainer(tmp_path / "run", callbacks=("counter(stop_at=9)",)).fit().finished
     assert "Stopped at step 9 and saved: seen enough." in capsys.readouterr().err

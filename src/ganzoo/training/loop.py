@@ -11,7 +11,7 @@ import torch
 
 from ganzoo.callbacks import Callback, Requests, Run
 from ganzoo.data import ImageData
-from ganzoo.errors import TrainingError
+from ganzoo.errors import PluginError, TrainingError
 from ganzoo.gan import GAN
 from ganzoo.runs.folder import RunFolder, resume_command
 from ganzoo.settings import Settings
@@ -197,13 +197,17 @@ class TrainingLoop:
             return
         if self._state.step != self._saved and self._checkpoints.is_sound(self._state, self._sums):
             self._save()
-        raise TrainingError(
-            f"{self._run.requests.failure}. The run is saved as of step {self._saved}; go on with: "
-            f"{resume_command(self._folder.path)}"
-        ) from self._given.error
+        raise TrainingError(f"{self._run.requests.failure}. {self._way_on()}") from self._given.error
+
+    def _way_on(self) -> str:
+        """What a message says of a run that can't go on as it is."""
+        return f"The run is saved as of step {self._saved}; go on with: {resume_command(self._folder.path)}"
 
     def _save(self) -> None:
-        self._collect()
+        try:
+            self._collect()
+        except PluginError as error:
+            raise PluginError(f"{error}. {self._way_on()}") from error
         self._checkpoints.save(self._state)
         self._saved = self._state.step
 
