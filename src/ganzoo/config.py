@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -24,6 +25,11 @@ class Bounds(NamedTuple):
 def option(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
     """A field of a config: its default, one line of help, and the bounds of its numbers (or of a tuple's)."""
     return dataclasses.field(default=default, metadata={"help": help, "bounds": Bounds(low, high)})
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a finite int or float, as JSON has them: no bool, none of NumPy's."""
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]  # by its type
 
 
 def check_count(name: str, value: object, place: str, low: int = 1) -> None:

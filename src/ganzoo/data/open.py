@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,13 @@ def open_data(
     _check(image_size, image_channels, split, broken)
     check_ground(ground)
     if source_name(source):
-        return _open_source(source, image_size, image_channels, split, broken, ground, progress)
+        reading: dict[str, Any] = {
+            "image_size": image_size,
+            "image_channels": image_channels,
+            "broken": broken,
+            "ground": ground,
+        }
+        return _open_source(source, split, partial(open_data, split=split, progress=progress, **reading))
     if isinstance(source, ImageData):
         return _fit(source, image_size, image_channels, ground)
     if isinstance(source, (str, Path)):
@@ -88,22 +95,11 @@ def _check(image_size: int | None, image_channels: int | None, split: str, broke
         raise ConfigError(f"broken must be stop or skip, got {quote(broken)}")
 
 
-def _open_source(
-    text: str,
-    size: int | None,
-    channels: int | None,
-    split: str,
-    broken: str,
-    ground: str,
-    progress: bool,
-) -> ImageData:
-    """The images of a name of `SOURCES`."""
+def _open_source(text: str, split: str, open_images: Callable[[Any], ImageData]) -> ImageData:
+    """The `split` of a name of `SOURCES`, whose images `open_images` opens."""
     made, origin = take_made(make_source(text), split, text), SOURCES.origin(source_name(text) or "")
     try:
-        data = open_data(
-            made.images, image_size=size, image_channels=channels, split=split, broken=broken, ground=ground,
-            progress=progress,
-        )  # fmt: skip
+        data = open_images(made.images)
     except DataError as error:
         raise DataError(f"{text}: {error}") from error
     place = f"{text} of {origin.distribution} {origin.version}" if origin else data.source

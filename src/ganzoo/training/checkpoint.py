@@ -8,7 +8,6 @@ the sha256 of the first. Random generators have no state to save: every draw fol
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ganzoo.config import is_number
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote, reason
 from ganzoo.files import default_mode, new_folder, sha256_of
 from ganzoo.runs.folder import resume_command
@@ -224,19 +224,15 @@ def _check_numbers(numbers: dict[str, Any], state: TrainingState, folder: Path) 
     if checkpoint_folder(Path(), numbers["step"]).name != folder.name or numbers["rollbacks"] > 100:
         raise ValueError(f"step is {numbers['step']}, rollbacks {numbers['rollbacks']}")
     sums, score, memory = numbers["sums"], numbers["best_score"], numbers["memory"]
-    if not isinstance(sums, list) or len(sums) != len(state.sums or sums) or not all(map(_is_number, sums)):
+    if not isinstance(sums, list) or len(sums) != len(state.sums or sums) or not all(map(is_number, sums)):
         raise ValueError(f"sums are {quote(sums)}")
-    if not (score is None or _is_number(score)) or not isinstance(memory, dict):
+    if not (score is None or is_number(score)) or not isinstance(memory, dict):
         raise ValueError(f"best_score is {quote(score)}, memory {quote(memory)}")
     logged, callbacks = numbers["logged"], numbers["callbacks"]
-    if not isinstance(logged, dict) or not all(map(_is_number, logged.values())):
+    if not isinstance(logged, dict) or not all(map(is_number, logged.values())):
         raise ValueError(f"logged is {quote(logged)}")
     if not isinstance(callbacks, list) or not all(isinstance(each, dict) and "state" in each for each in callbacks):
         raise ValueError(f"callbacks are {quote(callbacks)}")
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _load_optimizer(optimizer: Optimizer, name: str, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -292,5 +288,5 @@ def _alike(value: Any, like: Any) -> bool:
     if isinstance(like, str):
         return isinstance(value, str)
     if like is None or isinstance(like, bool):
-        return value is None or isinstance(value, bool) or _is_number(value)
-    return _is_number(value)
+        return value is None or isinstance(value, bool) or is_number(value)
+    return is_number(value)

@@ -151,17 +151,8 @@ class TrainingLoop:
             self._settle()
         if run.due(settings.log_every) or (self._given and run.requests.stop):
             self._write_losses()
-        if any(map(run.due, (settings.doctor_every, settings.score_every, settings.sample_every))):
-            self._runtime.average_buffers(self._state.networks().values())
-            self._check_sound()  # losses show NaN only at the step after
-        for each in self._own:
-            each.on_step(run)
-        stopping = False
-        if self._given or self._runtime.processes == 1 or run.due(settings.log_every):
-            self._settle()
-            # A callback that failed stops the run too, but first the step gets its line, score, samples and checkpoint.
-            asked = run.requests.stop is not None or run.requests.failure is not None
-            stopping = bool(self._runtime.agree(interrupt.wished)) or asked
+        self._call_own()
+        stopping = self._stopping(interrupt)
         if stopping and run.requests.stop and self._stopped is None:
             self._write_losses()
         if stopping or run.requests.save or run.due(settings.checkpoint_every) or run.step == settings.steps:
@@ -169,11 +160,34 @@ class TrainingLoop:
             run.requests.save = False
             self._save()
         self._raise_failure()
-        if stopping and run.is_main and (run.step < settings.steps or self._stopped):
-            why = f": {self._stopped}" if self._stopped else ""
-            on = f" Go on with: {resume_command(self._folder.path)}" if run.step < settings.steps else ""
-            self._say(f"Stopped at step {run.step} and saved{why}.{on}")
+        if stopping and run.is_main:
+            self._say_stopped()
         return not stopping
+
+    def _call_own(self) -> None:
+        """Call the trainer's own callbacks; where they use the weights, these are checked first."""
+        run, settings = self._run, self._settings
+        if any(map(run.due, (settings.doctor_every, settings.score_every, settings.sample_every))):
+            self._runtime.average_buffers(self._state.networks().values())
+            self._check_sound()  # losses show NaN only at the step after
+        for each in self._own:
+            each.on_step(run)
+
+    def _stopping(self, interrupt: Interrupt) -> bool:
+        """Whether the run ends with this step, on all processes alike; several ask that only when they log."""
+        if not self._given and self._runtime.processes > 1 and not self._run.due(self._settings.log_every):
+            return False
+        self._settle()
+        # A callback that failed stops the run too, but first the step gets its line, score, samples and checkpoint.
+        asked = self._run.requests.stop is not None or self._run.requests.failure is not None
+        return bool(self._runtime.agree(interrupt.wished)) or asked
+
+    def _say_stopped(self) -> None:
+        run, early = self._run, self._run.step < self._settings.steps
+        if early or self._stopped:
+            why = f": {self._stopped}" if self._stopped else ""
+            on = f" Go on with: {resume_command(self._folder.path)}" if early else ""
+            self._say(f"Stopped at step {run.step} and saved{why}.{on}")
 
     def _call(self, call: Callable[[Callback], None]) -> None:
         """Make `call` on the given callbacks, then on the trainer's own."""

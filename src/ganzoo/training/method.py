@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.optim import Optimizer
 
 from ganzoo.augment import AUGMENTATIONS, Augmentation
 from ganzoo.callbacks import RESERVED
+from ganzoo.config import is_number
 from ganzoo.errors import PluginError, quote
 from ganzoo.losses import LOSSES, Loss
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES, WeightedPenalty
@@ -68,8 +68,9 @@ class Method(Stateful):
         """Give optimizers ("generator", "discriminator") what holds for the update after `step` steps."""
         factor = learning_rate_factor(step, self._settings) * 0.5**rollbacks
         for name, optimizer in optimizers.items():
+            rate = self.now(f"{name}_lr", step) * self.scales[name] * factor
             for group in optimizer.param_groups:
-                group["lr"] = self.now(f"{name}_lr", step) * self.scales[name] * factor
+                group["lr"] = rate
                 if isinstance(self._settings.beta2, str):
                     beta2 = self.now("beta2", step)
                     group |= {"betas": (group["betas"][0], beta2)} if "betas" in group else {"alpha": beta2}
@@ -87,7 +88,7 @@ class Method(Stateful):
         found: dict[str, float] = {}
         for place, part in self._stateful.items():
             for name, value in part.figures().items():
-                if name in RESERVED or not _is_number(value):
+                if name in RESERVED or not is_number(value):
                     raise PluginError(
                         f"{place}: the figure {quote(name)} must be a finite number under a name that the log does not "
                         f"use itself, got {quote(value)}; tell its author"
@@ -110,14 +111,14 @@ class Method(Stateful):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         scales, scaler = state["scales"], state["scaler"]
-        if scales.keys() != self.scales.keys() or not all(_is_number(each) and each >= 0 for each in scales.values()):
+        if scales.keys() != self.scales.keys() or not all(is_number(each) and each >= 0 for each in scales.values()):
             raise ValueError(f"scales of learning rates are {quote(scales)}")
         wanted = self.scaler.state_dict() if self.scaler else None
         if scaler != wanted and not (
             wanted
             and isinstance(scaler, dict)
             and scaler.keys() == wanted.keys()
-            and all(map(_is_number, scaler.values()))
+            and all(map(is_number, scaler.values()))
         ):
             raise ValueError(f"scaler is {quote(scaler)}, not as {quote(wanted)}")
         for place, part in self._stateful.items():
@@ -125,7 +126,3 @@ class Method(Stateful):
         self.scales = dict(scales)
         if self.scaler:
             self.scaler.load_state_dict(scaler)
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)

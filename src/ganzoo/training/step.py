@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from ganzoo.data import Loader, shard
 from ganzoo.gan import GAN
+from ganzoo.penalties import WeightedPenalty
 from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
@@ -114,6 +115,7 @@ class TrainingStep:
             warnings.warn(BATCH_NORM, stacklevel=2)
         self._generate_alone = machine.autocast(generator)
         self._judge_alone = machine.autocast(discriminator)
+        self._both_labels_at_once = "other_labels" in inspect.signature(discriminator.forward).parameters
         self.state = TrainingState(
             generator=generator,
             discriminator=discriminator,
@@ -234,13 +236,12 @@ class TrainingStep:
 
     def _behind(self, augment: Callable[[Tensor], Tensor], judge: Callable[..., Tensor]) -> Discriminate:
         """The discriminator, seeing augmented images."""
-        at_once = "other_labels" in inspect.signature(self.state.discriminator.forward).parameters
 
         def discriminate(images: Tensor, labels: Tensor | None = None, other_labels: Tensor | None = None) -> Tensor:
             images = augment(images)
             if other_labels is None:
                 return self._call(judge, images, labels)
-            if at_once:
+            if self._both_labels_at_once:
                 return judge(images, labels, other_labels)
             return torch.cat([judge(images, each) for each in (labels, other_labels)])
 
@@ -248,7 +249,7 @@ class TrainingStep:
 
     def _penalty(self, index: int, draws: _Draws) -> Penalty | None:
         """The penalties due at batch `index`, in float32: each every k batches, k times as strong."""
-        due = [(number, each) for number, each in enumerate(self.method.penalties) if index % each.every == 0]
+        due = _due(self.method.penalties, index)
         if not due:
             return None
         discriminator = self.state.discriminator
@@ -268,7 +269,7 @@ class TrainingStep:
 
     def _generator_penalty(self, index: int, draws: _Draws) -> GeneratorPenalty | None:
         """The generator's penalties due at its update `index`, as `_penalty`."""
-        due = [(number, each) for number, each in enumerate(self.method.generator_penalties) if index % each.every == 0]
+        due = _due(self.method.generator_penalties, index)
         if not due:
             return None
 
@@ -295,3 +296,8 @@ class TrainingStep:
     @staticmethod
     def _call(network: Callable[..., Tensor], inputs: Tensor, labels: Tensor | None) -> Tensor:
         return network(inputs) if labels is None else network(inputs, labels)
+
+
+def _due(penalties: list[WeightedPenalty], index: int) -> list[tuple[int, WeightedPenalty]]:
+    """Those of `penalties` that count at update `index`, each with its number."""
+    return [(number, each) for number, each in enumerate(penalties) if index % each.every == 0]
