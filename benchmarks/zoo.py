@@ -47,7 +47,7 @@ def make(options: argparse.Namespace) -> Path:
         change = [word for setting in settings for word in ("--set", setting)]
         train(run, "--from", f"./{earlier[-1]}", "--data", data, *told, "--steps", steps, "--output", str(run), *change)
     folder = next(iter(bundled_models().values())).parent / name
-    gan = ganzoo.from_pretrained(f"./{run}", discriminator=True)
+    gan = ganzoo.from_pretrained(f"./{run}", discriminator=not ganzoo.PRESETS[name].baseline)
     gan.save_pretrained(folder, dtype="float16")
     (folder / "samples").mkdir(exist_ok=True)
     gan = ganzoo.from_pretrained(name)

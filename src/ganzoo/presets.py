@@ -37,6 +37,7 @@ class Preset:
         start: called with the fresh networks, for weights that come from outside.
         data: what `ganzoo.data.open_data` takes.
         settings: of a run.
+        baseline: it is there to compare with, not to use; lists and cards say so.
     """
 
     version: int
@@ -48,6 +49,7 @@ class Preset:
     generator_model: str = "dcgan-generator"
     discriminator_model: str = "dcgan-discriminator"
     start: Callable[[nn.Module, nn.Module], None] | None = None
+    baseline: bool = False
 
 
 PRESETS: Registry[Preset] = Registry(
@@ -55,7 +57,7 @@ PRESETS: Registry[Preset] = Registry(
     "ganzoo.presets",
     "a ganzoo.presets.Preset",
     lambda item: isinstance(item, Preset),
-    describe=lambda preset: preset.description,
+    describe=lambda preset: "baseline: " * preset.baseline + preset.description,
 )
 
 
@@ -244,6 +246,7 @@ PRESETS.register(
         discriminator=DCGANDiscriminatorConfig(first_norm=True, initialisation="d2l"),
         data="pokemon",
         settings=_TEXTBOOK,
+        baseline=True,
     ),
 )
 PRESETS.register(
@@ -255,6 +258,7 @@ PRESETS.register(
         discriminator=DCGANDiscriminatorConfig(image_channels=1, first_norm=True, initialisation="d2l"),
         data="fashion-mnist",
         settings=_TEXTBOOK.replace(steps=4700),
+        baseline=True,
     ),
 )
 _SNGAN = Preset(

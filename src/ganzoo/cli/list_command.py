@@ -47,7 +47,14 @@ def _entries(registry: Registry[Any]) -> list[tuple[str, str]]:
 def _models() -> list[tuple[str, str]]:
     from ganzoo.saving.resolve import bundled_models
 
-    return [(name, f"{_megabytes(folder):4.1f} MB  {_figures(folder)}") for name, folder in bundled_models().items()]
+    return [
+        (name, f"{_megabytes(folder):4.1f} MB  {_kind(name)}{_figures(folder)}")
+        for name, folder in bundled_models().items()
+    ]
+
+
+def _kind(name: str) -> str:
+    return "baseline: " if ganzoo.PRESETS[name].baseline else ""
 
 
 def _figures(folder: Path) -> str:
