@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ganzoo import images as pictures
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, WeightsError, did_you_mean, quote
+from ganzoo.hardware import checked_device
 from ganzoo.latents import (
     check_clusters,
     checked_labels,
@@ -194,15 +195,10 @@ class GAN:
 
     def to(self, device: torch.device | str) -> GAN:
         """Move both networks to `device`; return self. ConfigError: torch has no such device here."""
+        found = checked_device(device)
         for network in (self.generator, self.discriminator):
             if network is not None:
-                try:
-                    if torch.device(device).type == "meta":
-                        raise RuntimeError("it holds shapes and no numbers")
-                    network.to(device)
-                except (RuntimeError, AssertionError) as error:
-                    reason = str(error).split("\n")[0].split(" at start of device string")[0]
-                    raise ConfigError(f"device {quote(str(device))} can't be used ({reason}); take cpu") from error
+                network.to(found)
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""What a device computes fast: rules by device and instruction set, no stopwatch."""
+"""Which devices are here, and what they compute fast: rules by device and instruction set, no stopwatch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,25 @@ import os
 import platform
 
 import torch
+
+from ganzoo.errors import ConfigError, quote
+
+
+def checked_device(device: torch.device | str) -> torch.device:
+    """`device`, if tensors can be put there.
+
+    Raises:
+        ConfigError: torch has no such device here.
+    """
+    try:
+        found = torch.device(device)
+        if found.type == "meta":
+            raise RuntimeError("it holds shapes and no numbers")
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch asserts that it was built with CUDA
+        reason = str(error).split("\n")[0].split(" at start of device string")[0]
+        raise ConfigError(f"device {quote(str(device))} can't be used ({reason}); take cpu") from error
+    return found
 
 
 def fast_bfloat16(device: torch.device | str) -> bool:

@@ -11,6 +11,7 @@ from ganzoo.errors import ConfigError, quote
 
 SOURCE = typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
 LABEL = typer.Option(help="Class of all images, by number or name.")
+DEVICE = typer.Option(help="Where to compute: cpu, cuda, mps.")
 SEED = typer.Option(help="Of the latents.")
 ACROSS = typer.Option("--across", help="Leave the cluster of the first latent, of a model with clusters.")
 
@@ -23,12 +24,13 @@ def walk(
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
     output: Annotated[Path, typer.Option(help="A grid (.png), or an animation (.gif, .webp).")] = Path("walk.png"),
+    device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Walk from sample to sample along the sphere: a row of frames for each stretch, or an animation that loops."""
     from ganzoo import images
     from ganzoo.explore.walk import walk as frames_of
 
-    gan = _gan(source)
+    gan = _gan(source, device)
     moving = output.suffix.lower() in (".gif", ".webp")
     frames = frames_of(gan, points, steps, seed=seed, label=_label(gan, label), closed=moving, across=across)
     if moving:
@@ -48,13 +50,14 @@ def directions(
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
     output: Annotated[Path, typer.Option(help="A picture.")] = Path("directions.png"),
+    device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Move one sample along the directions that the generator's first layer amplifies most, a row for each."""
     from ganzoo import images
     from ganzoo.explore.walk import MOVES
     from ganzoo.explore.walk import directions as moved
 
-    gan = _gan(source)
+    gan = _gan(source, device)
     drawn = moved(gan, count, strength, seed=seed, label=_label(gan, label), across=across)
     images.save(images.grid(drawn.flatten(0, 1), columns=MOVES), output)
     print(f"{count} directions in {output}")
@@ -68,12 +71,13 @@ def arithmetic(
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
     output: Annotated[Path, typer.Option(help="A picture: groups, their means, the result.")] = Path("arithmetic.png"),
+    device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Add and subtract means of latents, as in Radford et al. 2015, figure 7: look at samples first, then choose."""
     from ganzoo import images
     from ganzoo.explore.arithmetic import arithmetic as reckon
 
-    gan = _gan(source)
+    gan = _gan(source, device)
     groups = [(1, _numbers("--plus", text)) for text in plus] + [
         (-1, _numbers("--minus", text)) for text in minus or ()
     ]
@@ -89,6 +93,7 @@ def invert(
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     output: Annotated[Path, typer.Option(help="The pictures above what was found.")] = Path("invert.png"),
+    device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Find latents whose images come nearest to given pictures; print how near, in dB."""
     import torch
@@ -98,7 +103,7 @@ def invert(
     from ganzoo.errors import DataError
     from ganzoo.explore.inversion import invert as find
 
-    gan = _gan(source)
+    gan = _gan(source, device)
     targets = []
     for path in pictures:
         try:
@@ -120,13 +125,14 @@ def probe(
     data: Annotated[str, typer.Option(help="A labelled set with two splits.")] = "fashion-mnist",
     images: Annotated[int, typer.Option(help="Training images, at most.")] = 60_000,
     seed: Annotated[int, typer.Option(help="Of the classifier.")] = 0,
+    device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """What the discriminator learned without labels: the accuracy of a linear classifier on its features."""
     from ganzoo.data import open_data
     from ganzoo.explore.probe import probe as measure
     from ganzoo.pretrained import from_pretrained
 
-    gan = from_pretrained(source, discriminator=True)
+    gan = from_pretrained(source, discriminator=True, device=device)
     assert gan.discriminator is not None  # asked for
     options = {"image_size": gan.image_size, "image_channels": gan.image_channels}
     train, test = (open_data(data, split=split, **options) for split in ("train", "test"))  # type: ignore[arg-type]
@@ -136,10 +142,10 @@ def probe(
         print(f"  {name:14} {getattr(found, name):.1%}")
 
 
-def _gan(source: str):  # type: ignore[no-untyped-def]  # a GAN, whose import costs a second
+def _gan(source: str, device: str):  # type: ignore[no-untyped-def]  # a GAN, whose import costs a second
     from ganzoo.pretrained import from_pretrained
 
-    return from_pretrained(source)
+    return from_pretrained(source, device=device)
 
 
 def _label(gan, text: str | None) -> int | None:  # type: ignore[no-untyped-def]

@@ -26,6 +26,7 @@ def train(
     licence: Annotated[str | None, typer.Option(help="Of images given by a path; stands in the model's card.")] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: what Accelerate finds]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --output.")] = False,
     resume: Annotated[Path | None, typer.Option(help="A run's folder: go on from its last checkpoint.")] = None,
     from_: Annotated[
@@ -57,7 +58,7 @@ def train(
                 )
         if overwrite:
             raise ConfigError("--overwrite begins a run anew, --resume goes on with it; give one of them")
-        trainer = Trainer.resume(resume, data=data)
+        trainer = Trainer.resume(resume, data=data, device=device)
     else:
         changes: dict[str, Any] = {}
         networks: dict[str, dict[str, Any]] = {"generator": {}, "discriminator": {}}
@@ -85,7 +86,9 @@ def train(
 
             gan = create(str(preset), size, **networks, seed=changes.get("seed", 0), clusters=changes.get("clusters"))
         changes |= {"broken": broken or "stop", "ground": ground or "white"}
-        trainer = Trainer(gan, data, output, overwrite=overwrite, epochs=epochs, licence=licence, **changes)
+        trainer = Trainer(
+            gan, data, output, overwrite=overwrite, epochs=epochs, licence=licence, device=device, **changes
+        )
     result = trainer.fit()
     if not result.finished and (result.collapsed or result.stopped is None):
         raise typer.Exit(1 if result.collapsed else 130)

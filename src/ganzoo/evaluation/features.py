@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, blame, quote
 from ganzoo.evaluation.fashion_net import IMAGE_SIZE, fashion_net
+from ganzoo.hardware import checked_device
 from ganzoo.images import to_uint8
 from ganzoo.models.backbones import timm_network
 from ganzoo.registry import Registry
@@ -101,13 +102,9 @@ class Features:
         Raises:
             ConfigError: the device can't be used.
         """
-        try:
-            self.network.to(device)
-        except (RuntimeError, AssertionError) as error:  # torch asserts that it was compiled with CUDA
-            raise ConfigError(
-                f"device {quote(str(device))} can't be used ({str(error).splitlines()[0]}); take cpu"
-            ) from error
-        return replace(self, device=torch.device(device))
+        found = checked_device(device)
+        self.network.to(found)
+        return replace(self, device=found)
 
     def _prepare(self, images: Tensor) -> Tensor:
         images = images.to(self.device, torch.float32).clamp(-1, 1)

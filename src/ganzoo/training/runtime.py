@@ -17,7 +17,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ganzoo.config import Config, option
-from ganzoo.errors import MissingExtraError, TrainingError
+from ganzoo.errors import MissingExtraError, TrainingError, quote
 from ganzoo.hardware import fast_bfloat16
 from ganzoo.settings import Settings
 
@@ -77,6 +77,38 @@ def _check_joined(processes: int) -> None:
         )
 
 
+def _give_device(device: str) -> None:
+    """Let Accelerate take `device`, of which it keeps the first one that it finds in a Python process.
+
+    Raises:
+        TrainingError: processes that were launched together have devices of their own.
+    """
+    from accelerate.state import PartialState
+
+    if torch.distributed.is_initialized() or "LOCAL_RANK" in os.environ:
+        raise TrainingError(
+            f"device {quote(device)} is given, and several processes are launched, each of which takes a device of its "
+            f"own: leave it out; for CPUs set ACCELERATE_USE_CPU=true"
+        )
+    _forget_device()
+    before = os.environ.get("ACCELERATE_TORCH_DEVICE")
+    os.environ["ACCELERATE_TORCH_DEVICE"] = device
+    try:
+        PartialState(cpu=device == "cpu")
+    finally:
+        if before is None:
+            del os.environ["ACCELERATE_TORCH_DEVICE"]
+        else:
+            os.environ["ACCELERATE_TORCH_DEVICE"] = before
+
+
+def _forget_device() -> None:
+    """Let Accelerate look for a device again."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
 class Runtime:
     """Runs a training on whatever Accelerate finds: CPU, CUDA, MPS; one process or several.
 
@@ -84,13 +116,20 @@ class Runtime:
         settings: of the run.
         facts: of a run that is resumed; None resolves `auto` by rule.
         folder: of the run, where trackers put their files.
+        device: to train on; None for what Accelerate finds.
 
     Raises:
         TrainingError: the precision or number of processes can't be had here.
         MissingExtraError: a tracker is not installed.
     """
 
-    def __init__(self, settings: Settings, facts: RuntimeConfig | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        facts: RuntimeConfig | None = None,
+        folder: Path | None = None,
+        device: str | None = None,
+    ) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState, PartialState
         from accelerate.utils import parse_flag_from_env
@@ -104,13 +143,16 @@ class Runtime:
         for tracker in settings.trackers:
             if find_spec(tracker) is None:
                 raise MissingExtraError(f"trackers: {tracker} is not installed; pip install {tracker}")
+        self._device_given = device is not None
+        if device is not None:
+            _give_device(device)
         asked: str = facts.precision if facts else settings.precision
         if asked == "auto":
             launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "")
             chosen = {name: ours for ours, name in _ACCELERATE.items()}.get(launched)
             # The first state that is made decides on processes, and alone it does not look at this variable.
-            device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
-            asked = chosen or ("bf16" if fast_bfloat16(device) else "float32")
+            found = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
+            asked = chosen or ("bf16" if fast_bfloat16(found) else "float32")
         # A second run in one Python may want another precision; Accelerate keeps the first one's until told.
         AcceleratorState._reset_state(reset_partial_state=False)
         # Buffers are averaged at checkpoints instead: broadcasting them in place breaks two passes before one backward.
@@ -258,3 +300,5 @@ class Runtime:
         for tracker in self._accelerator.trackers:  # end_training would take the process group away too
             tracker.finish()
         self._accelerator.free_memory()
+        if self._device_given and self.processes == 1:
+            _forget_device()

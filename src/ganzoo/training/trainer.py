@@ -14,6 +14,7 @@ from ganzoo.callbacks import Callback
 from ganzoo.data import ImageData, Loader, open_data, open_loader
 from ganzoo.errors import ConfigError, TrainingError, quote, shell
 from ganzoo.gan import GAN
+from ganzoo.hardware import checked_device
 from ganzoo.presets import PRESETS, Preset, create
 from ganzoo.runs.folder import RunFolder, TrainingResult, train_on_command
 from ganzoo.saving.model import check_facts
@@ -53,6 +54,7 @@ class Trainer:
         callbacks: names, as "early-stopping(patience=5)", and objects (`ganzoo.training.Callback`), which are
             recorded by the name of their class; None for the settings'.
         progress: show a bar, or curves and pictures in a notebook.
+        device: where to train: "cpu", "cuda", "cuda:1", "mps"; None for what Accelerate finds.
         settings: of the run; None for the preset's, or the defaults for networks of one's own.
         **changes: of those settings, by name (`ganzoo.Settings` lists them).
 
@@ -75,6 +77,7 @@ class Trainer:
         ground: str = "white",
         callbacks: Sequence[str | Callback] | None = None,
         progress: bool = True,
+        device: str | None = None,
         settings: Settings | None = None,
         **changes: Any,
     ) -> None:
@@ -101,7 +104,7 @@ class Trainer:
         self._config: RuntimeConfig | None = None
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
         made = create(gan, seed=chosen.seed, clusters=chosen.clusters) if isinstance(gan, str) else gan
-        self._set_up(made, data, run, chosen, objects, progress)
+        self._set_up(made, data, run, chosen, objects, progress, device)
         if before_averaging(self.gan):
             say("Training goes on from the generator as it was before averaging, as its discriminator knows it.")
         if remark := take_names(self.data, self.gan):
@@ -127,6 +130,7 @@ class Trainer:
         gan: GAN | None = None,
         callbacks: Sequence[str | Callback] = (),
         progress: bool = True,
+        device: str | None = None,
     ) -> Trainer:
         """The trainer of a run that was stopped or killed; `fit` goes on from its last checkpoint.
 
@@ -134,6 +138,7 @@ class Trainer:
             data: needed where the run was given a Dataset or tensor, or the images have moved; a hash is compared.
             gan: needed where the run trains modules of one's own: freshly made, the weights come from the checkpoint.
             callbacks: objects, where the run was given some: made as then, their state comes from the checkpoint.
+            device: as for a new run; it may be another one than the run began on.
 
         Raises:
             TrainingError: no run is there, or data or networks are not those that it was begun with.
@@ -155,7 +160,7 @@ class Trainer:
         described = facts.get("gan")
         if gan is not None and not is_described(gan, described):
             raise TrainingError(f"gan is made otherwise than the one that {run} trains; make it as {place} says")
-        trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, objects, progress)
+        trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, objects, progress, device)
         if trainer.data.hash != saved.get("hash"):
             raise TrainingError(
                 f"{trainer.data.name} (hash {trainer.data.hash[:12]}) is not the data that {run} was begun with "
@@ -179,11 +184,19 @@ class Trainer:
         return trainer
 
     def _set_up(
-        self, gan: GAN, data: Any, run: RunFolder, settings: Settings, callbacks: Sequence[Callback], progress: bool
+        self,
+        gan: GAN,
+        data: Any,
+        run: RunFolder,
+        settings: Settings,
+        callbacks: Sequence[Callback],
+        progress: bool,
+        device: str | None,
     ) -> None:
         if gan.discriminator is None:
             raise ConfigError("gan has no discriminator to train against; load it with discriminator=True")
         self.gan, self.run, self.settings = gan, run, settings
+        self._device = None if device is None else str(checked_device(device))
         self._callbacks = GivenCallbacks(settings, callbacks)
         size: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
         self.data = open_data(data, **size, **self._reading, progress=progress)
@@ -206,7 +219,7 @@ class Trainer:
         """
         check_weights(self.gan)
         device, threads = self.gan.device, torch.get_num_threads()
-        runtime = Runtime(self.settings, self._config, self.run.path)
+        runtime = Runtime(self.settings, self._config, self.run.path, self._device)
         try:
             with runtime.random_kept():
                 torch.set_num_threads(runtime.facts.threads)
