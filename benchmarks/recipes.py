@@ -39,7 +39,6 @@ USUAL = {
     "discriminator.last_blocks": (),
     "mismatched_labels": 0.0,
     "keep": "best",
-    "decay": "none",
     "penalties": (),
     "augmentations": (),
     "flip": False,
@@ -52,14 +51,24 @@ FASHION = {**FAST, **SMALL, "generator_lr": 1e-3, "discriminator_lr": 1e-3}
 HALF = {"generator.widths": (256, 128, 64, 32), "discriminator.widths": (32, 64, 128, 256)}  # 64x64
 POKEMON = {**FAST, **HALF, "generator_lr": 5e-4, "discriminator_lr": 5e-4, "flip": True}
 R1 = {"discriminator.norm": "none", "penalties": ("r1(weight=0.1,every=8)",)}
+
+
+def falling(schedule: str, generator: float, discriminator: float) -> dict[str, str]:
+    """Learning rates that fall to 0 until the last step."""
+    return {
+        "generator_lr": f"{schedule}(start={generator})",
+        "discriminator_lr": f"{schedule}(start={discriminator})",
+    }
+
+
 EVERY_AUGMENTATION = ("color", "translation", "cutout")
 
 ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --set takes them
     "fashion-mnist": {
         "usual": {**USUAL, **SMALL},
         "plain": FASHION,
-        "cosine": {**FASHION, "decay": "cosine"},
-        "linear": {**FASHION, "decay": "linear"},
+        "cosine": {**FASHION, **falling("cosine", 1e-3, 1e-3)},
+        "linear": {**FASHION, **falling("linear", 1e-3, 1e-3)},
         "relativistic": {**FASHION, "loss": "relativistic"},
         "half-g": {**FASHION, "generator_lr": 5e-4},
         "half-d": {**FASHION, "discriminator_lr": 5e-4},
@@ -82,7 +91,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "hidden-256": {"clusters": 256, "mismatched_labels": 0.0},
         "hidden-256-wrong": {"clusters": 256},
         "wrong-half": {"mismatched_labels": 0.5},
-        "equal-rates": {"generator_lr": 1e-3},
+        "equal-rates": {"generator_lr": "cosine(start=1e-3)"},
         "shape": {"cluster_by": "shape"},
         "hinge": {"loss": "hinge"},
         "preset-relativistic": {"loss": "relativistic"},
@@ -105,7 +114,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
     "pokemon-64": {
         "usual": {**USUAL, "generator.widths": (512, 256, 128, 64), "discriminator.widths": (64, 128, 256, 512)},
         "plain": POKEMON,
-        "cosine": {**POKEMON, "decay": "cosine"},
+        "cosine": {**POKEMON, **falling("cosine", 5e-4, 5e-4)},
         "relativistic": {**POKEMON, "loss": "relativistic"},
         "hinge": {**POKEMON, "loss": "hinge"},
         "translation": {**POKEMON, "augmentations": ("translation",)},
@@ -116,12 +125,12 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "double-both": {**POKEMON, "generator_lr": 1e-3, "discriminator_lr": 1e-3},
         "d-none-r1": {**POKEMON, **R1},
         "d-spectral": {**POKEMON, "discriminator.norm": "spectral"},
-        "no-classes": {"clusters": 0, "mismatched_labels": 0.0, "generator_lr": 5e-4},
-        "equal-rates": {"generator_lr": 5e-4},
+        "no-classes": {"clusters": 0, "mismatched_labels": 0.0, "generator_lr": "cosine(start=5e-4)"},
+        "equal-rates": {"generator_lr": "cosine(start=5e-4)"},
         "last-same": {"discriminator.last_blocks": ("dcgan-same",)},
         "not-augmented": {"augmentations": ()},
         "two-step-head": {"generator.head_channels": 16},
-        "double-rates": {"generator_lr": 4e-3, "discriminator_lr": 1e-3},
+        "double-rates": falling("cosine", 4e-3, 1e-3),
         "hidden-256": {"clusters": 256},
         "shape-32": {"cluster_by": "shape", "batch_size": 32},
         "resize-up": {**POKEMON, "generator.block": "resize-up"},
@@ -136,7 +145,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "batch-64": {"batch_size": 64},
         "head-at-once": {"generator.head_channels": 0},
         "head-at-once-64": {"generator.head_channels": 0, "batch_size": 64},
-        "equal-rates": {"generator_lr": 1e-3},
+        "equal-rates": {"generator_lr": "cosine(start=1e-3)"},
         "hidden-16": {"clusters": 16},
     },
     "fashion-mnist-conditional": {

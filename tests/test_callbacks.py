@@ -98,10 +98,13 @@ def test_a_stop_says_its_reason_writes_a_line_and_can_be_resumed(tmp_path, count
     assert log_of(tmp_path / "run")[-1]["seen"] == 9
 
 
+RATES = {"generator_lr": 0.004, "discriminator_lr": 0.001}
+
+
 def test_learning_rates_are_scaled_from_the_next_step_on_and_stay_so_after_a_resume(tmp_path, counter):
-    trainer(tmp_path / "plain", checkpoint_every=6, decay="none").fit()
+    trainer(tmp_path / "plain", checkpoint_every=6, **RATES).fit()
     generator, discriminator = rates(tmp_path / "plain", 6)
-    trainer(tmp_path / "run", callbacks=("counter(stop_at=6,slow_at=5)",), decay="none").fit()
+    trainer(tmp_path / "run", callbacks=("counter(stop_at=6,slow_at=5)",), **RATES).fit()
     assert rates(tmp_path / "run", 6) == [generator / 2, discriminator / 4]
     ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
     assert rates(tmp_path / "run", 9) == [generator / 2, discriminator / 4]

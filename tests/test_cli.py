@@ -191,7 +191,7 @@ def test_settings_from_the_command_line_reach_the_run(here):
 def test_train_settings_prints_the_table(capsys):
     assert run(["train", "settings"]) == 0
     said = capsys.readouterr().out
-    assert "| `ema_half_life` |" in said and "until the last step (none, linear, cosine) |" in said
+    assert "| `ema_half_life` |" in said and "else float32 (auto, float32, bf16, fp16) |" in said
     assert "| `generator.widths` | 512,256,128,64 |" in said and "| `discriminator.last_blocks` | none |" in said
     assert "spectral" in said and "d2l" in said
 

@@ -203,7 +203,7 @@ def test_a_learning_rate_far_too_high_is_found(tmp_path, capsys):
 
 
 def test_a_generator_that_makes_noise_is_found(tmp_path):
-    _, remarks = train(tmp_path / "run", generator_lr=0.3, discriminator_lr=0.05, doctor_every=10, decay="none")
+    _, remarks = train(tmp_path / "run", generator_lr=0.3, discriminator_lr=0.05, doctor_every=10)
     assert {"discriminator-saturated", "white-noise"} <= remarks
 
 

@@ -194,12 +194,15 @@ def test_a_schedule_rises_then_falls_to_its_floor_and_stays_there(name):
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine"])
-def test_a_schedule_trains_as_the_decay_of_that_name(tmp_path, name):
-    decayed = train(tmp_path / "decay", generator_lr=0.01, discriminator_lr=0.02, decay=name, warmup_steps=2)
-    rates = {f"{network}_lr": f"{name}(start={start},warm_up=2)" for network, start in SCHEDULED.items()}
-    scheduled = train(tmp_path / "schedule", **rates)
-    decayed.fit(), scheduled.fit()
-    torch.testing.assert_close(weights(decayed.gan), weights(scheduled.gan), rtol=1e-6, atol=1e-7)
+def test_learning_rates_follow_their_schedules_scaled_and_halved_after_nan(name):
+    method = Method(Settings(steps=10, **{f"{key}_lr": f"{name}(start={value})" for key, value in SCHEDULED.items()}))
+    optimizers = {key: torch.optim.Adam(small().generator.parameters()) for key in SCHEDULED}
+    method.scale_learning_rates(generator=0.5)
+    method.set_rates(optimizers, step=5, rollbacks=1)
+    rates = {key: optimizer.param_groups[0]["lr"] for key, optimizer in optimizers.items()}
+    assert rates == pytest.approx(
+        {"generator": SCHEDULED["generator"] / 8, "discriminator": SCHEDULED["discriminator"] / 4}
+    )
 
 
 def test_beta2_and_the_average_follow_their_schedules_and_resume_exactly(tmp_path):
@@ -251,3 +254,26 @@ def test_a_figure_that_would_spoil_the_log_is_refused(name, number):
     method.augmentations[0].figures = lambda: {name: number}
     with pytest.raises(PluginError, match=r"augmentations\[0\]: the figure"):
         method.figures()
+
+
+def test_a_penalty_s_weight_follows_its_schedule(tmp_path):
+    text = "r1(weight=linear(start=10,end=2),every=4)"
+    (penalty,) = Method(Settings(steps=8, penalties=(text,))).penalties
+    assert [penalty.factor(step, 8) for step in (0, 4, 8)] == pytest.approx([40, 24, 8])
+    assert penalty.factor(0, 8) == Method(Settings(penalties=("r1(weight=10,every=4)",))).penalties[0].factor(0, 8)
+    one, other = halved(tmp_path, penalties=("r1(weight=linear(start=10,end=2))",))
+    assert one[0] == other[0] and torch.equal(one[1], other[1])
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("r1(weight=linaer(start=1))", r'penalties\[0\]: weight: unknown schedule "linaer"'),
+        ("r1(weight=linear(begin=1))", r"penalties\[0\]: weight: linear has no option"),
+        ("r1(weight=linear(start=1,warm_up=1.5))", "warm_up must be an int"),
+        ("r1(weight=-1)", r"penalties\[0\]: r1: weight must be at least 0"),
+    ],
+)
+def test_a_wrong_schedule_of_a_weight_names_its_penalty(text, said):
+    with pytest.raises(ConfigError, match=said):
+        Settings(penalties=(text,))

@@ -127,7 +127,7 @@ VARIANTS = {
     "wgan-gp": {"penalties": ("wgan-gp(weight=10)",), "loss": "wasserstein", "discriminator_steps": 2},
     "augmented": {"augmentations": ("color", "translation", "cutout"), "flip": True},
     "accumulated": {"accumulate": 4, "clip_gradients": 1.0},
-    "timm's optimizer": {"optimizer": "lion", "warmup_steps": 3, "decay": "cosine"},
+    "timm's optimizer": {"optimizer": "lion", "generator_lr": "cosine(start=2e-4,warm_up=3)"},
     "small last batch": {"keep_last_batch": True, "batch_size": 16, "loss": "d2l", "ema_half_life": 0},
     "exact": {"speed": "exact", "loss": "non-saturating(smoothing=0.1)"},
 }

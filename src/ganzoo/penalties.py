@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Protocol
 
 import torch
@@ -20,9 +21,11 @@ from ganzoo.config import Bounds
 from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.losses import checked_number
 from ganzoo.registry import Registry
+from ganzoo.schedules import Schedule, make_schedule, value_at
 from ganzoo.stateful import SERVES, Stateful, serves
 
 Discriminate = Callable[[Tensor], Tensor]
+LARGEST_WEIGHT = 1e9
 
 
 class Penalty(Protocol):
@@ -59,13 +62,16 @@ class WeightedPenalty:
     """A penalty as a run adds it: every `every`-th step, `every` times as strong (Karras et al. 2020, section 3.1)."""
 
     penalty: Any  # a `Penalty`, or a `GeneratorPenalty`
-    weight: Annotated[float, Bounds(0, 1e9)] = 1.0
+    weight: Annotated[float | str, Bounds(0, LARGEST_WEIGHT)] = 1.0  # or a schedule
     every: Annotated[int, Bounds(1, 10**9)] = 1
 
-    @property
-    def factor(self) -> float:
-        """What the penalty is multiplied by at the steps that have it."""
-        return self.weight * self.every
+    @cached_property
+    def _schedule(self) -> Schedule:
+        return make_schedule(self.weight, "weight")
+
+    def factor(self, step: int, steps: int) -> float:
+        """What the penalty is multiplied by after `step` of `steps` steps, if it is due then."""
+        return value_at(self._schedule, step, steps, "weight", LARGEST_WEIGHT) * self.every
 
 
 PENALTIES: Registry[Penalty] = Registry(

@@ -150,9 +150,8 @@ _AUGMENTED = ("color", "translation", "cutout")
 _GARMENTS = DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128), class_head="spatial")
 _FASHION = Settings(
     steps=22_000,
-    generator_lr=4e-3,
-    discriminator_lr=1e-3,
-    decay="cosine",
+    generator_lr="cosine(start=4e-3)",
+    discriminator_lr="cosine(start=1e-3)",
     ema_half_life=40_000,
     mismatched_labels=0.3,
     keep="last",  # the rates have fallen to 0: of four runs the last state was each time the better by the evaluator
@@ -169,9 +168,8 @@ PRESETS.register(
         data="pokemon",
         settings=Settings(
             steps=20_000,
-            generator_lr=2e-3,
-            discriminator_lr=5e-4,
-            decay="cosine",
+            generator_lr="cosine(start=2e-3)",
+            discriminator_lr="cosine(start=5e-4)",
             ema_half_life=40_000,
             flip=True,
             augmentations=_AUGMENTED,
@@ -234,7 +232,7 @@ PRESETS.register(
         generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, num_classes=10),
         discriminator=_GARMENTS.replace(num_classes=10),
         data="fashion-mnist",
-        settings=_FASHION.replace(generator_lr=2e-3, mismatched_labels=0.2),
+        settings=_FASHION.replace(generator_lr="cosine(start=2e-3)", mismatched_labels=0.2),
     ),
 )
 PRESETS.register(
@@ -287,9 +285,10 @@ _SNGAN = Preset(
         steps=50_000,
         loss="hinge",
         discriminator_steps=5,
+        generator_lr="linear(start=2e-4)",
+        discriminator_lr="linear(start=2e-4)",
         beta1=0.0,
         beta2=0.9,
-        decay="linear",
         ema_half_life=0,
         keep="last",
     ),

@@ -71,7 +71,7 @@ def linear(start: Number, end: Number = 0.0, warm_up: Steps = 0) -> Schedule:
 
     def schedule(step: int, steps: int) -> float:
         warm, done = _fall(step, steps, warm_up)
-        return warm * (start + (end - start) * done)
+        return warm * (start * (1 - done) + end * done)
 
     return schedule
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ganzoo.augment import AUGMENTATIONS
 from ganzoo.callbacks import CALLBACKS
-from ganzoo.config import Bounds, Config, option
+from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, UnknownNameError, quote
 from ganzoo.latents import check_clusters
 from ganzoo.losses import LOSSES
-from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
+from ganzoo.penalties import GENERATOR_PENALTIES, LARGEST_WEIGHT, PENALTIES
 from ganzoo.registry import Registry
 from ganzoo.schedules import SCHEDULES, make_schedule, value_at
 
 SCHEDULED = ("generator_lr", "discriminator_lr", "beta2", "ema_half_life")  # numbers, or the names of schedules
+NAMED: dict[str, Registry[Any]] = {  # lists of names
+    "penalties": PENALTIES,
+    "generator_penalties": GENERATOR_PENALTIES,
+    "augmentations": AUGMENTATIONS,
+    "callbacks": CALLBACKS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +57,15 @@ class Settings(Config):
     discriminator_steps: int = option(1, "discriminator updates in a step, each on images of its own", low=1, high=100)
     generator_steps: int = option(1, "generator updates in a step, each on latents of its own", low=1, high=100)
     generator_lr: float | str = option(
-        2e-4, "of the generator; or a schedule: cosine(start=2e-4,end=1e-6)", low=1e-9, high=10
+        2e-4,
+        "of the generator; or a schedule: cosine(start=2e-4,warm_up=1000), linear(start=2e-4,end=1e-5)",
+        low=1e-9,
+        high=10,
     )
     discriminator_lr: float | str = option(2e-4, "learning rate of the discriminator, or a schedule", low=1e-9, high=10)
     optimizer: str = option("adam", "by name: torch's, or any that timm knows")
     beta1: float = option(0.5, "decay of the optimizer's first moment", low=0, high=0.9999)
     beta2: float | str = option(0.999, "decay of the optimizer's second moment, or a schedule", low=0, high=0.999999)
-    warmup_steps: int = option(0, "updates over which learning rates rise from 0", low=0, high=10**9)
-    decay: Literal["none", "linear", "cosine"] = option("none", "how learning rates fall to 0 until the last step")
     clip_gradients: float = option(0.0, "largest norm of a network's gradient; 0: any", low=0, high=1e6)
     accumulate: int = option(1, "parts in which a batch is computed, to save memory", low=1, high=1024)
     ema_half_life: float | str = option(
@@ -80,51 +86,40 @@ class Settings(Config):
     )
 
     def check(self) -> None:
-        _name(LOSSES, self.loss, "loss")
-        _check_names(self.penalties, PENALTIES, "penalties")
-        _check_names(self.generator_penalties, GENERATOR_PENALTIES, "generator_penalties")
-        _check_names(self.augmentations, AUGMENTATIONS, "augmentations")
-        _check_names(self.callbacks, CALLBACKS, "callbacks")
+        try:
+            self._check_names()
+        except UnknownNameError as error:
+            raise ConfigError(str(error)) from None
         check_clusters(self.clusters)
-        for name, text in self._schedules().items():
-            _name(SCHEDULES, text, name)
-            schedule, high = make_schedule(text, name), _highest(name)
-            for step in {*range(0, self.steps, max(1, self.steps // 32)), self.steps - 1}:
-                value_at(schedule, step, self.steps, name, high)
         if self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
 
-    def _schedules(self) -> dict[str, str]:
-        return {name: text for name in SCHEDULED if isinstance(text := getattr(self, name), str)}
+    def _check_names(self) -> None:
+        """Read all names with their options, and try schedules from the first step to the last."""
+        LOSSES.read(self.loss, "loss")
+        for setting, registry in NAMED.items():
+            names = [registry.read(text, f"{setting}[{index}]")[0] for index, text in enumerate(getattr(self, setting))]
+            for index, name in enumerate(names):
+                if name in names[:index]:
+                    raise ConfigError(f"{setting}[{index}] names {quote(name)} a second time; once is enough")
+        for place, (text, high) in self._schedules().items():
+            schedule = make_schedule(text, place)
+            for step in {*range(0, self.steps, max(1, self.steps // 32)), self.steps - 1}:
+                value_at(schedule, step, self.steps, place, high)
+
+    def _schedules(self) -> dict[str, tuple[str, float]]:
+        """The schedules in these settings by their place, each with its upper bound."""
+        fields = type(self).__dataclass_fields__
+        given = {name: (getattr(self, name), fields[name].metadata["bounds"].high) for name in SCHEDULED}
+        for setting in ("penalties", "generator_penalties"):
+            for index, text in enumerate(getattr(self, setting)):
+                weight = NAMED[setting].read(text)[1].get("weight")
+                given[f"{setting}[{index}]: weight"] = weight, LARGEST_WEIGHT
+        return {place: (text, high) for place, (text, high) in given.items() if isinstance(text, str)}
 
     def registered(self) -> list[tuple[Registry[Any], str]]:
         """The registries' names that a run of these settings uses."""
-        return [
-            (LOSSES, LOSSES.read(self.loss)[0]),
-            *((PENALTIES, PENALTIES.read(text)[0]) for text in self.penalties),
-            *((SCHEDULES, SCHEDULES.read(text)[0]) for text in self._schedules().values()),
-            *((GENERATOR_PENALTIES, GENERATOR_PENALTIES.read(text)[0]) for text in self.generator_penalties),
-            *((AUGMENTATIONS, AUGMENTATIONS.read(text)[0]) for text in self.augmentations),
-            *((CALLBACKS, CALLBACKS.read(text)[0]) for text in self.callbacks),
-        ]
-
-
-def _highest(name: str) -> float:
-    """The upper bound of the setting `name`, which holds for its schedule too."""
-    bounds: Bounds = Settings.__dataclass_fields__[name].metadata["bounds"]
-    return math.inf if bounds.high is None else bounds.high
-
-
-def _check_names(texts: tuple[str, ...], registry: Registry[Any], place: str) -> None:
-    names = [_name(registry, text, f"{place}[{index}]") for index, text in enumerate(texts)]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise ConfigError(f"{place}[{index}] names {quote(name)} a second time; once is enough")
-
-
-def _name(registry: Registry[Any], text: str, place: str) -> str:
-    """The name in `text`, whose options are checked."""
-    try:
-        return registry.read(text, place)[0]
-    except UnknownNameError as error:
-        raise ConfigError(str(error)) from None
+        texts: list[tuple[Registry[Any], str]] = [(LOSSES, self.loss)]
+        texts += [(SCHEDULES, text) for text, _ in self._schedules().values()]
+        texts += [(registry, text) for setting, registry in NAMED.items() for text in getattr(self, setting)]
+        return [(registry, registry.read(text)[0]) for registry, text in texts]

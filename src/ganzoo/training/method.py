@@ -19,7 +19,6 @@ from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES, WeightedPenalty
 from ganzoo.schedules import make_schedule, value_at
 from ganzoo.settings import SCHEDULED, Settings
 from ganzoo.stateful import Stateful
-from ganzoo.training.optimizers import learning_rate_factor
 
 
 class Method(Stateful):
@@ -66,14 +65,18 @@ class Method(Stateful):
 
     def set_rates(self, optimizers: dict[str, Optimizer], step: int, rollbacks: int) -> None:
         """Give optimizers ("generator", "discriminator") what holds for the update after `step` steps."""
-        factor = learning_rate_factor(step, self._settings) * 0.5**rollbacks
         for name, optimizer in optimizers.items():
-            rate = self.now(f"{name}_lr", step) * self.scales[name] * factor
+            rate = self.now(f"{name}_lr", step) * self.scales[name] * 0.5**rollbacks
             for group in optimizer.param_groups:
                 group["lr"] = rate
                 if isinstance(self._settings.beta2, str):
                     beta2 = self.now("beta2", step)
                     group |= {"betas": (group["betas"][0], beta2)} if "betas" in group else {"alpha": beta2}
+
+    def due(self, penalties: list[WeightedPenalty], index: int, step: int) -> list[tuple[int, Any, float]]:
+        """Those of `penalties` that count at update `index`, after `step` steps: number, function, factor."""
+        due = [(number, each) for number, each in enumerate(penalties) if index % each.every == 0]
+        return [(number, each.penalty, each.factor(step, self._settings.steps)) for number, each in due]
 
     def scale_learning_rates(self, generator: float = 1.0, discriminator: float = 1.0) -> None:
         """Multiply the learning rates from the next step on, on top of earlier calls."""

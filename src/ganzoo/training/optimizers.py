@@ -1,9 +1,8 @@
-"""Optimizers by name and the course of their learning rates."""
+"""Optimizers by name."""
 
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import torch
@@ -75,17 +74,3 @@ def _try(optimizer: Optimizer, network: nn.Module) -> None:
     values = optimizer.state_dict()
     kept = [*values["state"].values(), *({**group, "params": None} for group in values["param_groups"])]
     json.dumps([value for each in kept for value in each.values() if not isinstance(value, torch.Tensor)])
-
-
-def learning_rate_factor(step: int, settings: Settings) -> float:
-    """What learning rates are multiplied by in the update of `step`, counted from 0: warm-up, then decay.
-
-    It depends on the step alone, so that resuming needs no state of a schedule.
-    """
-    warm = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
-    progress = max(0.0, (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps))
-    if settings.decay == "linear":
-        return warm * (1 - progress)
-    if settings.decay == "cosine":
-        return warm * 0.5 * (1 + math.cos(math.pi * progress))
-    return warm

@@ -18,7 +18,6 @@ from torch.optim import Optimizer
 
 from ganzoo.data import Loader, shard
 from ganzoo.gan import GAN
-from ganzoo.penalties import WeightedPenalty
 from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
@@ -249,7 +248,7 @@ class TrainingStep:
 
     def _penalty(self, index: int, draws: _Draws) -> Penalty | None:
         """The penalties due at batch `index`, in float32: each every k batches, k times as strong."""
-        due = _due(self.method.penalties, index)
+        due = self.method.due(self.method.penalties, index, self.state.step)
         if not due:
             return None
         discriminator = self.state.discriminator
@@ -259,17 +258,17 @@ class TrainingStep:
                 return self._call(discriminator, draws.augment(images), labels)
 
             values = []
-            for number, each in due:
+            for number, each, factor in due:
                 random = generator_for(self._settings.seed, "penalty", index, number)
                 torch.rand(draws.start, generator=random)  # those of the images before this part's
-                values.append(each.penalty(judge, real, fake, random) * each.factor)
+                values.append(each(judge, real, fake, random) * factor)
             return torch.stack(values).sum()
 
         return penalty
 
     def _generator_penalty(self, index: int, draws: _Draws) -> GeneratorPenalty | None:
         """The generator's penalties due at its update `index`, as `_penalty`."""
-        due = _due(self.method.generator_penalties, index)
+        due = self.method.due(self.method.generator_penalties, index, self.state.step)
         if not due:
             return None
 
@@ -280,9 +279,9 @@ class TrainingStep:
         def penalty(part: MicroBatch) -> Tensor:
             assert part.latents is not None
             values = []
-            for number, each in due:
+            for number, each, factor in due:
                 random = generator_for(self._settings.seed, "generator-penalty", index, number, draws.start)
-                values.append(each.penalty(generate, part.latents, part.labels, random) * each.factor)
+                values.append(each(generate, part.latents, part.labels, random) * factor)
             return torch.stack(values).sum()
 
         return penalty
@@ -296,8 +295,3 @@ class TrainingStep:
     @staticmethod
     def _call(network: Callable[..., Tensor], inputs: Tensor, labels: Tensor | None) -> Tensor:
         return network(inputs) if labels is None else network(inputs, labels)
-
-
-def _due(penalties: list[WeightedPenalty], index: int) -> list[tuple[int, WeightedPenalty]]:
-    """Those of `penalties` that count at update `index`, each with its number."""
-    return [(number, each) for number, each in enumerate(penalties) if index % each.every == 0]
