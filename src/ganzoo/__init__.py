@@ -33,6 +33,7 @@ _HOME = {
     "Settings": "ganzoo.settings",
     "Trainer": "ganzoo.training",
     "evaluate": "ganzoo.evaluation.evaluate",
+    "export_onnx": "ganzoo.integrations.onnx",
     "GanzooError": "ganzoo.errors",
 }
 _MODULES = {"augment", "blocks", "data", "errors", "images", "latents", "losses", "models", "penalties", "presets"}

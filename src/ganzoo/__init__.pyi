@@ -21,6 +21,7 @@ from ganzoo.evaluation.evaluate import evaluate as evaluate
 from ganzoo.evaluation.features import FEATURES as FEATURES
 from ganzoo.evaluation.metrics import METRICS as METRICS
 from ganzoo.gan import GAN as GAN
+from ganzoo.integrations.onnx import export_onnx as export_onnx
 from ganzoo.losses import LOSSES as LOSSES
 from ganzoo.models import MODELS as MODELS
 from ganzoo.penalties import GENERATOR_PENALTIES as GENERATOR_PENALTIES

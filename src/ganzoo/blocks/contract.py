@@ -82,7 +82,7 @@ class ImageBlock(nn.Module, ABC):
             sizes = f" with H and W divisible by {part}" if part > 1 else ""
             wanted = f"(N, {self.in_channels}, H, W){sizes}"
             raise ShapeError(f"{type(self).__name__} wants an input of shape {wanted}, got {tuple(x.shape)}.")
-        wanted_context = (len(x), self.context) if self.context else None
+        wanted_context = (x.shape[0], self.context) if self.context else None
         found = None if context is None else tuple(context.shape)
         if found != wanted_context:
             wanted = f"a context of shape {wanted_context}" if wanted_context else "no context"

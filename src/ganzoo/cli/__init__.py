@@ -18,6 +18,7 @@ from ganzoo.cli.card_command import card
 from ganzoo.cli.data_command import data
 from ganzoo.cli.evaluate_command import evaluate
 from ganzoo.cli.explore_commands import arithmetic, directions, invert, probe, walk
+from ganzoo.cli.export_command import export
 from ganzoo.cli.hub_commands import pull, push
 from ganzoo.cli.list_command import list_names
 from ganzoo.cli.sample_command import sample
@@ -39,6 +40,7 @@ app.command()(sample)
 app.command()(evaluate)
 for command in (walk, directions, arithmetic, invert, probe):
     app.command()(command)
+app.command()(export)
 app.command()(push)
 app.command()(pull)
 app.command()(card)

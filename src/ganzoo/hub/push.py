@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganzoo.errors import ConfigError, quote
+from ganzoo.errors import ConfigError, WeightsError, quote
 from ganzoo.hub.client import client
 from ganzoo.hub_errors import hub_errors
+from ganzoo.models.onnx import fingerprint
 from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card
-from ganzoo.saving.format import CARD
+from ganzoo.saving.format import CARD, ONNX
 from ganzoo.saving.model import LAYOUT, SavedModel
 from ganzoo.saving.resolve import local_folder
 from ganzoo.saving.results import weights_hash
@@ -102,7 +103,9 @@ def _contents(root: Path, repo_id: str) -> dict[str, bytes | Path]:
             raise ConfigError(
                 f"{root / name} is a link out of the folder, to {place}; nothing was pushed: put the file itself there"
             )
-    SavedModel.open(root).build()
+    generator, *_ = SavedModel.open(root).build()
+    if ONNX in contents and fingerprint(generator).encode() not in (root / ONNX).read_bytes():
+        raise WeightsError(f"{root / ONNX} is not of the weights beside it; export it again, or delete it.")
     try:
         text = (root / CARD).read_bytes().decode() if CARD in contents else None
     except UnicodeDecodeError as error:

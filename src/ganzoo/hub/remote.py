@@ -30,6 +30,7 @@ from ganzoo.saving.format import (
     GRID,
     LARGEST_CONFIG,
     LOSSES,
+    ONNX,
     WEIGHTS,
     read_json,
 )
@@ -111,7 +112,7 @@ def pull(
     found = {name: repository.file(name, root.name) for name in wanted}
     SavedModel.open(root).build()
     try:
-        with new_folder(target, keep_others=True, drop=(*NETWORKS, GRID, LOSSES, CARD)) as new:
+        with new_folder(target, keep_others=True, drop=(*NETWORKS, ONNX, GRID, LOSSES, CARD)) as new:
             for name, path in found.items():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, new / name)
@@ -171,7 +172,7 @@ class _Repository:
     def file(self, name: str, revision: str | None) -> Path:
         """The path of file `name` in the cache, downloaded if need be."""
         named, size, kind = f"{self._id}: {name}", self.sizes.get(name), PurePosixPath(name).name
-        most = {WEIGHTS: LARGEST_FILE, CONFIG: LARGEST_CONFIG}.get(kind, LARGEST_PART)
+        most = {WEIGHTS: LARGEST_FILE, ONNX: LARGEST_FILE, CONFIG: LARGEST_CONFIG}.get(kind, LARGEST_PART)
         if size is not None and size > most:
             raise HubError(f"{named} has {size:,} bytes; {most:,} is the most.")
         bar = bounded_bar(named, most if size is None else size)

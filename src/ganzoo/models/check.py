@@ -14,13 +14,14 @@ from torch import Tensor
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ModelError, ShapeError, quote
 from ganzoo.models.contract import MODELS, Discriminator, Generator, Network
+from ganzoo.models.onnx import largest_difference, run_onnx, to_onnx
 from ganzoo.seeds import seeded
 
 CLASSES = 3  # of the conditional form that is tried
 COUNT = 4  # rows of a batch
 
 
-def check_model(name: str, config: Config | None = None) -> None:
+def check_model(name: str, config: Config | None = None, *, onnx: bool = False) -> None:
     """Try every promise of the contract on the network `name` of `MODELS`; torch's random state stays as it was.
 
     Promises: it is a `Generator` or `Discriminator` that keeps its config and announces its sizes; it can be built on
@@ -34,9 +35,12 @@ def check_model(name: str, config: Config | None = None) -> None:
     Args:
         name: a name in `MODELS`, a plug-in's too.
         config: what to build it from; by default its config class's defaults.
+        onnx: also write it as ONNX, as `ganzoo export` does, and compare what onnxruntime computes for two sizes of a
+            batch (some seconds; needs `ganzoo-torch[onnx]`).
 
     Raises:
         UnknownNameError: no such model. ModelError: the network, the promise it breaks, and how.
+        MissingExtraError: `onnx` is asked for, and not installed.
     """
     network_class: Any = MODELS[name]
     if not issubclass(network_class, (Generator, Discriminator)):
@@ -52,16 +56,16 @@ def check_model(name: str, config: Config | None = None) -> None:
         raise ModelError(f"Model {name} is built from a {wanted}, and the config is a {type(given).__name__}.")
     fields = {field.name for field in dataclasses.fields(given)}
     with seeded(0), torch.device("cpu"):
-        _Trial(name, network_class, given).run()
+        _Trial(name, network_class, given, onnx).run()
         if "num_classes" in fields and not getattr(given, "num_classes"):  # noqa: B009 - a field of some configs
-            _Trial(f"{name} with num_classes={CLASSES}", network_class, given.replace(num_classes=CLASSES)).run()
+            _Trial(f"{name} with num_classes={CLASSES}", network_class, given.replace(num_classes=CLASSES), onnx).run()
 
 
 class _Trial:
     """One network class and one config, with every promise as a method."""
 
-    def __init__(self, name: str, network_class: type[Network], config: Config) -> None:
-        self.name, self.network_class, self.config = name, network_class, config
+    def __init__(self, name: str, network_class: type[Network], config: Config, onnx: bool) -> None:
+        self.name, self.network_class, self.config, self.onnx = name, network_class, config, onnx
 
     def run(self) -> None:
         self.network = self.build(self.config)
@@ -79,6 +83,7 @@ class _Trial:
             self.state,
             self.resized,
             self.offers,
+            *((self.exported,) if self.onnx else ()),
         ):
             promise()
 
@@ -300,6 +305,20 @@ class _Trial:
         names = set(network.state_dict())
         if set(network.matching_weights(self.build(self.config))) != names:
             raise self.broken("matching_weights", "those of a network of the same config have other names")
+
+    @torch.no_grad()
+    def exported(self) -> None:
+        network = self.network.eval()
+        first = "latents" if isinstance(network, Generator) else "images"
+        content = b""
+        for count in (COUNT, 1):
+            inputs = dict(zip((first, "labels"), self.inputs(network, count)))
+            try:
+                content = content or to_onnx(network, inputs, "output", {}, "it")
+            except ConfigError as error:
+                raise self.broken("ONNX", str(error)) from error
+            if largest_difference(run_onnx(content, inputs), network(*inputs.values())) > 1e-3:
+                raise self.broken("ONNX", f"onnxruntime computes something else from it for {count} rows")
 
 
 def _close(one: Tensor, other: Tensor) -> bool:

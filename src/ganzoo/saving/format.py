@@ -21,6 +21,7 @@ from ganzoo.registry import Registry, has_words, used_plugins
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"  # beside them, for people
+ONNX = "model.onnx"  # the generator once more, if `ganzoo export` wrote it there
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_OWN = 100_000_000  # bytes of a JSON file, or of a header, in the folder of a run
 _PACKAGE = {"package": re.compile(r"\w([\w.-]*\w)?", re.ASCII), "version": re.compile(r"\w[\w.+!-]*", re.ASCII)}

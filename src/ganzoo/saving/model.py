@@ -3,6 +3,7 @@
 config.json  model.safetensors        what the model is, and the (averaged) generator
 discriminator/  generator_raw/        the same two files each; to train on
 samples/grid.png  README.md           for people
+model.onnx                            the generator for programs without torch, if `ganzoo export` wrote it there
 """
 
 from __future__ import annotations
@@ -25,12 +26,29 @@ from ganzoo.files import expand_user, new_folder
 from ganzoo.latents import check_clusters
 from ganzoo.models import Generator
 from ganzoo.models.contract import MOST_CLASSES
-from ganzoo.saving.format import CARD, CONFIG, FORMAT, GRID, LOSSES, WEIGHTS, check_format, read_description, read_json
+from ganzoo.saving.format import (
+    CARD,
+    CONFIG,
+    FORMAT,
+    GRID,
+    LOSSES,
+    ONNX,
+    WEIGHTS,
+    check_format,
+    read_description,
+    read_json,
+)
 from ganzoo.saving.weights import DTYPES, WeightsFile, write_network
 
 NETWORKS = ("", "discriminator", "generator_raw")
-LAYOUT = (*(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)), GRID, LOSSES, CARD)
-_DROPPED = (*NETWORKS[1:], GRID, LOSSES)  # of an earlier model, when another is saved
+LAYOUT = (
+    *(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)),
+    ONNX,
+    GRID,
+    LOSSES,
+    CARD,
+)
+_DROPPED = (*NETWORKS[1:], ONNX, GRID, LOSSES)  # of an earlier model, when another is saved
 LARGEST_LATENT = 100_000  # numbers
 _WITH_DISCRIMINATOR = "name a model that was saved with its own, as a run's is; sampling needs none."
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,1000}")

@@ -371,7 +371,7 @@ class DCGANDiscriminator(Discriminator):
         logits = self.to_logit(summed if self.config.pool == "sum" else x)
         asked = [labels] if other_labels is None else [labels, other_labels]
         for each in asked:
-            check_labels(each, len(x), self.num_classes, "DCGANDiscriminator")
+            check_labels(each, x.shape[0], self.num_classes, "DCGANDiscriminator")
         if self.embedding is None:
             return logits
         x = x.flatten(1) if self.config.class_head == "spatial" else summed.flatten(1)

@@ -1,0 +1,38 @@
+"""`ganzoo export`: a network as an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganzoo.cli.hub_commands import ENDPOINT
+
+
+def export(
+    source: Annotated[
+        str, typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
+    ],
+    output: Annotated[Path, typer.Argument(help="The file.")] = Path("model.onnx"),
+    discriminator: Annotated[
+        bool, typer.Option("--discriminator", help="The discriminator, in place of the generator.")
+    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Compute in float16: half the size.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+    endpoint: Annotated[str | None, ENDPOINT] = None,
+) -> None:
+    """Write a generator as an ONNX file, which browsers, phones and servers run without Python; check it.
+
+    Needs: pip install 'ganzoo-torch[onnx]'.
+    """
+    from ganzoo.integrations.onnx import export_onnx
+    from ganzoo.pretrained import from_pretrained
+
+    gan = from_pretrained(source, revision=revision, endpoint=endpoint, discriminator=discriminator)
+    done = export_onnx(gan, output, network="discriminator" if discriminator else "generator", half=half)
+    print(f"{done.bytes / 1e6:,.1f} MB in {done.path} (ONNX, opset {done.opset})")
+    for way, named in (("input", done.inputs), ("output", done.output)):
+        for name, shape in named.items():
+            print(f"  {way:6}  {name:8} {shape}")
+    print(f"onnxruntime and torch differ by {done.difference:.1g} at most, on samples of seed 0")

@@ -1,0 +1,154 @@
+"""Write a GAN's generator or discriminator as an ONNX file, which programs without Python or torch can run."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.errors import ConfigError, ModelError, quote
+from ganzoo.files import expand_user, write_file
+from ganzoo.gan import GAN
+from ganzoo.latents import sample_latents
+from ganzoo.models import Generator
+from ganzoo.models.onnx import OPSET, fingerprint, largest_difference, run_onnx, to_onnx
+
+BATCHES = (1, 3)  # what was written is tried with
+
+
+@dataclass(frozen=True)
+class ExportedONNX:
+    """What was written.
+
+    Args:
+        path: of the file.
+        bytes: its size.
+        inputs: names and shapes of what it takes, N being any number.
+        output: name and shape of what it gives.
+        opset: of the ONNX operators.
+        difference: the largest between onnxruntime and torch, on two batches of seed 0 (of logits above 1, relative).
+    """
+
+    path: Path
+    bytes: int
+    inputs: dict[str, str]
+    output: dict[str, str]
+    opset: int
+    difference: float
+
+
+def export_onnx(
+    gan: GAN,
+    path: str | Path = "model.onnx",
+    *,
+    network: Literal["generator", "discriminator"] = "generator",
+    half: bool = False,
+) -> ExportedONNX:
+    """Write a network of `gan` as an ONNX file, and compare what onnxruntime makes of it with torch.
+
+    The generator's file takes `latents`, float32 (N, latent_size), and with classes `labels`, int64 (N,), and gives
+    `images`, float32 (N, C, H, W) in [-1, 1]: the numbers of `gan.sample`. Clusters are chosen inside, by the latents'
+    signs. The discriminator's takes `images`, and `labels` up to `gan.label_count` if the networks have labels, and
+    gives `logits`, float32. The file's metadata, key "ganzoo", tells sizes, classes and their names as JSON.
+
+    Args:
+        half: weights and arithmetic in float16: half the size; inputs and output stay float32.
+
+    Raises:
+        MissingExtraError: onnxscript or onnxruntime is not installed.
+        ConfigError: the network can't be exported, or there is no discriminator.
+        ModelError: onnxruntime computes something else than torch; nothing is written.
+    """
+    if network not in ("generator", "discriminator"):
+        raise ConfigError(f"network must be generator or discriminator, got {quote(network)}")
+    module = _Images(gan, half) if network == "generator" else _Logits(gan, half)
+    output = "images" if network == "generator" else "logits"
+    facts = {**_facts(gan), "network": network, "half": half, "weights": fingerprint(getattr(gan, network))}
+    what = f"the {network} (a {type(getattr(gan, network)).__name__})"
+    content = to_onnx(module, _inputs(gan, network, 2), output, facts, what)
+    difference, shape = 0.0, ""
+    for count in BATCHES:
+        inputs = _inputs(gan, network, count)
+        with torch.no_grad():
+            wanted = module(*inputs.values())
+        found = run_onnx(content, inputs)
+        difference = max(difference, largest_difference(found, wanted) / max(1.0, float(wanted.abs().max())))
+        shape = _shape(wanted)
+    if difference > (0.1 if half else 1e-3):
+        raise ModelError(
+            f"onnxruntime computes something else than torch for {what} (difference {difference:.2g}), and nothing is "
+            f"written: {'in float16 numbers may be too large; leave half out' if half else 'does it draw noise?'}"
+        )
+    target = expand_user(path)
+    write_file(target, content)
+    takes = {name: _shape(value) for name, value in inputs.items()}
+    return ExportedONNX(target, len(content), takes, {output: shape}, OPSET, difference)
+
+
+class _Images(nn.Module):
+    """Latents (N, latent_size), and labels (N,) of the user's classes, to the images of `GAN.sample`."""
+
+    def __init__(self, gan: GAN, half: bool) -> None:
+        super().__init__()
+        made = gan.generator
+        made = made.prepared_for_sampling() if isinstance(made, Generator) else copy.deepcopy(made)
+        self.generator = made.cpu().eval().to(torch.float16 if half else torch.float32)
+        self.gan, self.dtype = gan, torch.float16 if half else torch.float32
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        labels = self.gan.network_labels(latents, labels)
+        z = latents.reshape(-1, *self.gan.latent_shape).to(self.dtype)
+        images = self.generator(z) if labels is None else self.generator(z, labels)
+        return images.float().clamp(-1, 1)
+
+
+class _Logits(nn.Module):
+    """Images (N, C, H, W), and labels (N,) of the networks, to logits."""
+
+    def __init__(self, gan: GAN, half: bool) -> None:
+        super().__init__()
+        if gan.discriminator is None:
+            raise ConfigError(f"{gan!r} has no discriminator to export; load it: from_pretrained(discriminator=True)")
+        self.dtype = torch.float16 if half else torch.float32
+        self.discriminator = copy.deepcopy(gan.discriminator).cpu().eval().to(self.dtype)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        images = images.to(self.dtype)
+        logits = self.discriminator(images) if labels is None else self.discriminator(images, labels)
+        return logits.float()
+
+
+def _inputs(gan: GAN, network: str, count: int) -> dict[str, Tensor]:
+    """What the exported network takes, by name: `count` rows of seed 0."""
+    classes = gan.num_classes if network == "generator" else gan.label_count
+    latents, labels = sample_latents(count, gan.latent_size, 0, num_classes=classes)
+    if network == "generator":
+        inputs = {"latents": latents}
+    else:
+        side, channels = gan.image_size, gan.image_channels
+        noise = sample_latents(count, channels * side * side, 0)[0]
+        inputs = {"images": noise.reshape(count, channels, side, side).tanh()}
+    return inputs if labels is None else {**inputs, "labels": labels}
+
+
+def _facts(gan: GAN) -> dict[str, Any]:
+    """What the file says of itself, in JSON types."""
+    return {
+        "library": "ganzoo",
+        "library_version": version("ganzoo-torch"),
+        **gan.facts,
+        "latent_size": gan.latent_size,
+        "image_size": gan.image_size,
+        "image_channels": gan.image_channels,
+        "range": [-1, 1],
+    }
+
+
+def _shape(value: Tensor) -> str:
+    kind = str(value.dtype).removeprefix("torch.")
+    return f"{kind} ({', '.join(['N', *map(str, value.shape[1:])])}{',' * (value.dim() == 1)})"
