@@ -6,6 +6,7 @@ What it does not: that the real Hub answers as the server here does; that is a p
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import socket
@@ -681,11 +682,35 @@ def test_a_missing_file_of_a_commit_that_is_no_hash_leaves_nothing(hub, tmp_path
     client._refuse_paths(answer("HEAD", 200, {"ETag": '"/evil"'}, agent="another library"))
 
 
-def answer(method, status, headers, agent="ganzoo/1"):
+def answer(method, status, headers, agent="ganzoo/1", path="/x", **content):
     import httpx2
 
-    request = httpx2.Request(method, "http://hub/x", headers={"User-Agent": agent})
-    return httpx2.Response(status, headers=headers, request=request)
+    request = httpx2.Request(method, f"http://hub{path}", headers={"User-Agent": agent})
+    return httpx2.Response(status, headers=headers, request=request, **content)
+
+
+@pytest.mark.parametrize("what", ["a data set", "weights of timm"])
+def test_a_hub_that_refuses_is_asked_once_and_never_waited_for(hub, monkeypatch, what):
+    from ganzoo.data import open_data
+    from ganzoo.models.backbones import timm_network
+
+    pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits to try again"))
+    with pytest.raises(HubConnectionError, match="is not in the cache, and the Hub can't be reached .*refused"):
+        open_data("hf:owner/set") if what == "a data set" else timm_network("resnet18")
+
+
+def test_an_answer_of_the_hub_is_bounded_before_it_is_parsed(hub, saved, monkeypatch):
+    push(hub, saved)
+    monkeypatch.setattr(client, "LARGEST_ANSWER", 50)
+    with pytest.raises(HubDamagedError, match="answers with more than 50 bytes: this Hub can't be trusted"):
+        load(hub)
+    packed, options = {"Content-Encoding": "gzip"}, {"path": "/api/models/a/b"}
+    with pytest.raises(HubDamagedError, match="more than 50 bytes"):  # 50 bytes unpacked
+        client._bound_answer(answer("GET", 200, packed, **options, content=iter([gzip.compress(bytes(1000))])))
+    small = answer("GET", 200, packed, **options, content=iter([gzip.compress(b"[1]")]))
+    client._bound_answer(small)
+    assert small.read() == b"[1]" and small.json() == [1]
 
 
 def test_a_file_that_does_not_end_is_stopped_at_what_was_announced(hub, saved, tmp_path):

@@ -9,7 +9,17 @@ import torch
 from ganzoo.errors import ConfigError, DataError, GanzooError, PluginError, ShapeError, UnknownNameError
 from ganzoo.evaluation import METRICS, Score, better
 from ganzoo.evaluation import metrics as module
-from ganzoo.evaluation.metrics import DEFAULT, FEWEST, K, frechet_distance, kernel_distance, make_metrics, prdc, variety
+from ganzoo.evaluation.metrics import (
+    DEFAULT,
+    FEWEST,
+    K,
+    frechet_distance,
+    kernel_distance,
+    make_metrics,
+    prdc,
+    variety,
+    warn_of_few,
+)
 
 
 def compare(real, fake, metrics=DEFAULT, seed=0) -> dict[str, float]:
@@ -302,11 +312,14 @@ def test_the_largest_features_are_still_measured():
     assert all(np.isfinite([*compare(GOOD * 1e11, GOOD.flip(0) * 2e11).values()]))
 
 
-def test_fewer_than_two_images_a_feature_are_measured_with_a_warning():
-    few = torch.randn(2, 30, 20)
-    with pytest.warns(UserWarning, match="fewer than 40 images"):
-        found = compare(*few)
-    assert all(np.isfinite([*found.values()]))
+def test_fewer_than_two_images_a_feature_are_said_once_with_the_classes_that_are_meant():
+    assert all(np.isfinite([*compare(*torch.randn(2, 30, 20)).values()]))
+    fd = make_metrics("fd")
+    with pytest.warns(UserWarning, match="fewer than 40 images are compared, for 20 features"):
+        warn_of_few(fd, 20, {"": 39, "cat": 3})
+    with pytest.warns(UserWarning, match="fewer than 40 images of each of the classes cat, dog are compared"):
+        warn_of_few(fd, 20, {"": 40, "cat": 3, "fox": 40, "dog": 39})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        compare(*torch.randn(2, 40, 20))
+        warn_of_few(fd, 20, {"": 40, "fox": 40})
+        warn_of_few(make_metrics("kd"), 20, {"": 3})

@@ -44,6 +44,38 @@ def hub_errors(repo_id: str, revision: str | None = None, local_files_only: bool
         raise said from error
 
 
+@contextmanager
+def offline_if_unreachable(named: str) -> Iterator[None]:
+    """Ask the Hub once; if it can't be reached, let its client take `named` from the cache alone inside of this block.
+
+    By itself the client tries each download six times, for 23 seconds. What a Hub that is there answers (429, 5xx) is
+    still tried again.
+
+    Raises:
+        HubConnectionError: the Hub can't be reached, and what the block does fails.
+    """
+    from huggingface_hub import constants, errors
+    from huggingface_hub.utils import get_session
+
+    before, unreachable = constants.HF_HUB_OFFLINE, ""
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except (OSError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+        unreachable, constants.HF_HUB_OFFLINE = _reason(error), True
+    try:
+        yield
+    except GanzooError:
+        raise
+    except Exception as error:
+        if not unreachable:
+            raise
+        raise HubConnectionError(
+            f"{named} is not in the cache, and the Hub can't be reached ({unreachable}); check the network."
+        ) from error
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
 def _mask(error: BaseException | None) -> None:
     """Take tokens out of `error` and of those that it comes from: Python prints them with it."""
     while error is not None:

@@ -83,7 +83,7 @@ def _make(folder: Path, pictures: Iterator[np.ndarray | None], count: int, most:
                     facts = _write(new, pictures, count, most)
             return facts
     except OSError as error:
-        raise _unwritable(error) from error
+        raise DataError(unwritable(error)) from error
 
 
 def unnamed_images(pictures: Iterator[np.ndarray | None], count: int) -> tuple[np.ndarray, list[int], str]:
@@ -99,13 +99,12 @@ def unnamed_images(pictures: Iterator[np.ndarray | None], count: int) -> tuple[n
             file.flush()
             return _map(file, facts["shape"]), facts["kept"], facts["hash"]
     except OSError as error:
-        raise _unwritable(error) from error
+        raise DataError(unwritable(error)) from error
 
 
-def _unwritable(error: OSError) -> DataError:
-    return DataError(
-        f"the cache {cache_dir()} can't be written ({reason(error)}); or set GANZOO_CACHE to another folder."
-    )
+def unwritable(error: OSError) -> str:
+    """Why the cache can't be written, and what to do."""
+    return f"the cache {cache_dir()} can't be written ({reason(error)}); or set GANZOO_CACHE to another folder."
 
 
 def _lock(folder: Path) -> Path:

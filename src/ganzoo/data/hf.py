@@ -19,7 +19,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,9 @@ from ganzoo.data.labels import number_labels
 from ganzoo.data.parquet import read_few_rows
 from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.stream import BUFFER_BYTES, Stream
-from ganzoo.errors import DataError, MissingExtraError, did_you_mean, quote
+from ganzoo.errors import DataError, GanzooError, MissingExtraError, did_you_mean, quote
 from ganzoo.files import expand_user
+from ganzoo.hub_errors import offline_if_unreachable
 
 HEAD = 2000  # rows of a stream that are kept, if they fit into BUFFER_BYTES: for scores, the doctor, and a hash
 _OPTIONS = ("config", "image", "label", "split", "stream")
@@ -196,7 +197,7 @@ def hf_splits(source: str) -> tuple[str, ...]:
         return (options["split"],)
     if name.endswith(".parquet"):
         return ()
-    with _opening(source):
+    with _opening(source, name):
         place, config, folder = _place(name, options.get("config"))
         found = datasets.get_dataset_split_names(place, config, **({"data_dir": folder} if folder else {}))
     return tuple(split for split in ("train", "test") if split in found)
@@ -248,7 +249,7 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
 
 
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
-    with _opening(source):
+    with _opening(source, name):
         if (path := expand_user(name)).suffix == ".parquet":
             files = {split: glob.escape(str(path))}
             builder = datasets.load_dataset_builder("parquet", _state(path), data_files=files)
@@ -274,7 +275,7 @@ def _state(path: Path) -> str:
 def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
     """What `datasets` calls a set: its name, its config, its folder."""
     path = expand_user(name)
-    if not (name.startswith(("./", "../", "/", "~")) or path.exists()):
+    if not _is_here(name):
         return name, config, None
     if any(path.glob("*.arrow")):
         raise DataError(f"{quote(str(path), 300)} holds .arrow files: {SAVED_TO_DISK}.")
@@ -282,10 +283,16 @@ def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
     return "parquet" if holds else "imagefolder", None, glob.escape(str(path))  # [v1] in a name is no pattern
 
 
+def _is_here(name: str) -> bool:
+    """Whether the set `name` is a path, and none of the Hub."""
+    return name.startswith(("./", "../", "/", "~")) or expand_user(name).exists()
+
+
 @contextmanager
-def _opening(source: str) -> Iterator[None]:
+def _opening(source: str, name: str) -> Iterator[None]:
     try:
-        yield
+        with nullcontext() if _is_here(name) else offline_if_unreachable(source):
+            yield
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and OSError
         _raise_ours(error)
         cause = error.__cause__ or error  # datasets' own words are "An error occurred while generating the dataset"
@@ -298,7 +305,7 @@ def _opening(source: str) -> Iterator[None]:
 def _raise_ours(error: BaseException | None) -> None:
     """Raise the error of ours that is behind `error`, if one is."""
     while error is not None:
-        if isinstance(error, DataError):
+        if isinstance(error, GanzooError):
             raise error
         error = error.__cause__ or error.__context__
 

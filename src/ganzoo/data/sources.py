@@ -1,8 +1,9 @@
 """`SOURCES`: data sets by name. A source is a function whose keywords are its options, as `pokemon(download=false)`.
 
-It returns what `open_data` takes: an array or tensor, a Dataset, a list, a pair (images, labels), an ImageData, or a
-path (as `Path` or text, also `hf:...`). Or it returns a dict with one or both of the splits "train" and "test": each of
-these is such a thing too, or a function without arguments that gives it, so that only the split in use is read.
+It returns what `open_data` takes, but for another source's name: an array or tensor, a Dataset, a list, a pair (images,
+labels), an ImageData, or a path (as `Path` or text, also `hf:...`). Or it returns a dict with one or both of the splits
+"train" and "test": each of these is such a thing too, or a function without arguments that gives it, so that only the
+split in use is read.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def make_source(text: str) -> dict[str, Any] | Licensed:
         ConfigError: an option is wrong. PluginError: the source fails.
     """
     made = SOURCES.make(text)
-    return made if type(made) is dict else _licensed(made)  # a DatasetDict of the `datasets` library is one set
+    return made if type(made) is dict else _licensed(made, text)  # a DatasetDict of the `datasets` library is one set
 
 
 def take_made(made: dict[str, Any] | Licensed, split: str, text: str) -> Licensed:
@@ -77,17 +78,21 @@ def take_made(made: dict[str, Any] | Licensed, split: str, text: str) -> License
         known = ", ".join(map(str, made)) or "nothing"
         raise DataError(f'{text} has no split {split}, but {known}; a source gives "train", "test" or both')
     try:
-        return _licensed(made[split]() if callable(made[split]) else made[split])
+        return _licensed(made[split]() if callable(made[split]) else made[split], text)
     except GanzooError:
         raise
     except Exception as error:  # of a stranger's code
         raise PluginError(f"{text} can't give its split {split} ({quote(error, 200)}); tell its author") from error
 
 
-def _licensed(made: Any) -> Licensed:
+def _licensed(made: Any, text: str) -> Licensed:
     made = made if isinstance(made, Licensed) else Licensed(made)
-    # text is a path: a source that gave its own name would never end
-    return Licensed(Path(made.images), made.licence) if source_name(made.images) else made
+    if name := source_name(made.images):  # a source that gave its own name would never end
+        raise PluginError(
+            f"{text} gives {quote(made.images)}, the name of a source; give what that gives, "
+            f'ganzoo.SOURCES["{name}"](), or, if a folder here is meant, Path("{name}")'
+        )
+    return made
 
 
 def unknown_source(text: str) -> str:

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ganzoo.data import ImageData, cache_dir, open_data
+from ganzoo.data.cache import unwritable
 from ganzoo.data.fashion import CLASSES
 from ganzoo.data.image_data import fingerprints, scale
 from ganzoo.data.labels import same_classes
@@ -24,7 +25,7 @@ from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import FEATURES, Features
 from ganzoo.evaluation.generated import BATCH, Generated, generated
-from ganzoo.evaluation.metrics import DEFAULT, METRICS, NamedMetric, Score, compare, make_metrics
+from ganzoo.evaluation.metrics import DEFAULT, METRICS, NamedMetric, Score, compare, make_metrics, warn_of_few
 from ganzoo.evaluation.neighbours import Memorisation, different, memorisation
 from ganzoo.evaluation.per_class import ClassQuality, by_class
 from ganzoo.evaluation.result import Evaluation
@@ -124,6 +125,10 @@ def evaluate(
         for side, score in agreement.items():
             figures[side]["agreement"] = score
         lap("classes")
+    counts = {
+        each.name: min(each.samples, round(each.real_share * len(real.features))) for each in qualities if each.scores
+    }
+    warn_of_few(chosen_metrics, space.dimension, {"": min(made.count, len(real.features)), **counts})
     found = {}
     if memorised:
         found = real.memorised(_thumbnails(scale(pixels[:COMPARED])), fake[:COMPARED])
@@ -308,11 +313,7 @@ def _keep(path: Path, tensors: dict[str, Tensor]) -> None:
     try:
         write_file(path, hashlib.sha256(content).digest() + content)
     except OSError as error:
-        warnings.warn(
-            f"{path} can't be written ({error.strerror or error}), so these features will be computed again next "
-            f"time; make room or set GANZOO_CACHE",
-            stacklevel=2,
-        )
+        warnings.warn(f"{unwritable(error)} These features will be computed again next time.", stacklevel=2)
 
 
 def _kept(path: Path) -> dict[str, Tensor] | None:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.config import Bounds
-from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, blame, quote
+from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, blame, quote, shown
 from ganzoo.registry import Registry
 from ganzoo.seeds import derive_seed, generator_for
 
@@ -154,19 +154,29 @@ def compare(real: Tensor, fake: Tensor, metrics: Sequence[NamedMetric]) -> dict[
     return {name: score for metric in metrics for name, score in metric(real, fake).items()}
 
 
+def warn_of_few(metrics: Sequence[NamedMetric], dimension: int, counts: Mapping[str, int]) -> None:
+    """Warn, in one message, if FD is among `metrics` and fewer than two images for each of `dimension` features are
+    compared: of all (the count under ""), or else of some classes (the counts under their names)."""
+    wanted = PER_FEATURE * dimension
+    few = [name for name, count in counts.items() if count < wanted]
+    if not few or not any(metric.name == "fd" for metric in metrics):
+        return
+    more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+    classes = f" of each of the classes {', '.join(map(shown, few[:5]))}{more}" if few[0] else ""
+    warnings.warn(
+        f"fewer than {wanted} images{classes} are compared, for {dimension} features: the Fréchet distance is far too "
+        f"high there; trust the kernel distance, or take more images (samples=, --samples)",
+        stacklevel=3,
+    )
+
+
 @METRICS.register("fd")
 @better("lower")
 def fd(real: Tensor, fake: Tensor) -> dict[str, float]:
     """FD, the Fréchet distance: squared, of two Gaussians (Heusel et al. 2017, eq. 6).
 
-    Too high for few images: look at the real reference. Warns when n or m is under 2 d, where it is mostly bias.
+    Too high for few images: look at the real reference. If n or m is under 2 d, it is mostly bias (`warn_of_few`).
     """
-    if min(len(real), len(fake)) < PER_FEATURE * real.shape[1]:
-        warnings.warn(
-            f"fewer than {PER_FEATURE * real.shape[1]} images on a side, for {real.shape[1]} features: the Fréchet "
-            "distance is far too high; trust the kernel distance, or take more images",
-            stacklevel=2,
-        )
     return {"FD": frechet_distance(real, fake)}
 
 

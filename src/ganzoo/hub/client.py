@@ -7,16 +7,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ganzoo.errors import (
-    ConfigError,
-    HubDamagedError,
-    keep_secret,
-    quote,
-)
+from ganzoo.errors import ConfigError, HubDamagedError, keep_secret, quote
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+LARGEST_ANSWER = 20_000_000  # bytes, unpacked, of what the Hub says of a repository
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ETAG = re.compile(r'(W/)?("?)[0-9a-f]{32,64}\2')
 
@@ -33,8 +29,9 @@ def client(token: str | bool | None = None, endpoint: str | None = None) -> HfAp
     token = _checked(token)
     keep_secret(token if isinstance(token, str) else str(_checked(get_token()) or ""))
     session = get_session()
-    if _refuse_paths not in session.event_hooks["response"]:
-        session.event_hooks = {**session.event_hooks, "response": [*session.event_hooks["response"], _refuse_paths]}
+    hooks = session.event_hooks["response"]
+    if _refuse_paths not in hooks:
+        session.event_hooks = {**session.event_hooks, "response": [*hooks, _refuse_paths, _bound_answer]}
     if endpoint is not None:
         try:
             parts = urlsplit(endpoint)
@@ -77,6 +74,26 @@ def _refuse_paths(response: Any) -> None:
                 f"{request.url.host} answers with {name} {quote(value)}, which is not a hash: this Hub can't "
                 f"be trusted; check the endpoint ($HF_ENDPOINT)."
             )
+
+
+def _bound_answer(response: Any) -> None:
+    """Read the answer to one of our requests about a repository, or raise HubDamagedError if it does not end.
+
+    The client would read any number of bytes before it parses them; of files, `bounded_bar` counts them.
+    """
+    request = response.request
+    asked = "/api/" in request.url.path and "/resolve-cache/" not in request.url.path
+    if not asked or "ganzoo/" not in request.headers.get("user-agent", ""):
+        return
+    content = bytearray()
+    for block in response.iter_bytes():
+        content += block
+        if len(content) > LARGEST_ANSWER:
+            raise HubDamagedError(
+                f"{request.url.host} answers with more than {LARGEST_ANSWER:,} bytes: this Hub can't be trusted; check "
+                f"the endpoint ($HF_ENDPOINT)."
+            )
+    response._content = bytes(content)  # what `response.read()` would keep
 
 
 def bounded_bar(named: str, most: int) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, WeightsError, nearest, quote
 from ganzoo.files import expand_user
-from ganzoo.hub_errors import hub_errors
+from ganzoo.hub_errors import hub_errors, offline_if_unreachable
 
 _STEM = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 _FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -71,7 +71,7 @@ def timm_network(name: str, weights: str = "") -> tuple[TimmNetwork, str]:
     if not is_model_pretrained(name):
         near = nearest(name, timm.list_pretrained())
         raise ConfigError(f"timm has no weights for {quote(name)}.{near} timm.list_pretrained() names all that have.")
-    with hub_errors(f"timm/{name}"):
+    with hub_errors(f"timm/{name}"), offline_if_unreachable(f"timm/{name}"):
         model = timm.create_model(name, pretrained=True, num_classes=0)
     tag = model.pretrained_cfg.get("tag")
     return TimmNetwork(model), f"{model.pretrained_cfg['architecture']}{'.' if tag else ''}{tag or ''}"
