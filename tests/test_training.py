@@ -289,7 +289,7 @@ def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkey
     shutil.rmtree(tmp_path / "run" / "model")
     result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
     assert (result.best_step, result.step) == (6, 11) and contents(tmp_path / "run") == before
-    assert "was lost; it is written again, of step 6" in capsys.readouterr().err
+    assert "is missing; it is written again, of step 6" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "run" / "model")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000006")
     result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()

@@ -17,7 +17,7 @@ from ganzoo.errors import ConfigError, PluginError, quote
 from ganzoo.gan import GAN
 from ganzoo.registry import Registry
 
-RESERVED = {"step", "score", "best", "remark", "text", "advice", "stopped"}  # names of the log's own
+RESERVED = {"step", "score", "best", "remark", "text", "advice", "stopped", "stretch"}  # names of the log's own
 RESERVED |= {"discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss"}
 
 

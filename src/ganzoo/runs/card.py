@@ -18,7 +18,7 @@ from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import write_file
 from ganzoo import images
 from ganzoo.runs.curves import Curve, picture
-from ganzoo.runs.folder import RunFolder, recorded_plugins
+from ganzoo.runs.folder import RunFolder, changed_in_words, recorded_plugins
 from ganzoo.runs.times import duration, seconds
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json
 from ganzoo.saving.model import check_facts
@@ -140,7 +140,7 @@ def run_card(
             data_id=_hub_id(data),
             data_licence=str(data.get("licence", "not known")),
             training=tuple(_rows(record, folder.entries("timing.jsonl"), before)),
-            command=" && ".join(str(each.facts["command"]) for each in (*before, record)),
+            command=" && ".join(str(each["command"]) for of in (*before, record) for each in (of.facts, *of.facts.get("stretches", ()))),
         )
         if figures := evaluated(folder.path, model):
             card = replace(card, figures=figures)
@@ -181,6 +181,8 @@ def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) ->
         before = sum(each.seen(each.kept) for each in earlier)
         after = f", after {_at_most(earlier)}{before:,} real images" if earlier else ""
         yield "trained on from", f"{facts['from']}{after}"
+    for each in facts.get("stretches", ()):
+        yield f"from step {each['step']:,} on", changed_in_words(each["changed"])
     yield "seed", str(settings["seed"])
     yield "kind", _kind(facts["gan"])
     if times := [entry for entry in timing if entry.get("images_per_second")]:

@@ -28,7 +28,7 @@ from typing import Any
 
 from filelock import Timeout
 
-from ganzoo.errors import GanzooError, TrainingError, masked, reason, shell
+from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell
 from ganzoo.files import expand_user, fsync, locked, remove_leftovers, write_file
 from ganzoo.saving.format import check_format, read_json, read_plugins
 
@@ -173,6 +173,16 @@ class RunFolder:
         check_format(facts, str(self.path / "run.json"))
         return facts
 
+    def stretches(self) -> list[dict[str, Any]]:
+        """What `run.json` says of the times that the run went on with other settings; WeightsError if that is damaged."""
+        found = self.facts().get("stretches", []) if self.exists() else []
+        for each in found if isinstance(found, list) else [found]:
+            changed = each.get("changed") if isinstance(each, dict) else None
+            pairs = isinstance(changed, dict) and all(isinstance(two, list) and len(two) == 2 for two in changed.values())
+            if not pairs or type(each.get("step")) is not int:
+                raise WeightsError(f"{self.path / 'run.json'}: stretches hold {quote(each)}; the file is damaged.")
+        return list(found)
+
     def tidy(self) -> None:
         """Remove what a killed process left half-written."""
         for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
@@ -192,6 +202,15 @@ class RunFolder:
         (self.path / "log.jsonl").touch()
         self._cut("log.jsonl", length)
         return (self.path / "log.jsonl").stat().st_size == length
+
+    def remove_after(self, step: int) -> None:
+        """Remove the model, which may be of a later step, and the sample grids and times of steps after `step`."""
+        shutil.rmtree(self.path / "model", ignore_errors=True)
+        for path in (self.path / "samples").glob("step-*.png"):
+            if path.stem[5:].isdecimal() and int(path.stem[5:]) > step:
+                path.unlink()
+        times = [entry for entry in self.entries("timing.jsonl") if entry["step"] <= step]
+        write_file(self.path / "timing.jsonl", "".join(f"{json.dumps(entry)}\n" for entry in times))
 
     def flush_log(self) -> None:
         """Wait until `log.jsonl` is on the disk: a checkpoint says how long it is."""
@@ -247,13 +266,28 @@ def versions() -> dict[str, str]:
     return found
 
 
-def resume_command(run: Path) -> str:
-    """What goes on with `run`, to be pasted: a command, or a Python line if parts of it were given by hand."""
+def resume_command(run: Path, at: int | None = None, **changes: Any) -> str:
+    """What goes on with `run`, to be pasted: a command, or a Python line if parts of it were given by hand.
+
+    Args:
+        at: the step of a checkpoint to go back to. changes: of settings, in JSON types.
+    """
     data, networks, callbacks = _given_by_hand(run)
     if not data and not networks and not callbacks:
-        return shell("ganzoo", "train", "--resume", run)
+        words = ["--at", at] if at is not None else []
+        for name, value in changes.items():
+            text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            words += ["--steps", text] if name == "steps" else ["--set", f"{name}={text}"]
+        return shell("ganzoo", "train", "--resume", run, *words)
     given = ", data=..." * data + ", gan=..." * networks + ", callbacks=[...]" * callbacks
+    more = {**({} if at is None else {"at": at}), **changes}
+    given += "".join(f", {name}={value!r}" for name, value in more.items())
     return f"ganzoo.Trainer.resume({str(run)!r}{given}).fit()"
+
+
+def changed_in_words(changed: Mapping[str, list[Any]]) -> str:
+    """What a stretch changed: "steps 6 (before: 3), flip true (before: false)"."""
+    return ", ".join(f"{name} {quote(after)} (before: {quote(before)})" for name, (before, after) in changed.items())
 
 
 def train_on_command(run: Path) -> str:

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from ganzoo.errors import TrainingError, reason
 from ganzoo.files import write_file
 from ganzoo.runs.curves import Curve, Point, chart
-from ganzoo.runs.folder import RunFolder, resume_command
+from ganzoo.runs.folder import RunFolder, changed_in_words, resume_command
 from ganzoo.runs.gallery import pictures, sample_grids
 from ganzoo.runs.times import duration, seconds
 from ganzoo.text import number
@@ -75,7 +75,7 @@ def _page(folder: RunFolder) -> str:
         pictures=pictures(grids),
         charts=_charts(log, times, scores, best, step),
         command=_text(facts.get("command"), 4000),
-        provenance=_provenance(facts, settings, data),
+        provenance=_provenance(facts, settings, data, folder.stretches()),
         settings={_text(key): _value(value) for key, value in settings.items()},
         networks=[_network(name, _mapping(gan.get(name))) for name in ("generator", "discriminator")],
         written=time.strftime("%Y-%m-%d %H:%M %Z"),
@@ -160,7 +160,9 @@ def _findings(log: list[dict[str, Any]]) -> list[dict[str, str]]:
     return found
 
 
-def _provenance(facts: dict[str, Any], settings: dict[str, Any], data: dict[str, Any]) -> list[tuple[str, str]]:
+def _provenance(
+    facts: dict[str, Any], settings: dict[str, Any], data: dict[str, Any], stretches: list[dict[str, Any]]
+) -> list[tuple[str, str]]:
     source, name = data.get("source"), _text(data.get("name"))
     rows = [
         ("Data", name + (f" ({_text(source)})" if source not in (None, data.get("name")) else "")),
@@ -169,6 +171,7 @@ def _provenance(facts: dict[str, Any], settings: dict[str, Any], data: dict[str,
         ("Classes", _value(data.get("classes"))),
         ("Seed", _value(settings.get("seed"))),
     ]
+    rows += [(f"From step {number(each['step'])} on", changed_in_words(each["changed"])) for each in stretches]
     if facts.get("from"):
         rows.insert(0, ("Trained on from", _value(facts["from"])))
     machine = _mapping(facts.get("machine"))

@@ -54,6 +54,10 @@ class TrainingState:
     memory: dict[str, Any] = field(default_factory=dict)
     logged: dict[str, float] = field(default_factory=dict)  # by callbacks, since the last line of the log
     callbacks: list[dict[str, Any]] = field(default_factory=list)  # name and state of each
+    changed_until: dict[str, int] = field(default_factory=dict)  # settings: checkpoints up to this step had others
+
+    def __post_init__(self) -> None:
+        self.method_begun = self.method.state_dict()
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks by name."""
@@ -99,7 +103,7 @@ def remedy(run: Path) -> str:
 
 
 def save_checkpoint(state: TrainingState, run: Path) -> Path:
-    """Write `state`, then delete the checkpoints that are neither among the newest two nor the best.
+    """Write `state`, then delete all checkpoints but the newest two, the best, and those that a stretch began with.
 
     Raises:
         TrainingError: the disk is full or not writable; all earlier checkpoints are untouched.
@@ -116,9 +120,11 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
         raise TrainingError(
             f"the checkpoint {folder} can't be written ({reason(error)}); earlier ones are untouched. {remedy(run)}"
         ) from error
-    best = checkpoint_folder(run, state.best_step) if state.best_step is not None else None
+    kept = [
+        checkpoint_folder(run, step) for step in (state.best_step, *state.changed_until.values()) if step is not None
+    ]
     for old in checkpoints(run)[KEEP:]:
-        if old != best:
+        if old not in kept:
             shutil.rmtree(old, ignore_errors=True)
     return folder
 
@@ -184,12 +190,19 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
             _load_network(network, name, tensors)
         if tensors:
             raise ValueError(f"{quote(min(tensors))} belongs to nothing")
-        state.method.load_state_dict(numbers["method"])
+        state.method.load_state_dict(_method_state(numbers, state))
         for name in _NUMBERS:
             setattr(state, name, numbers[name])
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         said = quote(str(error), 200)
         raise WeightsError(f"the checkpoint {folder} is damaged or of other networks ({said}).") from error
+
+
+def _method_state(numbers: dict[str, Any], state: TrainingState) -> dict[str, Any]:
+    """The method's state in a checkpoint; penalties and augmentations that were changed since begin afresh."""
+    changed = tuple(f"{name}[" for name, until in state.changed_until.items() if numbers["step"] <= until)
+    saved = {key: value for key, value in numbers["method"].items() if not key.startswith(changed)}
+    return saved | {key: value for key, value in state.method_begun.items() if key.startswith(changed)}
 
 
 def _load_network(network: nn.Module, name: str, tensors: dict[str, Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,6 +22,7 @@ from ganzoo.training.checkpoint import (
 )
 from ganzoo.training.export import ModelExporter
 from ganzoo.training.runtime import Runtime
+from ganzoo.training.stretches import Stretch
 
 PATIENCE = 10  # seconds until a file of one machine is seen by the others
 ROLLBACKS = 3  # how often a run goes back to its last checkpoint after NaN, each time at half the learning rates
@@ -74,17 +76,28 @@ class CheckpointManager:
                 raise TrainingError(f"the run could not be resumed, so it does not begin: {error}") from error
             self._run.record(facts())
 
-    def restore(self, state: TrainingState) -> None:
-        """Bring `state` to the newest checkpoint that can be read, and the log to what it held then.
+    def restore(self, state: TrainingState, stretch: Stretch | None = None) -> None:
+        """Bring `state` to the newest checkpoint that can be read, or to that of the `stretch`, and the log to what it
+        held then.
 
         Raises:
-            TrainingError: none can be read.
+            TrainingError: none can be read. WeightsError: that of the stretch can't be read.
         """
+        state.changed_until = {name: each["step"] for each in self._run.stretches() for name in each["changed"]}
+        state.changed_until |= dict.fromkeys(stretch.changed if stretch else (), 2**53)
         if self._outputs:
             self._run.tidy()
-            self._load_newest(state)
+            if stretch is None or stretch.at is None:
+                self._load_newest(state)
+            else:
+                self._go_back(state, stretch.at)
+            if stretch is not None:
+                stretch.record(self._run, state.step)
             if not self._run.cut_log(state.log_bytes):
                 self._say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
+            for each in self._run.stretches():
+                if each["step"] >= state.step:  # the checkpoint is of before
+                    state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
             self._mend_model(state, self._outputs)
         step = self._machine.agree(state.step)  # all take the one that the main process can read
         if not self._outputs:
@@ -104,6 +117,16 @@ class CheckpointManager:
             said += f" Its model is there; to train on from that: {train_on_command(self._run.path)}"
         raise TrainingError(said)
 
+    def _go_back(self, state: TrainingState, step: int) -> None:
+        """Load the checkpoint of `step`, and remove all that came later, the model too: it is written again."""
+        load_checkpoint(state, checkpoint_folder(self._run.path, step))
+        for later in checkpoints(self._run.path):  # the newest first: whenever it ends, the rest is a whole run
+            if later != checkpoint_folder(self._run.path, step):
+                shutil.rmtree(later)
+                continue
+            break
+        self._run.remove_after(step)
+
     def _mend_model(self, state: TrainingState, outputs: ModelExporter) -> None:
         """Write `model/` again if it was lost: of the best step, or if that is lost too, of this one."""
         if (self._run.path / "model" / WEIGHTS).is_file():
@@ -121,7 +144,7 @@ class CheckpointManager:
         else:
             outputs.save_model(state)
             load_checkpoint(state, here)
-        self._say(f"{self._run.path / 'model'} was lost; it is written again, of step {best or step}.")
+        self._say(f"{self._run.path / 'model'} is missing; it is written again, of step {best or step}.")
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint, and the model while no score has chosen a best one, or if the last is kept."""

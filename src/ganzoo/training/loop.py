@@ -25,6 +25,7 @@ from ganzoo.training.export import ModelExporter, averaged
 from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import FIGURES, TrainingStep
+from ganzoo.training.stretches import Stretch
 
 
 class _NotFinite(Exception):
@@ -98,9 +99,9 @@ class TrainingLoop:
         self._checkpoints.begin(self._state, facts, overwrite)
         self._saved = self._state.step
 
-    def restore(self) -> None:
-        """Go on from the newest checkpoint."""
-        self._checkpoints.restore(self._state)
+    def restore(self, stretch: Stretch | None = None) -> None:
+        """Go on from the newest checkpoint, or as `stretch` says."""
+        self._checkpoints.restore(self._state, stretch)
         self._spread()
 
     def _collect(self) -> None:

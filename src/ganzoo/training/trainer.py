@@ -16,7 +16,7 @@ from ganzoo.errors import ConfigError, TrainingError, quote, shell
 from ganzoo.gan import GAN
 from ganzoo.hardware import checked_device
 from ganzoo.presets import PRESETS, Preset, create
-from ganzoo.runs.folder import RunFolder, TrainingResult, train_on_command
+from ganzoo.runs.folder import RunFolder, TrainingResult, changed_in_words, resume_command, train_on_command
 from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
@@ -38,6 +38,7 @@ from ganzoo.training.metadata import (
 from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime, RuntimeConfig
 from ganzoo.training.step import FIGURES, TrainingStep
+from ganzoo.training.stretches import Stretch, open_stretch
 from ganzoo.training.trial import Trial, check_weights
 
 
@@ -102,6 +103,7 @@ class Trainer:
         run.check_free(overwrite)
         self._overwrite = overwrite
         self._config: RuntimeConfig | None = None
+        self._stretch: Stretch | None = None
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
         made = create(gan, seed=chosen.seed, clusters=chosen.clusters) if isinstance(gan, str) else gan
         self._set_up(made, data, run, chosen, objects, progress, device)
@@ -131,30 +133,40 @@ class Trainer:
         callbacks: Sequence[str | Callback] = (),
         progress: bool = True,
         device: str | None = None,
+        *,
+        at: int | None = None,
+        **changes: Any,
     ) -> Trainer:
-        """The trainer of a run that was stopped or killed; `fit` goes on from its last checkpoint.
+        """The trainer of a run that was stopped, killed or finished; `fit` goes on from its last checkpoint.
 
         Args:
             data: needed where the run was given a Dataset or tensor, or the images have moved; a hash is compared.
             gan: needed where the run trains modules of one's own: freshly made, the weights come from the checkpoint.
             callbacks: objects, where the run was given some: made as then, their state comes from the checkpoint.
             device: as for a new run; it may be another one than the run began on.
+            at: go back to the checkpoint of this step; all that came later is removed when `fit` begins.
+            **changes: of the run's settings, by name, as `steps=20_000` or `generator_lr=1e-4`. They hold from here on
+                and are recorded as a new stretch in `run.json`, the log and the card.
 
         Raises:
-            TrainingError: no run is there, or data or networks are not those that it was begun with.
+            ConfigError: a setting can't be changed in a run that goes on, or has a wrong value.
+            TrainingError: no run or no such checkpoint is there, or data or networks are not those that it was begun
+                with.
         """
         folder = RunFolder(run)
         facts, place = folder.facts(), str(folder.path / "run.json")
         for remark in compare_plugins(facts, place):
             say(remark)
         settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
+        stretch = open_stretch(folder, settings, changes, at)
+        settings = stretch.settings if stretch else settings
         objects = compare_callbacks(callbacks, facts, str(run), settings)
         saved = recorded_data(facts, place)
         data = data if data is not None else saved.get("source")
         if data is None:
             raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
         trainer = cls.__new__(cls)
-        trainer._overwrite = False
+        trainer._overwrite, trainer._stretch = False, stretch
         trainer._reading = recorded_reading(saved)
         trainer._config = RuntimeConfig.from_dict(facts.get("machine"), f"{place}: machine")
         described = facts.get("gan")
@@ -245,9 +257,13 @@ class Trainer:
                 loop.begin(lambda: self._record(runtime), self._overwrite)
                 self._config = runtime.facts
             else:
-                loop.restore()
+                loop.restore(self._stretch)
+                if self._stretch and self._stretch.changed:
+                    say(f"From step {step.state.step} on: {changed_in_words(self._stretch.changed)}.")
+                self._stretch = None  # `run.json` has it; a second `fit` goes on
             if step.state.step == self.settings.steps:
                 say(f"{self.run.path} is finished; its model lies in {self.run.path / 'model'}.")
+                say(f"To go on with it: {resume_command(self.run.path, steps='STEPS')}")
                 say(f"To train on from it: {train_on_command(self.run.path)}")
             else:
                 wanted = self._progress and runtime.is_main

@@ -1,0 +1,45 @@
+"""How help reads: options in groups, commands in groups, and examples behind them, in plain text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer import Context
+from typer.core import TyperCommand, TyperGroup
+
+
+class Command(TyperCommand):
+    """A command whose options stand in groups (`rich_help_panel`); its epilog is a list of examples, a line each."""
+
+    def format_options(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]  # Typer's own are private
+        """Write arguments, then each group of options, in the order of the signature."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                plain = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                groups.setdefault(parameter.rich_help_panel or plain, []).append(record)  # type: ignore[attr-defined]
+        _write(formatter, groups)
+
+    def format_epilog(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the examples, none of them broken into lines."""
+        if self.epilog:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in self.epilog.splitlines()))
+
+
+class Group(TyperGroup):
+    """The whole command line, its commands in groups."""
+
+    def format_commands(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write each group of commands, with a line for each."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command: Any = self.get_command(ctx, name)
+            groups.setdefault(command.rich_help_panel, []).append((name, command.get_short_help_str(formatter.width)))
+        _write(formatter, groups)
+
+
+def _write(formatter: Any, groups: dict[str, list[tuple[str, str]]]) -> None:
+    for name, rows in groups.items():
+        with formatter.section(name):
+            formatter.write_dl(rows)

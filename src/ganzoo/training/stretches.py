@@ -1,0 +1,80 @@
+"""Stretches of a run: it goes on with other settings, or from an earlier checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.runs.folder import RunFolder, command, train_on_command
+from ganzoo.settings import Settings
+from ganzoo.training.checkpoint import checkpoints
+
+FIXED = (  # what data, states and draws of a run rest on
+    "batch_size",
+    "seed",
+    "clusters",
+    "cluster_by",
+    "keep_last_batch",
+    "discriminator_steps",
+    "optimizer",
+    "beta1",
+    "beta2",
+    "precision",
+    "speed",
+    "callbacks",
+)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """How a run goes on.
+
+    Args:
+        settings: all of them, from here on.
+        changed: {setting: [before, after]} in JSON types.
+        kept: stretches in `run.json` that came before.
+        at: the step of the checkpoint to go back to; None for the newest.
+    """
+
+    settings: Settings
+    changed: dict[str, list[Any]] = field(default_factory=dict)
+    kept: tuple[dict[str, Any], ...] = ()
+    at: int | None = None
+
+    def record(self, run: RunFolder, step: int) -> None:
+        """Write into `run.json` that the stretch begins after `step`."""
+        added = [{"step": step, "changed": self.changed, "command": command()}] if self.changed else []
+        run.record({**run.facts(), "settings": self.settings.to_dict(), "stretches": [*self.kept, *added]})
+
+
+def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any], at: int | None) -> Stretch | None:
+    """How `run`, of `settings`, goes on with `changes` from its checkpoint of step `at`; None: as it was.
+
+    Going back undoes the stretches that began later.
+
+    Raises:
+        ConfigError: a setting can't be changed, or has a wrong value. TrainingError: no such checkpoint.
+    """
+    for name in changes:
+        if name in FIXED:
+            raise ConfigError(
+                f"{name} can't be changed in a run that goes on; begin a new one: {train_on_command(run.path)}"
+            )
+    steps = [int(path.name[5:]) for path in checkpoints(run.path)]
+    if at is not None and at not in steps:
+        raise TrainingError(
+            f"{run.path} has no checkpoint of step {at}; it has those of {', '.join(map(str, sorted(steps)))}"
+        )
+    stretches = run.stretches()
+    kept = [each for each in stretches if at is None or each["step"] <= at]
+    for undone in reversed(stretches[len(kept) :]):
+        settings = settings.replace({name: before for name, (before, _) in undone["changed"].items()})
+    after = settings.replace(changes)
+    old, new = settings.to_dict(), after.to_dict()
+    changed = {name: [old[name], new[name]] for name in new if new[name] != old[name]}
+    done = at if at is not None else max(steps, default=0)
+    if "steps" in changed and after.steps < done:
+        raise ConfigError(f"steps={after.steps}: {run.path} has done {done} already; go back with --at STEP (at=STEP)")
+    return Stretch(after, changed, tuple(kept), at) if changed or at is not None else None

@@ -1,0 +1,141 @@
+"""Runs that live on: for more steps, with other settings, from an earlier checkpoint."""
+
+import json
+
+import pytest
+
+import ganzoo
+from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.training.checkpoint import checkpoints
+from test_training import QUICK, Calls, StopAt, contents, images, tiny
+
+CHANGES = {
+    "steps": {"steps": 11},
+    "rates": {"steps": 11, "generator_lr": 1e-4, "discriminator_lr": "cosine(start=1e-4)"},
+    "method": {
+        "steps": 11,
+        "penalties": ("r1(weight=2)",),
+        "augmentations": ("color", "ada(start=0.5)"),
+        "loss": "hinge",
+    },
+    "average": {"steps": 11, "ema_half_life": 20, "keep": "last", "flip": True},
+}
+
+
+def train(folder, steps=5, callbacks=(), **changes):
+    settings = {**QUICK, "sample_every": 2, **changes}
+    return ganzoo.Trainer(tiny(norm="none"), images(), folder, steps=steps, callbacks=callbacks, **settings).fit()
+
+
+def resume(folder, callbacks=(), **changes):
+    return ganzoo.Trainer.resume(folder, images(), callbacks=callbacks, progress=False, **changes).fit()
+
+
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_a_stretch_that_was_interrupted_ends_with_the_same_bytes(tmp_path, changes):
+    for name in ("whole", "cut"):
+        train(tmp_path / name, callbacks=[StopAt(0)])
+    resume(tmp_path / "whole", [StopAt(0)], **changes)
+    assert resume(tmp_path / "cut", [StopAt(7)], **changes).step == 7
+    assert resume(tmp_path / "cut", [StopAt(0)]).finished
+    assert contents(tmp_path / "whole") == contents(tmp_path / "cut")
+
+
+def test_a_stretch_killed_before_its_first_checkpoint_begins_again(tmp_path):
+    def kill(run):
+        if run.step == 6:
+            raise KeyboardInterrupt  # as a second Ctrl-C does: nothing is saved
+
+    for name in ("whole", "cut"):
+        train(tmp_path / name, callbacks=[Calls(print)])
+    resume(tmp_path / "whole", [Calls(print)], **CHANGES["method"])
+    with pytest.raises(KeyboardInterrupt):
+        resume(tmp_path / "cut", [Calls(kill)], **CHANGES["method"])
+    resume(tmp_path / "cut", [Calls(print)])
+    assert contents(tmp_path / "whole") == contents(tmp_path / "cut")
+
+
+def test_a_stretch_stands_in_run_json_log_and_card(tmp_path, capsys):
+    train(tmp_path / "run", callbacks=["early-stopping"])
+    result = resume(tmp_path / "run", steps=9, generator_lr=1e-4)
+    assert result.finished and result.step == 9
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (facts["settings"]["steps"], facts["settings"]["generator_lr"]) == (9, 1e-4)
+    changed = {"steps": [5, 9], "generator_lr": [0.004, 1e-4]}
+    (stretch,) = facts["stretches"]
+    assert (stretch["step"], stretch["changed"].keys()) == (5, changed.keys())
+    assert stretch["changed"]["steps"] == [5, 9] and "test_stretches" in stretch["command"]
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry for entry in log if "stretch" in entry] == [{"step": 5, "stretch": stretch["changed"]}]
+    assert "From step 5 on: steps 9 (before: 5), generator_lr 0.0001" in capsys.readouterr().err
+    for page in ("report.html", "model/README.md"):
+        text = (tmp_path / "run" / page).read_text().replace("\\_", "_")
+        assert "rom step 5 on" in text and "steps 9 (before: 5)" in text, page
+
+
+def test_going_back_to_a_checkpoint_is_exact(tmp_path):
+    changes = {"keep": "last", "checkpoint_every": 4}
+    for name in ("whole", "back"):
+        train(tmp_path / name, 11, **changes)
+    kept = [int(path.name[5:]) for path in checkpoints(tmp_path / "back")]
+    assert kept[:2] == [11, 8]
+    (tmp_path / "back" / "samples" / "step-00000010.png").write_bytes(b"of later")
+    seen = []
+
+    def look(run):
+        seen.append(sorted(path.name for path in (tmp_path / "back" / "samples").iterdir())[-1])
+
+    with pytest.raises(TrainingError, match="given by hand"):
+        resume(tmp_path / "back", [Calls(look)], at=8)
+    resume(tmp_path / "back", at=8)
+    assert contents(tmp_path / "whole") == contents(tmp_path / "back")
+    assert "stretches" not in json.loads((tmp_path / "whole" / "run.json").read_text())
+
+
+def test_going_back_cuts_log_times_samples_and_model(tmp_path):
+    def stop(run):
+        steps = {
+            json.loads(line)["step"] for name in ("log", "timing") for line in (run_folder / f"{name}.jsonl").open()
+        }
+        assert max(steps) <= 9
+        assert max(path.name for path in (run_folder / "samples").iterdir()) <= "step-00000009.png"
+        assert (run_folder / "model" / "model.safetensors").is_file()
+        run.stop("seen")
+
+    run_folder = tmp_path / "run"
+    train(run_folder, 11, callbacks=[Calls(print)])
+    assert resume(run_folder, [Calls(stop)], at=8).step == 9
+
+
+def test_going_back_undoes_the_stretches_that_began_later(tmp_path):
+    train(tmp_path / "run", 4)
+    resume(tmp_path / "run", steps=6, loss="hinge")
+    resume(tmp_path / "run", steps=8, flip=True)
+    resume(tmp_path / "run", at=6)
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (facts["settings"]["steps"], facts["settings"]["loss"], facts["settings"]["flip"]) == (8, "hinge", True)
+    resume(tmp_path / "run", at=4, steps=5)
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["settings"]["steps"] == 5 and not facts["settings"]["flip"]
+    assert [each["step"] for each in facts["stretches"]] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"seed": 1}, "seed can't be changed in a run that goes on; begin a new one"),
+        ({"batch_size": 4}, "batch_size can't be changed"),
+        ({"steps": 3}, "has done 5 already; go back with --at"),
+        ({"stpes": 9}, 'Did you mean "steps"'),
+        ({"generator_lr": -1.0}, "generator_lr must be"),
+        ({"at": 3}, "no checkpoint of step 3; it has those of"),
+    ],
+)
+def test_a_stretch_that_can_not_be_is_refused_and_changes_nothing(tmp_path, changes, said):
+    train(tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises((ConfigError, TrainingError), match=said):
+        resume(tmp_path / "run", **changes)
+    with pytest.raises(ConfigError, match="penalties"):
+        resume(tmp_path / "run", steps=9, penalties=("r3",))
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
