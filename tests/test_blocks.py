@@ -1003,3 +1003,25 @@ def test_check_block_leaves_the_random_state_as_it_was():
     with pytest.raises(BlockError):
         check_block(Noisy)
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+def test_the_options_of_every_block_by_name_keep_the_contract(name):
+    options = [f"{each.name}={each.default}" for each in BLOCKS.options(name).values()]
+    made = BLOCKS.make(f"{name}({','.join(options)})")
+    plain, bound = (factory(8, 8) for factory in (BLOCKS[name], made))
+    assert [value.shape for value in plain.state_dict().values()] == [
+        value.shape for value in bound.state_dict().values()
+    ]
+    assert BLOCKS.make(name) is BLOCKS[name]
+
+
+def test_a_block_by_name_with_options_is_bound_and_checked():
+    factory = BLOCKS.make("dcgan-up(kernel_size=6,padding=2)")
+    check_block(factory)
+    assert factory(4, 2).convolution.kernel_size == (6, 6)
+    with BLOCKS.temporarily("mine", partial(DCGANUp, kernel_size=6)):
+        assert BLOCKS.make("mine(padding=2)")(4, 2).convolution.kernel_size == (6, 6)
+    for option in ("norm=none", "activation=relu", "first=true", "context=3", "slope=0.1"):  # the network gives them
+        with pytest.raises(ConfigError, match="has no option"):
+            BLOCKS.make(f"dcgan-up({option})")

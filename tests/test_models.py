@@ -358,6 +358,21 @@ def test_an_image_of_another_shape_is_named(shape):
         small_pair()[1](torch.zeros(shape))
 
 
+def test_blocks_take_options_by_name_and_decide_the_size():
+    config = DCGANGeneratorConfig(widths=(8, 4), block="dcgan-up(stride=1,kernel_size=3)")
+    assert config.image_size == 8  # 4, kept by the stage, doubled by the head
+    assert config.parse("block", "dcgan-up(kernel_size=6,padding=2)") == "dcgan-up(kernel_size=6,padding=2)"
+    assert config.parse("block", "dcgan-up(kernel_size=6,padding=2),resize-up") == [
+        "dcgan-up(kernel_size=6,padding=2)",
+        "resize-up",
+    ]
+    with pytest.raises(ganzoo.errors.BlockError, match="block .dcgan-up.kernel_size=5..: Block DCGANUp must announce"):
+        config.replace(block="dcgan-up(kernel_size=5)")
+    wanted = {"widths": (8, 4), "norm": "none", "last_blocks": ("dcgan-same(kernel_size=5)",)}
+    made = ganzoo.models.DCGANDiscriminator(ganzoo.models.DCGANDiscriminatorConfig(image_size=16, **wanted))
+    assert made.stages[-1].convolution.kernel_size == (5, 5)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -365,6 +380,8 @@ def test_an_image_of_another_shape_is_named(shape):
         ({"widths": (8,) * 11}, "1024 is the most"),
         ({"widths": (1, 1, 8192), "start_size": 64}, "widths ask for 8192 channels of 256 pixels a side, 536,870,912"),
         ({"block": ("dcgan-up",)}, "one for each of the 3 stages"),
+        ({"block": "dcgan-up(kernel=6)"}, 'block: dcgan-up has no option "kernel". Did you mean "kernel_size"'),
+        ({"norm": "group(groups=x)"}, 'norm: group: groups must be an int, got "x"'),
         ({"initialisation": "xavjer"}, 'Unknown initialisation "xavjer". Did you mean "xavier"'),
         ({"stem": "linear", "widths": (8,)}, 'stem "linear" needs a stage behind it'),
         ({"context_size": 4, "block": "residual-up"}, "context_size 4 goes with num_classes; there"),

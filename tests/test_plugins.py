@@ -353,6 +353,11 @@ report["resized"] = list(ganzoo.create("acme.preset", image_size=32).sample(2, s
 gan = ganzoo.create("acme.preset", seed=0)
 report["samples"], report["logits"] = list(gan.sample(3, seed=0).shape), len(gan.discriminator(gan.sample(3, seed=0)))
 gan.save_pretrained(sys.argv[1])
+named = ganzoo.create("fashion-mnist", generator={"block": "acme.up(kernel=5)", "widths": (8, 4)}, seed=0)
+named.save_pretrained(sys.argv[1] + "-named")
+again = ganzoo.from_pretrained(sys.argv[1] + "-named")
+report["kernel"] = again.generator.stages[0].each.kernel_size[0]
+report["named equal"] = torch.equal(again.sample(2, seed=0), named.sample(2, seed=0))
 report["equal"] = torch.equal(ganzoo.from_pretrained(sys.argv[1]).sample(3, seed=0), gan.sample(3, seed=0))
 """
 
@@ -394,6 +399,12 @@ def test_a_saved_model_records_the_plugin_and_comes_back_with_it(real):
     assert used in config["generator"]["plugins"]
 
 
+def test_a_block_with_options_is_recorded_and_comes_back_with_them(real):
+    config = json.loads(real["saved"].with_name("model-named").joinpath("config.json").read_text())["generator"]
+    assert real["kernel"] == 5 and real["named equal"] and config["config"]["block"] == "acme.up(kernel=5)"
+    assert {"kind": "block", "name": "acme.up", "package": "acme-gan", "version": "0.1"} in config["plugins"]
+
+
 def test_a_saved_model_says_what_to_install_if_the_plugin_is_missing(real, installed):
     done = ganzoo(installed, "sample", real["saved"], GANZOO_PLUGINS="0")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
@@ -410,7 +421,11 @@ def test_ganzoo_list_shows_the_examples_entries_with_their_options(installed, na
     done = ganzoo(installed, "list", name.lower().replace("_", "-"))
     line = next(line for line in done.stdout.splitlines() if line.startswith("acme."))
     assert line.endswith(" (of acme-gan 0.1)")
-    options = {"LOSSES": "acme.margin(margin=1.0)  ", "AUGMENTATIONS": "acme.dim(strength=0.5)  "}
+    options = {
+        "LOSSES": "acme.margin(margin=1.0)  ",
+        "AUGMENTATIONS": "acme.dim(strength=0.5)  ",
+        "BLOCKS": "acme.up(kernel=3)  ",
+    }
     assert line.startswith(options.get(name, "acme."))
 
 

@@ -211,8 +211,9 @@ def parse_value(text: str, kind: Any) -> Any:
     text, kinds = text.strip(), alternatives(kind)
     if type(None) in kinds and text.lower() in ("none", "null"):
         return None
-    # a comma means a list; without one, a single item is tried first
-    ordered = sorted(kinds, key=lambda part: (typing.get_origin(part) is tuple) != ("," in text))
+    # a comma means a list, unless parentheses enclose it; without one, a single item is tried first
+    several = "," in text and split_commas(text) != [text]
+    ordered = sorted(kinds, key=lambda part: (typing.get_origin(part) is tuple) != several)
     parsed = ((_parse(text, part), part) for part in ordered if part is not type(None))
     return next((value for value, part in parsed if _looks_like(value, part)), text)
 

@@ -13,8 +13,9 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from ganzoo.config import Bounds, alternatives, convert_value, parse_value, split_commas
@@ -65,7 +66,9 @@ def split_call(text: Any, place: str) -> tuple[str, dict[str, str]]:
     return match[1], given
 
 
-def options_of(maker: Callable[..., Any], *, keyword_only: bool, skip: int = 0) -> dict[str, Option]:
+def options_of(
+    maker: Callable[..., Any], *, keyword_only: bool, skip: int = 0, without: Collection[str] = ()
+) -> dict[str, Option]:
     """The options of `maker`, a function or class: its parameters, or those that can be given by keyword alone.
 
     Types come from annotations (also if those are strings), else from defaults; bounds from
@@ -73,6 +76,7 @@ def options_of(maker: Callable[..., Any], *, keyword_only: bool, skip: int = 0) 
 
     Args:
         skip: so many parameters at the start are no options.
+        without: nor are those of these names.
 
     Raises:
         PluginError: a parameter can't be an option; the message says which and why.
@@ -84,7 +88,15 @@ def options_of(maker: Callable[..., Any], *, keyword_only: bool, skip: int = 0) 
     no_options: set[Any] = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     if keyword_only:
         no_options |= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    return {each.name: _option(maker, each) for each in parameters if each.kind not in no_options}
+    wanted = [each for each in parameters if each.kind not in no_options and each.name not in without]
+    return {each.name: _option(_target(maker), each) for each in wanted}
+
+
+def _target(maker: Callable[..., Any]) -> Callable[..., Any]:
+    """The function or class whose module and annotations those of `maker` are."""
+    while isinstance(maker, partial):
+        maker = maker.func
+    return maker if inspect.isroutine(maker) or inspect.isclass(maker) else type(maker).__call__
 
 
 def _option(maker: Callable[..., Any], parameter: inspect.Parameter) -> Option:

@@ -47,6 +47,8 @@ class Registry(Mapping[str, T], Generic[T]):
         makes: the type that registered factories make (object for any); what else one makes is a PluginError.
         functions: registered are functions that serve as they are, with keyword-only arguments as their options (or
             classes whose objects serve so), not factories.
+        given: registered are functions and classes that are called with two arguments by position and some of these by
+            keyword; what else they take are their options.
         wrapper: a dataclass that holds what is made, with fields that are options of every name (a weight).
         describe: one line of what an item is, for lists; None takes the first line of its docstring.
 
@@ -69,17 +71,19 @@ class Registry(Mapping[str, T], Generic[T]):
         *,
         makes: type | None = None,
         functions: bool = False,
+        given: tuple[str, ...] | None = None,
         wrapper: Callable[..., Any] | None = None,
         describe: Callable[[Any], str] | None = None,
     ) -> None:
         self.kind = kind
         self.group = group
         self._wanted, self._fits = wanted, fits
-        self._makes, self._functions, self._wrapper = makes, functions, wrapper
+        self._makes, self._functions, self._given, self._wrapper = makes, functions, given, wrapper
         self._describe = describe or (lambda item: (inspect.getdoc(item) or "").split("\n")[0])
         self._items: dict[str, T] = {}
         self._origins: dict[str, Origin] = {}
         self._found: dict[str, list[EntryPoint]] | None = None
+        self._options: dict[str, tuple[T, dict[str, Option]]] = {}
 
     @overload
     def register(self, name: str) -> Callable[[T], T]: ...
@@ -109,7 +113,7 @@ class Registry(Mapping[str, T], Generic[T]):
     @property
     def takes_options(self) -> bool:
         """Whether names of this kind are made by `make`."""
-        return self._functions or self._makes is not None
+        return self._functions or self._makes is not None or self._given is not None
 
     @contextmanager
     def temporarily(self, name: str, item: T) -> Iterator[T]:
@@ -149,7 +153,13 @@ class Registry(Mapping[str, T], Generic[T]):
     def options(self, name: str) -> dict[str, Option]:
         """The options that `name` takes, those that every name takes last."""
         item: Any = self[name]
-        return {**options_of(item, keyword_only=self._functions and not inspect.isclass(item)), **self._common()}
+        if name not in self._options or self._options[name][0] is not item:  # reading annotations takes a while
+            if self._given is not None:
+                own = options_of(item, keyword_only=False, skip=2, without=self._given)
+            else:
+                own = options_of(item, keyword_only=self._functions and not inspect.isclass(item))
+            self._options[name] = item, {**own, **self._common()}
+        return self._options[name][1]
 
     def describe(self, name: str) -> str:
         """One line of what `name` is, and the package of a plug-in's name: for lists."""
@@ -187,7 +197,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def _make(self, name: str, options: dict[str, Any]) -> Any:
         item: Any = self[name]
-        if self._functions and not inspect.isclass(item):
+        if self._given is not None or (self._functions and not inspect.isclass(item)):
             return partial(item, **options) if options else item
         try:
             made = item(**options)

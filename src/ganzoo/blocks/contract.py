@@ -4,7 +4,8 @@ A block maps (N, in_channels, H, W) to (N, out_channels, H * s, W * s), s being 
 keeps dtype and device, takes one tensor and gives one, holds no noise, and is initialised by its constructor (which
 must run on torch's meta device too). Sizes it can't take are a ShapeError. It need not inherit `ImageBlock`: any
 nn.Module that announces `in_channels`, `out_channels` and `scale_factor` will do; `check_block` tells. A block
-*factory* is any callable `(in_channels, out_channels)`; options are bound with `functools.partial`.
+*factory* is any callable `(in_channels, out_channels)`; its further arguments are options of its name, as in
+`dcgan-up(kernel_size=6,padding=2)`, which `BLOCKS.make` binds with `functools.partial`.
 
 What a block takes of its network beside the channels, it declares in `options`: norm, activation, whether it sees the
 image, and `context`. If a network has a context (a vector for each image, such as a label's embedding), a block that
@@ -31,8 +32,10 @@ from ganzoo.errors import BlockError, ShapeError, quote
 from ganzoo.registry import Registry
 
 BlockFactory = Callable[..., nn.Module]
-BLOCKS: Registry[BlockFactory] = Registry("block", "ganzoo.blocks", "a class or function that makes a block", callable)
 OPTIONS = ("norm", "activation", "first", "context")
+BLOCKS: Registry[BlockFactory] = Registry(
+    "block", "ganzoo.blocks", "a class or function that makes a block", callable, given=(*OPTIONS, "slope")
+)
 _SCALES = (2.0, 1.0, 0.5)
 _SAME_SCALE = {*OPTIONS, "slope"}  # bound arguments that leave a block's scale alone
 

@@ -20,7 +20,6 @@ from ganzoo.blocks import (
     Projection,
     ToImage,
     ToLogit,
-    block_scale,
     initialise,
     make_activation,
     make_block,
@@ -39,6 +38,7 @@ from ganzoo.models.dcgan.stages import (
     final_norm,
     halved,
     has_start,
+    scale_of,
     stage_sizes,
     stretch,
 )
@@ -60,7 +60,9 @@ class DCGANGeneratorConfig(Config):
         "activated",
         "activated: a transposed convolution, norm, activation; linear: a linear layer alone, for residual blocks",
     )
-    block: str | tuple[str, ...] = option("dcgan-up", "block of the stages, by name: one, or one for each stage")
+    block: str | tuple[str, ...] = option(
+        "dcgan-up", "block of the stages: one name, as resize-up(kernel_size=5), or one a stage"
+    )
     norm: str = option("batch", "normalisation, by name")
     activation: str = option("relu", "activation, by name")
     head: Literal["doubling", "same"] = option(
@@ -100,7 +102,7 @@ class DCGANGeneratorConfig(Config):
         names = block_names(self.block, len(self.stage_widths) - 1)
         if self.stem == "linear" and not names:
             raise ConfigError('stem "linear" needs a stage behind it; give widths two items or more')
-        taken = any(takes_context(BLOCKS[name]) for name in names)
+        taken = any(takes_context(BLOCKS.make(name)) for name in names)
         if self.context_size and not (self.num_classes and taken):
             what = "blocks that take a context, as residual-up" if self.num_classes else "num_classes"
             raise ConfigError(f"context_size {self.context_size} goes with {what}; there are none")
@@ -166,11 +168,11 @@ class DCGANGenerator(Generator):
         widths = config.stage_widths
         self.project = _stem(config)
         names = block_names(config.block, len(widths) - 1)
-        self._takes_context = [self.num_classes > 0 and takes_context(BLOCKS[name]) for name in names]
+        self._takes_context = [self.num_classes > 0 and takes_context(BLOCKS.make(name)) for name in names]
         self.context = nn.Embedding(self.num_classes, config.context_size) if config.context_size else None
         self.stages = nn.ModuleList(
             make_block(
-                BLOCKS[name],
+                BLOCKS.make(name),
                 before,
                 after,
                 norm=config.norm,
@@ -249,7 +251,9 @@ class DCGANDiscriminatorConfig(Config):
     image_size: int = option(64, "pixels a side of an image", low=1, high=LARGEST_IMAGE)
     image_channels: int = option(3, "channels of an image", low=1, high=4)
     widths: tuple[int, ...] = option((64, 128, 256, 512), "channels after each stage", low=1, high=8192)
-    block: str | tuple[str, ...] = option("dcgan-down", "block of the stages, by name: one, or one for each stage")
+    block: str | tuple[str, ...] = option(
+        "dcgan-down", "block of the stages: one name, as resize-up(kernel_size=5), or one a stage"
+    )
     last_blocks: tuple[str, ...] = option((), "blocks behind the stages, which keep the size, by name, as dcgan-same")
     norm: str = option("batch", "normalisation, by name")
     activation: str = option("leaky_relu", "activation, by name")
@@ -267,11 +271,11 @@ class DCGANDiscriminatorConfig(Config):
     def check(self) -> None:
         if not 1 <= len(self.widths) <= 12:
             raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
-        check_names(self.block, len(self.widths), self.norm, self.activation, self.initialisation)
+        check_names(self.block, len(self.widths), self.norm, self.activation, self.initialisation, self.last_blocks)
         if len(self.last_blocks) > 12:
             raise ConfigError(f"last_blocks must have 0 to 12 items, got {len(self.last_blocks)}")
         for name in self.last_blocks:
-            if block_scale(BLOCKS[name], self.widths[-1], self.widths[-1]) != 1:
+            if scale_of("last_blocks", name, self.widths[-1], self.widths[-1]) != 1:
                 raise ConfigError(f"last_blocks must keep the size, as dcgan-same does; {quote(name)} does not")
         check_memory(self.widths, self._sizes[1:])
         if self.last_size < 1 or self.last_size != int(self.last_size):
@@ -329,7 +333,7 @@ class DCGANDiscriminator(Discriminator):
         names = (*block_names(config.block, len(config.widths)), *last)
         self.stages = nn.ModuleList(
             make_block(
-                BLOCKS[name],
+                BLOCKS.make(name),
                 before,
                 after,
                 norm=config.norm if index else first_norm,

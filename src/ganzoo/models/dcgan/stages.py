@@ -15,7 +15,7 @@ from ganzoo.blocks import (
     check_norm_name,
     make_norm,
 )
-from ganzoo.errors import ConfigError, quote
+from ganzoo.errors import BlockError, ConfigError, quote
 
 LARGEST_IMAGE = 1024
 WIDEST = 512  # channels of a stage that is added to reach a larger image
@@ -23,16 +23,25 @@ MOST_NUMBERS = 2**26  # between two stages, for one image: 64 channels of 1024x1
 BlockNames = str | tuple[str, ...]
 
 
-def check_names(block: BlockNames, stages: int, norm: str, activation: str, initialisation: str) -> None:
-    """Raise where a config names what is not there, or not one block a stage."""
-    names = (block,) if isinstance(block, str) else block
-    if not isinstance(block, str) and len(names) != stages:
-        raise ConfigError(f"block must be one name or one for each of the {stages} stages, got {len(names)} names")
-    for name in names:
-        BLOCKS[name]
-    check_norm_name(norm)
-    check_activation_name(activation)
-    INITIALISATIONS.read(initialisation)
+def check_names(
+    block: BlockNames, stages: int, norm: str, activation: str, initialisation: str, last_blocks: tuple[str, ...] = ()
+) -> None:
+    """Raise where a config names what is not there, an option is wrong, or there is not one block a stage."""
+    blocks = (block,) if isinstance(block, str) else block
+    if not isinstance(block, str) and len(blocks) != stages:
+        raise ConfigError(f"block must be one name or one for each of the {stages} stages, got {len(blocks)} names")
+    for field, read, names in (
+        ("block", BLOCKS.read, blocks),
+        ("last_blocks", BLOCKS.read, last_blocks),
+        ("norm", check_norm_name, (norm,)),
+        ("activation", check_activation_name, (activation,)),
+        ("initialisation", INITIALISATIONS.read, (initialisation,)),
+    ):
+        for name in names:
+            try:
+                read(name)
+            except ConfigError as error:
+                raise ConfigError(f"{field}: {error}") from None
 
 
 def block_names(block: BlockNames, stages: int) -> tuple[str, ...]:
@@ -44,8 +53,16 @@ def stage_sizes(size: float, names: tuple[str, ...], channels: tuple[int, ...]) 
     """Pixels a side before the first stage, `size`, and after each; `channels` are those between, both ends too."""
     sizes = [float(size)]
     for name, before, after in zip(names, channels, channels[1:]):
-        sizes.append(sizes[-1] * block_scale(BLOCKS[name], before, after))
+        sizes.append(sizes[-1] * scale_of("block", name, before, after))
     return sizes
+
+
+def scale_of(field: str, name: str, in_channels: int, out_channels: int) -> float:
+    """Output size over input size of the block that `field` of a config names."""
+    try:
+        return block_scale(BLOCKS.make(name), in_channels, out_channels)
+    except (BlockError, ConfigError) as error:
+        raise type(error)(f"{field} {quote(name)}: {error}") from error
 
 
 def check_memory(channels: tuple[int, ...], sizes: list[float]) -> None:
