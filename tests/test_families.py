@@ -221,6 +221,10 @@ SMALL = {
     "dcgan-generator": {"latent_size": 6, "widths": (8, 8), "image_channels": 1},
     "dcgan-discriminator": {"image_size": 16, "widths": (8, 8), "image_channels": 1},
     "projected-discriminator": {"backbone": "test_efficientnet", "width": 8, "image_size": 32},
+    "r3gan-generator": {"latent_size": 6, "widths": (16, 8), "blocks": 1, "image_channels": 1},
+    "r3gan-discriminator": {"widths": (16, 8), "blocks": 1, "image_channels": 1},
+    "few-shot-generator": {"latent_size": 6, "widths": (16, 8, 8), "skip": 2},
+    "few-shot-discriminator": {"image_size": 16, "widths": (8, 16)},
 }
 
 

@@ -49,6 +49,9 @@ def test_the_chapter_s_parameter_counts():
         ("fashion-mnist-d2l", 3_574_656, 2_763_648),
         ("cifar10-sngan", 4_275_971, 1_053_824),
         ("cifar10-sngan-conditional", 4_303_619, 1_055_104),
+        ("fashion-mnist-r3gan", 176_160, 168_096),
+        ("cifar10-r3gan", 20_732_160, 20_683_776),
+        ("few-shot-64", 3_048_147, 620_935),
     ],
 )
 def test_every_preset_keeps_its_size(preset, generator, discriminator, backbone, monkeypatch):

@@ -102,6 +102,9 @@ PINNED = {  # name: mean and deviation over the pixels
     "fashion-mnist-d2l": (-0.000549534, 0.000545185),
     "cifar10-sngan": (-0.0146582, 0.497137),
     "cifar10-sngan-conditional": (0.0368018, 0.466796),
+    "fashion-mnist-r3gan": (-0.0873628, 0.478633),
+    "cifar10-r3gan": (0.00835912, 0.350813),
+    "few-shot-64": (3.20101e-06, 5.06784e-05),
 }
 
 

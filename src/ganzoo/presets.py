@@ -16,8 +16,12 @@ from ganzoo.models import (
     MODELS,
     DCGANDiscriminatorConfig,
     DCGANGeneratorConfig,
+    FewShotDiscriminatorConfig,
+    FewShotGeneratorConfig,
     Generator,
     ProjectedDiscriminatorConfig,
+    R3GANDiscriminatorConfig,
+    R3GANGeneratorConfig,
 )
 from ganzoo.models.projected.discriminator import fill_backbone
 from ganzoo.registry import Registry
@@ -301,5 +305,71 @@ PRESETS.register(
         description="cifar10-sngan by class: conditional batch norm, projection (Miyato and Koyama 2018)",
         generator=_SNGAN.generator.replace({"num_classes": 10}),
         discriminator=_SNGAN.discriminator.replace({"num_classes": 10}),
+    ),
+)
+_R3GAN = Settings(  # Huang et al. 2024, table 4: no first moment, rates and penalties fall, the second moment lengthens
+    steps=20_000,
+    loss="relativistic",
+    penalties=("r1(weight=0.5)", "r2(weight=0.5)"),
+    generator_lr="cosine(start=2e-4,end=5e-5)",
+    discriminator_lr="cosine(start=2e-4,end=5e-5)",
+    beta1=0.0,
+    beta2="cosine(start=0.9,end=0.99)",
+    keep="last",
+)
+_GREY: dict[str, Any] = {"start_size": 7, "widths": (128, 64, 32), "blocks": 1, "image_channels": 1}
+PRESETS.register(
+    "fashion-mnist-r3gan",
+    Preset(
+        version=1,
+        description="R3GAN (Huang et al. 2024) at 28x28: no norms, relativistic loss, R1 and R2; three times the work",
+        generator=R3GANGeneratorConfig(**_GREY),
+        discriminator=R3GANDiscriminatorConfig(**_GREY),
+        generator_model="r3gan-generator",
+        discriminator_model="r3gan-discriminator",
+        data="fashion-mnist",
+        settings=_R3GAN,
+    ),
+)
+_COLOUR: dict[str, Any] = {"widths": (768, 768, 768, 768)}
+PRESETS.register(
+    "cifar10-r3gan",
+    Preset(
+        version=1,
+        description="R3GAN (Huang et al. 2024) at 32x32, the paper's size, on CIFAR-10 from the Hub; for a GPU",
+        generator=R3GANGeneratorConfig(**_COLOUR),
+        discriminator=R3GANDiscriminatorConfig(**_COLOUR),
+        generator_model="r3gan-generator",
+        discriminator_model="r3gan-discriminator",
+        data="hf:uoft-cs/cifar10",
+        settings=_R3GAN.replace(
+            batch_size=512,
+            steps=40_000,
+            penalties=("r1(weight=0.05)", "r2(weight=0.05)"),
+            augmentations=("ada",),
+            flip=True,
+            ema_half_life=500_000,
+        ),
+    ),
+)
+PRESETS.register(
+    "few-shot-64",
+    Preset(
+        version=1,
+        description="FastGAN (Liu et al. 2021) at 64x64, for hundreds of pictures: give it yours with --data",
+        generator=FewShotGeneratorConfig(widths=(256, 128, 64, 32, 16)),
+        discriminator=FewShotDiscriminatorConfig(widths=(32, 64, 128)),
+        generator_model="few-shot-generator",
+        discriminator_model="few-shot-discriminator",
+        data="pokemon",
+        settings=Settings(
+            steps=20_000,
+            batch_size=16,
+            loss="hinge",
+            augmentations=("color", "translation"),
+            ema_half_life=10_000,
+            flip=True,
+            score_every=1000,
+        ),
     ),
 )

@@ -28,9 +28,11 @@ from ganzoo.blocks.contract import (
     takes_context,
 )
 from ganzoo.blocks.conv import ConvolutionBlock
+from ganzoo.blocks.few_shot import GLUUp, SkipExcitation, TwoPathDown
 from ganzoo.blocks.initialisation import INITIALISATIONS, BranchConvolution, OwnStart, initialise
 from ganzoo.blocks.modulation import ClassModulation, ConditionalNorm, check_range
 from ganzoo.blocks.norms import NORMS, Norm, check_norm_name, make_norm, wants_bias, with_weight_norm
+from ganzoo.blocks.r3gan import GroupedResidual, R3GANDown, R3GANSame, R3GANUp
 from ganzoo.blocks.residual import ResidualBlock, ResidualDown, ResidualSame, ResidualUp
 from ganzoo.blocks.resize import BlurDown, PixelShuffleUp, ResizeUp
 
@@ -48,6 +50,8 @@ __all__ = [
     "ConvolutionBlock",
     "DCGANDown",
     "DCGANUp",
+    "GLUUp",
+    "GroupedResidual",
     "ImageBlock",
     "LinearProjection",
     "MinibatchStandardDeviation",
@@ -55,14 +59,19 @@ __all__ = [
     "OwnStart",
     "PixelShuffleUp",
     "Projection",
+    "R3GANDown",
+    "R3GANSame",
+    "R3GANUp",
     "ResidualBlock",
     "ResidualDown",
     "ResidualSame",
     "ResidualUp",
     "ResizeUp",
     "SelfAttention",
+    "SkipExcitation",
     "ToImage",
     "ToLogit",
+    "TwoPathDown",
     "block_scale",
     "check_activation_name",
     "check_block",

@@ -17,7 +17,19 @@ from ganzoo.models.dcgan.networks import (
     DCGANGenerator,
     DCGANGeneratorConfig,
 )
+from ganzoo.models.few_shot.networks import (
+    FewShotDiscriminator,
+    FewShotDiscriminatorConfig,
+    FewShotGenerator,
+    FewShotGeneratorConfig,
+)
 from ganzoo.models.projected.discriminator import ProjectedDiscriminator, ProjectedDiscriminatorConfig
+from ganzoo.models.r3gan.networks import (
+    R3GANDiscriminator,
+    R3GANDiscriminatorConfig,
+    R3GANGenerator,
+    R3GANGeneratorConfig,
+)
 
 __all__ = [
     "MODELS",
@@ -26,9 +38,17 @@ __all__ = [
     "DCGANGenerator",
     "DCGANGeneratorConfig",
     "Discriminator",
+    "FewShotDiscriminator",
+    "FewShotDiscriminatorConfig",
+    "FewShotGenerator",
+    "FewShotGeneratorConfig",
     "Generator",
     "ProjectedDiscriminator",
     "ProjectedDiscriminatorConfig",
+    "R3GANDiscriminator",
+    "R3GANDiscriminatorConfig",
+    "R3GANGenerator",
+    "R3GANGeneratorConfig",
     "build_like_file",
     "check_model",
     "config_of",

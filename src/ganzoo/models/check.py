@@ -198,8 +198,11 @@ class _Trial:
             first, *labels = self.inputs(network)
             first.requires_grad_()
             y = self.call(network, (first * 1, *labels), "gradients")
+            auxiliary = network.auxiliary_loss(first) if isinstance(network, Discriminator) else None
+            if auxiliary is not None and (auxiliary.dim() or not auxiliary.isfinite()):
+                raise self.broken("auxiliary_loss", f"it must be one finite number, and is {quote(auxiliary, 80)}")
             try:
-                (y * torch.randn_like(y)).sum().backward()
+                ((y * torch.randn_like(y)).mean() + (0 if auxiliary is None else auxiliary)).backward()
             except RuntimeError as error:
                 raise self.broken("gradients", "the backward pass fails", error) from error
             for key, value in {**trained, "its input": first}.items():

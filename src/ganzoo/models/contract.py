@@ -2,8 +2,9 @@
 
 A custom network inherits `Generator` or `Discriminator`, has `config_class` (a `ganzoo.config.Config`), an `__init__`
 that takes such a config and nothing else, and the attribute `config`. What tools need beyond `forward` is a method with
-a default, "not offered": `config.resized(image_size)` for `--size`, `features` for the probe, `first_layer` for
-directions, `prepared_for_sampling` for `precision="fast"`, `matching_weights` for fine-tuning. `check_model` tries all.
+a default, "not offered": `config.resized(image_size)` for `--size`, `features` for the probe, `auxiliary_loss` for a
+task beside telling real from fake, `first_layer` for directions, `prepared_for_sampling` for `precision="fast"`,
+`matching_weights` for fine-tuning. `check_model` tries all.
 """
 
 from __future__ import annotations
@@ -101,6 +102,18 @@ class Discriminator(Network):
             ConfigError: not offered; a subclass with feature maps overrides this.
         """
         raise ConfigError(f"a {type(self).__name__} does not offer features; a dcgan-discriminator does")
+
+    def auxiliary_loss(self, images: Tensor, random: torch.Generator | None = None) -> Tensor | None:
+        """A number to add to the discriminator's loss on real `images`, as of a task that it must also solve.
+
+        `random` is a CPU generator of random numbers; None: torch's global one. By default None: nothing is added.
+        """
+        return None
+
+
+def offers_auxiliary_loss(network: nn.Module) -> bool:
+    """Whether `network` is a discriminator with an `auxiliary_loss` of its own."""
+    return isinstance(network, Discriminator) and type(network).auxiliary_loss is not Discriminator.auxiliary_loss
 
 
 def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str) -> None:

@@ -18,6 +18,8 @@ from torch.optim import Optimizer
 
 from ganzoo.data import Loader, shard
 from ganzoo.gan import GAN
+from ganzoo.models import Discriminator
+from ganzoo.models.contract import offers_auxiliary_loss
 from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
@@ -114,6 +116,7 @@ class TrainingStep:
             warnings.warn(BATCH_NORM, stacklevel=2)
         self._generate_alone = machine.autocast(generator)
         self._judge_alone = machine.autocast(discriminator)
+        self._auxiliary = offers_auxiliary_loss(discriminator)
         self._both_labels_at_once = "other_labels" in inspect.signature(discriminator.forward).parameters
         self.state = TrainingState(
             generator=generator,
@@ -247,22 +250,30 @@ class TrainingStep:
         return discriminate
 
     def _penalty(self, index: int, draws: _Draws) -> Penalty | None:
-        """The penalties due at batch `index`, in float32: each every k batches, k times as strong."""
+        """What is added to the discriminator's loss at batch `index`: a loss of its own, and the penalties due.
+
+        Penalties are in float32: each every k batches, k times as strong.
+        """
         due = self.method.due(self.method.penalties, index, self.state.step)
-        if not due:
-            return None
         discriminator = self.state.discriminator
+        if not due and not self._auxiliary:
+            return None
 
         def penalty(real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
             def judge(images: Tensor) -> Tensor:
                 return self._call(discriminator, draws.augment(images), labels)
 
             values = []
+            if self._auxiliary:
+                assert isinstance(discriminator, Discriminator)
+                random = generator_for(self._settings.seed, "auxiliary", index)
+                auxiliary = discriminator.auxiliary_loss(draws.augment(real), random)
+                values = [] if auxiliary is None else [auxiliary]
             for number, each, factor in due:
                 random = generator_for(self._settings.seed, "penalty", index, number)
                 torch.rand(draws.start, generator=random)  # those of the images before this part's
                 values.append(each(judge, real, fake, random) * factor)
-            return torch.stack(values).sum()
+            return torch.stack(values).sum() if values else real.new_zeros(())
 
         return penalty
 

@@ -1,0 +1,209 @@
+"""FastGAN's pair for small sets (Liu et al. 2021, arXiv 2101.04775), without labels, of registered blocks.
+
+The generator's early features weigh the channels of its late ones (section 3.1), so that gradients have a short way.
+The discriminator learns to redraw real images from its features (section 3.2), which keeps it from looking at a few
+pixels alone: the loss of that is `auxiliary_loss`. The paper compares by a pretrained network (LPIPS); here it is the
+mean absolute difference of pixels, which needs no weights from outside. Its training is the loss `hinge` with the
+augmentations `color` and `translation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganzoo.blocks import check_norm_name, initialise
+from ganzoo.blocks.few_shot import GLUUp, SkipExcitation, TwoPathDown
+from ganzoo.config import Config, option
+from ganzoo.errors import ConfigError, ShapeError
+from ganzoo.models.contract import MODELS, Discriminator, Generator, check_labels
+from ganzoo.models.dcgan.stages import LARGEST_IMAGE, check_image_size, check_memory, halved, stretch
+
+LEAST = 4  # pixels a side that excitation and the head's 4x4 convolution need
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotGeneratorConfig(Config):
+    """A generator: a projection to `start_size`, a doubling stage for each step between two widths, a 3x3 head."""
+
+    latent_size: int = option(256, "numbers in a latent", low=1, high=8192)
+    start_size: int = option(4, "pixels a side after the projection", low=LEAST, high=64)
+    widths: tuple[int, ...] = option(
+        (512, 256, 128, 64, 32), "channels after the projection and each stage", low=1, high=8192
+    )
+    norm: str = option("batch", "normalisation, by name")
+    skip: int = option(3, "stages between the features that excite and those that are excited; 0: none", low=0, high=12)
+    image_channels: int = option(3, "channels of an image", low=1, high=4)
+
+    def check(self) -> None:
+        if not 1 <= len(self.widths) <= 12:
+            raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
+        check_norm_name(self.norm)
+        if self.image_size > LARGEST_IMAGE:
+            raise ConfigError(f"widths make images of {self.image_size} pixels; {LARGEST_IMAGE} is the most")
+        sizes = [float(self.start_size * 2**stage) for stage in range(len(self.widths))]
+        check_memory(tuple(2 * width for width in self.widths), sizes)
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of an image."""
+        return int(self.start_size * 2 ** (len(self.widths) - 1))
+
+    def resized(self, image_size: int) -> FewShotGeneratorConfig:
+        """For images of `image_size`: stages are added or dropped where the channels are widest."""
+        start_size, doublings = _start(image_size)
+        return self.replace(start_size=start_size, widths=stretch(self.widths, doublings + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotDiscriminatorConfig(Config):
+    """A discriminator: one stage that halves for each width, a head to a map of logits, decoders."""
+
+    image_size: int = option(64, "pixels a side of an image", low=8, high=LARGEST_IMAGE)
+    image_channels: int = option(3, "channels of an image", low=1, high=4)
+    widths: tuple[int, ...] = option((64, 128, 256), "channels after each stage", low=1, high=8192)
+    norm: str = option("batch", "normalisation, by name")
+    reconstruction: float = option(1.0, "weight of redrawing real images; 0: no decoders", low=0, high=1000)
+
+    def check(self) -> None:
+        if not 2 <= len(self.widths) <= 12:
+            raise ConfigError(f"widths must have 2 to 12 items, got {len(self.widths)}")
+        check_norm_name(self.norm)
+        part = 2 ** len(self.widths)
+        if self.image_size % part or self.last_size < LEAST:
+            raise ConfigError(
+                f"image_size {self.image_size} can't be halved {len(self.widths)} times down to {LEAST} pixels or more "
+                f"(widths has {len(self.widths)} items); give fewer widths or another size"
+            )
+        check_memory(self.widths, [self.image_size / 2 ** (stage + 1) for stage in range(len(self.widths))])
+
+    @property
+    def last_size(self) -> int:
+        """Pixels a side after the last stage."""
+        return int(self.image_size // 2 ** len(self.widths))
+
+    def resized(self, image_size: int) -> FewShotDiscriminatorConfig:
+        """For images of `image_size`: stages are added or dropped where the channels are widest."""
+        last, halvings = _start(image_size)
+        halvings -= last < 7  # a map of 8 pixels or so is left, whose 4x4 patches are judged
+        widths = stretch(self.widths[::-1], max(2, halvings))[::-1]
+        return self.replace(image_size=image_size, widths=widths)
+
+
+def _start(image_size: int) -> tuple[int, int]:
+    """The smallest size, LEAST or more, that `image_size` halves down to, and how often."""
+    check_image_size(image_size)
+    size, times = halved(image_size, LEAST)
+    if times < 2 or size > 64:
+        raise ConfigError(f"image_size {image_size} can't be halved twice or more, down to {LEAST} to 64 pixels")
+    return size, times
+
+
+@MODELS.register("few-shot-generator")
+class FewShotGenerator(Generator):
+    """Latents (N, latent_size) to images (N, C, H, H) in [-1, 1]: Liu et al. 2021, section 3.1 and figure 3.
+
+    The paper's published code also adds noise to features; here an image follows from its latent alone.
+    """
+
+    config_class: ClassVar[type[Config]] = FewShotGeneratorConfig
+
+    def __init__(self, config: FewShotGeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.latent_size, self.num_classes = config.latent_size, 0
+        self.image_size, self.image_channels = config.image_size, config.image_channels
+        widths = config.widths
+        self.project = nn.ConvTranspose2d(config.latent_size, 2 * widths[0], config.start_size, bias=False)
+        self.project_norm = nn.BatchNorm2d(2 * widths[0])
+        self.stages = nn.ModuleList(GLUUp(*pair, norm=config.norm) for pair in zip(widths, widths[1:]))
+        pairs = zip(widths, widths[config.skip :]) if config.skip else ()
+        self.excitations = nn.ModuleList(SkipExcitation(small, large) for small, large in pairs)
+        self.to_image = nn.Conv2d(widths[-1], config.image_channels, 3, padding=1)
+        initialise(self, "dcgan")
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images (N, image_channels, image_size, image_size) of `latents`; raises ShapeError on other shapes."""
+        if latents.shape[1:].numel() != self.latent_size:
+            wanted = f"(N, {self.latent_size}) or (N, {self.latent_size}, 1, 1)"
+            raise ShapeError(f"FewShotGenerator wants latents of shape {wanted}, got {tuple(latents.shape)}.")
+        check_labels(labels, len(latents), 0, "FewShotGenerator")
+        x = F.glu(self.project_norm(self.project(latents.reshape(len(latents), -1, 1, 1))), dim=1)
+        features = [x]
+        for index, stage in enumerate(self.stages, start=1):
+            x = stage(x)
+            if self.config.skip and index >= self.config.skip:
+                x = self.excitations[index - self.config.skip](x, features[index - self.config.skip])
+            features.append(x)
+        return torch.tanh(self.to_image(x))
+
+    def first_layer(self) -> Tensor:
+        """The weight of the projection, (outputs, latent_size)."""
+        return self.project.weight.flatten(1).T
+
+
+@MODELS.register("few-shot-discriminator")
+class FewShotDiscriminator(Discriminator):
+    """Images (N, C, H, H) in [-1, 1] to logits (N, 1, h, h), one for each patch: Liu et al. 2021, section 3.2."""
+
+    config_class: ClassVar[type[Config]] = FewShotDiscriminatorConfig
+
+    def __init__(self, config: FewShotDiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_size, self.image_channels, self.num_classes = config.image_size, config.image_channels, 0
+        widths, norm = config.widths, config.norm
+        first = nn.Sequential(nn.Conv2d(config.image_channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2))
+        later = [TwoPathDown(*pair, norm=norm) for pair in zip(widths, widths[1:])]
+        self.stages = nn.ModuleList([first, *later])
+        self.to_logits = nn.Sequential(
+            nn.Conv2d(widths[-1], widths[-1], 1, bias=False),
+            nn.BatchNorm2d(widths[-1]),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(widths[-1], 1, LEAST),
+        )
+        self.decoders = nn.ModuleList()
+        if config.reconstruction:  # of the last features, to the whole image; of those before, to a quarter of it
+            for width, doublings in ((widths[-1], len(widths)), (widths[-2], len(widths) - 1)):
+                self.decoders.append(_decoder(width, doublings, config.image_channels))
+        initialise(self, "dcgan")
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What each stage gives for `images`: (N, widths[i], h, h) each, first to last."""
+        wanted = (self.image_channels, self.image_size, self.image_size)
+        if images.dim() != 4 or tuple(images.shape[1:]) != wanted:
+            raise ShapeError(f"FewShotDiscriminator wants images (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
+        features = []
+        for stage in self.stages:
+            images = stage(images)
+            features.append(images)
+        return features
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits, above 0 for real; raises ShapeError on images of other shapes, or labels."""
+        check_labels(labels, len(images), 0, "FewShotDiscriminator")
+        return self.to_logits(self.features(images)[-1])
+
+    def auxiliary_loss(self, images: Tensor, random: torch.Generator | None = None) -> Tensor | None:
+        """How badly real `images` are redrawn from the last features, and a quarter of them from those before."""
+        if not self.config.reconstruction:
+            return None
+        *_, before, last = self.features(images)
+        whole, part = self.decoders
+        side = last.shape[-1]  # the window's, of twice as many pixels
+        top, left = torch.randint(0, before.shape[-1] - side + 1, (2,), generator=random).tolist()
+        scale = images.shape[-1] // before.shape[-1]  # pixels of the image for one of the features
+        window = images[..., scale * top : scale * (top + side), scale * left : scale * (left + side)]
+        redrawn = part(before[..., top : top + side, left : left + side])
+        return self.config.reconstruction * ((whole(last) - images).abs().mean() + (redrawn - window).abs().mean())
+
+
+def _decoder(channels: int, doublings: int, image_channels: int) -> nn.Sequential:
+    """Features (N, channels, h, w) to images that are 2^`doublings` times as large, in [-1, 1]."""
+    widths = [channels, *(max(8, channels // 2 ** (stage + 1)) for stage in range(doublings))]
+    stages = [GLUUp(*pair) for pair in zip(widths, widths[1:])]
+    return nn.Sequential(*stages, nn.Conv2d(widths[-1], image_channels, 3, padding=1), nn.Tanh())

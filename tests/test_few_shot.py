@@ -1,0 +1,128 @@
+"""The few-shot family: skip-layer excitation, and a discriminator that also redraws what it sees."""
+
+import json
+
+import pytest
+import torch
+
+import ganzoo
+from ganzoo.errors import ConfigError, ShapeError
+from ganzoo.models import (
+    FewShotDiscriminator,
+    FewShotDiscriminatorConfig,
+    FewShotGenerator,
+    FewShotGeneratorConfig,
+)
+
+SMALL = {"image_size": 16, "widths": (8, 16), "image_channels": 1}
+
+
+def pair(**options):
+    generator = FewShotGeneratorConfig(latent_size=6, widths=(16, 8, 8), skip=2, image_channels=1)
+    return FewShotGenerator(generator), FewShotDiscriminator(FewShotDiscriminatorConfig(**SMALL, **options))
+
+
+def test_early_features_weigh_the_channels_of_late_ones():
+    generator, _ = pair()
+    assert len(generator.excitations) == 1  # from 4x4 to 16x16
+    generator.eval()
+    latents = torch.randn(2, 6)
+    before = generator(latents)
+    with torch.no_grad():
+        generator.excitations[0].weigh[3].bias.fill_(-100)  # a sigmoid of 0: the late features are switched off
+    after = generator(latents)
+    assert not torch.equal(before, after)
+    assert torch.allclose(after, torch.tanh(generator.to_image.bias).view(1, -1, 1, 1).expand_as(after), atol=1e-6)
+
+
+def test_without_skips_there_are_no_excitations():
+    assert not FewShotGenerator(FewShotGeneratorConfig(latent_size=6, widths=(8, 8), skip=0)).excitations
+
+
+def test_redrawing_is_a_loss_that_only_decoders_and_features_learn_from():
+    _, discriminator = pair()
+    images = torch.rand(4, 1, 16, 16) * 2 - 1
+    discriminator.auxiliary_loss(images).backward()
+    reached = {name.split(".")[0] for name, value in discriminator.named_parameters() if value.grad is not None}
+    assert reached == {"stages", "decoders"}
+
+
+def test_redrawing_gets_better_by_training_it():
+    torch.manual_seed(0)
+    _, discriminator = pair()
+    images = torch.rand(4, 1, 2, 2).repeat_interleave(8, 2).repeat_interleave(8, 3) * 2 - 1
+    optimizer = torch.optim.Adam(discriminator.parameters(), 1e-2)
+    losses = []
+    for step in range(30):
+        loss = discriminator.auxiliary_loss(images, torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] / 2
+
+
+def test_the_window_that_is_redrawn_follows_from_the_generator_of_random_numbers():
+    _, discriminator = pair()
+    discriminator.eval()
+    images = torch.rand(4, 1, 16, 16) * 2 - 1
+    losses = [
+        float(discriminator.auxiliary_loss(images, torch.Generator().manual_seed(seed)).detach())
+        for seed in (1, 1, 2, 3, 4)
+    ]
+    assert losses[0] == losses[1] and len(set(losses)) > 2
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_adds_the_auxiliary_loss_to_the_discriminators(tmp_path):
+    images = torch.randint(0, 256, (8, 1, 16, 16), dtype=torch.uint8)
+    settings = ganzoo.PRESETS["few-shot-64"].settings.replace(
+        steps=2, batch_size=4, score_every=0, log_every=1, flip=False
+    )
+    penalties = {}
+    for weight in (0.0, 1.0):
+        torch.manual_seed(0)
+        folder = tmp_path / str(weight)
+        gan = ganzoo.GAN(*pair(reconstruction=weight))
+        ganzoo.Trainer(gan, images, folder, settings=settings, progress=False).fit()
+        penalties[weight] = [line["penalty"] for line in logged(folder)]
+    assert penalties[0.0] == [0, 0]
+    assert all(0.1 < each < 4 for each in penalties[1.0])
+    assert ganzoo.from_pretrained(folder / "model").sample(2, seed=0).shape == (2, 1, 16, 16)
+
+
+def test_sizes_follow_the_image():
+    for size in (28, 32, 64, 128):
+        generator = FewShotGeneratorConfig().resized(size)
+        discriminator = FewShotDiscriminatorConfig().resized(size)
+        assert generator.image_size == discriminator.image_size == size
+        assert 7 <= discriminator.last_size <= 13
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        (FewShotGeneratorConfig, {"widths": ()}, "widths must have 1 to 12 items"),
+        (FewShotGeneratorConfig, {"start_size": 3}, "start_size must be at least 4"),
+        (FewShotGeneratorConfig, {"widths": (8,) * 10}, "1024 is the most"),
+        (FewShotDiscriminatorConfig, {"widths": (8,)}, "widths must have 2 to 12 items"),
+        (FewShotDiscriminatorConfig, {"image_size": 60, "widths": (8, 8, 8)}, "can't be halved 3 times"),
+        (FewShotDiscriminatorConfig, {"image_size": 16, "widths": (8, 8, 8)}, "down to 4 pixels or more"),
+    ],
+)
+def test_a_wrong_config_is_named(config, options, message):
+    with pytest.raises(ConfigError, match=message):
+        config(**options)
+
+
+def test_wrong_shapes_are_named():
+    generator, discriminator = pair()
+    with pytest.raises(ShapeError, match=r"wants latents of shape \(N, 6\)"):
+        generator(torch.randn(2, 5))
+    with pytest.raises(ShapeError, match="wants images"):
+        discriminator(torch.randn(2, 3, 16, 16))
+    with pytest.raises(ConfigError, match="can't be halved twice"):
+        FewShotDiscriminatorConfig().resized(75)
