@@ -1,6 +1,7 @@
 """Shared by all tests: nothing here touches the network or the user's own caches."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -13,6 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 import torch
+
+CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +62,18 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     with HubServer({"hf_owner": "owner", "hf_reader": "reader"}) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, which asks for nothing by itself."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    switches = ["disable-background-networking", "no-first-run", "disable-component-update", "disable-sync"]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(
+            executable_path=str(CHROMIUM), args=[f"--{name}" for name in ("no-sandbox", "disable-gpu", *switches)]
+        )
+        yield browser
+        browser.close()

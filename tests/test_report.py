@@ -6,7 +6,6 @@ import math
 import os
 import random
 import re
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -20,7 +19,6 @@ from ganzoo.runs.report import write_report
 from ganzoo.training import Callback
 from ganzoo.training.trainer import Trainer
 
-CHROMIUM = Path("/usr/bin/chromium")
 EVIL = "</title></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 LOSSES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")
 
@@ -374,20 +372,6 @@ def test_training_writes_the_report_while_it_runs_and_at_its_end(tmp_path):
 def test_report_every_0_writes_none(tmp_path):
     trained(tmp_path / "run", report_every=0).fit()
     assert not (tmp_path / "run" / "report.html").exists()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
-    switches = ["disable-background-networking", "no-first-run", "disable-component-update", "disable-sync"]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(
-            executable_path=str(CHROMIUM), args=[f"--{name}" for name in ("no-sandbox", "disable-gpu", *switches)]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
