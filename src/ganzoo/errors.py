@@ -75,6 +75,10 @@ class SourceError(GanzooError, FileNotFoundError):
     """No model is found where one was asked for."""
 
 
+class NoDiscriminatorError(SourceError):
+    """A saved model holds a generator alone, and its discriminator was asked for."""
+
+
 class WeightsError(GanzooError, ValueError):
     """A saved model is damaged, incomplete, or does not fit its config."""
 

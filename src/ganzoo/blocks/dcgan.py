@@ -188,10 +188,16 @@ class ToImage(nn.Module):
         mode: "doubling": transposed convolution, kernel 4, stride 2, padding 1, no bias (Radford et al. 2015,
             figure 1): (N, in_channels, H, W) -> (N, image_channels, 2H, 2W). "same": 3x3 convolution with bias,
             to (N, image_channels, H, W).
+        bias: give the transposed convolution one too.
     """
 
     def __init__(
-        self, in_channels: int, image_channels: int, *, mode: Literal["doubling", "same"] = "doubling"
+        self,
+        in_channels: int,
+        image_channels: int,
+        *,
+        mode: Literal["doubling", "same"] = "doubling",
+        bias: bool = False,
     ) -> None:
         super().__init__()
         check_count("in_channels", in_channels, "ToImage")
@@ -203,7 +209,7 @@ class ToImage(nn.Module):
         self.scale_factor = 2.0 if mode == "doubling" else 1.0
         self.convolution: nn.Module
         if mode == "doubling":
-            self.convolution = nn.ConvTranspose2d(in_channels, image_channels, 4, 2, 1, bias=False)
+            self.convolution = nn.ConvTranspose2d(in_channels, image_channels, 4, 2, 1, bias=bias)
         else:
             self.convolution = nn.Conv2d(in_channels, image_channels, 3, padding=1)
         self.activation = nn.Tanh()
@@ -216,20 +222,21 @@ class ToImage(nn.Module):
 
 
 class ToLogit(nn.Module):
-    """Features to one logit: a convolution as large as they are, no bias: (N, in_channels, size, size) -> (N, 1, 1, 1).
+    """Features to one logit: a convolution as large as they are: (N, in_channels, size, size) -> (N, 1, 1, 1).
 
     Args:
         in_channels: channels of the features.
         size: their pixels a side.
         spectral: normalise the weight by its largest singular value.
+        bias: add a number to every logit.
     """
 
-    def __init__(self, in_channels: int, size: int, *, spectral: bool = False) -> None:
+    def __init__(self, in_channels: int, size: int, *, spectral: bool = False, bias: bool = False) -> None:
         super().__init__()
         check_count("in_channels", in_channels, "ToLogit")
         check_count("size", size, "ToLogit")
         self.in_channels, self.size = in_channels, size
-        convolution = nn.Conv2d(in_channels, 1, size, bias=False)
+        convolution = nn.Conv2d(in_channels, 1, size, bias=bias)
         self.convolution = with_weight_norm(convolution, "spectral" if spectral else "none")
 
     def forward(self, x: Tensor) -> Tensor:

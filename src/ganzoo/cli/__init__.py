@@ -15,6 +15,7 @@ from typing import TextIO
 import typer
 
 from ganzoo.cli.card_command import card
+from ganzoo.cli.convert_command import convert
 from ganzoo.cli.data_command import data
 from ganzoo.cli.evaluate_command import evaluate
 from ganzoo.cli.explore_commands import arithmetic, directions, invert, probe, walk
@@ -44,6 +45,7 @@ app.command()(export)
 app.command()(push)
 app.command()(pull)
 app.command()(card)
+app.command()(convert)
 
 
 def _version(asked: bool) -> None:

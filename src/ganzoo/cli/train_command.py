@@ -127,9 +127,9 @@ def _names(registry: Any) -> str:
 def _configs(preset: str | None, source: str | None) -> dict[str, Any]:
     """The config classes of both networks, of the preset or of the saved model `source`."""
     from ganzoo.presets import PRESETS
-    from ganzoo.pretrained import from_pretrained
+    from ganzoo.training.finetuning import with_discriminator
 
-    pair = PRESETS[str(preset)] if source is None else from_pretrained(source, discriminator=True).config
+    pair = PRESETS[str(preset)] if source is None else with_discriminator(source)[0].config
     return {"generator": type(pair.generator), "discriminator": type(pair.discriminator)}
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, WeightsError, nearest, quote
 from ganzoo.files import expand_user
 from ganzoo.hub_errors import hub_errors, offline_if_unreachable
+from ganzoo.models.state_file import read_tables
 
 _STEM = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 _FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -97,7 +97,10 @@ def lite_names(state: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
 
 def _load(model: nn.Module, path: Path, classifier: str | tuple[str, ...]) -> None:
     """Fill `model` with the weights at `path`, but for those of the `classifier`, which it lacks; all must fit."""
-    state = _read(path)
+    tables = read_tables(path)
+    state = tables.get("state_dict") or tables.get("")
+    if state is None:
+        raise WeightsError(f"{path} holds no table of tensors; save model.state_dict() of a model of timm.")
     if "_conv_stem.weight" in state and hasattr(model, "blocks"):
         state = lite_names(state, model)
     heads = tuple(f"{head}." for head in ([classifier] if isinstance(classifier, str) else classifier))
@@ -112,24 +115,3 @@ def _load(model: nn.Module, path: Path, classifier: str | tuple[str, ...]) -> No
                 f"{path}: {key} is {tuple(tensor.shape)}, the model's {tuple(wanted[key].shape)}; give its own weights."
             )
     model.load_state_dict(state)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(f"there is no file {path} to take weights from; check the path behind ?weights=.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's reader of plain tensors raises a dozen kinds on other files
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(
-            f"{path} can't be read as weights ({quote(reason)}); give .safetensors, or a .pth that holds tensors alone."
-        ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
-        raise WeightsError(f"{path} holds no table of tensors; save model.state_dict() of a model of timm.")
-    return state

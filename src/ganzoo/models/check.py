@@ -29,8 +29,8 @@ def check_model(name: str, config: Config | None = None, *, onnx: bool = False) 
     float64) and device; gradients (finite, and one for every trainable parameter after at most one step); labels are
     refused without classes and needed with them; equal outputs after its weights went through a safetensors file;
     no noise, and rows independent of their batch mates, in eval mode; and each offer that its class makes (`resized`,
-    `features`, `first_layer`, `prepared_for_sampling`, `matching_weights`) holds. If the config has a field
-    `num_classes` that is 0, the same is tried with 3 classes.
+    `features`, `first_layer`, `prepared_for_sampling`, `matching_weights`, `counterpart`) holds. If the config has a
+    field `num_classes` that is 0, the same is tried with 3 classes.
 
     Args:
         name: a name in `MODELS`, a plug-in's too.
@@ -308,6 +308,11 @@ class _Trial:
         names = set(network.state_dict())
         if set(network.matching_weights(self.build(self.config))) != names:
             raise self.broken("matching_weights", "those of a network of the same config have other names")
+        if offered.counterpart is not Network.counterpart:
+            other = network.counterpart()
+            sizes = [(each.image_size, each.image_channels, each.num_classes) for each in (network, other)]
+            if sizes[0] != sizes[1] or isinstance(network, Generator) is isinstance(other, Generator):
+                raise self.broken("counterpart", "it must be of the other kind, for the same images and labels")
 
     @torch.no_grad()
     def exported(self) -> None:

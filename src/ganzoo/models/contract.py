@@ -4,7 +4,7 @@ A custom network inherits `Generator` or `Discriminator`, has `config_class` (a 
 that takes such a config and nothing else, and the attribute `config`. What tools need beyond `forward` is a method with
 a default, "not offered": `config.resized(image_size)` for `--size`, `features` for the probe, `auxiliary_loss` for a
 task beside telling real from fake, `first_layer` for directions, `prepared_for_sampling` for `precision="fast"`,
-`matching_weights` for fine-tuning. `check_model` tries all.
+`matching_weights` and `counterpart` for fine-tuning. `check_model` tries all.
 """
 
 from __future__ import annotations
@@ -64,6 +64,14 @@ class Network(nn.Module, ABC):
         Fine-tuning keeps those whose name and shape fit. By default names stay as they are.
         """
         return other.state_dict()
+
+    def counterpart(self) -> Network:
+        """A fresh network of the other kind to train this one with, where a model was saved without.
+
+        Raises:
+            ConfigError: not offered; a family that has both kinds overrides this.
+        """
+        raise ConfigError(f"a {type(self).__name__} does not offer a counterpart; give the other network yourself")
 
 
 class Generator(Network):

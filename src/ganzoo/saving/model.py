@@ -21,7 +21,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 
-from ganzoo.errors import ConfigError, GanzooError, SourceError, WeightsError, quote, reason
+from ganzoo.errors import ConfigError, GanzooError, NoDiscriminatorError, SourceError, WeightsError, quote, reason
 from ganzoo.files import expand_user, new_folder
 from ganzoo.latents import check_clusters
 from ganzoo.models import Generator
@@ -86,7 +86,7 @@ class SavedModel:
             parts = [part for part in NETWORKS if not part or any((path / part / name).is_file() for name in names)]
         if path.is_file():
             if len(parts) > 1:
-                raise SourceError(f"{path} holds a generator alone; {_WITH_DISCRIMINATOR}")
+                raise NoDiscriminatorError(f"{path} holds a generator alone; {_WITH_DISCRIMINATOR}")
             weights = WeightsFile.open(path)
             if weights.description is None:
                 raise WeightsError(
@@ -102,7 +102,7 @@ class SavedModel:
             if part:
                 file = path / part / CONFIG
                 if not file.is_file():
-                    raise SourceError(f"{path} holds no {part}; {_WITH_DISCRIMINATOR}")
+                    raise NoDiscriminatorError(f"{path} holds no {part}; {_WITH_DISCRIMINATOR}")
                 described = read_description(read_json(file), str(file))
             networks[part] = WeightsFile.open(path / part / WEIGHTS).described(described)
         return cls(path, facts, networks)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganzoo.errors import ConfigError
+from ganzoo.errors import ConfigError, NoDiscriminatorError
 from ganzoo.gan import GAN
 from ganzoo.models import MODELS
 from ganzoo.models.contract import Network
@@ -17,6 +17,7 @@ from ganzoo.presets import Preset, build
 from ganzoo.pretrained import from_pretrained
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.weights import WeightsFile
+from ganzoo.seeds import seeded
 from ganzoo.settings import Settings
 
 
@@ -29,8 +30,8 @@ def continued(
     clusters: int | None = None,
     **hub: str | None,
 ) -> tuple[GAN, list[str]]:
-    """The GAN at `source`, ready to train on: with its discriminator, and the generator as it was before averaging
-    where the model keeps that one.
+    """The GAN at `source`, ready to train on: with its discriminator or a fresh one, and the generator as it was before
+    averaging where the model keeps that one.
 
     Args:
         image_size, generator, discriminator: changes of the networks, as `ganzoo.create` takes them. Weights of the
@@ -43,23 +44,39 @@ def continued(
         The GAN, and a line for each network that is not wholly kept: what was kept, and what is new.
 
     Raises:
-        SourceError: no model, or one without a discriminator.
+        SourceError: no model. NoDiscriminatorError: one without a discriminator, whose family makes none for it.
         ConfigError: the changes can't be made.
     """
-    gan = from_pretrained(source, discriminator=True, **hub)  # type: ignore[arg-type]
+    gan, remarks = with_discriminator(source, seed, **hub)
     before_averaging(gan)
     if image_size is None and not generator and not discriminator and clusters in (None, gan.clusters):
-        return gan, []
-    assert gan.discriminator is not None  # asked for above
+        return gan, remarks
     varied = build(_recipe(gan), gan.preset, image_size, generator, discriminator, seed, clusters)
     if varied.num_classes == gan.num_classes:
         varied.class_names = gan.class_names
     varied.source = gan.source
-    remarks = []
     for name in ("generator", "discriminator"):
         if remark := load_matching_weights(getattr(gan, name), getattr(varied, name)):
             remarks.append(f"{name}: {remark}")
     return varied, remarks
+
+
+def with_discriminator(source: str | Path, seed: int | None = 0, **hub: str | None) -> tuple[GAN, list[str]]:
+    """The GAN at `source` with its discriminator; if it has none, with one drawn from `seed`, and a line to say so."""
+    try:
+        return from_pretrained(source, discriminator=True, **hub), []  # type: ignore[arg-type]
+    except NoDiscriminatorError as missing:
+        gan = from_pretrained(source, **hub)  # type: ignore[arg-type]
+        if not isinstance(gan.generator, Network):
+            raise
+        try:
+            with seeded(seed):
+                gan.discriminator = gan.generator.counterpart()
+        except ConfigError as error:
+            raise missing from error
+    return gan, [
+        f"discriminator: fresh, since {gan.source} holds none; the generator may get worse until it has learned"
+    ]
 
 
 def before_averaging(gan: GAN) -> bool:

@@ -74,6 +74,7 @@ class DCGANGeneratorConfig(Config):
         low=0,
         high=8192,
     )
+    head_bias: bool = option(False, "where the head doubles, its transposed convolution has a bias")
     image_channels: int = option(3, "channels of an image", low=1, high=4)
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=MOST_CLASSES)
     context_size: int = option(
@@ -89,6 +90,8 @@ class DCGANGeneratorConfig(Config):
             raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
         if self.head_channels and self.head != "doubling":
             raise ConfigError(f'head_channels {self.head_channels} goes with head "doubling"; give 0 or a width more')
+        if self.head_bias and self.last_layer != "doubling":
+            raise ConfigError('head_bias goes with head "doubling"; the other head always has a bias')
         check_names(self.block, len(self.stage_widths) - 1, self.norm, self.activation, self.initialisation)
         self._check_context()
         if not 1 <= self.image_size <= LARGEST_IMAGE:
@@ -187,7 +190,7 @@ class DCGANGenerator(Generator):
             for width, takes in zip(widths if self.num_classes else (), taking)
         )
         self.final_norm = final_norm(self.stages, widths[-1], config.norm, partial(make_activation, config.activation))
-        self.to_image = ToImage(widths[-1], config.image_channels, mode=config.last_layer)
+        self.to_image = ToImage(widths[-1], config.image_channels, mode=config.last_layer, bias=config.head_bias)
         initialise(self, config.initialisation)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -224,6 +227,19 @@ class DCGANGenerator(Generator):
             return f"{part}.{int(index) + shift}.{inner}" if part in ("stages", "modulations") else key
 
         return {name(key): value for key, value in other.state_dict().items()}
+
+    def counterpart(self) -> DCGANDiscriminator:
+        """A mirror of this generator: as many halvings as it has doublings, of its widths."""
+        config = self.config
+        halvings = max(1, halved(config.image_size, config.start_size)[1])
+        return DCGANDiscriminator(
+            DCGANDiscriminatorConfig(
+                image_size=config.image_size,
+                image_channels=config.image_channels,
+                num_classes=config.num_classes,
+                widths=config.stage_widths[::-1][:halvings],
+            )
+        )
 
     def _modulated(self, index: int, x: Tensor, labels: Tensor | None) -> Tensor:
         modulation = self.modulations[index] if self.num_classes else None
@@ -266,6 +282,7 @@ class DCGANDiscriminatorConfig(Config):
     pool: Literal["full", "sum"] = option(
         "full", "of the last features to the logit: full: each place has its weights; sum: places are summed first"
     )
+    head_bias: bool = option(False, "the last convolution has a bias, a number that is added to every logit")
     initialisation: str = option("dcgan", "how weights are drawn, by name")
 
     def check(self) -> None:
@@ -344,7 +361,10 @@ class DCGANDiscriminator(Discriminator):
         )
         self.final_norm = final_norm(self.stages, config.widths[-1], config.norm, activation)
         self.to_logit = ToLogit(
-            config.widths[-1], 1 if config.pool == "sum" else int(config.last_size), spectral=spectral
+            config.widths[-1],
+            1 if config.pool == "sum" else int(config.last_size),
+            spectral=spectral,
+            bias=config.head_bias,
         )
         places = int(config.last_size) ** 2 if config.class_head == "spatial" else 1
         weighed = config.widths[-1] * places
@@ -352,6 +372,18 @@ class DCGANDiscriminator(Discriminator):
             with_weight_norm(nn.Embedding(self.num_classes, weighed), config.norm) if self.num_classes else None
         )
         initialise(self, config.initialisation)
+
+    def counterpart(self) -> DCGANGenerator:
+        """A mirror of this discriminator, of latents of 100 numbers."""
+        config = self.config
+        return DCGANGenerator(
+            DCGANGeneratorConfig(
+                start_size=int(config.last_size),
+                image_channels=config.image_channels,
+                num_classes=config.num_classes,
+                widths=config.widths[::-1][: max(1, halved(config.image_size, int(config.last_size))[1])],
+            )
+        )
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage, then each last block, gives for `images`: tensors (N, widths[i], h, h), first to last."""

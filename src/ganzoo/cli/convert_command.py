@@ -1,0 +1,49 @@
+"""`ganzoo convert`: weights of other libraries to a saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganzoo.errors import shell
+
+
+def convert(
+    file: Annotated[Path, typer.Argument(help="Generator, discriminator or both: .safetensors, .pt, .pth, .tar.")],
+    folder: Annotated[Path, typer.Argument(help="Where to put the saved model; a new folder.")],
+    key: Annotated[
+        str | None, typer.Option(help="The network to take where FILE holds several, as netG_state_dict.")
+    ] = None,
+    discriminator: Annotated[Path | None, typer.Option(help="A second file, of the discriminator.")] = None,
+    latent_scale: Annotated[float, typer.Option(help="Deviation of the latents it was trained on.")] = 1.0,
+    output_range: Annotated[
+        str, typer.Option(metavar="LOW,HIGH", help="-1,1 for a generator that ends in tanh, 0,1 for sigmoid.")
+    ] = "-1,1",
+    activation: Annotated[
+        str | None, typer.Option(help="Of the generator, as 'leaky_relu(slope=0.1)'.  [default: its layout's, or relu]")
+    ] = None,
+    discriminator_activation: Annotated[
+        str | None, typer.Option(help="Of the discriminator.  [default: leaky_relu(slope=0.2)]")
+    ] = None,
+) -> None:
+    """Turn the DCGAN weights of another library into a saved model.
+
+    Layouts of pytorch/examples, PyTorch's tutorial, "Dive into Deep Learning" and torchgan are known, and any row of
+    convolutions, norms and activations is read. What the file does not tell is assumed, and said.
+    """
+    from ganzoo.integrations.convert import convert as convert_file
+
+    converted = convert_file(
+        file,
+        folder,
+        key=key,
+        discriminator=discriminator,
+        latent_scale=latent_scale,
+        output_range=output_range,
+        activation=activation,
+        discriminator_activation=discriminator_activation,
+    )
+    print("\n".join(converted.remarks))
+    print(f"model: {converted.folder}   sample it: {shell('ganzoo', 'sample', converted.folder)}")

@@ -1,0 +1,320 @@
+"""`ganzoo convert`: weights of other DCGANs compute the same as a saved model, and what can't be read so is named."""
+
+import pickle
+import zipfile
+from collections import OrderedDict
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import ganzoo
+from ganzoo.cli import run
+from ganzoo.errors import ConfigError, WeightsError
+from ganzoo.integrations.convert import convert
+from ganzoo.models import DCGANGenerator
+from ganzoo.models.contract import Network
+from ganzoo.models.state_file import read_tables
+
+RELU, LEAKY = nn.ReLU(), nn.LeakyReLU(0.2)
+
+
+def pair(channels=3, bias=False, activation=RELU, widths=(16, 8, 4), latent=6, start=4, last_bias=False):
+    """A DCGAN's generator and discriminator as lists of (modules of a stage), for other libraries to name."""
+    up = [[nn.ConvTranspose2d(latent, widths[0], start, bias=bias), nn.BatchNorm2d(widths[0]), activation]]
+    down = [[nn.Conv2d(channels, widths[-1], 4, 2, 1, bias=last_bias), LEAKY]]
+    for wide, narrow in zip(widths, widths[1:]):
+        up.append([nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=bias), nn.BatchNorm2d(narrow), activation])
+        down.insert(1, [nn.Conv2d(narrow, wide, 4, 2, 1, bias=bias), nn.BatchNorm2d(wide), LEAKY])
+    up.append([nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1, bias=last_bias), nn.Tanh()])
+    down.append([nn.Conv2d(widths[0], 1, start, bias=bias)])
+    return up, down
+
+
+def flat(stages):
+    return nn.Sequential(*(module for stage in stages for module in stage))
+
+
+def main(stages):
+    return nn.Sequential(OrderedDict(main=flat(stages)))
+
+
+def chapter(stages):
+    """Blocks with names in a Sequential, as the chapter's."""
+    names = {nn.ConvTranspose2d: "conv2d_trans", nn.Conv2d: "conv2d", nn.BatchNorm2d: "batch_norm"}
+    parts = []
+    for stage in stages[:-1]:
+        parts.append(nn.Sequential(OrderedDict((names.get(type(each), "activation"), each) for each in stage)))
+    return nn.Sequential(*parts, *stages[-1])
+
+
+class Torchgan(nn.Module):
+    """Sequentials in a Sequential; a discriminator's last one stands apart and is registered first."""
+
+    def __init__(self, stages):
+        super().__init__()
+        if isinstance(stages[0][0], nn.Conv2d):
+            self.disc = nn.Sequential(*stages[-1])
+            stages = stages[:-1]
+        self.model = nn.Sequential(*(nn.Sequential(*stage) for stage in stages))
+
+    def forward(self, x):
+        x = self.model(x)
+        return self.disc(x) if hasattr(self, "disc") else x
+
+
+LAYOUTS = {
+    "pytorch/examples": (main, {}, []),
+    "Dive into Deep Learning": (chapter, {}, []),
+    "torchgan": (Torchgan, {"activation": LEAKY, "last_bias": True, "channels": 1}, []),
+    "layers in a row": (flat, {"bias": True, "start": 7, "widths": (8, 4)}, ["--activation", "relu"]),
+}
+
+
+def trained(network, inputs):
+    """`network` as training leaves it: its batch norms have seen something, their scales have moved."""
+    with torch.no_grad():
+        for _ in range(3):
+            network.train()(inputs)
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network.eval()
+
+
+def networks(layout):
+    wrap, options, _ = LAYOUTS[layout]
+    up, down = pair(**options)
+    generator = trained(wrap(up), torch.randn(8, up[0][0].in_channels, 1, 1))
+    images = generator(torch.randn(8, up[0][0].in_channels, 1, 1)).detach()
+    return generator, trained(wrap(down), images)
+
+
+def copied(network, layout="pytorch/examples"):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("kind", ["pt", "safetensors"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_converted_pair_computes_what_the_other_librarys_did(layout, kind, tmp_path, capsys):
+    generator, discriminator = networks(layout)
+    files = []
+    for name, network in (("generator", generator), ("discriminator", discriminator)):
+        files.append(str(tmp_path / f"{name}.{kind}"))
+        (torch.save if kind == "pt" else save_file)(copied(network), files[-1])
+    folder = str(tmp_path / "model")
+    assert run(["convert", files[0], folder, "--discriminator", files[1], *LAYOUTS[layout][2]]) == 0
+    printed = capsys.readouterr().out
+    for words in (layout, "assumed: generator: latents of deviation 1", f"model: {folder}"):
+        assert words in printed
+    gan = ganzoo.from_pretrained(folder, discriminator=True)
+    latents = torch.randn(5, gan.latent_size)
+    images = generator(latents[:, :, None, None])
+    assert torch.allclose(gan.sample(latents=latents), images, atol=1e-6)
+    assert torch.allclose(gan.discriminator(images).flatten(), discriminator(images).flatten(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_checkpoint_of_both_gives_both_or_the_one_that_key_names(tmp_path, capsys):
+    generator, discriminator = networks("pytorch/examples")
+    wrapped = {f"module._orig_mod.{name}": value for name, value in discriminator.state_dict().items()}
+    optimizer = torch.optim.Adam(generator.parameters())
+    generator(torch.randn(2, 6, 1, 1)).sum().backward()
+    optimizer.step()
+    content = {"netG_state_dict": copied(generator), "netD_state_dict": wrapped, "epoch": 3}
+    torch.save(content | {"optimizerG_state_dict": optimizer.state_dict()}, tmp_path / "both.tar")
+    assert convert(tmp_path / "both.tar", tmp_path / "both").gan.discriminator is not None
+    assert convert(tmp_path / "both.tar", tmp_path / "one", key="netG_state_dict").gan.discriminator is None
+    torch.save(content | {"ema": copied(generator)}, tmp_path / "three.pth")
+    assert run(["convert", str(tmp_path / "three.pth"), str(tmp_path / "none")]) == 2
+    assert 'more than one generator: "netG_state_dict" and "ema"; choose one with --key' in capsys.readouterr().err
+    assert run(["convert", str(tmp_path / "three.pth"), str(tmp_path / "none"), "--key", "netF"]) == 2
+    assert "but ema, netD_state_dict, netG_state_dict" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_table_of_both_falls_into_them_by_the_first_words_of_its_names(tmp_path):
+    generator, discriminator = networks("torchgan")
+    both = {f"generator.{name}": value for name, value in generator.state_dict().items()}
+    both |= {f"discriminator.{name}": value for name, value in discriminator.state_dict().items()}
+    torch.save({"state_dict": both, "hyper_parameters": {"lr": 1e-4}}, tmp_path / "lightning.ckpt")
+    converted = convert(tmp_path / "lightning.ckpt", tmp_path / "model")
+    assert converted.gan.discriminator is not None
+    assert convert(tmp_path / "lightning.ckpt", tmp_path / "g", key="state_dict.generator").gan.discriminator is None
+
+
+def test_latents_of_another_deviation_and_images_from_0_to_1_are_expressed_exactly(tmp_path, capsys):
+    up, _ = pair()
+    plain = trained(flat([*up[:-1], [up[-1][0], nn.Sigmoid()]]), torch.randn(8, 6, 1, 1))
+    torch.save(plain.state_dict(), tmp_path / "g.pt")
+    more = ["--latent-scale", "0.5", "--output-range", "0,1"]
+    assert run(["convert", str(tmp_path / "g.pt"), str(tmp_path / "model"), *more]) == 0
+    assert "deviation" not in capsys.readouterr().out
+    latents = torch.randn(4, 6)
+    images = ganzoo.from_pretrained(tmp_path / "model").sample(latents=latents)
+    assert torch.allclose((images + 1) / 2, plain(0.5 * latents[:, :, None, None]), atol=1e-6)
+
+
+def test_a_generator_of_other_stages_is_expressed(tmp_path):
+    layers = [nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8, affine=False), nn.ReLU(), nn.Upsample(scale_factor=2)]
+    layers += [nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8, affine=False), nn.ReLU()]
+    layers += [nn.Conv2d(8, 16, 3, padding=1, bias=False), nn.PixelShuffle(2), nn.BatchNorm2d(4, affine=False)]
+    layers += [nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4, affine=False), nn.ReLU()]
+    plain = trained(nn.Sequential(*layers, nn.Conv2d(4, 1, 3, padding=1), nn.Tanh()), torch.randn(8, 6, 1, 1))
+    torch.save(plain.state_dict(), tmp_path / "g.pt")
+    gan = convert(tmp_path / "g.pt", tmp_path / "model").gan
+    assert gan.config.generator.block == ("resize-up", "pixelshuffle-up", "dcgan-same")
+    latents = torch.randn(4, 6)
+    assert torch.allclose(gan.sample(latents=latents), plain(latents[:, :, None, None]), atol=1e-6)
+
+
+def test_a_discriminator_under_spectral_norm_with_a_linear_end_is_expressed(tmp_path):
+    from torch.nn.utils import spectral_norm
+
+    layers = [nn.Conv2d(3, 4, 4, 2, 1), LEAKY, nn.Conv2d(4, 8, 3, padding=1), LEAKY, nn.Flatten(), nn.Linear(128, 1)]
+    plain = nn.Sequential(*(spectral_norm(each) if hasattr(each, "weight") else each for each in layers))
+    images = torch.randn(4, 3, 8, 8).tanh()
+    plain.train()(images)
+    torch.save(plain.eval().state_dict(), tmp_path / "d.pt")
+    converted = convert(tmp_path / "d.pt", tmp_path / "model")
+    assert any("generator: fresh" in each for each in converted.remarks)
+    assert torch.allclose(converted.gan.discriminator.eval()(images).flatten(), plain(images).flatten(), atol=1e-6)
+
+
+def test_a_converted_generator_trains_on_with_a_fresh_discriminator_which_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(networks("torchgan")[0].state_dict(), "g.pt")
+    assert run(["convert", "g.pt", "mine"]) == 0
+    capsys.readouterr()
+    settings = ["--set", "batch_size=4", "--steps", "1", "--output", "runs/on"]
+    assert run(["train", "--from", "./mine", "--data", "fashion-mnist-mini", *settings]) == 0
+    assert "discriminator: fresh, since ./mine holds none" in "".join(capsys.readouterr())
+    assert ganzoo.from_pretrained("runs/on", discriminator=True).discriminator.image_size == 32
+
+
+def test_a_generator_whose_family_offers_no_counterpart_is_not_trained_on_alone(tmp_path, monkeypatch, capsys):
+    ganzoo.GAN(ganzoo.create("fashion-mnist", clusters=0).generator).save_pretrained(tmp_path / "alone")
+    monkeypatch.setattr(DCGANGenerator, "counterpart", Network.counterpart)
+    assert run(["train", "--from", str(tmp_path / "alone"), "--data", "fashion-mnist-mini"]) == 2
+    assert "name a model that was saved with its own" in capsys.readouterr().err
+
+
+def test_an_existing_output_is_refused_and_stays(tmp_path, capsys):
+    torch.save(networks("pytorch/examples")[0].state_dict(), tmp_path / "g.pt")
+    (tmp_path / "there").mkdir()
+    assert run(["convert", str(tmp_path / "g.pt"), str(tmp_path / "there")]) == 2
+    assert "exists; name a new folder" in capsys.readouterr().err and not list((tmp_path / "there").iterdir())
+
+
+LAST = [nn.ConvTranspose2d(8, 3, 4, 2, 1), nn.Tanh()]
+START = [nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU()]
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        (
+            [*START, nn.ConvTranspose2d(8, 4, 5, 2, 2, 1), nn.ReLU(), *LAST],
+            "3 does not fit.*even",
+        ),
+        (
+            [*START, nn.Conv2d(8, 4, 3, groups=2), nn.ReLU(), *LAST],
+            "3 does not fit.*takes 4 channels",
+        ),
+        ([*START, nn.ConvTranspose2d(8, 8, 4, 2, 1), nn.ReLU(), *LAST], "3 does not fit.*one norm must serve"),
+        ([nn.ConvTranspose2d(6, 8, 4), nn.GroupNorm(2, 8), nn.ReLU(), *LAST], "1 does not fit.*tell apart"),
+        ([*START, nn.Conv2d(8, 8, (3, 1)), nn.ReLU(), *LAST], "3 does not fit.*square"),
+        ([*START, nn.Flatten(), nn.Linear(128, 9), nn.ReLU(), *LAST], "4 does not fit.*only be the first"),
+        ([*START, nn.ConvTranspose2d(8, 8, 4, 2, 1), *LAST], "4 does not fit.*no activation"),
+        ([*START, nn.GRUCell(8, 8), *LAST], "3.weight_ih is no weight of a convolution"),
+        ([*START, nn.ConvTranspose2d(8, 30, 4, 2, 1)], "3 does not fit.*1 to 4 channels"),
+        (
+            [nn.Linear(6, 72), nn.BatchNorm1d(72), nn.ReLU(), nn.Unflatten(1, (8, 3, 3)), *LAST],
+            "does not fit.*channels",
+        ),
+        ([nn.BatchNorm2d(8), *START, *LAST], "0 does not fit.*convolutions"),
+    ],
+)
+def test_a_file_that_can_not_be_expressed_names_its_first_layer_that_does_not_fit(layers, words, tmp_path):
+    torch.save(nn.Sequential(*layers).state_dict(), tmp_path / "g.pt")
+    with pytest.raises(WeightsError, match=words):
+        convert(tmp_path / "g.pt", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_wrong_argument_is_said(tmp_path):
+    generator, discriminator = networks("pytorch/examples")
+    torch.save({"g": copied(generator), "d": copied(discriminator)}, tmp_path / "both.pt")
+    for options, words in (
+        ({"output_range": "0,255"}, "--output-range must be -1,1 .tanh. or 0,1 .sigmoid."),
+        ({"latent_scale": 0.0}, "--latent-scale must be a number above 0"),
+        ({"output_range": "0,1"}, "convert the generator alone"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            convert(tmp_path / "both.pt", tmp_path / "model", **options)
+    with pytest.raises(ganzoo.GanzooError, match="Unknown activation"):
+        convert(tmp_path / "both.pt", tmp_path / "model", key="g", activation="reluu")
+
+
+# --- files of strangers ---------------------------------------------------------------------------------------------
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+def compressed(path):
+    torch.save({"a": torch.zeros(100)}, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def lying(path):
+    """A file whose tensor says that it has 2**28 numbers, of which four are there."""
+    torch.save({"a": torch.zeros(4)}, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            many = b"J\x00\x00\x00\x10"
+            archive.writestr(name, content.replace(b"K\x04t", many + b"t").replace(b"K\x04\x85", many + b"\x85"))
+
+
+def looped(path):
+    table = {"word": 1}
+    table["again"] = table
+    torch.save(table, path)
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: torch.save({"a": Evil()}, path), "can't be read as weights"),
+        (lambda path: path.write_bytes(pickle.dumps({"a": Evil()})), "can't be read as weights"),
+        (lambda path: torch.save(nn.Linear(2, 2), path), "can't be read as weights"),
+        (compressed, "compressed"),
+        (lying, "can't be read as weights"),
+        (looped, "holds no table of tensors"),
+        (lambda path: torch.save({"a": torch.zeros(1).expand(2**20)}, path), "claims 1,048,576 numbers"),
+        (lambda path: torch.save({"a": torch.zeros(2).to_sparse()}, path), "no plain tensor"),
+        (lambda path: torch.save({"a": torch.zeros(2, device="meta")}, path), "no plain tensor"),
+        (lambda path: path.write_bytes(b"PK\x03\x04 half"), "can't be read as weights"),
+        (lambda path: path.mkdir(), "there is no file"),
+    ],
+)
+def test_a_strangers_file_runs_nothing_and_takes_no_more_than_it_holds(write, words, tmp_path, capsys):
+    write(tmp_path / "stranger.pt")
+    with pytest.raises(WeightsError, match=words):
+        read_tables(tmp_path / "stranger.pt")
+    assert "unpickled" not in capsys.readouterr().out
+
+
+def test_weights_with_nan_are_named(tmp_path):
+    state = copied(networks("pytorch/examples")[0])
+    state["main.3.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(state, tmp_path / "g.pt")
+    with pytest.raises(WeightsError, match="main.3.weight holds NaN"):
+        convert(tmp_path / "g.pt", tmp_path / "model")
