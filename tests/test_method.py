@@ -3,15 +3,18 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import ganzoo
 from ganzoo import GENERATOR_PENALTIES
-from ganzoo.errors import ConfigError, PluginError
+from ganzoo.errors import ConfigError, PluginError, TrainingError
+from ganzoo.runs.folder import resume_command
 from ganzoo.schedules import SCHEDULES, make_schedule
 from ganzoo.settings import Settings
+from ganzoo.stateful import Stateful
 from ganzoo.training import Callback
 from ganzoo.training.method import Method
 
@@ -277,3 +280,76 @@ def test_a_penalty_s_weight_follows_its_schedule(tmp_path):
 def test_a_wrong_schedule_of_a_weight_names_its_penalty(text, said):
     with pytest.raises(ConfigError, match=said):
         Settings(penalties=(text,))
+
+
+class Breaks(Stateful):
+    """A generator penalty that fails after the second step, or can't be saved, as its option says."""
+
+    def __init__(self, how: str = "end_step"):
+        self.how, self.steps = how, 0
+
+    def __call__(self, generate, latents, labels, random):
+        return generate(latents).square().mean()
+
+    def end_step(self, real_sign, images, mean):
+        self.steps += 1
+        if self.how == "end_step" and self.steps == 2:
+            raise RuntimeError("out of ideas")
+
+    def state_dict(self):
+        return {"steps": {self.steps} if self.how == "state" and self.steps else self.steps}
+
+    def load_state_dict(self, state):
+        self.steps = state["steps"]
+
+
+@pytest.mark.parametrize(
+    "how, said",
+    [
+        ("end_step", r"generator_penalties\[0\], a Breaks, fails after a step \(RuntimeError: .out of ideas.\)"),
+        ("state", r"generator_penalties\[0\], a Breaks: its state_dict can't be saved as JSON"),
+    ],
+)
+def test_a_part_of_the_method_that_fails_is_named_in_one_line_with_the_way_on(tmp_path, how, said):
+    with GENERATOR_PENALTIES.temporarily("breaks", Breaks):
+        trainer = train(tmp_path / "run", generator_penalties=(f"breaks(how={how})",), checkpoint_every=1)
+        with pytest.raises(PluginError, match=said) as caught:
+            trainer.fit()
+    assert f"The run is saved as of step {int(how == 'end_step')}; go on with: ganzoo.Trainer.resume(" in str(
+        caught.value
+    )
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ada_p", "step", "score", "generator_loss", "stretch"])
+def test_a_callback_can_not_log_under_a_name_that_the_log_or_the_method_uses(tmp_path, name):
+    class Logs(Callback):
+        def on_step(self, run):
+            run.log(name, 1.0)
+
+    with pytest.raises(TrainingError, match=f"{name}.* is a name of the log"):
+        train(tmp_path / "run", augmentations=("ada",), callbacks=[Logs()]).fit()
+
+
+def test_a_callback_logs_the_numbers_of_numpy(tmp_path):
+    class Logs(Callback):
+        def on_step(self, run):
+            run.log("part", np.float32(0.5)), run.log("count", np.int64(run.step))
+
+    train(tmp_path / "run", callbacks=[Logs()], steps=1).fit()
+    assert (log(tmp_path / "run")[0]["part"], log(tmp_path / "run")[0]["count"]) == (0.5, 1)
+
+
+def test_a_run_with_names_of_a_script_says_to_go_on_where_they_are_registered(tmp_path):
+    with GENERATOR_PENALTIES.temporarily("mine", lambda generate, latents, labels, random: generate(latents).mean()):
+        train(tmp_path / "run", generator_penalties=("mine",), steps=1).fit()
+    said = resume_command(tmp_path / "run")
+    assert said.endswith(').fit()  # where the generator penalty "mine" is registered')
+    train(tmp_path / "plain", steps=1).fit()
+    assert "#" not in resume_command(tmp_path / "plain")
+
+
+@pytest.mark.parametrize("kind", ganzoo.REGISTRIES)
+def test_built_in_names_are_not_told_from_names_of_a_script(kind):
+    registry = getattr(ganzoo, kind)
+    assert not [name for name in registry if "." not in name and registry.by_hand(name)]

@@ -599,9 +599,9 @@ def test_two_runs_of_other_precisions_in_one_python(tmp_path):
 
 
 def test_precision_and_memory_format_are_a_rule():
-    one, other = (Runtime(ganzoo.Settings()).facts for _ in range(2))
+    one, other = (Runtime(ganzoo.Settings()).config for _ in range(2))
     assert one == other
-    assert Runtime(ganzoo.Settings(speed="exact", precision="float32")).facts.memory_format == "contiguous"
+    assert Runtime(ganzoo.Settings(speed="exact", precision="float32")).config.memory_format == "contiguous"
 
 
 def test_a_notebook_gets_curves_and_pictures(tmp_path):

@@ -10,15 +10,19 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Annotated, Any
 
 from ganzoo.config import Bounds
 from ganzoo.errors import ConfigError, PluginError, quote
 from ganzoo.gan import GAN
 from ganzoo.registry import Registry
+from ganzoo.stateful import Stateful
 
-RESERVED = {"step", "score", "best", "remark", "text", "advice", "stopped", "stretch"}  # names of the log's own
-RESERVED |= {"discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss"}
+_LOSSES = {"discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss"}
+RESERVED = frozenset(
+    {"step", "score", "best", "remark", "text", "advice", "stopped", "stretch", *_LOSSES}
+)  # of the log
 
 
 @dataclass
@@ -51,6 +55,7 @@ class Run:
     step: int = 0
     requests: Requests = field(default_factory=Requests)
     logged: dict[str, float] = field(default_factory=dict)
+    reserved: frozenset[str] = RESERVED
 
     def due(self, every: int) -> bool:
         """Whether this step is one of each `every` steps, or the last one. 0: never."""
@@ -81,13 +86,13 @@ class Run:
         """Put `number` under `name` into the next line of `log.jsonl`; the last value of a name counts.
 
         Raises:
-            ConfigError: the log uses `name` itself, or `number` is not a finite number.
+            ConfigError: the log or the method (ADA's "ada_p") uses `name` itself, or `number` is not a finite number.
         """
-        if not isinstance(name, str) or name in RESERVED:
+        if not isinstance(name, str) or name in self.reserved:
             raise ConfigError(f"log: {quote(name)} is a name of the log's own; choose another")
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, Real) or not math.isfinite(number):
             raise ConfigError(f"log: {quote(name)} must be a finite number, got {quote(number)}")
-        self.logged[name] = number
+        self.logged[name] = int(number) if isinstance(number, Integral) else float(number)  # NumPy's too
 
 
 class Callback:
@@ -144,23 +149,23 @@ class EarlyStopping(Callback):
         self._best, self._worse = math.inf if state["best"] is None else state["best"], state["worse"]
 
 
-def json_state(callback: Callback, name: str) -> dict[str, Any]:
-    """The state of `callback`, as JSON brings it back.
+def json_state(part: Callback | Stateful, place: str) -> dict[str, Any]:
+    """The state of `part`, as JSON brings it back; `place` begins a message.
 
     Raises:
         PluginError: it can't be had, or is not a dict of JSON types.
     """
     try:
-        state = callback.state_dict()
+        state = part.state_dict()
         text = json.dumps(state, allow_nan=False)
     except Exception as error:
         raise PluginError(
-            f"callback {name}: its state_dict can't be saved as JSON ({type(error).__name__}: {quote(str(error), 200)})"
+            f"{place}: its state_dict can't be saved as JSON ({type(error).__name__}: {quote(str(error), 200)})"
         ) from error
     restored = json.loads(text)
     if not isinstance(state, dict) or restored != state:
         raise PluginError(
-            f"callback {name}: its state_dict must be a dict of JSON types (texts as keys, lists, no tuples), "
+            f"{place}: its state_dict must be a dict of JSON types (texts as keys, lists, no tuples), "
             f"got {quote(state, 200)}"
         )
     return dict(restored)

@@ -215,6 +215,10 @@ class Registry(Mapping[str, T], Generic[T]):
         self[name]
         return self._origins.get(name)
 
+    def by_hand(self, name: str) -> bool:
+        """Whether `name` was registered by somebody's own code: it is no built-in, and no package offers it."""
+        return self.origin(name) is None and not f"{self[name].__module__}.".startswith("ganzoo.")
+
     def name_of(self, item: object) -> str | None:
         """The name that `item` itself is registered under, or None; plug-ins are loaded only if no other has it."""
         for name in [*self._items, *self._plugins()]:

@@ -272,8 +272,8 @@ def resume_command(run: Path, at: int | None = None, **changes: Any) -> str:
     Args:
         at: the step of a checkpoint to go back to. changes: of settings, in JSON types.
     """
-    data, networks, callbacks = _given_by_hand(run)
-    if not data and not networks and not callbacks:
+    data, networks, callbacks, registered = _given_by_hand(run)
+    if not data and not networks and not callbacks and not registered:
         words = ["--at", at] if at is not None else []
         for name, value in changes.items():
             text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
@@ -282,7 +282,8 @@ def resume_command(run: Path, at: int | None = None, **changes: Any) -> str:
     given = ", data=..." * data + ", gan=..." * networks + ", callbacks=[...]" * callbacks
     more = {**({} if at is None else {"at": at}), **changes}
     given += "".join(f", {name}={value!r}" for name, value in more.items())
-    return f"ganzoo.Trainer.resume({str(run)!r}{given}).fit()"
+    where = f"  # where {', '.join(registered)} is registered" if registered else ""
+    return f"ganzoo.Trainer.resume({str(run)!r}{given}).fit(){where}"
 
 
 def changed_in_words(changed: Mapping[str, list[Any]]) -> str:
@@ -297,15 +298,15 @@ def train_on_command(run: Path) -> str:
     return f"{shell('ganzoo', 'train', '--from', run)} --data DATA --output NEW_RUN --steps N"
 
 
-def _given_by_hand(run: Path) -> tuple[bool, bool, bool]:
+def _given_by_hand(run: Path) -> tuple[bool, bool, bool, list[str]]:
     """Whether the images of `run` have no name that opens them, its networks are custom modules, it has callbacks that
-    are objects."""
+    are objects; and the names that somebody's own code registers."""
     try:
         facts = RunFolder(run).facts()
         networks = [facts["gan"][name]["model"] for name in ("generator", "discriminator")]
-        return facts["data"]["source"] is None, None in networks, bool(facts.get("callbacks"))
+        return facts["data"]["source"] is None, None in networks, bool(facts.get("callbacks")), list(map(str, facts["registered"]))
     except (GanzooError, KeyError, TypeError):  # no run yet, or a damaged file, which is said elsewhere
-        return False, False, False
+        return False, False, False, []
 
 
 def command() -> str:

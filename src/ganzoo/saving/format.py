@@ -60,10 +60,17 @@ def describe(network: nn.Module) -> Description:
     name = MODELS.name_of(type(network))
     if name is None:
         return Description(None, None)
+    return Description(name, network.config, tuple(used_plugins(used_names(network))))  # type: ignore[arg-type]
+
+
+def used_names(network: nn.Module) -> list[tuple[Registry[Any], str]]:
+    """The registries' names that `network` is made of; none of a module that is in no registry."""
+    name = MODELS.name_of(type(network))
+    if name is None:
+        return []
     config: Config = network.config  # type: ignore[assignment]  # the contract of MODELS
-    used: list[tuple[Registry[Any], str]] = [(MODELS, name)]
-    used += [(registry, word) for word in _names(config.to_dict()) for registry in NAMED_IN_CONFIGS if word in registry]
-    return Description(name, config, tuple(used_plugins(used)))
+    words = _names(config.to_dict())
+    return [(MODELS, name), *((each, word) for word in words for each in NAMED_IN_CONFIGS if word in each)]
 
 
 def _names(value: Any) -> list[str]:

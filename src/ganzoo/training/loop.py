@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ganzoo.callbacks import Callback, Requests, Run
+from ganzoo.callbacks import RESERVED, Callback, Requests, Run
 from ganzoo.data import ImageData
 from ganzoo.errors import PluginError, TrainingError
 from ganzoo.gan import GAN
@@ -57,6 +57,7 @@ class TrainingLoop:
         self._step, self._state, self._given = step, step.state, given
         self._checkpoints = CheckpointManager(folder, runtime, exporter, say)
         self._run = Run(gan, averaged(gan, step.state), settings, runtime.is_main)
+        self._run.reserved = RESERVED | step.method.figures().keys()
         self._sums = torch.zeros(len(FIGURES), device=runtime.device)
         self._own: list[Callback] = self._own_callbacks(gan, data, exporter)
         self._stopped: str | None = None
@@ -139,9 +140,11 @@ class TrainingLoop:
             self._call(lambda each: each.on_end(self._run))
             self._settle()
             self._raise_failure()
-        except Exception:
+        except Exception as error:
             if self._runtime.is_main:
                 self._report.on_error(self._run)
+            if isinstance(error, PluginError):
+                raise PluginError(f"{error}. {self._way_on()}") from error
             raise
 
     def _after_step(self, interrupt: Interrupt) -> bool:
@@ -219,10 +222,7 @@ class TrainingLoop:
         return f"The run is saved as of step {self._saved}; go on with: {resume_command(self._folder.path)}"
 
     def _save(self) -> None:
-        try:
-            self._collect()
-        except PluginError as error:
-            raise PluginError(f"{error}. {self._way_on()}") from error
+        self._collect()
         self._checkpoints.save(self._state)
         self._saved = self._state.step
 

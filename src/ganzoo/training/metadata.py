@@ -20,7 +20,7 @@ from ganzoo.models import MODELS, build_like_file
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry, used_plugins
 from ganzoo.runs.folder import command, recorded_plugins, versions
-from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, where_from
+from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, used_names, where_from
 from ganzoo.saving.model import check_facts
 from ganzoo.schedules import SCHEDULES
 from ganzoo.settings import Settings
@@ -57,12 +57,16 @@ def record(
     Args:
         callbacks: classes of those that were given by hand.
     """
+    used = [*settings.registered(), *_named_source(source)]
+    networks = [network for network in (gan.generator, gan.discriminator) if network is not None]
+    every = dict.fromkeys([*used, *(each for network in networks for each in used_names(network))])
     return {
         "command": command(),
         "versions": versions(),
         "settings": settings.to_dict(),
         "callbacks": callbacks,
-        "plugins": used_plugins([*settings.registered(), *_named_source(source)]),
+        "plugins": used_plugins(used),
+        "registered": [f"the {registry.kind} {quote(name)}" for registry, name in every if registry.by_hand(name)],
         "machine": machine.to_dict(),
         "hardware": name_of(machine.device),
         "gan": describe_gan(gan),

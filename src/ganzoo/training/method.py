@@ -11,7 +11,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ganzoo.augment import AUGMENTATIONS, Augmentation
-from ganzoo.callbacks import RESERVED
+from ganzoo.callbacks import RESERVED, json_state
 from ganzoo.config import is_number
 from ganzoo.errors import PluginError, quote
 from ganzoo.losses import LOSSES, Loss
@@ -46,7 +46,7 @@ class Method(Stateful):
             "generator_penalties": [each.penalty for each in self.generator_penalties],
             "augmentations": self.augmentations,
         }
-        self._stateful = {
+        self._stateful = {  # by place
             f"{kind}[{index}]": part
             for kind, made in parts.items()
             for index, part in enumerate(made)
@@ -84,8 +84,12 @@ class Method(Stateful):
         self.scales["discriminator"] *= discriminator
 
     def end_step(self, real_sign: float, images: int, mean: Callable[[Tensor], Tensor]) -> None:
-        for part in self._stateful.values():
-            part.end_step(real_sign, images, mean)
+        for place, part in self._stateful.items():
+            try:
+                part.end_step(real_sign, images, mean)
+            except Exception as error:
+                said = f"{type(error).__name__}: {quote(str(error), 200)}"
+                raise PluginError(f"{place}, a {type(part).__name__}, fails after a step ({said})") from error
 
     def figures(self) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -108,7 +112,7 @@ class Method(Stateful):
         return {
             "scales": dict(self.scales),
             "scaler": self.scaler.state_dict() if self.scaler else None,
-            **{place: part.state_dict() for place, part in self._stateful.items()},
+            **{place: json_state(part, f"{place}, a {type(part).__name__}") for place, part in self._stateful.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -109,12 +109,41 @@ def _forget_device() -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
+def _check_asked(settings: Settings) -> None:
+    """Raise TrainingError, MissingExtraError if the launch wants what this trainer lacks, or a tracker is missing."""
+    from accelerate.utils import parse_flag_from_env
+
+    for name in _SPLIT:
+        if parse_flag_from_env(f"ACCELERATE_USE_{name}"):
+            raise TrainingError(
+                f"ACCELERATE_USE_{name} is set: {name} splits a network over processes, and ganzoo keeps it whole; "
+                f"launch with torchrun, or with accelerate launch without {name}."
+            )
+    for tracker in settings.trackers:
+        if find_spec(tracker) is None:
+            raise MissingExtraError(f"trackers: {tracker} is not installed; pip install {tracker}")
+
+
+def _precision(settings: Settings) -> str:
+    """The precision of a new run: "auto" is the launch's, if it says one, else what the device is quick at."""
+    from accelerate.state import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    if settings.precision != "auto":
+        return settings.precision
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "")
+    # The first state that is made decides on processes, and alone it does not look at this variable.
+    found = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
+    chosen = {name: ours for ours, name in _ACCELERATE.items()}.get(launched)
+    return chosen or ("bf16" if fast_bfloat16(found) else "float32")
+
+
 class Runtime:
     """Runs a training on whatever Accelerate finds: CPU, CUDA, MPS; one process or several.
 
     Args:
         settings: of the run.
-        facts: of a run that is resumed; None resolves `auto` by rule.
+        config: of a run that is resumed; None resolves `auto` by rule.
         folder: of the run, where trackers put their files.
         device: to train on; None for what Accelerate finds.
 
@@ -126,60 +155,45 @@ class Runtime:
     def __init__(
         self,
         settings: Settings,
-        facts: RuntimeConfig | None = None,
+        config: RuntimeConfig | None = None,
         folder: Path | None = None,
         device: str | None = None,
     ) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
-        from accelerate.state import AcceleratorState, PartialState
-        from accelerate.utils import parse_flag_from_env
+        from accelerate.state import AcceleratorState
 
-        for name in _SPLIT:
-            if parse_flag_from_env(f"ACCELERATE_USE_{name}"):
-                raise TrainingError(
-                    f"ACCELERATE_USE_{name} is set: {name} splits a network over processes, and ganzoo keeps it whole; "
-                    f"launch with torchrun, or with accelerate launch without {name}."
-                )
-        for tracker in settings.trackers:
-            if find_spec(tracker) is None:
-                raise MissingExtraError(f"trackers: {tracker} is not installed; pip install {tracker}")
+        _check_asked(settings)
         self._device_given = device is not None
         if device is not None:
             _give_device(device)
-        asked: str = facts.precision if facts else settings.precision
-        if asked == "auto":
-            launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "")
-            chosen = {name: ours for ours, name in _ACCELERATE.items()}.get(launched)
-            # The first state that is made decides on processes, and alone it does not look at this variable.
-            found = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
-            asked = chosen or ("bf16" if fast_bfloat16(found) else "float32")
+        precision = config.precision if config else _precision(settings)
         # A second run in one Python may want another precision; Accelerate keeps the first one's until told.
         AcceleratorState._reset_state(reset_partial_state=False)
         # Buffers are averaged at checkpoints instead: broadcasting them in place breaks two passes before one backward.
         with _own_settings():
             self._accelerator = Accelerator(
-                mixed_precision=_ACCELERATE[asked],
+                mixed_precision=_ACCELERATE[precision],
                 kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
                 log_with=list(settings.trackers) or None,
                 project_dir=folder,
             )
         _check_joined(self.processes)
         self.device: torch.device = self._accelerator.device
-        if asked == "fp16" and self.device.type != "cuda":
+        if precision == "fp16" and self.device.type != "cuda":
             raise TrainingError(f"precision fp16 needs a CUDA device, this is {self.device.type}; choose bf16.")
-        if facts and facts.processes != self.processes:
+        if config and config.processes != self.processes:
             raise TrainingError(
-                f"the run was begun with {facts.processes} processes, this is {self.processes}; launch as many."
+                f"the run was begun with {config.processes} processes, this is {self.processes}; launch as many."
             )
         rule = "channels_last" if settings.speed == "auto" and self.device.type in ("cpu", "cuda") else "contiguous"
-        self.facts = facts or RuntimeConfig(
+        self.config = config or RuntimeConfig(
             device=self.device.type,
-            precision=asked,  # type: ignore[arg-type]  # never "auto" by now
+            precision=precision,  # type: ignore[arg-type]  # never "auto" by now
             memory_format=rule,  # type: ignore[arg-type]
             threads=torch.get_num_threads(),
             processes=self.processes,
         )
-        self.memory_format = getattr(torch, self.facts.memory_format.replace("contiguous", "contiguous_format"))
+        self.memory_format = getattr(torch, self.config.memory_format.replace("contiguous", "contiguous_format"))
 
     @property
     def rank(self) -> int:

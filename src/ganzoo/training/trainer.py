@@ -176,13 +176,13 @@ class Trainer:
         if trainer.data.hash != saved.get("hash"):
             raise TrainingError(
                 f"{trainer.data.name} (hash {trainer.data.hash[:12]}) is not the data that {run} was begun with "
-                f"(hash {quote(saved.get('hash'), 16)}); name the same images, or begin a new run with "
+                f"(hash {_short(saved.get('hash'))}); name the same images, or begin a new run with "
                 f"--from {shell(run)}"
             )
         if saved.get("labels_hash") != (labels_hash := trainer._labelled.hash):
             raise TrainingError(
-                f"the images fall into other clusters (hash {quote(labels_hash, 16)}) than when {run} was begun "
-                f"(hash {quote(saved.get('labels_hash'), 16)}): linear algebra differs between machines and versions. "
+                f"the images fall into other clusters (hash {_short(labels_hash)}) than when {run} was begun "
+                f"(hash {_short(saved.get('labels_hash'))}): linear algebra differs between machines and versions. "
                 f"Resume it where it was begun, or begin a new run with --from {shell(run)}"
             )
         names = tuple(check_facts(dict(described or {}), f"{place}: gan")["class_names"])
@@ -234,7 +234,7 @@ class Trainer:
         runtime = Runtime(self.settings, self._config, self.run.path, self._device)
         try:
             with runtime.random_kept():
-                torch.set_num_threads(runtime.facts.threads)
+                torch.set_num_threads(runtime.config.threads)
                 return self._fit(runtime)
         finally:
             torch.set_num_threads(threads)
@@ -255,7 +255,7 @@ class Trainer:
         with loop.folder_held():
             if self._config is None:
                 loop.begin(lambda: self._record(runtime), self._overwrite)
-                self._config = runtime.facts
+                self._config = runtime.config
             else:
                 loop.restore(self._stretch)
                 if self._stretch and self._stretch.changed:
@@ -288,7 +288,9 @@ class Trainer:
     def _record(self, runtime: Runtime) -> dict[str, Any]:
         """What `run.json` is to say."""
         reading = {**self._reading, "labels_hash": self._labelled.hash}
-        return record(self.gan, self.data, self._source, reading, self.settings, runtime.facts, self._callbacks.by_hand)
+        return record(
+            self.gan, self.data, self._source, reading, self.settings, runtime.config, self._callbacks.by_hand
+        )
 
     def _tell(self, text: str) -> None:
         """Say `text` to a person, above the bar if there is one."""
@@ -310,6 +312,11 @@ class Trainer:
             best_score=state.best_score,
             best_step=state.best_step,
         )
+
+
+def _short(found: object) -> str:
+    """The beginning of a hash that a file holds."""
+    return quote(found).strip('"')[:12]
 
 
 def _preset_of(gan: str | GAN, settings: Settings | None) -> tuple[str | None, Preset | None]:

@@ -23,42 +23,42 @@ def check_callback(factory: str | Callable[..., Callback], settings: Settings | 
     Raises:
         ConfigError, PluginError: what fails, and where.
     """
-    name = factory if isinstance(factory, str) else getattr(factory, "__name__", "given")
+    place = f"callback {factory if isinstance(factory, str) else getattr(factory, '__name__', 'given')}"
     make = (lambda: CALLBACKS.make(factory)) if isinstance(factory, str) else factory
     first, second = make(), make()
     if not isinstance(first, Callback) or first is second:
-        raise PluginError(f"callback {name}: each call must make a new ganzoo.training.Callback, got {quote(first)}")
+        raise PluginError(f"{place}: each call must make a new ganzoo.training.Callback, got {quote(first)}")
     run = _dry_run(settings or Settings())
-    _call(name, first.on_start, run)
+    _call(place, first.on_start, run)
     for step in range(1, steps + 1):
         run.step = step
-        _call(name, first.on_step, run)
-        _call(name, first.on_log, run, {"step": step, "discriminator_loss": 1.4, "generator_loss": 0.7})
-        _call(name, first.on_log, run, {"step": step, "score": 1.0 / step, "best": True})
-    state = json_state(first, name)
-    _call(name, second.load_state_dict, state)
-    if (again := json_state(second, name)) != state:
-        raise PluginError(f"callback {name}: after load_state_dict its state is {quote(again)}, not {quote(state)}")
+        _call(place, first.on_step, run)
+        _call(place, first.on_log, run, {"step": step, "discriminator_loss": 1.4, "generator_loss": 0.7})
+        _call(place, first.on_log, run, {"step": step, "score": 1.0 / step, "best": True})
+    state = json_state(first, place)
+    _call(place, second.load_state_dict, state)
+    if (again := json_state(second, place)) != state:
+        raise PluginError(f"{place}: after load_state_dict its state is {quote(again)}, not {quote(state)}")
     run.step += 1
     for each in (first, second):
         run.requests, run.logged = Requests(), {}
-        _call(name, each.on_step, run)
+        _call(place, each.on_step, run)
         if each is first:
             asked, logged = run.requests, run.logged
-    if (run.requests, run.logged) != (asked, logged) or json_state(first, name) != json_state(second, name):
+    if (run.requests, run.logged) != (asked, logged) or json_state(first, place) != json_state(second, place):
         raise PluginError(
-            f"callback {name}: resumed from its state it goes on otherwise than without a stop; keep in state_dict "
+            f"{place}: resumed from its state it goes on otherwise than without a stop; keep in state_dict "
             f"all that on_step changes"
         )
-    _call(name, first.on_end, run)
+    _call(place, first.on_end, run)
 
 
-def _call(name: str, method: Callable[..., None], *arguments: Any) -> None:
+def _call(place: str, method: Callable[..., None], *arguments: Any) -> None:
     try:
         method(*arguments)
     except Exception as error:
         raise PluginError(
-            f"callback {name}: {method.__name__} fails ({type(error).__name__}: {quote(str(error), 200)})"
+            f"{place}: {method.__name__} fails ({type(error).__name__}: {quote(str(error), 200)})"
         ) from error
 
 

@@ -40,7 +40,7 @@ class GivenCallbacks:
 
     def state(self) -> list[dict[str, Any]]:
         """Name and state of each, as JSON types; PluginError where that can't be had."""
-        return [{"name": name, "state": json_state(callback, name)} for name, callback in self._named]
+        return [{"name": name, "state": json_state(callback, f"callback {name}")} for name, callback in self._named]
 
     def load_state(self, states: list[dict[str, Any]]) -> None:
         """Bring each to what `state` gave.
