@@ -84,7 +84,7 @@ def test_an_unknown_attribute_names_a_near_match(typo, near):
 
 FLOORS = [
     ["errors", "config", "options", "registry", "stateful", "files", "hardware", "seeds", "hub_errors", "text"],
-    ["blocks", "losses", "schedules", "penalties", "augment", "latents", "images"],
+    ["blocks", "losses", "schedules", "penalties", "augment", "latents", "images", "markup"],
     ["models"],
     ["saving", "gan", "pretrained", "data"],
     ["evaluation", "explore", "callbacks", "settings", "presets"],

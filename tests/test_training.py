@@ -20,11 +20,9 @@ from torch import nn
 import ganzoo
 from ganzoo.data import open_data
 from ganzoo.errors import ConfigError, TrainingError
-from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import command
 from ganzoo.saving import weights as weights_module
 from ganzoo.training import Callback
-from ganzoo.training.callbacks.progress import NotebookDisplay
 from ganzoo.training.checkpoint import checkpoints
 from ganzoo.training.metadata import _absolute
 from ganzoo.training.runtime import Runtime
@@ -602,27 +600,6 @@ def test_precision_and_memory_format_are_a_rule():
     one, other = (Runtime(ganzoo.Settings()).config for _ in range(2))
     assert one == other
     assert Runtime(ganzoo.Settings(speed="exact", precision="float32")).config.memory_format == "contiguous"
-
-
-def test_a_notebook_gets_curves_and_pictures(tmp_path):
-    pytest.importorskip("IPython")
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.utils.capture import capture_output
-
-    InteractiveShell.instance()
-
-    class State:
-        step = 4
-
-    with capture_output() as captured:
-        display = NotebookDisplay(4, tmp_path)
-        ganzoo.images.save(torch.zeros(1, 8, 8), tmp_path / "step-00000004.png")
-        display.on_log(State, {"discriminator_loss": 1.0, "generator_loss": 2.0})
-    assert len(captured.outputs) >= 1
-    curves = picture([Curve("discriminator", [(4, 1.0)]), Curve("generator", [(4, 2.0)])], last_step=4)
-    shown = display._figure()
-    assert shown.crop((0, 0, *curves.size)).tobytes() == curves.tobytes()
-    assert shown.getpixel((4, curves.height + 4)) == (128, 128, 128)  # the newest grid stands below
 
 
 class Poison(Callback):

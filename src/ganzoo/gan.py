@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import images as pictures
+from ganzoo import markup
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, WeightsError, did_you_mean, quote
 from ganzoo.hardware import checked_device
@@ -28,7 +29,7 @@ from ganzoo.latents import (
     sign_class,
     with_sign_class,
 )
-from ganzoo.models import MODELS, Discriminator, Generator, config_of, evaluating, fast_copy
+from ganzoo.models import MODELS, Discriminator, Generator, config_of, evaluating, fast_copy, parameter_count
 from ganzoo.models.checked import checked_images
 from ganzoo.models.contract import unwrapped
 from ganzoo.saving.format import WEIGHTS
@@ -139,6 +140,20 @@ class GAN:
         if self.discriminator is not None:
             parts.append("with discriminator")
         return f"<GAN {self.preset or 'custom'}: {', '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the facts, and eight samples of seed 0."""
+        rows = [("latent_size", f"{self.latent_size:,}")]
+        for name, network in (("generator", self.generator), ("discriminator", self.discriminator)):
+            if network is not None:
+                rows.append((name, f"{type(network).__name__}, {parameter_count(network):,} parameters"))
+        if self.num_classes:
+            rows.append(("classes", ", ".join(self.class_names) or f"{self.num_classes:,}"))
+        if self.clusters:
+            rows.append(("clusters", f"{self.clusters:,}"))
+        samples = self.sample(8, seed=0)
+        rows.insert(1, ("image", "x".join(map(str, samples.shape[1:]))))
+        return markup.summary(f"GAN {self.preset or 'custom'}", rows, markup.grid(samples))
 
     @property
     def facts(self) -> dict[str, Any]:

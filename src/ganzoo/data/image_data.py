@@ -14,6 +14,7 @@ import torch
 from PIL import ImageColor
 from torch import Tensor
 
+from ganzoo import markup
 from ganzoo.data.cache import MappedImages
 from ganzoo.data.passed_over import passed_over_words
 from ganzoo.data.stream import Stream
@@ -55,6 +56,20 @@ class ImageData:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.images.shape[1:]))
+        classes = f", {self.num_classes} classes" if self.num_classes else ""
+        streamed = "streamed, the first " if self.stream else ""
+        return f"<ImageData {self.name}: {streamed}{len(self):,} images {shape}{classes}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what `ganzoo data` says of the set, and its first images."""
+        first = self.batch(torch.arange(min(16, len(self))))
+        facts = _facts(self)
+        if self.labels is not None:
+            facts["classes"] = ", ".join(self.class_names[:50]) + ", …" * (self.num_classes > 50)
+        return markup.summary(f"Data {self.name}", facts.items(), markup.grid(first, columns=8))
 
     @property
     def image_size(self) -> int:
@@ -168,16 +183,8 @@ def hash_of(pixels: str, shape: Sequence[int], labels: Tensor | None) -> str:
 
 
 def describe(data: ImageData) -> dict[str, Any]:
-    """What `ganzoo data` prints: count, size, classes with their counts, hash, source, licence."""
-    facts: dict[str, Any] = {
-        "name": data.name,
-        "images": f"{len(data):,}" if data.stream is None else f"streamed; the first {len(data):,} are looked at here",
-        "size": f"{data.images.shape[3]}x{data.images.shape[2]}, {data.image_channels} channels",
-    }
-    if data.labels is not None:
-        counts = torch.bincount(data.labels, minlength=data.num_classes).tolist()
-        facts["classes"] = dict(zip(data.class_names, counts))
-    facts |= {"hash": data.hash[:16], "source": data.source, "licence": data.licence}
+    """What `ganzoo data` prints: count, size, classes with their counts, hash, source, licence; reads all images."""
+    facts = {"name": data.name, **_facts(data)}
     if len(data.duplicates):
         facts["duplicates"] = f"{len(data.duplicates):,} images equal an earlier one"
     if data.skipped:
@@ -185,3 +192,15 @@ def describe(data: ImageData) -> dict[str, Any]:
     if data.passed_over:
         facts["passed over"] = passed_over_words(data.passed_over, remedies=False)
     return facts
+
+
+def _facts(data: ImageData) -> dict[str, Any]:
+    """What a look at the first images tells."""
+    facts: dict[str, Any] = {
+        "images": f"{len(data):,}" if data.stream is None else f"streamed; the first {len(data):,} are looked at here",
+        "size": f"{data.images.shape[3]}x{data.images.shape[2]}, {data.image_channels} channels",
+    }
+    if data.labels is not None:
+        counts = torch.bincount(data.labels, minlength=data.num_classes).tolist()
+        facts["classes"] = dict(zip(data.class_names, counts))
+    return {**facts, "hash": data.hash[:16], "source": data.source, "licence": data.licence}

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from markupsafe import Markup, escape
 from torch import Tensor
 
+from ganzoo import markup
 from ganzoo.data import ImageData
 from ganzoo.evaluation.metrics import Score
 from ganzoo.evaluation.neighbours import QUANTILE, Memorisation
@@ -52,6 +54,24 @@ class Evaluation:
     drawn: Tensor | None = field(default=None, repr=False)
     training: ImageData | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{name} {with_spread(score.value)}" for name, score in self.scores.items())
+        return f"<Evaluation of {self.compared()} in {self.features}: {figures}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the figures beside those of real images and of noise, and whether any are copies."""
+        verdicts = "".join(f"<p>{escape(self.verdict(space))}</p>" for space in self.memorised)
+        return f"<div><b>{escape(self.headline())}</b>{self.figure_table()}{verdicts}</div>"
+
+    def figure_table(self) -> Markup:
+        """All figures as a table of HTML."""
+        rows = [
+            (each["name"], Markup("<b>{}</b>").format(with_spread(each["value"], each["spread"])),
+             with_spread(each["real_reference"]), with_spread(each["noise_reference"]), each["better"])
+            for each in self.figures()
+        ]  # fmt: skip
+        return markup.table(rows, ("measure", "generator", "real images", "noise", "better"))
+
     def figures(self) -> list[dict[str, Any]]:
         """Each figure with its name, value, spread, real and noise reference, and which way is better."""
         return [
@@ -91,7 +111,11 @@ class Evaluation:
 
     def headline(self) -> str:
         """What was measured, against what, and how."""
-        return f"{self.samples:,} samples against {self.data} ({self.split}), by {', '.join(self.metrics)}."
+        return f"{self.compared()}, by {', '.join(self.metrics)}."
+
+    def compared(self) -> str:
+        """How many samples, and against what."""
+        return f"{self.samples:,} samples against {self.data} ({self.split})"
 
     def verdict(self, space: str) -> str:
         """Whether training images were found among the samples, in plain words."""

@@ -27,10 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from filelock import Timeout
+from PIL import Image
 
+from ganzoo import markup
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell
 from ganzoo.files import expand_user, fsync, locked, remove_leftovers, write_file
-from ganzoo.saving.format import check_format, read_json, read_plugins
+from ganzoo.saving.format import GRID, check_format, read_json, read_plugins
+from ganzoo.text import number
 
 FORMAT = 1
 _OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
@@ -57,6 +60,24 @@ class TrainingResult:
     figures: dict[str, float]
     best_score: float | None
     best_step: int | None
+
+    def __repr__(self) -> str:
+        return f"<TrainingResult {self.run}: {', '.join(self._words())}>"
+
+    def _words(self) -> Iterator[str]:
+        yield f"finished at step {self.step:,}" if self.finished else f"stopped at step {self.step:,}"
+        if self.stopped:
+            yield f"because {self.stopped}"
+        if self.best_score is not None:
+            yield f"best score {number(self.best_score)} at step {self.best_step:,}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how the run ended, its last figures, samples of the model."""
+        rows = [("run", self.run), ("ended", ", ".join(self._words()))]
+        rows += [(name.replace("_", " "), number(value)) for name, value in self.figures.items()]
+        grid = self.model / GRID
+        shown = Image.open(grid) if grid.is_file() else None
+        return markup.summary("Training", rows, markup.image(shown, "samples") if shown else "")
 
 
 class RunFolder:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ganzoo import markup
 from ganzoo.callbacks import Callback
 from ganzoo.data import ImageData, Loader, open_data, open_loader
 from ganzoo.errors import ConfigError, TrainingError, quote, shell
@@ -20,7 +21,8 @@ from ganzoo.runs.folder import RunFolder, TrainingResult, changed_in_words, resu
 from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
-from ganzoo.training.callbacks.progress import NotebookDisplay, ProgressBar, say, shown
+from ganzoo.training.callbacks.notebook import NotebookDisplay
+from ganzoo.training.callbacks.progress import ProgressBar, say, shown
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.classes import are_names, attach_labels, take_names
 from ganzoo.training.export import ModelExporter
@@ -218,6 +220,18 @@ class Trainer:
         )
         self._source, self._progress = data, progress
         self._displays: list[ProgressBar | NotebookDisplay] = []
+
+    def __repr__(self) -> str:
+        return f"<Trainer of {self.gan!r}: {self._plan()}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what is trained, on what, how long, into which folder."""
+        rows = [("networks", self.gan), ("data", self.data), ("plan", self._plan()), ("loss", self.settings.loss)]
+        return markup.summary("Trainer", rows)
+
+    def _plan(self) -> str:
+        steps, batch = self.settings.steps, self.settings.batch_size
+        return f"{steps:,} steps of {batch:,} images of {self.data.name}, into {self.run.path}"
 
     def fit(self) -> TrainingResult:
         """Train until the last step, until a callback stops it, or until Ctrl-C or SIGTERM; then the step is saved.

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on (a bar, or pictures in a notebook), and what the clock says of it."""
+"""What a person sees in a terminal while a run goes on, and what the clock says of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from PIL import Image
 
 from ganzoo.callbacks import Callback, Run
 from ganzoo.errors import clean
-from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.doctor import MemoryWatch
+from ganzoo.training.callbacks.notebook import NotebookDisplay
 from ganzoo.training.checkpoint import TrainingState
 
 PLAIN = 30  # seconds between plain lines where no terminal draws a bar
@@ -93,43 +92,13 @@ class ProgressBar(Callback):
             say(f"step {run.step}  {self._figures}")
 
 
-class NotebookDisplay(Callback):
-    """Draws loss curves and the newest sample grid in a notebook, in one place that is refreshed."""
-
-    def __init__(self, steps: int, samples: Path) -> None:
-        from IPython.display import display
-
-        self._steps, self._samples = steps, samples
-        self._losses: list[tuple[int, float, float]] = []
-        self._drawn = 0.0
-        self._handle = display(self._figure(), display_id=True)
-
-    def on_log(self, run: Run, entry: dict[str, Any]) -> None:
-        if "discriminator_loss" in entry:
-            self._losses.append((run.step, entry["discriminator_loss"], entry["generator_loss"]))
-        if self._handle and (time.perf_counter() - self._drawn > 2 or run.step == self._steps):
-            self._handle.update(self._figure())
-            self._drawn = time.perf_counter()
-
-    def _figure(self) -> Image.Image:
-        names = ("discriminator", "generator")
-        curves = [Curve(name, [(row[0], row[index]) for row in self._losses]) for index, name in enumerate(names, 1)]
-        parts = [picture(curves, last_step=self._steps)]
-        grids = sorted(self._samples.glob("step-*.png"), key=lambda path: (len(path.name), path.name))  # of any step
-        parts += [Image.open(path) for path in grids[-1:]]
-        figure = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white")
-        for index, part in enumerate(parts):
-            figure.paste(part, (0, sum(above.height for above in parts[:index])))
-        return figure
-
-
 @contextmanager
 def shown(wanted: bool, settings: Settings, samples: Path) -> Iterator[list[ProgressBar | NotebookDisplay]]:
     """What suits where this Python runs, if anything is wanted, for the length of a `with` block."""
     if not wanted:
         yield []
     elif in_notebook():
-        yield [NotebookDisplay(settings.steps, samples)]
+        yield [NotebookDisplay(settings.steps, settings.batch_size, samples)]
     else:
         with ProgressBar(settings.steps, settings.batch_size) as bar:
             yield [bar]

@@ -1,0 +1,129 @@
+"""What a notebook shows: one picture of a run that is drawn anew, and objects as short texts and tables."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import ganzoo
+from ganzoo.callbacks import Run
+from ganzoo.data import open_data
+from ganzoo.runs.curves import Curve, picture
+from ganzoo.training.callbacks.notebook import EVERY, NotebookDisplay
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def captured():
+    pytest.importorskip("IPython")
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    InteractiveShell.instance()
+    with capture_output() as captured:
+        yield captured
+
+
+def test_a_notebook_shows_one_picture_of_figures_curves_and_the_newest_samples(captured, tmp_path):
+    run, display = Run(None, None, ganzoo.Settings(steps=8)), NotebookDisplay(8, 16, tmp_path)
+    display.on_start(run)
+    run.step = 4
+    ganzoo.images.save(torch.zeros(1, 8, 8), tmp_path / "step-00000004.png")
+    display.on_log(run, {"discriminator_loss": 1.0, "generator_loss": 2.0})
+    display.on_log(run, {"score": 0.25, "best": True})
+    display.on_end(run)
+    first, last = captured.outputs[0].data, captured.outputs[-1].data
+    assert set(first) == set(last) == {"image/png", "text/plain"} and first["text/plain"] == "step 0 of 8"
+    steps, losses, score = last["text/plain"].split("; ")
+    assert re.fullmatch(r"step 4 of 8, [\d,.]+ images/s, about \d+ s left", steps)
+    assert losses == "losses: discriminator 1.000, generator 2.000" and score == "score 0.25, the best so far"
+    shown = Image.open(io.BytesIO(base64.b64decode(last["image/png"])))
+    curves = picture([Curve("discriminator", [(4, 1.0)]), Curve("generator", [(4, 2.0)])], last_step=8)
+    assert shown.crop((0, 66, curves.width, 66 + curves.height)).tobytes() == curves.tobytes()
+    assert shown.getpixel((400, 66 + curves.height + 20)) == (128, 128, 128)  # the newest grid stands below, enlarged
+
+
+def test_a_notebook_is_drawn_anew_by_the_clock_and_not_at_every_line(captured, tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("ganzoo.training.callbacks.notebook.time.perf_counter", lambda: now[0])
+    run, display = Run(None, None, ganzoo.Settings(steps=1000)), NotebookDisplay(1000, 16, tmp_path)
+    display.on_start(run)
+    for run.step in range(1, 101):
+        now[0] += EVERY / 10
+        display.on_log(run, {"discriminator_loss": 1.0, "generator_loss": 2.0})
+    assert 5 < len(captured.outputs) < 15
+
+
+def tiny():
+    return ganzoo.create(
+        "fashion-mnist", image_size=8, generator={"latent_size": 4, "widths": (8, 4)},
+        discriminator={"widths": (4, 8)}, seed=0,
+    )  # fmt: skip
+
+
+def trained(folder):
+    pixels = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return ganzoo.Trainer(tiny(), pixels, folder, steps=2, batch_size=8, score_every=1, keep="best", progress=False)
+
+
+def evaluation(folder):
+    return ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), "fashion-mnist-mini", samples=120, classes=False)
+
+
+def custom(folder):
+    generator = nn.Sequential(nn.Linear(2, 16), nn.Unflatten(1, (1, 4, 4)), nn.Tanh())
+    return ganzoo.GAN(generator, latent_size=2)
+
+
+OBJECTS = {
+    "GAN": (lambda folder: tiny(), ["<GAN fashion-mnist: ", "latent_size=4"], ["<img", "1x8x8", "parameters"]),
+    "custom GAN": (
+        custom,
+        ["<GAN custom: latent_size=2"],
+        ["<img", "1x4x4", "Sequential, 48 parameters"],
+    ),
+    "ImageData": (
+        lambda folder: open_data("fashion-mnist-mini"),
+        ["<ImageData fashion-mnist-mini: 2,000 images 1x28x28, 10 classes>"],
+        ["<img", "Trouser", "MIT"],
+    ),
+    "Trainer": (
+        trained,
+        ["<Trainer of <GAN fashion-mnist", "2 steps of 8 images of tensor, into "],
+        ["non-saturating", "&lt;ImageData tensor: 40 images 1x8x8&gt;"],
+    ),
+    "TrainingResult": (
+        lambda folder: trained(folder).fit(),
+        ["<TrainingResult ", "run: finished at step 2, best score "],
+        ["<img", "generator loss"],
+    ),
+    "Evaluation": (
+        evaluation,
+        ["<Evaluation of 120 samples against fashion-mnist-mini (all, in halves) in fashion-net: FD 0."],
+        ["<th>noise</th>", "No sign of memorising"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*fewer than")
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_an_object_shows_itself_as_a_short_text_and_as_a_table(kind, tmp_path):
+    make, in_text, in_table = OBJECTS[kind]
+    it = make(tmp_path / "run")
+    text, table = repr(it), it._repr_html_()
+    assert len(text) < 300 and all(part in text for part in in_text), text
+    assert table.startswith("<div><b>") and all(part in table for part in in_table), table[:2000]
+
+
+def test_names_of_strangers_are_text_in_what_a_notebook_shows(tmp_path):
+    gan, data = tiny(), open_data("fashion-mnist-mini")
+    gan.preset, gan.class_names = EVIL, (EVIL,)
+    data = replace(data, name=EVIL, licence=EVIL, class_names=(EVIL,) * 10)
+    for shown in (gan, data):
+        assert "alert" in shown._repr_html_() and "<script" not in shown._repr_html_()
