@@ -340,7 +340,6 @@ BAD = [
     (["data", "{empty}"], "no image"),
     (["data", "{text}"], "notes.txt"),
     (["data", "{zip}"], "broken.zip"),
-    (["data", "{pictures}"], "20"),
     (["data", "{spoiled}", "--size", "16"], "spoiled.png"),
     (["data", "{drawings}", "--size", "0"], "image_size"),
     (["data", "{drawings}", "--size", "16", "--channels", "7"], "channels"),

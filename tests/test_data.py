@@ -26,10 +26,11 @@ from ganzoo.cli import run
 from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open_loader, shard
 from ganzoo.data import fashion as fashion_module
 from ganzoo.data import open as open_module
-from ganzoo.data.cache import difference
+from ganzoo.data.cache import differing
 from ganzoo.data.decode import decode
 from ganzoo.data.hf import hf_splits
 from ganzoo.data.open import splits_of
+from ganzoo.data.reading import Reading
 from ganzoo.data.stream import _in_turns
 from ganzoo.errors import ConfigError, DataError
 from ganzoo.training import Callback
@@ -164,7 +165,7 @@ def test_several_sizes_ask_for_one(tmp_path):
 
 
 def test_several_numbers_of_channels_ask_for_one():
-    assert difference((1, 6, 6), (3, 6, 6)).startswith("images have 1 and 3 channels; choose with image_channels=3")
+    assert "images have 1 and 3 channels; choose with image_channels=3" in str(differing((1, 6, 6), (3, 6, 6)))
 
 
 HOSTILE = {
@@ -515,7 +516,7 @@ def test_train_skips_broken_pictures_and_resume_does_too(tmp_path, monkeypatch, 
         command += ["--set", setting]
     assert run(command) == 2 and "--broken skip" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-    with pytest.warns(UserWarning, match="1 of 5 files can't be read: left out"):
+    with pytest.warns(UserWarning, match=r"1 of 5 pictures can't be read \(3\.png\): left out"):
         assert run([*command, "--broken", "skip", "--ground", "black"]) == 0
     recorded = json.loads((tmp_path / "run/run.json").read_text())["data"]
     assert (recorded["broken"], recorded["ground"], recorded["skipped"]) == ("skip", "black", 1)
@@ -545,7 +546,7 @@ def test_train_skips_broken_pictures_and_resume_does_too(tmp_path, monkeypatch, 
     ],
 )
 def test_every_mode_is_converted(mode, color, channels, expected):
-    assert decode(png(color, mode=mode), "x", None, channels)[:, 0, 0].tolist() == expected
+    assert decode(png(color, mode=mode), "x", Reading(image_channels=channels))[:, 0, 0].tolist() == expected
 
 
 def test_palettes_and_their_transparency_are_converted():
@@ -554,7 +555,7 @@ def test_palettes_and_their_transparency_are_converted():
     picture.putpixel((1, 0), 1)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", transparency=1)
-    assert decode(buffer.getvalue(), "x", None, 3).tolist() == [[[10, 255]], [[20, 255]], [[30, 255]]]
+    assert decode(buffer.getvalue(), "x", Reading(image_channels=3)).tolist() == [[[10, 255]], [[20, 255]], [[30, 255]]]
 
 
 def test_exif_orientation_is_honoured():
@@ -562,17 +563,17 @@ def test_exif_orientation_is_honoured():
     exif[0x0112] = 6  # the camera was turned: rows are columns
     buffer = io.BytesIO()
     Image.new("RGB", (8, 4)).save(buffer, "JPEG", exif=exif)
-    assert decode(buffer.getvalue(), "x", None, 3).shape == (3, 8, 4)
+    assert decode(buffer.getvalue(), "x", Reading(image_channels=3)).shape == (3, 8, 4)
 
 
 def test_cmyk_and_the_first_frame_of_an_animation():
     buffer = io.BytesIO()
     Image.new("CMYK", (4, 4)).save(buffer, "JPEG")
-    assert decode(buffer.getvalue(), "x", None, 3).min() >= 250
+    assert decode(buffer.getvalue(), "x", Reading(image_channels=3)).min() >= 250
     buffer = io.BytesIO()
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    assert decode(buffer.getvalue(), "x", None, 3)[:, 0, 0].tolist() == [255, 0, 0]
+    assert decode(buffer.getvalue(), "x", Reading(image_channels=3))[:, 0, 0].tolist() == [255, 0, 0]
 
 
 def test_grey_sets_stay_grey_and_mixed_ones_become_colour(tmp_path):
@@ -595,18 +596,87 @@ def test_the_first_look_for_colour_takes_up_to_100_pictures_of_all(tmp_path, mon
     assert len(looked) - 199 == 100 and looked[99].endswith("198.png")
 
 
-def test_the_middle_square_is_taken():
+def wide():
+    """Three times as wide as high: black, white, black."""
     picture = Image.new("L", (30, 10), 0)
     picture.paste(255, (10, 0, 20, 10))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    assert decode(buffer.getvalue(), "x", 10, 1).min() == 255
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("fit", "row", "column"),
+    [
+        ("crop", [255, 255, 255], [255, 255, 255]),  # the middle square
+        ("pad", [0, 255, 0], [100, 255, 100]),  # the ground above and below
+        ("squash", [0, 255, 0], [255, 255, 255]),
+    ],
+)
+def test_pictures_that_are_not_square_are_cropped_padded_or_squashed_alike_at_each_door(tmp_path, fit, row, column):
+    (tmp_path / "set").mkdir()
+    wide().save(tmp_path / "set" / "a.png")
+    array = np.asarray(wide())
+    for source in (tmp_path / "set", [wide()], [array], array[None], open_data(array[None])):
+        image = open_data(source, image_size=10, fit=fit, ground="#646464").images[0, 0]
+        assert image[5, [0, 4, 9]].tolist() == row and image[[0, 5, 9], 4].tolist() == column
+    kept = open_data([wide().convert("RGBA")], image_size=10, image_channels=4, fit=fit).images[0]
+    assert kept[3, 0, 4] == (0 if fit == "pad" else 255)  # transparent around it
+    with pytest.raises(ConfigError, match='fit must be one of crop, pad, squash, got "stretch"'):
+        open_data(array[None], fit="stretch")
+
+
+def test_how_pictures_are_fitted_is_recorded_and_used_on_resume(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "set", [f"{number}.png" for number in range(4)], (12, 6))
+    command = ["train", "fashion-mnist", "--data", "set", "--output", "run", "--steps", "1", "--set", "batch_size=2"]
+    for setting in ("generator.widths=4,4", "discriminator.widths=4,4", "score_every=0"):
+        command += ["--set", setting]
+    assert run([*command, "--fit", "pad"]) == 0
+    assert json.loads((tmp_path / "run/run.json").read_text())["data"]["fit"] == "pad"
+    padded = open_data("set", image_size=28, image_channels=1, fit="pad")
+    assert ganzoo.Trainer.resume("run").data.hash == padded.hash != open_data("set", image_size=28).hash
+    assert run(["train", "--resume", "run", "--fit", "crop"]) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*of 255")
+def test_a_set_of_several_sizes_is_told_and_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "set", ["a.png"])
+    (tmp_path / "set/b.png").write_bytes(png(size=(8, 6)))
+    assert run(["data", "set"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "size images have several sizes (6x6, 8x6); choose one with image_size=64 (--size 64). Here" in printed
+    assert "read at 64x64, 3 channels" in printed and (tmp_path / "data.png").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*of 255")
+@pytest.mark.parametrize("door", ["list", "Dataset", "parquet", "streamed rows of hf"])
+def test_broken_pictures_are_left_out_at_each_door_with_their_labels(tmp_path, monkeypatch, door):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    content = [png((90, 0, 0)), b"no picture", png((200, 0, 0))]
+    source = [(each, number % 2) for number, each in enumerate(content)]
+    if door != "list":
+        values = [{"bytes": each, "path": None} for each in content]
+        features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["a", "b"]))
+        source = datasets.Dataset.from_dict({"image": values, "label": [0, 1, 0]}, features=features)
+    if door in ("parquet", "streamed rows of hf"):
+        source.to_parquet(str(tmp_path / "set.parquet"))
+        source = f"hf:{tmp_path / 'set.parquet'}{'?stream=yes' if door != 'parquet' else ''}"
+    with pytest.raises(DataError, match="(item|row) 1 is no readable picture"):
+        open_data(source)
+    if door == "streamed rows of hf":  # a stream stops always
+        with pytest.raises(DataError, match="row 1 is no readable picture"):
+            open_data(source, broken="skip")
+        return
+    with pytest.warns(UserWarning, match=r"1 of 3 pictures can't be read \(item 1\): left out"):
+        data = open_data(source, broken="skip")
+    assert (data.images[:, 0, 0, 0].tolist(), data.labels.tolist(), data.skipped) == ([90, 200], [0, 0], 1)
 
 
 def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr("ganzoo.data.decode.LARGEST_PICTURE", 30)
     with pytest.raises(DataError, match="6x6 pixels"):
-        decode(png(), "x", None, None)
+        decode(png(), "x", Reading())
 
 
 # --- tensors, Datasets, names ----------------------------------------------------------------------------------
@@ -738,11 +808,11 @@ def test_the_bundled_set_is_balanced_and_named():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_size": 0}, "image_size must be an int from 1"),
+        ({"image_size": 0}, "image_size must be at least 1 and at most 4096"),
         ({"image_size": 6.0}, "image_size must be an int"),
-        ({"image_channels": 5}, "image_channels must be 1 to 4"),
-        ({"split": "valid"}, "split must be train or test"),
-        ({"broken": "ignore"}, "broken must be stop or skip"),
+        ({"image_channels": 5}, "image_channels must be at least 1 and at most 4"),
+        ({"split": "valid"}, "split must be one of train, test"),
+        ({"broken": "ignore"}, "broken must be one of stop, skip"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -169,7 +169,7 @@ def test_an_hf_set_without_a_test_split_is_halved(two_splits, monkeypatch):
     gan = ganzoo.GAN(Copies(training), latent_size=2)
     found = ganzoo.evaluate(gan, f"hf:{folder / 'train'}", samples=100, classes=False)
     assert found.split == "train, in halves" and found.memorised["pixels"].memorised
-    with pytest.raises(ConfigError, match="split must be train or test"):
+    with pytest.raises(ConfigError, match="split must be one of train, test"):
         ganzoo.evaluate(gan, f"hf:{folder}", samples=100, split="tset")
     with pytest.raises(DataError, match="nowhere can't be opened"):
         ganzoo.evaluate(gan, f"hf:{folder / 'nowhere'}", samples=100)
@@ -319,7 +319,7 @@ def test_a_folder_of_splits_is_compared_by_its_test_split_and_broken_pictures_ar
     Path("set/test/broken.png").write_bytes(b"\x89PNG")
     command = ["evaluate", "fashion-mnist", "--data", "set", "--samples", "100", "--output", "out"]
     assert run(command) == 2 and not Path("out/evaluation.json").exists()
-    with pytest.warns(UserWarning, match="1 of 121 files can't be read"):
+    with pytest.warns(UserWarning, match="1 of 121 pictures can't be read"):
         assert run([*command, "--broken", "skip"]) == 0
     facts = json.loads(Path("out/evaluation.json").read_text())
     assert facts["split"] == "test"

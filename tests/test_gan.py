@@ -539,9 +539,9 @@ def test_a_label_of_5000_digits_is_no_class():
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS.*run `git lfs pull`"),
-        (b"<!DOCTYPE html><html>404</html>", "a web page, perhaps of a failed download"),
-        (b"PK\x03\x04" + bytes(50), "a zip or a pickle of torch.save.*never opened here"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer.*run `git lfs pull`"),
+        (b"<!DOCTYPE html><html>404</html>", "a web page, perhaps the error page of a download"),
+        (b"PK\x03\x04" + bytes(50), "a zip file .*pickle of torch.save.*never opened here"),
     ],
 )
 def test_a_file_of_another_kind_under_our_name_is_called_what_it_is(gan, tmp_path, name, content, said):

@@ -71,6 +71,10 @@ class DataError(GanzooError, ValueError):
     """Images cannot be found, read or used."""
 
 
+class SeveralSizesError(DataError):
+    """The images of a set have several sizes, and none was chosen."""
+
+
 class SourceError(GanzooError, FileNotFoundError):
     """No model is found where one was asked for."""
 

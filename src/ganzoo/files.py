@@ -21,6 +21,36 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 # the answers of a place that offers no fsync or no locks: of network folders, FUSE and (EBADF) Windows
 _NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOLCK)
 
+# How files begin that stand under another's name; HEIC and videos are known by what follows their length.
+_KINDS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself; run `git lfs pull` there",
+    b"<!doctype html": "a web page, perhaps the error page of a download; get the file again",
+    b"<html": "a web page, perhaps the error page of a download; get the file again",
+    b"<svg": "an SVG drawing; convert it to PNG",
+    b"<?xml": "an XML file; if it is an SVG drawing, convert it to PNG",
+    b"%pdf": "a PDF file; convert it to PNG",
+    b"8bps": "a Photoshop file; convert it to PNG",
+    b"pk\x03\x04": "a zip file (unpack it), or a pickle of torch.save, which may run any code and is never opened here",
+    b"\x80": "a pickle, which may run any code and is never opened here",
+    b"\x1f\x8b": "a gzip file; unpack it",
+    b"\x93numpy": "a NumPy array; in Python, give open_data the array",
+    b"par1": "a parquet file; name it with hf: before it",
+    b"\x00\x00\x00\x0cjp  ": "a JPEG 2000 file, which is not read here; convert it to PNG",
+    b"\xff\x0a": "a JPEG XL file, which is not read here; convert it to PNG",
+}
+_HEIC = (b"heic", b"heix", b"heim", b"hevc", b"mif1", b"msf1")
+
+
+def what_else(content: bytes) -> str | None:
+    """What a file is that begins with `content` and is not what it should be, and what to do; None if unknown."""
+    if not content.strip(b"\0"):
+        return "empty, or holds only zeros; get the file again"
+    if content[4:8] == b"ftyp":
+        kind = "HEIC picture" if content[8:12] in _HEIC else "video, or a picture of a kind"
+        return f"a {kind}, which Pillow does not read; convert it to JPEG or PNG"
+    start = content[:100].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((words for mark, words in _KINDS.items() if start.startswith(mark)), None)
+
 
 def expand_user(path: str | Path) -> Path:
     """`path` with ~ or ~name at its start replaced by that home folder; ConfigError if there is none, or no path."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ganzoo.errors import shown
+from ganzoo.errors import SeveralSizesError, shown
 
 BROKEN = typer.Option(help="stop or skip at a file that can't be read.  [default: stop]")
 GROUND = typer.Option(help="Colour that transparency is laid on.  [default: white]")
+FIT = typer.Option(help="crop, pad or squash pictures that are not square.  [default: crop]")
+DRAWN = 64  # pixels a side at which a set of several sizes is shown
 
 
 def data(
@@ -20,6 +22,7 @@ def data(
     split: Annotated[str, typer.Option(help="train or test, if the set has both.")] = "train",
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
+    fit: Annotated[str | None, FIT] = None,
     output: Annotated[Path, typer.Option(help="Where the first 20 images are drawn.")] = Path("data.png"),
 ) -> None:
     """Prepare a data set, say what is in it, and draw its first 20 images."""
@@ -28,11 +31,17 @@ def data(
     from ganzoo import images
     from ganzoo.data import describe, open_data
 
-    opened = open_data(
-        source, image_size=size, image_channels=channels, split=split, broken=broken or "stop",
-        ground=ground or "white", progress=True,
-    )  # fmt: skip
-    for name, value in describe(opened).items():
+    reading: dict[str, Any] = {"image_channels": channels, "split": split, "broken": broken or "stop"}
+    reading |= {"ground": ground or "white", "fit": fit or "crop", "progress": True}
+    sizes = None
+    try:
+        opened = open_data(source, image_size=size, **reading)
+    except SeveralSizesError as error:
+        sizes, opened = error, open_data(source, image_size=DRAWN, **reading)
+    facts = describe(opened)
+    if sizes is not None:
+        facts["size"] = f"{sizes} Here they are read at {facts['size']}."
+    for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{shown(key)} {count:,}" for key, count in value.items())
         print(f"{name:14}{value if value.isprintable() else shown(value, 300)}")

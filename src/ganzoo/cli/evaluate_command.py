@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.data_command import BROKEN, GROUND
+from ganzoo.cli.data_command import BROKEN, FIT, GROUND
 from ganzoo.cli.hub_commands import ENDPOINT
 from ganzoo.errors import ConfigError
 
@@ -45,6 +45,7 @@ def evaluate(
     ] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
+    fit: Annotated[str | None, FIT] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
@@ -67,7 +68,7 @@ def evaluate(
     found = measure(
         gan, data, samples=samples, features=features, metrics=metric or DEFAULT, split=split, seed=seed,
         classes=classes, memorised=memorised, image_size=size, broken=broken or "stop", ground=ground or "white",
-        device=device, progress=True,
+        fit=fit or "crop", device=device, progress=True,
     )  # fmt: skip
     print(found.table(), flush=True)  # first: what was measured is seen, whatever becomes of the files
     facts = {**found.to_dict(), "command": command()}

@@ -100,17 +100,19 @@ def invert(
 
     from ganzoo import images
     from ganzoo.data.decode import decode
+    from ganzoo.data.reading import Reading
     from ganzoo.errors import DataError
     from ganzoo.explore.inversion import invert as find
 
     gan = _gan(source, device)
+    reading = Reading(image_size=gan.image_size, image_channels=gan.image_channels)
     targets = []
     for path in pictures:
         try:
             content = path.read_bytes()
         except OSError as error:
             raise DataError(f"{path} can't be read ({error.strerror}).") from error
-        pixels = torch.from_numpy(decode(content, str(path), gan.image_size, gan.image_channels).copy())
+        pixels = torch.from_numpy(decode(content, str(path), reading).copy())
         targets.append(pixels.float() / 127.5 - 1)
     target = torch.stack(targets)
     found = find(gan, target, labels=_label(gan, label), starts=starts, steps=steps, seed=seed)

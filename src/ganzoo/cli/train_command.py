@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.data_command import BROKEN, GROUND
+from ganzoo.cli.data_command import BROKEN, FIT, GROUND
 from ganzoo.errors import ConfigError, did_you_mean, quote
 
 
@@ -26,6 +26,7 @@ def train(
     licence: Annotated[str | None, typer.Option(help="Of images given by a path; stands in the model's card.")] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
+    fit: Annotated[str | None, FIT] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: what Accelerate finds]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --output.")] = False,
     resume: Annotated[Path | None, typer.Option(help="A run's folder: go on from its last checkpoint.")] = None,
@@ -49,7 +50,7 @@ def train(
 
     if resume is not None:
         others: dict[str, Any] = {"--output": output, "--steps": steps, "--epochs": epochs, "--size": size}
-        others |= {"--set": set_, "--licence": licence, "--broken": broken, "--ground": ground}
+        others |= {"--set": set_, "--licence": licence, "--broken": broken, "--ground": ground, "--fit": fit}
         for name, value in others.items():
             if value is not None:
                 raise ConfigError(
@@ -85,7 +86,7 @@ def train(
             from ganzoo.presets import create
 
             gan = create(str(preset), size, **networks, seed=changes.get("seed", 0), clusters=changes.get("clusters"))
-        changes |= {"broken": broken or "stop", "ground": ground or "white"}
+        changes |= {"broken": broken or "stop", "ground": ground or "white", "fit": fit or "crop"}
         trainer = Trainer(
             gan, data, output, overwrite=overwrite, epochs=epochs, licence=licence, device=device, **changes
         )

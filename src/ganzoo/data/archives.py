@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ganzoo.data.decode import what_else
 from ganzoo.data.passed_over import (
     LINKS,
     OURS,
@@ -27,6 +26,7 @@ from ganzoo.data.passed_over import (
     reason_by_name,
 )
 from ganzoo.errors import DataError, quote, shown
+from ganzoo.files import what_else
 
 MOST_MEMBERS = 250_000  # of a zip; each takes half a kilobyte of memory
 DEEPEST = 100  # folders in folders

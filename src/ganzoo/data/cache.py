@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 from filelock import Timeout
 
-from ganzoo.errors import ConfigError, DataError, reason
+from ganzoo.errors import ConfigError, DataError, SeveralSizesError, reason
 from ganzoo.files import digest_of, expand_user, locked, new_folder, write_file
 
 VERSION = 1  # of decoding; a new one makes all sets anew
@@ -201,7 +201,7 @@ def _pack(
         if shape is None:
             _check_room(picture, count, most)
         elif picture.shape != shape:
-            raise DataError(difference(shape, picture.shape))
+            raise differing(shape, picture.shape)
         shape = picture.shape
         content = picture.tobytes()
         file.write(content)
@@ -228,11 +228,12 @@ def _check_room(first: np.ndarray, count: int, most: int | None) -> None:
         )
 
 
-def difference(one: tuple[int, ...], other: tuple[int, ...]) -> str:
-    """In which way pictures of two shapes (C, H, W) differ, and the option that makes them alike."""
+def differing(one: tuple[int, ...], other: tuple[int, ...]) -> DataError:
+    """The error of pictures of two shapes (C, H, W): in what they differ, and the option that makes them alike."""
     if one[0] != other[0]:
-        return f"images have {one[0]} and {other[0]} channels; choose with image_channels=3 (--channels 3)."
-    return f"images have several sizes ({_size(one)}, {_size(other)}); choose one with image_size=64 (--size 64)."
+        return DataError(f"images have {one[0]} and {other[0]} channels; choose with image_channels=3 (--channels 3).")
+    sizes = f"images have several sizes ({_size(one)}, {_size(other)})"
+    return SeveralSizesError(f"{sizes}; choose one with image_size=64 (--size 64).")
 
 
 def _size(shape: tuple[int, ...]) -> str:

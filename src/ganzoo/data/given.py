@@ -21,18 +21,20 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from ganzoo.data.archives import LARGEST_FILE
 from ganzoo.data.cache import unnamed_images
-from ganzoo.data.decode import WHITE, common_channels, convert, decode, prepare
-from ganzoo.data.image_data import ImageData, hash_of, remark_range
+from ganzoo.data.decode import convert, decode, prepare, with_channels
+from ganzoo.data.image_data import ImageData, assemble
 from ganzoo.data.labels import number_labels
+from ganzoo.data.reading import Reading
 from ganzoo.errors import DataError, GanzooError, quote
 
 IMAGE_NAMES = ("image", "img", "picture", "pixel_values", "images")
 LABEL_NAMES = ("label", "labels", "target", "class", "fine_label")
 TWICE = 16  # times an item is read twice, to see whether it is random: one flip in two is missed in 1 of 65,536
+BY_HAND = "given by hand"  # where it comes from
 BLOCK = 64  # images of an array that are converted at once
 
 
-def open_given(source: Any, size: int | None, channels: int | None, ground: str = WHITE) -> ImageData:
+def open_given(source: Any, reading: Reading) -> ImageData:
     """The images of `source`; see `ganzoo.data.open_data`.
 
     Raises:
@@ -45,9 +47,9 @@ def open_given(source: Any, size: int | None, channels: int | None, ground: str 
     if isinstance(source, np.ndarray) and source.dtype == object and source.ndim:
         source = list(source)
     if isinstance(source, (Tensor, np.ndarray)):
-        return _open_array(source, labels, size, channels, ground)
+        return _open_array(source, labels, reading)
     if isinstance(source, (list, tuple, Dataset)):
-        return open_items(source, labels, size, channels, ground)
+        return open_items(source, labels, reading)
     remedy = _remedy(source)
     raise DataError(f"{quote(source)} ({type(source).__name__}) holds no images ganzoo can open; {remedy}")
 
@@ -108,25 +110,24 @@ def _listed(labels: Any, count: int) -> list[Any] | None:
 # --- arrays ---
 
 
-def _open_array(
-    source: Tensor | np.ndarray, labels: list[Any] | None, size: int | None, channels: int | None, ground: str
-) -> ImageData:
+def _open_array(source: Tensor | np.ndarray, labels: list[Any] | None, reading: Reading) -> ImageData:
     kind = "tensor" if isinstance(source, Tensor) else "array"
     images = _pictures(source, f"{'a tensor' if kind == 'tensor' else 'an array'} of images")
     count, own, *sides = images.shape
-    fits = channels in (None, own) and size in (None, *sides) and (size is None or sides[0] == sides[1])
+    fits = reading.image_channels in (None, own) and sides == [reading.image_size or side for side in sides]
     if images.dtype == torch.uint8 and images.is_contiguous() and fits:
         array = images.numpy()
-        pixels = hashlib.sha256(array.data).hexdigest()
+        decoded = array, list(range(count)), hashlib.sha256(array.data).hexdigest()
     else:
 
         def pictures() -> Iterator[np.ndarray]:
             for start in range(0, count, BLOCK):
                 block = to_bytes(images[start : start + BLOCK], f"{kind} (images from {start} on)")
-                yield from (convert(picture, size, channels, ground) for picture in block.numpy())
+                yield from (convert(picture, reading) for picture in block.numpy())
 
-        array, _, pixels = unnamed_images(pictures(), count)
-    return _finish(kind, array, pixels, labels or [None], (), ground, images.is_floating_point(), "image")
+        decoded = unnamed_images(pictures(), count)
+    numbers, names = number_labels(labels or [], (), "labels", "image")
+    return assemble(decoded, numbers, names, kind, BY_HAND, range(count), reading, images.is_floating_point())
 
 
 def _pictures(source: Tensor | np.ndarray, what: str) -> Tensor:
@@ -203,7 +204,6 @@ class _Items:
 
     name: str
     read: Callable[[int], Any]
-    ground: str = WHITE
     image: Any = None  # index or key; None: the item itself
     label: Any = None
     floating: bool = False
@@ -257,18 +257,16 @@ class _Items:
                 stacklevel=5,
             )
 
-    def picture(self, value: Any, index: int, size: int | None, channels: int | None) -> np.ndarray:
-        """One image as uint8 (C, H, W)."""
-        place = f"{self.name}: item {index}"
+    def picture(self, index: int, reading: Reading) -> np.ndarray:
+        """The image of an item as uint8 (C, H, W)."""
+        value, place = self.item(index)[0], f"{self.name}: item {index}"
         if _is_file(value):
-            return decode(
-                value if isinstance(value, bytes) else _content(value, place), place, size, channels, self.ground
-            )
+            return decode(value if isinstance(value, bytes) else _content(value, place), place, reading)
         if isinstance(value, Image.Image):
             if 0 in value.size:
                 raise DataError(f"{place} is a picture without pixels; leave it out.")
             try:
-                return prepare(value, size, channels, self.ground)
+                return prepare(value, reading)
             except Exception as error:  # a closed or damaged file
                 reason = quote(f"{type(error).__name__}: {error}", 200)
                 raise DataError(f"{place} is no readable picture ({reason}); leave it out.") from error
@@ -281,7 +279,7 @@ class _Items:
                 pixels = _channels_first(pixels, isinstance(value, Tensor), wanted)
             self.floating = self.floating or pixels.is_floating_point()
             pixels = to_bytes(pixels.reshape(-1, *pixels.shape[-2:]), place)
-            return convert(pixels.numpy(), size, channels, self.ground)
+            return convert(pixels.numpy(), reading)
         path = isinstance(value, (str, Path))
         remedy = "open it with PIL.Image.open, or give the folder" if path else "give PIL images, arrays or tensors"
         raise DataError(f"{place} is no image but {quote(value)} ({type(value).__name__}); {remedy}.")
@@ -321,9 +319,7 @@ def _is_number(value: Any) -> bool:
 def open_items(
     source: Any,
     labels: list[Any] | Tensor | None,
-    size: int | None,
-    channels: int | None,
-    ground: str = WHITE,
+    reading: Reading,
     names: tuple[str, ...] = (),
     name: str = "",
     label: str | None = None,
@@ -333,7 +329,6 @@ def open_items(
     Args:
         source: items are images, pairs (image, label), longer tuples, or dicts.
         labels: one for each item, or checked ones as int64 (N,); None takes those of the items.
-        size, channels, ground: see `ganzoo.data.open_data`.
         names: of the classes; empty takes the source's own.
         name: for messages and records; empty takes its type's.
         label: the key of the label, if items are dicts that have it.
@@ -348,30 +343,43 @@ def open_items(
         ) from error
     if count == 0:
         raise DataError(f"{name} is empty; give one image or more.")
-    items = _Items(name, _reader(source), ground)
+    items = _Items(name, _reader(source))
     items.choose(label)
-    if channels is None and _has_mode(items.item(0)[0]):
-        channels = common_channels(count, lambda index: items.picture(items.item(index)[0], index, None, None))
+    if _has_mode(items.item(0)[0]):
+        reading = with_channels(reading, count, items.picture)
     if not isinstance(source, (list, tuple)):
-        _remark_random(items, count, size, channels)
+        _remark_random(items, count, reading)
     found: list[Any] = []
 
-    def pictures() -> Iterator[np.ndarray]:
+    def pictures() -> Iterator[np.ndarray | None]:
         for index in range(count):
-            image, label = items.item(index)
-            found.append(label)
-            yield items.picture(image, index, size, channels)
+            found.append(None)
+            try:
+                found[index] = items.item(index)[1]
+                yield items.picture(index, reading)
+            except DataError:
+                if reading.broken == "stop":
+                    raise
+                yield None
 
-    array, _, pixels = unnamed_images(pictures(), count)
-    names = names or (_class_names(source) if labels is None else ())
-    return _finish(name, array, pixels, found if labels is None else labels, names, ground, items.floating, "item")
+    decoded = unnamed_images(pictures(), count)
+    if isinstance(labels, Tensor):
+        numbers: Tensor | None = labels[decoded[1]]
+    else:
+        names = names or (_class_names(source) if labels is None else ())
+        chosen = found if labels is None else labels
+        numbers, names = number_labels([chosen[index] for index in decoded[1]], names, name, "item")
+    return assemble(decoded, numbers, names, name, BY_HAND, range(count), reading, items.floating)
 
 
-def _remark_random(items: _Items, count: int, size: int | None, channels: int | None) -> None:
+def _remark_random(items: _Items, count: int, reading: Reading) -> None:
     """Warn if some of the items differ from one reading to the next."""
     for number in range(TWICE):  # of a few items each comes several times
         index = number * count // TWICE
-        one, other = (items.picture(items.item(index)[0], index, size, channels) for _ in range(2))
+        try:
+            one, other = (items.picture(index, reading) for _ in range(2))
+        except DataError:  # said when it is read for good
+            continue
         if not np.array_equal(one, other):
             warnings.warn(
                 f"{items.name}: item {index} is another image each time it is read, as random transforms make it. All "
@@ -422,24 +430,3 @@ def _keeps(change: Any, count: int) -> bool:
         return change is None or all(int(change(number)) == number for number in range(count))
     except Exception:  # of code of the user's; it may want more than a number
         return False
-
-
-def _finish(
-    name: str,
-    array: np.ndarray,
-    pixels: str,
-    labels: list[Any] | Tensor,
-    names: Sequence[str],
-    ground: str,
-    floating: bool,
-    item: str,
-) -> ImageData:
-    numbers: Tensor | None
-    if isinstance(labels, Tensor):
-        numbers = labels
-    else:
-        numbers, names = number_labels(labels, names, "labels" if item == "image" else name, item)
-    hashed = hash_of(pixels, array.shape, numbers)
-    data = ImageData(name, array, numbers, tuple(names), hashed, "given by hand")
-    remark_range(data, ground, floating)
-    return data

@@ -30,15 +30,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from ganzoo.data.cache import cached_images, difference
-from ganzoo.data.decode import common_channels
+from ganzoo.data.cache import cached_images, differing
+from ganzoo.data.decode import with_channels
 from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, open_items
-from ganzoo.data.image_data import ImageData, hash_of
+from ganzoo.data.image_data import ImageData, assemble
 from ganzoo.data.labels import number_labels
 from ganzoo.data.parquet import read_few_rows
 from ganzoo.data.passed_over import SAVED_TO_DISK
+from ganzoo.data.reading import Reading
 from ganzoo.data.stream import BUFFER_BYTES, Stream
-from ganzoo.errors import DataError, GanzooError, MissingExtraError, did_you_mean, quote
+from ganzoo.errors import DataError, HubConnectionError, MissingExtraError, did_you_mean, quote
 from ganzoo.files import expand_user
 from ganzoo.hub_errors import offline_if_unreachable
 
@@ -46,7 +47,7 @@ HEAD = 2000  # rows of a stream that are kept, if they fit into BUFFER_BYTES: fo
 _OPTIONS = ("config", "image", "label", "split", "stream")
 
 
-def open_hf(source: str, size: int | None, channels: int | None, ground: str, split: str) -> ImageData:
+def open_hf(source: str, reading: Reading) -> ImageData:
     """The images that `source` (see above) names.
 
     Raises:
@@ -57,8 +58,9 @@ def open_hf(source: str, size: int | None, channels: int | None, ground: str, sp
     streamed = options.get("stream", "no")
     if streamed not in ("yes", "no"):
         raise DataError(f"{source}: stream must be yes or no, got {quote(streamed)}.")
-    rows = _load(datasets, source, name, options.get("config"), options.get("split", split), streamed == "yes")
-    return _open(datasets, rows, source, name, options, size, channels, ground)
+    split = options.get("split", reading.split)
+    rows = _load(datasets, source, name, options.get("config"), split, streamed == "yes")
+    return _open(datasets, rows, source, name, options, reading)
 
 
 def rows_of(source: Any) -> Any:
@@ -71,7 +73,7 @@ def rows_of(source: Any) -> Any:
     return source if type(source).__module__ in modules else None
 
 
-def open_rows(rows: Any, size: int | None, channels: int | None, ground: str, split: str) -> ImageData:
+def open_rows(rows: Any, reading: Reading) -> ImageData:
     """The images of a data set that the `datasets` library opened: one split, or all by their names.
 
     Raises:
@@ -81,60 +83,55 @@ def open_rows(rows: Any, size: int | None, channels: int | None, ground: str, sp
 
     name = type(rows).__name__
     if isinstance(rows, dict):
-        if split not in rows:
-            raise DataError(f"{name} has no split {quote(split)}; give one of it: {', '.join(map(str, rows))}.")
-        rows = rows[split]
+        if reading.split not in rows:
+            known = ", ".join(map(str, rows))
+            raise DataError(f"{name} has no split {quote(reading.split)}; give one of it: {known}.")
+        rows = rows[reading.split]
     if not isinstance(rows, (datasets.Dataset, datasets.IterableDataset)):
         raise DataError(f"{name} holds no images; give a Dataset of the datasets library.")
     if isinstance(rows, datasets.Dataset) and rows.format["type"] == "custom":  # a transform of the user's
         classes = [key for key, each in rows.features.items() if isinstance(each, datasets.ClassLabel)]
         label = classes[0] if classes else None
         names = tuple(rows.features[label].names) if label else ()
-        return open_items(rows, None, size, channels, ground, names, label=label)
-    return _open(datasets, rows, name, name, {}, size, channels, ground)
+        return open_items(rows, None, reading, names, label=label)
+    return _open(datasets, rows, name, name, {}, reading)
 
 
-def _open(
-    datasets: Any,
-    rows: Any,
-    source: str,
-    name: str,
-    options: dict[str, str],
-    size: int | None,
-    channels: int | None,
-    ground: str,
-) -> ImageData:
+def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, str], reading: Reading) -> ImageData:
     if rows.features is None:
         raise DataError(f"{source} does not say what its columns hold; give a set with features.")
     image = _column(source, rows, options.get("image"), datasets.Image, IMAGE_NAMES)
     if image is None:
         remedy = "name one with ?image=COLUMN" if source.startswith("hf:") else 'rename one to "image"'
         raise DataError(f"{source} has no column of images but {', '.join(rows.column_names)}; {remedy}.")
-    streamed = isinstance(rows, datasets.IterableDataset)
+    streamed, local = isinstance(rows, datasets.IterableDataset), source.startswith("hf:")
     label = _column(source, rows, options.get("label"), datasets.ClassLabel, () if streamed else LABEL_NAMES)
     feature: Any = rows.features[label] if label else None
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
-    if streamed and label and not names:
-        raise DataError(f"{source}: column {quote(label)} names no classes, and a stream can't be counted; leave it.")
-    root = _folder(name) if source.startswith("hf:") else None
-    stream = Stream(rows, image, label, names, size, channels, source, root, ground)
+    stream = Stream(rows, image, label, names, source, reading, _folder(name) if local else None)
     if streamed:
-        rows = _undecoded(datasets, rows.select_columns([image, *([label] if label else [])]), image, source)
-        stream = dataclasses.replace(stream, rows=rows)
-        return _head(_with_channels(stream, list(islice(stream.undecoded(), 100)) if channels is None else []), name)
+        return _open_stream(datasets, stream, name)
     labels, names = _labels(rows, label, names, source, chosen="label" in options or bool(names))
     rows = rows.select_columns([image])
     encoded = _is_encoded(datasets, rows.features[image])
     rows = _undecoded(datasets, rows.with_format(None), image, source) if encoded else rows.with_format("numpy")
-    if not (encoded and source.startswith("hf:")):  # the caller's rows may name files that change, the fingerprint not
-        data = open_items(rows, labels, size, channels, ground, names, name)
-        return dataclasses.replace(data, source=source)
-    stream = _with_channels(dataclasses.replace(stream, rows=rows, label=None), rows)
-    pictures = (picture for picture, _ in stream.read(rows))
-    array, _, pixels = cached_images(
-        ["hf", rows._fingerprint, image, size, stream.channels, ground], pictures, len(rows)
-    )
-    return ImageData(name, array, labels, names, hash_of(pixels, array.shape, labels), source)
+    if not (encoded and local):  # the caller's rows may name files that change, the fingerprint not
+        return dataclasses.replace(open_items(rows, labels, reading, names, name), source=source)
+    count, place = len(rows), f"{source}: row "
+    reading = with_channels(reading, count, lambda index, own: stream.picture(rows[index], f"{place}{index}", own))
+
+    def pictures() -> Iterator[np.ndarray | None]:
+        for number, row in enumerate(rows):
+            try:
+                yield stream.picture(row, f"{place}{number}", reading)
+            except DataError:
+                if reading.broken == "stop":
+                    raise
+                yield None
+
+    decoded = cached_images(["hf", rows._fingerprint, image, *reading.key, reading.broken], pictures(), count)
+    labels = None if labels is None else labels[decoded[1]]
+    return assemble(decoded, labels, names, name, source, range(count), reading)
 
 
 def _is_encoded(datasets: Any, feature: Any) -> bool:
@@ -176,16 +173,6 @@ def _labels(
         return None, ()
 
 
-def _with_channels(stream: Stream, rows: Any) -> Stream:
-    """`stream` with the channels that most pictures of `rows` want, unless it has some."""
-    if stream.channels is not None:
-        return stream
-    own = dataclasses.replace(stream, label=None, size=None)
-    return dataclasses.replace(
-        stream, channels=common_channels(len(rows), lambda index: next(own.read([rows[index]]))[0])
-    )
-
-
 def hf_splits(source: str) -> tuple[str, ...]:
     """Which of train and test `source` has; the split that it names, where it does; none where it is one parquet file.
 
@@ -208,8 +195,19 @@ def _nothing(labels: Iterable[Any]) -> bool:
     return all(label is None for label in labels)
 
 
-def _head(stream: Stream, name: str) -> ImageData:
+def _open_stream(datasets: Any, stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
+    if stream.label and not stream.names:
+        raise DataError(
+            f"{stream.source}: column {quote(stream.label)} names no classes, and a stream can't be counted; leave it."
+        )
+    rows = stream.rows.select_columns([stream.image, *([stream.label] if stream.label else [])])
+    stream = dataclasses.replace(stream, rows=_undecoded(datasets, rows, stream.image, stream.source))
+    first = list(islice(stream.undecoded(), 100 if stream.reading.image_channels is None else 0))
+    reading = with_channels(
+        stream.reading, len(first), lambda k, own: stream.picture(first[k], f"{stream.source}: row {k}", own)
+    )
+    stream = dataclasses.replace(stream, reading=reading)
     if stream.label and _nothing(
         row[stream.label] for row in islice(stream.undecoded(), HEAD)
     ):  # mostly one row is read
@@ -224,12 +222,12 @@ def _head(stream: Stream, name: str) -> ImageData:
         raise DataError(f"{stream.source} holds no rows.")
     shapes = list(dict.fromkeys(picture.shape for picture, _ in pairs))
     if len(shapes) > 1:
-        raise DataError(f"{stream.source}: {difference(*shapes[:2])}")
+        raise differing(*shapes[:2])
     array = np.stack([picture for picture, _ in pairs])
     labels = torch.tensor([label for _, label in pairs]) if stream.label else None
-    pixels = hashlib.sha256(array.tobytes()).hexdigest()
-    hashed = hash_of(pixels, array.shape, labels)
-    return ImageData(name, array, labels, stream.names, hashed, stream.source, stream=stream)
+    decoded = array, list(range(len(array))), hashlib.sha256(array.tobytes()).hexdigest()
+    data = assemble(decoded, labels, stream.names, name, stream.source, range(len(array)), reading)
+    return dataclasses.replace(data, stream=stream)
 
 
 def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
@@ -305,7 +303,7 @@ def _opening(source: str, name: str) -> Iterator[None]:
 def _raise_ours(error: BaseException | None) -> None:
     """Raise the error of ours that is behind `error`, if one is."""
     while error is not None:
-        if isinstance(error, GanzooError):
+        if isinstance(error, (DataError, HubConnectionError)):
             raise error
         error = error.__cause__ or error.__context__
 

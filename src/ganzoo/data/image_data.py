@@ -16,9 +16,11 @@ from torch import Tensor
 
 from ganzoo import markup
 from ganzoo.data.cache import MappedImages
+from ganzoo.data.labels import say_gaps
 from ganzoo.data.passed_over import passed_over_words
+from ganzoo.data.reading import Reading
 from ganzoo.data.stream import Stream
-from ganzoo.errors import quote
+from ganzoo.errors import quote, shown
 
 DARK, FLAT = 80, 32  # levels of 255: the brightest pixel, and the span of all, below which a set is remarked
 
@@ -182,13 +184,44 @@ def hash_of(pixels: str, shape: Sequence[int], labels: Tensor | None) -> str:
     return digest.hexdigest()
 
 
+def assemble(
+    decoded: tuple[np.ndarray, list[int], str],
+    labels: Tensor | None,
+    class_names: Sequence[str],
+    name: str,
+    source: str,
+    names: Sequence[Any],
+    reading: Reading,
+    floating: bool = False,
+) -> ImageData:
+    """The set of pictures that `cached_images` or `unnamed_images` has `decoded`; what is odd about it is said.
+
+    Args:
+        labels: of those that were kept, int64 (N,).
+        names: of all pictures: paths, or numbers of items.
+        floating: see `remark_range`.
+    """
+    images, kept, pixels = decoded
+    if skipped := len(names) - len(kept):
+        left = sorted({*range(len(names))} - {*kept})[:3]
+        which = ", ".join(shown(f"item {names[k]}" if isinstance(names[k], int) else names[k]) for k in left)
+        text = f"{skipped:,} of {len(names):,} pictures can't be read ({which}{', ...' * (skipped > 3)}): left out"
+        warnings.warn(f"{name}: {text}", stacklevel=3)
+        if labels is not None:
+            say_gaps(labels, class_names, name)
+    hashed = hash_of(pixels, images.shape, labels)
+    data = ImageData(name, images, labels, tuple(class_names), hashed, source, skipped=skipped)
+    remark_range(data, reading.ground, floating)
+    return data
+
+
 def describe(data: ImageData) -> dict[str, Any]:
     """What `ganzoo data` prints: count, size, classes with their counts, hash, source, licence; reads all images."""
     facts = {"name": data.name, **_facts(data)}
     if len(data.duplicates):
         facts["duplicates"] = f"{len(data.duplicates):,} images equal an earlier one"
     if data.skipped:
-        facts["skipped"] = f"{data.skipped:,} files that can't be read"
+        facts["skipped"] = f"{data.skipped:,} pictures that can't be read"
     if data.passed_over:
         facts["passed over"] = passed_over_words(data.passed_over, remedies=False)
     return facts

@@ -26,6 +26,7 @@ from ganzoo.data.download import download as fetch
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.given import open_given
 from ganzoo.data.image_data import ImageData
+from ganzoo.data.reading import Reading
 from ganzoo.errors import ConfigError, DataError, GanzooError, PluginError, did_you_mean, quote
 from ganzoo.files import expand_user
 from ganzoo.options import split_call
@@ -120,7 +121,7 @@ def _fashion_mnist(split: str, root: str, download: bool) -> ImageData:
 
 
 def _of_fashion(pair: tuple[torch.Tensor, torch.Tensor], place: str) -> ImageData:
-    data = open_given(pair, None, None)
+    data = open_given(pair, Reading())
     return dataclasses.replace(data, class_names=CLASSES, source=place, licence="MIT, Zalando SE")
 
 

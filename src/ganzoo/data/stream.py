@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ganzoo.data.archives import LARGEST_FILE
-from ganzoo.data.decode import WHITE, decode
+from ganzoo.data.decode import decode
 from ganzoo.data.labels import check_label
 from ganzoo.data.parquet import ROWS
+from ganzoo.data.reading import Reading
 from ganzoo.errors import DataError, GanzooError, quote
 from ganzoo.seeds import derive_seed
 
@@ -32,21 +33,18 @@ class Stream:
     Args:
         rows: with a column `image` of bytes or paths, and perhaps a column `label` of ints.
         names: of the classes; empty where they are not known.
-        size, channels: of the pictures; None keeps their own.
         source: for messages.
+        reading: how the pictures are read.
         root: the folder that rows may name files of; None where they must hold their pictures.
-        ground: the colour that transparency is laid on.
     """
 
     rows: Any
     image: str
     label: str | None
     names: tuple[str, ...]
-    size: int | None
-    channels: int | None
     source: str
+    reading: Reading
     root: Path | None = None
-    ground: str = WHITE
 
     def read(self, rows: Any, numbered: bool = True) -> Iterator[tuple[np.ndarray, int]]:
         """Pictures (C, H, W), uint8, and labels (0 without a column) of `rows`.
@@ -57,7 +55,7 @@ class Stream:
         for number, row in enumerate(rows):
             place = f"{self.source}: row {number}" if numbered else f"{self.source}: {self._name(row)}"
             label = check_label(row[self.label], self.names, place) if self.label else 0
-            yield self._picture(row.get(self.image), place), label
+            yield self.picture(row, place, self.reading), label
 
     def undecoded(self, piece: Any = None) -> Iterator[dict[str, Any]]:
         """The rows of a piece, or all, as they are stored.
@@ -121,13 +119,15 @@ class Stream:
         path = value.get("path") if isinstance(value, dict) else None
         return f"a row ({quote(path)})" if path else "a row"
 
-    def _picture(self, value: Any, place: str) -> np.ndarray:
+    def picture(self, row: dict[str, Any], place: str, reading: Reading) -> np.ndarray:
+        """The picture of a row, as uint8 (C, H, W)."""
+        value = row.get(self.image)
         if not isinstance(value, dict):
             raise DataError(f"{place} holds no image; name their column with ?image=.")
         content = value.get("bytes")
         if content is None:
             content = self._file(str(value.get("path")), place)
-        return decode(content, place, self.size, self.channels, self.ground)
+        return decode(content, place, reading)
 
     def _file(self, path: str, place: str) -> bytes:
         """The file that a row names, which must lie in the set's own folder: a stranger wrote the row."""

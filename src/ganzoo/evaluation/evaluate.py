@@ -59,6 +59,7 @@ def evaluate(
     image_size: int | None = None,
     broken: str = "stop",
     ground: str = "white",
+    fit: str = "crop",
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Evaluation:
@@ -81,7 +82,7 @@ def evaluate(
             matched by name; those that have but numbers, by number.
         memorised: look for training images among the samples: those of the train split, else all of `data`.
         image_size: pixels a side at which images in place of a GAN are compared; None: their own.
-        broken, ground: how folders and zips are read, as `open_data` takes them.
+        broken, ground, fit: how pictures are read, as `open_data` takes them.
         device: where features are computed, and where a model that is named is loaded; None: where the GAN is.
         progress: show bars.
 
@@ -92,12 +93,12 @@ def evaluate(
     if type(samples) is not int or samples < FEWEST:
         raise ConfigError(f"samples must be an int from {FEWEST}, got {quote(samples)}")
     chosen_metrics = make_metrics(metrics, seed)
-    made = generated(gan, samples, seed, image_size, broken, ground, device, progress)
+    reading = {"broken": broken, "ground": ground, "fit": fit}
+    made = generated(gan, samples, seed, image_size, reading, device, progress)
     if made.count < FEWEST:
         raise DataError(f"{made.count} images to measure are too few; {FEWEST} are needed.")
     image_size, image_channels = made.source.image_size, made.source.image_channels
     space = _choose(features, image_channels).to(device or made.device)
-    reading = {"broken": broken, "ground": ground}
     real = _Real(data, space, image_size, image_channels, reading, split, samples, seed, progress)
     labels = _labels(made, real.data)
     seconds = {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -73,8 +74,7 @@ def generated(
     samples: int,
     seed: int,
     image_size: int | None = None,
-    broken: str = "stop",
-    ground: str = "white",
+    reading: Mapping[str, str] = MappingProxyType({}),
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Generated:
@@ -84,7 +84,7 @@ def generated(
         source: a GAN; else images, if `is_images` or `open_data` takes them; else what `from_pretrained` takes.
         seed: of a GAN's latents, and of the choice among images.
         image_size: pixels a side to bring images to; None keeps their own.
-        broken, ground: how files are read, as `open_data` takes them.
+        reading: how files are read: `broken`, `ground` and `fit`, as `open_data` takes them.
         device: of a model that is loaded here; None: the CPU.
 
     Raises:
@@ -100,8 +100,7 @@ def generated(
         labels = torch.arange(samples) % source.num_classes if source.num_classes else None
         return Generated(source, samples, labels, torch.arange(samples), seed)
     try:
-        reading: dict[str, Any] = {"broken": broken, "ground": ground} if isinstance(source, (str, Path)) else {}
-        data = open_data(source, image_size=image_size, **reading, progress=progress)
+        data = open_data(source, image_size=image_size, progress=progress, **reading)  # type: ignore[arg-type]
     except DataError as error:
         if isinstance(source, (str, Path)):
             raise DataError(f"{quote(str(source))} holds no saved model, and is no set of images: {error}") from error

@@ -15,6 +15,7 @@ from torch import nn
 from ganzoo.blocks import ACTIVATIONS, BLOCKS, INITIALISATIONS, NORMS
 from ganzoo.config import Config
 from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsError, did_you_mean, quote
+from ganzoo.files import what_else
 from ganzoo.models import MODELS
 from ganzoo.registry import Registry, has_words, used_plugins
 
@@ -25,20 +26,7 @@ ONNX = "model.onnx"  # the generator once more, if `ganzoo export` wrote it ther
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_OWN = 100_000_000  # bytes of a JSON file, or of a header, in the folder of a run
 _PACKAGE = {"package": re.compile(r"\w([\w.-]*\w)?", re.ASCII), "version": re.compile(r"\w[\w.+!-]*", re.ASCII)}
-NAMED_IN_CONFIGS: tuple[Registry[Any], ...] = (
-    BLOCKS,
-    NORMS,
-    ACTIVATIONS,
-    INITIALISATIONS,
-)  # whose names stand in configs
-# how other files begin that were found in place of weights or a config
-_OTHERS = {
-    b"version https://git-lfs": "a pointer of Git LFS, not the file; run `git lfs pull` in its folder",
-    b"<!doctype": "a web page, perhaps of a failed download; get the file again",
-    b"<html": "a web page, perhaps of a failed download; get the file again",
-    b"pk\x03\x04": "a zip or a pickle of torch.save, which may run any code and is never opened here",
-    b"\x80": "a pickle, which may run any code and is never opened here",
-}
+NAMED_IN_CONFIGS: tuple[Registry[Any], ...] = (BLOCKS, NORMS, ACTIVATIONS, INITIALISATIONS)  # whose names they hold
 
 
 @dataclass(frozen=True)
@@ -104,10 +92,8 @@ def read_json(path: Path, *, own: bool = False) -> dict[str, Any]:
 
 def check_kind(content: bytes, said: str) -> None:
     """Raise WeightsError, which begins with `said`, if `content` begins as a known file of another kind."""
-    start = content[:100].lower()
-    for beginning, other in _OTHERS.items():
-        if start.startswith(beginning):
-            raise WeightsError(f"{said}: it is {other}.")
+    if other := what_else(content):
+        raise WeightsError(f"{said}: it is {other}.")
 
 
 def file_size(path: Path) -> int:

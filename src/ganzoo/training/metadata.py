@@ -121,7 +121,7 @@ def recorded_data(facts: dict[str, Any], place: str) -> dict[str, Any]:
 
 def recorded_reading(saved: dict[str, Any]) -> dict[str, Any]:
     """How the images of a run were read, which `recorded_data` gave; a run of earlier days tells nothing of it."""
-    return {name: saved[name] for name in ("broken", "ground") if name in saved}
+    return {name: saved[name] for name in ("broken", "ground", "fit") if name in saved}
 
 
 def compare_plugins(facts: dict[str, Any], place: str) -> list[str]:

@@ -53,7 +53,7 @@ class Trainer:
         output_dir: the run's folder, new unless `overwrite` is True; None for `runs/` and the preset's name.
         epochs: passes over the data, in place of `steps`.
         licence: of images that don't tell it themselves; stands in the run's record and the model's card.
-        broken, ground: how images are read, as `open_data` takes them.
+        broken, ground, fit: how images are read, as `open_data` takes them.
         callbacks: names, as "early-stopping(patience=5)", and objects (`ganzoo.training.Callback`), which are
             recorded by the name of their class; None for the settings'.
         progress: show a bar, or curves and pictures in a notebook.
@@ -78,6 +78,7 @@ class Trainer:
         licence: str | None = None,
         broken: str = "stop",
         ground: str = "white",
+        fit: str = "crop",
         callbacks: Sequence[str | Callback] | None = None,
         progress: bool = True,
         device: str | None = None,
@@ -106,7 +107,7 @@ class Trainer:
         self._overwrite = overwrite
         self._config: RuntimeConfig | None = None
         self._stretch: Stretch | None = None
-        self._reading: dict[str, Any] = {"broken": broken, "ground": ground}
+        self._reading: dict[str, Any] = {"broken": broken, "ground": ground, "fit": fit}
         made = create(gan, seed=chosen.seed, clusters=chosen.clusters) if isinstance(gan, str) else gan
         self._set_up(made, data, run, chosen, objects, progress, device)
         if before_averaging(self.gan):
