@@ -54,8 +54,8 @@ def make(options: argparse.Namespace) -> Path:
     ganzoo.images.grid(gan.sample(GRID, seed=0), columns=8).save(folder / "samples/grid.png", optimize=True)
     chosen = ["--features", options.features] if options.features else []
     call("evaluate", name, "--data", data, "--samples", str(options.samples), *chosen)
-    shutil.move("evaluation.json", folder / "evaluation.json")
-    shutil.move("evaluation.html", run / "evaluation-of-the-bundled.html")
+    shutil.move(f"{name}-evaluation.json", folder / "evaluation.json")
+    shutil.move(f"{name}-evaluation.html", run / "evaluation-of-the-bundled.html")
     run_card(run, folder, name, earlier)
     return folder
 

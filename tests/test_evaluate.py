@@ -1,6 +1,8 @@
 """Evaluation as a whole: yardsticks beside every figure, classes, memorising, and what can't be measured."""
 
 import json
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -346,13 +348,11 @@ def test_a_run_s_evaluation_is_replaced_by_none_of_another_model(tmp_path, monke
     kept.write_text("the run's own")
     quick = ["--samples", "100", "--data", "fashion-mnist-mini", "--no-memorised", "--no-classes"]
     assert run(["evaluate", "fashion-mnist", *quick]) == 0  # the bundled one: a bare name is that
-    assert kept.read_text() == "the run's own" and Path("evaluation.json").is_file()
+    assert Path("fashion-mnist-evaluation.json").is_file() and Path("fashion-mnist-evaluation.html").is_file()
     for place in (".", "model"):
         monkeypatch.chdir(tmp_path / "fashion-mnist" / place)
-        assert run(["evaluate", "fashion-mnist", *quick]) == 2
-        assert "is another model's, and its evaluation would be replaced; choose a folder with --output" in (
-            capsys.readouterr().err
-        )
+        assert run(["evaluate", "fashion-mnist", *quick]) == 0 and Path("fashion-mnist-evaluation.json").is_file()
+    assert (tmp_path / kept).read_text() == "the run's own"
     monkeypatch.chdir(tmp_path / "fashion-mnist")
     assert run(["evaluate", ".", *quick]) == 0 and "weights" in json.loads(Path("evaluation.json").read_text())
 
@@ -425,6 +425,10 @@ def test_the_command_writes_figures_and_a_page_and_fills_the_card(tmp_path, monk
     out = capsys.readouterr().out
     assert "FD(fashion-net)" in out and "Memorising, by pixels" in out
     page = Path("deep/er/evaluation.html").read_text()
+    assert "ganzoo evaluate fashion-mnist --samples 120" in page and time.strftime("%Y-%m-%d") in page
+    assert "The part of the samples that look like a real image." in page and "<h2>Samples</h2>" in page
+    widths = [int(width) for width in re.findall(r'<img [^>]*width="(\d+)"', page)]
+    assert max(widths) > 700 and min(widths) > 40  # each image at 28 times 2 or 3, one of a strip at least
     assert page.count("<img") >= 20 and "http" not in page.replace("http-equiv", "") and len(page) < 3_000_000
     gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
     options = {"batch_size": 8, "steps": 2, "progress": False}

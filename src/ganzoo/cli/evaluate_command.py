@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,6 @@ import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
 from ganzoo.cli.hub_commands import ENDPOINT
-from ganzoo.errors import ConfigError
 
 
 def evaluate(
@@ -36,7 +36,10 @@ def evaluate(
     split: Annotated[str, typer.Option(help="test or train, where the set has both.")] = "test",
     seed: Annotated[int, typer.Option(help="Of samples and choices.")] = 0,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for evaluation.json and evaluation.html.  [default: the run's, or here]")
+        Path | None,
+        typer.Option(
+            help="Folder for evaluation.json and evaluation.html.  [default: the run's; else here, named after it]"
+        ),
     ] = None,
     classes: Annotated[bool, typer.Option(help="Measure class by class too.")] = True,
     memorised: Annotated[bool, typer.Option(help="Look for training images among the samples.")] = True,
@@ -63,7 +66,7 @@ def evaluate(
 
     gan = source if is_images(source) else from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
     model = None if isinstance(gan, str) else gan.folder
-    folder = _folder(output, model)
+    folder, name = _place(output, model, source)
     check_writable(folder)  # before minutes of measuring
     found = measure(
         gan, data, samples=samples, features=features, metrics=metric or DEFAULT, split=split, seed=seed,
@@ -74,29 +77,27 @@ def evaluate(
     facts = {**found.to_dict(), "command": command()}
     if model is not None and model.is_dir():
         facts["weights"] = weights_hash(model)
-    write_file(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
-    write_page(found, folder / "evaluation.html", source)
+    figures, page = folder / f"{name}{EVALUATION}", folder / f"{name}evaluation.html"
+    write_file(figures, json.dumps(facts, indent=2) + "\n")
+    write_page(found, page, source, command())
     run = model and _run_of(model)
     if run and run.resolve() == folder.resolve():
         run_card(run)
-    print(f"\n{sum(found.seconds.values()):.0f} s; {folder / EVALUATION}, {folder / 'evaluation.html'}")
+    print(f"\n{sum(found.seconds.values()):.0f} s; {figures}, {page}")
 
 
-def _folder(output: Path | None, model: Path | None) -> Path:
-    """Where the evaluation goes: `output`, the run of `model`, or here if no other model would be said to have it."""
+def _place(output: Path | None, model: Path | None, source: str) -> tuple[Path, str]:
+    """Where the evaluation goes: into `output`, the run of `model`, or here; and how its files' names begin, so that
+    here nobody takes them for another model's."""
     from ganzoo.files import expand_user
-    from ganzoo.saving.format import CONFIG
 
     if output is not None:
-        return expand_user(output)
+        return expand_user(output), ""
     run, here = _run_of(model) if model is not None else None, Path(".")
-    taken = run is None and any((here / name).is_file() for name in ("run.json", CONFIG))
-    if taken and (model is None or here.resolve() != model.resolve()):
-        raise ConfigError(
-            f"this folder ({here.resolve()}) is another model's, and its evaluation would be replaced; choose a "
-            "folder with --output"
-        )
-    return run or here
+    if run or (model is not None and model.resolve() == here.resolve()):
+        return run or here, ""
+    word = re.sub(r"[^\w.-]+", "-", Path(source.partition("?")[0]).expanduser().resolve().name).strip("-.")
+    return here, f"{word or 'images'}-"
 
 
 def _run_of(model: Path) -> Path | None:

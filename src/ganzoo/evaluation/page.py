@@ -1,113 +1,107 @@
-"""An evaluation as one self-contained page: figures, classes with their best and worst samples, nearest images."""
+"""An evaluation as one self-contained page: samples, figures and what they say, classes, nearest training images."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable
-from html import escape
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+from markupsafe import Markup, escape
 from torch import Tensor
 
-from ganzoo import images as pictures
+from ganzoo.evaluation.per_class import ClassQuality
 from ganzoo.evaluation.result import Evaluation
 from ganzoo.files import write_file
+from ganzoo.markup import grid, table
 from ganzoo.text import with_spread
 
-_SHOWN = 16  # samples beside their nearest training images
+_SAMPLES, _NEAREST, _ROW = 50, 16, 8  # samples shown; beside their nearest training images; of those in a row
+_LARGE, _SMALL = 90, 60  # pixels a side of an image, at most
 _STYLE = """
 :root { color-scheme: light dark; --page: #f6f6f3; --card: #fff; --text: #1b1b19; --quiet: #5f5e59; --line: #e0dfd9; }
 @media (prefers-color-scheme: dark) {
   :root { --page: #141413; --card: #1e1e1c; --text: #eeede8; --quiet: #a9a79f; --line: #35342f; } }
 body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 70rem; background: var(--page); color: var(--text);
   font: 1rem/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
-h1 { margin: 0; font-size: 1.6rem; } h2 { margin: 0 0 .4rem; font-size: 1.1rem; }
+h1 { margin: 0; font-size: 1.6rem; overflow-wrap: anywhere; } h2 { margin: 0 0 .4rem; font-size: 1.1rem; }
+h3 { margin: 1.2rem 0 .2rem; font-size: 1rem; }
 p { margin: .3rem 0; color: var(--quiet); }
+code { font: .875rem/1.5 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
+.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .4rem 1rem; }
 section { margin: 1rem 0; padding: 1rem 1.1rem; background: var(--card); border: 1px solid var(--line);
   border-radius: .6rem; overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } th, td { padding: .25rem .8rem .25rem 0;
-  text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: middle; }
-th:first-child, td:first-child { text-align: left; } th { color: var(--quiet); font-weight: 600; }
-img { display: block; image-rendering: pixelated; border-radius: .2rem; max-width: none; }
+  text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
+td { font-size: .9375rem; } b { white-space: normal; }
+th:first-child, td:first-child { text-align: left; }
+small { color: var(--quiet); } th { color: var(--quiet); font-weight: 600; }
+img { display: block; border-radius: .2rem; max-width: 100%; height: auto; }
 b { font-weight: 650; }
 """
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def write_page(found: Evaluation, path: Path, title: str) -> Path:
-    """Write the page of `found`; `title` names the generator. It asks for nothing from any network."""
-    parts = [_figures(found)]
-    if found.classes:
-        parts.append(_classes(found))
-    parts += [_nearest(found, space) for space in found.memorised]
-    took = ", ".join(f"{escape(name)} {seconds:.1f} s" for name, seconds in found.seconds.items())
+def write_page(found: Evaluation, path: Path, title: str, command: str = "") -> Path:
+    """Write the page of `found`; it asks for nothing from any network.
+
+    Args:
+        title: names the generator. command: that measured it.
+    """
+    parts = "".join(Markup("<section><h2>{}</h2>{}</section>").format(*each) for each in _sections(found))
+    took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.seconds.items())
+    made = Markup("<p>{}; by <code>{}</code></p>").format(time.strftime("%Y-%m-%d %H:%M %Z"), command)
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
         f'content="width=device-width, initial-scale=1"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{_STYLE}</style></head><body>'
-        f"<h1>{escape(title)}</h1><p>{escape(found.headline())} The data's hash is {escape(found.data_hash[:12])}.</p>"
-        f"{''.join(parts)}<p>{took}</p></body></html>\n"
+        f'<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1><p>{escape(found.headline())} The data's hash is "
+        f"{escape(found.data_hash[:12])}.</p>{made if command else ''}{parts}<p>{escape(took)}</p></body></html>\n"
     )
     write_file(path, page)
     return path
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table; cells are markup."""
-    lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>"]
-    lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
-    return f"<table>{''.join(lines)}</table>"
+def _sections(found: Evaluation) -> Iterator[tuple[str, Markup]]:
+    """Heading and content of each part of the page."""
+    if found.drawn is not None:
+        yield "Samples", Markup("<p>The first ones, not chosen.</p>") + grid(found.drawn[:_SAMPLES], 10, _LARGE)
+    yield f"Figures, in features of {found.features}", found.figure_table()
+    if found.classes:
+        yield "By class", _classes(found)
+    for space in found.memorised:
+        if found.drawn is not None and found.training is not None:
+            yield f"Nearest training images, by {space}", _nearest(found, space)
 
 
-def _figures(found: Evaluation) -> str:
-    head = "measure", "generator", "real images", "noise", "better"
-    rows = (
-        (
-            escape(each["name"]), f"<b>{with_spread(each['value'], each['spread'])}</b>",
-            with_spread(each["real_reference"]), with_spread(each["noise_reference"]), each["better"],
-        )
-        for each in found.figures()
-    )  # fmt: skip
-    return f"<section><h2>Figures</h2>{_table(head, rows)}</section>"
-
-
-def _classes(found: Evaluation) -> str:
+def _classes(found: Evaluation) -> Markup:
+    """The figures of all classes as a table, and below it of each class its best and worst samples."""
     names, recognised = found.class_figures(), any(each.agreement is not None for each in found.classes)
-    head = ["class", "share", *map(escape, names), *["recognised"] * recognised, "nearest to real ones", "farthest"]
     rows = []
     for each in found.classes:
         cells = [with_spread(score.value) for score in each.scores.values()] if each.scores else [each.too_few()]
         cells += [""] * (len(names) - len(cells))
         if recognised:
             cells.append(f"{each.agreement:.1%}" if each.agreement is not None else "")
-        pictures_of = [_strip(found, indices) for indices in (each.best, each.worst)]
-        rows.append([escape(each.name), f"{each.share:.1%}", *cells, *pictures_of])
-    return f"<section><h2>By class</h2>{_table(head, rows)}</section>"
+        rows.append([each.name, f"{each.share:.1%}", *cells])
+    figures = table(rows, ["class", "share", *names, *["recognised"] * recognised])
+    return figures + Markup("").join(_extremes(found, each) for each in found.classes if each.best)
 
 
-def _strip(found: Evaluation, indices: tuple[int, ...]) -> str:
-    return _picture(found.drawn[list(indices)]) if found.drawn is not None and indices else ""
+def _extremes(found: Evaluation, of: ClassQuality) -> Markup:
+    assert found.drawn is not None
+    sides = zip(("Nearest to real images:", "Farthest:"), (of.best, of.worst))
+    shown = [(words, grid(found.drawn[list(indices)], _ROW, _SMALL)) for words, indices in sides]
+    strips = Markup("").join(Markup("<div><p>{}</p>{}</div>").format(*each) for each in shown)
+    return Markup('<h3>{}</h3><div class="sides">{}</div>').format(of.name, strips)
 
 
-def _nearest(found: Evaluation, space: str) -> str:
+def _nearest(found: Evaluation, space: str) -> Markup:
+    """The samples that come nearest to a training image, each row of them above a row of those images."""
     memorised = found.memorised[space]
-    if found.drawn is None or found.training is None:
-        return ""
-    order = memorised.samples.distances.argsort()[:_SHOWN]
-    samples, training = found.drawn[order], found.training.batch(memorised.samples.indices[order])
-    return (
-        f"<section><h2>Nearest training images, by {escape(space)}</h2><p>{escape(found.verdict(space))}</p>"
-        f"<p>The {len(order)} samples that come nearest:</p>{_picture(samples)}<p>and the training images they are "
-        f"nearest to:</p>{_picture(training)}</section>"
-    )
-
-
-def _picture(images: Tensor) -> str:
-    """One row of images, at least 40 pixels high each, as an element."""
-    row = pictures.grid(images, columns=len(images), scale=max(1, round(40 / images.shape[-1])))
-    buffer = io.BytesIO()
-    row.save(buffer, "PNG", optimize=True)
-    content = base64.b64encode(buffer.getvalue()).decode()
-    size = f'width="{row.width}" height="{row.height}"'
-    return f'<img alt="{len(images)} images" {size} src="data:image/png;base64,{content}">'
+    assert found.drawn is not None and found.training is not None
+    order = memorised.samples.distances.argsort()[:_NEAREST]
+    samples, training = found.drawn[order], found.training.pixels(memorised.samples.indices[order])
+    rows: list[Tensor] = [part for both in zip(samples.split(_ROW), training.split(_ROW)) for part in both]
+    said = f"The {len(order)} samples that come nearest, each row above the training images they are nearest to:"
+    return Markup("<p>{}</p><p>{}</p>{}").format(found.verdict(space), said, grid(torch.cat(rows), _ROW, _LARGE))

@@ -11,12 +11,23 @@ from torch import Tensor
 
 from ganzoo import markup
 from ganzoo.data import ImageData
-from ganzoo.evaluation.metrics import Score
+from ganzoo.evaluation.metrics import METRICS, Score
 from ganzoo.evaluation.neighbours import QUANTILE, Memorisation
 from ganzoo.evaluation.per_class import ClassQuality
 from ganzoo.text import with_spread
 
 FORMAT = 1
+SENTENCES = {
+    "FD": "How far the samples as a whole are from real images: their mean and their spread. Far too high if there are "
+    "few images.",
+    "KD": "How far the samples as a whole are from real images, without the bias of few images: trust it then.",
+    "precision": "The part of the samples that look like a real image.",
+    "recall": "The part of the real images that look like a sample: what is missing, the model never draws.",
+    "density": "How many real images a sample is like; low if samples lie where few real images are.",
+    "coverage": "The part of the real images that have a sample near them.",
+    "variety": "How different two samples are, over how different two real images are; far under 1 they are too alike.",
+    "agreement": "How often a classifier sees the class that was asked for.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +72,16 @@ class Evaluation:
     def _repr_html_(self) -> str:
         """What a notebook shows: the figures beside those of real images and of noise, and whether any are copies."""
         verdicts = "".join(f"<p>{escape(self.verdict(space))}</p>" for space in self.memorised)
-        return f"<div><b>{escape(self.headline())}</b>{self.figure_table()}{verdicts}</div>"
+        title = f"{self.compared()}, in features of {self.features}"
+        return f"<div><b>{escape(title)}</b>{self.figure_table()}{verdicts}</div>"
 
     def figure_table(self) -> Markup:
-        """All figures as a table of HTML."""
-        rows = [
-            (each["name"], Markup("<b>{}</b>").format(with_spread(each["value"], each["spread"])),
-             with_spread(each["real_reference"]), with_spread(each["noise_reference"]), each["better"])
-            for each in self.figures()
-        ]  # fmt: skip
+        """All figures as a table of HTML, with a sentence of what each says."""
+        rows = []
+        for name, score in self.scores.items():
+            references = self.real_reference[name].value, self.noise_reference[name].value
+            value = Markup("<b>{}</b>").format(with_spread(score.value, score.spread))
+            rows.append((_explained(name), value, *map(with_spread, references), score.better))
         return markup.table(rows, ("measure", "generator", "real images", "noise", "better"))
 
     def figures(self) -> list[dict[str, Any]]:
@@ -148,3 +160,11 @@ class Evaluation:
                 text += f"  recognised {quality.agreement:.1%}" if quality.agreement is not None else ""
             lines.append(f"{quality.name:16}{quality.share:>8.1%}{text}")
         return "\n".join([*lines, *(f"\nMemorising, by {space}: {self.verdict(space)}" for space in self.memorised)])
+
+
+def _explained(figure: str) -> Markup:
+    """The name of a figure above a sentence of what it says, as a cell."""
+    name = figure.partition("(")[0]
+    plugin = METRICS.describe(name) if name in METRICS and name not in SENTENCES else ""
+    style = "min-width: 10rem; text-align: left; white-space: normal"
+    return Markup('<div style="{}">{}<br><small>{}</small></div>').format(style, figure, SENTENCES.get(name, plugin))
