@@ -6,6 +6,8 @@ import math
 import os
 import random
 import re
+import signal
+import types
 from urllib.parse import unquote
 
 import pytest
@@ -35,7 +37,7 @@ def facts(**changes):
             "generator_lr": 0.0002,
             "penalties": [],
             "flip": False,
-            "report_every": 500,
+            "report_every": 30,
             "doctor_every": 200,
             "log_every": 20,
         },
@@ -79,9 +81,10 @@ def test_the_page_says_how_the_run_was_made(tmp_path):
     path = write_report(made_up(tmp_path / "run"))
     assert path == tmp_path / "run" / "report.html"
     page = path.read_text("utf-8")
-    assert "<title>fashion-mnist, step 1,000 of 2,000</title>" in page
+    assert "<title>run, step 1,000 of 2,000</title>" in page
     said = text(page)
     for part in (
+        "run fashion-mnist, trained on fashion-mnist.",
         "ganzoo train fashion-mnist --set &#39;penalties=r1(weight=1)&#39;",
         "c0ffee" * 10,
         "python 3.11.7",
@@ -104,7 +107,33 @@ def test_the_page_gives_the_figures_of_the_run(tmp_path):
     assert "Time 1.7 min" in said  # 64,000 images at 640 a second
     assert "Speed 640/s" in said
     assert "Best score 0.05 at step 1,000" in said
-    assert "Under way or stopped: step 1,000 of 2,000. Written anew every 500 steps" in said
+    assert "of training; about 1.7 min to go" in said
+
+
+def test_the_page_of_a_run_under_way_reloads_itself_and_that_of_one_that_ended_does_not(tmp_path):
+    run = made_up(tmp_path / "run")
+    page = write_report(run, under_way=True).read_text("utf-8")
+    assert "Under way: step 1,000 of 2,000. This page reloads itself every 30 seconds." in text(page)
+    assert '<noscript><meta http-equiv="refresh" content="30"></noscript>' in page and 'id="state"' in page
+    page = write_report(run).read_text("utf-8")
+    assert re.search(rf"Stopped: step 1,000 of 2,000. Go on with: ganzoo\S* .*{re.escape(str(run))}", text(page))
+    assert "refresh" not in page and 'id="state"' not in page
+
+
+def test_the_page_of_a_stopped_run_says_why_and_where_it_is_saved(tmp_path):
+    run = made_up(tmp_path / "run")
+    (run / "checkpoints" / "step-00001007").mkdir(parents=True)
+    (run / "checkpoints" / "step-evil").mkdir()
+    lines(run, "log.jsonl", [{"step": 1007, "generator_loss": 1.0, "stopped": "enough <b>"}])
+    assert "Stopped: step 1,007 of 2,000, because enough &lt;b&gt;. Go on" in text(write_report(run).read_text("utf-8"))
+
+
+def test_real_images_stand_beside_the_samples_and_all_are_enlarged_by_whole_numbers(tmp_path):
+    run = made_up(tmp_path / "run", grids=2)
+    Image.new("RGB", (242, 242), "red").save(run / "samples" / "real.png")
+    page = write_report(run).read_text("utf-8")
+    assert re.search(r'<img src="[^"]*" width="484" height="484" [^>]*alt="Real images">', page)
+    assert page.count('width="592" height="592"') == 2 and "image-rendering: pixelated" in page
 
 
 def test_steps_that_a_resumed_run_made_again_count_once(tmp_path):
@@ -342,7 +371,7 @@ def test_a_picture_drawn_anew_is_shown_anew(tmp_path):
     run = made_up(tmp_path / "run", grids=1)
     before = write_report(run).read_text("utf-8")
     Image.new("RGB", (24, 24), "red").save(run / "samples" / "step-00001000.png")
-    assert 'width="24"' in write_report(run).read_text("utf-8") and 'width="24"' not in before
+    assert 'width="600"' in write_report(run).read_text("utf-8") and 'width="600"' not in before
 
 
 def trained(folder, **settings):
@@ -357,16 +386,38 @@ def trained(folder, **settings):
     return Trainer(gan, data, folder, **{**defaults, **settings})
 
 
-def test_training_writes_the_report_while_it_runs_and_at_its_end(tmp_path):
-    page, seen = tmp_path / "run" / "report.html", []
+class Seen(Callback):
+    """Keeps what the title of the page says at each line of the log."""
 
-    class Seen(Callback):
-        def on_log(self, run, entry):
-            seen.append(page.exists() and re.search("step \\d", page.read_text())[0])
+    def __init__(self, page):
+        self.page, self.titles = page, []
 
-    trained(tmp_path / "run", report_every=3, callbacks=[Seen()]).fit()
-    assert seen == [False, "step 3", "step 3", "step 6"]  # at lines 2, 4, 6, 7 of the log; pages at 3, 6, 7
-    assert "<title>fashion-mnist, step 7 of 7</title>" in page.read_text() and page.read_text().count("<figure ") == 3
+    def on_log(self, run, entry):
+        self.titles.append(re.search("<title>run, step (\\d)", self.page.read_text())[1])
+
+
+def test_training_writes_the_report_from_the_start_by_the_clock_and_at_its_end(tmp_path, monkeypatch):
+    seen, seconds = Seen(tmp_path / "run" / "report.html"), iter(range(0, 1000, 10))
+    clock = types.SimpleNamespace(monotonic=lambda: next(seconds))
+    monkeypatch.setattr("ganzoo.training.callbacks.built_in.time", clock)
+    monkeypatch.setattr("ganzoo.training.callbacks.built_in.MOST", 1)
+    trained(tmp_path / "run", report_every=35, callbacks=[seen]).fit()
+    assert seen.titles == ["0", "3", "3", "6"]  # at lines 2, 4, 6, 7 of the log; written at steps 0, 3, 6 and 7
+    page = seen.page.read_text()
+    assert "<title>run, step 7 of 7</title>" in page and "Finished" in page
+    assert re.findall(r"<figcaption>([^<]*)", page) == ["Step 0", "Step 3", "Step 6", "Step 7", "Real images"]
+
+
+@pytest.mark.parametrize("stop", [3, 4])
+def test_the_report_is_right_after_ctrl_c_with_samples_of_the_last_step(tmp_path, stop):
+    class Interrupted(Callback):
+        def on_step(self, run):
+            if run.step == stop:
+                signal.raise_signal(signal.SIGINT)
+
+    assert not trained(tmp_path / "run", log_every=100, callbacks=[Interrupted()]).fit().finished
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f"Stopped: step {stop} of 7. Go on with" in page and f"<figcaption>Step {stop}<" in page
 
 
 def test_report_every_0_writes_none(tmp_path):
@@ -388,7 +439,7 @@ def opened(browser, tmp_path):
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-        allowed = (path.resolve().as_uri(), "data:")
+        allowed = (unquote(path.resolve().as_uri()), "data:")
         page.on("request", lambda ask: None if unquote(ask.url).startswith(allowed) else complaints.append(ask.url))
         page.goto(path.resolve().as_uri())
         return page
@@ -425,6 +476,24 @@ def test_the_slider_is_moved_by_keyboard_and_the_picture_changes(opened, tmp_pat
     assert set(left) == {"25%"} and len(left) == 5
     page.keyboard.press("End")
     assert shown(page) == seen[0]
+
+
+@pytest.mark.slow
+def test_a_page_that_reloads_keeps_the_chosen_picture_and_says_if_the_run_went_silent(opened, tmp_path):
+    run = made_up(tmp_path / "run", grids=4)
+    page = opened(write_report(run, under_way=True))
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowLeft")
+    path = write_report(run, under_way=True)
+    stale = re.sub(r'data-written="\d+"', 'data-written="1000000000"', path.read_text("utf-8"))
+    assert not page.locator("#silent").is_visible()
+    path.write_text(stale)
+    page.reload()
+    assert page.locator("#shown").inner_text() == "step 750"
+    assert "Nothing new for" in page.locator("#silent").inner_text()
+    page.get_by_label("Step", exact=True).press("End")
+    page.reload()
+    assert page.locator("#shown").inner_text() == "step 1,000"
 
 
 @pytest.mark.slow
@@ -482,10 +551,12 @@ def test_without_scripts_the_last_picture_is_seen(opened, tmp_path):
 
 @pytest.mark.slow
 def test_a_strangers_run_runs_nothing_in_a_browser(opened, tmp_path):
-    run = made_up(tmp_path / "run", changes=evil({key: value for key, value in facts().items() if key != "format"}))
+    evil_facts = evil({key: value for key, value in facts().items() if key != "format"})
+    run = made_up(tmp_path / "<img src=x onerror=alert(2)>", changes=evil_facts)
     lines(run, "log.jsonl", [{"step": 1000, "remark": EVIL, "text": EVIL, "advice": EVIL}])
     page = opened(write_report(run), 390)
-    assert EVIL in page.title() and EVIL in page.locator("h1").inner_text()
+    assert run.name in page.title() and run.name in page.locator("h1").inner_text()
+    assert EVIL in page.locator("header").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.wait_for_timeout(200)
 

@@ -80,6 +80,8 @@ def test_a_run_leaves_what_the_map_says(tmp_path):
     names = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert {"checkpoints", "log.jsonl", "model", "run.json", "samples", "timing.jsonl"} <= set(names)
     assert [path.name for path in sorted((tmp_path / "run" / "samples").iterdir())] == [
+        "real.png",
+        "step-00000000.png",
         "step-00000005.png",
         "step-00000010.png",
         "step-00000011.png",

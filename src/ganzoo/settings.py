@@ -77,7 +77,7 @@ class Settings(Config):
     sample_every: int = option(500, "steps between sample grids", low=0, high=10**9)
     score_every: int = option(500, "steps between scores", low=0, high=10**9)
     keep: Literal["best", "last"] = option("best", "the model of a run: of the best score, or of the last step")
-    report_every: int = option(1000, "steps between refreshes of the report", low=0, high=10**9)
+    report_every: int = option(30, "seconds between refreshes of the report; 0: no report", low=0, high=10**9)
     doctor_every: int = option(200, "steps between the doctor's looks", low=0, high=10**9)
     stop_on_collapse: bool = option(False, "stop when the doctor finds mode collapse")
     log_every: int = option(20, "steps between lines of the log", low=1, high=10**9)

@@ -1,4 +1,5 @@
-"""Sample grids through time, as pictures inside a page: few and small, however long a run is."""
+"""Sample grids through time and the real images beside them, as pictures inside a page: few and small, however long a
+run is."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+REAL = "real.png"  # beside the sample grids
+SHOWN = 604  # pixels that a small picture is enlarged to, by a whole number
 GRIDS = 24  # sample grids on a page
 LARGEST = 64 * 1024  # bytes of one grid; 24 of them, as text, are 2.1 MB
 _SHRINK = ((1.0, 80), (1.0, 60), (0.75, 50), (0.5, 40), (0.25, 30), (0.1, 10))  # of the size, and WebP's quality
@@ -32,16 +35,15 @@ def sample_grids(folder: Path, until: float | None = None) -> dict[int, Path]:
     return {step: found[step] for step in [*order[::stride], *order[-1:]]}
 
 
-def pictures(grids: dict[int, Path]) -> list[tuple[int, str, int, int]]:
-    """Step, data URI, width and height of the grids; files that can't be read are left out."""
-    found = []
-    for step, path in grids.items():
-        try:
-            status = path.stat()
-            found.append((step, *_picture(path, status.st_mtime_ns, status.st_size)))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises on damaged files
-            continue
-    return found
+def shown(path: Path) -> tuple[str, int, int] | None:
+    """The picture `path` as a data URI, with the width and height to show it at; None if it can't be read."""
+    try:
+        status = path.stat()
+        uri, width, height = _picture(path, status.st_mtime_ns, status.st_size)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises on damaged files
+        return None
+    scale = max(1, SHOWN // width)
+    return uri, scale * width, scale * height
 
 
 @lru_cache(maxsize=2 * GRIDS)

@@ -1,4 +1,4 @@
-"""A run as one page of HTML that needs nothing else: curves, samples through time, remarks, speed, how it was made.
+"""A run as one page of HTML that needs nothing else: samples through time, curves, findings, speed, how it was made.
 
 All that a run's files say is shown as text (the template escapes it): names, settings and remarks of a stranger's run.
 The page forbids itself every script but its own and every request.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import time
 from importlib.resources import files
 from pathlib import Path
@@ -21,24 +22,27 @@ from ganzoo.errors import TrainingError, reason
 from ganzoo.files import write_file
 from ganzoo.runs.curves import Curve, Point, chart
 from ganzoo.runs.folder import RunFolder, changed_in_words, resume_command
-from ganzoo.runs.gallery import pictures, sample_grids
+from ganzoo.runs.gallery import REAL, sample_grids, shown
 from ganzoo.runs.times import duration, seconds
 from ganzoo.text import number
 
 REMARKS = 40
 
 
-def write_report(run: str | Path) -> Path:
+def write_report(run: str | Path, under_way: bool = False) -> Path:
     """Write `report.html` into the folder `run` of a training, whole or not at all, and return its path.
 
     Logs that are missing, empty or damaged, and pictures that can't be read, are left out.
+
+    Args:
+        under_way: the training goes on, so that the page reloads itself.
 
     Raises:
         TrainingError: no run is there, or the page can't be written. WeightsError: `run.json` is damaged.
     """
     folder = RunFolder(run)
     path = folder.path / "report.html"
-    page = _page(folder)
+    page = _page(folder, under_way)
     try:
         write_file(path, page)
     except OSError as error:
@@ -48,14 +52,14 @@ def write_report(run: str | Path) -> Path:
     return path
 
 
-def _page(folder: RunFolder) -> str:
+def _page(folder: RunFolder, under_way: bool) -> str:
     facts = folder.facts()
     settings, data, gan = (_mapping(facts.get(name)) for name in ("settings", "data", "gan"))
     log, times = _lines(folder.path / "log.jsonl"), _lines(folder.path / "timing.jsonl")
     logged = [entry["step"] for entry in log if "remark" not in entry]  # a remark may be of a step since undone
     every = _number(settings.get("log_every")) or 0
     grids = sample_grids(folder.path / "samples", until=max(logged) + every if logged else None)
-    step, steps = int(max([*logged, *grids, 0])), int(_number(settings.get("steps")) or 0)
+    step, steps = int(max([*logged, *grids, _saved(folder), 0])), int(_number(settings.get("steps")) or 0)
     scores = _points(log, "score")
     best = min(scores, key=lambda point: point[1]) if scores and settings.get("keep") != "last" else None
     template = files("ganzoo.runs").joinpath("report_template.html").read_text("utf-8")
@@ -64,22 +68,34 @@ def _page(folder: RunFolder) -> str:
     environment.filters["number"] = number
     return environment.from_string(template).render(
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        name=_text(gan.get("preset") or folder.path.resolve().name),
+        name=_text(folder.path.resolve().name),
+        recipe=_text(gan.get("preset") or "networks of the user's own"),
+        data=_text(data.get("name")),
         steps=steps,
         step=step,
-        refreshed=_number(settings.get("report_every")) if step < steps else None,
+        stopped=next((_text(entry["stopped"]) for entry in log if entry.get("stopped") and entry["step"] == step), None),
+        reload=max(_number(settings.get("report_every")) or 0, 5) if under_way else None,
+        go_on=resume_command(folder.path),
         tiles=_tiles(step, settings, data, best, times),
         findings=_findings(log),
         doctor_every=_number(settings.get("doctor_every")),
         checked=max(logged, default=0),
-        pictures=pictures(grids),
+        pictures=[(step, *found) for step, path in grids.items() if (found := shown(path))],
+        real=shown(folder.path / "samples" / REAL),
         charts=_charts(log, times, scores, best, step),
         command=_text(facts.get("command"), 4000),
         provenance=_provenance(facts, settings, data, folder.stretches()),
         settings={_text(key): _value(value) for key, value in settings.items()},
         networks=[_network(name, _mapping(gan.get(name))) for name in ("generator", "discriminator")],
-        written=time.strftime("%Y-%m-%d %H:%M %Z"),
+        written=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        clock=int(time.time()),
     )
+
+
+def _saved(folder: RunFolder) -> int:
+    """The step of the newest checkpoint: a run that is stopped has no line in the log for its last steps."""
+    names = (path.name[5:] for path in (folder.path / "checkpoints").glob("step-*"))
+    return max((int(name) for name in names if re.fullmatch(r"[0-9]{1,12}", name)), default=0)
 
 
 def _tiles(
@@ -90,10 +106,11 @@ def _tiles(
     seen = trained * (_number(settings.get("discriminator_steps")) or 1)
     images = None if data.get("streamed") is True else _number(data.get("images"))
     took = seconds(times, settings)
+    left = took / step * ((_number(settings.get("steps")) or 0) - step) if step else 0
     memory = [value for _, value in _points(times, "memory_mb")]
     tiles = [
         ("Images seen", number(seen), f"{number(round(seen / images, 1))} times the data" if images else ""),
-        ("Time", duration(took), "of training, samples and scores included"),
+        ("Time", duration(took), f"of training; about {duration(left)} to go" if left > 0 else "of training"),
         ("Speed", f"{number(round(trained / took))}/s" if took and trained else "–", "images a second, on average"),
     ]
     if best:

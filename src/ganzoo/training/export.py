@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ganzoo import images as pictures
 from ganzoo.data import ImageData
 from ganzoo.errors import TrainingError, WeightsError
 from ganzoo.gan import GAN
+from ganzoo.runs.gallery import REAL
 from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState, remedy
@@ -32,7 +34,7 @@ class ModelExporter:
     """Writes into the folder `run`; only the main process of several makes one."""
 
     def __init__(self, gan: GAN, data: ImageData, settings: Settings, run: Path) -> None:
-        self._gan, self._seed, self._keep, self._run = gan, settings.seed, settings.keep, run
+        self._gan, self._data, self._seed, self._keep, self._run = gan, data, settings.seed, settings.keep, run
         self._score: KernelScore | None = None
         if settings.score_every and len(data) > 1:  # one image has no spread to score by
             chosen = torch.randperm(len(data), generator=generator_for(settings.seed, "score"))[:SAMPLES]
@@ -75,9 +77,26 @@ class ModelExporter:
             self.save_model(state)
         return {"step": state.step, "score": value, "best": best}
 
-    def _grid(self, gan: GAN) -> Any:
-        """Samples of fixed latents; of a conditional model, one class a column."""
+    def draw_real(self) -> None:
+        """Write a grid of real images, once, laid out as the samples are, to look at beside them."""
+        path = self._run / "samples" / REAL
+        if path.exists():
+            return
+        columns, count, labels = self._layout(self._gan)
+        chosen = torch.randperm(len(self._data), generator=generator_for(self._seed, "real images"))
+        if labels is not None and self._data.labels is not None:
+            of_class = [chosen[self._data.labels[chosen] == label] for label in range(columns)]
+            if all(map(len, of_class)):
+                chosen = torch.stack([each[row % len(each)] for row in range(count // columns) for each in of_class])
+        pictures.save(pictures.grid(self._data.batch(chosen[:count]), columns=columns), path)
+
+    def _layout(self, gan: GAN) -> tuple[int, int, Tensor | None]:
+        """Columns, count and labels of a grid; of a conditional model, one class a column."""
         columns = gan.num_classes if 1 < gan.num_classes <= 16 else 8
         count = GRID // columns * columns
-        labels = torch.arange(count) % columns if gan.num_classes == columns else None
+        return columns, count, torch.arange(count) % columns if gan.num_classes == columns else None
+
+    def _grid(self, gan: GAN) -> Any:
+        """Samples of fixed latents."""
+        columns, count, labels = self._layout(gan)
         return pictures.grid(gan.sample(count, seed=self._seed, labels=labels), columns=columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from ganzoo.runs.report import write_report
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.export import ModelExporter
 from ganzoo.training.runtime import Runtime
+
+MOST = 50  # a report that takes a second is written every 50 seconds, at most
 
 
 class Score(Callback):
@@ -42,14 +45,29 @@ class Score(Callback):
 
 
 class Samples(Callback):
-    """Draws a grid of the same latents each time; on the main process."""
+    """Draws real images, then a grid of the same latents each time: at step 0, when due, and where the run stops; on
+    the main process."""
 
     def __init__(self, exporter: ModelExporter, state: TrainingState) -> None:
-        self._exporter, self._state = exporter, state
+        self._exporter, self._state, self._drawn = exporter, state, -1
+
+    def on_start(self, run: Run) -> None:
+        if run.settings.sample_every:
+            self._exporter.draw_real()
+            if run.step == 0:
+                self._draw(run)
 
     def on_step(self, run: Run) -> None:
         if run.due(run.settings.sample_every):
-            self._exporter.draw_samples(self._state)
+            self._draw(run)
+
+    def on_end(self, run: Run) -> None:
+        if run.settings.sample_every and self._drawn != run.step:
+            self._draw(run)
+
+    def _draw(self, run: Run) -> None:
+        self._exporter.draw_samples(self._state)
+        self._drawn = run.step
 
 
 class Trackers(Callback):
@@ -66,14 +84,24 @@ class Trackers(Callback):
 
 
 class Report(Callback):
-    """Writes `report.html`; on the main process."""
+    """Writes `report.html` when the run begins or goes on, by the clock, and when it ends; on the main process."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._next = folder, 0.0
+
+    def on_start(self, run: Run) -> None:
+        if run.settings.report_every:
+            self._write(run)
 
     def on_step(self, run: Run) -> None:
-        if run.due(run.settings.report_every) and run.step < run.settings.steps:
-            write_report(self._folder)
+        if run.settings.report_every and time.monotonic() >= self._next:
+            self._write(run)
+
+    def _write(self, run: Run) -> None:
+        begun = time.monotonic()
+        write_report(self._folder, under_way=True)
+        took = time.monotonic() - begun
+        self._next = begun + max(run.settings.report_every, MOST * took)
 
     def on_end(self, run: Run) -> None:
         if run.settings.report_every:
