@@ -1032,7 +1032,7 @@ def shards(tmp_path):
 def seen(feed, steps, rank=0, processes=1):
     """The numbers of the squares that `feed` gives, and their labels."""
     batches = [feed.draw(step, rank, processes) for step in steps]
-    numbers = torch.cat([((images[:, 0, 0, 0] + 1) * 127.5 / 10).round().long() for _, images, _ in batches])
+    numbers = torch.cat([(pixels[:, 0, 0, 0] / 10).round().long() for _, pixels, _ in batches])
     return numbers.tolist(), torch.cat([labels for *_, labels in batches]).tolist()
 
 

@@ -23,12 +23,12 @@ norm = options.pop("norm", "none")
 gan = ganzoo.create("fashion-mnist", image_size=8, seed=0,
                     generator={"latent_size": 4, "widths": (8, 4), "norm": norm},
                     discriminator={"widths": (4, 8), "norm": norm})
-seen, draw = [], TrainingStep._draw
-def noting(self, index):
-    drawn = draw(self, index)
-    seen.append(drawn[0].flatten(1).sum(1).tolist())
-    return drawn
-TrainingStep._draw = noting
+seen, sent = [], TrainingStep._sent
+def noting(self, drawn, before):
+    batch = sent(self, drawn, before)
+    seen.append(batch.real.flatten(1).sum(1).tolist())
+    return batch
+TrainingStep._sent = noting
 if options.pop("apart", False):
     import ganzoo.training.checkpoint_manager
     ganzoo.training.checkpoint_manager.PATIENCE = 0

@@ -17,6 +17,7 @@ from torch import Tensor
 from ganzoo.config import Bounds
 from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.registry import Registry
+from ganzoo.seeds import integers, normal, number, uniform
 from ganzoo.stateful import SERVES, Stateful, serves
 
 Strength = Annotated[float, Bounds(0, 1)]
@@ -43,8 +44,8 @@ AUGMENTATIONS: Registry[Callable[..., Any]] = Registry(
 
 def random_flip(images: Tensor, random: torch.Generator | None = None) -> Tensor:
     """Mirror each of (N, C, H, W) left to right with probability 1/2; of any dtype. For real images."""
-    mirrored = torch.rand(len(images), 1, 1, 1, generator=random) < 0.5
-    return torch.where(mirrored.to(images.device), images.flip(-1), images)
+    mirrored = uniform(len(images), 1, 1, 1, random=random, device=images.device) < 0.5
+    return torch.where(mirrored, images.flip(-1), images)
 
 
 def _check(images: Tensor, strength: float) -> None:
@@ -65,7 +66,7 @@ def color(images: Tensor, random: torch.Generator | None = None, *, strength: St
     Values may leave [-1, 1]: cutting them off would cut the gradient.
     """
     _check(images, strength)
-    draws = 2 * torch.rand(3, len(images), 1, 1, 1, generator=random) - 1
+    draws = 2 * uniform(3, len(images), 1, 1, 1, random=random, device=images.device) - 1
     brightness, saturation, contrast = strength * draws.to(images)
     images = images + 0.5 * brightness
     # x + (x - mean)*change is exactly x where the change is 0, mean + (x - mean)*factor is not
@@ -81,19 +82,21 @@ def translation(images: Tensor, random: torch.Generator | None = None, *, streng
     """
     _check(images, strength)
     count, channels, height, width = images.shape
-    rows, rows_inside = _shifted(count, height, strength, random)
-    columns, columns_inside = _shifted(count, width, strength, random)
-    sources = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, -1).to(images.device)
-    inside = (rows_inside[:, None, :, None] & columns_inside[:, None, None, :]).to(images.device)
+    rows, rows_inside = _shifted(count, height, strength, random, images.device)
+    columns, columns_inside = _shifted(count, width, strength, random, images.device)
+    sources = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, -1)
+    inside = rows_inside[:, None, :, None] & columns_inside[:, None, None, :]
     moved = images.flatten(2).gather(2, sources.expand(-1, channels, -1)).view_as(images)
     return moved.masked_fill(~inside, 0)
 
 
-def _shifted(count: int, size: int, strength: float, random: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def _shifted(
+    count: int, size: int, strength: float, random: torch.Generator | None, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """For each image, where its pixels along one axis come from (count, size), and whether that is inside."""
     furthest = int(size * strength / 8 + 0.5)
-    shifts = torch.randint(-furthest, furthest + 1, (count, 1), generator=random)
-    sources = torch.arange(size) - shifts
+    shifts = integers(-furthest, furthest + 1, count, 1, random=random, device=device)
+    sources = torch.arange(size, device=device) - shifts
     return sources.clamp(0, size - 1), (sources >= 0) & (sources < size)
 
 
@@ -105,17 +108,17 @@ def cutout(images: Tensor, random: torch.Generator | None = None, *, strength: S
     """
     _check(images, strength)
     count, _, height, width = images.shape
-    rows = _hole(count, height, strength, random)
-    columns = _hole(count, width, strength, random)
-    return images.masked_fill((rows[:, None, :, None] & columns[:, None, None, :]).to(images.device), 0)
+    rows = _hole(count, height, strength, random, images.device)
+    columns = _hole(count, width, strength, random, images.device)
+    return images.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0)
 
 
-def _hole(count: int, size: int, strength: float, random: torch.Generator | None) -> Tensor:
+def _hole(count: int, size: int, strength: float, random: torch.Generator | None, device: torch.device) -> Tensor:
     """For each image, which places along one axis a hole covers: (count, size)."""
     length = int(size * strength / 2 + 0.5)
     # an even length has its centre between two pixels, or at either end: one place more
-    starts = torch.randint(size + 1 - length % 2, (count, 1), generator=random) - length // 2
-    places = torch.arange(size)
+    starts = integers(0, size + 1 - length % 2, count, 1, random=random, device=device) - length // 2
+    places = torch.arange(size, device=device)
     return (places >= starts) & (places < starts + length)
 
 
@@ -150,15 +153,18 @@ class AdaptiveAugmentation(Stateful):
 
     def __call__(self, images: Tensor, random: torch.Generator | None = None) -> Tensor:
         _check(images, self.p)
-        draws = torch.rand(13, 2, len(images), generator=random, dtype=torch.float64)
-        normal = torch.randn(7, len(images), generator=random, dtype=torch.float64)
+        # places are computed in float64, which MPS lacks
+        where = torch.device("cpu") if images.device.type == "mps" else images.device
+        draws = uniform(13, 2, len(images), random=random, device=where, dtype=torch.float64)
+        spread = normal(7, len(images), random=random, device=where, dtype=torch.float64)
+        p = number(lambda: self.p, random, where)
         # each pair of rotations together has probability p: 1 - (1 - q)^2 = p
-        chances = torch.tensor([self.p] * 13, dtype=torch.float64)
-        chances[[4, 6]] = 1 - (1 - self.p) ** 0.5
+        q = number(lambda: 1 - (1 - self.p) ** 0.5, random, where)
+        chances = torch.stack([q if index in (4, 6) else p for index in range(13)])
         chosen, values = draws[:, 0] < chances[:, None], draws[:, 1]
-        moved = _transform(images, _geometry(chosen[:8], values[:8], normal[:4], *images.shape[2:]))
+        moved = _transform(images, _geometry(chosen[:8], values[:8], spread[:4], *images.shape[2:]))
         images = torch.where(_column(chosen[:8].any(0), images), moved, images)
-        return _recolor(images, chosen[8:], values[8:], normal[4:])
+        return _recolor(images, chosen[8:], values[8:], spread[4:])
 
     def end_step(self, real_sign: float, images: int, mean: Callable[[Tensor], Tensor]) -> None:
         self._signs, self._images, self._steps = self._signs + real_sign, self._images + images, self._steps + 1
@@ -237,7 +243,8 @@ def _transform(images: Tensor, matrices: Tensor) -> Tensor:
     Four lookups and their weights, since torch's grid_sample can't be differentiated twice.
     """
     _, channels, height, width = images.shape
-    down, right = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    rows, columns = (torch.arange(size, device=matrices.device) for size in (height, width))
+    down, right = torch.meshgrid(rows, columns, indexing="ij")
     places = torch.stack([right - (width - 1) / 2, down - (height - 1) / 2, torch.ones_like(right)]).double()
     x, y = (matrices @ places.flatten(1)).unbind(1)
     x, y = (x + (width - 1) / 2), (y + (height - 1) / 2)

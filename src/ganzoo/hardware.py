@@ -6,6 +6,7 @@ import os
 import platform
 
 import torch
+from torch import Tensor
 
 from ganzoo.errors import ConfigError, quote
 
@@ -25,6 +26,15 @@ def checked_device(device: torch.device | str) -> torch.device:
         reason = str(error).split("\n")[0].split(" at start of device string")[0]
         raise ConfigError(f"device {quote(str(device))} can't be used ({reason}); take cpu") from error
     return found
+
+
+def send(
+    tensor: Tensor, device: torch.device | str, memory_format: torch.memory_format = torch.preserve_format
+) -> Tensor:
+    """`tensor` on `device`, without waiting for it where that is safe."""
+    # Only CUDA copies pageable memory aside first: MPS would read it later, when it holds the next batch.
+    at_once = torch.device(device).type == "cuda"
+    return tensor.to(device, memory_format=memory_format, non_blocking=at_once)
 
 
 def fast_bfloat16(device: torch.device | str) -> bool:

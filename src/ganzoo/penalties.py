@@ -22,6 +22,7 @@ from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.losses import checked_number
 from ganzoo.registry import Registry
 from ganzoo.schedules import Schedule, make_schedule, value_at
+from ganzoo.seeds import normal, uniform
 from ganzoo.stateful import SERVES, Stateful, serves
 
 Discriminate = Callable[[Tensor], Tensor]
@@ -130,7 +131,7 @@ class PathLength(Stateful):
         with torch.autocast(latents.device.type, enabled=False):
             latents = _full(latents.detach()).requires_grad_()
             images = generate(latents) if labels is None else generate(latents, labels)
-            noise = torch.randn(images.shape, generator=random).to(images) / (images[0, 0].numel() ** 0.5)
+            noise = normal(*images.shape, random=random, device=images.device).to(images) / images[0, 0].numel() ** 0.5
             (gradient,) = torch.autograd.grad((images * noise).sum(), latents, create_graph=True)
             lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         self._lengths.append(lengths.detach())
@@ -209,8 +210,7 @@ def wgan_gp(
             f"{tuple(real_images.shape)} and {tuple(fake_images.shape)}."
         )
     real, fake = _full(real_images), _full(fake_images)
-    # drawn on the CPU, so that a run does not depend on the device
-    shares = torch.rand(len(real), *[1] * (real.dim() - 1), generator=random).to(real)
+    shares = uniform(len(real), *[1] * (real.dim() - 1), random=random, device=real.device).to(real)
     return (gradient_norms(discriminate, fake + shares * (real - fake)) - 1).square().mean()
 
 

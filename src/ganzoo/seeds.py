@@ -6,13 +6,15 @@ So a run resumes exactly at any step without saving the state of any random gene
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
 
 import torch
+from torch import Tensor
 
 from ganzoo.errors import ConfigError, quote
+from ganzoo.hardware import send
 
 
 def derive_seed(seed: int, *parts: str | int) -> int:
@@ -27,6 +29,64 @@ def derive_seed(seed: int, *parts: str | int) -> int:
 def generator_for(seed: int, *parts: str | int) -> torch.Generator:
     """A generator on the CPU, seeded by `derive_seed`."""
     return torch.Generator().manual_seed(derive_seed(seed, *parts))
+
+
+class Streams:
+    """The random generators of one step, called as `streams(purpose, per_step, turn)`.
+
+    Args:
+        step: steps done before.
+    """
+
+    def __init__(self, seed: int, step: int) -> None:
+        self._seed, self._step = seed, step
+
+    def __call__(self, purpose: str, per_step: int, turn: int, *more: int) -> torch.Generator:
+        """That of the step's update `turn`, of `per_step` in each step; updates are counted from the run's first."""
+        return generator_for(self._seed, purpose, self._step * per_step + turn, *more)
+
+
+Draw = Callable[["torch.Generator | None"], Tensor]
+
+
+class Draws(torch.Generator):
+    """A generator that hands out what `uniform`, `normal`, `integers` and `number` draw from it in a way of its own."""
+
+    def take(self, draw: Draw, device: torch.device) -> Tensor:
+        """What `draw` gives, on `device`."""
+        raise NotImplementedError
+
+
+def uniform(
+    *shape: int, random: torch.Generator | None, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Numbers in [0, 1), drawn on the CPU from `random` (None: torch's global state), on `device` without waiting.
+
+    Numbers of a run come from the CPU so that they do not depend on the device. A CUDA graph of a training step gets
+    those that are drawn by these functions anew in each step.
+    """
+    return _taken(lambda source: torch.rand(shape, generator=source, dtype=dtype), random, device)
+
+
+def normal(
+    *shape: int, random: torch.Generator | None, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Standard normal numbers, as `uniform`."""
+    return _taken(lambda source: torch.randn(shape, generator=source, dtype=dtype), random, device)
+
+
+def integers(low: int, high: int, *shape: int, random: torch.Generator | None, device: torch.device) -> Tensor:
+    """int64 from `low` to `high` - 1, as `uniform`."""
+    return _taken(lambda source: torch.randint(low, high, shape, generator=source), random, device)
+
+
+def number(read: Callable[[], float], random: torch.Generator | None, device: torch.device) -> Tensor:
+    """What `read` gives, a number that changes from step to step, as a float64 of no dimensions, as `uniform`."""
+    return _taken(lambda source: torch.tensor(read(), dtype=torch.float64), random, device)
+
+
+def _taken(draw: Draw, random: torch.Generator | None, device: torch.device) -> Tensor:
+    return random.take(draw, device) if isinstance(random, Draws) else send(draw(random), device)
 
 
 @contextmanager

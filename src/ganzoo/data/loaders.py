@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -10,10 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.data.image_data import ImageData, scale
+from ganzoo.data.image_data import ImageData
 from ganzoo.data.stream import Stream
 from ganzoo.errors import ConfigError, DataError
+from ganzoo.hardware import send
 from ganzoo.seeds import generator_for
+
+Batch = tuple[int, Tensor, Tensor | None]  # images of all processes; pixels and labels of this one
 
 
 class Batches:
@@ -76,50 +80,100 @@ def open_loader(data: ImageData, batch_size: int, seed: int, drop_last: bool = T
     return ArrayLoader(data, batch_size, seed, drop_last)
 
 
-class ArrayLoader:
-    """The batches of a run, from images in memory, or mapped into it: the next one is read while one is trained on."""
+class Loader(ABC):
+    """The batches of a run: the next one is read by a thread while one is trained on.
 
-    def __init__(self, data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> None:
-        self._data, self._batches = data, Batches(len(data), batch_size, seed, drop_last)
-        self.batches_per_epoch: float | None = self._batches.batches_per_epoch
-        self.sizes = self._batches.sizes  # of the batches that come, in images
-        self._reader: ThreadPoolExecutor | None = None  # while batches are drawn
-        self._ahead: tuple[Tensor, Future[Tensor]] | None = None
+    Attributes:
+        batches_per_epoch: None if nobody knows how many images there are.
+        sizes: of the batches that come, in images.
+    """
+
+    batches_per_epoch: float | None = None
+    sizes: list[int]
+    _reader: ThreadPoolExecutor | None = None  # while batches are drawn
+    _ahead: tuple[tuple[int, int, int], Future[Batch]] | None = None
+    _pinned = False
+
+    @abstractmethod
+    def _read(self, step: int, rank: int, processes: int) -> Batch:
+        """What `draw` gives, read in the thread."""
 
     def check_shared(self, processes: int) -> None:
-        """Raise ConfigError where a batch of an epoch can't be shared equally."""
+        """Raise ConfigError if a batch of an epoch can't be shared equally."""
         for size in self.sizes:
             shard(torch.arange(size), 0, processes)
 
-    def draw(self, step: int, rank: int = 0, processes: int = 1) -> tuple[int, Tensor, Tensor | None]:
-        """Batch `step`, counted from 0: how many images all processes have of it; those of process `rank`, float32
-        (n, C, H, W) in [-1, 1]; and their labels, int64 (n,)."""
-        indices = self._batches.indices(step)
-        mine = shard(indices, rank, processes)
-        if self._ahead is not None and torch.equal(self._ahead[0], mine):
-            pixels = self._ahead[1].result()
-        else:
-            pixels = self._data.pixels(mine)
+    def place(self, device: torch.device, memory: int) -> None:
+        """Give batches to `device`, where images may take so many bytes of `memory`.
+
+        Images that fit lie there whole. Others are sent batch by batch; CUDA reads them from pinned memory, since it
+        then copies while it computes.
+        """
+        self._pinned = device.type == "cuda"
+
+    def draw(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
+        """Batch `step`, counted from 0: how many images all processes have of it; those of process `rank`, uint8
+        (n, C, H, W), on the device if all lie there; and their labels, int64 (n,), on the CPU."""
         self._reader = self._reader or ThreadPoolExecutor(1, "ganzoo-read")
-        following = shard(self._batches.indices(step + 1), rank, processes)
-        self._ahead = following, self._reader.submit(self._data.pixels, following)
-        labels = self._data.labels[mine] if self._data.labels is not None else None
-        return len(indices), scale(pixels), labels
+        wanted = step, rank, processes
+        if self._ahead is None or self._ahead[0] != wanted:
+            self._ahead = wanted, self._reader.submit(self._read, *wanted)
+        count, pixels, labels = self._ahead[1].result()
+        following = step + 1, rank, processes
+        self._ahead = following, self._reader.submit(self._read, *following)
+        return count, pixels, labels
 
     def close(self) -> None:
-        """End the thread that reads ahead; the next batch begins another."""
+        """End the thread that reads ahead, and free the device; the next batch begins anew."""
         if self._reader is not None:
             self._reader.shutdown()
         self._reader = self._ahead = None
 
 
-class StreamLoader:
-    """The batches of a run from a stream: shuffled within a buffer, anew every epoch, each process rows of its own.
+class ArrayLoader(Loader):
+    """Batches of images in memory, or mapped into it."""
+
+    def __init__(self, data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> None:
+        self._data, self._batches = data, Batches(len(data), batch_size, seed, drop_last)
+        self.batches_per_epoch = self._batches.batches_per_epoch
+        self.sizes = self._batches.sizes
+        self._on_device: Tensor | None = None
+
+    def place(self, device: torch.device, memory: int) -> None:
+        super().place(device, memory)
+        if self._data.images.nbytes <= memory:
+            self._pinned = False
+            self._on_device = torch.empty(self._data.images.shape, dtype=torch.uint8, device=device)
+            for rows in torch.arange(len(self._data)).split(1000):  # of images that are mapped, no second copy
+                self._on_device[rows[0] : rows[-1] + 1] = self._data.pixels(rows).to(device)
+
+    def draw(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
+        if self._on_device is None:
+            return super().draw(step, rank, processes)
+        count, mine, labels = self._rows(step, rank, processes)
+        return count, self._on_device[send(mine, self._on_device.device)], labels
+
+    def _read(self, step: int, rank: int, processes: int) -> Batch:
+        count, mine, labels = self._rows(step, rank, processes)
+        pixels = self._data.pixels(mine)
+        return count, pixels.pin_memory() if self._pinned else pixels, labels
+
+    def _rows(self, step: int, rank: int, processes: int) -> Batch:
+        """As `draw`, with places in the data in place of their pixels."""
+        indices = self._batches.indices(step)
+        mine = shard(indices, rank, processes)
+        return len(indices), mine, self._data.labels[mine] if self._data.labels is not None else None
+
+    def close(self) -> None:
+        super().close()
+        self._on_device = None
+
+
+class StreamLoader(Loader):
+    """Batches of a stream: shuffled within a buffer, anew every epoch, each process rows of its own.
 
     A resumed run passes over the rows that it has seen, without decoding them.
     """
-
-    batches_per_epoch: float | None = None  # nobody knows how long a stream is
 
     def __init__(self, stream: Stream, batch_size: int, seed: int) -> None:
         self._stream, self._batch_size, self._seed = stream, batch_size, seed
@@ -127,23 +181,18 @@ class StreamLoader:
         self._next = -1
         self._rows: Iterator[dict[str, Any]] = iter(())
 
-    def check_shared(self, processes: int) -> None:
-        """As `ArrayLoader.check_shared`."""
-        shard(torch.arange(self._batch_size), 0, processes)
-
-    def draw(self, step: int, rank: int = 0, processes: int = 1) -> tuple[int, Tensor, Tensor | None]:
-        """As `ArrayLoader.draw`."""
+    def _read(self, step: int, rank: int, processes: int) -> Batch:
         size = len(shard(torch.arange(self._batch_size), rank, processes))
         if step != self._next:
             self._rows = self._from(step * size, rank, processes)
         self._next = step + 1
         pairs = list(self._stream.read((next(self._rows) for _ in range(size)), numbered=False))
-        images = torch.from_numpy(np.stack([picture for picture, _ in pairs]))
+        pixels = torch.from_numpy(np.stack([picture for picture, _ in pairs]))
         labels = torch.tensor([label for _, label in pairs]) if self._stream.label else None
-        return self._batch_size, scale(images), labels
+        return self._batch_size, pixels.pin_memory() if self._pinned else pixels, labels
 
     def close(self) -> None:
-        """As `ArrayLoader.close`."""
+        super().close()
         self._next, self._rows = -1, iter(())
 
     def _from(self, position: int, rank: int, processes: int) -> Iterator[dict[str, Any]]:
@@ -160,6 +209,3 @@ class StreamLoader:
             if not found:
                 raise DataError(f"{self._stream.source} gives process {rank} of {processes} no rows; use fewer.")
             epoch += 1
-
-
-Loader = ArrayLoader | StreamLoader

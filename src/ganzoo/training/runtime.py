@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from ganzoo.config import Config, option
 from ganzoo.errors import MissingExtraError, TrainingError, quote
-from ganzoo.hardware import fast_bfloat16
+from ganzoo.hardware import fast_bfloat16, send
 from ganzoo.settings import Settings
 
 _KEPT = {f"ACCELERATE_{name}" for name in ("USE_CPU", "TORCH_DEVICE", "MIXED_PRECISION", "CPU_AFFINITY", "DEBUG_MODE")}
@@ -249,11 +249,12 @@ class Runtime:
 
     def send(self, tensor: Tensor) -> Tensor:
         """`tensor` on the device; images in the run's memory format."""
-        # Only CUDA copies pageable memory aside first: MPS would read it later, when it holds the next batch.
-        at_once = self.device.type == "cuda"
-        if tensor.dim() == 4:
-            return tensor.to(self.device, memory_format=self.memory_format, non_blocking=at_once)
-        return tensor.to(self.device, non_blocking=at_once)
+        return send(tensor, self.device, self.memory_format if tensor.dim() == 4 else torch.preserve_format)
+
+    @property
+    def memory_for_images(self) -> int:
+        """Bytes of the device that real images may take: a quarter of what is free; 0 if they are there anyway."""
+        return torch.cuda.mem_get_info(self.device)[0] // 4 if self.device.type == "cuda" else 0
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss`, scaled where the precision wants it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,11 @@ from torch.nn.functional import pad
 from torch.optim import Optimizer
 
 from ganzoo.data import Loader, shard
+from ganzoo.data.image_data import scale
 from ganzoo.gan import GAN
 from ganzoo.models import Discriminator
 from ganzoo.models.contract import offers_auxiliary_loss
-from ganzoo.seeds import derive_seed, generator_for
+from ganzoo.seeds import Streams, derive_seed, generator_for
 from ganzoo.settings import Settings
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.classes import align_latents, draw_mismatched
@@ -38,6 +39,7 @@ from ganzoo.training.step_functions import (
 )
 
 FIGURES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")
+REAL_SIGN = 4  # place among the figures of the updates of one that only the method sees
 
 BATCH_NORM = (
     "the discriminator has batch norm and a penalty on its gradient: through batch norm every image of a batch moves "
@@ -47,11 +49,22 @@ BATCH_NORM = (
 
 
 class _Draw(NamedTuple):
-    real: Tensor
-    latents: Tensor
+    """What a batch is made of, on the CPU but for images that lie on the device."""
+
+    latents: Tensor  # (N, latent_size)
     labels: Tensor | None  # of real images and fakes
+    mismatched_labels: Tensor | None = None
+    mirrored: Tensor | None = None  # bool (N,)
+    pixels: Tensor | None = None  # uint8 (N, C, H, W); None: those of the batch before
+
+
+class _Batch(NamedTuple):
+    """A batch on the device."""
+
+    real: Tensor
+    latents: Tensor  # (N, *latent_shape)
+    labels: Tensor | None
     mismatched_labels: Tensor | None
-    real_labels: Tensor | None  # as the data has them
 
 
 class _Draws:
@@ -137,81 +150,104 @@ class TrainingStep:
         self._machine.seed(derive_seed(settings.seed, "step", state.step, self._machine.rank))
         optimizers = {"generator": state.generator_optimizer, "discriminator": state.discriminator_optimizer}
         self.method.set_rates(optimizers, state.step, state.rollbacks)
-        for turn in range(settings.discriminator_steps):
-            index = state.step * settings.discriminator_steps + turn
-            batch = self._draw(index)
+        drawn = self._drawn()
+        figures = self._updates(drawn, Streams(settings.seed, state.step))
+        if self.method.changes:
+            images = settings.batch_size * settings.discriminator_steps
+            self.method.end_step(float(self._machine.mean(figures[REAL_SIGN])), images, self._machine.mean)
+        state.average.half_life = self.method.now("ema_half_life", state.step)
+        state.step += 1
+        state.average.update(state.step * settings.batch_size, settings.batch_size)
+        return torch.cat([figures[:REAL_SIGN], figures[REAL_SIGN + 1 :]])
+
+    def _drawn(self) -> list[_Draw]:
+        """All that this step draws: a batch for each update of the discriminator, then latents for each further one of
+        the generator."""
+        settings, step = self._settings, self.state.step
+        drawn, first = [], step * settings.discriminator_steps
+        for index in range(first, first + settings.discriminator_steps):
+            count, pixels, labels = self._feed.draw(index, self._machine.rank, self._machine.processes)
+            drawn.append(self._draw(generator_for(settings.seed, "batch", index), count, labels, pixels))
+        for turn in range(1, settings.generator_steps):
+            drawn.append(self._draw(generator_for(settings.seed, "generator", index, turn), count, labels))
+        return drawn
+
+    def _draw(
+        self, random: torch.Generator, count: int, real_labels: Tensor | None, pixels: Tensor | None = None
+    ) -> _Draw:
+        """This process's part of a batch of `count` images; without `pixels`, new latents for the images before."""
+        gan, settings = self._gan, self._settings
+        mine = shard(torch.arange(count), self._machine.rank, self._machine.processes)
+        drawn = torch.randn(count, gan.latent_size, generator=random)
+        labels, latents = align_latents(real_labels, drawn[mine], gan, self._clusters)
+        if pixels is None:
+            return _Draw(latents, labels)
+        mirrored = torch.rand(count, generator=random)[mine] < 0.5
+        mismatched_labels = None
+        if settings.mismatched_labels:
+            chance = torch.rand(count, generator=random)[mine]
+            mismatched_labels = draw_mismatched(labels, chance, gan, self._clusters)
+        return _Draw(latents, labels, mismatched_labels, mirrored if settings.flip else None, pixels)
+
+    def _sent(self, drawn: _Draw, before: _Batch | None) -> _Batch:
+        """What was drawn, on the device; bytes travel, and become numbers there."""
+        send = self._machine.send
+        latents = send(drawn.latents).reshape(-1, *self._gan.latent_shape)
+        labels, mismatched_labels, mirrored = (None if each is None else send(each) for each in drawn[1:4])
+        if drawn.pixels is None:
+            assert before is not None
+            return before._replace(latents=latents, labels=labels)
+        real = scale(send(drawn.pixels))
+        if mirrored is not None:
+            real = torch.where(mirrored.view(-1, 1, 1, 1), real.flip(3), real)
+        return _Batch(send(real), latents, labels, mismatched_labels)
+
+    def _updates(self, drawn: list[_Draw], streams: Streams) -> Tensor:
+        """All that the device computes in a step: both networks' updates.
+
+        Returns:
+            The discriminator's figures of the last update, and the generator's, in one row.
+        """
+        settings = self._settings
+        batch: _Batch | None = None
+        for turn, each in enumerate(drawn[: settings.discriminator_steps]):
+            batch = self._sent(each, batch)
             # With one part a batch, the fakes of the last discriminator update are the generator's too.
             shared = turn == settings.discriminator_steps - 1 and settings.accumulate == 1
             fakes = self._call(self._generate, batch.latents, batch.labels) if shared else None
-            draws = self._draws(index, batch)
+            draws = self._draws(streams("augment", settings.discriminator_steps, turn, 0), batch)
             figures = discriminator_step(
                 self._behind(draws.augment, self._judge),
                 self._discriminator_optimizer,
                 self.method.loss,
                 self._parts(batch, fakes, draws, training_generator=False),
                 mismatched_share=settings.mismatched_labels,
-                penalty=self._penalty(index, draws),
+                penalty=self._penalty(turn, draws, streams),
                 processes=self._machine.processes,
                 backward=self._machine.backward,
                 step=self._optimizer_step,
             )
             draws.end_of_network()
-        for turn in range(settings.generator_steps):
-            if turn:
-                batch, fakes, draws = self._redraw(batch, index, turn), None, self._draws(index, batch, turn)
+        assert batch is not None
+        for again in range(settings.generator_steps):
+            if again:
+                batch, fakes = self._sent(drawn[turn + again], batch), None
+                draws = self._draws(streams("augment", settings.discriminator_steps, turn, again), batch)
             figures_of_generator = generator_step(
-                state.discriminator,
+                self.state.discriminator,
                 self._generator_optimizer,
                 self.method.loss,
                 self._parts(batch, fakes, draws, training_generator=True),
                 discriminate=self._behind(draws.augment, self._judge_alone),
-                penalty=self._generator_penalty(state.step * settings.generator_steps + turn, draws),
+                penalty=self._generator_penalty(again, draws, streams),
                 processes=self._machine.processes,
                 backward=self._machine.backward,
                 step=self._optimizer_step,
             )
-        if self.method.changes:
-            images = settings.batch_size * settings.discriminator_steps
-            self.method.end_step(float(self._machine.mean(figures[-1])), images, self._machine.mean)
-        state.average.half_life = self.method.now("ema_half_life", state.step)
-        state.step += 1
-        state.average.update(state.step * settings.batch_size, settings.batch_size)
-        return torch.cat([figures[:-1], figures_of_generator])
-
-    def _draw(self, index: int) -> _Draw:
-        """This process's part of batch `index`."""
-        rank, processes, gan = self._machine.rank, self._machine.processes, self._gan
-        count, images, real_labels = self._feed.draw(index, rank, processes)
-        random = generator_for(self._settings.seed, "batch", index)
-        latents = torch.randn(count, gan.latent_size, generator=random)
-        mirrored = torch.rand(count, generator=random) < 0.5
-        mine = shard(torch.arange(count), rank, processes)
-        if self._settings.flip:
-            images = torch.where(mirrored[mine].view(-1, 1, 1, 1), images.flip(3), images)
-        labels, latents = align_latents(real_labels, latents[mine], gan, self._clusters)
-        mismatched_labels = None
-        if self._settings.mismatched_labels:
-            chance = torch.rand(count, generator=random)[mine]
-            mismatched_labels = draw_mismatched(labels, chance, gan, self._clusters)
-        shaped = latents.reshape(-1, *gan.latent_shape).to(self._machine.device)
-        send = self._machine.send
-        sent, mismatched = (send(each) if each is not None else None for each in (labels, mismatched_labels))
-        return _Draw(send(images), shaped, sent, mismatched, real_labels)
-
-    def _redraw(self, batch: _Draw, index: int, turn: int) -> _Draw:
-        """Batch `index` with latents of its own for the generator's further update `turn`."""
-        gan, processes, mine = self._gan, self._machine.processes, len(batch.real)
-        random = generator_for(self._settings.seed, "generator", index, turn)
-        drawn = torch.randn(mine * processes, gan.latent_size, generator=random)
-        rows = shard(torch.arange(mine * processes), self._machine.rank, processes)
-        labels, latents = align_latents(batch.real_labels, drawn[rows], gan, self._clusters)
-        return batch._replace(
-            latents=latents.reshape(-1, *gan.latent_shape).to(self._machine.device),
-            labels=None if labels is None else self._machine.send(labels),
-        )
+        return torch.cat([figures, figures_of_generator])
 
     def _parts(
-        self, batch: _Draw, fakes: Tensor | None, draws: _Draws, training_generator: bool
+        self, batch: _Batch, fakes: Tensor | None, draws: _Draws, training_generator: bool
     ) -> Iterator[MicroBatch]:
         """The batch in `accumulate` parts, fakes made one part at a time unless they are there already."""
         if fakes is not None:
@@ -231,9 +267,8 @@ class TrainingStep:
             share = len(fake) / len(batch.real)
             yield MicroBatch(batch.real[rows], fake, labels, mismatched_labels, share, batch.latents[rows])
 
-    def _draws(self, index: int, batch: _Draw, turn: int = 0) -> _Draws:
+    def _draws(self, random: torch.Generator, batch: _Batch) -> _Draws:
         size = len(batch.real)
-        random = generator_for(self._settings.seed, "augment", index, turn)
         return _Draws(self.method, random, size * self._machine.processes, size * self._machine.rank)
 
     def _behind(self, augment: Callable[[Tensor], Tensor], judge: Callable[..., Tensor]) -> Discriminate:
@@ -249,12 +284,10 @@ class TrainingStep:
 
         return discriminate
 
-    def _penalty(self, index: int, draws: _Draws) -> Penalty | None:
-        """What is added to the discriminator's loss at batch `index`: a loss of its own, and the penalties due.
-
-        Penalties are in float32: each every k batches, k times as strong.
-        """
-        due = self.method.due(self.method.penalties, index, self.state.step)
+    def _penalty(self, turn: int, draws: _Draws, streams: Streams) -> Penalty | None:
+        """What is added to the discriminator's loss at update `turn` of the step: a loss of its own, and the penalties
+        due, in float32: each every k batches, k times as strong."""
+        due = self._due_penalties(turn)
         discriminator = self.state.discriminator
         if not due and not self._auxiliary:
             return None
@@ -266,20 +299,20 @@ class TrainingStep:
             values = []
             if self._auxiliary:
                 assert isinstance(discriminator, Discriminator)
-                random = generator_for(self._settings.seed, "auxiliary", index)
+                random = streams("auxiliary", self._settings.discriminator_steps, turn)
                 auxiliary = discriminator.auxiliary_loss(draws.augment(real), random)
                 values = [] if auxiliary is None else [auxiliary]
             for number, each, factor in due:
-                random = generator_for(self._settings.seed, "penalty", index, number)
+                random = streams("penalty", self._settings.discriminator_steps, turn, number)
                 torch.rand(draws.start, generator=random)  # those of the images before this part's
                 values.append(each(judge, real, fake, random) * factor)
             return torch.stack(values).sum() if values else real.new_zeros(())
 
         return penalty
 
-    def _generator_penalty(self, index: int, draws: _Draws) -> GeneratorPenalty | None:
-        """The generator's penalties due at its update `index`, as `_penalty`."""
-        due = self.method.due(self.method.generator_penalties, index, self.state.step)
+    def _generator_penalty(self, turn: int, draws: _Draws, streams: Streams) -> GeneratorPenalty | None:
+        """The generator's penalties due at its update `turn`, as `_penalty`."""
+        due = self._due_generator_penalties(turn)
         if not due:
             return None
 
@@ -291,11 +324,19 @@ class TrainingStep:
             assert part.latents is not None
             values = []
             for number, each, factor in due:
-                random = generator_for(self._settings.seed, "generator-penalty", index, number, draws.start)
+                random = streams("generator-penalty", self._settings.generator_steps, turn, number, draws.start)
                 values.append(each(generate, part.latents, part.labels, random) * factor)
             return torch.stack(values).sum()
 
         return penalty
+
+    def _due_penalties(self, turn: int) -> list[tuple[int, Any, float]]:
+        index = self.state.step * self._settings.discriminator_steps + turn
+        return self.method.due(self.method.penalties, index, self.state.step)
+
+    def _due_generator_penalties(self, turn: int) -> list[tuple[int, Any, float]]:
+        index = self.state.step * self._settings.generator_steps + turn
+        return self.method.due(self.method.generator_penalties, index, self.state.step)
 
     def _optimizer_step(self, optimizer: Optimizer) -> None:
         if self._settings.clip_gradients:

@@ -262,6 +262,7 @@ class Trainer:
     def _fit(self, runtime: Runtime) -> TrainingResult:
         method = Method(self.settings, runtime.scaler)
         self._try(runtime, method)
+        self._feed.place(runtime.device, runtime.memory_for_images)
         step = TrainingStep(self.gan, self._feed, self._labelled.clusters, self.settings, runtime, method)
         exporter = ModelExporter(self.gan, self.data, self.settings, self.run.path) if runtime.is_main else None
         loop = TrainingLoop(
