@@ -142,6 +142,8 @@ class AdaptiveAugmentation(Stateful):
         start: p of the first step.
     """
 
+    in_graph = True
+
     def __init__(
         self,
         target: Annotated[float, Bounds(-1, 1)] = 0.6,

@@ -54,7 +54,7 @@ class Draws(torch.Generator):
 
     def take(self, draw: Draw, device: torch.device) -> Tensor:
         """What `draw` gives, on `device`."""
-        raise NotImplementedError
+        return send(draw(self), device)
 
 
 def uniform(

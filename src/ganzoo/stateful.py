@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 
 class Stateful:
-    """Base of a penalty or augmentation with state; one without state is a plain function."""
+    """Base of a penalty or augmentation with state; one without state is a plain function.
+
+    Attributes:
+        in_graph: whether all that changes from step to step reaches its tensors by `ganzoo.seeds.number`, so that a
+            CUDA graph of the step stays right.
+    """
+
+    in_graph: ClassVar[bool] = False
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps, as JSON types."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganzoo.losses import Loss
+from ganzoo.seeds import uniform
 
 
 def margin(margin: float = 1.0) -> Loss:
@@ -46,5 +47,5 @@ def pull(
 
 def dim(images: Tensor, random: torch.Generator | None = None, *, strength: float = 0.5) -> Tensor:
     """Darken each image towards black (-1) by its own share, up to `strength`."""
-    share = strength * torch.rand(len(images), 1, 1, 1, generator=random).to(images)
+    share = strength * uniform(len(images), 1, 1, 1, random=random, device=images.device).to(images)
     return images - share * (images + 1)

@@ -116,6 +116,7 @@ class TrainingLoop:
         self._run.requests, self._run.logged = Requests(), dict(self._state.logged)
         self._run.step = self._saved = self._state.step
         self._given.load_state(self._state.callbacks)
+        self._step.state_loaded()
 
     def run(self, interrupt: Interrupt, shown: Sequence[Callback]) -> None:
         """Train until the last step, an interruption, or a callback's wish; `shown` are callbacks of the terminal."""

@@ -104,6 +104,16 @@ class Method(Stateful):
         return found
 
     @property
+    def obstacle(self) -> str | None:
+        """What of it keeps a step from being repeated by a CUDA graph."""
+        place = next((place for place, part in self._stateful.items() if not part.in_graph), None)
+        if place is not None:
+            return f"{place} keeps numbers that a graph would not see change"
+        if self.scaler is not None:
+            return "precision fp16 leaves out steps that overflow; bf16 has none"
+        return None
+
+    @property
     def changes(self) -> bool:
         """Whether a part of it changes from step to step by itself."""
         return bool(self._stateful)

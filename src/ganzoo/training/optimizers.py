@@ -20,6 +20,7 @@ _TORCH: dict[str, type[Optimizer]] = {
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
+CAPTURABLE = ("adam", "adamw")  # of which learning rates may be numbers on the device
 _FUSED = ("adam", "adamw")
 
 

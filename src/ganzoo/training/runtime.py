@@ -179,6 +179,7 @@ class Runtime:
             )
         _check_joined(self.processes)
         self.device: torch.device = self._accelerator.device
+        self._speed = settings.speed
         if precision == "fp16" and self.device.type != "cuda":
             raise TrainingError(f"precision fp16 needs a CUDA device, this is {self.device.type}; choose bf16.")
         if config and config.processes != self.processes:
@@ -227,6 +228,24 @@ class Runtime:
         devices = [self.device] if self.device.type != "cpu" else []
         return torch.random.fork_rng(devices, device_type=self.device.type)
 
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """A `with` block in which CUDA computes as the setting `speed` says.
+
+        auto: convolutions in TF32, by kernels that are tried against each other. exact: in full float32, by kernels
+        that give the same bits each time, where torch has some; of others it warns.
+        """
+        if self.device.type != "cuda":
+            yield
+            return
+        exact, before = self._speed == "exact", torch.get_deterministic_debug_mode()
+        with torch.backends.cudnn.flags(enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=not exact):
+            torch.use_deterministic_algorithms(exact or before > 0, warn_only=before < 2)
+            try:
+                yield
+            finally:
+                torch.set_deterministic_debug_mode(before)
+
     def place(self, network: nn.Module) -> nn.Module:
         """Move `network` to the device, in the run's memory format."""
         return network.to(self.device).to(memory_format=self.memory_format)
@@ -250,6 +269,11 @@ class Runtime:
     def send(self, tensor: Tensor) -> Tensor:
         """`tensor` on the device; images in the run's memory format."""
         return send(tensor, self.device, self.memory_format if tensor.dim() == 4 else torch.preserve_format)
+
+    @property
+    def captures(self) -> bool:
+        """Whether steps may run as CUDA graphs."""
+        return self.device.type == "cuda" and self._speed == "auto"
 
     @property
     def memory_for_images(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -23,11 +23,12 @@ from ganzoo.models import Discriminator
 from ganzoo.models.contract import offers_auxiliary_loss
 from ganzoo.seeds import Streams, derive_seed, generator_for
 from ganzoo.settings import Settings
+from ganzoo.training.captured import CapturedStep
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.classes import align_latents, draw_mismatched
 from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
-from ganzoo.training.optimizers import make_optimizer
+from ganzoo.training.optimizers import CAPTURABLE, make_optimizer
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step_functions import (
     Discriminate,
@@ -131,6 +132,11 @@ class TrainingStep:
         self._judge_alone = machine.autocast(discriminator)
         self._auxiliary = offers_auxiliary_loss(discriminator)
         self._both_labels_at_once = "other_labels" in inspect.signature(discriminator.forward).parameters
+        optimizers = [generator_optimizer, discriminator_optimizer]
+        networks = {"generator": generator, "discriminator": discriminator}
+        self._captured: CapturedStep | None = None
+        if machine.captures:
+            self._captured = CapturedStep(self._updates, networks, optimizers, machine.device, self._obstacle())
         self.state = TrainingState(
             generator=generator,
             discriminator=discriminator,
@@ -150,8 +156,12 @@ class TrainingStep:
         self._machine.seed(derive_seed(settings.seed, "step", state.step, self._machine.rank))
         optimizers = {"generator": state.generator_optimizer, "discriminator": state.discriminator_optimizer}
         self.method.set_rates(optimizers, state.step, state.rollbacks)
-        drawn = self._drawn()
-        figures = self._updates(drawn, Streams(settings.seed, state.step))
+        inputs = [tensor for draw in self._drawn() for tensor in draw]
+        streams = Streams(settings.seed, state.step)
+        if self._captured is None:
+            figures = self._updates(inputs, streams)
+        else:
+            figures = self._captured(inputs, streams, self._due())
         if self.method.changes:
             images = settings.batch_size * settings.discriminator_steps
             self.method.end_step(float(self._machine.mean(figures[REAL_SIGN])), images, self._machine.mean)
@@ -202,13 +212,40 @@ class TrainingStep:
             real = torch.where(mirrored.view(-1, 1, 1, 1), real.flip(3), real)
         return _Batch(send(real), latents, labels, mismatched_labels)
 
-    def _updates(self, drawn: list[_Draw], streams: Streams) -> Tensor:
+    def state_loaded(self) -> None:
+        """The state was brought to a checkpoint's, perhaps in other memory."""
+        if self._captured is not None:
+            self._captured.forget()
+
+    def _obstacle(self) -> str | None:
+        """What keeps steps of these settings from being repeated by a CUDA graph."""
+        settings = self._settings
+        if self._machine.processes > 1:
+            return "several processes share their gradients in each step"
+        if settings.accumulate > 1:
+            return "batches are computed in parts (accumulate)"
+        if settings.optimizer not in CAPTURABLE:
+            return f"a graph can't change the learning rate of {settings.optimizer}, only that of adam and adamw"
+        return self.method.obstacle
+
+    def _due(self) -> tuple[Any, ...]:
+        """Which penalties this step has, and how strong."""
+        due = [self._due_penalties(turn) for turn in range(self._settings.discriminator_steps)]
+        due += [self._due_generator_penalties(turn) for turn in range(self._settings.generator_steps)]
+        return tuple(tuple((number, factor) for number, _, factor in parts) for parts in due)
+
+    def _updates(self, inputs: Sequence[Tensor | None], streams: Callable[..., torch.Generator]) -> Tensor:
         """All that the device computes in a step: both networks' updates.
+
+        Args:
+            inputs: the fields of `_drawn`, one after another.
+            streams: gives random generators, called as `Streams`.
 
         Returns:
             The discriminator's figures of the last update, and the generator's, in one row.
         """
-        settings = self._settings
+        settings, fields = self._settings, len(_Draw._fields)
+        drawn = [_Draw(*inputs[first : first + fields]) for first in range(0, len(inputs), fields)]  # type: ignore[arg-type]
         batch: _Batch | None = None
         for turn, each in enumerate(drawn[: settings.discriminator_steps]):
             batch = self._sent(each, batch)
@@ -284,7 +321,7 @@ class TrainingStep:
 
         return discriminate
 
-    def _penalty(self, turn: int, draws: _Draws, streams: Streams) -> Penalty | None:
+    def _penalty(self, turn: int, draws: _Draws, streams: Callable[..., torch.Generator]) -> Penalty | None:
         """What is added to the discriminator's loss at update `turn` of the step: a loss of its own, and the penalties
         due, in float32: each every k batches, k times as strong."""
         due = self._due_penalties(turn)
@@ -310,7 +347,9 @@ class TrainingStep:
 
         return penalty
 
-    def _generator_penalty(self, turn: int, draws: _Draws, streams: Streams) -> GeneratorPenalty | None:
+    def _generator_penalty(
+        self, turn: int, draws: _Draws, streams: Callable[..., torch.Generator]
+    ) -> GeneratorPenalty | None:
         """The generator's penalties due at its update `turn`, as `_penalty`."""
         due = self._due_generator_penalties(turn)
         if not due:

@@ -248,7 +248,7 @@ class Trainer:
         device, threads = self.gan.device, torch.get_num_threads()
         runtime = Runtime(self.settings, self._config, self.run.path, self._device)
         try:
-            with runtime.random_kept():
+            with runtime.random_kept(), runtime.arithmetic():
                 torch.set_num_threads(runtime.config.threads)
                 return self._fit(runtime)
         finally:

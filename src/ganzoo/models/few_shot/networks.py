@@ -22,6 +22,7 @@ from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.models.contract import MODELS, Discriminator, Generator, check_labels
 from ganzoo.models.dcgan.stages import LARGEST_IMAGE, check_image_size, check_memory, halved, stretch
+from ganzoo.seeds import integers
 
 LEAST = 4  # pixels a side that excitation and the head's 4x4 convolution need
 
@@ -195,11 +196,16 @@ class FewShotDiscriminator(Discriminator):
         *_, before, last = self.features(images)
         whole, part = self.decoders
         side = last.shape[-1]  # the window's, of twice as many pixels
-        top, left = torch.randint(0, before.shape[-1] - side + 1, (2,), generator=random).tolist()
+        corner = integers(0, before.shape[-1] - side + 1, 2, random=random, device=images.device)
         scale = images.shape[-1] // before.shape[-1]  # pixels of the image for one of the features
-        window = images[..., scale * top : scale * (top + side), scale * left : scale * (left + side)]
-        redrawn = part(before[..., top : top + side, left : left + side])
+        window, redrawn = _window(images, scale * corner, scale * side), part(_window(before, corner, side))
         return self.config.reconstruction * ((whole(last) - images).abs().mean() + (redrawn - window).abs().mean())
+
+
+def _window(images: Tensor, corner: Tensor, side: int) -> Tensor:
+    """`side` pixels a side of `images`, from row and column `corner` on, without waiting for a device."""
+    rows, columns = corner[:, None] + torch.arange(side, device=images.device)
+    return images.index_select(2, rows).index_select(3, columns)
 
 
 def _decoder(channels: int, doublings: int, image_channels: int) -> nn.Sequential:

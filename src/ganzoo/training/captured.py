@@ -1,0 +1,277 @@
+"""The updates of a step as one CUDA graph: hundreds of small kernels started by one call, so that a GPU need not wait.
+
+A graph repeats the kernels of the step in which it was captured, on the same memory. So all that changes from step to
+step is written there first, by one copy: latents, labels, what augmentations and penalties draw, learning rates. What a
+graph has baked in (sizes, penalties due, attributes of modules, addresses of weights) is compared before each step: if
+it has changed, another graph is captured. What can't be captured runs as it is, and the reason is said once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganzoo.errors import words_of
+from ganzoo.seeds import Draw, Draws, Streams
+
+WARM = 2  # steps of a kind that run as they are before its graph is captured: kernels are chosen, optimizers begin
+MOST_KINDS = 8  # of steps, each with a graph that holds memory
+ALIGNED = 16  # bytes
+TAKE = "ganzoo.seeds.uniform, normal, integers or number"
+
+Inputs = Sequence["Tensor | None"]
+Updates = Callable[[Inputs, Callable[..., torch.Generator]], Tensor]
+Source = tuple[str, int, int, tuple[int, ...]]  # what `Streams` is called with
+
+
+class NotCapturable(Exception):
+    """No graph can repeat this step; the message says why. Nothing was computed."""
+
+
+class _Recorded(Draws):
+    """A generator that writes down what is drawn."""
+
+    def __init__(self) -> None:
+        self.draws: list[Draw] = []
+
+    def take(self, draw: Draw, device: torch.device) -> Tensor:
+        self.draws.append(draw)
+        return super().take(draw, device)
+
+
+class _Drawn(Draws):
+    """A generator that hands out what lies on the device already."""
+
+    numbers: Iterator[Tensor]
+
+    def take(self, draw: Draw, device: torch.device) -> Tensor:
+        return next(self.numbers)
+
+
+class _Packed:
+    """Tensors side by side in one piece of the device's memory, filled by one copy."""
+
+    def __init__(self, like: Sequence[Tensor], device: torch.device) -> None:
+        sizes = [-(-each.numel() * each.element_size() // ALIGNED) * ALIGNED for each in like]
+        self._places = [(sum(sizes[:index]), each.dtype, each.shape) for index, each in enumerate(like)]
+        self._memory = torch.zeros(sum(sizes), dtype=torch.uint8, device=device)
+        self.tensors = self._views(self._memory)
+
+    def _views(self, memory: Tensor) -> list[Tensor]:
+        return [
+            memory[first : first + shape.numel() * dtype.itemsize].view(dtype).view(shape)
+            for first, dtype, shape in self._places
+        ]
+
+    def fill(self, tensors: Sequence[Tensor]) -> None:
+        # Pinned memory is asked for anew each time: an earlier copy may still be under way.
+        memory = torch.empty(self._memory.shape, dtype=torch.uint8, pin_memory=self._memory.device.type == "cuda")
+        for view, tensor in zip(self._views(memory), tensors, strict=True):
+            view.copy_(tensor)
+        self._memory.copy_(memory, non_blocking=True)
+
+
+class CudaGraph:
+    """What a function does on the device, captured and repeated."""
+
+    def __init__(self) -> None:
+        self._graph = torch.cuda.CUDAGraph()
+
+    @staticmethod
+    def warm(function: Callable[[], Tensor]) -> tuple[Tensor, list[str]]:
+        """Call `function` beside the main stream, as a capture will; tell the lines that wait for the device."""
+        main, beside, mode = torch.cuda.current_stream(), torch.cuda.Stream(), torch.cuda.get_sync_debug_mode()
+        beside.wait_stream(main)
+        with warnings.catch_warnings(record=True) as caught, torch.cuda.stream(beside):
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                made = function()
+            finally:
+                torch.cuda.set_sync_debug_mode(mode)
+        main.wait_stream(beside)
+        waits = [each for each in caught if "synchronizing" in str(each.message)]
+        for each in caught:
+            if each not in waits:
+                warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+        return made, [f"{each.filename}, line {each.lineno}" for each in waits]
+
+    def capture(self, function: Callable[[], Tensor]) -> Tensor:
+        """What `function` gives, in memory that each `replay` fills."""
+        # By default no other thread could use the device meanwhile, and one reads images.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            return function()
+
+    def replay(self) -> None:
+        """Do again what was captured."""
+        self._graph.replay()
+
+
+class _Kind:
+    """Steps that differ in numbers alone: the first ones run as they are, then one is captured and repeated."""
+
+    def __init__(self, updates: Updates, optimizers: Sequence[Optimizer], device: torch.device) -> None:
+        self._updates, self._device = updates, device
+        self._groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        self._sources: list[tuple[Source, list[Draw]]] = []
+        self._graph: CudaGraph | None = None
+        self.warmed = 0
+
+    def warm(self, inputs: Inputs, streams: Streams) -> tuple[Tensor, str | None]:
+        """The figures of a step that runs as it is, and what keeps it from being captured."""
+        recorded: list[tuple[Source, _Recorded]] = []
+
+        def random(purpose: str, per_step: int, turn: int, *more: int) -> torch.Generator:
+            source = purpose, per_step, turn, more
+            recorded.append((source, _Recorded()))
+            recorded[-1][1].set_state(_generator(streams, source).get_state())
+            return recorded[-1][1]
+
+        figures, waits = CudaGraph.warm(lambda: self._updates(inputs, random))
+        self.warmed += 1
+        self._sources = [(source, each.draws) for source, each in recorded]
+        for source, each in recorded:
+            again = _generator(streams, source)
+            for draw in each.draws:
+                draw(again)
+            if not torch.equal(again.get_state(), each.get_state()):
+                return figures, f"{source[0]} draws random numbers by itself; take them from {TAKE}"
+        return figures, f"it waits for the device ({waits[0]})" if waits and self.warmed == WARM else None
+
+    def repeat(self, inputs: Inputs, streams: Streams) -> Tensor:
+        """The figures of a step, in memory that the next one overwrites; raises NotCapturable."""
+        small = [each for each in inputs if each is not None and each.dim() != 4]
+        images = [each for each in inputs if each is not None and each.dim() == 4]
+        for source, draws in self._sources:
+            random = _generator(streams, source)
+            small += [draw(random) for draw in draws]
+        small += [torch.tensor(group["lr"]) for group in self._groups]
+        if self._graph is None:
+            self._packed = _Packed(small, self._device)
+            self._images = [torch.empty_like(each, device=self._device) for each in images]
+        self._packed.fill(small)
+        for mine, given in zip(self._images, images, strict=True):
+            mine.copy_(given, non_blocking=True)
+        if self._graph is None:
+            self._capture(inputs)
+            assert self._graph is not None
+        self._graph.replay()
+        for parameter, gradient in self._gradients:  # those of another kind may stand there
+            parameter.grad = gradient
+        return self._figures
+
+    def _capture(self, inputs: Inputs) -> None:
+        numbers, images = iter(self._packed.tensors), iter(self._images)
+        placed = [None if each is None else next(images if each.dim() == 4 else numbers) for each in inputs]
+        rates = self._packed.tensors[-len(self._groups) :]
+        before = [(group["lr"], group["capturable"]) for group in self._groups]
+        graph, drawn = CudaGraph(), _Drawn()
+        drawn.numbers = numbers
+        try:
+            for group, rate in zip(self._groups, rates):
+                group["lr"], group["capturable"] = rate, True
+            self._figures = graph.capture(lambda: self._updates(placed, lambda *source: drawn))
+        except Exception as error:  # of a custom part, or of CUDA, each in a way of its own
+            raise NotCapturable(words_of(error)) from error
+        finally:
+            for group, (rate, capturable) in zip(self._groups, before):
+                group["lr"], group["capturable"] = rate, capturable
+        self._graph = graph
+        self._gradients = [(each, each.grad) for group in self._groups for each in group["params"]]
+
+
+def _generator(streams: Streams, source: Source) -> torch.Generator:
+    purpose, per_step, turn, more = source
+    return streams(purpose, per_step, turn, *more)
+
+
+class CapturedStep:
+    """Runs the updates of steps by graphs, one for each kind of step, or as they are.
+
+    Args:
+        updates: of what is drawn for a step (images alone have four dimensions), and of a source of generators.
+        networks, optimizers: that the updates change.
+        reason: why nothing is to be captured.
+    """
+
+    def __init__(
+        self,
+        updates: Updates,
+        networks: dict[str, nn.Module],
+        optimizers: Sequence[Optimizer],
+        device: torch.device,
+        reason: str | None = None,
+    ) -> None:
+        self._updates, self._device = updates, device
+        self._networks, self._optimizers = networks, optimizers
+        self._kinds: dict[Any, _Kind] = {}
+        self.reason: str | None = None
+        if reason:
+            self._give_up(reason)
+
+    def forget(self) -> None:
+        """Weights or optimizers were loaded, perhaps into other memory: capture anew."""
+        self._kinds.clear()
+
+    def __call__(self, inputs: Inputs, streams: Streams, method: tuple[Any, ...]) -> Tensor:
+        """The figures of a step; the next one may overwrite them.
+
+        Args:
+            method: what of the method tells steps apart: which penalties are due, and how strong.
+        """
+        if self.reason is None:
+            try:
+                return self._by_graph(inputs, streams, method)
+            except NotCapturable as error:
+                self._give_up(str(error))
+        return self._updates(inputs, streams)
+
+    def _give_up(self, reason: str) -> None:
+        self.reason = reason
+        self._kinds.clear()
+        warnings.warn(f"training runs without a CUDA graph, which is slower: {reason}", stacklevel=4)
+
+    def _by_graph(self, inputs: Inputs, streams: Streams, method: tuple[Any, ...]) -> Tensor:
+        before = self._baked_in()
+        shapes = tuple(None if each is None else (each.shape, each.dtype) for each in inputs)
+        key = shapes, method, self._options(), tuple(before.values())
+        if key not in self._kinds and len(self._kinds) == MOST_KINDS:
+            raise NotCapturable(
+                f"steps are of more than {MOST_KINDS} kinds, which differ in sizes of batches, penalties due and their "
+                f"weights, options of optimizers, or attributes of modules"
+            )
+        kind = self._kinds.setdefault(key, _Kind(self._updates, self._optimizers, self._device))
+        if kind.warmed == WARM:
+            return kind.repeat(inputs, streams)
+        figures, reason = kind.warm(inputs, streams)
+        after = self._baked_in()
+        changed = [name for name in before if after.get(name) != before[name]]
+        if changed and not reason:
+            reason = f"{changed[0]} changes attributes or replaces tensors as it computes"
+        if reason:
+            self._give_up(reason)
+        return figures
+
+    def _options(self) -> tuple[Any, ...]:
+        """Options of optimizers but the learning rate."""
+        groups = (group for optimizer in self._optimizers for group in optimizer.param_groups)
+        return tuple(value for group in groups for name, value in group.items() if name not in ("params", "lr"))
+
+    def _baked_in(self) -> dict[str, tuple[Any, ...]]:
+        """Of each module its plain attributes and where its tensors lie; NotCapturable if one has hooks."""
+        found = {}
+        for name, network in self._networks.items():
+            for path, module in network.named_modules(prefix=f"the {name}"):
+                if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+                    raise NotCapturable(f"{path} has hooks, which a graph would leave out")
+                plain = [value for value in vars(module).values() if isinstance(value, (int, float, str))]
+                tensors = [
+                    each for each in (*module._parameters.values(), *module._buffers.values()) if each is not None
+                ]
+                found[path] = (type(module), *plain, *((each.data_ptr(), each.requires_grad) for each in tensors))
+        return found
