@@ -3,16 +3,19 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import typer
 from PIL import Image
 
 import ganzoo
-from ganzoo.cli import run
+from ganzoo.cli import app, run
 
 QUICK = ["--set", "batch_size=8", "--set", "log_every=1", "--set", "score_every=0"]
 TINY = ["--set", "generator.widths=8,4", "--set", "discriminator.widths=4,8"]
@@ -50,10 +53,14 @@ def drawings(folder, count=12):
 @pytest.mark.parametrize("name", ganzoo.REGISTRIES)
 def test_list_shows_all_that_is_registered_with_a_line_of_what_it_is(name, capsys):
     kind = name.lower().replace("_", "-")
+    assert run(["list", kind, "--json"]) == 0
+    (entries,) = json.loads(capsys.readouterr().out).values()
+    assert [entry["name"] for entry in entries] == list(getattr(ganzoo, name))
+    assert all(entry["description"] for entry in entries), "an entry does not say what it is"
     assert run(["list", kind]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [re.match(r"[\w.-]+", line)[0] for line in lines] == list(getattr(ganzoo, name))
-    assert not [line for line in lines if re.fullmatch(r"\S+|[\w.-]+\(.*\)", line)], "an entry does not say what it is"
+    assert [line.split("(")[0].split()[0] for line in lines if line[0] != " "] == [entry["name"] for entry in entries]
+    assert max(map(len, lines)) <= 100
 
 
 def test_list_alone_shows_every_kind(capsys):
@@ -73,12 +80,15 @@ def test_list_alone_shows_every_kind(capsys):
 def test_list_shows_the_options_of_a_name_and_one_line_of_what_it_is(kind, name, options, capsys):
     assert run(["list", kind]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(name))
-    assert line.startswith(f"{name}({options})  ") and line.endswith(".")
+    assert line.startswith(f"{name}({options})  ")
 
 
 def test_list_zoo_names_the_bundled_models(capsys):
     assert run(["list", "zoo"]) == 0
-    assert "fashion-mnist" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert re.search(r"^model +MB +FD +KD +precision +recall +coverage$", "\n".join(lines), re.MULTILINE)
+    assert [line for line in lines if re.match(r"fashion-mnist +[\d.]+ +[\d.]+ ", line)]
 
 
 def test_data_says_what_is_in_a_set_and_draws_it(here, capsys):
@@ -95,14 +105,54 @@ def test_data_reads_a_folder_at_another_size(here, capsys):
 
 
 def test_sample_draws_a_grid_and_makes_missing_folders(here, model, capsys):
-    assert run(["sample", str(model), "--count", "6", "--columns", "3", "--output", "a/b/grid.png"]) == 0
-    assert Image.open("a/b/grid.png").size == (3 * 28 + 4 * 2, 2 * 28 + 3 * 2)
-    assert "a/b/grid.png" in capsys.readouterr().out
+    options = ["--count", "6", "--columns", "3", "--output", "a/b/my grid.png"]
+    assert run(["sample", str(model), *options, "--scale", "1"]) == 0
+    assert Image.open("a/b/my grid.png").size == (3 * 28 + 4 * 2, 2 * 28 + 3 * 2)
+    assert capsys.readouterr().out == "6 images in 'a/b/my grid.png'\n"
+    assert run(["sample", str(model), *options]) == 0
+    assert Image.open("a/b/my grid.png").size == (4 * (3 * 28 + 4 * 2), 4 * (2 * 28 + 3 * 2))
+    assert "each pixel as 4x4 (--scale)" in capsys.readouterr().out
+
+
+def test_one_sample_is_the_bare_image_which_invert_finds_again(here, capsys):
+    assert run(["sample", "fashion-mnist", "-n", "1", "-s", "3", "-o", "one.png"]) == 0
+    assert capsys.readouterr().out == "1 image in one.png\n"
+    expected = ganzoo.images.to_pil(ganzoo.from_pretrained("fashion-mnist").sample(1, seed=3))[0]
+    assert Image.open("one.png").tobytes() == expected.tobytes()
+    assert run(["invert", "fashion-mnist", "one.png", "--steps", "60"]) == 0
+    assert float(re.search(r"one.png: ([\d.]+) dB", capsys.readouterr().out)[1]) > 15
+    assert run(["sample", "fashion-mnist", "-n", "4", "-o", "four.png"]) == 0
+    assert run(["invert", "fashion-mnist", "four.png"]) == 2
+    assert "four.png is a sheet of several images" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_a_run_is_sampled(here, a_run):
+    for step in (0, 3):
+        assert run(["sample", str(a_run), "-n", "4", "--at", str(step), "-o", f"{step}.png"]) == 0
+    assert run(["sample", str(a_run), "-n", "4", "-o", "model.png"]) == 0
+    start, last, model = (Path(f"{name}.png").read_bytes() for name in ("0", "3", "model"))
+    assert start != last == model
 
 
 def test_sample_streams_into_a_folder(here, model):
     assert run(["sample", str(model), "--count", "5", "--folder", "out", "--batch-size", "2", "--fast"]) == 0
-    assert sorted(path.name for path in Path("out").iterdir()) == [f"{index:05}.png" for index in range(5)]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        *(f"{index:05}.png" for index in range(5)),
+        "labels.csv",
+    ]
+    assert run(["sample", str(model), "--count", "3", "--folder", "out", "--balanced", "--overwrite"]) == 0
+    assert sorted(path.name for path in Path("out").glob("*.png")) == [f"{index:05}.png" for index in range(3)]
+    names = "T-shirt/top", "Trouser", "c"
+    rows = [f"{index:05}.png,{index},{name}" for index, name in enumerate(names)]
+    assert Path("out/labels.csv").read_text().splitlines() == ["file,label,name", *rows]
+
+
+def test_labels_of_samples_are_those_that_the_seed_draws(here, model):
+    assert run(["sample", str(model), "--count", "6", "--seed", "4", "--folder", "out"]) == 0
+    labels = ganzoo.latents.sample_latents(6, 100, 4, num_classes=10)[1].tolist()
+    assert [int(line.split(",")[1]) for line in Path("out/labels.csv").read_text().splitlines()[1:]] == labels
+    drawn = ganzoo.images.to_pil(ganzoo.from_pretrained(model).sample(6, seed=4))
+    assert [Image.open(f"out/{index:05}.png").tobytes() for index in range(6)] == [each.tobytes() for each in drawn]
 
 
 def test_sample_takes_a_class_by_name_or_number(here, model):
@@ -188,6 +238,64 @@ def test_settings_from_the_command_line_reach_the_run(here):
     assert (settings["flip"], settings["generator_lr"], settings["batch_size"]) == (True, 3e-4, 8)
 
 
+def test_options_of_their_own_reach_the_run(here, capsys):
+    options = ["--batch-size", "4", "--seed", "5", "--lr", "1e-3", "--loss", "hinge", "--name", "first"]
+    quick = ["--steps", "1", "--set", "score_every=0", *TINY]
+    assert run(["train", "fashion-mnist", "--data", "fashion-mnist-mini", *options, *quick]) == 0
+    settings = json.loads(Path("runs/first/run.json").read_text())["settings"]
+    names = ("batch_size", "seed", "generator_lr", "discriminator_lr", "loss", "steps")
+    assert [settings[name] for name in names] == [4, 5, 1e-3, 1e-3, "hinge", 1]
+    said = " ".join(capsys.readouterr().err.split())
+    start = r"Training fashion-mnist on \w+ \(\w+\): generator of [\d,]+ and discriminator of [\d,]+ parameters; "
+    assert re.search(start + r"fashion-mnist-mini: 2,000 images of 1x28x28; batches of 4; steps 1 to 1\.", said), said
+
+
+def test_a_run_goes_on_for_more_steps_from_the_command_line(here, a_run, capsys):
+    shutil.copytree(a_run, "run")
+    assert run(["train", "--resume", "run", "--steps", "5", "--lr", "1e-4"]) == 0
+    assert "From step 3 on: steps 5 (before: 3), generator_lr 0.0001" in capsys.readouterr().err
+    assert run(["train", "--resume", "run", "--at", "3", "--steps", "4"]) == 0
+    facts = json.loads(Path("run/run.json").read_text())
+    assert facts["settings"]["steps"] == 4 and [each["step"] for each in facts["stretches"]] == [3, 3]
+
+
+@pytest.mark.parametrize("words", [["--quiet", "train"], ["train", "--quiet"], ["train", "-q"]])
+def test_quiet_leaves_results_alone(here, capsys, words):
+    assert run([*words, *TRAIN[1:], *QUICK, *TINY]) == 0
+    said = capsys.readouterr()
+    assert said.err == "" and said.out.splitlines()[0].startswith("model")
+    assert run([*words, "fashion-mnits"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+COMMANDS = dict(typer.main.get_command(app).commands)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_s_help_has_a_short_sentence_and_examples_that_can_be_typed(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert run(["--help"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if re.match(rf"  {name} ", line)]
+    assert line.endswith(".") and not line.endswith("..."), line
+    assert COMMANDS[name].epilog, f"{name} has no example"
+    for example in COMMANDS[name].epilog.splitlines():
+        program, command, *words = shlex.split(example)
+        assert program == "ganzoo" and COMMANDS[command].make_context(command, words).params
+    assert run([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 100 and f"  {COMMANDS[name].epilog.splitlines()[0]}\n" in text
+    blocks = re.split(r"\n(?=  -)", re.split(r"Arguments:|Examples:", text)[-2])
+    assert all(block.split("\n\n")[0].rstrip().endswith((".", "]")) for block in blocks[1:]), "no whole sentence"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands(shell):
+    words = {"_GANZOO_COMPLETE": f"complete_{shell}", "COMP_WORDS": "ganzoo dir", "COMP_CWORD": "1"}
+    words |= {"_TYPER_COMPLETE_ARGS": "ganzoo dir", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = subprocess.run([sys.executable, "-m", "ganzoo"], capture_output=True, text=True, env={**os.environ, **words})
+    assert "directions" in done.stdout and "evaluate" not in done.stdout, done.stderr
+
+
 def test_train_settings_prints_the_table(capsys):
     assert run(["train", "settings"]) == 0
     said = capsys.readouterr().out
@@ -218,8 +326,9 @@ def test_the_module_is_the_same_command():
     assert done.returncode == 2 and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_debug_shows_the_traceback(capsys):
-    assert run(["--debug", "sample", "./nowhere"]) == 2
+@pytest.mark.parametrize("words", [["--debug", "sample", "./nowhere"], ["sample", "./nowhere", "--debug"]])
+def test_debug_shows_the_traceback(words, capsys):
+    assert run(words) == 2
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -296,8 +405,15 @@ BAD = [
     (["data", "fashion-mnist-min"], 'Did you mean "fashion-mnist-mini"'),
     # wrong types and ranges
     (["sample", "{model}", "--count", "x"], 'got "x"'),
-    (["sample", "{model}", "--count", "0"], "n must be an int from 1, got 0"),
-    (["sample", "{model}", "--count", "-5"], "n must be an int from 1, got -5"),
+    (["sample", "{model}", "--count", "0"], "--count must be an int of at least 1, got 0"),
+    (["sample", "{model}", "--count", "-5"], "--count must be an int of at least 1, got -5"),
+    (["sample", "{model}", "--scale", "0"], "scale must be an int from 1"),
+    (["sample", "{model}", "--scale", "2", "--folder", "b"], "--scale and --folder are both given"),
+    (["sample", "{model}", "--folder", "{drawings}"], "replace the samples there with --overwrite"),
+    (["sample", "{model}", "--label", "1", "--balanced"], "choose one class or all in turn"),
+    (["sample", "{run}", "--balanced"], "has no classes"),
+    (["sample", "{run}", "--at", "2"], "has no checkpoint of step 2; it has those of 0, 3"),
+    (["sample", "{model}", "--at", "3"], "holds no run"),
     (["sample", "{model}", "--count", "5000"], "--folder"),
     (["sample", "{model}", "--seed", "1.5"], 'got "1.5"'),
     (["sample", "{model}", "--seed", "-1"], "seed"),
@@ -377,9 +493,22 @@ BAD = [
     (["train", "fashion-mnist-conditional", "--data", "{drawings}", "--output", "run"], "classes"),
     (["train", "--resume", "./nowhere"], "holds no run"),
     (["train", "--resume", "{empty}"], "holds no run"),
-    (["train", "--resume", "{run}", "--steps", "9"], "--steps can't be changed"),
-    (["train", "--resume", "{run}", "--set", "generator_lr=1"], "begin a new run: ganzoo train --from "),
-    (["train", "--resume", "{run}", "--overwrite"], "--overwrite begins a run anew"),
+    (["train", "--resume", "{run}", "--size", "56"], "--size has no place beside --resume; to train its networks on"),
+    (["train", "--resume", "{run}", "--seed", "9"], "begin a new one: ganzoo train --from "),
+    (["train", "--resume", "{run}", "--set", "generator.norm=none"], "a run that goes on keeps its networks"),
+    (["train", "--resume", "{run}", "--overwrite"], "--overwrite has no place beside --resume"),
+    (["train", "--resume", "{run}", "--at", "1"], "has no checkpoint of step 1; it has those of 0, 3"),
+    (["train", "fashion-mnist", "--at", "1"], "--at goes back in a run; name it with --resume"),
+    ([*TRAIN, "--name", "x"], "--name and --output are both given"),
+    (["train", "fashion-mnist", "--name", "a/b"], '--name "a/b" must be a plain name; give a path with --output'),
+    ([*TRAIN, "--lr", "fast"], 'unknown schedule "fast"'),
+    ([*TRAIN, "--lr", "1e-4", "--set", "generator_lr=1"], "--lr and --set generator_lr=... are both given"),
+    ([*TRAIN, "--steps", "2", "--set", "steps=3"], "--steps and --set steps=... are both given"),
+    ([*TRAIN, "--batch-size", "0"], "batch_size must be at least 1"),
+    ([*TRAIN, "--loss", "hinges"], 'Did you mean "hinge"'),
+    ([*TRAIN, "--ema-half-life", "5"], "It is a setting: --set ema_half_life=5"),
+    ([*TRAIN, "--generator.widths=8,4"], "It is a setting: --set generator.widths=VALUE"),
+    ([*TRAIN, "--clip", "5"], 'Did you mean "clip_gradients"'),
     (["train", "--resume", "{run}", "--data", "{drawings}"], "is not the data"),
     (["train", "--from", "./nowhere", "--data", "{drawings}"], "nowhere does not exist"),
     (["train", "--from", "{model}", "--size", "32", "--data", "{drawings}"], "--set generator.num_classes=0"),
@@ -445,7 +574,7 @@ def test_short_memory_is_said_whatever_names_it(here, model, capsys, monkeypatch
 
     monkeypatch.setattr(ganzoo.GAN, "batches", short)
     assert run(["sample", str(model)]) == 2
-    assert "memory is short; take a smaller --count" in capsys.readouterr().err
+    assert "Out of memory: reduce --count" in capsys.readouterr().err
     error.args = ("something else",)
     assert run(["sample", str(model)]) == (2 if isinstance(error, MemoryError) else 1)
 

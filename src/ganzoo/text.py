@@ -1,6 +1,11 @@
-"""Numbers as a person reads them."""
+"""Numbers as a person reads them, and how far a long work has come."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -17,3 +22,18 @@ def with_spread(value: float | None, spread: float | None = None) -> str:
     if value is None:
         return "not measured"
     return number(value, 4) + (f" ± {number(spread, 2)}" if spread is not None else "")
+
+
+def counted(count: int, noun: str) -> str:
+    """1 image, 2,000 images."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def track(parts: Iterable[T], what: str, total: int, wanted: bool = True) -> Iterator[T]:
+    """The `parts` of a work, `total` of them, with a bar on the terminal that is gone at the end."""
+    if not wanted:
+        return iter(parts)
+    from rich.console import Console
+    from rich.progress import track as bar
+
+    return iter(bar(parts, what, total, console=Console(stderr=True), transient=True))

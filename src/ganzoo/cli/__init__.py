@@ -9,7 +9,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 import typer
@@ -20,32 +20,60 @@ from ganzoo.cli.data_command import data
 from ganzoo.cli.evaluate_command import evaluate
 from ganzoo.cli.explore_commands import arithmetic, directions, invert, probe, walk
 from ganzoo.cli.export_command import export
+from ganzoo.cli.help import Command, Group
 from ganzoo.cli.hub_commands import pull, push
 from ganzoo.cli.list_command import list_names
 from ganzoo.cli.sample_command import sample
 from ganzoo.cli.train_command import train
-from ganzoo.errors import GanzooError, clean, is_out_of_memory, quote, reason
+from ganzoo.errors import GanzooError, clean, is_out_of_memory, nearest, quote, reason
 
+LOOK, TRAIN, SAMPLE, SHARE = "Look around", "Train and measure", "Sample and explore", "Share"
 app = typer.Typer(
     name="ganzoo",
+    cls=Group,
     help="A model zoo and a box of building blocks for GANs.",
+    epilog="ganzoo sample fashion-mnist\nganzoo train fashion-mnist-quick --steps 200 --name first",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command("list")(list_names)
-app.command()(data)
-app.command()(train)
-app.command()(sample)
-app.command()(evaluate)
-for command in (walk, directions, arithmetic, invert, probe):
-    app.command()(command)
-app.command()(export)
-app.command()(push)
-app.command()(pull)
-app.command()(card)
-app.command()(convert)
+COMMANDS: dict[str, list[tuple[Callable[..., None], str]]] = {  # by group, each with its examples
+    LOOK: [
+        (list_names, "ganzoo list presets\nganzoo list zoo --json"),
+        (data, "ganzoo data fashion-mnist-mini\nganzoo data drawings/ --size 64 -o first.png"),
+    ],
+    TRAIN: [
+        (
+            train,
+            "ganzoo train fashion-mnist-quick --name garments\n"
+            "ganzoo train --from pokemon-64 --data drawings/ --name creatures --steps 2000\n"
+            "ganzoo train --resume runs/garments --steps 8000 --lr 1e-4",
+        ),
+        (evaluate, "ganzoo evaluate fashion-mnist --data fashion-mnist-mini --split train --samples 1000"),
+        (card, "ganzoo card runs/garments"),
+    ],
+    SAMPLE: [
+        (
+            sample,
+            "ganzoo sample fashion-mnist -n 16 -o grid.png\nganzoo sample runs/garments --folder samples/ -n 1000",
+        ),
+        (walk, "ganzoo walk fashion-mnist -o walk.gif"),
+        (directions, "ganzoo directions fashion-mnist --count 4"),
+        (arithmetic, "ganzoo arithmetic fashion-mnist --plus 3,17,40 --minus 5,9"),
+        (invert, "ganzoo sample fashion-mnist -n 1 -s 7 -o one.png\nganzoo invert fashion-mnist one.png"),
+        (probe, "ganzoo probe fashion-mnist --images 2000"),
+    ],
+    SHARE: [
+        (export, "ganzoo export fashion-mnist garments.onnx"),
+        (push, "ganzoo push runs/garments owner/name --private"),
+        (pull, "ganzoo pull owner/name garments/"),
+        (convert, "ganzoo convert netG.pth faces/\nganzoo sample faces/"),
+    ],
+}
+for group, commands in COMMANDS.items():
+    for function, examples in commands:
+        name = "list" if function is list_names else None
+        app.command(name, cls=Command, rich_help_panel=group, epilog=examples)(function)
 
 
 def _version(asked: bool) -> None:
@@ -58,10 +86,11 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print results and errors alone."),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True, callback=_version),
 ) -> None:
-    pass
+    """`run` takes --quiet and --debug out of the arguments, wherever they stand; they are here for the help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,36 +103,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; return the exit status. A mistake is one line on stderr, with `--debug` a traceback too."""
-    caught: BaseException
+    words, switches = _without_switches(arguments)
+    stderr = sys.stderr
     try:
-        with contextlib.redirect_stdout(_CleanOutput(sys.stdout)):
-            return app(args=[*arguments], standalone_mode=False, prog_name="ganzoo") or 0
-    except GanzooError as error:
-        caught, message, status = error, str(error), 2
-    except typer.TyperException as error:
-        if not arguments:  # its message is the whole help
-            print(clean(error.format_message()), file=sys.stderr)
-            return 2
-        caught, message, status = error, _with_value(error.format_message(), arguments), 2
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.redirect_stdout(_CleanOutput(sys.stdout)))
+            if switches & {"--quiet", "-q"}:
+                stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            return app(args=words, standalone_mode=False, prog_name="ganzoo") or 0
     except typer.Exit as end:
         return end.exit_code
-    except (typer.Abort, KeyboardInterrupt) as error:
-        caught, message, status = error, "interrupted.", 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        caught, message, status = error, f"{error.filename or 'a file'}: {reason(error)}.", 2
-    except Exception as error:
-        caught, status = error, 1
-        report = "a defect of ganzoo: please report it with the traceback of `ganzoo --debug ...`"
-        message = f"{type(error).__name__}: {error} ({report})"
-        if is_out_of_memory(error):
-            message, status = "memory is short; take a smaller --count, batch_size or image size.", 2
-    if "--debug" in arguments:
-        print(clean("".join(traceback.format_exception(caught))), file=sys.stderr)
-    print(f"ganzoo: {clean(' '.join(message.split()))}", file=sys.stderr)
-    return status
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, typer.TyperException) and not words:  # its message is the whole help
+            print(clean(error.format_message()), file=stderr)
+            return 2
+        message, status = _told(error, words)
+        if "--debug" in switches:
+            print(clean("".join(traceback.format_exception(error))), file=stderr)
+        print(f"ganzoo: {clean(' '.join(message.split()))}", file=stderr)
+        return status
+
+
+def _without_switches(arguments: Sequence[str]) -> tuple[list[str], set[str]]:
+    """The arguments without --quiet and --debug, which may stand anywhere before a `--`; and those that were there."""
+    end = [*arguments, "--"].index("--")
+    switches = {"--quiet", "-q", "--debug"} & {*arguments[:end]}
+    return [word for word in arguments[:end] if word not in switches] + [*arguments[end:]], switches
+
+
+def _told(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
+    """What a person is told of `error`, and the exit status."""
+    if isinstance(error, GanzooError):
+        return str(error), 2
+    if isinstance(error, typer.TyperException):
+        return _with_value(error.format_message(), arguments) + _as_setting(error.format_message(), arguments), 2
+    if isinstance(error, (typer.Abort, KeyboardInterrupt)):
+        return "interrupted.", 130
+    if is_out_of_memory(error):
+        return "Out of memory: reduce --count, batch_size or the image size.", 2
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {reason(error)}.", 2
+    report = "a defect of ganzoo: please report it with the traceback of `ganzoo --debug ...`"
+    return f"{type(error).__name__}: {error} ({report})", 1
 
 
 class _CleanOutput(io.TextIOBase):
@@ -133,3 +177,18 @@ def _with_value(message: str, arguments: Sequence[str]) -> str:
     if message.startswith("Invalid value") and named and named[1] in arguments[:-1]:
         return f"{message.rstrip('.')}, got {quote(arguments[arguments.index(named[1]) + 1])}"
     return message
+
+
+def _as_setting(message: str, arguments: Sequence[str]) -> str:
+    """The end of Typer's message on an unknown option of `train` that is a setting's name, or near one."""
+    unknown = re.match(r"No such option: --([\w.-]+)", message)
+    if arguments[0] != "train" or not unknown:
+        return ""
+    from ganzoo.settings import Settings
+
+    name = unknown[1].replace("-", "_")
+    if name in Settings.__dataclass_fields__ or name.startswith(("generator.", "discriminator.")):
+        after = [*arguments, ""][arguments.index(f"--{unknown[1]}") + 1] if f"--{unknown[1]}" in arguments else ""
+        return f". It is a setting: --set {name}={after or 'VALUE'}"
+    longer = [field for field in Settings.__dataclass_fields__ if field.startswith(name)]
+    return f".{nearest(longer[0] if longer else name, Settings.__dataclass_fields__)}"

@@ -9,7 +9,10 @@ import typer
 
 
 def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved model.")]) -> None:
-    """Write the model card of a run or saved model again; what was edited outside its markers is kept."""
+    """Write the model card of a run or saved model again.
+
+    What was edited outside its markers is kept.
+    """
     from ganzoo.files import expand_user
     from ganzoo.runs.card import model_card, run_card, write_card
     from ganzoo.runs.folder import RunFolder

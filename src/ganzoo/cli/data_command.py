@@ -9,9 +9,10 @@ import typer
 
 from ganzoo.errors import SeveralSizesError, shown
 
-BROKEN = typer.Option(help="stop or skip at a file that can't be read.  [default: stop]")
-GROUND = typer.Option(help="Colour that transparency is laid on.  [default: white]")
-FIT = typer.Option(help="crop, pad or squash pictures that are not square.  [default: crop]")
+IMAGES = "Images"  # a group of options
+BROKEN = typer.Option(help="stop or skip at a file that can't be read.  [default: stop]", rich_help_panel=IMAGES)
+GROUND = typer.Option(help="Colour that transparency is laid on.  [default: white]", rich_help_panel=IMAGES)
+FIT = typer.Option(help="crop, pad or squash pictures that are not square.  [default: crop]", rich_help_panel=IMAGES)
 DRAWN = 64  # pixels a side at which a set of several sizes is shown
 
 
@@ -23,7 +24,9 @@ def data(
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
-    output: Annotated[Path, typer.Option(help="Where the first 20 images are drawn.")] = Path("data.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the first 20 images are drawn.")] = Path(
+        "data.png"
+    ),
 ) -> None:
     """Prepare a data set, say what is in it, and draw its first 20 images."""
     import torch

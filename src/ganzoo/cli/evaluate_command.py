@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
-from ganzoo.cli.hub_commands import ENDPOINT
+from ganzoo.cli.options import ENDPOINT, REVISION
 
 
 def evaluate(
@@ -21,7 +21,7 @@ def evaluate(
         ),
     ],
     data: Annotated[str, typer.Option(help="Real images: a name, a folder, a zip, hf:...")],
-    samples: Annotated[int, typer.Option(help="Images to draw, and real ones at most.")] = 10_000,
+    samples: Annotated[int, typer.Option("--samples", "-n", help="Images to draw, and real ones at most.")] = 10_000,
     features: Annotated[
         str | None,
         typer.Option(
@@ -34,11 +34,13 @@ def evaluate(
         typer.Option(help="fd, kd, 'prdc(k=3)', variety, or a plug-in's; may be repeated.  [default: these four]"),
     ] = None,
     split: Annotated[str, typer.Option(help="test or train, where the set has both.")] = "test",
-    seed: Annotated[int, typer.Option(help="Of samples and choices.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", "-s", help="Of samples and choices.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for evaluation.json and evaluation.html.  [default: the run's; else here, named after it]"
+            "--output",
+            "-o",
+            help="Folder for evaluation.json and evaluation.html.  [default: the run's; else here, named after it]",
         ),
     ] = None,
     classes: Annotated[bool, typer.Option(help="Measure class by class too.")] = True,
@@ -50,10 +52,13 @@ def evaluate(
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+    revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
-    """Measure a generator: Fréchet and kernel distance, precision and recall, density and coverage, class by class."""
+    """Measure a generator, or images, against real images.
+
+    Fréchet and kernel distance, precision and recall, density and coverage, in all and class by class.
+    """
     from ganzoo.evaluation.evaluate import evaluate as measure
     from ganzoo.evaluation.generated import is_images
     from ganzoo.evaluation.metrics import DEFAULT

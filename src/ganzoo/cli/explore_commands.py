@@ -7,12 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.errors import ConfigError, quote
+from ganzoo.cli.options import DEVICE, LABEL, SEED, SOURCE
+from ganzoo.errors import ConfigError, quote, shell
+from ganzoo.text import counted
 
-SOURCE = typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
-LABEL = typer.Option(help="Class of all images, by number or name.")
-DEVICE = typer.Option(help="Where to compute: cpu, cuda, mps.")
-SEED = typer.Option(help="Of the latents.")
 ACROSS = typer.Option("--across", help="Leave the cluster of the first latent, of a model with clusters.")
 
 
@@ -23,10 +21,15 @@ def walk(
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, typer.Option(help="A grid (.png), or an animation (.gif, .webp).")] = Path("walk.png"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A grid (.png), or an animation (.gif, .webp).")
+    ] = Path("walk.png"),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
-    """Walk from sample to sample along the sphere: a row of frames for each stretch, or an animation that loops."""
+    """Walk from sample to sample: a picture or an animation.
+
+    A picture has a row of frames from each sample to the next; an animation loops.
+    """
     from ganzoo import images
     from ganzoo.explore.walk import walk as frames_of
 
@@ -39,20 +42,23 @@ def walk(
     else:
         frames = frames[:-1]  # whole rows: the last key, a frame of its own, would stand alone
         images.save(images.grid(frames, columns=steps), output)
-    print(f"{len(frames)} frames in {output}")
+    print(f"{counted(len(frames), 'frame')} in {shell(output)}")
 
 
 def directions(
     source: Annotated[str, SOURCE],
-    count: Annotated[int, typer.Option(help="Directions, strongest first.")] = 6,
+    count: Annotated[int, typer.Option("--count", "-n", help="Directions, strongest first.")] = 6,
     strength: Annotated[float, typer.Option(help="How far to go, both ways.")] = 4.0,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, typer.Option(help="A picture.")] = Path("directions.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="A picture.")] = Path("directions.png"),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
-    """Move one sample along the directions that the generator's first layer amplifies most, a row for each."""
+    """Move one sample along the generator's strongest directions.
+
+    They are those that its first layer amplifies most; the picture has a row for each.
+    """
     from ganzoo import images
     from ganzoo.explore.walk import MOVES
     from ganzoo.explore.walk import directions as moved
@@ -60,7 +66,7 @@ def directions(
     gan = _gan(source, device)
     drawn = moved(gan, count, strength, seed=seed, label=_label(gan, label), across=across)
     images.save(images.grid(drawn.flatten(0, 1), columns=MOVES), output)
-    print(f"{count} directions in {output}")
+    print(f"{counted(count, 'direction')} in {shell(output)}")
 
 
 def arithmetic(
@@ -70,10 +76,15 @@ def arithmetic(
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, typer.Option(help="A picture: groups, their means, the result.")] = Path("arithmetic.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="A picture: groups, their means, the result.")] = Path(
+        "arithmetic.png"
+    ),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
-    """Add and subtract means of latents, as in Radford et al. 2015, figure 7: look at samples first, then choose."""
+    """Add and subtract means of latents (Radford et al. 2015, figure 7).
+
+    Look at samples first, and choose some that have a thing in common.
+    """
     from ganzoo import images
     from ganzoo.explore.arithmetic import arithmetic as reckon
 
@@ -82,7 +93,7 @@ def arithmetic(
         (-1, _numbers("--minus", text)) for text in minus or ()
     ]
     images.save(reckon(gan, groups, seed, _label(gan, label), across).picture, output)
-    print(f"{len(groups)} groups and their sum in {output}")
+    print(f"{counted(len(groups), 'group')} and their sum in {shell(output)}")
 
 
 def invert(
@@ -92,10 +103,15 @@ def invert(
     steps: Annotated[int, typer.Option(help="Of the optimisation.")] = 800,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
-    output: Annotated[Path, typer.Option(help="The pictures above what was found.")] = Path("invert.png"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The pictures above what was found.")] = Path(
+        "invert.png"
+    ),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
-    """Find latents whose images come nearest to given pictures; print how near, in dB."""
+    """Find latents whose images come nearest to given pictures.
+
+    How near they come is printed in dB (PSNR).
+    """
     import torch
 
     from ganzoo import images
@@ -112,24 +128,31 @@ def invert(
             content = path.read_bytes()
         except OSError as error:
             raise DataError(f"{path} can't be read ({error.strerror}).") from error
+        if images.written_here(content) == "sheet":
+            raise DataError(
+                f"{path} is a sheet of several images; give single ones: ganzoo sample {shell(source)} -n 1"
+            )
         pixels = torch.from_numpy(decode(content, str(path), reading).copy())
         targets.append(pixels.float() / 127.5 - 1)
     target = torch.stack(targets)
     found = find(gan, target, labels=_label(gan, label), starts=starts, steps=steps, seed=seed)
     images.save(images.grid(torch.cat([target, found.images.cpu()]), columns=len(target)), output)
     for path, psnr in zip(pictures, found.psnr.tolist()):
-        print(f"{path}: {psnr:.1f} dB")
-    print(f"pictures above, what was found below: {output}")
+        print(f"{shell(path)}: {psnr:.1f} dB")
+    print(f"pictures above, what was found below: {shell(output)}")
 
 
 def probe(
     source: Annotated[str, SOURCE],
     data: Annotated[str, typer.Option(help="A labelled set with two splits.")] = "fashion-mnist",
     images: Annotated[int, typer.Option(help="Training images, at most.")] = 60_000,
-    seed: Annotated[int, typer.Option(help="Of the classifier.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", "-s", help="Of the classifier.")] = 0,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
-    """What the discriminator learned without labels: the accuracy of a linear classifier on its features."""
+    """Measure what the discriminator learned without labels.
+
+    It is the accuracy of a linear classifier on the discriminator's features.
+    """
     from ganzoo.data import open_data
     from ganzoo.explore.probe import probe as measure
     from ganzoo.pretrained import from_pretrained

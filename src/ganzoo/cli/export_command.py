@@ -7,23 +7,22 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.hub_commands import ENDPOINT
+from ganzoo.cli.options import ENDPOINT, REVISION, SOURCE
 
 
 def export(
-    source: Annotated[
-        str, typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
-    ],
+    source: Annotated[str, SOURCE],
     output: Annotated[Path, typer.Argument(help="The file.")] = Path("model.onnx"),
     discriminator: Annotated[
         bool, typer.Option("--discriminator", help="The discriminator, in place of the generator.")
     ] = False,
     half: Annotated[bool, typer.Option("--half", help="Compute in float16: half the size.")] = False,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+    revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
-    """Write a generator as an ONNX file, which browsers, phones and servers run without Python; check it.
+    """Write a network as an ONNX file, and check it.
 
+    Browsers, phones and servers run it without Python.
     Needs: pip install 'ganzoo-torch[onnx]'.
     """
     from ganzoo.integrations.onnx import export_onnx

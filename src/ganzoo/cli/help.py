@@ -18,13 +18,11 @@ class Command(TyperCommand):
             if record := parameter.get_help_record(ctx):
                 plain = "Arguments" if parameter.param_type_name == "argument" else "Options"
                 groups.setdefault(parameter.rich_help_panel or plain, []).append(record)  # type: ignore[attr-defined]
-        _write(formatter, groups)
+        _write(formatter, groups | {"Options": groups.pop("Options")})  # last, and never empty: --help is there
 
     def format_epilog(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]
         """Write the examples, none of them broken into lines."""
-        if self.epilog:
-            with formatter.section("Examples"):
-                formatter.write("".join(f"  {line}\n" for line in self.epilog.splitlines()))
+        _write_examples(formatter, self.epilog)
 
 
 class Group(TyperGroup):
@@ -35,11 +33,23 @@ class Group(TyperGroup):
         groups: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             command: Any = self.get_command(ctx, name)
-            groups.setdefault(command.rich_help_panel, []).append((name, command.get_short_help_str(formatter.width)))
+            groups.setdefault(command.rich_help_panel, []).append(
+                (name, command.get_short_help_str(formatter.width - 14))
+            )
         _write(formatter, groups)
+
+    def format_epilog(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the examples."""
+        _write_examples(formatter, self.epilog)
 
 
 def _write(formatter: Any, groups: dict[str, list[tuple[str, str]]]) -> None:
     for name, rows in groups.items():
         with formatter.section(name):
             formatter.write_dl(rows)
+
+
+def _write_examples(formatter: Any, lines: str | None) -> None:
+    if lines:
+        with formatter.section("Examples"):
+            formatter.write("".join(f"  {line}\n" for line in lines.splitlines()))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-ENDPOINT = typer.Option(help="Another Hub than huggingface.co.  [default: $HF_ENDPOINT]")
+from ganzoo.cli.options import ENDPOINT
 
 
 def push(
@@ -21,8 +21,9 @@ def push(
     message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
-    """Push a saved model to the Hub, in one commit: networks, pictures and card, and nothing else.
+    """Push a saved model to the Hub in one commit.
 
+    Networks, pictures and card are pushed, and nothing else.
     The token is the one of `hf auth login`, or $HF_TOKEN.
     """
     from ganzoo.hub.push import push_folder
@@ -43,7 +44,7 @@ def pull(
     revision: Annotated[str | None, typer.Option(help="A branch, tag or commit.  [default: main]")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
-    """Copy a saved model from the Hub into a folder: networks, pictures and card."""
+    """Copy a saved model from the Hub into a folder."""
     from ganzoo.hub.remote import pull as pull_from_hub
 
     print(f"model: {pull_from_hub(repo_id, folder, revision, endpoint=endpoint)}")

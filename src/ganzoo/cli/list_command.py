@@ -2,66 +2,99 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import ganzoo
 from ganzoo import REGISTRIES
+from ganzoo.cli.options import JSON, print_json, print_table
 from ganzoo.errors import PluginError, UnknownNameError, did_you_mean, quote
 from ganzoo.registry import Registry
 
 KINDS = {name.lower().replace("_", "-"): name for name in REGISTRIES}  # as typed: as in Python
 CHOICES = (*KINDS, "zoo")
+SHOWN = ("FD", "KD", "precision", "recall", "coverage")  # figures in the zoo's tables
 
 
 def list_names(
-    what: Annotated[str, typer.Argument(help=f"One of {', '.join(CHOICES)}; all, if left out.", metavar="[WHAT]")] = "",
+    what: Annotated[
+        str,
+        typer.Argument(
+            help=f"One of {', '.join(CHOICES)}.  [default: all]",
+            metavar="[WHAT]",
+            autocompletion=lambda: list(CHOICES),
+        ),
+    ] = "",
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """List the names that can be used with their options, plug-ins' included, and the bundled models."""
+    """List names with their options, plug-ins' included, and the bundled models."""
     if what and what not in CHOICES:
         raise UnknownNameError(f"Unknown kind {quote(what)}.{did_you_mean(what, CHOICES)}")
-    for kind in [what] if what else CHOICES:
+    kinds = [what] if what else CHOICES
+    found = {kind: _models() if kind == "zoo" else _entries(getattr(ganzoo, KINDS[kind])) for kind in kinds}
+    if as_json:
+        return print_json(found)
+    for kind, entries in found.items():
         if not what:
             print(f"{kind}:")
-        entries = _models() if kind == "zoo" else _entries(getattr(ganzoo, KINDS[kind]))
-        width = min(48, max([24, *(len(call) for call, _ in entries)]))
-        for call, text in entries:
-            print(f"{'' if what else '  '}{call:{width}}  {text}".rstrip())
+        if kind == "zoo":
+            _print_models(entries)
+        else:
+            print_table(map(_row, entries))
+        if not what:
+            print()
 
 
-def _entries(registry: Registry[Any]) -> list[tuple[str, str]]:
-    """Each name with its options and their defaults, and what it is, or why it is broken."""
+def _entries(registry: Registry[Any]) -> list[dict[str, Any]]:
+    """Each name with its options, as they are written, and what it is, or why it is broken."""
     entries = []
     for name in registry:
         try:
             options = registry.options(name) if registry.takes_options else {}
-            call = f"{name}({', '.join(map(str, options.values()))})" if options else name
-            entries.append((call, registry.describe(name)))
+            entries.append(
+                {"name": name, "options": [*map(str, options.values())], "description": registry.describe(name)}
+            )
         except PluginError as error:
-            entries.append((name, f"broken: {error}"))
+            entries.append({"name": name, "options": [], "description": f"broken: {error}"})
     return entries
 
 
-def _models() -> list[tuple[str, str]]:
+def _row(entry: dict[str, Any]) -> tuple[str, str]:
+    """Name with options, and what it is; many options stand behind that."""
+    options = ", ".join(entry["options"])
+    call = f"{entry['name']}({options})" if options else entry["name"]
+    return (call, entry["description"]) if len(call) < 42 else (entry["name"], f"{entry['description']} ({options})")
+
+
+def _models() -> list[dict[str, Any]]:
     from ganzoo.saving.resolve import bundled_models
+    from ganzoo.saving.results import evaluated
 
     return [
-        (name, f"{_megabytes(folder):4.1f} MB  {_kind(name)}{_figures(folder)}")
+        {
+            "name": name,
+            "megabytes": round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, 1),
+            "baseline": ganzoo.PRESETS[name].baseline,
+            "figures": [
+                {"name": figure.name, "value": figure.value, "measured": figure.how}
+                for figure in evaluated(folder, folder)
+            ],
+        }
         for name, folder in bundled_models().items()
     ]
 
 
-def _kind(name: str) -> str:
-    return "baseline: " if ganzoo.PRESETS[name].baseline else ""
-
-
-def _figures(folder: Path) -> str:
-    from ganzoo.saving.results import evaluated
-
-    return ", ".join(f"{figure.name} {figure.value:.3g}" for figure in evaluated(folder, folder))
-
-
-def _megabytes(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+def _print_models(models: list[dict[str, Any]]) -> None:
+    """A table for each way of measuring: figures compare within one alone."""
+    ways: dict[str, list[list[Any]]] = {}
+    for model in models:
+        values, way = {}, "not measured"
+        for figure in model["figures"]:
+            name, _, features = figure["name"].rstrip(")").partition("(")
+            values[name], way = f"{figure['value']:.3g}", f"by {features}, {figure['measured']}"
+        name = model["name"] + " (baseline)" * model["baseline"]
+        ways.setdefault(way, []).append([name, model["megabytes"], *(values.get(each, "") for each in SHOWN)])
+    for number, (way, rows) in enumerate(ways.items()):
+        print("\n" * bool(number) + way)
+        print_table(rows, ["model", "MB", *SHOWN])

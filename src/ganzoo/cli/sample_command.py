@@ -2,65 +2,180 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.hub_commands import ENDPOINT
-from ganzoo.errors import ConfigError
+from ganzoo.cli.options import DEVICE, ENDPOINT, LABEL, REVISION, SOURCE
+from ganzoo.errors import ConfigError, shell
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ganzoo.gan import GAN
 
 LARGEST_GRID = 4096  # images; more go to a folder, one batch in memory at a time
+IMAGES, PICTURE, FOLDER = "Images", "One picture", "A folder of pictures"
 
 
 def sample(
-    source: Annotated[
-        str, typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
-    ],
-    count: Annotated[int, typer.Option(help="How many images.")] = 64,
-    seed: Annotated[int, typer.Option(help="Image i follows from the seed and i alone.")] = 0,
-    output: Annotated[Path | None, typer.Option(help="A picture of the grid.  [default: grid.png]")] = None,
-    folder: Annotated[Path | None, typer.Option(help="A folder for single pictures, in place of a grid.")] = None,
-    columns: Annotated[int | None, typer.Option(help="Of the grid.")] = None,
-    label: Annotated[str | None, typer.Option(help="Class of all images, by number or name.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images made at once.")] = 64,
-    fast: Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 where the machine is quick at it.")] = False,
+    source: Annotated[str, SOURCE],
+    count: Annotated[int, typer.Option("--count", "-n", help="How many images.", rich_help_panel=IMAGES)] = 64,
+    seed: Annotated[
+        int, typer.Option("--seed", "-s", help="Image i follows from the seed and i alone.", rich_help_panel=IMAGES)
+    ] = 0,
+    label: Annotated[str | None, LABEL] = None,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Draw all classes in turn, equally often.", rich_help_panel=IMAGES)
+    ] = False,
     truncation: Annotated[
         float | None,
-        typer.Option(help="Draw latents beyond this anew; 2 is mild, under 1 images fade."),
+        typer.Option(help="Draw latents beyond this anew: 2 is mild, under 1 images fade.", rich_help_panel=IMAGES),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
+    at: Annotated[
+        int | None, typer.Option(help="Sample a run's checkpoint of this step.", rich_help_panel=IMAGES)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write a grid here.  [default: grid.png]", rich_help_panel=PICTURE),
+    ] = None,
+    columns: Annotated[int | None, typer.Option(help="Columns of the grid.", rich_help_panel=PICTURE)] = None,
+    scale: Annotated[
+        int | None,
+        typer.Option(
+            help="Draw each pixel as SCALE x SCALE.  [default: by size; 1 for one image]", rich_help_panel=PICTURE
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Write single pictures here, instead of a grid.", rich_help_panel=FOLDER)
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the samples that are there.", rich_help_panel=FOLDER)
+    ] = False,
+    batch_size: Annotated[int, typer.Option(help="Images made at once.")] = 64,
+    fast: Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 if the device is quick at it.")] = False,
+    device: Annotated[str, DEVICE] = "cpu",
+    revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
-    """Draw images: a grid, or a folder of single pictures."""
+    """Draw images: a grid, or a folder of single pictures.
+
+    `--count 1` writes the image alone, without a frame. A folder of a conditional model gets a file labels.csv.
+    """
     from ganzoo import images
-    from ganzoo.pretrained import from_pretrained
+    from ganzoo.text import counted, track
 
-    if output is not None and folder is not None:
-        raise ConfigError("--output and --folder are both given; choose a grid or single pictures")
-    if folder is None and count > LARGEST_GRID:
-        raise ConfigError(f"--count {count} is too many for one grid ({LARGEST_GRID}); write them with --folder DIR")
-    gan = from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
-    latents = None
-    if truncation is not None:
-        from ganzoo.latents import sample_latents, truncate
-
-        latents = truncate(sample_latents(count, gan.latent_size, seed)[0], truncation, seed)
-    batches = gan.batches(
-        count,
-        seed,
-        latents=latents,
-        labels=None if label is None else gan.label(label),
-        batch_size=batch_size,
-        precision="fast" if fast else "float32",
-    )
+    _check(count, output, folder, scale, label, balanced)
+    gan = _gan(source, at, device, revision, endpoint)
+    latents, labels = _draws(gan, count, seed, label, balanced, truncation)
+    precision = "fast" if fast else "float32"
+    batches = gan.batches(count, seed, latents, labels, batch_size, precision)  # type: ignore[arg-type]
+    shown = track(batches, "sampling", math.ceil(count / batch_size))
     if folder is not None:
-        written = images.save_each(batches, folder)
-        print(f"{written} images in {folder}")
+        _clear(folder, overwrite)
+        written = images.save_each(shown, folder)
+        _write_labels(gan, labels, folder)
+        print(f"{counted(written, 'image')} in {shell(folder)}")
         return
     import torch
 
-    target = output or Path("grid.png")
-    images.save(images.grid(torch.cat(list(batches)), columns=columns), target)
-    print(f"{count} images in {target}")
+    target, drawn = output or Path("grid.png"), torch.cat(list(shown))
+    if count == 1 and columns is None:
+        picture = images.grid(drawn, padding=0, scale=1 if scale is None else scale)
+        picture.info["ganzoo"] = "image"  # no sheet of several: `ganzoo invert` and data sets take it
+        images.save(picture, target)
+    else:
+        if columns is None:
+            columns = gan.num_classes if balanced and gan.num_classes <= 16 else math.ceil(math.sqrt(count))
+        automatic = max(1, min(128 // gan.image_size, 1024 // max(1, columns * (gan.image_size + 2))))
+        scale = automatic if scale is None else scale
+        images.save(images.grid(drawn, columns=columns, scale=scale), target)
+    enlarged = f", each pixel as {scale}x{scale} (--scale)" if scale not in (None, 1) else ""
+    print(f"{counted(count, 'image')} in {shell(target)}{enlarged}")
+
+
+def _check(
+    count: int, output: Path | None, folder: Path | None, scale: int | None, label: str | None, balanced: bool
+) -> None:
+    """Raise ConfigError unless the options go together."""
+    if count < 1:
+        raise ConfigError(f"--count must be an int of at least 1, got {count}")
+    if folder is not None and (output is not None or scale is not None):
+        name = "--output" if output is not None else "--scale"
+        raise ConfigError(f"{name} and --folder are both given; choose a grid or single pictures")
+    if folder is None and count > LARGEST_GRID:
+        raise ConfigError(f"--count {count} is too many for one grid ({LARGEST_GRID}); write them with --folder DIR")
+    if balanced and label is not None:
+        raise ConfigError("--label and --balanced are both given; choose one class or all in turn")
+
+
+def _gan(source: str, at: int | None, device: str, revision: str | None, endpoint: str | None) -> GAN:
+    """The GAN at `source`; with `at`, as the checkpoint of that step has it."""
+    if at is None:
+        from ganzoo.pretrained import from_pretrained
+
+        return from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
+    from ganzoo.training.metadata import open_checkpoint
+
+    return open_checkpoint(source, at).to(device)
+
+
+def _draws(
+    gan: GAN, count: int, seed: int, label: str | None, balanced: bool, truncation: float | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """The latents, if they are not those of the seed, and the labels of all images, if there are classes."""
+    import torch
+
+    from ganzoo.latents import sample_latents, truncate
+
+    latents = None
+    if truncation is not None:
+        latents = truncate(sample_latents(count, gan.latent_size, seed)[0], truncation, seed)
+    if label is not None:
+        return latents, torch.full((count,), gan.label(label))
+    if balanced and not gan.num_classes:
+        raise ConfigError(f"--balanced: {gan!r} has no classes; leave it out")
+    if balanced:
+        return latents, torch.arange(count) % gan.num_classes
+    if not gan.num_classes:
+        return latents, None
+    starts = range(0, count, LARGEST_GRID)  # piece by piece: the latents of a million images would fill memory
+    drawn = [
+        sample_latents(min(LARGEST_GRID, count - start), gan.latent_size, seed, start, gan.num_classes)[1]
+        for start in starts
+    ]
+    return latents, torch.cat([each for each in drawn if each is not None])
+
+
+def _clear(folder: Path, overwrite: bool) -> None:
+    """Remove the samples in `folder` if that is asked for; else raise ConfigError if there are pictures."""
+    from ganzoo.files import expand_user
+
+    path = expand_user(folder)
+    found = [entry for entry in path.iterdir() if entry.suffix.lower() == ".png"] if path.is_dir() else []
+    if found and not overwrite:
+        raise ConfigError(
+            f"{folder} holds pictures already ({found[0].name}, ...), and sets would be mixed; name another folder, or "
+            f"replace the samples there with --overwrite"
+        )
+    for entry in found:
+        if entry.stem.isdecimal():  # as `images.save_each` names them
+            entry.unlink()
+
+
+def _write_labels(gan: GAN, labels: Tensor | None, folder: Path) -> None:
+    """Write labels.csv: file, label and its name, for each picture of a conditional model."""
+    from ganzoo.files import expand_user, write_file
+
+    if labels is None:
+        return
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["file", "label", "name"])
+    for index, label in enumerate(labels.tolist()):
+        rows.writerow([f"{index:05d}.png", label, gan.class_names[label] if gan.class_names else ""])
+    write_file(expand_user(folder) / "labels.csv", text.getvalue(), sync=False)

@@ -4,40 +4,81 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganzoo.cli.data_command import BROKEN, FIT, GROUND
+from ganzoo.cli.data_command import BROKEN, FIT, GROUND, IMAGES
 from ganzoo.errors import ConfigError, did_you_mean, quote
+
+if TYPE_CHECKING:
+    from ganzoo.training import Trainer
+
+
+WHAT, HOW = "What to train", "How to train"
+
+
+def _option(*names: str, group: str, help: str, **more: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=group, help=help, **more)
 
 
 def train(
     preset: Annotated[str | None, typer.Argument(help="A preset's name: see `ganzoo list presets`.")] = None,
-    data: Annotated[str | None, typer.Option(help="A name, a folder, a zip, hf:...  [default: the preset's]")] = None,
-    output: Annotated[Path | None, typer.Option(help="The run's folder.  [default: runs/PRESET]")] = None,
-    steps: Annotated[int | None, typer.Option(help="Generator updates.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the data, in place of --steps.")] = None,
-    size: Annotated[int | None, typer.Option(help="Pixels a side, where the preset's is to be changed.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting, or generator.KEY, discriminator.KEY; repeatable."),
+    from_: Annotated[
+        str | None, _option("--from", group=WHAT, help="Train on from this model, which has its discriminator.")
     ] = None,
-    licence: Annotated[str | None, typer.Option(help="Of images given by a path; stands in the model's card.")] = None,
+    resume: Annotated[
+        Path | None,
+        _option("--resume", group=WHAT, help="Go on with the run in this folder, from its last checkpoint."),
+    ] = None,
+    at: Annotated[
+        int | None, _option("--at", group=WHAT, help="Go back to the checkpoint of this step (with --resume).")
+    ] = None,
+    name: Annotated[str | None, _option("--name", "-n", group=WHAT, help="Write the run to runs/NAME.")] = None,
+    output: Annotated[
+        Path | None, _option("--output", "-o", group=WHAT, help="Write the run here.  [default: runs/PRESET]")
+    ] = None,
+    overwrite: Annotated[bool, _option("--overwrite", group=WHAT, help="Replace the run that is there.")] = False,
+    data: Annotated[
+        str | None, _option("--data", group=IMAGES, help="A name, a folder, a zip, hf:...  [default: the preset's]")
+    ] = None,
+    size: Annotated[
+        int | None, _option("--size", group=IMAGES, help="Pixels a side of an image.  [default: the preset's]")
+    ] = None,
+    licence: Annotated[
+        str | None, _option("--licence", group=IMAGES, help="Licence of images given by a path, for the model's card.")
+    ] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps.  [default: what Accelerate finds]")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --output.")] = False,
-    resume: Annotated[Path | None, typer.Option(help="A run's folder: go on from its last checkpoint.")] = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", help="A saved model with its discriminator to train on.")
+    steps: Annotated[
+        int | None, _option("--steps", group=HOW, help="Steps in all; each updates both networks.")
+    ] = None,
+    epochs: Annotated[
+        float | None, _option("--epochs", group=HOW, help="Passes over the data, instead of steps.")
+    ] = None,
+    batch_size: Annotated[int | None, _option("--batch-size", group=HOW, help="Real images in a step.")] = None,
+    lr: Annotated[
+        str | None, _option("--lr", group=HOW, help="Both learning rates: a number or a schedule.", metavar="RATE")
+    ] = None,
+    loss: Annotated[str | None, _option("--loss", group=HOW, help="A loss: see `ganzoo list losses`.")] = None,
+    seed: Annotated[int | None, _option("--seed", "-s", group=HOW, help="Of weights, batches and latents.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        _option(
+            "--set",
+            group=HOW,
+            help="Any setting, or generator.KEY, discriminator.KEY; may be repeated.",
+            metavar="KEY=VALUE",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, _option("--device", group=HOW, help="cpu, cuda, mps.  [default: what Accelerate finds]")
     ] = None,
 ) -> None:
     """Train a GAN on images, into a folder that holds all of the run.
 
-    Settings for --set and the networks' options, with their defaults (a preset may have its own), are listed by
-    `ganzoo train settings`.
+    All settings for --set, with their defaults: `ganzoo train settings`. Those of a preset: `ganzoo show PRESET`.
     """
     if preset == "settings":
         print(_table())
@@ -45,56 +86,97 @@ def train(
     given = [name for name, value in (("PRESET", preset), ("--from", from_), ("--resume", resume)) if value is not None]
     if len(given) != 1:
         raise ConfigError(f"one of PRESET, --from and --resume says what to train, got {' and '.join(given) or 'none'}")
+    from ganzoo.training import Trainer
+
+    configs = _configs(preset, from_) if set_ and resume is None else {}
+    changes, networks = _parse(set_ or (), configs)
+    for option, value in {"steps": steps, "batch_size": batch_size, "loss": loss, "seed": seed, "lr": lr}.items():
+        for field in ("generator_lr", "discriminator_lr") if option == "lr" else (option,):
+            _add(changes, option, field, value)
+    if resume is not None:
+        others = {"--name": name, "--output": output, "--epochs": epochs, "--size": size, "--licence": licence}
+        others |= {"--broken": broken, "--ground": ground, "--fit": fit, "--overwrite": overwrite or None}
+        trainer = _resumed(resume, data, at, device, changes, others)
+    elif at is not None:
+        raise ConfigError("--at goes back in a run; name it with --resume")
+    else:
+        gan = _networks(preset, from_, size, networks, changes)
+        changes |= {"broken": broken or "stop", "ground": ground or "white", "fit": fit or "crop"}
+        folder = _folder(name, output)
+        trainer = Trainer(
+            gan, data, folder, overwrite=overwrite, epochs=epochs, licence=licence, device=device, **changes
+        )
+    _finish(trainer)
+
+
+def _add(changes: dict[str, Any], option: str, field: str, value: Any) -> None:
+    """Put the `value` of an option of its own, if there is one, among the settings."""
+    from ganzoo.settings import Settings
+
+    if value is None:
+        return
+    if field in changes:
+        raise ConfigError(f"--{option.replace('_', '-')} and --set {field}=... are both given; give one of them")
+    changes[field] = Settings.parse(field, str(value))
+
+
+def _folder(name: str | None, output: Path | None) -> Path | None:
+    if name is None:
+        return output
+    if output is not None:
+        raise ConfigError("--name and --output are both given; one of them says where the run goes")
+    if not name or Path(name).name != name:
+        raise ConfigError(f"--name {quote(name)} must be a plain name; give a path with --output")
+    return Path("runs") / name
+
+
+def _resumed(
+    run: Path, data: str | None, at: int | None, device: str | None, changes: dict[str, Any], others: dict[str, Any]
+) -> Trainer:
+    """The trainer of `run`, which goes on with `changes`; of `others` none may be given."""
     from ganzoo.runs.folder import train_on_command
     from ganzoo.training import Trainer
 
-    if resume is not None:
-        others: dict[str, Any] = {"--output": output, "--steps": steps, "--epochs": epochs, "--size": size}
-        others |= {"--set": set_, "--licence": licence, "--broken": broken, "--ground": ground, "--fit": fit}
-        for name, value in others.items():
-            if value is not None:
-                raise ConfigError(
-                    f"{name} can't be changed on --resume: a resumed run keeps its settings; "
-                    f"to train its networks on with others, begin a new run: {train_on_command(resume)}"
-                )
-        if overwrite:
-            raise ConfigError("--overwrite begins a run anew, --resume goes on with it; give one of them")
-        trainer = Trainer.resume(resume, data=data, device=device)
-    else:
-        changes: dict[str, Any] = {}
-        networks: dict[str, dict[str, Any]] = {"generator": {}, "discriminator": {}}
-        if set_:
-            changes, networks = _parse(set_, _configs(preset, from_))
-        if steps is not None:
-            changes["steps"] = steps
-        gan: Any = preset
-        if from_ is not None:
-            from ganzoo.training.callbacks.progress import say
-            from ganzoo.training.finetuning import continued
-
-            gan, remarks = continued(
-                from_,
-                size,
-                networks["generator"],
-                networks["discriminator"],
-                changes.get("seed", 0),
-                changes.get("clusters"),
+    for option, value in others.items():
+        if value is not None:
+            raise ConfigError(
+                f"{option} has no place beside --resume; to train its networks on in a new run: {train_on_command(run)}"
             )
-            for remark in remarks:
-                say(remark)
-        elif networks["generator"] or networks["discriminator"] or size is not None:
-            from ganzoo.presets import create
+    return Trainer.resume(run, data=data, device=device, at=at, **changes)
 
-            gan = create(str(preset), size, **networks, seed=changes.get("seed", 0), clusters=changes.get("clusters"))
-        changes |= {"broken": broken or "stop", "ground": ground or "white", "fit": fit or "crop"}
-        trainer = Trainer(
-            gan, data, output, overwrite=overwrite, epochs=epochs, licence=licence, device=device, **changes
-        )
+
+def _networks(
+    preset: str | None,
+    source: str | None,
+    size: int | None,
+    networks: dict[str, dict[str, Any]],
+    settings: dict[str, Any],
+) -> Any:
+    """What a new run trains: the preset's name, or networks that are changed or come from the model `source`."""
+    seed, clusters = settings.get("seed", 0), settings.get("clusters")
+    if source is not None:
+        from ganzoo.training.callbacks.progress import say
+        from ganzoo.training.finetuning import continued
+
+        gan, remarks = continued(source, size, networks["generator"], networks["discriminator"], seed, clusters)
+        for remark in remarks:
+            say(remark)
+        return gan
+    if networks["generator"] or networks["discriminator"] or size is not None:
+        from ganzoo.presets import create
+
+        return create(str(preset), size, **networks, seed=seed, clusters=clusters)
+    return preset
+
+
+def _finish(trainer: Trainer) -> None:
+    """Train, and say where the model is; of several processes the main one."""
     result = trainer.fit()
     if not result.finished and (result.collapsed or result.stopped is None):
         raise typer.Exit(1 if result.collapsed else 130)
-    best = f" (of step {result.best_step})" if result.best_step is not None else ""
-    print(f"model{best}: {result.model}\npictures: {result.run / 'samples'}")
+    if trainer.is_main:
+        best = f" (of step {result.best_step})" if result.best_step is not None else ""
+        print(f"model{best}: {result.model}\npictures: {result.run / 'samples'}")
 
 
 def _table() -> str:
@@ -152,6 +234,10 @@ def _parse(texts: Iterable[str], configs: dict[str, Any]) -> tuple[dict[str, Any
                 networks[place][field] = configs[place].parse(field, value)
             except ConfigError as error:
                 raise ConfigError(f"{place}.{error}") from None
+        elif place in networks:
+            raise ConfigError(
+                f"--set {key}: a run that goes on keeps its networks; change them in a new one, by --from"
+            )
         else:
             raise ConfigError(f"--set {key}: {quote(place)} is unknown.{did_you_mean(place, configs)}")
     return changes, networks

@@ -6,7 +6,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from ganzoo.errors import ConfigError, SourceError, did_you_mean, nearest, quote, shell
+from ganzoo.errors import ConfigError, SourceError, nearest, quote, shell
 from ganzoo.files import expand_user, recover
 from ganzoo.saving.format import CONFIG, WEIGHTS
 
@@ -44,7 +44,7 @@ def local_source(source: str | Path) -> Path | None:
         _check_no_path(text)
         return None
     tried = f"no bundled model, no folder here ({Path.cwd()}), no Hub id owner/name"
-    raise SourceError(f"No model {quote(text)}: {tried}. Bundled:{did_you_mean(text, bundled)}")
+    raise SourceError(f"No model {quote(text)}: {tried}.{nearest(text, bundled)} Bundled models: {', '.join(bundled)}.")
 
 
 def _check_no_path(text: str) -> None:

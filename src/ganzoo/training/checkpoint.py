@@ -96,6 +96,13 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
 
 
+def check_step(run: Path, step: int) -> None:
+    """Raise TrainingError, which names those that there are, unless `run` has a checkpoint of `step`."""
+    steps = sorted(int(path.name[5:]) for path in checkpoints(run))
+    if step not in steps:
+        raise TrainingError(f"{run} has no checkpoint of step {step}; it has those of {', '.join(map(str, steps))}")
+
+
 def remedy(run: Path) -> str:
     """What to do when `run` stops because something could not be written."""
     begun = (run / "run.json").is_file()  # stands there from the first checkpoint on
@@ -196,6 +203,21 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         said = quote(str(error), 200)
         raise WeightsError(f"the checkpoint {folder} is damaged or of other networks ({said}).") from error
+
+
+def load_average(network: nn.Module, folder: Path) -> None:
+    """Give `network` the weights of the averaged generator in the checkpoint at `folder`.
+
+    Raises:
+        WeightsError: the checkpoint is damaged or of other networks.
+    """
+    try:
+        tensors = WeightsFile.open(folder / TENSORS, own=MOST_OWN).tensors()
+        if sha256_of(folder / TENSORS) != read_json(folder / STATE, own=True)["sha256"][TENSORS]:
+            raise ValueError(f"{TENSORS} has another sha256 than {STATE} says")
+        _load_network(network, "average", tensors)
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise WeightsError(f"the checkpoint {folder} is damaged ({quote(str(error), 200)}).") from error
 
 
 def _method_state(numbers: dict[str, Any], state: TrainingState) -> dict[str, Any]:

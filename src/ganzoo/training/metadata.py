@@ -19,12 +19,12 @@ from ganzoo.losses import LOSSES
 from ganzoo.models import MODELS, build_like_file
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry, used_plugins
-from ganzoo.runs.folder import command, recorded_plugins, versions
+from ganzoo.runs.folder import RunFolder, command, recorded_plugins, versions
 from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, used_names, where_from
 from ganzoo.saving.model import check_facts
 from ganzoo.schedules import SCHEDULES
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import saved_shapes
+from ganzoo.training.checkpoint import check_step, checkpoint_folder, load_average, saved_shapes
 from ganzoo.training.runtime import RuntimeConfig
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -169,3 +169,18 @@ def rebuild(described: Any, run: Path) -> GAN:
         where = f"{run}: the {name} of its checkpoints"
         networks.append(build_like_file(description.model, description.config, shapes[name], where))
     return GAN(*networks, **facts)
+
+
+def open_checkpoint(run: str | Path, step: int) -> GAN:
+    """The GAN of `run` with the averaged generator as it was at `step`, to sample.
+
+    Raises:
+        TrainingError: no run or no such checkpoint is there, or it is of the user's own modules. WeightsError: it is
+            damaged.
+    """
+    folder = RunFolder(run)
+    facts = folder.facts()
+    check_step(folder.path, step)
+    gan = rebuild(facts.get("gan"), folder.path)
+    load_average(gan.generator, checkpoint_folder(folder.path, step))
+    return gan

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.errors import ConfigError
 from ganzoo.runs.folder import RunFolder, command, train_on_command
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import checkpoints
+from ganzoo.training.checkpoint import check_step, checkpoints
 
 FIXED = (  # what data, states and draws of a run rest on
     "batch_size",
@@ -62,11 +62,8 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
             raise ConfigError(
                 f"{name} can't be changed in a run that goes on; begin a new one: {train_on_command(run.path)}"
             )
-    steps = [int(path.name[5:]) for path in checkpoints(run.path)]
-    if at is not None and at not in steps:
-        raise TrainingError(
-            f"{run.path} has no checkpoint of step {at}; it has those of {', '.join(map(str, sorted(steps)))}"
-        )
+    if at is not None:
+        check_step(run.path, at)
     stretches = run.stretches()
     kept = [each for each in stretches if at is None or each["step"] <= at]
     for undone in reversed(stretches[len(kept) :]):
@@ -74,7 +71,8 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
     after = settings.replace(changes)
     old, new = settings.to_dict(), after.to_dict()
     changed = {name: [old[name], new[name]] for name in new if new[name] != old[name]}
-    done = at if at is not None else max(steps, default=0)
+    newest = next(iter(checkpoints(run.path)), None)
+    done = at if at is not None else int(newest.name[5:]) if newest else 0
     if "steps" in changed and after.steps < done:
         raise ConfigError(f"steps={after.steps}: {run.path} has done {done} already; go back with --at STEP (at=STEP)")
     return Stretch(after, changed, tuple(kept), at) if changed or at is not None else None

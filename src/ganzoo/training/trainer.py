@@ -22,7 +22,7 @@ from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
 from ganzoo.training.callbacks.notebook import NotebookDisplay
-from ganzoo.training.callbacks.progress import ProgressBar, say, shown
+from ganzoo.training.callbacks.progress import ProgressBar, StartLine, say, shown
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.classes import are_names, attach_labels, take_names
 from ganzoo.training.export import ModelExporter
@@ -247,6 +247,7 @@ class Trainer:
         check_weights(self.gan)
         device, threads = self.gan.device, torch.get_num_threads()
         runtime = Runtime(self.settings, self._config, self.run.path, self._device)
+        self.is_main = runtime.is_main
         try:
             with runtime.random_kept(), runtime.arithmetic():
                 torch.set_num_threads(runtime.config.threads)
@@ -285,9 +286,26 @@ class Trainer:
                 wanted = self._progress and runtime.is_main
                 with shown(wanted, self.settings, self.run.path / "samples") as displays, Interrupt() as interrupt:
                     self._displays = displays
-                    loop.run(interrupt, displays)
+                    start = [StartLine(self._in_words(runtime), self._tell)] if wanted else []
+                    loop.run(interrupt, [*start, *displays])
             self._displays = []
             return self._result(step.state, loop)
+
+    def _in_words(self, runtime: Runtime) -> str:
+        """What is trained, on what, and where."""
+        gan, data, machine = self.gan, self.data, runtime.config
+        sizes = [
+            f"{sum(each.numel() for each in network.parameters()):,}"
+            for network in (gan.generator, gan.discriminator)
+            if network
+        ]
+        shape = "x".join(map(str, data.images.shape[1:]))
+        images = "streamed" if data.stream else f"{len(data):,} images"
+        where = f"{machine.device} ({machine.precision}" + f", {machine.processes} processes" * (machine.processes > 1)
+        return (
+            f"Training {gan.preset or 'a GAN'} on {where}): generator of {sizes[0]} and discriminator of {sizes[1]} "
+            f"parameters; {data.name}: {images} of {shape}; batches of {self.settings.batch_size}"
+        )
 
     def _try(self, runtime: Runtime, method: Method) -> None:
         """Refuse what can't be trained, before anything is written."""

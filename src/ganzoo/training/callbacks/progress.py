@@ -14,11 +14,13 @@ import psutil
 from ganzoo.callbacks import Callback, Run
 from ganzoo.errors import clean
 from ganzoo.runs.folder import RunFolder
+from ganzoo.runs.times import duration
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.doctor import MemoryWatch
 from ganzoo.training.callbacks.notebook import NotebookDisplay
 from ganzoo.training.checkpoint import TrainingState
 
+ENOUGH = 2  # seconds of steps that tell a run's speed
 PLAIN = 30  # seconds between plain lines where no terminal draws a bar
 
 
@@ -44,6 +46,31 @@ class Clock(Callback):
         self._start, self._before = now, 0
         if self._settings.doctor_every and (remark := self._memory_watch(state.step, (memory["rss"] - mapped) >> 20)):
             self._say(remark.sentence())
+
+
+class StartLine(Callback):
+    """Says once what is trained and how long it will take: after `ENOUGH` seconds of steps, or with the last one.
+
+    Args:
+        what: is trained, on what, where.
+    """
+
+    def __init__(self, what: str, say: Callable[[str], None]) -> None:
+        self._what, self._say = what, say
+        self._first: tuple[int, float] | None = None  # step and time, of the first step's end: that one is slow
+        self._said = False
+
+    def on_step(self, run: Run) -> None:
+        now, last = time.perf_counter(), run.settings.steps
+        if self._said:
+            return
+        self._first = self._first or (run.step, now)
+        step, then = self._first
+        if now - then < ENOUGH and run.step < last:
+            return
+        self._said = True
+        left = (last - run.step) * (now - then) / (run.step - step) if run.step > step else 0.0
+        self._say(f"{self._what}; steps {step} to {last:,}" + (f", about {duration(left)} more." if left >= 1 else "."))
 
 
 class ProgressBar(Callback):

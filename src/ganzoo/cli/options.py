@@ -1,0 +1,46 @@
+"""What commands share: options that mean the same everywhere, tables and JSON on the screen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+
+WIDTH = 100  # columns of a table, at most
+
+SOURCE = typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
+LABEL = typer.Option(help="Class of all images, by number or name.")
+DEVICE = typer.Option(help="Where to compute: cpu, cuda, mps.")
+SEED = typer.Option("--seed", "-s", help="Of the latents.")
+JSON = typer.Option("--json", help="Print the facts as JSON.")
+ENDPOINT = typer.Option(help="Another Hub than huggingface.co.  [default: $HF_ENDPOINT]")
+REVISION = typer.Option(help="Branch, tag or commit on the Hub.")
+
+
+def print_json(facts: Any) -> None:
+    """Print `facts`, of JSON types, and nothing else."""
+    print(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> None:
+    """Print `rows` as a table whose cells wrap within `WIDTH` columns, numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    cells = [[each if isinstance(each, str) else f"{each}" for each in row] for row in rows]
+    table = Table(box=None, show_header=bool(head), pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for index, row in enumerate(zip(*cells)):
+        numbers = index > 0 and all(each.replace(",", "").replace(".", "").isdecimal() for each in row if each)
+        title = head[index] if head else ""
+        table.add_column(title, overflow="fold", justify="right" if numbers else "left", no_wrap=index == 0)
+    for line in cells:
+        table.add_row(*line)
+    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
+    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
