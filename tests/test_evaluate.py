@@ -178,7 +178,7 @@ def test_an_hf_set_without_a_test_split_is_halved(two_splits, monkeypatch):
 
 
 def test_the_float32_model_that_sample_gives_is_measured(monkeypatch):
-    monkeypatch.setattr("ganzoo.gan.fast_copy", lambda *_: pytest.fail("another model"))
+    monkeypatch.setattr("ganzoo.models.FastCopy.of", lambda *_: pytest.fail("another model"))
     gan = ganzoo.from_pretrained("fashion-mnist-conditional")
     found = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=120, seed=3, classes=False, memorised=False)
     drawn = gan.sample(120, seed=3, labels=torch.arange(120) % 10, batch_size=250)

@@ -1,9 +1,13 @@
 """The pair: sampling, seeds, saving and loading."""
 
+import copy
 import json
 import os
+import pickle
 import shutil
 import stat
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,7 +17,9 @@ from torch import nn
 import ganzoo
 from ganzoo.errors import ConfigError, PluginError, ShapeError, SourceError, WeightsError
 from ganzoo.files import new_folder, remove_leftovers, write_file
+from ganzoo.models import FastCopy
 from ganzoo.saving.resolve import bundled_models
+from ganzoo.training.ema import AveragedGenerator
 
 SMALL = {"start_size": 7, "widths": (8, 4)}
 
@@ -92,6 +98,90 @@ def test_fast_sampling_is_nearly_the_same(gan):
     assert fast.dtype == torch.float32
     assert (exact - fast).abs().max() < 0.1
     assert (exact - fast).abs().mean() < 0.01
+
+
+@torch.no_grad()
+def _in_place(gan):
+    gan.generator.project.convolution.weight.mul_(1.5)
+
+
+def _through_data(gan):
+    gan.generator.project.convolution.weight.data.mul_(1.5)
+
+
+def _one_number_through_data(gan):
+    gan.generator.stages[0].convolution.weight.data[1, 1, 1, 1] += 0.5
+
+
+def _statistics(gan):
+    gan.generator.stages[0].norm.running_mean.data.add_(0.2)
+
+
+def _load_state_dict(gan):
+    gan.generator.load_state_dict({name: value * 1.5 for name, value in gan.generator.state_dict().items()})
+
+
+def _training_step(gan):
+    latents, labels = torch.randn(4, 100), torch.zeros(4, dtype=torch.long) if gan.num_classes else None
+    gan.generator(latents, gan.network_labels(latents, labels)).mean().backward()
+    torch.optim.SGD(gan.generator.parameters(), lr=100).step()
+
+
+def _average(gan):
+    average = AveragedGenerator(gan.generator, 0)
+    follower, gan.generator = gan.generator, average.network
+    gan.sample(2, seed=0, precision="fast")
+    follower.project.convolution.weight.data.mul_(1.5)
+    average.update(10, 10)
+
+
+def _another_dtype(gan):
+    gan.generator.to(torch.float64)
+
+
+def _another_generator(gan):
+    gan.generator = copy.deepcopy(gan.generator)
+    _through_data(gan)
+
+
+WRITES = [
+    _in_place, _through_data, _one_number_through_data, _statistics, _load_state_dict, _training_step, _average,
+    _another_dtype, _another_generator,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__.strip("_"))
+def test_fast_sampling_sees_every_change_of_the_weights(gan, write):
+    before = gan.sample(4, seed=0, precision="fast")
+    write(gan)
+    after = gan.sample(4, seed=0, precision="fast")
+    assert (after - gan.sample(4, seed=0)).abs().max() < 0.1
+    fresh = copy.deepcopy(gan)
+    fresh._fast = FastCopy()
+    assert torch.equal(after, fresh.sample(4, seed=0, precision="fast"))
+    assert write is _another_dtype or not torch.equal(before, after)
+
+
+def test_fast_sampling_prepares_its_copy_once(gan, monkeypatch):
+    made = []
+    prepare = type(gan.generator).prepared_for_sampling
+    monkeypatch.setattr(type(gan.generator), "prepared_for_sampling", lambda self: made.append(1) or prepare(self))
+    for seed in range(3):
+        gan.sample(2, seed=seed, precision="fast")
+    assert made == [1]
+    again = pickle.loads(pickle.dumps(gan))
+    assert torch.equal(again.sample(2, seed=0, precision="fast"), gan.sample(2, seed=0, precision="fast"))
+
+
+@pytest.mark.parametrize("name", [*bundled_models()])
+def test_loading_draws_nothing_and_needs_no_compiler(name):
+    code = (
+        "import sys, torch, ganzoo; before = torch.get_rng_state()\n"
+        f"ganzoo.from_pretrained({name!r}).sample(1, seed=0)\n"
+        "assert torch.equal(before, torch.get_rng_state())\n"
+        "assert not {'torch._dynamo', 'sympy', 'torch._inductor'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_batches_hold_one_batch_at_a_time(gan):

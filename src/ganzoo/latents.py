@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganzoo.errors import ConfigError, ShapeError, quote
 
 LARGEST_SEED = 2**63 - 1
 _STEP = 0x9E3779B97F4A7C15  # the constants of splitmix64
-_ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+_ROUNDS = tuple((np.uint64(shift), np.uint64(by)) for shift, by in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)))
 
 
 def sample_latents(
@@ -44,7 +47,9 @@ def sample_latents(
     num_classes = _whole("num_classes", num_classes, 0)
     bits = _bits(seed, start, count, 0, latent_size + (num_classes > 0))
     latents = torch.special.ndtri(_uniform(bits[:, :latent_size])).float()
-    return latents, bits[:, latent_size] % num_classes if num_classes else None
+    if not num_classes:
+        return latents, None
+    return latents, torch.from_numpy((bits[:, latent_size] % np.uint64(num_classes)).astype(np.int64))
 
 
 def fresh_seed() -> int:
@@ -171,13 +176,13 @@ def sign_class(latents: Tensor, count: int) -> Tensor:
         int64 (N,), from 0 to count - 1; the first number counts most.
     """
     latents = latents.flatten(1)
-    places = _places(count, latents)
+    places = _places(count, latents.shape[1], latents.device)
     return ((latents[:, : len(places)] > 0) * places).sum(1)
 
 
 def with_sign_class(latents: Tensor, classes: Tensor, count: int) -> Tensor:
     """`latents` (N, latent_size) with the signs that say `classes` (N,): still normal where all classes are likely."""
-    places = _places(count, latents)
+    places = _places(count, latents.shape[1], latents.device)
     sizes = latents[:, : len(places)].abs()
     signed = sizes.where((classes[:, None] & places) > 0, -sizes)
     return torch.cat([signed, latents[:, len(places) :]], dim=1)
@@ -210,9 +215,10 @@ def checked_labels(labels: int | Sequence[int] | Tensor, count: int, num_classes
     return given.long().reshape(-1).expand(count)
 
 
-def _places(count: int, latents: Tensor) -> Tensor:
-    """The values of the binary digits of a class below `count`, the largest first; as many as a latent has numbers."""
-    return 2 ** torch.arange(count.bit_length() - 2, -1, -1, device=latents.device)[: latents.shape[1]]
+@cache
+def _places(count: int, latent_size: int, device: torch.device) -> Tensor:
+    """The values of the binary digits of a class below `count`, the largest first; `latent_size` of them at most."""
+    return 2 ** torch.arange(count.bit_length() - 2, -1, -1, device=device)[:latent_size]
 
 
 def _whole(name: str, value: int, low: int, high: int = LARGEST_SEED) -> int:
@@ -227,31 +233,29 @@ def _whole(name: str, value: int, low: int, high: int = LARGEST_SEED) -> int:
     return number
 
 
-def _bits(seed: int, start: int, count: int, first: int, columns: int) -> Tensor:
-    """52 random bits as int64 (count, columns): entries first, first + 1, ... of the streams of rows from `start`."""
-    seed, start = _whole("seed", seed, 0), _whole("start", start, 0, 2**62)
-    key = int(_mix(torch.tensor(seed)))
-    rows = _mix(torch.arange(start, start + count) + key)  # sums and products of int64 wrap, as splitmix64 wants
-    steps = torch.arange(first + 1, first + columns + 1) * _signed(_STEP)
-    return _shift(_mix(rows[:, None] + steps), 12)
+def check_seed(seed: int) -> int:
+    """`seed` as an int from 0 to 2**63 - 1; ConfigError otherwise."""
+    return _whole("seed", seed, 0)
 
 
-def _mix(bits: Tensor) -> Tensor:
+def _bits(seed: int, start: int, count: int, first: int, columns: int) -> NDArray[np.uint64]:
+    """52 random bits (count, columns): entries first, first + 1, ... of the streams of rows from `start`.
+
+    Sums and products of numpy's uint64 arrays wrap, as splitmix64 wants.
+    """
+    seed, start = check_seed(seed), _whole("start", start, 0, 2**62)
+    rows = _mix(np.arange(start, start + count, dtype=np.uint64) + _mix(np.array([seed], dtype=np.uint64)))
+    steps = np.arange(first + 1, first + columns + 1, dtype=np.uint64) * np.uint64(_STEP)
+    return _mix(rows[:, None] + steps) >> np.uint64(12)
+
+
+def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The mixing function of splitmix64, one to one on 64 bits."""
     for distance, factor in _ROUNDS:
-        bits = (bits ^ _shift(bits, distance)) * _signed(factor)
-    return bits ^ _shift(bits, 31)
+        bits = (bits ^ (bits >> distance)) * factor
+    return bits ^ (bits >> np.uint64(31))
 
 
-def _shift(bits: Tensor, distance: int) -> Tensor:
-    """Shift right and fill with zeros; torch's int64 would fill with the sign."""
-    return (bits >> distance) & ((1 << (64 - distance)) - 1)
-
-
-def _signed(number: int) -> int:
-    return number - 2**64 if number >= 2**63 else number
-
-
-def _uniform(bits: Tensor) -> Tensor:
+def _uniform(bits: NDArray[np.uint64]) -> Tensor:
     """52 bits as a float64 strictly between 0 and 1."""
-    return (bits.double() + 0.5) * 2.0**-52
+    return torch.from_numpy((bits.astype(np.float64) + 0.5) * 2.0**-52)

@@ -8,7 +8,6 @@ from ganzoo.models.contract import (
     build_like_file,
     config_of,
     evaluating,
-    fast_copy,
     parameter_count,
 )
 from ganzoo.models.dcgan.networks import (
@@ -17,6 +16,7 @@ from ganzoo.models.dcgan.networks import (
     DCGANGenerator,
     DCGANGeneratorConfig,
 )
+from ganzoo.models.fast import FastCopy
 from ganzoo.models.few_shot.networks import (
     FewShotDiscriminator,
     FewShotDiscriminatorConfig,
@@ -38,6 +38,7 @@ __all__ = [
     "DCGANGenerator",
     "DCGANGeneratorConfig",
     "Discriminator",
+    "FastCopy",
     "FewShotDiscriminator",
     "FewShotDiscriminatorConfig",
     "FewShotGenerator",
@@ -53,6 +54,5 @@ __all__ = [
     "check_model",
     "config_of",
     "evaluating",
-    "fast_copy",
     "parameter_count",
 ]

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import copy
 import re
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ganzoo.blocks import check_range
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ShapeError, WeightsError, quote, shown
-from ganzoo.hardware import fast_bfloat16
 from ganzoo.registry import Registry
 
 
@@ -141,35 +142,17 @@ def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str
     check_range(labels, num_classes)
 
 
-def fast_copy(generator: nn.Module, device: torch.device) -> Callable[..., Tensor]:
-    """A copy of `generator` to call for sampling alone, on `device`: nearly the same numbers.
-
-    If the device is fast at bfloat16, a `Generator` computes in it, the channels of a pixel side by side in memory;
-    a custom module may not bear that, and is only copied.
-    """
-    if not isinstance(generator, Generator):
-        return copy.deepcopy(generator).eval()
-    twin = generator.prepared_for_sampling()
-    if not fast_bfloat16(device):
-        return twin
-    twin = twin.to(torch.bfloat16).to(memory_format=torch.channels_last)
-
-    def call(latents: Tensor, *labels: Tensor) -> Tensor:
-        return twin(latents.to(torch.bfloat16), *labels)
-
-    return call
-
-
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Evaluation mode for the length of a `with` block; every submodule's mode comes back."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
+    training = [module for module in network.modules() if module.training]
+    if training:
+        network.eval()
     try:
         yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module in training:
+            module.training = True
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
@@ -177,10 +160,11 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
     Such a wrapper would put its own name before that of every saved weight. `network.compile()` compiles in place.
     """
+    dynamo = sys.modules.get("torch._dynamo")  # takes a second to import; what is not imported has wrapped nothing
     while True:
         if isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             network = network.module
-        elif isinstance(network, torch._dynamo.OptimizedModule):
+        elif dynamo is not None and isinstance(network, dynamo.OptimizedModule):
             network = network._orig_mod
         else:
             return network
@@ -196,6 +180,21 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+class _Undrawn(TorchFunctionMode):
+    """Zeros in place of random starts, for a network that is about to be filled.
+
+    It saves their time, leaves torch's random state alone, and without memory torch would import its compiler for them.
+    """
+
+    _DRAWS = (nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_, Tensor.uniform_, Tensor.normal_)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in self._DRAWS:
+            return func(*args, **(kwargs or {}))
+        with torch.no_grad():
+            return (args[0] if args else kwargs["tensor"]).zero_()
+
+
 def build_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...]], place: str) -> nn.Module:
     """The network `model` of `config`, allocated only once its weights are known to have the file's `shapes`.
 
@@ -206,7 +205,8 @@ def build_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...
         WeightsError: names of the missing, surplus and misshapen weights, at `place`.
     """
     check_like_file(model, config, shapes, place)
-    return MODELS[model](config)
+    with _Undrawn():
+        return MODELS[model](config)
 
 
 def check_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...]], place: str) -> Mapping[str, Tensor]:
@@ -214,7 +214,7 @@ def check_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...
     file's `shapes`."""
     network_class = MODELS[model]
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             wanted: Mapping[str, Tensor] = network_class(config).state_dict()
     except (RuntimeError, NotImplementedError) as error:  # of torch, where a number is asked of a tensor that has none
         raise WeightsError(

@@ -10,12 +10,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ganzoo.blocks import (
     BLOCKS,
     ClassModulation,
-    DCGANUp,
     LinearProjection,
     Projection,
     ToImage,
@@ -29,6 +27,7 @@ from ganzoo.blocks import (
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.models.contract import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
+from ganzoo.models.dcgan.sampling import prepare
 from ganzoo.models.dcgan.stages import (
     LARGEST_IMAGE,
     block_names,
@@ -209,12 +208,9 @@ class DCGANGenerator(Generator):
         return self.project.convolution.weight.flatten(1).T
 
     def prepared_for_sampling(self) -> Generator:
-        """Batch norms behind a convolution are folded into it (Jacob et al. 2018, arXiv 1712.05877, section 3.2)."""
+        """See `ganzoo.models.dcgan.sampling`."""
         twin = super().prepared_for_sampling()
-        for module in twin.modules():
-            if isinstance(module, (DCGANUp, Projection)) and isinstance(module.norm, nn.BatchNorm2d):
-                module.convolution = fuse_conv_bn_eval(module.convolution, module.norm, transpose=True)
-                module.norm = nn.Identity()
+        prepare(twin)
         return twin
 
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
