@@ -45,15 +45,16 @@ class _Patches(nn.Module):
 
     def __init__(self, convolution: nn.ConvTranspose2d) -> None:
         super().__init__()
-        self.kernel, self.stride, self.padding = convolution.kernel_size, convolution.stride, convolution.padding
+        self.kernel, self.stride = convolution.kernel_size, convolution.stride
+        self.padding = tuple(map(int, convolution.padding))
         weight = convolution.weight.detach().flatten(1).T.contiguous()  # (C * kernel * kernel, in_channels)
         self.weight = nn.Parameter(weight, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = [
+        size = tuple(
             (side - 1) * step - 2 * cut + kernel
             for side, step, cut, kernel in zip(x.shape[2:], self.stride, self.padding, self.kernel)
-        ]
+        )
         patches = (self.weight @ x.flatten(2)).float()
         return F.fold(patches, size, self.kernel, padding=self.padding, stride=self.stride)
 
@@ -64,14 +65,19 @@ def prepare(generator: nn.Module) -> None:
     Batch norms behind a transposed convolution are folded into it (Jacob et al. 2018, arXiv 1712.05877, section 3.2).
     """
     for module in [*generator.modules()]:
-        if isinstance(module, (DCGANUp, Projection)) and not parametrize.is_parametrized(module.convolution):
-            if isinstance(module.norm, nn.BatchNorm2d):
-                module.convolution = fuse_conv_bn_eval(module.convolution, module.norm, transpose=True)
-                module.norm = nn.Identity()
-            if isinstance(module.norm, nn.Identity) and module.convolution.bias is not None:
-                module.norm, module.convolution.bias = _Shift(module.convolution.bias), None
-            if isinstance(module, Projection) and module.convolution.bias is None:
-                module.convolution = _OnePixel(module.convolution)
-        elif isinstance(module, ToImage) and module.scale_factor == 2:
-            module.convolution = _Patches(module.convolution)
+        if not isinstance(module, (DCGANUp, Projection, ToImage)):
+            continue
+        convolution = module.convolution
+        if not isinstance(convolution, nn.ConvTranspose2d) or parametrize.is_parametrized(convolution):
+            continue
+        if isinstance(module, ToImage):
+            module.convolution = _Patches(convolution)
+            continue
+        if isinstance(module.norm, nn.BatchNorm2d):
+            convolution = fuse_conv_bn_eval(convolution, module.norm, transpose=True)
+            module.norm = nn.Identity()
+        if isinstance(module.norm, nn.Identity) and convolution.bias is not None:
+            module.norm, convolution.bias = _Shift(convolution.bias), None
+        alone = isinstance(module, Projection) and convolution.bias is None
+        module.add_module("convolution", _OnePixel(convolution) if alone else convolution)
     generator.to(memory_format=torch.channels_last)
