@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
+from ganzoo.blocks.promises import Promises
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ModelError, ShapeError, quote
 from ganzoo.models.contract import MODELS, Discriminator, Generator, Network
@@ -56,19 +55,27 @@ def check_model(name: str, config: Config | None = None, *, onnx: bool = False) 
         raise ModelError(f"Model {name} is built from a {wanted}, and the config is a {type(given).__name__}.")
     fields = {field.name for field in dataclasses.fields(given)}
     with seeded(0), torch.device("cpu"):
-        _Trial(name, network_class, given, onnx).run()
+        _ModelPromises(name, network_class, given, onnx).run()
         if "num_classes" in fields and not getattr(given, "num_classes"):  # noqa: B009 - a field of some configs
-            _Trial(f"{name} with num_classes={CLASSES}", network_class, given.replace(num_classes=CLASSES), onnx).run()
+            _ModelPromises(
+                f"{name} with num_classes={CLASSES}", network_class, given.replace(num_classes=CLASSES), onnx
+            ).run()
 
 
-class _Trial:
-    """One network class and one config, with every promise as a method."""
+class _ModelPromises(Promises):
+    """Those of one network class made of one config."""
+
+    kind = ("Model", "network")
+    error = ModelError
+    dtypes = (torch.float64,)
+    tolerance = 1e-3
 
     def __init__(self, name: str, network_class: type[Network], config: Config, onnx: bool) -> None:
-        self.name, self.network_class, self.config, self.onnx = name, network_class, config, onnx
+        super().__init__(name)
+        self.network_class, self.config, self.onnx = network_class, config, onnx
 
     def run(self) -> None:
-        self.network = self.build(self.config)
+        self.network = self.build()
         for promise in (
             self.config_kept,
             self.sizes,
@@ -87,14 +94,10 @@ class _Trial:
         ):
             promise()
 
-    def broken(self, promise: str, how: str, error: Exception | None = None) -> ModelError:
-        cause = f" ({type(error).__name__}: {quote(str(error), 200)})" if error else ""
-        return ModelError(f"Model {self.name} breaks the promise of {promise}: {how}{cause}.")
-
-    def build(self, config: Config) -> Any:
+    def build(self, config: Config | None = None) -> Any:
         """A network of `config`, its parameters moved away from a start such as zeros, which hides what follows."""
         try:
-            network: Any = self.network_class(config)  # type: ignore[call-arg]  # the contract: a config alone
+            network: Any = self.network_class(config or self.config)  # type: ignore[call-arg]  # the contract: a config alone
         except Exception as error:
             raise self.broken("one config", "its constructor, given its config alone, fails", error) from error
         with torch.no_grad():
@@ -102,24 +105,19 @@ class _Trial:
                 parameter.add_(0.02 * torch.randn_like(parameter))
         return network
 
-    def inputs(self, network: Any, count: int = COUNT, **options: Any) -> tuple[Tensor, ...]:
-        """What `network` is called with: latents or images, and labels if it has classes."""
-        side = network.image_size
-        shape = (network.latent_size,) if isinstance(network, Generator) else (network.image_channels, side, side)
-        x = torch.randn(count, *shape, **options)
-        x = x if isinstance(network, Generator) else x.tanh()
-        classes = network.num_classes
-        return (x, torch.arange(count, device=x.device) % classes) if classes else (x,)
+    def inputs(self, module: Any, count: int = COUNT) -> tuple[Tensor, ...]:
+        """Latents or images, and labels if the network has classes."""
+        side = module.image_size
+        shape = (module.latent_size,) if isinstance(module, Generator) else (module.image_channels, side, side)
+        x = torch.randn(count, *shape)
+        x = x if isinstance(module, Generator) else x.tanh()
+        return (x, torch.arange(count) % module.num_classes) if module.num_classes else (x,)
 
-    def call(self, network: Any, inputs: tuple[Tensor, ...], promise: str) -> Tensor:
-        try:
-            y = network(*inputs)
-        except Exception as error:
-            shapes = " and ".join(str(tuple(each.shape)) for each in inputs)
-            raise self.broken(promise, f"it fails on inputs of shape {shapes}, {inputs[0].dtype}", error) from error
-        if not isinstance(y, Tensor) or not y.is_floating_point():
-            raise self.broken(promise, f"it gives {quote(y, 80)}, not one tensor of floating-point numbers")
-        return y
+    def loss(self, module: Any, first: Tensor, y: Tensor) -> Tensor:
+        auxiliary = module.auxiliary_loss(first) if isinstance(module, Discriminator) else None
+        if auxiliary is not None and (auxiliary.dim() or not auxiliary.isfinite()):
+            raise self.broken("auxiliary_loss", f"it must be one finite number, and is {quote(auxiliary, 80)}")
+        return (y * torch.randn_like(y)).mean() + (0 if auxiliary is None else auxiliary)
 
     def config_kept(self) -> None:
         if self.network.config != self.config:
@@ -148,12 +146,7 @@ class _Trial:
     @torch.no_grad()
     def shape(self) -> None:
         for training in (True, False):
-            inputs = self.inputs(self.network)
-            before = [each.clone() for each in inputs]
-            y = self.call(self.network.train(training), inputs, "shape")
-            if not all(map(torch.equal, inputs, before)):
-                raise self.broken("shape", "it changes its input in place")
-            self.check_output(y, self.network)
+            self.check_output(self.call(self.network.train(training), self.inputs(self.network), "shape"), self.network)
 
     def check_output(self, y: Tensor, network: Any) -> None:
         side = network.image_size
@@ -168,59 +161,8 @@ class _Trial:
             raise self.broken("shape", f"{COUNT} images give {found}; logits must be ({COUNT}, ...)")
 
     @torch.no_grad()
-    def dtype(self) -> None:
-        network = self.build(self.config).double().eval()
-        y = self.call(network, self.inputs(network, dtype=torch.float64), "dtype")
-        if y.dtype != torch.float64:
-            raise self.broken("dtype", f"it gives {y.dtype} when its weights and input are float64")
-
-    @torch.no_grad()
-    def device(self) -> None:
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        device = accelerator or torch.device("meta")  # torch's device without memory serves as a second one
-        network = self.build(self.config).to(device).eval()
-        try:
-            y = self.call(network, self.inputs(network, device=device), "device")
-        except ModelError as error:
-            said = str(error.__cause__)
-            looks_at_values = isinstance(error.__cause__, NotImplementedError) or " device" not in said
-            if device.type == "meta" and looks_at_values and "out of meta tensor" not in said:
-                return  # it looks at values, which the meta device has not
-            raise
-        if y.device.type != device.type:
-            raise self.broken("device", f"it gives a tensor on {y.device} for one on {device}")
-
-    def gradients(self) -> None:
-        network = self.build(self.config).train()
-        trained = dict(network.named_parameters())
-        missing = {key for key, parameter in trained.items() if parameter.requires_grad}
-        for _attempt in range(2):  # what starts behind a zero has a gradient after one step
-            first, *labels = self.inputs(network)
-            first.requires_grad_()
-            y = self.call(network, (first * 1, *labels), "gradients")
-            auxiliary = network.auxiliary_loss(first) if isinstance(network, Discriminator) else None
-            if auxiliary is not None and (auxiliary.dim() or not auxiliary.isfinite()):
-                raise self.broken("auxiliary_loss", f"it must be one finite number, and is {quote(auxiliary, 80)}")
-            try:
-                ((y * torch.randn_like(y)).mean() + (0 if auxiliary is None else auxiliary)).backward()
-            except RuntimeError as error:
-                raise self.broken("gradients", "the backward pass fails", error) from error
-            for key, value in {**trained, "its input": first}.items():
-                if value.grad is not None and not value.grad.isfinite().all():
-                    raise self.broken("gradients", f"that of {key} is not finite")
-            if first.grad is None or not first.grad.any():
-                raise self.broken("gradients", "none reaches its input")
-            missing = {key for key in missing if trained[key].grad is None or not trained[key].grad.any()}
-            with torch.no_grad():
-                for parameter in trained.values():
-                    if parameter.grad is not None:
-                        parameter.sub_(0.01 * parameter.grad)
-        if missing:
-            raise self.broken("gradients", f"none reaches {', '.join(sorted(missing)[:3])}")
-
-    @torch.no_grad()
     def labels(self) -> None:
-        network = self.build(self.config).eval()
+        network = self.build().eval()
         first, *labels = self.inputs(network)
         wrong: tuple[Tensor, ...] = (first,) if labels else (first, torch.zeros(COUNT, dtype=torch.long))
         what = (
@@ -238,37 +180,6 @@ class _Trial:
             same = [self.call(network, (first[:1].expand(COUNT, *first.shape[1:]), each), "labels") for each in labels]
             if torch.allclose(same[0][0], same[0][1]):
                 raise self.broken("labels", "one input under two labels gives the same")
-
-    @torch.no_grad()
-    def noise(self) -> None:
-        network, inputs = self.network.eval(), self.inputs(self.network)
-        self.compare("no noise", "two calls with one input differ in eval mode", lambda: self.call(network, inputs, ""))
-
-    @torch.no_grad()
-    def batch(self) -> None:
-        network, inputs = self.network.eval(), self.inputs(self.network)
-        whole = self.call(network, inputs, "batch independence")
-        row = self.call(network, tuple(each[:1] for each in inputs), "batch independence")
-        if not _close(whole[:1], row):
-            raise self.broken("batch independence", "in eval mode a row depends on its batch mates")
-
-    def compare(self, promise: str, how: str, call: Callable[[], Tensor]) -> None:
-        if not _close(call(), call()):
-            raise self.broken(promise, how)
-
-    @torch.no_grad()
-    def state(self) -> None:
-        network, fresh = self.build(self.config), self.build(self.config).eval()
-        for _call in range(2):
-            self.call(network.train(), self.inputs(network), "state")  # statistics move
-        try:
-            weights = {key: value.contiguous().clone() for key, value in network.state_dict().items()}
-            fresh.load_state_dict(load(save(weights)))
-        except Exception as error:
-            raise self.broken("state", "its weights don't come back from a safetensors file", error) from error
-        inputs = self.inputs(network)
-        if not _close(self.call(network.eval(), inputs, "state"), self.call(fresh, inputs, "state")):
-            raise self.broken("state", "a fresh network with its saved weights gives other outputs")
 
     @torch.no_grad()
     def resized(self) -> None:
@@ -306,7 +217,7 @@ class _Trial:
             if not torch.equal(before, self.call(network, inputs, "prepared_for_sampling")):
                 raise self.broken("prepared_for_sampling", "it changes the network itself")
         names = set(network.state_dict())
-        if set(network.matching_weights(self.build(self.config))) != names:
+        if set(network.matching_weights(self.build())) != names:
             raise self.broken("matching_weights", "those of a network of the same config have other names")
         if offered.counterpart is not Network.counterpart:
             other = network.counterpart()
@@ -327,7 +238,3 @@ class _Trial:
                 raise self.broken("ONNX", str(error)) from error
             if largest_difference(run_onnx(content, inputs), network(*inputs.values())) > 1e-3:
                 raise self.broken("ONNX", f"onnxruntime computes something else from it for {count} rows")
-
-
-def _close(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-3, atol=1e-4)
