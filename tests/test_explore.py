@@ -75,7 +75,7 @@ def test_each_image_of_a_conditional_model_keeps_its_label(conditional):
         (torch.zeros(1, 3, 28, 28), {}, ShapeError, "images must be"),
         (torch.zeros(0, 1, 28, 28), {}, ShapeError, "images must be"),
         (torch.full((1, 1, 28, 28), float("nan")), {}, DataError, "NaN"),
-        (torch.zeros(1, 1, 28, 28), {"steps": 0}, ConfigError, "steps must be an int from 1"),
+        (torch.zeros(1, 1, 28, 28), {"steps": 0}, ConfigError, "steps must be an int of at least 1"),
         (torch.zeros(1, 1, 28, 28), {"labels": 3}, ConfigError, "has no classes"),
     ],
 )

@@ -100,15 +100,7 @@ def build(
     clusters: int | None = None,
 ) -> GAN:
     """A GAN as `create` makes it, of any recipe; `name` is what it says of itself."""
-    for place, given in (("generator", generator), ("discriminator", discriminator)):
-        if not isinstance(given, (Mapping, type(None))):
-            raise ConfigError(f"{place} must be a mapping of config fields, got {quote(given)}")
-    generator_changes, discriminator_changes = dict(generator or {}), dict(discriminator or {})
-    for shared in ("image_channels", "num_classes"):
-        if shared in generator_changes:
-            discriminator_changes.setdefault(shared, generator_changes[shared])
-        elif shared in discriminator_changes:
-            generator_changes[shared] = discriminator_changes[shared]
+    generator_changes, discriminator_changes = _changes_of_both(generator, discriminator)
     clusters = preset.settings.clusters if clusters is None else check_clusters(clusters)
     num_classes = None  # the generator says it, if there are no clusters
     if clusters:
@@ -129,6 +121,20 @@ def build(
         if preset.start:
             preset.start(fresh_generator, fresh_discriminator)
     return GAN(fresh_generator, fresh_discriminator, num_classes=num_classes, clusters=clusters, preset=name)
+
+
+def _changes_of_both(generator: Any, discriminator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The changes of the two configs; what both must have alike goes from one to the other."""
+    for place, given in (("generator", generator), ("discriminator", discriminator)):
+        if not isinstance(given, (Mapping, type(None))):
+            raise ConfigError(f"{place} must be a mapping of config fields, got {quote(given)}")
+    of_generator, of_discriminator = dict(generator or {}), dict(discriminator or {})
+    for shared in ("image_channels", "num_classes"):
+        if shared in of_generator:
+            of_discriminator.setdefault(shared, of_generator[shared])
+        elif shared in of_discriminator:
+            of_generator[shared] = of_discriminator[shared]
+    return of_generator, of_discriminator
 
 
 def _varied(config: Config, changes: Mapping[str, Any], image_size: int | None, place: str) -> Config:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ganzoo.config import check_count, is_number
 from ganzoo.errors import ConfigError, DataError, ShapeError, quote
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
@@ -61,10 +64,28 @@ def invert(
         ShapeError, ConfigError, DataError: images or an argument that can't be used.
     """
     for name, value in (("starts", starts), ("steps", steps), ("candidates", candidates)):
-        if type(value) is not int or value < 1:
-            raise ConfigError(f"{name} must be an int from 1, got {quote(value)}")
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < math.inf:
+        check_count(name, value, "invert")
+    if not is_number(rate) or rate <= 0:
         raise ConfigError(f"rate must be a number above 0, got {quote(rate)}")
+    _check_images(images, gan)
+    if gan.num_classes and labels is None:
+        raise ConfigError(f"{gan!r}: give labels=, of one class or of each image")
+    classes = gan.checked_labels(labels, len(images)).to(gan.device) if labels is not None else None
+    starts = min(starts, candidates)
+    # gradients are needed, whatever the caller has switched off, but of latents alone
+    with evaluating(gan.generator), _frozen(gan.generator), torch.inference_mode(False), torch.enable_grad():
+        images = images.to(gan.device).float().clone()  # one made in inference mode takes part in no gradient
+        latents = _starts(gan, images, classes, starts, candidates, seed)  # (N, starts, latent_size)
+        flat, rows = latents.flatten(0, 1), torch.arange(len(images)).repeat_interleave(starts)
+        parts = []
+        for chosen in torch.arange(len(flat)).split(BATCH):
+            some = classes[rows[chosen]] if classes is not None else None
+            parts.append(_descend(gan, flat[chosen], images[rows[chosen]], some, steps, rate))
+        return _best(gan, torch.cat(parts).view(len(images), starts, -1), images, classes)
+
+
+def _check_images(images: Tensor, gan: GAN) -> None:
+    """Raise ShapeError, DataError unless `images` could be of `gan`."""
     wanted = (gan.image_channels, gan.image_size, gan.image_size)
     if images.dim() != 4 or tuple(images.shape[1:]) != wanted or not len(images):
         raise ShapeError(f"images must be (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
@@ -73,28 +94,18 @@ def invert(
     if not images.is_floating_point() or images.abs().max() > 1.001:  # a little more may come of resampling
         low, high = images.min().item(), images.max().item()
         raise DataError(f"images must be floating in [-1, 1], got {images.dtype} from {low:g} to {high:g}.")
-    starts = min(starts, candidates)
-    frozen = [(parameter, parameter.requires_grad) for parameter in gan.generator.parameters()]
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """No gradient of the weights of `network` for the length of a `with` block."""
+    asked = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    network.requires_grad_(False)
     try:
-        for parameter, _ in frozen:
-            parameter.requires_grad_(False)
-        # gradients are needed, whatever the caller has switched off
-        with evaluating(gan.generator), torch.inference_mode(False), torch.enable_grad():
-            images = images.to(gan.device).float().clone()  # one made in inference mode takes part in no gradient
-            if gan.num_classes and labels is None:
-                raise ConfigError(f"{gan!r}: give labels=, of one class or of each image")
-            classes = gan.checked_labels(labels, len(images)).to(gan.device) if labels is not None else None
-            latents = _starts(gan, images, classes, starts, candidates, seed)  # (N, starts, latent_size)
-            flat, rows = latents.flatten(0, 1), torch.arange(len(images)).repeat_interleave(starts)
-            parts = []
-            for chosen in torch.arange(len(flat)).split(BATCH):
-                some = classes[rows[chosen]] if classes is not None else None
-                parts.append(_descend(gan, flat[chosen], images[rows[chosen]], some, steps, rate))
-            found = torch.cat(parts).view(len(images), starts, -1)
-            return _best(gan, found, images, classes)
+        yield
     finally:
-        for parameter, asked in frozen:
-            parameter.requires_grad_(asked)
+        for parameter in asked:
+            parameter.requires_grad_(True)
 
 
 def _draw(gan: GAN, latents: Tensor, classes: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,20 +72,6 @@ class TrainingState:
         }
 
 
-_NUMBERS = (
-    "step",
-    "best_score",
-    "best_step",
-    "rollbacks",
-    "log_bytes",
-    "sums",
-    "summed",
-    "memory",
-    "logged",
-    "callbacks",
-)
-
-
 def checkpoint_folder(run: Path, step: int) -> Path:
     """Where the checkpoint of `step` stands."""
     return run / "checkpoints" / f"step-{step:08d}"
@@ -139,7 +126,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
 def _collected(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """All tensors of `state`, and all else of it as JSON types."""
     tensors: dict[str, Tensor] = {}
-    numbers: dict[str, Any] = {name: getattr(state, name) for name in _NUMBERS}
+    numbers: dict[str, Any] = {name: getattr(state, name) for name in _FORMS}
     numbers["method"] = state.method.state_dict()
     for name, network in state.networks().items():
         tensors.update({f"{name}/{key}": value for key, value in network.state_dict().items()})
@@ -198,7 +185,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
         if tensors:
             raise ValueError(f"{quote(min(tensors))} belongs to nothing")
         state.method.load_state_dict(_method_state(numbers, state))
-        for name in _NUMBERS:
+        for name in _FORMS:
             setattr(state, name, numbers[name])
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         said = quote(str(error), 200)
@@ -250,24 +237,33 @@ def _kind(value: Tensor) -> str:
     return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 
 
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+_FORMS: dict[str, Callable[[Any], bool]] = {  # what a number of `state.json` looks like
+    **dict.fromkeys(("step", "log_bytes", "summed"), _is_count),
+    "rollbacks": lambda value: _is_count(value) and value <= 100,
+    "best_step": lambda value: value is None or _is_count(value),
+    "best_score": lambda value: value is None or is_number(value),
+    "sums": lambda value: isinstance(value, list) and all(map(is_number, value)),
+    "memory": lambda value: isinstance(value, dict),
+    "logged": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
+    "callbacks": lambda value: (
+        isinstance(value, list) and all(isinstance(each, dict) and "state" in each for each in value)
+    ),
+}
+
+
 def _check_numbers(numbers: dict[str, Any], state: TrainingState, folder: Path) -> None:
     """Raise ValueError or KeyError unless `state.json` holds what `save_checkpoint` writes there."""
-    for name in ("step", "rollbacks", "log_bytes", "summed", "best_step"):
-        value = numbers[name]
-        if not (type(value) is int and 0 <= value < 2**53) and not (name == "best_step" and value is None):
-            raise ValueError(f"{name} is {quote(value)}")
-    if checkpoint_folder(Path(), numbers["step"]).name != folder.name or numbers["rollbacks"] > 100:
-        raise ValueError(f"step is {numbers['step']}, rollbacks {numbers['rollbacks']}")
-    sums, score, memory = numbers["sums"], numbers["best_score"], numbers["memory"]
-    if not isinstance(sums, list) or len(sums) != len(state.sums or sums) or not all(map(is_number, sums)):
-        raise ValueError(f"sums are {quote(sums)}")
-    if not (score is None or is_number(score)) or not isinstance(memory, dict):
-        raise ValueError(f"best_score is {quote(score)}, memory {quote(memory)}")
-    logged, callbacks = numbers["logged"], numbers["callbacks"]
-    if not isinstance(logged, dict) or not all(map(is_number, logged.values())):
-        raise ValueError(f"logged is {quote(logged)}")
-    if not isinstance(callbacks, list) or not all(isinstance(each, dict) and "state" in each for each in callbacks):
-        raise ValueError(f"callbacks are {quote(callbacks)}")
+    for name, fits in _FORMS.items():
+        if not fits(numbers[name]):
+            raise ValueError(f"{name} is {quote(numbers[name])}")
+    if checkpoint_folder(Path(), numbers["step"]).name != folder.name:
+        raise ValueError(f"step is {numbers['step']}")
+    if state.sums and len(numbers["sums"]) != len(state.sums):
+        raise ValueError(f"sums are {quote(numbers['sums'])}")
 
 
 def _load_optimizer(optimizer: Optimizer, name: str, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
