@@ -353,3 +353,30 @@ def test_a_run_with_names_of_a_script_says_to_go_on_where_they_are_registered(tm
 def test_built_in_names_are_not_told_from_names_of_a_script(kind):
     registry = getattr(ganzoo, kind)
     assert not [name for name in registry if "." not in name and registry.by_hand(name)]
+
+
+def test_a_penalty_on_the_generator_without_labels_draws_the_cluster_of_each_latent(tmp_path):
+    seen = []
+
+    def drawn(generate, latents, labels, random):
+        seen.append(torch.equal(generate(latents), generate(latents, labels)))
+        return generate(latents).square().mean()
+
+    gan = ganzoo.create("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)}, clusters=4)
+    for network in (gan.generator, gan.discriminator):
+        for part in [each for each in network.modules() if isinstance(each, nn.BatchNorm2d)]:
+            part.momentum = 0.0  # equal calls give equal images
+    with GENERATOR_PENALTIES.temporarily("drawn", drawn):
+        settings = {**QUIET, "generator_penalties": ("drawn",), "clusters": 4, "precision": "float32"}
+        ganzoo.Trainer(gan, IMAGES, tmp_path / "run", progress=False, steps=2, **settings).fit()
+    assert seen and all(seen)
+
+
+def test_latents_that_are_given_are_not_drawn(monkeypatch):
+    gan, asked = small(), []
+    real = ganzoo.gan.sample_latents
+    monkeypatch.setattr("ganzoo.gan.sample_latents", lambda n, *more, **rest: asked.append(n) or real(n, *more, **rest))
+    gan.sample(latents=torch.zeros(24, 4))
+    assert 24 not in asked
+    gan.sample(24, seed=0)
+    assert 24 in asked
