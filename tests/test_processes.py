@@ -125,6 +125,14 @@ def test_augmentations_and_penalties_draw_as_one_process_does(tmp_path):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
 
 
+def test_ada_adapts_on_two_processes_as_on_one(tmp_path):
+    given = {"steps": 3, "loss": "wasserstein", "optimizer": "sgd", "generator_lr": 0.01, "discriminator_lr": 0.01}
+    given |= {"augmentations": ["ada(start=0.3,length=200)"], "doctor_every": 0}
+    logs = [launch(tmp_path / str(count), count, **given)[1] for count in (1, 2)]
+    for one, two in zip(*([entry for entry in log if "generator_loss" in entry] for log in logs), strict=True):
+        assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
+
+
 def test_a_last_batch_that_processes_cannot_share_is_refused_before_the_first_step(tmp_path):
     _, _, said = launch(tmp_path / "odd", 2, fails=True, steps=6, keep_last_batch=True, images=39, precision="auto")
     assert "a batch of 7 images can't be shared by 2 processes" in said and "keep_last_batch=false" in said
