@@ -92,13 +92,13 @@ def from_pil(
         raise ShapeError("from_pil takes one image or more, got none.")
     if channels not in (None, *MODES):
         raise ConfigError(f"channels must be 1 to 4 or None, got {quote(channels)}")
-    mode = MODES[channels or _channels(several[0])]
+    channels = channels or _channels(several[0])
     wanted = size if isinstance(size, (tuple, list)) or size is None else (size, size)
     if wanted is not None and not (len(wanted) == 2 and all(type(n) is int and n > 0 for n in wanted)):
         raise ConfigError(f"size must be a positive int or two (height, width), got {quote(size)}")
     arrays = []
     for image in several:
-        image = _convert(image, mode)
+        image = to_mode(image, channels)
         if wanted is not None and image.size != wanted[::-1]:
             image = image.resize(wanted[::-1], Image.Resampling.BICUBIC)
         arrays.append(np.array(image).reshape(image.height, image.width, -1))
@@ -114,11 +114,12 @@ def _channels(image: Image.Image) -> int:
     return 4 if is_transparent(image) else 3
 
 
-def _convert(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode == mode:
-        return image
+def to_mode(image: Image.Image, channels: int, ground: str = "white") -> Image.Image:
+    """Any `image` in the mode of 1 to 4 `channels`: 16 bits as 8, transparency laid on `ground` unless it is kept."""
     image = to_8_bits(image)
-    return (on_ground(image) if is_transparent(image) and mode in ("L", "RGB") else image).convert(mode)
+    if channels in (2, 4):
+        return image.convert("RGBA").convert(MODES[channels])
+    return (on_ground(image, ground) if is_transparent(image) else image).convert(MODES[channels])
 
 
 def is_transparent(image: Image.Image) -> bool:
@@ -138,7 +139,7 @@ def to_8_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def on_ground(image: Image.Image, ground: str = "white") -> Image.Image:
+def on_ground(image: Image.Image, ground: str) -> Image.Image:
     """A transparent `image` laid on the colour `ground`, in mode RGB."""
     image = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB")

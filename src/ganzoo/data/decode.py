@@ -14,7 +14,7 @@ from PIL import Image, ImageColor, ImageOps
 from ganzoo.data.reading import Reading
 from ganzoo.errors import DataError, quote, shown
 from ganzoo.files import what_else
-from ganzoo.images import MODES, is_transparent, on_ground, to_8_bits
+from ganzoo.images import to_mode
 
 LARGEST_PICTURE = 40_000_000  # pixels, which take 160 MB while they are decoded
 # PIL's other formats want programs (EPS: Ghostscript) or trust
@@ -101,9 +101,5 @@ def _to_array(picture: Image.Image, reading: Reading) -> np.ndarray:
 
 
 def _to_mode(picture: Image.Image, reading: Reading) -> Image.Image:
-    picture, channels = to_8_bits(picture), reading.image_channels
-    if channels is None:
-        channels = 1 if picture.mode in ("1", "L", "LA", "La") else 3
-    if channels in (2, 4):
-        return picture.convert("RGBA").convert(MODES[channels])
-    return (on_ground(picture, reading.ground) if is_transparent(picture) else picture).convert(MODES[channels])
+    grey = picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;16")
+    return to_mode(picture, reading.image_channels or (1 if grey else 3), reading.ground)

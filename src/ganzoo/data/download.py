@@ -7,10 +7,9 @@ import os
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ganzoo.errors import DataError, reason
 from ganzoo.files import digest_of, locked
@@ -108,25 +107,16 @@ def _check(part: Path, url: str, md5: str | None, sha1: str | None) -> None:
             raise DataError(f"{url} gave a file with {kind} {found}, not {wanted}; it was deleted, try again.")
 
 
-def _bar(name: str, have: int, total: int | None, progress: bool) -> Any:
-    """A context that gives a function to call with bytes as they come."""
+@contextmanager
+def _bar(name: str, have: int, total: int | None, progress: bool) -> Iterator[Callable[[int], None]]:
+    """A function to call with bytes as they come."""
     if not progress:
-        return nullcontext(lambda count: None)
-    return _Bar(name, have, total)
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-
-class _Bar:
-    def __init__(self, name: str, have: int, total: int | None) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-        columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True))
-        self._task = self._progress.add_task(name, total=total, completed=have)
-
-    def __enter__(self) -> Any:
-        self._progress.start()
-        return lambda count: self._progress.advance(self._task, count)
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=total, completed=have)
+        yield lambda count: bar.advance(task, count)

@@ -143,20 +143,11 @@ def write_model(
     """
     if dtype not in DTYPES:
         raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {quote(dtype)}")
-    folder = expand_user(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; name a folder to save into")
-    foreign = [name for name in (CONFIG, WEIGHTS, *_DROPPED) if os.path.lexists(folder / name)]
-    if foreign and not holds_model(folder):
-        raise ConfigError(
-            f"{folder} holds {', '.join(foreign)} of something else than a model of ganzoo, which would be replaced; "
-            f"name a new folder"
-        )
+    folder, present = expand_user(folder), {name: each for name, each in networks.items() if each is not None}
+    _check_free(folder)
     try:
         with new_folder(folder, keep_others=True, drop=_DROPPED) as new:
-            for name, network in networks.items():
-                if network is None:
-                    continue
+            for name, network in present.items():
                 (new / name).mkdir(exist_ok=True)
                 values = write_network(network, new / name, dtype, 0 if name else facts["clusters"]).to_dict()
                 if not name:
@@ -164,8 +155,8 @@ def write_model(
                     values = {"format": FORMAT, **library, **facts, "generator": values}
                 (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
             try:
-                _check_classes(networks[""], facts, str(new / CONFIG))
-                SavedModel.open(new, [name for name, network in networks.items() if network is not None]).check()
+                _check_classes(present[""], facts, str(new / CONFIG))
+                SavedModel.open(new, list(present)).check()
             except GanzooError as error:
                 said = str(error).replace(str(new), str(folder))
                 hint = "" if dtype == "float32" else f' In dtype="{dtype}" numbers may be too large: try "float32".'
@@ -175,6 +166,18 @@ def write_model(
             f"{folder} can't be written ({reason(error)}); what was there before is untouched."
         ) from error
     return folder
+
+
+def _check_free(folder: Path) -> None:
+    """Raise ConfigError if `folder` is a file, or holds what is not ours and would be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; name a folder to save into")
+    foreign = [name for name in (CONFIG, WEIGHTS, *_DROPPED) if os.path.lexists(folder / name)]
+    if foreign and not holds_model(folder):
+        raise ConfigError(
+            f"{folder} holds {', '.join(foreign)} of something else than a model of ganzoo, which would be replaced; "
+            f"name a new folder"
+        )
 
 
 def holds_model(folder: Path) -> bool:

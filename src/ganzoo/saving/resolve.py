@@ -69,23 +69,7 @@ def local_folder(path: str | Path) -> Path:
 def local_model(path: str | Path) -> Path:
     """The saved model at `path`: a weights file, its folder, or a run's `model/`; SourceError says what is there."""
     try:
-        path = expand_user(path)
-        if path.is_file():
-            if path.suffix != ".safetensors":
-                raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")
-            return path
-        for folder in (path, path / "model"):
-            recover(folder)
-        if not path.exists():
-            raise SourceError(
-                f"{path} does not exist; a path names a saved model, a run folder or a .safetensors file."
-            )
-        for folder in (path, path / "model"):
-            if (folder / CONFIG).is_file():
-                return folder
-        if (path / "state.json").is_file() and path.parent.name == "checkpoints":
-            raise SourceError(_of_checkpoint(path))
-        names = sorted(entry.name for entry in path.iterdir())[:5]
+        return _model_at(expand_user(path))
     except SourceError:
         raise
     except ConfigError as error:  # ~name of an unknown user
@@ -94,6 +78,23 @@ def local_model(path: str | Path) -> Path:
         raise SourceError(f"{quote(str(path))} can't be read ({error.strerror}); name a saved model.") from error
     except UnicodeError as error:
         raise SourceError(f"{quote(str(path))} can't name a file ({quote(str(error))}); name a saved model.") from error
+
+
+def _model_at(path: Path) -> Path:
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")
+        return path
+    folders = path, path / "model"
+    for folder in folders:
+        recover(folder)
+    if found := next((folder for folder in folders if (folder / CONFIG).is_file()), None):
+        return found
+    if not path.exists():
+        raise SourceError(f"{path} does not exist; a path names a saved model, a run folder or a .safetensors file.")
+    if (path / "state.json").is_file() and path.parent.name == "checkpoints":
+        raise SourceError(_of_checkpoint(path))
+    names = sorted(entry.name for entry in path.iterdir())[:5]
     looks = ", ".join(name if name.isprintable() else quote(name) for name in names) or "nothing"
     raise SourceError(f"{path} holds no saved model ({CONFIG} and {WEIGHTS}, or model/ of a run); it holds {looks}.")
 
