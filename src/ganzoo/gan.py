@@ -19,7 +19,7 @@ from ganzoo import images as pictures
 from ganzoo import markup
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, WeightsError, did_you_mean, quote
-from ganzoo.hardware import checked_device
+from ganzoo.hardware import checked_device, full_float32
 from ganzoo.latents import (
     check_clusters,
     check_seed,
@@ -298,7 +298,7 @@ class GAN:
                 rows, classes = drawn if rows is None else rows, drawn_classes if classes is None else classes
             y = self.network_labels(rows, classes)
             z = rows.reshape(-1, *self.latent_shape).to(device, self.dtype)
-            with evaluating(self.generator), torch.no_grad():
+            with evaluating(self.generator), torch.no_grad(), full_float32(device):
                 made = checked_images(generate, z, None if y is None else y.to(device)).float().contiguous()
             if start == 0 and made.abs().max() > 1 and float((made.abs() > 1).float().mean()) > 0.25:
                 warnings.warn(OUTSIDE, stacklevel=3)

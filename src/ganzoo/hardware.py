@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -35,6 +37,22 @@ def send(
     # Only CUDA copies pageable memory aside first: MPS would read it later, when it holds the next batch.
     at_once = torch.device(device).type == "cuda"
     return tensor.to(device, memory_format=memory_format, non_blocking=at_once)
+
+
+def off_mps(tensor: Tensor) -> Tensor:
+    """`tensor`, on the CPU if it was on MPS, whose adaptive pooling takes no sizes that don't divide, as 28 by 8."""
+    return tensor.cpu() if tensor.device.type == "mps" else tensor
+
+
+@contextmanager
+def full_float32(device: torch.device | str) -> Iterator[None]:
+    """A `with` block in which CUDA's convolutions keep all 23 bits of float32; torch's default keeps 10 (TF32)."""
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    now = torch.backends.cudnn
+    with now.flags(now.enabled, benchmark=now.benchmark, deterministic=now.deterministic, allow_tf32=False):
+        yield
 
 
 def fast_bfloat16(device: torch.device | str) -> bool:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, blame, quote
 from ganzoo.evaluation.fashion_net import IMAGE_SIZE, fashion_net
-from ganzoo.hardware import checked_device
+from ganzoo.hardware import checked_device, full_float32
 from ganzoo.images import to_uint8
 from ganzoo.models.backbones import timm_network
 from ganzoo.registry import Registry
@@ -87,7 +87,7 @@ class Features:
             bad = (~images.isfinite()).flatten(1).any(1).sum()
             raise DataError(f"{int(bad)} of {len(images)} images hold NaN or infinity; look at what made them.")
         step = max(1, min(BATCH, PIXELS // self.image_size**2))
-        with blame(f"the network of the features {self.name}"):
+        with blame(f"the network of the features {self.name}"), full_float32(self.device):
             found = torch.cat([self.network(self._prepare(batch)).float().cpu() for batch in images.split(step)])
         if found.shape != (len(images), self.dimension):
             raise ShapeError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, quote
+from ganzoo.hardware import full_float32, off_mps
 from ganzoo.models import Discriminator, config_of, evaluating
 from ganzoo.seeds import generator_for, seeded
 
@@ -45,9 +46,10 @@ def discriminator_features(discriminator: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ConfigError: the discriminator does not offer features.
     """
-    with evaluating(discriminator), torch.no_grad():
-        stages = _checked(discriminator).features(images.to(next(discriminator.parameters())))
-        pooled = [nn.functional.adaptive_max_pool2d(features, GRID).flatten(1) for features in stages]
+    weight = next(discriminator.parameters())
+    with evaluating(discriminator), torch.no_grad(), full_float32(weight.device):
+        stages = _checked(discriminator).features(images.to(weight))
+        pooled = [nn.functional.adaptive_max_pool2d(off_mps(features), GRID).flatten(1) for features in stages]
     return torch.cat(pooled, 1).float().cpu()
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.evaluation.metrics import kernel_distance
+from ganzoo.hardware import off_mps
 from ganzoo.seeds import derive_seed, seeded
 
 SAMPLES = 1000
@@ -29,7 +30,8 @@ class KernelScore:
     def __init__(self, real: Tensor) -> None:
         channels = (real.shape[1], *_WIDTHS)
         with seeded(derive_seed(0, "score")):
-            self._layers = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:])]
+            convolutions = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:])]
+            self._layers = nn.ModuleList(convolutions)
             for layer in self._layers:
                 nn.init.kaiming_normal_(layer.weight)
         features = self._features(real)
@@ -42,11 +44,12 @@ class KernelScore:
 
     @torch.no_grad()
     def _features(self, images: Tensor) -> Tensor:
-        found = []
-        for batch in images.float().cpu().split(250):
+        images, found = off_mps(images), []
+        self._layers.to(images.device)
+        for batch in images.float().split(250):
             parts = [nn.functional.adaptive_avg_pool2d(batch, 8).flatten(1)]
             for layer in self._layers:
                 batch = nn.functional.leaky_relu(layer(batch), 0.2)
                 parts += [batch.mean((2, 3)), batch.std((2, 3), unbiased=False)]
-            found.append(torch.cat(parts, dim=1))
+            found.append(torch.cat(parts, dim=1).cpu())
         return torch.cat(found)

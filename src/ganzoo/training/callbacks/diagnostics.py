@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from ganzoo.data import ImageData
 from ganzoo.gan import GAN
+from ganzoo.hardware import off_mps
 from ganzoo.losses import LOSSES
 from ganzoo.models import evaluating
 from ganzoo.seeds import derive_seed, generator_for
@@ -149,8 +150,7 @@ class _Pictures:
         self.low = min(self.low, float(images.min()))
         self._outside += float((images.abs() > 1.01).float().sum() / images[0].numel())
         self._logits.append(logits.float().reshape(len(logits), -1).mean(1))
-        small = images.cpu() if images.device.type == "mps" else images  # MPS can't pool 28 pixels to 8
-        self._thumbnails.append(nn.functional.adaptive_avg_pool2d(small.float(), THUMBNAIL).flatten(1))
+        self._thumbnails.append(nn.functional.adaptive_avg_pool2d(off_mps(images).float(), THUMBNAIL).flatten(1))
         across = images[..., :, 1:] - images[..., :, :-1]
         down = images[..., 1:, :] - images[..., :-1, :]
         self._changes += float(across.square().mean() + down.square().mean()) / 2
