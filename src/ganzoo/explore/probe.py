@@ -46,9 +46,9 @@ def discriminator_features(discriminator: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ConfigError: the discriminator does not offer features.
     """
-    weight = next(discriminator.parameters())
+    offering, weight = _checked(discriminator), next(discriminator.parameters())
     with evaluating(discriminator), torch.no_grad(), full_float32(weight.device):
-        stages = _checked(discriminator).features(images.to(weight))
+        stages = offering.features(images.to(weight))
         pooled = [nn.functional.adaptive_max_pool2d(off_mps(features), GRID).flatten(1) for features in stages]
     return torch.cat(pooled, 1).float().cpu()
 
