@@ -56,6 +56,7 @@ EXAMPLES = {
     "train_folder.py": (["drawings", "3"], ["pictures/mine.png", "runs/my-pictures/model/model.safetensors"]),
     "fashion_mnist.py": (["3", "fashion-mnist-mini"], ["pictures/by-class.png"]),
     "pokemon.py": (["2", "drawings"], ["pictures/pokemon-64.png", "pictures/pokemon-64-d2l.png"]),
+    "few_labels.py": (["--steps", "2", "--draws", "1"], []),
     "bare_loop.py": (["2"], ["pictures/wgan-gp.png"]),
     "leaky_relu.py": (["plot.png"], ["plot.png"]),
     "relu_against_leaky_relu.py": (

@@ -171,7 +171,11 @@ def _make(name: str, network: nn.Module, image_size: int, channels: int, interpo
         digest.update(key.encode() + tensor.cpu().contiguous().numpy().tobytes())
     network.eval().requires_grad_(False)
     with torch.no_grad():
-        dimension = network(torch.zeros(1, channels, image_size, image_size)).shape[-1]
+        found = network(torch.zeros(1, channels, image_size, image_size))
+    if not isinstance(found, Tensor) or found.dim() != 2:
+        what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ConfigError(f"{name} gives {what} for an image, not one row of features; take another")
+    dimension = found.shape[1]
     return Features(name, image_size, channels, dimension, digest.hexdigest(), network, interpolation)
 
 

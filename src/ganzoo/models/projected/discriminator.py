@@ -71,6 +71,7 @@ class ProjectedDiscriminator(Discriminator):
         self.register_buffer("std", torch.tensor(std)[:, None, None])
         channels = self.backbone.feature_info.channels()
         sizes = [config.image_size // reduction for reduction in self.backbone.feature_info.reduction()]
+        _check_levels(self.backbone, config, sizes)
         width, activation = config.width, partial(make_activation, config.activation, slope=config.slope)
         self.mix_channels = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
         self.mix_scales = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
@@ -147,6 +148,29 @@ def _backbone(name: str) -> tuple[Any, Any, Any]:
     if len(set(reductions)) != LEVELS or reductions[-1] > 32:
         raise ConfigError(f"backbone {quote(name)} has levels of scale {reductions}; {LEVELS} up to 32 are wanted")
     return model, model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
+
+
+def _check_levels(backbone: Any, config: ProjectedDiscriminatorConfig, sizes: list[int]) -> None:
+    """Raise ConfigError unless `backbone` takes images of the config's size and gives the maps that it announces.
+
+    Transformers may want a size of their own, or put channels last.
+    """
+    wanted = [(1, channels, size, size) for channels, size in zip(backbone.feature_info.channels(), sizes)]
+    side = config.image_size
+    try:
+        with torch.no_grad():
+            found = [tuple(level.shape) for level in backbone.eval()(torch.zeros(1, 3, side, side))]
+    except Exception as error:  # each family of timm says it in a way of its own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"backbone {quote(config.backbone)} can't take images of {side}x{side} ({quote(reason)}); take another, as "
+            f"tf_efficientnet_lite0 or resnet18"
+        ) from error
+    if found != wanted:
+        raise ConfigError(
+            f"backbone {quote(config.backbone)} gives {found[0]} for images of {side}x{side}, not {wanted[0]}; take "
+            f"another, as tf_efficientnet_lite0 or resnet18"
+        )
 
 
 def fill_backbone(_: nn.Module, discriminator: nn.Module) -> None:
