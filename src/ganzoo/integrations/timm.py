@@ -58,7 +58,7 @@ class DiscriminatorBackbone(nn.Module):
         self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
         self.feature_info, reduction = [], 1.0
         for index, stage in enumerate(whole.stages):
-            reduction /= stage.scale_factor  # type: ignore[operator, arg-type]  # blocks announce a number
+            reduction /= stage.scale_factor  # type: ignore[operator, assignment]  # blocks announce a number
             info = {"num_chs": stage.out_channels, "reduction": int(reduction), "module": f"stages.{index}"}
             self.feature_info.append(info)
 
