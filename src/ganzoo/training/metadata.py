@@ -16,7 +16,8 @@ from ganzoo.files import expand_user
 from ganzoo.gan import GAN
 from ganzoo.hardware import name_of
 from ganzoo.losses import LOSSES
-from ganzoo.models import MODELS, build_like_file
+from ganzoo.models import MODELS
+from ganzoo.models.contract import check_like_file
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry, used_plugins
 from ganzoo.runs.folder import RunFolder, command, recorded_plugins, versions
@@ -167,7 +168,8 @@ def rebuild(described: Any, run: Path) -> GAN:
         if description.model is None:
             raise TrainingError(f"{place}: the run trains modules of your own; pass them: Trainer.resume(run, gan=...)")
         where = f"{run}: the {name} of its checkpoints"
-        networks.append(build_like_file(description.model, description.config, shapes[name], where))
+        check_like_file(description.model, description.config, shapes[name], where)
+        networks.append(MODELS[description.model](description.config))  # drawn: a step is tried before weights are read
     return GAN(*networks, **facts)
 
 
