@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-nightly lint clean
+.PHONY: demo test test-slow test-nightly lint docs clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -20,6 +20,10 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Warnings are errors: a link that leads nowhere, a docstring that can't be read.
+docs: .venv/installed-dev
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

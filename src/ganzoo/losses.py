@@ -1,7 +1,7 @@
 """Losses: what the discriminator and the generator each minimise, as functions of logits.
 
 A loss of your own is a function that makes a `Loss`. Registered under a name, it trains by that name, and its keywords
-are options (`loss="acme.margin(margin=2)"`):
+are options (`loss="acme.margin(margin=2)"`)::
 
     @LOSSES.register("margin")
     def margin(margin: float = 1.0) -> Loss:

@@ -1,0 +1,42 @@
+"""The manual, built by Sphinx: python -m sphinx -W -b html docs build/site."""
+
+import re
+from importlib.metadata import version as installed
+
+project = "ganzoo"
+author = "The ganzoo authors"
+copyright = author
+version = release = installed("ganzoo-torch")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+html_theme = "furo"
+html_title = "ganzoo"
+html_static_path: list[str] = []
+html_show_copyright = False
+html_show_sphinx = False
+exclude_patterns = ["**/README.md"]
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["attrs_inline", "colon_fence"]
+nitpicky = False
+default_role = "literal"  # a name in backticks, as in Markdown
+copybutton_exclude = ".linenos, .gp, .go"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+
+def escape_signs(app: object, what: str, name: str, item: object, options: object, lines: list[str]) -> None:
+    """Docstrings are plain text with Markdown's backticks: |x| and f(*args) mean nothing else in them."""
+    for index, line in enumerate(lines):
+        code = re.split(r"(`+[^`]+`+)", line)
+        code[::2] = [re.sub(r"([|*])", r"\\\1", part) for part in code[::2]]
+        lines[index] = "".join(code)
+
+
+def setup(app: object) -> None:
+    app.connect("autodoc-process-docstring", escape_signs, priority=600)  # type: ignore[attr-defined]  # behind napoleon
