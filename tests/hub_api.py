@@ -58,7 +58,8 @@ class Request:
 
     def repository(self, write: bool = False, download: bool = False) -> Repository:
         """The repository in the path, if this user has the right."""
-        found = self.hub.repositories.get(self.names["repo"])
+        as_space = self.names.get("kind") == "spaces" or self.names.get("space")
+        found = self.hub.repositories.get(f"{'spaces/' if as_space else ''}{self.names['repo']}")
         allowed = found is not None and self.user is not None and self.user in {found.owner, *found.readers}
         if found is None or (found.private and not allowed) or (write and self.user is None):
             raise Refused(401 if self.user is None else 404, "RepoNotFound", "Repository not found")
@@ -80,7 +81,8 @@ ROUTES: list[tuple[str, re.Pattern[str], Action]] = []
 
 def route(method: str, template: str) -> Callable[[Action], Action]:
     """Serve paths like `template`: {repo} is owner/name, {path} anything, another name one step, still quoted."""
-    steps = {"repo": "[^/]+/[^/]+", "path": ".+"}
+    steps = {"repo": "[^/]+/[^/]+", "path": ".+", "kind": "models|spaces", "space": "(spaces/)?"}
+    template = template.replace("/api/models/", "/api/{kind}/").replace("/{repo}.git", "/{space}{repo}.git")
     pattern = re.sub(r"{(\w+)}", lambda found: f"(?P<{found[1]}>{steps.get(found[1], '[^/]+')})", template)
 
     def add(action: Action) -> Action:
@@ -106,9 +108,10 @@ def create(request: Request) -> Any:
     owner = asked["organization"] or request.user
     if owner != request.user:
         raise Refused(403, message=f'You don\'t have the rights to create a model under the namespace "{owner}"')
-    if asked.get("type", "model") != "model":
-        raise Refused(400, message="this Hub has models alone")
-    repo_id = f"{owner}/{asked['name']}"
+    kind = asked.get("type", "model")
+    if kind != "model" and (kind, asked.get("sdk")) != ("space", "gradio"):
+        raise Refused(400, message="this Hub has models and Gradio's Spaces alone")
+    repo_id = f"{'spaces/' if kind == 'space' else ''}{owner}/{asked['name']}"
     url = f"{request.hub.endpoint}/{repo_id}"
     if repo_id in request.hub.repositories:
         raise Refused(409, message="You already created this model repo", url=url)

@@ -106,7 +106,7 @@ class Repository:
 
     @property
     def owner(self) -> str:
-        return self.repo_id.split("/")[0]
+        return self.repo_id.removeprefix("spaces/").split("/")[0]
 
     def find(self, revision: str) -> Commit:
         """The commit that a branch, tag, pull request or full commit names."""

@@ -17,6 +17,7 @@ import typer
 from ganzoo.cli.card_command import card
 from ganzoo.cli.convert_command import convert
 from ganzoo.cli.data_command import data
+from ganzoo.cli.demo_command import demo
 from ganzoo.cli.evaluate_command import evaluate
 from ganzoo.cli.explore_commands import arithmetic, directions, invert, probe, walk
 from ganzoo.cli.export_command import export
@@ -65,6 +66,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None], str]]] = {  # by group, each
     ],
     SHARE: [
         (export, "ganzoo export fashion-mnist garments.onnx"),
+        (demo, "ganzoo demo fashion-mnist\nganzoo demo runs/garments --export-space space/"),
         (push, "ganzoo push runs/garments owner/name --private"),
         (pull, "ganzoo pull owner/name garments/"),
         (convert, "ganzoo convert netG.pth faces/\nganzoo sample faces/"),

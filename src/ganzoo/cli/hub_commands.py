@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ganzoo.cli.options import ENDPOINT
+
+if TYPE_CHECKING:
+    from ganzoo.hub.push import Pushed
 
 
 def push(
@@ -19,6 +23,9 @@ def push(
     revision: Annotated[str | None, typer.Option(help="A branch, made if it is not there.  [default: main]")] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Propose it as a pull request.")] = False,
     message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
+    space: Annotated[
+        bool, typer.Option("--space", help="Push a demo page of it as a Space; or a folder of --export-space.")
+    ] = False,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
     """Push a saved model to the Hub in one commit.
@@ -32,10 +39,24 @@ def push(
 
     if RunFolder(folder).exists():
         run_card(folder)  # with what was measured since
-    pushed = push_folder(
-        folder, repo_id, private=private, revision=revision, create_pr=create_pr, message=message, endpoint=endpoint
-    )
+    how = {"private": private, "revision": revision, "create_pr": create_pr, "message": message, "endpoint": endpoint}
+    pushed = _push_space(folder, repo_id, how) if space else push_folder(folder, repo_id, **how)  # type: ignore[arg-type]
     print(f"{pushed.url}  commit {pushed.commit[:12]}" if pushed.changed else f"{pushed.url}  was the same already")
+
+
+def _push_space(folder: Path, repo_id: str, how: dict[str, Any]) -> Pushed:
+    """The Space in `folder`, or one made of the model there."""
+    from ganzoo.hub.push import check_repo_id
+    from ganzoo.hub.space import is_space, push_space
+    from ganzoo.integrations.space import export_space
+    from ganzoo.pretrained import from_pretrained
+
+    if is_space(folder):
+        return push_space(folder, repo_id, **how)
+    check_repo_id(repo_id)
+    with tempfile.TemporaryDirectory() as root:
+        made = export_space(from_pretrained(Path(folder)), Path(root) / repo_id.rpartition("/")[2])
+        return push_space(made, repo_id, **how)
 
 
 def pull(

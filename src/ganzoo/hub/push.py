@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from ganzoo.errors import ConfigError, WeightsError, quote
 from ganzoo.hub.client import client
@@ -63,30 +65,65 @@ def push_folder(
         SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded, or links out of it.
         HubError: the Hub refuses, or can't be reached.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
     check_repo_id(repo_id)
     root = local_folder(folder)
+    message = message or f"Model of ganzoo: {root.parent.name if root.name == 'model' else root.name}"
     contents = _contents(root, repo_id)
+    return send(contents, LAYOUT, repo_id, "model", private, token, revision, create_pr, message, endpoint)
+
+
+def send(
+    contents: Mapping[str, bytes | Path],
+    layout: Collection[str],
+    repo_id: str,
+    kind: Literal["model", "space"],
+    private: bool | None,
+    token: str | None,
+    revision: str | None,
+    create_pr: bool,
+    message: str,
+    endpoint: str | None,
+) -> Pushed:
+    """Make `contents`, by their names there, the files of a repository, in one commit; the rest as of `push_folder`.
+
+    Of the files of `layout`, those that are there and not in `contents` are deleted.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
     api = client(token, endpoint)
     with hub_errors(repo_id, revision):
-        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        sdk = "gradio" if kind == "space" else None
+        made_of = api.create_repo(repo_id, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
+        repo_id = made_of.repo_id
         if revision is not None and not create_pr:
-            api.create_branch(repo_id, branch=revision, exist_ok=True)
-        found = api.model_info(repo_id, revision=revision)
+            api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
+        found: Any = api.repo_info(repo_id, repo_type=kind, revision=revision)
         held = {file.rfilename for file in found.siblings or ()}
         made = api.create_commit(
             repo_id,
             [
                 *(CommitOperationAdd(name, content) for name, content in contents.items()),
-                *(CommitOperationDelete(name) for name in LAYOUT if name in held and name not in contents),
+                *(CommitOperationDelete(name) for name in layout if name in held and name not in contents),
             ],
-            commit_message=message or f"Model of ganzoo: {root.parent.name if root.name == 'model' else root.name}",
+            commit_message=message,
+            repo_type=kind,
             revision=revision,
             create_pr=create_pr,
             parent_commit=found.sha,
         )
     return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
+
+
+def files_of(root: Path, layout: Collection[str]) -> dict[str, Path]:
+    """The files of `layout` that are in `root`; ConfigError if one lies outside of it."""
+    found = {name: root / name for name in layout if (root / name).is_file()}
+    for path in found.values():
+        place = path.resolve()
+        if not place.is_relative_to(root.resolve()):  # or a link to a private key would be published as README.md
+            raise ConfigError(
+                f"{path} is a link out of the folder, to {place}; nothing was pushed: put the file itself there"
+            )
+    return found
 
 
 def _contents(root: Path, repo_id: str) -> dict[str, bytes | Path]:
@@ -96,13 +133,7 @@ def _contents(root: Path, repo_id: str) -> dict[str, bytes | Path]:
         ConfigError: a file lies outside of `root`, or the card is not UTF-8 text.
         SourceError, WeightsError, ConfigError: the model can't be loaded.
     """
-    contents: dict[str, bytes | Path] = {name: root / name for name in LAYOUT if (root / name).is_file()}
-    for name in contents:
-        place = (root / name).resolve()
-        if not place.is_relative_to(root.resolve()):  # or a link to a private key would be published as README.md
-            raise ConfigError(
-                f"{root / name} is a link out of the folder, to {place}; nothing was pushed: put the file itself there"
-            )
+    contents = files_of(root, LAYOUT)
     generator, *_ = SavedModel.open(root).build()
     if ONNX in contents and fingerprint(generator).encode() not in (root / ONNX).read_bytes():
         raise WeightsError(f"{root / ONNX} is not of the weights beside it; export it again, or delete it.")

@@ -1,0 +1,82 @@
+"""A demo page as a Hugging Face Space: a folder that runs here as it runs there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ganzoo.errors import ConfigError, MissingExtraError, WeightsError, reason
+from ganzoo.files import expand_user, new_folder
+from ganzoo.gan import GAN
+from ganzoo.hub.space import APP, MARK, MODEL, REQUIREMENTS, is_space
+from ganzoo.saving.format import CARD, describe
+from ganzoo.saving.resolve import local_source
+
+_APP = f'''"""A page to play with a GAN, {MARK}. Run it: python {APP}"""
+
+from pathlib import Path
+
+import ganzoo
+from ganzoo.integrations.demo import page
+
+demo = page(ganzoo.from_pretrained(Path(__file__).parent / "{MODEL}"), name=NAME)
+
+if __name__ == "__main__":
+    demo.launch(ssr_mode=False)
+'''
+_CARD = """---
+title: {title}
+emoji: 🎲
+colorFrom: gray
+colorTo: indigo
+sdk: gradio
+sdk_version: {gradio}
+app_file: {app}
+pinned: false
+tags:
+- ganzoo
+- gan
+{models}---
+
+# {title}
+
+A page to play with a GAN, made with ganzoo: samples by seed, walks, directions. `{app}` is the page, `{model}/` the
+generator. It runs on any machine: `pip install -r {requirements}`, then `python {app}`.
+"""
+
+
+def export_space(gan: GAN, folder: str | Path) -> Path:
+    """Write the page of `gan` into `folder` as a Space: app.py, requirements.txt, README.md, and the generator.
+
+    A Space that is there already is replaced; files of other names stay.
+
+    Raises:
+        MissingExtraError: Gradio is not installed; its version stands in the Space.
+        ConfigError: `folder` holds something else. WeightsError: it can't be written.
+    """
+    folder = expand_user(folder)
+    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or is_space(folder))):
+        raise ConfigError(f"{folder} holds something else than a Space of ganzoo; name a new folder")
+    try:
+        gradio = version("gradio")
+    except PackageNotFoundError as error:
+        raise MissingExtraError("a Space needs Gradio: pip install 'ganzoo-torch[demo]'") from error
+    local = local_source(gan.source) is not None if gan.source else True
+    name = Path(gan.source or gan.preset or "GAN").name if local else str(gan.source)
+    words = {"title": json.dumps(f"{Path(name).name} demo"), "gradio": gradio, "app": APP, "model": MODEL}
+    words |= {"requirements": REQUIREMENTS, "models": "" if local else f"models:\n- {name}\n"}
+    plugins = (f"{each['package']}=={each['version']}" for each in describe(gan.generator).plugins)
+    needed = [f"ganzoo-torch[demo]=={version('ganzoo-torch')}", *dict.fromkeys(plugins)]
+    try:
+        with new_folder(folder, keep_others=True, drop=(MODEL,)) as new:
+            (new / APP).write_text(_APP.replace("NAME", json.dumps(name)))
+            (new / REQUIREMENTS).write_text("\n".join(needed) + "\n")
+            (new / CARD).write_text(_CARD.format(**words), encoding="utf-8")
+            GAN(gan.generator, **gan.facts).save_pretrained(new / MODEL)
+            if gan.folder is not None and (gan.folder / CARD).is_file():
+                shutil.copyfile(gan.folder / CARD, new / MODEL / CARD)
+    except OSError as error:
+        raise WeightsError(f"{folder} can't be written ({reason(error)}); what was there is untouched.") from error
+    return folder

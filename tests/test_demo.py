@@ -1,0 +1,339 @@
+"""The demo page: what it draws, by clicks in a browser, as a Space on this machine and on the tests' Hub."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import threading
+import time
+from urllib.request import urlopen
+
+import pytest
+import torch
+from huggingface_hub import RepoCard
+from PIL import Image, ImageChops
+
+import ganzoo
+from ganzoo.cli import run
+from ganzoo.errors import ConfigError, HubAccessError, MissingExtraError, SourceError
+from ganzoo.hub.push import push_folder
+from ganzoo.hub.space import LAYOUT, push_space
+from ganzoo.integrations.space import export_space
+from ganzoo.registry import Origin
+
+pytest.importorskip("gradio", reason="no Gradio: pip install 'ganzoo-torch[demo]'")
+from ganzoo.integrations.demo import Choice, Studio, page
+
+
+def small():
+    torch.manual_seed(0)
+    config = ganzoo.MODELS["dcgan-generator"].config_class(latent_size=6, widths=(8, 4), num_classes=12)
+    generator = ganzoo.MODELS["dcgan-generator"](config)
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return ganzoo.GAN(generator, num_classes=3, clusters=4, class_names=["bag", "boot", "coat"])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A saved model in colour, with classes, clusters and a card."""
+    folder = small().save_pretrained(tmp_path_factory.mktemp("saved") / "mine")
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Mine\n\n![x](samples/grid.png)\n\nMade of noise.\n")
+    return folder
+
+
+@pytest.fixture
+def studio(model):
+    return Studio(ganzoo.from_pretrained(model))
+
+
+# --- what is drawn ------------------------------------------------------------------------------------------------
+
+
+def test_the_page_draws_the_images_of_sample(studio):
+    gan = studio.gan
+    assert torch.equal(studio.draw(Choice(5, 7)), gan.sample(7, seed=5))
+    assert torch.equal(studio.draw(Choice(5, 7, label=1)), gan.sample(7, seed=5, labels=1))
+    assert studio.latents(Choice(5, 7, truncation=0.5)).abs().max() <= 0.5
+
+
+def test_no_move_is_the_image_itself_and_a_move_stays_in_its_cluster(studio):
+    choice, still = Choice(3, 4), [0.0] * len(studio.directions)
+    assert torch.allclose(studio.moved(choice, 2, still), studio.draw(choice)[2:3], atol=1e-5)
+    assert not torch.allclose(studio.moved(choice, 2, [4.0, *still[1:]]), studio.draw(choice)[2:3], atol=1e-2)
+
+
+def test_a_walk_begins_at_one_image_and_ends_at_the_other(studio):
+    first, middle, last = studio.between(Choice(0, 24, label=2), 1, 0.0)
+    assert torch.equal(first, middle) and torch.allclose(first, studio.gan.sample(1, seed=0, labels=2)[0], atol=1e-5)
+    assert torch.equal(studio.between(Choice(0, 24, label=2), 1, 1.0)[1], last)
+
+
+def test_the_recipes_command_draws_the_same_grid_again(studio, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    choice = Choice(4, 9, label=2, truncation=0.7)
+    recipe = studio.recipe(choice)
+    assert recipe["labels"] == [2] * 9 and (recipe["seed"], recipe["count"], recipe["truncation"]) == (4, 9, 0.7)
+    assert run(shlex.split(recipe["command"])[1:]) == 0
+    wanted = ganzoo.images.grid(studio.draw(choice))
+    assert ImageChops.difference(Image.open("grid.png").convert("RGB"), wanted.convert("RGB")).getbbox() is None
+
+
+def test_the_card_comes_without_its_header_and_pictures(studio):
+    assert studio.card() == "# Mine\n\n\n\nMade of noise."
+
+
+def test_a_custom_module_without_a_first_layer_has_a_page_without_directions():
+    module = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.Unflatten(1, (1, 8, 8)), torch.nn.Tanh())
+    gan = ganzoo.GAN(module, latent_size=4)
+    assert Studio(gan).directions is None and "Directions" not in json.dumps(page(gan).get_config_file(), default=str)
+
+
+def test_without_gradio_the_extra_is_named(model, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "ganzoo.integrations.demo")
+    assert run(["demo", str(model)]) == 2
+    assert "pip install 'ganzoo-torch[demo]'" in capsys.readouterr().err
+
+
+# --- in a browser -------------------------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+class Served:
+    """A process that serves a page; gone when the test is over."""
+
+    def __init__(self, command, folder, port):
+        environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        self.address = f"http://127.0.0.1:{port}/"
+        self.process = subprocess.Popen(
+            [sys.executable, *command], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True,
+        )  # fmt: skip
+        self.said = []
+        threading.Thread(target=lambda: self.said.extend(self.process.stdout), daemon=True).start()
+
+    def __enter__(self):
+        for _ in range(600):
+            try:
+                with urlopen(self.address, timeout=5) as answer:
+                    self.html = answer.read().decode()
+                return self
+            except OSError:
+                assert self.process.poll() is None, "".join(self.said)
+                time.sleep(0.2)
+        raise AssertionError(f"no page came: {''.join(self.said)}")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def served(model):
+    port = free_port()
+    with Served(["-m", "ganzoo", "demo", str(model), "--port", str(port)], model, port) as page:
+        yield page
+
+
+@pytest.fixture
+def opened(served, browser):
+    """The page in a browser; in the end nothing was asked of another server, and nothing complained."""
+    complaints, pages = [], []
+
+    def open_page(**options):
+        page = browser.new_page(**options)
+        pages.append(page)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        ours = (served.address, "data:", "blob:")
+        page.on("request", lambda ask: None if ask.url.startswith(ours) else complaints.append(ask.url))
+        page.goto(served.address)
+        page.wait_for_selector("#gallery img >> nth=23", timeout=60_000)
+        return page
+
+    yield open_page
+    for each in pages:
+        each.close()
+    assert complaints == []
+
+
+def shown_as(page, text):
+    page.wait_for_function("text => document.querySelector('#large').innerText.includes(text)", arg=text)
+
+
+def changed(page, selector, action):
+    """Do `action`, and wait until the picture at `selector` is another."""
+    before = page.get_attribute(selector, "src")
+    action()
+    page.wait_for_function(
+        "([selector, before]) => document.querySelector(selector).src !== before", arg=[selector, page.evaluate(
+            "selector => document.querySelector(selector).src", selector) if before is None else before],
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_clicks_draw_choose_move_walk_and_download(model, opened, tmp_path):
+    gan, page = ganzoo.from_pretrained(model), opened()
+    assert page.inner_text("h1 >> nth=0") == "mine"
+    assert "Made of noise." in page.inner_text("#card")
+    names = ["bag", "boot", "coat"]
+    drawn = ganzoo.latents.sample_latents(24, 6, 0, num_classes=3)[1]
+    shown_as(page, f"image 0 of seed 0, {names[drawn[0]]}")
+    page.locator("#gallery button img").nth(3).click()
+    shown_as(page, f"image 3 of seed 0, {names[drawn[3]]}")
+
+    page.get_by_role("tab", name="Directions").click()
+    changed(page, "#large img", lambda: page.locator("#direction-0 input[type=range]").fill("5"))
+    page.get_by_role("tab", name="Walk").click()
+    changed(page, "#walk-between img", lambda: page.locator("#share input[type=range]").fill("0.9"))
+    page.get_by_role("tab", name="Samples").click()
+
+    page.locator("#seed input").fill("7")
+    page.locator("#class input").click()
+    page.get_by_role("option", name="boot").click()
+    shown_as(page, "image 0 of seed 7, boot")
+    with page.expect_download() as picture:
+        page.locator("#sheet").click()
+    picture.value.save_as(tmp_path / "grid.png")
+    wanted = ganzoo.images.grid(gan.sample(24, seed=7, labels=1)).convert("RGB")
+    assert ImageChops.difference(Image.open(tmp_path / "grid.png").convert("RGB"), wanted).getbbox() is None
+    with page.expect_download() as recipe:
+        page.locator("#recipe").click()
+    assert recipe.value.suggested_filename == "mine-seed-7.json"
+    recipe.value.save_as(tmp_path / "seeds.json")
+    assert json.loads((tmp_path / "seeds.json").read_text())["labels"] == [1] * 24
+    page.locator("#another").click()
+    page.wait_for_function("() => !document.querySelector('#large').innerText.includes('seed 7,')")
+
+
+@pytest.mark.slow
+def test_on_a_phone_nothing_is_wider_than_the_screen(opened):
+    page = opened(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.slow
+def test_the_command_names_the_address_and_a_taken_port_is_an_error(model, served, capsys):
+    assert any(f"{model}: {served.address.rstrip('/')} (Ctrl-C ends it)" in line for line in served.said)
+    assert run(["demo", str(model), "--port", served.address.rstrip("/").rpartition(":")[2]]) == 2
+    assert "no page can be served at 127.0.0.1" in capsys.readouterr().err
+
+
+# --- as a Space ---------------------------------------------------------------------------------------------------
+
+
+def files_in(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_space_has_its_page_its_packages_its_metadata_and_the_generator(model, tmp_path, capsys):
+    assert run(["demo", str(model), "--export-space", str(tmp_path / "space")]) == 0
+    space = tmp_path / "space"
+    assert f"ganzoo push {space} OWNER/NAME --space" in capsys.readouterr().out
+    assert files_in(space) == set(LAYOUT)
+    assert (space / "requirements.txt").read_text() == f"ganzoo-torch[demo]=={ganzoo.__version__}\n"
+    facts = RepoCard.load(space / "README.md").data
+    assert (facts.title, facts.sdk, facts.app_file) == ("mine demo", "gradio", "app.py")
+    assert facts.sdk_version == importlib.metadata.version("gradio")
+    again = ganzoo.from_pretrained(space / "model")
+    assert torch.equal(again.sample(3, seed=0), ganzoo.from_pretrained(model).sample(3, seed=0))
+
+
+def test_a_space_names_the_packages_of_its_plug_ins(tmp_path, monkeypatch):
+    with ganzoo.NORMS.temporarily("acme.plain", lambda channels: torch.nn.BatchNorm2d(channels)):
+        monkeypatch.setitem(ganzoo.NORMS._origins, "acme.plain", Origin("acme-gan", "0.1"))
+        config = ganzoo.MODELS["dcgan-generator"].config_class(widths=(8,), norm="acme.plain")
+        space = export_space(ganzoo.GAN(ganzoo.MODELS["dcgan-generator"](config)), tmp_path / "space")
+    assert (space / "requirements.txt").read_text().splitlines()[1:] == ["acme-gan==0.1"]
+
+
+def test_a_space_replaces_a_space_and_nothing_else(model, tmp_path):
+    gan, space = ganzoo.from_pretrained(model), tmp_path / "space"
+    export_space(gan, space)
+    (space / "notes.txt").write_text("a person's")
+    (space / "requirements.txt").write_text("nonsense")
+    export_space(gan, space)
+    assert files_in(space) == {*LAYOUT, "notes.txt"} and "nonsense" not in (space / "requirements.txt").read_text()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "app.py").write_text("print('mine')")
+    with pytest.raises(ConfigError, match="holds something else than a Space of ganzoo; name a new folder"):
+        export_space(gan, tmp_path / "other")
+    assert (tmp_path / "other" / "app.py").read_text() == "print('mine')"
+
+
+def test_a_bundled_models_space_says_its_own_name(tmp_path):
+    space = export_space(ganzoo.from_pretrained("fashion-mnist"), tmp_path / "space")
+    assert RepoCard.load(space / "README.md").data.title == "fashion-mnist demo"
+    assert 'name="fashion-mnist"' in (space / "app.py").read_text()
+    assert (space / "model" / "README.md").read_text().startswith("---")
+
+
+def test_without_gradio_a_space_names_the_extra(model, tmp_path, monkeypatch):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("ganzoo.integrations.space.version", absent)
+    with pytest.raises(MissingExtraError, match=r"pip install 'ganzoo-torch\[demo\]'"):
+        export_space(ganzoo.from_pretrained(model), tmp_path / "space")
+
+
+@pytest.mark.slow
+def test_a_space_runs_as_it_runs_on_the_hub(model, tmp_path):
+    space = export_space(ganzoo.from_pretrained(model), tmp_path / "space")
+    with Served(["app.py"], space, free_port()) as page:
+        assert "mine: a GAN to play with" in page.html
+
+
+# --- on the Hub ---------------------------------------------------------------------------------------------------
+
+
+def log_in(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_owner")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+
+
+def test_push_space_sends_a_page_of_a_model_and_the_models_repository_stays(hub, model, tmp_path, monkeypatch, capsys):
+    log_in(monkeypatch)
+    push_folder(model, "owner/demo", token="hf_owner", endpoint=hub.endpoint)
+    before = hub.files("owner/demo")
+    assert run(["push", str(model), "owner/demo", "--space", "--endpoint", hub.endpoint]) == 0
+    assert f"{hub.endpoint}/spaces/owner/demo" in capsys.readouterr().out
+    sent = hub.files("spaces/owner/demo")
+    assert set(sent) - {".gitattributes"} == set(LAYOUT) and hub.files("owner/demo") == before
+    assert b"sdk: gradio" in sent["README.md"] and 'name="mine"' in sent["app.py"].decode()
+    for name, content in sent.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    assert torch.equal(
+        ganzoo.from_pretrained(tmp_path / "model").sample(2, seed=0), ganzoo.from_pretrained(model).sample(2, seed=0)
+    )
+
+
+def test_a_folder_of_export_space_is_sent_as_it_is_and_again_without_a_commit(hub, model, tmp_path, monkeypatch):
+    log_in(monkeypatch)
+    space = export_space(ganzoo.from_pretrained(model), tmp_path / "space")
+    (space / "secret.txt").write_text("a person's")
+    (space / "app.py").write_text((space / "app.py").read_text() + "\n# mine\n")
+    assert run(["push", str(space), "owner/demo", "--space", "--endpoint", hub.endpoint]) == 0
+    sent = hub.files("spaces/owner/demo")
+    assert sent["app.py"].endswith(b"# mine\n") and "secret.txt" not in sent
+    assert not push_space(space, "owner/demo", token="hf_owner", endpoint=hub.endpoint).changed
+
+
+def test_what_is_no_space_and_a_token_without_the_right_are_refused(hub, model, tmp_path):
+    with pytest.raises(SourceError, match="holds no Space of ganzoo; write one: ganzoo demo SOURCE --export-space"):
+        push_space(model, "owner/demo", token="hf_owner", endpoint=hub.endpoint)
+    space = export_space(ganzoo.from_pretrained(model), tmp_path / "space")
+    with pytest.raises(HubAccessError):
+        push_space(space, "owner/demo", token="hf_reader", endpoint=hub.endpoint)
