@@ -15,7 +15,6 @@ from ganzoo.errors import ConfigError, ModelError, quote
 from ganzoo.files import expand_user, write_file
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents
-from ganzoo.models import Generator
 from ganzoo.models.onnx import OPSET, fingerprint, largest_difference, run_onnx, to_onnx
 
 BATCHES = (1, 3)  # what was written is tried with
@@ -95,10 +94,8 @@ class _Images(nn.Module):
 
     def __init__(self, gan: GAN, half: bool) -> None:
         super().__init__()
-        made = gan.generator
-        made = made.prepared_for_sampling() if isinstance(made, Generator) else copy.deepcopy(made)
-        self.generator = made.cpu().eval().to(torch.float16 if half else torch.float32)
         self.gan, self.dtype = gan, torch.float16 if half else torch.float32
+        self.generator = copy.deepcopy(gan.generator).cpu().eval().to(self.dtype)  # the exporter folds batch norms
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         labels = self.gan.network_labels(latents, labels)
