@@ -32,7 +32,7 @@ class KernelScore:
         with seeded(derive_seed(0, "score")):
             convolutions = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:])]
             self._layers = nn.ModuleList(convolutions)
-            for layer in self._layers:
+            for layer in convolutions:
                 nn.init.kaiming_normal_(layer.weight)
         features = self._features(real)
         self._mean, self._deviation = features.mean(0), features.std(0).clamp_min(1e-6)
