@@ -1,7 +1,9 @@
 """Model cards: what was measured and nothing else, valid for the Hub, and a person's edits are kept."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from ganzoo.runs.card import Card, model_card, named, run_card, whole_card, writ
 from ganzoo.runs.report import write_report
 from ganzoo.runs.times import duration
 from ganzoo.saving.format import CARD
+from ganzoo.saving.resolve import bundled_models
 from ganzoo.saving.results import Figure, weights_hash
 
 HOSTILE = "x\n---\nlicense: mit | `code` <!-- ganzoo:end --> <script>alert(1)</script> [a](b)"
@@ -51,6 +54,7 @@ def a_run(finished, tmp_path):
 
 def evaluate(run, **changes):
     found = {"format": 1, "samples": 10_000, "data": "fashion-mnist", "split": "test", "figures": FIGURES}
+    found["features"] = "fashion-net"
     found["command"] = "ganzoo evaluate run --samples 10000"
     found["weights"] = weights_hash(run / "model")
     (run / "evaluation.json").write_text(json.dumps({**found, **changes}))
@@ -85,6 +89,43 @@ def test_the_card_names_the_family_of_its_networks():
     assert "\n- acme.style\n" in text and "dcgan" not in text
 
 
+def test_a_card_is_tagged_dcgan_only_if_its_blocks_are_the_dcgans(tmp_path):
+    for block in ("residual-up", "dcgan-up"):
+        gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4), "block": block})
+        card = model_card(gan.save_pretrained(tmp_path / block), "x")
+        assert ("dcgan" in ModelCard(whole_card(card)).data.tags) is (block == "dcgan-up")
+
+
+def test_a_card_begins_with_what_the_model_draws_and_how_to_draw_it(finished, tmp_path, monkeypatch):
+    text = card_of(finished)
+    head, _, rest = text.split("---\n", 2)[2].partition("## Training")
+    assert head.startswith("\n# run\n") and "\n```\npip install ganzoo-torch\n```\n" in head
+    line = head.split("\n\n")[2]
+    assert line.startswith(
+        "A GAN that draws grey images of 8x8 pixels like those of fashion-mnist-mini. Its generator has"
+    )
+    assert re.search(r"has [\d,]+ parameters and takes [\d.e-]+ ms an image on .* 1 thread\.$", line)
+    code = re.search("```python\n(.*?)```", head, re.DOTALL)[1]
+    assert len([line for line in code.splitlines() if line]) == 3
+    monkeypatch.chdir(tmp_path)
+    exec(code)
+    assert Image.open("samples.png").width > 60
+    for part in ("## Intended use", "## Limits", "## Data and licences"):
+        assert part in rest
+
+
+def test_the_card_of_a_model_with_classes_says_how_to_ask_for_one_and_what_to_install(tmp_path):
+    card = model_card(bundled_models()["fashion-mnist-conditional"], "me/it")
+    text = whole_card(replace(card, packages=("acme-gan",)))
+    assert "of the class that one asks for (`labels=9`: Ankle boot)" in text
+    assert "pip install ganzoo-torch acme-gan\n" in text and "look at it before you install it" in text
+
+
+def test_the_card_links_to_data_on_the_hub(tmp_path):
+    text = whole_card(Card(source="it", weights="0" * 64, data="mine", data_id="me/images", data_licence="CC0"))
+    assert "- Data: [mine](https://huggingface.co/datasets/me/images). Licence of the data: CC0." in text
+
+
 @pytest.mark.parametrize("told", [None, "CC BY 4.0", "MIT, Zalando SE", "© a painter"])
 def test_the_licence_of_the_data_is_told_and_is_never_that_of_the_weights(tmp_path, told):
     gan = ganzoo.create("fashion-mnist", image_size=8, generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
@@ -92,7 +133,10 @@ def test_the_licence_of_the_data_is_told_and_is_never_that_of_the_weights(tmp_pa
     options = {"batch_size": 8, "steps": 1, "progress": False, "licence": told}
     ganzoo.Trainer(gan, images, tmp_path / "run", **options).fit()
     text = card_of(tmp_path / "run")
-    assert "\nlicense: unknown\n" in text and f"Licence of the data: {told or 'not known'}. That of the" in text
+    assert (
+        "\nlicense: unknown\n" in text
+        and f"Licence of the data: {told or 'not known'}.\n- Licence of the weights: not stated." in text
+    )
     assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["licence"] == (told or "not known")
 
 
@@ -122,12 +166,25 @@ def test_a_streamed_set_is_called_so_on_card_and_report(a_run):
 
 
 @pytest.mark.parametrize(("classes", "said"), [(0, "unconditional |"), (64, "unconditional, 64 clusters |")])
-def test_the_card_tells_clusters(a_run, classes, said):
+def test_the_card_tells_clusters_and_how_many_the_data_fell_into(a_run, classes, said):
     gan = json.loads((a_run / "run.json").read_text())["gan"]
     gan["clusters"] = classes
-    change(a_run, gan=gan)
+    data = json.loads((a_run / "run.json").read_text())["data"]
+    change(a_run, gan=gan, data={**data, "clusters_found": classes})
     run_card(a_run)
     assert f"| kind | {said}" in card_of(a_run)
+    if classes:
+        change(a_run, data={**data, "clusters_found": 8})
+        run_card(a_run)
+        assert "64 clusters (8 found in the data) |" in card_of(a_run)
+
+
+def test_a_run_records_the_clusters_that_its_data_fell_into(tmp_path):
+    gan = ganzoo.create("fashion-mnist", image_size=8, clusters=64, generator={"widths": (8, 4)})
+    pixels = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
+    ganzoo.Trainer(gan, pixels, tmp_path / "run", steps=1, batch_size=8, progress=False).fit()
+    found = json.loads((tmp_path / "run" / "run.json").read_text())["data"]["clusters_found"]
+    assert 1 <= found < 64 and f"64 clusters ({found} found in the data)" in card_of(tmp_path / "run")
 
 
 @pytest.mark.parametrize("threads, said", [(1, "1 thread,"), (2, "2 threads,")])
@@ -168,8 +225,9 @@ def test_measured_figures_come_with_their_yardsticks_and_how(a_run, place):
     (a_run / "evaluation.json").rename(a_run / place / "evaluation.json")
     assert run_card(a_run)
     text = card_of(a_run)
-    assert "| FD(fashion-net) | 1.25 | 0.3 | 500 | lower | 10,000 samples against fashion-mnist (test) |" in text
-    assert "| recall(fashion-net) | 0.9 ± 0.01 | 0.95 | 0 | not known |" in text and "Not measured" not in text
+    assert text.count("\nIn features of fashion-net, 10,000 samples against fashion-mnist (test):\n") == 1
+    assert "| FD | 1.25 | 0.3 | 500 | lower |" in text
+    assert "| recall | 0.9 ± 0.01 | 0.95 | 0 | not known |" in text and "Not measured" not in text
     assert "\n```\nganzoo evaluate run --samples 10000\n```\n" in text
     metrics = ModelCard(text).data.eval_results
     assert [(each.metric_value, each.dataset_split) for each in metrics] == [(1.25, "test"), (0.9, "test")]
@@ -217,9 +275,7 @@ def test_writing_a_card_again_changes_no_byte(a_run):
 def test_what_a_person_edited_is_kept_to_the_byte(a_run):
     path = a_run / "model" / CARD
     text = (
-        path.read_text()
-        .replace("license: unknown", "license: cc-by-4.0\nlanguage: de")
-        .replace("# fashion-mnist", "# Mine")
+        path.read_text().replace("license: unknown", "license: cc-by-4.0\nlanguage: de").replace("# run\n", "# Mine\n")
     )
     text = text.replace("## Limits", "Thanks to my cat.\r\n\n## Limits") + "\nP.S. Bye\n"
     path.write_bytes(text.encode())
@@ -242,7 +298,7 @@ def test_what_a_person_edited_is_kept_to_the_byte(a_run):
         ("<!-- ganzoo:begin -->", ""),
         ("<!-- ganzoo:end -->", ""),
         ("<!-- ganzoo:end -->", "<!-- ganzoo:end --> <!-- ganzoo:end -->"),
-        ("# fashion-mnist", "# <!-- ganzoo:end --> fashion-mnist"),
+        ("# run\n", "# <!-- ganzoo:end --> run\n"),
         ("Not measured.", "caf\xe9"),
     ],
 )
@@ -268,7 +324,7 @@ def test_header_and_body_of_a_card_with_line_ends_of_windows_tell_the_same(a_run
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     evaluate(a_run)
     assert run_card(a_run)
-    assert b"model-index" in path.read_bytes() and b"| FD(fashion-net) |" in path.read_bytes()
+    assert b"model-index" in path.read_bytes() and b"| FD |" in path.read_bytes()
     (a_run / "evaluation.json").unlink()
     run_card(a_run)
     assert b"model-index" not in path.read_bytes() and b"FD(" not in path.read_bytes()
@@ -286,7 +342,7 @@ def test_a_header_without_markers_is_left_alone(a_run):
     path.write_text(path.read_text().replace("# ganzoo:begin\n", ""))
     evaluate(a_run)
     assert run_card(a_run)
-    assert "model-index" not in path.read_text() and "| FD(fashion-net) |" in path.read_text()
+    assert "model-index" not in path.read_text() and "| FD |" in path.read_text()
 
 
 def test_training_on_keeps_the_card_beside_the_new_model(a_run):
@@ -297,7 +353,9 @@ def test_training_on_keeps_the_card_beside_the_new_model(a_run):
 
 
 def test_names_cannot_break_out_of_header_table_or_markers(tmp_path):
-    figure = Figure(name=HOSTILE, value=1.0, how=HOSTILE, data=HOSTILE, split=HOSTILE, command=HOSTILE)
+    figure = Figure(
+        name=HOSTILE, value=1.0, features=HOSTILE, how=HOSTILE, data=HOSTILE, split=HOSTILE, command=HOSTILE
+    )
     card = Card(
         source=HOSTILE, weights="0" * 64, preset=HOSTILE, data=HOSTILE, data_licence=HOSTILE,
         training=((HOSTILE, HOSTILE),), command=HOSTILE + "\n```\nout", figures=(figure,),
@@ -312,7 +370,7 @@ def test_names_cannot_break_out_of_header_table_or_markers(tmp_path):
     commands = [line for line in prose if line.startswith("x ---") and "\\|" not in line]
     assert len(commands) == 2 and not any("<" in line for line in prose if line not in commands)
     fences = [line for line in text.splitlines() if line and not line.strip("`")]
-    assert fences == ["```", "````", "````", "```", "```"]  # the first ends the snippet
+    assert fences == ["```"] * 3 + ["````", "````", "```", "```"]  # the first three are of pip and the snippet
     assert len([line for line in text.splitlines() if line == "---"]) == 2
     assert write_card(tmp_path / "model", card) and (tmp_path / "model" / CARD).read_text() == text
 
@@ -337,7 +395,7 @@ def test_a_name_that_is_no_text_does_not_cost_the_card(a_run):
     (a_run / "model" / CARD).unlink()
     facts = json.loads((a_run / "run.json").read_text())
     change(a_run, data={**facts["data"], "name": "x\udcff\0y"}, command="ganzoo train \udcff")
-    assert run_card(a_run) and "trained on x y." in card_of(a_run)
+    assert run_card(a_run) and " like those of x y." in card_of(a_run)
 
 
 def test_a_saved_model_alone_has_a_card_that_claims_nothing(tmp_path, capsys):
@@ -354,7 +412,7 @@ def test_a_pulled_model_keeps_what_its_card_tells_of_the_same_weights(a_run, tmp
     folder, told = shutil.copytree(a_run / "model", tmp_path / "pulled"), card_of(a_run)
     (folder / CARD).write_text(named(told, "me/it"))
     assert command_line(["card", str(folder)]) == 0
-    assert (folder / CARD).read_text() == named(told, str(folder))
+    assert (folder / CARD).read_text() == named(told, "me/it").replace("me/it", str(folder))  # the title stays
     figures = [{**FIGURES[0], "value": 7.5}]
     evaluate(a_run, figures=figures)
     shutil.copy(a_run / "evaluation.json", folder)
@@ -383,7 +441,7 @@ def test_the_card_of_a_runs_model_folder_is_the_runs(a_run, capsys):
 def test_the_name_that_one_loads_is_put_in_when_it_is_pushed(tmp_path):
     folder = ganzoo.from_pretrained("fashion-mnist").save_pretrained(tmp_path / "model")
     text = named(whole_card(model_card(folder, "runs/mine")), "me/my-gan")
-    assert 'from_pretrained("me/my-gan")' in text and "runs/mine" not in text
+    assert 'from_pretrained("me/my-gan")' in text and "mine" not in text and "\n# my-gan\n" in text
     assert named('no markers: from_pretrained("x")', "me/it") == 'no markers: from_pretrained("x")'
 
 

@@ -43,7 +43,9 @@ from ganzoo.saving.results import Figure, weights_hash
 
 OWNER, READER = "hf_owner", "hf_reader"
 NAME = "owner/gan"
-FIGURE = Figure(name="FD", value=1.5, how="100 samples", data="mini", split="test", command="ganzoo evaluate it")
+FIGURE = Figure(
+    name="FD", value=1.5, features="net", how="100 samples", data="mini", split="test", command="ganzoo evaluate it"
+)
 
 
 def small(seed=0, **options):

@@ -20,12 +20,12 @@ def table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> Mark
     return Markup(f"<table>{''.join(f'<tr>{line}</tr>' for line in cells)}</table>")
 
 
-def image(picture: Image.Image, alt: str) -> Markup:
-    """`picture` as an element that holds all of it, as wide as it is; enlarged by a browser it stays sharp."""
+def image(picture: Image.Image, alt: str, scale: int = 1) -> Markup:
+    """`picture` as an element that holds all of it, shown `scale` times as large, pixel by pixel."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    size = f'width="{picture.width}" height="{picture.height}"'
+    size = f'width="{scale * picture.width}" height="{scale * picture.height}"'
     return Markup(f'<img alt="{escape(alt)}" {size} style="image-rendering: pixelated" src="{source}">')
 
 
@@ -35,6 +35,7 @@ def grid(images: Tensor, columns: int | None = None, side: int = 56) -> Markup:
     return image(sheet, f"{len(images)} images")
 
 
-def summary(title: str, rows: Iterable[Sequence[object]], picture: str = "") -> str:
+def summary(title: str, rows: Iterable[tuple[str, object]], picture: str = "") -> str:
     """What an object shows of itself in a notebook: its title, its facts, a picture."""
-    return f"<div><b>{escape(title)}</b>{table(rows)}{picture}</div>"
+    left = Markup('<div style="text-align: left">{}</div>')  # where notebooks set numbers, right
+    return f"<div><b>{escape(title)}</b>{table((name, left.format(value)) for name, value in rows)}{picture}</div>"

@@ -17,26 +17,32 @@ from typing import Any
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import write_file
 from ganzoo import images
+from ganzoo.presets import PRESETS
 from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import RunFolder, changed_in_words, recorded_plugins
 from ganzoo.runs.times import duration, seconds
-from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json
-from ganzoo.saving.model import check_facts
+from ganzoo.models import Generator, parameter_count
+from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
+from ganzoo.saving.model import SavedModel, check_facts
 from ganzoo.saving.results import Figure, evaluated, weights_hash
 from ganzoo.text import with_spread
 
 TASK = "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")
 _HEADER = ("# ganzoo:begin", "# ganzoo:end")
-_SOURCE = re.compile(r'from_pretrained\("(?:[^"\\\n]|\\.)*"\)')
+_SOURCE = re.compile(r'from_pretrained\(("(?:[^"\\\n]|\\.)*")\)')
 _TRAINING, _FIGURES, _NOT_MEASURED = "\n## Training\n", "\n## Figures\n", "Not measured."
 _WIDGET = f"widget:\n- text: samples\n  output:\n    url: {GRID}\n"  # as the Hub's client writes it
 _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
 _HUB_SOURCE = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(\?.*)?", re.ASCII)
+_USE = """\
+For research, teaching and play: to draw images like those it was trained on, to train on from, to try an idea on. It is
+not made to be the only source of data for something that matters, or to pass for real pictures."""
 _LIMITS = """\
-It imitates what it was trained on and knows nothing else, gaps and one-sidedness included. A sample may come close to a
-training image. Look at the samples, and at the figures if there are any, before you rely on it; a figure compares with
-another only where features, data and number of samples are the same."""
+It imitates what it was trained on and knows nothing else, gaps and bias included. A sample may come close to a training
+image. Look at the samples, and at the figures if there are any, before you rely on it. Two figures can be compared only
+if features, data and number of samples are the same."""
+_WEIGHTS = "not stated. Whoever trained them states it here, and in the header of this card (`license:`)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +52,9 @@ class Card:
     Args:
         source: what `from_pretrained` takes: a folder, or a repository's owner/name.
         weights: sha256 of the generator's weights file, which all the rest is about.
-        preset: the recipe's name. family: the networks', as `dcgan`.
+        preset: the recipe's name. family: the networks', as `dcgan`. packages: of others, that they need.
+        images: what it draws, in words. parameters: of the generator. speed: time of an image, in words.
+        label: a class to ask for, and its name, if there are classes.
         data: the set's name. data_id: its id on the Hub, if it is there. data_licence: in words; it says nothing of
             the weights' licence, which whoever trained them states in the card's header.
         training: rows of the training table. command: that began the run.
@@ -57,6 +65,11 @@ class Card:
     weights: str
     preset: str | None = None
     family: str | None = None
+    packages: tuple[str, ...] = ()
+    images: str = "images"
+    parameters: int | None = None
+    speed: str | None = None
+    label: tuple[int, str] | None = None
     data: str | None = None
     data_id: str | None = None
     data_licence: str = "not known"
@@ -84,26 +97,52 @@ def write_card(folder: Path, card: Card) -> bool:
 
 
 def named(text: str, source: str) -> str:
-    """The card `text` with `source` as what one loads, if the markers are there."""
+    """The card `text` with `source` as its title and as what one loads, if the markers are there."""
     if not is_marked(text):
         return text
     start, end = map(text.index, _BODY)
-    return text[:start] + _SOURCE.sub(lambda _: f"from_pretrained({_literal(source)})", text[start:end], 1) + text[end:]
+    before = _SOURCE.search(text, start, end)
+    if before is None:
+        return text
+    text = f"{text[: before.start(1)]}{_literal(source)}{text[before.end(1) :]}"
+    old, new = (f"\n# {_title(name)}\n" for name in (json.loads(before[1]), source))
+    return text[:start].replace(old, new, 1) + text[start:]
 
 
 def model_card(folder: Path, source: str) -> Card:
     """The card of a saved model without its run: what its config says, and an evaluation beside it."""
-    config = read_json(folder / CONFIG)
-    facts, generator = check_facts(config, str(folder / CONFIG)), config.get("generator")
-    model = generator.get("model") if isinstance(generator, dict) else None
-    return Card(
+    config, place = read_json(folder / CONFIG), str(folder / CONFIG)
+    facts, generator = check_facts(config, place), config.get("generator")
+    generator = generator if isinstance(generator, dict) else {}
+    names, classes = facts["class_names"], facts["num_classes"]
+    card = Card(
         source=source,
         weights=weights_hash(folder),
         preset=facts["preset"],
-        family=model.removesuffix("-generator") if isinstance(model, str) else None,
+        family=_family(generator),
+        packages=tuple(dict.fromkeys(each["package"] for each in read_plugins(generator.get("plugins", []), place))),
+        label=(classes - 1, str(names[-1]) if names else f"class {classes - 1}") if classes else None,
         figures=evaluated(folder, folder),
         pictures=tuple(name for name in (GRID, LOSSES) if (folder / name).is_file()),
     )
+    try:
+        (network,) = SavedModel.open(folder, ("",)).build()
+    except GanzooError:  # networks of the user's own, or of a package that is not here
+        return card
+    assert isinstance(network, Generator)
+    kind = {1: "grey ", 3: "colour "}.get(network.image_channels, "")
+    size = f"{network.image_size}x{network.image_size} pixels"
+    return replace(card, images=f"{kind}images of {size}", parameters=parameter_count(network))
+
+
+def _family(generator: dict[str, Any]) -> str | None:
+    """The networks' family; None for one whose blocks are not those that it is named after."""
+    model, config = generator.get("model"), generator.get("config")
+    if not isinstance(model, str):
+        return None
+    family = model.removesuffix("-generator")
+    block = config.get("block") if isinstance(config, dict) else None
+    return family if block is None or str(block).startswith(family) else None
 
 
 def run_card(
@@ -136,6 +175,7 @@ def run_card(
         card = replace(
             model_card(model, source or Path(run).as_posix()),
             preset=facts["gan"]["preset"],
+            speed=_speed(record, folder.entries("timing.jsonl")),
             data=str(data["name"]),
             data_id=_hub_id(data),
             data_licence=str(data.get("licence", "not known")),
@@ -184,13 +224,12 @@ def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) ->
     for each in facts.get("stretches", ()):
         yield f"from step {each['step']:,} on", changed_in_words(each["changed"])
     yield "seed", str(settings["seed"])
-    yield "kind", _kind(facts["gan"])
+    yield "kind", _kind(facts["gan"], data.get("clusters_found"))
     if times := [entry for entry in timing if entry.get("images_per_second")]:
         speed = median(entry["images_per_second"] for entry in times)
         yield "time", f"{duration(seconds(times, settings))} by the clock, median speed {speed:,.0f} images/s"
-    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
     processes = f", {machine['processes']} processes" if machine["processes"] > 1 else ""
-    yield "machine", f"{facts.get('hardware', machine['device'])}, {threads}, {machine['precision']}{processes}"
+    yield "machine", f"{_hardware(facts)}, {machine['precision']}{processes}"
     if plugins := recorded_plugins(facts, "run.json"):
         named = (f"{each['kind']} {each['name']} of {each['package']} {each['version']}" for each in plugins)
         yield "plug-ins, by others", ", ".join(named)
@@ -202,13 +241,27 @@ def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) ->
         yield "score", f"{score} that ranks the states of this run, and compares with nothing else"
 
 
+def _speed(run: _Record, timing: list[dict[str, Any]]) -> str | None:
+    """The time of an image, as it was measured at the run's end."""
+    found = [entry["sample_seconds"] for entry in timing if entry.get("sample_seconds")]
+    return f"{with_spread(1000 * found[-1])} ms an image on {_hardware(run.facts)}" if found else None
+
+
+def _hardware(facts: dict[str, Any]) -> str:
+    machine = facts["machine"]
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
+    return f"{facts.get('hardware', machine['device'])}, {threads}"
+
+
 def _at_most(runs: Sequence[_Record]) -> str:
     """Put before a number of images: the last batch of an epoch may be smaller (keep_last_batch)."""
     return "at most " if any(each.settings["keep_last_batch"] for each in runs) else ""
 
 
-def _kind(gan: dict[str, Any]) -> str:
+def _kind(gan: dict[str, Any], found: int | None) -> str:
     clusters = f", {gan['clusters']} clusters" if gan.get("clusters") else ""
+    if clusters and found is not None and found < max(1, gan["num_classes"]) * gan["clusters"]:
+        clusters += f" ({found} found in the data)"
     if not gan["num_classes"]:
         return f"unconditional{clusters}"
     names = [str(name) for name in gan["class_names"][:100]]
@@ -223,11 +276,30 @@ def _hub_id(data: dict[str, Any]) -> str | None:
 
 def whole_card(card: Card) -> str:
     """The text of a new card."""
-    title = _plain(card.preset or card.source.rstrip("/").rpartition("/")[2])
-    on = f" and trained on {_plain(card.data)}." if card.data else ". What it was trained on is not recorded."
-    header = f"---\n{_metadata(card)}\n{_results(card)}\n---\n\n# {title}\n\nA GAN made with ganzoo{on}\n\n"
-    licence = f"Licence of the data: {_plain(card.data_licence)}. That of the weights is not stated.\n"
-    return f"{header}{_measured(card)}\n\n## Limits\n\n{_LIMITS}\n\n{licence}"
+    header = f"---\n{_metadata(card)}\n{_results(card)}\n---\n\n# {_title(card.source)}\n\n"
+    data = _plain(card.data or "not recorded")
+    if card.data_id:
+        data = f"[{data}](https://huggingface.co/datasets/{card.data_id})"
+    origin = f"- Data: {data}. Licence of the data: {_plain(card.data_licence)}.\n- Licence of the weights: {_WEIGHTS}\n"
+    parts = {"Intended use": _USE, "Limits": _LIMITS, "Data and licences": origin}
+    return header + _measured(card) + "".join(f"\n\n## {name}\n\n{text}" for name, text in parts.items())
+
+
+def _title(source: str) -> str:
+    """The name of the repository, model or run."""
+    return _plain(source.rstrip("/").rpartition("/")[2]) or "GAN"
+
+
+def _draws(card: Card) -> str:
+    """What the model draws, as the one line that a card begins with."""
+    like = f" like those of {_plain(card.data)}" if card.data else ""
+    classes = f", of the class that one asks for (`labels={card.label[0]}`: {_plain(card.label[1])})" if card.label else ""
+    baseline = card.preset is not None and card.preset in PRESETS and PRESETS[card.preset].baseline
+    text = f"{'A baseline, to compare with: a' if baseline else 'A'} GAN that draws {card.images}{like}{classes}."
+    if card.parameters:
+        speed = f" and takes {_plain(card.speed)}" if card.speed else ""
+        text += f" Its generator has {card.parameters:,} parameters{speed}."
+    return text
 
 
 def is_marked(text: str) -> bool:
@@ -254,11 +326,17 @@ def _with_known(new: str, old: str, card: Card) -> str:
     """`new`; if the run is not here, with what only `old` tells of these same weights."""
     if card.training or card.weights not in old:
         return new
+    new = new.replace(_first_line(new), _first_line(old), 1)
     for start, end, found in ((_FIGURES, _BODY[1], card.figures), (_TRAINING, _FIGURES, ())):
         if not found and start in old:
             known = old[old.index(start) :].partition(end)[0]
             new = new[: new.index(start)] + known + new[new.index(end) :]
     return new
+
+
+def _first_line(ours: str) -> str:
+    """What stands first of what is ours: what the model draws."""
+    return ours.removeprefix(_BODY[0]).lstrip("\n").partition("\n")[0]
 
 
 def _marked(text: str, markers: tuple[str, str]) -> bool:
@@ -310,16 +388,21 @@ def _results(card: Card) -> str:
 
 def _measured(card: Card) -> str:
     """What is ours in the body, between markers."""
-    parts = [_BODY[0], ""]
+    parts = [_BODY[0], "", _draws(card), ""]
     if GRID in card.pictures:
-        parts += ["<Gallery />", "", f"![Samples of seed 0]({GRID})", ""]
+        parts += [f"![Samples of seed 0]({GRID})", ""]
+    parts += ["```", f"pip install {' '.join(('ganzoo-torch', *card.packages))}", "```", ""]
+    if card.packages:
+        parts += ["The model needs a package of others, which runs its code: look at it before you install it.", ""]
     parts += ["```python", "import ganzoo", "", f"gan = ganzoo.from_pretrained({_literal(card.source)})"]
-    parts += ["images = gan.sample(64, seed=0)  # float32 in [-1, 1]", "```", ""]
+    parts += ['ganzoo.images.save(gan.sample(64, seed=0), "samples.png")', "```", ""]
     parts += [f"All that follows is of the weights with sha256 `{card.weights}`.", _TRAINING]
     parts += _table(("", ""), card.training) if card.training else ["Not recorded."]
     parts += ["", *_code(card.command)] if card.command else []
     parts += [*(["", f"![Losses over the steps]({LOSSES})"] if LOSSES in card.pictures else []), _FIGURES]
-    head = ("measure", "this model", "real images", "noise", "better", "measured on")
+    for how in dict.fromkeys((figure.features, figure.how) for figure in card.figures):
+        parts += [f"In features of {_plain(how[0])}, {_plain(how[1])}:", ""]
+    head = ("measure", "this model", "real images", "noise", "better")
     parts += _table(head, map(_row, card.figures)) if card.figures else [_NOT_MEASURED]
     for command in dict.fromkeys(figure.command for figure in card.figures):
         parts += ["", *_code(command)]
@@ -328,7 +411,7 @@ def _measured(card: Card) -> str:
 
 def _row(of: Figure) -> tuple[str, ...]:
     references = with_spread(of.real_reference), with_spread(of.noise_reference)
-    return of.name, with_spread(of.value, of.spread), *references, of.better, of.how
+    return of.name.replace(f"({of.features})", ""), with_spread(of.value, of.spread), *references, of.better
 
 
 def _table(head: tuple[str, ...], rows: Any) -> list[str]:

@@ -76,8 +76,8 @@ class TrainingResult:
         rows = [("run", self.run), ("ended", ", ".join(self._words()))]
         rows += [(name.replace("_", " "), number(value)) for name, value in self.figures.items()]
         grid = self.model / GRID
-        shown = Image.open(grid) if grid.is_file() else None
-        return markup.summary("Training", rows, markup.image(shown, "samples") if shown else "")
+        samples = markup.image(Image.open(grid), "samples", scale=2) if grid.is_file() else ""
+        return markup.summary("Training", rows, samples)
 
 
 class RunFolder:

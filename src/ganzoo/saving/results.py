@@ -18,13 +18,14 @@ class Figure:
     """One measure: its name, and how it was measured; reference values, if there are any.
 
     Args:
-        how: on what, in words. data, split: the real images. command: that measured it.
+        features: of which network. how: on what, in words. data, split: the real images. command: that measured it.
         spread: of the value. real_reference, noise_reference: the same measure of other real images, and of noise.
         better: "lower" or "higher".
     """
 
     name: str
     value: float
+    features: str
     how: str
     data: str
     split: str
@@ -48,10 +49,17 @@ def evaluated(folder: Path, model: Path) -> tuple[Figure, ...]:
     check_format(found, str(path))
     if found.get("weights") != weights_hash(model):
         return ()
-    for key, kind in {"samples": int, "data": str, "split": str, "command": str, "figures": list}.items():
+    for key, kind in {
+        "samples": int,
+        "features": str,
+        "data": str,
+        "split": str,
+        "command": str,
+        "figures": list,
+    }.items():
         if not isinstance(found.get(key), kind):
             raise WeightsError(f"{path}: {key} must be {kind.__name__}, got {quote(found.get(key))}; evaluate again.")
-    shared = {key: found[key] for key in ("data", "split", "command")}
+    shared = {key: found[key] for key in ("features", "data", "split", "command")}
     shared["how"] = f"{found['samples']:,} samples against {found['data']} ({found['split']})"
     entries = enumerate(found["figures"])
     return tuple(Figure(**_numbers(entry, f"{path}: figures[{index}]"), **shared) for index, entry in entries)

@@ -78,7 +78,7 @@ class TrainingLoop:
             diagnostics = Diagnostics(gan, data, settings, self._runtime)
             self._doctor = Doctor(diagnostics, state, self._note, self._say)
             own.append(self._doctor)
-        return [*own, score, Samples(exporter, state), self._report, Card(self._folder.path, self._say)]
+        return [*own, score, Samples(exporter, state), self._report, Card(self._folder, self._say)]
 
     @property
     def collapsed(self) -> bool:

@@ -322,6 +322,9 @@ class Trainer:
     def _record(self, runtime: Runtime) -> dict[str, Any]:
         """What `run.json` is to say."""
         reading = {**self._reading, "labels_hash": self._labelled.hash}
+        if self.gan.clusters:
+            labels = self._labelled.labels
+            reading["clusters_found"] = 1 if labels is None else len(labels.unique())
         return record(
             self.gan, self.data, self._source, reading, self.settings, runtime.config, self._callbacks.by_hand
         )

@@ -10,7 +10,9 @@ from typing import Any
 
 from ganzoo.callbacks import Callback, Run
 from ganzoo.errors import GanzooError, shell
+from ganzoo.gan import GAN
 from ganzoo.runs.card import run_card
+from ganzoo.runs.folder import RunFolder
 from ganzoo.runs.report import write_report
 from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.export import ModelExporter
@@ -114,13 +116,24 @@ class Report(Callback):
 
 
 class Card(Callback):
-    """Writes the model's card at the end; on the main process."""
+    """Takes the time of a sample and writes the model's card, at the end; on the main process."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: RunFolder, say: Callable[[str], None]) -> None:
         self._folder, self._say = folder, say
 
     def on_end(self, run: Run) -> None:
         try:
-            run_card(self._folder)
+            self._folder.time(step=run.step, sample_seconds=_sample_seconds(run.averaged))
+            run_card(self._folder.path)
         except (GanzooError, OSError) as error:  # the model is safe
-            self._say(f"The card can't be written ({error}). Later: {shell('ganzoo', 'card', self._folder)}")
+            self._say(f"The card can't be written ({error}). Later: {shell('ganzoo', 'card', self._folder.path)}")
+
+
+def _sample_seconds(gan: GAN, count: int = 16) -> float:
+    """Seconds an image takes, in a batch of `count`: the least of three tries, as other work only adds to it."""
+    tries = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        gan.sample(count, seed=0).cpu()
+        tries.append(time.perf_counter() - begun)
+    return min(tries) / count
