@@ -57,6 +57,9 @@ def make(options: argparse.Namespace) -> Path:
     shutil.move(f"{name}-evaluation.json", folder / "evaluation.json")
     shutil.move(f"{name}-evaluation.html", run / "evaluation-of-the-bundled.html")
     run_card(run, folder, name, earlier)
+    if ganzoo.PRESETS[name].baseline:
+        card = folder / "README.md"
+        card.write_text(card.read_text().replace("\nA GAN that", "\nA baseline, to compare with: a GAN that"))
     return folder
 
 

@@ -2,8 +2,10 @@
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from ganzoo.data import open_data
 from ganzoo.runs.curves import Curve, picture
 from ganzoo.training.callbacks.notebook import EVERY, NotebookDisplay
 
+DOCS = Path(__file__).parents[1] / "docs"
 EVIL = "<script>alert(1)</script>"
 
 
@@ -127,3 +130,31 @@ def test_names_of_strangers_are_text_in_what_a_notebook_shows(tmp_path):
     data = replace(data, name=EVIL, licence=EVIL, class_names=(EVIL,) * 10)
     for shown in (gan, data):
         assert "alert" in shown._repr_html_() and "<script" not in shown._repr_html_()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, tiny", [("tutorial", "STEPS, SAMPLES = 3, 120"), ("chapter", "STEPS, WIDTHS = 3, (8, 8, 4, 4)")]
+)
+def test_a_notebook_of_the_docs_runs_from_top_to_bottom(name, tiny, tmp_path):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    notebook = nbformat.read(DOCS / f"{name}.ipynb", 4)
+    assert all(not cell.outputs and cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source = tiny
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    (fit,) = [cell for cell in notebook.cells if ".fit()" in cell.source and cell.cell_type == "code"]
+    shown = [each.data for each in fit.outputs if each.output_type == "display_data"]
+    assert len(shown) == 1 and "image/png" in shown[0] and shown[0]["text/plain"].startswith("step 3 of 3")
+    errors = [each.text for cell in notebook.cells for each in cell.get("outputs", []) if each.get("name") == "stderr"]
+    assert not any("Error" in text or "<Figure" in text for text in errors)
+
+
+@pytest.mark.parametrize("name", ["tutorial", "chapter"])
+def test_links_of_a_notebook_exist(name):
+    cells = json.loads((DOCS / f"{name}.ipynb").read_text())["cells"]
+    prose = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", re.sub(r"`[^`]*`", "", prose)):
+        assert target.startswith("http") or (DOCS / target).exists(), target

@@ -17,7 +17,6 @@ from typing import Any
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import write_file
 from ganzoo import images
-from ganzoo.presets import PRESETS
 from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import RunFolder, changed_in_words, recorded_plugins
 from ganzoo.runs.times import duration, seconds
@@ -294,8 +293,7 @@ def _draws(card: Card) -> str:
     """What the model draws, as the one line that a card begins with."""
     like = f" like those of {_plain(card.data)}" if card.data else ""
     classes = f", of the class that one asks for (`labels={card.label[0]}`: {_plain(card.label[1])})" if card.label else ""
-    baseline = card.preset is not None and card.preset in PRESETS and PRESETS[card.preset].baseline
-    text = f"{'A baseline, to compare with: a' if baseline else 'A'} GAN that draws {card.images}{like}{classes}."
+    text = f"A GAN that draws {card.images}{like}{classes}."
     if card.parameters:
         speed = f" and takes {_plain(card.speed)}" if card.speed else ""
         text += f" Its generator has {card.parameters:,} parameters{speed}."
