@@ -398,7 +398,7 @@ class Seen(Callback):
 
 def test_training_writes_the_report_from_the_start_by_the_clock_and_at_its_end(tmp_path, monkeypatch):
     seen, seconds = Seen(tmp_path / "run" / "report.html"), iter(range(0, 1000, 10))
-    clock = types.SimpleNamespace(monotonic=lambda: next(seconds))
+    clock = types.SimpleNamespace(monotonic=lambda: next(seconds), perf_counter=lambda: 0.0)
     monkeypatch.setattr("ganzoo.training.callbacks.built_in.time", clock)
     monkeypatch.setattr("ganzoo.training.callbacks.built_in.MOST", 1)
     trained(tmp_path / "run", report_every=35, callbacks=[seen]).fit()
