@@ -1,11 +1,19 @@
 """Runs that live on: for more steps, with other settings, from an earlier checkpoint."""
 
 import json
+import re
+import shlex
 
 import pytest
+from markupsafe import escape
 
 import ganzoo
+from ganzoo.cli import run
 from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.runs.remedies import remedy
+from ganzoo.schedules import SCHEDULES
+from ganzoo.settings import Settings
+from ganzoo.training.callbacks.doctor import Finding
 from ganzoo.training.checkpoint import checkpoints
 from test_training import QUICK, Calls, StopAt, contents, images, tiny
 
@@ -139,3 +147,32 @@ def test_a_stretch_that_can_not_be_is_refused_and_changes_nothing(tmp_path, chan
     with pytest.raises(ConfigError, match="penalties"):
         resume(tmp_path / "run", steps=9, penalties=("r3",))
     assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("rate, lower", [("2e-3", "0.0005"), ("cosine(start=4e-3)", "cosine(start=0.001)")])
+def test_the_doctor_s_advice_is_a_command_that_runs_later_too(tmp_path, monkeypatch, capsys, rate, lower):
+    ill = Finding("divergence", 8, "logits run away", "lower the rates")
+    monkeypatch.setattr("ganzoo.training.callbacks.doctor.diagnose", lambda seen, memory: [ill] * (seen.step == 8))
+    monkeypatch.chdir(tmp_path)
+    words = ["--set", "generator.widths=8,4", "--set", "discriminator.widths=4,8", "--steps", "14", "--batch-size", "4"]
+    quick = {"checkpoint_every": 2, "doctor_every": 1, "score_every": 0, "log_every": 1, "sample_every": 0}
+    words += [word for name, value in quick.items() for word in ("--set", f"{name}={value}")]
+    assert run(["train", "fashion-mnist", "--data", "fashion-mnist-mini", "-o", "my run", "--lr", rate, *words]) == 0
+    command = re.search(r"As: (ganzoo train --resume .*)", capsys.readouterr().err)[1].strip()
+    assert shlex.split(command)[3:6] == ["my run", "--at", "4"]
+    assert escape(command) in (tmp_path / "my run" / "report.html").read_text()
+    assert run(shlex.split(command)[1:]) == 0
+    facts = json.loads((tmp_path / "my run" / "run.json").read_text())
+    assert str(facts["settings"]["generator_lr"]) == str(facts["settings"]["discriminator_lr"]) == lower
+
+
+def test_no_remedy_is_named_where_none_is_known(tmp_path):
+    folder, settings = tmp_path / "checkpoints", Settings(doctor_every=10)
+    assert remedy(tmp_path, "divergence", 50, settings) is None
+    for step in (0, 10, 60):
+        (folder / f"step-{step:08d}").mkdir(parents=True)
+    assert remedy(tmp_path, "divergence", 50, settings)[0] == 10
+    assert remedy(tmp_path, "divergence", 20, settings)[0] == 0
+    assert remedy(tmp_path, "one-image", 50, settings) is None
+    with SCHEDULES.temporarily("steep", lambda: lambda step, steps: 1e-3):
+        assert remedy(tmp_path, "divergence", 50, Settings(generator_lr="steep")) is None

@@ -23,6 +23,7 @@ from ganzoo.files import write_file
 from ganzoo.runs.curves import Curve, Point, chart
 from ganzoo.runs.folder import RunFolder, changed_in_words, resume_command
 from ganzoo.runs.gallery import REAL, sample_grids, shown
+from ganzoo.runs.remedies import remedy_of_entry
 from ganzoo.runs.times import duration, seconds
 from ganzoo.text import number
 
@@ -77,7 +78,7 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         reload=max(_number(settings.get("report_every")) or 0, 5) if under_way else None,
         go_on=resume_command(folder.path),
         tiles=_tiles(step, settings, data, best, times),
-        findings=_findings(log),
+        findings=_findings(log, folder.path, settings),
         doctor_every=_number(settings.get("doctor_every")),
         checked=max(logged, default=0),
         pictures=[(step, *found) for step, path in grids.items() if (found := shown(path))],
@@ -160,7 +161,7 @@ def _charts(
     return [part for part in parts if part]
 
 
-def _findings(log: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _findings(log: list[dict[str, Any]], run: Path, settings: dict[str, Any]) -> list[dict[str, str]]:
     """The doctor's findings, newest first; one that was made again and again stands there once."""
     kinds: dict[str, list[dict[str, Any]]] = {}
     for entry in log:
@@ -173,7 +174,8 @@ def _findings(log: list[dict[str, Any]]) -> list[dict[str, str]]:
         if len(entries) > 1:
             when = f"{number(len(entries))} times, steps {number(first['step'])} to {number(last['step'])}"
         text, advice = (_text(last[key], 1000) if last.get(key) else "" for key in ("text", "advice"))
-        found.append({"when": when, "text": text or name, "advice": advice})
+        command = remedy_of_entry(run, last, settings)
+        found.append({"when": when, "text": text or name, "advice": advice, "command": command})
     return found
 
 

@@ -97,7 +97,8 @@ def remedy(run: Path) -> str:
 
 
 def save_checkpoint(state: TrainingState, run: Path) -> Path:
-    """Write `state`, then delete all checkpoints but the newest two, the best, and those that a stretch began with.
+    """Write `state`, then delete all checkpoints but the newest two, the best, that which the doctor advised to go back
+    to, and those that a stretch began with.
 
     Raises:
         TrainingError: the disk is full or not writable; all earlier checkpoints are untouched.
@@ -114,9 +115,8 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
         raise TrainingError(
             f"the checkpoint {folder} can't be written ({reason(error)}); earlier ones are untouched. {remedy(run)}"
         ) from error
-    kept = [
-        checkpoint_folder(run, step) for step in (state.best_step, *state.changed_until.values()) if step is not None
-    ]
+    steps = state.best_step, state.memory.get("advised"), *state.changed_until.values()
+    kept = [checkpoint_folder(run, step) for step in steps if type(step) is int]
     for old in checkpoints(run)[KEEP:]:
         if old not in kept:
             shutil.rmtree(old, ignore_errors=True)

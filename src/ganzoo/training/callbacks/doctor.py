@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ganzoo.callbacks import Callback, Run
+from ganzoo.runs.remedies import remedy
 from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot
 from ganzoo.training.checkpoint import TrainingState
 
@@ -154,18 +156,23 @@ class Doctor(Callback):
 
     def __init__(
         self,
+        folder: Path,
         diagnostics: Diagnostics,
         state: TrainingState,
         note: Callable[[dict[str, Any]], None],
         say: Callable[[str], None],
     ) -> None:
-        self._diagnostics, self._state, self._note, self._say = diagnostics, state, note, say
+        self._folder, self._diagnostics, self._state = folder, diagnostics, state
+        self._note, self._say = note, say
         self.collapsed = False
 
     def on_step(self, run: Run) -> None:
         if run.due(run.settings.doctor_every):
             for finding in diagnose(self._diagnostics(self._state), self._state.memory):
-                self._say(finding.sentence())
+                found = remedy(self._folder, finding.name, finding.step, run.settings)
+                if found:
+                    self._state.memory["advised"] = found[0]  # that checkpoint is kept
+                self._say(finding.sentence() + (f" As: {found[1]}" if found else ""))
                 self._note(finding.entry())
                 if finding.name == "mode-collapse" and run.settings.stop_on_collapse:
                     self.collapsed = True
