@@ -28,6 +28,8 @@ _HOME = {
     **REGISTRIES,
     "GAN": "ganzoo.gan",
     "from_pretrained": "ganzoo.pretrained",
+    "list_models": "ganzoo.pretrained",
+    "list_presets": "ganzoo.presets",
     "create": "ganzoo.presets",
     "Preset": "ganzoo.presets",
     "Settings": "ganzoo.settings",

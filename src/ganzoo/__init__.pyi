@@ -29,7 +29,9 @@ from ganzoo.penalties import PENALTIES as PENALTIES
 from ganzoo.presets import PRESETS as PRESETS
 from ganzoo.presets import Preset as Preset
 from ganzoo.presets import create as create
+from ganzoo.presets import list_presets as list_presets
 from ganzoo.pretrained import from_pretrained as from_pretrained
+from ganzoo.pretrained import list_models as list_models
 from ganzoo.schedules import SCHEDULES as SCHEDULES
 from ganzoo.settings import Settings as Settings
 from ganzoo.training import Trainer as Trainer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from ganzoo.models import (
     R3GANGeneratorConfig,
 )
 from ganzoo.models.projected.discriminator import fill_backbone
-from ganzoo.registry import Registry
+from ganzoo.registry import Registry, matching
 from ganzoo.seeds import seeded
 from ganzoo.settings import Settings
 
@@ -63,6 +63,16 @@ PRESETS: Registry[Preset] = Registry(
     lambda item: isinstance(item, Preset),
     describe=lambda preset: "baseline: " * preset.baseline + preset.description,
 )
+
+
+def list_presets(pattern: str | Sequence[str] = "*", exclude: str | Sequence[str] = ()) -> list[str]:
+    """Names of presets, plug-ins' included, as `create` and `Trainer` take them.
+
+    Args:
+        pattern: with wildcards, as "pokemon*"; or several of them.
+        exclude: patterns of names to leave out, as "*-d2l".
+    """
+    return matching(PRESETS, pattern, exclude)
 
 
 def create(

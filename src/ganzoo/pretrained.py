@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from ganzoo.errors import HubAbsentError, HubConnectionError, quote
 from ganzoo.gan import GAN
+from ganzoo.registry import matching
 from ganzoo.saving.model import SavedModel
-from ganzoo.saving.resolve import local_source
+from ganzoo.saving.resolve import bundled_models, local_source
+
+
+def list_models(pattern: str | Sequence[str] = "*", exclude: str | Sequence[str] = ()) -> list[str]:
+    """Names of the bundled models, as `from_pretrained` takes them.
+
+    Args:
+        pattern: with wildcards, as "fashion*"; or several of them.
+        exclude: patterns of names to leave out.
+    """
+    return matching(bundled_models(), pattern, exclude)
 
 
 def from_pretrained(

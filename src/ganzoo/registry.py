@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -285,6 +286,16 @@ class Registry(Mapping[str, T], Generic[T]):
         if entry.dist:
             self._origins[name] = Origin(owner, entry.dist.version)
         return item
+
+
+def matching(names: Iterable[str], pattern: str | Sequence[str], exclude: str | Sequence[str] = ()) -> list[str]:
+    """The `names` that one pattern with wildcards matches, and none of `exclude`: "fashion*", or several."""
+    wanted, unwanted = ([each] if isinstance(each, str) else [*each] for each in (pattern, exclude))
+
+    def fits(name: str, patterns: list[str]) -> bool:
+        return any(fnmatch.fnmatchcase(name, each) for each in patterns)
+
+    return [name for name in names if fits(name, wanted) and not fits(name, unwanted)]
 
 
 def used_plugins(used: Iterable[tuple[Registry[Any], str]]) -> list[dict[str, str]]:

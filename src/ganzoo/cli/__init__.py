@@ -15,9 +15,11 @@ from typing import TextIO
 import typer
 
 from ganzoo.cli.card_command import card
+from ganzoo.cli.compare_command import compare
 from ganzoo.cli.convert_command import convert
 from ganzoo.cli.data_command import data
 from ganzoo.cli.demo_command import demo
+from ganzoo.cli.doctor_command import doctor
 from ganzoo.cli.evaluate_command import evaluate
 from ganzoo.cli.explore_commands import arithmetic, directions, invert, probe, walk
 from ganzoo.cli.export_command import export
@@ -25,6 +27,7 @@ from ganzoo.cli.help import Command, Group
 from ganzoo.cli.hub_commands import pull, push
 from ganzoo.cli.list_command import list_names
 from ganzoo.cli.sample_command import sample
+from ganzoo.cli.show_command import show
 from ganzoo.cli.train_command import train
 from ganzoo.errors import GanzooError, clean, is_out_of_memory, nearest, quote, reason
 
@@ -41,6 +44,8 @@ app = typer.Typer(
 COMMANDS: dict[str, list[tuple[Callable[..., None], str]]] = {  # by group, each with its examples
     LOOK: [
         (list_names, "ganzoo list presets\nganzoo list zoo --json"),
+        (doctor, "ganzoo doctor"),
+        (show, "ganzoo show pokemon-64\nganzoo show runs/garments --json"),
         (data, "ganzoo data fashion-mnist-mini\nganzoo data drawings/ --size 64 -o first.png"),
     ],
     TRAIN: [
@@ -51,6 +56,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None], str]]] = {  # by group, each
             "ganzoo train --resume runs/garments --steps 8000 --lr 1e-4",
         ),
         (evaluate, "ganzoo evaluate fashion-mnist --data fashion-mnist-mini --split train --samples 1000"),
+        (compare, "ganzoo compare runs/garments runs/other -o compare.html"),
         (card, "ganzoo card runs/garments"),
     ],
     SAMPLE: [

@@ -34,7 +34,8 @@ def print_table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> None
     cells = [[each if isinstance(each, str) else f"{each}" for each in row] for row in rows]
     table = Table(box=None, show_header=bool(head), pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for index, row in enumerate(zip(*cells)):
-        numbers = index > 0 and all(each.replace(",", "").replace(".", "").isdecimal() for each in row if each)
+        digits = "".join(row).replace(",", "").replace(".", "")
+        numbers = bool(head) and index > 0 and digits.isdecimal()
         title = head[index] if head else ""
         table.add_column(title, overflow="fold", justify="right" if numbers else "left", no_wrap=index == 0)
     for line in cells:

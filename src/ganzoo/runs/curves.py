@@ -18,6 +18,7 @@ from ganzoo.text import number
 
 Point = tuple[float, float]
 BUCKETS = 300  # a longer curve is drawn as the mean, least and greatest of so many stretches: 900 points at most
+PLACES = ("first", "second", "third", "fourth")  # classes of curves on a page, each with its colour
 _EDGE = 1000  # width and height of the drawing in its own units
 _WIDTH, _HEIGHT, _FINE = 770, 286, 3  # of `picture`, in pixels; drawn so many times as large, for smooth lines
 _INNER = 64, 30, 740, 256  # the rectangle of its curves: left, top, right, bottom
@@ -41,7 +42,7 @@ def chart(
     dot: Point | None = None,
     axis: Literal["linear", "from zero", "logarithmic"] = "linear",
 ) -> Markup:
-    """A `<section>` with one or two curves over the steps 0 to `last_step`; empty if there are no points.
+    """A `<section>` with up to four curves over the steps 0 to `last_step`; empty if there are no points.
 
     Args:
         title, hint: plain text; the hint stands below the title.
@@ -56,7 +57,7 @@ def chart(
     last_step = max(last_step, 1)
 
     drawn, keys = [], []
-    for place, curve in zip(("first", "second"), curves):
+    for place, curve in zip(PLACES, curves):
         points = [(step / last_step * _EDGE, _EDGE - scale(value) * _EDGE) for step, value in curve.points]
         drawn.append(_draw(points, place))
         keys.append(f'<li class="{place}">{escape(curve.name)} <b>{number(curve.points[-1][1])}</b></li>')
