@@ -1,0 +1,32 @@
+"""SNGAN (Miyato et al. 2018) by options of two networks alone: python examples/sngan_by_config.py [STEPS]"""
+
+import sys
+
+import ganzoo
+from ganzoo.models import (
+    DCGANDiscriminator,
+    DCGANDiscriminatorConfig,
+    DCGANGenerator,
+    DCGANGeneratorConfig,
+)
+
+steps = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+generator = DCGANGeneratorConfig(
+    latent_size=64, start_size=7, widths=(64, 64, 64), image_channels=1, block="residual-up", stem="linear", head="same"
+)
+discriminator = DCGANDiscriminatorConfig(
+    image_size=28,
+    image_channels=1,
+    widths=(64, 64),
+    block="residual-down",
+    last_blocks=("residual-same",),
+    norm="spectral",
+    activation="relu",
+    pool="sum",
+)
+gan = ganzoo.GAN(DCGANGenerator(generator), DCGANDiscriminator(discriminator))
+settings = {"loss": "hinge", "discriminator_steps": 2, "generator_lr": 2e-4, "discriminator_lr": 2e-4}
+ganzoo.Trainer(
+    gan, "fashion-mnist-mini", output_dir="runs/sngan", overwrite=True, steps=steps, batch_size=32, **settings
+).fit()
+ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/sngan.png")
