@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 
 def make_step(
-    generator: nn.Module, discriminator: nn.Module, latent_size: int, rate: float = 2e-4
+    generator: nn.Module,
+    discriminator: nn.Module,
+    latent_size: int,
+    rate: float = 2e-4,
+    device: torch.device | str = "cpu",
 ) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """A function that trains both networks on one batch of real images (N, C, H, W): 12.9 units of work.
 
@@ -25,7 +29,7 @@ def make_step(
     for_discriminator = torch.optim.Adam(discriminator.parameters(), lr=rate, betas=(0.5, 0.999))
 
     def step(real: Tensor) -> tuple[Tensor, Tensor]:
-        latents = torch.randn(len(real), latent_size)
+        latents = torch.randn(len(real), latent_size, device=device)
         for_discriminator.zero_grad()
         real_logits = discriminator(real)
         fake_logits = discriminator(generator(latents).detach())
