@@ -4,7 +4,7 @@
 
 Each row compares, in turns within the same seconds, the whole trainer (all that users get: average, log, doctor,
 scores, samples, checkpoints) with the textbook's loop in eager float32 on the same card, and with the card's matrix
-peak in bf16 measured in the same run. A row is a line of JSON in `gpu.jsonl`; the model that was trained is `model.tar`.
+peak in bf16 measured in the same run. A row is a line of JSON in `gpu.jsonl`; `model.tar` holds the model of the run.
 `--quick --device cpu` tries the script itself: its figures mean nothing.
 """
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # All that is wanted of a machine with a CUDA card, tests first: sh benchmarks/gpu.sh [FOLDER]
-# Time to quality wants Fashion-MNIST: GANZOO_DATA names a folder with its files. DEVICE=cpu QUICK=1 tries the script on a CPU. Results, log and weights go to FOLDER ($OUT, or benchmarks/results).
+# Time to quality wants Fashion-MNIST: GANZOO_DATA names a folder with its files. DEVICE=cpu QUICK=1 tries the script.
+# Results, log and weights go to FOLDER ($OUT, or benchmarks/results).
 cd "$(dirname "$0")/.." || exit 1
 out=${1:-${OUT:-benchmarks/results}}
 device=${DEVICE:-cuda}
