@@ -421,7 +421,9 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_and_no_figure(tmp_path, 
 def test_the_command_writes_figures_and_a_page_and_fills_the_card(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     quick = ["--samples", "120", "--data", "fashion-mnist-mini"]
-    assert run(["evaluate", "fashion-mnist", *quick, "--output", "deep/er"]) == 0
+    words = ["evaluate", "fashion-mnist", *quick, "--output", "deep/er"]
+    monkeypatch.setattr("sys.argv", ["ganzoo", *words])
+    assert run(words) == 0
     out = capsys.readouterr().out
     assert "FD(fashion-net)" in out and "Memorising, by pixels" in out
     page = Path("deep/er/evaluation.html").read_text()

@@ -419,7 +419,8 @@ def ganzoo(installed, *words, **environment):
 @pytest.mark.parametrize("name", sorted({*REGISTRIES} - WITHOUT_EXAMPLE))
 def test_ganzoo_list_shows_the_examples_entries_with_their_options(installed, name):
     done = ganzoo(installed, "list", name.lower().replace("_", "-"))
-    line = next(line for line in done.stdout.splitlines() if line.startswith("acme."))
+    entry = re.search(r"^acme\..*(\n .*)*", done.stdout, re.MULTILINE)  # a long one goes on in the next line
+    line = re.sub(r"\n +", " ", entry[0])
     assert line.endswith(" (of acme-gan 0.1)")
     options = {
         "LOSSES": "acme.margin(margin=1.0)  ",

@@ -14,13 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ganzoo import images
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
 from ganzoo.files import write_file
-from ganzoo import images
+from ganzoo.models import Generator, parameter_count
 from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import RunFolder, changed_in_words, recorded_plugins
 from ganzoo.runs.times import duration, seconds
-from ganzoo.models import Generator, parameter_count
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
 from ganzoo.saving.results import Figure, evaluated, weights_hash
@@ -155,7 +155,7 @@ def run_card(
 
     Args:
         model: a copy of the run's model, to write into instead. source: what `from_pretrained` takes to load it.
-        earlier: the runs that it was trained on from, the first one first: the card tells their commands and images too.
+        earlier: the runs that it was trained on from, the first one first: the card has their commands and images too.
 
     Raises:
         TrainingError: no run is there, or it has no model. WeightsError: a file of it is damaged.
@@ -167,8 +167,10 @@ def run_card(
     try:
         record, *before = (_Record(each.facts(), each.entries()) for each in map(RunFolder, (run, *earlier)))
         if record.losses:
-            curves = [Curve(name.replace("_", " "), [(each["step"], each[name]) for each in record.losses])
-                      for name in ("discriminator_loss", "generator_loss")]
+            curves = [
+                Curve(name.replace("_", " "), [(each["step"], each[name]) for each in record.losses])
+                for name in ("discriminator_loss", "generator_loss")
+            ]
             images.save(picture(curves, last_step=record.last), model / LOSSES)
         data = facts["data"]
         card = replace(
@@ -179,7 +181,9 @@ def run_card(
             data_id=_hub_id(data),
             data_licence=str(data.get("licence", "not known")),
             training=tuple(_rows(record, folder.entries("timing.jsonl"), before)),
-            command=" && ".join(str(each["command"]) for of in (*before, record) for each in (of.facts, *of.facts.get("stretches", ()))),
+            command=" && ".join(
+                str(each["command"]) for of in (*before, record) for each in (of.facts, *of.facts.get("stretches", ()))
+            ),
         )
         if figures := evaluated(folder.path, model):
             card = replace(card, figures=figures)
@@ -279,7 +283,9 @@ def whole_card(card: Card) -> str:
     data = _plain(card.data or "not recorded")
     if card.data_id:
         data = f"[{data}](https://huggingface.co/datasets/{card.data_id})"
-    origin = f"- Data: {data}. Licence of the data: {_plain(card.data_licence)}.\n- Licence of the weights: {_WEIGHTS}\n"
+    origin = (
+        f"- Data: {data}. Licence of the data: {_plain(card.data_licence)}.\n- Licence of the weights: {_WEIGHTS}\n"
+    )
     parts = {"Intended use": _USE, "Limits": _LIMITS, "Data and licences": origin}
     return header + _measured(card) + "".join(f"\n\n## {name}\n\n{text}" for name, text in parts.items())
 
@@ -292,7 +298,9 @@ def _title(source: str) -> str:
 def _draws(card: Card) -> str:
     """What the model draws, as the one line that a card begins with."""
     like = f" like those of {_plain(card.data)}" if card.data else ""
-    classes = f", of the class that one asks for (`labels={card.label[0]}`: {_plain(card.label[1])})" if card.label else ""
+    classes = (
+        f", of the class that one asks for (`labels={card.label[0]}`: {_plain(card.label[1])})" if card.label else ""
+    )
     text = f"A GAN that draws {card.images}{like}{classes}."
     if card.parameters:
         speed = f" and takes {_plain(card.speed)}" if card.speed else ""

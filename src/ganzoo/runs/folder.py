@@ -195,11 +195,13 @@ class RunFolder:
         return facts
 
     def stretches(self) -> list[dict[str, Any]]:
-        """What `run.json` says of the times that the run went on with other settings; WeightsError if that is damaged."""
+        """What `run.json` says of the times that the run went on with other settings; WeightsError if damaged."""
         found = self.facts().get("stretches", []) if self.exists() else []
         for each in found if isinstance(found, list) else [found]:
             changed = each.get("changed") if isinstance(each, dict) else None
-            pairs = isinstance(changed, dict) and all(isinstance(two, list) and len(two) == 2 for two in changed.values())
+            pairs = isinstance(changed, dict) and all(
+                isinstance(two, list) and len(two) == 2 for two in changed.values()
+            )
             if not pairs or type(each.get("step")) is not int:
                 raise WeightsError(f"{self.path / 'run.json'}: stretches hold {quote(each)}; the file is damaged.")
         return list(found)
@@ -325,7 +327,12 @@ def _given_by_hand(run: Path) -> tuple[bool, bool, bool, list[str]]:
     try:
         facts = RunFolder(run).facts()
         networks = [facts["gan"][name]["model"] for name in ("generator", "discriminator")]
-        return facts["data"]["source"] is None, None in networks, bool(facts.get("callbacks")), list(map(str, facts["registered"]))
+        return (
+            facts["data"]["source"] is None,
+            None in networks,
+            bool(facts.get("callbacks")),
+            list(map(str, facts["registered"])),
+        )
     except (GanzooError, KeyError, TypeError):  # no run yet, or a damaged file, which is said elsewhere
         return False, False, False, []
 

@@ -45,7 +45,9 @@ def _lowered(rate: float | str) -> str | None:
     name, options = SCHEDULES.read(rate)
     if name not in ("constant", "linear", "cosine"):
         return None
-    lower: dict[str, Any] = {key: value / BY if key in ("value", "start", "end") else value for key, value in options.items()}
+    lower: dict[str, Any] = {
+        key: value / BY if key in ("value", "start", "end") else value for key, value in options.items()
+    }
     return f"{name}({','.join(f'{key}={value:.3g}' for key, value in lower.items())})"
 
 

@@ -74,7 +74,9 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         data=_text(data.get("name")),
         steps=steps,
         step=step,
-        stopped=next((_text(entry["stopped"]) for entry in log if entry.get("stopped") and entry["step"] == step), None),
+        stopped=next(
+            (_text(entry["stopped"]) for entry in log if entry.get("stopped") and entry["step"] == step), None
+        ),
         reload=max(_number(settings.get("report_every")) or 0, 5) if under_way else None,
         go_on=resume_command(folder.path),
         tiles=_tiles(step, settings, data, best, times),
