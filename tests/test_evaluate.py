@@ -437,7 +437,7 @@ def test_the_command_writes_figures_and_a_page_and_fills_the_card(tmp_path, monk
     ganzoo.Trainer(gan, "fashion-mnist-mini", "run", **options).fit()
     assert run(["evaluate", "run", *quick, "--no-memorised", "--no-classes"]) == 0
     value = json.loads(Path("run/evaluation.json").read_text())["figures"][0]["value"]
-    assert f"| FD(fashion-net) | {value:.4g} |" in Path("run/model/README.md").read_text()
+    assert f"| FD | {value:.4g} |" in Path("run/model/README.md").read_text()
     assert run(["evaluate", "nowhere", *quick]) == 2
 
 
