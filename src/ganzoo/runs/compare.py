@@ -1,0 +1,135 @@
+"""Runs side by side: the settings that differ, figures, curves and newest samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from ganzoo.errors import ConfigError, GanzooError, WeightsError, quote
+from ganzoo.runs.curves import PLACES, Curve, chart
+from ganzoo.runs.folder import RunFolder
+from ganzoo.runs.gallery import sample_grids, shown
+from ganzoo.runs.times import duration, seconds
+from ganzoo.saving.format import WEIGHTS
+from ganzoo.saving.results import evaluated
+from ganzoo.text import number
+
+CURVES = {"score": "Score", "generator_loss": "Generator loss", "discriminator_loss": "Discriminator loss"}
+
+
+def run_facts(run: str | Path) -> dict[str, Any]:
+    """What a run's files say, in short: how far it is, its last and best figures, how it was made.
+
+    Raises:
+        TrainingError: no run is there. WeightsError: a file of it is damaged.
+    """
+    folder = RunFolder(run)
+    facts = folder.facts()
+    try:
+        log, settings = folder.entries(), facts["settings"]
+        losses = [entry for entry in log if "generator_loss" in entry]
+        scores = sorted((entry["score"], entry["step"]) for entry in log if "score" in entry)
+        last = losses[-1] if losses else {"step": 0}
+        model = folder.path / "model"
+        figures = evaluated(folder.path, model) if (model / WEIGHTS).is_file() else ()
+        return {
+            "run": str(run),
+            "preset": facts["gan"]["preset"],
+            "data": facts["data"]["name"],
+            "step": last["step"],
+            "steps": settings["steps"],
+            **({"best score": scores[0][0], "best score's step": scores[0][1]} if scores else {}),
+            **{name: last[name] for name in ("generator_loss", "discriminator_loss") if name in last},
+            **{figure.name: figure.value for figure in figures},
+            "time": duration(seconds(folder.entries("timing.jsonl"), settings)),
+            "device": f"{facts['machine']['device']}, {facts['machine']['precision']}",
+            "settings": dict(settings),
+            "networks": {
+                f"{name}.{key}": value
+                for name in ("generator", "discriminator")
+                for key, value in {"model": facts["gan"][name]["model"], **(facts["gan"][name]["config"] or {})}.items()
+            },
+            "stretches": folder.stretches(),
+            "command": facts["command"],
+        }
+    except GanzooError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, LookupError) as error:
+        said = f"{type(error).__name__}: {quote(str(error))}"
+        raise WeightsError(f"{folder.path}: run.json or a log beside it is damaged ({said}); restore them.") from error
+
+
+def compare(runs: Sequence[str | Path]) -> dict[str, Any]:
+    """The figures of two to four runs, and what differs between them: {"runs": [...], "differing": {name: [...]}}.
+
+    Raises:
+        ConfigError: fewer or more runs. TrainingError, WeightsError: as `run_facts`.
+    """
+    if not 2 <= len(runs) <= len(PLACES):
+        raise ConfigError(f"compare takes 2 to {len(PLACES)} runs, got {len(runs)}")
+    found = [run_facts(run) for run in runs]
+    made = [{**each.pop("settings"), **each.pop("networks")} for each in found]
+    names = dict.fromkeys(name for each in made for name in each)
+    values = {name: [each.get(name) for each in made] for name in names}
+    differing = {name: each for name, each in values.items() if any(value != each[0] for value in each)}
+    return {"runs": found, "differing": differing}
+
+
+def write_comparison(runs: Sequence[str | Path], path: Path) -> None:
+    """Write `compare` of the runs as one page that needs nothing else, with curves and newest samples.
+
+    Raises:
+        ConfigError, TrainingError, WeightsError: as `compare`.
+    """
+    from ganzoo.files import write_file
+
+    facts = compare(runs)
+    folders, logs = [*map(RunFolder, runs)], []
+    for folder in folders:
+        logs.append([entry for entry in folder.entries() if isinstance(entry.get("step"), int)])
+    last = max((entry["step"] for log in logs for entry in log), default=0)
+    charts = [
+        chart(
+            title,
+            [
+                Curve(str(run), [(entry["step"], float(entry[name])) for entry in log if name in entry])
+                for run, log in zip(runs, logs)
+            ],
+            last_step=last,
+            axis="logarithmic" if name == "score" else "linear",
+            hint="A kernel distance to real images; lower is better." if name == "score" else "",
+        )
+        for name, title in CURVES.items()
+    ]
+    newest = [next(reversed([*sample_grids(folder.path / "samples").items()]), None) for folder in folders]
+    report, own = (
+        files("ganzoo.runs").joinpath(f"{name}_template.html").read_text("utf-8") for name in ("report", "compare")
+    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    page = environment.from_string(own.replace("STYLE", report.split("<style>")[1].split("</style>")[0])).render(
+        names=[*map(str, runs)],
+        figures=rows(facts["runs"]),
+        differing=[(name, [in_words(value) for value in values]) for name, values in facts["differing"].items()],
+        charts=[each for each in charts if each],
+        grids=[grid and (grid[0], shown(grid[1])) for grid in newest],
+    )
+    write_file(path, page)
+
+
+def rows(found: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Each figure's name with its value in all runs."""
+    names = dict.fromkeys(name for each in found for name in each if name not in ("run", "stretches", "command"))
+    return [(name, [in_words(each.get(name)) for each in found]) for name in names]
+
+
+def in_words(value: Any) -> str:
+    """A value of a run's files, for a person."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, (int, float)):
+        return number(value)
+    return ", ".join(map(in_words, value)) or "none" if isinstance(value, (list, tuple)) else str(value)
