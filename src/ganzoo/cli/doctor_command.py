@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Annotated, Any
 
 from ganzoo.cli.options import JSON, print_json, print_table
+from ganzoo.text import counted
 
 
 def doctor(as_json: Annotated[bool, JSON] = False) -> None:
@@ -43,7 +44,7 @@ def _devices() -> dict[str, str]:
         if device.startswith("cuda"):
             memory = f", {torch.cuda.get_device_properties(device).total_memory / 2**30:.0f} GiB"
         rows[device] = f"{name_of(device)}{memory}; precision auto: {precision}"
-    rows["cpu"] += f"; {torch.get_num_threads()} threads"
+    rows["cpu"] += f"; {counted(torch.get_num_threads(), 'thread')}"
     return rows
 
 
