@@ -94,3 +94,17 @@ def test_an_example_runs(name, tmp_path):
     assert done.returncode == 0, done.stderr
     for path in written:
         assert (tmp_path / path).stat().st_size > 100
+
+
+def test_links_of_the_readme_lead_to_the_repository_on_another_site():
+    spec = importlib.util.spec_from_file_location("absolute_links", ROOT / ".github" / "absolute_links.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    text = "![a](docs/a.png) [b](docs/b.md#c) [d](https://e.f) [g](#h) `[i](j)`\n```\n[k](l)\n```\n"
+    assert script.absolute(text, "me/zoo", "v1") == (
+        "![a](https://raw.githubusercontent.com/me/zoo/v1/docs/a.png) [b](https://github.com/me/zoo/blob/v1/docs/b.md#c) "
+        "[d](https://e.f) [g](#h) `[i](j)`\n```\n[k](l)\n```\n"
+    )
+    written = script.absolute((ROOT / "README.md").read_text(), "me/zoo", "v1")
+    prose = re.sub(r"```.*?```", "", written, flags=re.DOTALL)
+    assert all(target.startswith("http") for target in re.findall(r"\]\(([^)#]+)", prose))
