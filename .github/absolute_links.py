@@ -1,11 +1,12 @@
-"""Rewrite README's relative links for a page outside the repository, such as PyPI's: absolute_links.py OWNER/NAME REF."""
+"""Make README's relative links absolute, for a page such as PyPI's: absolute_links.py OWNER/NAME REF."""
 
 import re
 import sys
 from pathlib import Path
 
-LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)]+)\)")
-CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
+CODE = r"```.*?```|`[^`\n]+`"
+LINK = r"(?P<picture>!?)\[(?P<label>[^\]]*)\]\((?!https?:|mailto:|#)(?P<target>[^)]+)\)"
+PART = re.compile(rf"{LINK}|{CODE}", re.DOTALL)  # whichever begins first: code in a link's label is a part of the link
 
 
 def absolute(text: str, repository: str, ref: str) -> str:
@@ -14,12 +15,11 @@ def absolute(text: str, repository: str, ref: str) -> str:
     picture = f"https://raw.githubusercontent.com/{repository}/{ref}/"
 
     def link(match: re.Match[str]) -> str:
-        mark, label, target = match.groups()
-        return f"{mark}[{label}]({picture if mark else page}{target})"
+        if match["target"] is None:
+            return match[0]  # code
+        return f"{match['picture']}[{match['label']}]({picture if match['picture'] else page}{match['target']})"
 
-    parts = CODE.split(text)  # code stands at the odd places
-    parts[::2] = [LINK.sub(link, part) for part in parts[::2]]
-    return "".join(parts)
+    return PART.sub(link, text)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,8 @@ def test_links_of_the_readme_lead_to_the_repository_on_another_site():
     spec.loader.exec_module(script)
     text = "![a](docs/a.png) [b](docs/b.md#c) [d](https://e.f) [g](#h) `[i](j)`\n```\n[k](l)\n```\n"
     assert script.absolute(text, "me/zoo", "v1") == (
-        "![a](https://raw.githubusercontent.com/me/zoo/v1/docs/a.png) [b](https://github.com/me/zoo/blob/v1/docs/b.md#c) "
+        "![a](https://raw.githubusercontent.com/me/zoo/v1/docs/a.png) "
+        "[b](https://github.com/me/zoo/blob/v1/docs/b.md#c) "
         "[d](https://e.f) [g](#h) `[i](j)`\n```\n[k](l)\n```\n"
     )
     written = script.absolute((ROOT / "README.md").read_text(), "me/zoo", "v1")
