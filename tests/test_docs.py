@@ -16,16 +16,17 @@ SNIPPET = re.compile(r"(<!-- needs the network -->\n)?```python\n(.*?)```\n(?:``
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_snippets_of_a_page_run_in_their_order(page, tmp_path, monkeypatch, capsys):
+def test_each_snippet_of_a_page_runs_from_a_fresh_python_unless_it_says_continued(page, tmp_path, monkeypatch, capsys):
     import ganzoo
 
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"ganzoo": ganzoo}
     registries = [getattr(ganzoo, name) for name in ganzoo.REGISTRIES]
     before = [set(registry) for registry in registries]
+    names: dict[str, object] = {}
     try:
         for network, code, output in SNIPPET.findall((ROOT / page).read_text()):
             if not network:
+                names = names if code.startswith("# continued") else {}
                 exec(compile(code, page, "exec"), names)
                 printed = capsys.readouterr().out
                 assert not output or printed.strip() == output.strip(), f"{page} says it prints {output!r}"
