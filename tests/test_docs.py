@@ -23,17 +23,23 @@ def test_each_snippet_of_a_page_runs_from_a_fresh_python_unless_it_says_continue
     registries = [getattr(ganzoo, name) for name in ganzoo.REGISTRIES]
     before = [set(registry) for registry in registries]
     names: dict[str, object] = {}
+
+    def begin_afresh():
+        names.clear()
+        for registry, names_before in zip(registries, before, strict=True):
+            for name in set(registry) - names_before:
+                del registry._items[name]
+
     try:
         for network, code, output in SNIPPET.findall((ROOT / page).read_text()):
             if not network:
-                names = names if code.startswith("# continued") else {}
+                if not code.startswith("# continued"):
+                    begin_afresh()
                 exec(compile(code, page, "exec"), names)
                 printed = capsys.readouterr().out
                 assert not output or printed.strip() == output.strip(), f"{page} says it prints {output!r}"
     finally:
-        for registry, names_before in zip(registries, before, strict=True):
-            for name in set(registry) - names_before:
-                del registry._items[name]
+        begin_afresh()
 
 
 @pytest.mark.parametrize("page", PAGES)
