@@ -21,11 +21,9 @@ def compare(
     """
     from ganzoo.errors import shell
     from ganzoo.files import expand_user
-    from ganzoo.runs.compare import compare as compared
     from ganzoo.runs.compare import in_words, rows, write_comparison
 
-    facts = compared(runs)
-    write_comparison(runs, expand_user(output))
+    facts = write_comparison(runs, expand_user(output))
     if as_json:
         return print_json({**facts, "page": str(output)})
     names = [str(run) for run in runs]

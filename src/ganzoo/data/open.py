@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ganzoo.data.passed_over import SKIP, passed_over_words
 from ganzoo.data.reading import WHITE, Reading
 from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, source_name, take_made, unknown_source
 from ganzoo.errors import DataError, quote
+from ganzoo.text import track
 
 LARGEST_RATIO = 1000  # of decoded pictures to their files, if they take more than SMALL_ARRAY bytes
 SMALL_ARRAY = 1_000_000_000
@@ -157,7 +158,7 @@ def _from_listing(listing: Listing, path: Path, reading: Reading, name: str) -> 
     reading = with_channels(reading, len(names), picture)
 
     def pictures() -> Iterator[np.ndarray | None]:
-        for index in _shown(range(len(names)), reading.progress):
+        for index in track(range(len(names)), "decoding", len(names), reading.progress and len(names) >= 1000):
             try:
                 yield picture(index, reading)
             except DataError as error:
@@ -174,15 +175,6 @@ def _from_listing(listing: Listing, path: Path, reading: Reading, name: str) -> 
     labels = None if labels is None else labels[decoded[1]]
     data = assemble(decoded, labels, classes, name, str(path.resolve()), names, reading)
     return dataclasses.replace(data, passed_over=listing.passed_over)
-
-
-def _shown(indices: range, progress: bool) -> Iterable[int]:
-    if not progress or len(indices) < 1000:
-        return indices
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(indices, "decoding", console=Console(stderr=True), transient=True)
 
 
 def _fit(data: ImageData, reading: Reading) -> ImageData:

@@ -35,6 +35,7 @@ from ganzoo.images import to_uint8
 from ganzoo.options import split_call
 from ganzoo.registry import used_plugins
 from ganzoo.seeds import generator_for
+from ganzoo.text import track
 
 VERSION = 4  # of what is kept in the cache
 SIDES = ("scores", "real_reference", "noise_reference")  # whose figures an Evaluation holds
@@ -112,7 +113,7 @@ def evaluate(
     lap("features of real images")
     drawn: list[Tensor] = []
     rows: list[Tensor] = []
-    for batch in _shown(made.batches(), "samples", progress, -(-made.count // BATCH)):
+    for batch in track(made.batches(), "samples", -(-made.count // BATCH), progress):
         drawn.append(batch)
         rows.append(space(scale(batch)))
     pixels, fake = torch.cat(drawn), torch.cat(rows)
@@ -301,7 +302,7 @@ class _Real:
     def _of(self, data: ImageData, indices: Tensor, text: str) -> Iterator[Tensor]:
         parts = indices.split(BATCH)
         batches = (self._chosen(data.batch(part)) for part in parts)
-        return _shown(batches, text, self._progress, len(parts))
+        return track(batches, text, len(parts), self._progress)
 
     def _cache(self, *what: Any) -> Path:
         key = [VERSION, self._chosen.key, self._chosen.device.type, *what]
@@ -332,12 +333,3 @@ def _thumbnails(images: Tensor) -> Tensor:
     if images.shape[-1] > THUMBNAIL:
         images = nn.functional.interpolate(images, (THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True)
     return images.flatten(1)
-
-
-def _shown(batches: Any, text: str, progress: bool, count: int) -> Iterator[Tensor]:
-    if not progress:
-        return iter(batches)
-    from rich.console import Console
-    from rich.progress import track
-
-    return iter(track(batches, text, count, console=Console(stderr=True), transient=True))

@@ -89,7 +89,10 @@ class _ModelPromises(Promises):
             self.batch,
             self.state,
             self.resized,
-            self.offers,
+            self.features,
+            self.first_layer,
+            self.prepared_for_sampling,
+            self.others,
             *((self.exported,) if self.onnx else ()),
         ):
             promise()
@@ -196,26 +199,38 @@ class _ModelPromises(Promises):
         self.check_output(self.call(network.eval(), self.inputs(network), "resized"), network)
 
     @torch.no_grad()
-    def offers(self) -> None:
-        network, offered = self.network.eval(), type(self.network)
+    def features(self) -> None:
+        network = self.network.eval()
+        if not isinstance(network, Discriminator) or type(network).features is Discriminator.features:
+            return
+        features = network.features(self.inputs(network)[0])
+        if not features or any(each.dim() != 4 or len(each) != COUNT for each in features):
+            raise self.broken("features", f"they must be tensors ({COUNT}, C, h, w) of {COUNT} images, first to last")
+
+    def first_layer(self) -> None:
+        network = self.network
+        if not isinstance(network, Generator) or type(network).first_layer is Generator.first_layer:
+            return
+        found = tuple(network.first_layer().shape)
+        if len(found) != 2 or found[1] != network.latent_size:
+            raise self.broken("first_layer", f"it must be (outputs, {network.latent_size}), and is {found}")
+
+    @torch.no_grad()
+    def prepared_for_sampling(self) -> None:
+        network = self.network.eval()
+        if not isinstance(network, Generator):
+            return
         inputs = self.inputs(network)
-        if isinstance(network, Discriminator) and offered.features is not Discriminator.features:
-            features = network.features(inputs[0])
-            if not features or any(each.dim() != 4 or len(each) != COUNT for each in features):
-                raise self.broken(
-                    "features", f"they must be tensors ({COUNT}, C, h, w) of {COUNT} images, first to last"
-                )
-        if isinstance(network, Generator):
-            if offered.first_layer is not Generator.first_layer:
-                found = tuple(network.first_layer().shape)
-                if len(found) != 2 or found[1] != network.latent_size:
-                    raise self.broken("first_layer", f"it must be (outputs, {network.latent_size}), and is {found}")
-            before = self.call(network, inputs, "prepared_for_sampling")
-            after = self.call(network.prepared_for_sampling(), inputs, "prepared_for_sampling")
-            if before.shape != after.shape or not torch.allclose(before, after, atol=1e-2):
-                raise self.broken("prepared_for_sampling", "the copy gives other images")
-            if not torch.equal(before, self.call(network, inputs, "prepared_for_sampling")):
-                raise self.broken("prepared_for_sampling", "it changes the network itself")
+        before = self.call(network, inputs, "prepared_for_sampling")
+        after = self.call(network.prepared_for_sampling(), inputs, "prepared_for_sampling")
+        if before.shape != after.shape or not torch.allclose(before, after, atol=1e-2):
+            raise self.broken("prepared_for_sampling", "the copy gives other images")
+        if not torch.equal(before, self.call(network, inputs, "prepared_for_sampling")):
+            raise self.broken("prepared_for_sampling", "it changes the network itself")
+
+    @torch.no_grad()
+    def others(self) -> None:
+        network, offered = self.network, type(self.network)
         names = set(network.state_dict())
         if set(network.matching_weights(self.build())) != names:
             raise self.broken("matching_weights", "those of a network of the same config have other names")

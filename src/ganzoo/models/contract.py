@@ -84,6 +84,12 @@ class Generator(Network):
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images of `latents`; `labels` (N,), int64, must be given if `num_classes` is not 0."""
 
+    def check_latents(self, latents: Tensor) -> None:
+        """Raise ShapeError unless `latents` are (N, latent_size), or of another shape of as many numbers."""
+        if latents.shape[1:].numel() != self.latent_size:
+            wanted = f"(N, {self.latent_size}) or (N, {self.latent_size}, 1, 1)"
+            raise ShapeError(f"{type(self).__name__} wants latents of shape {wanted}, got {tuple(latents.shape)}.")
+
     def first_layer(self) -> Tensor:
         """The weight of the layer that takes the latents, (outputs, latent_size), for `ganzoo.latents.directions`.
 
@@ -103,6 +109,12 @@ class Discriminator(Network):
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """One logit an image: above 0 for real; `labels` (N,), int64, if `num_classes` is not 0."""
+
+    def check_images(self, images: Tensor) -> None:
+        """Raise ShapeError unless `images` are of the announced shape."""
+        wanted = (self.image_channels, self.image_size, self.image_size)
+        if images.dim() != 4 or tuple(images.shape[1:]) != wanted:
+            raise ShapeError(f"{type(self).__name__} wants images (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps (N, C, h, w) of `images`, from the first stage to the last, for `ganzoo.explore.probe`.

@@ -15,11 +15,11 @@ from statistics import median
 from typing import Any
 
 from ganzoo import images
-from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote
+from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.files import write_file
 from ganzoo.models import Generator, parameter_count
 from ganzoo.runs.curves import Curve, picture
-from ganzoo.runs.folder import RunFolder, changed_in_words, recorded_plugins
+from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorded_plugins
 from ganzoo.runs.times import duration, seconds
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
@@ -164,7 +164,7 @@ def run_card(
     facts, model = folder.facts(), Path(model or folder.path / "model")
     if not (model / WEIGHTS).is_file():
         raise TrainingError(f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: --resume.")
-    try:
+    with damage_said(folder.path):
         record, *before = (_Record(each.facts(), each.entries()) for each in map(RunFolder, (run, *earlier)))
         if record.losses:
             curves = [
@@ -187,11 +187,6 @@ def run_card(
         )
         if figures := evaluated(folder.path, model):
             card = replace(card, figures=figures)
-    except GanzooError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        said = f"{type(error).__name__}: {quote(str(error))}"
-        raise WeightsError(f"{folder.path}: run.json or a log beside it is damaged ({said}); restore them.") from error
     return write_card(model, card)
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
-from ganzoo.errors import ConfigError, GanzooError, WeightsError, quote
+from ganzoo.errors import ConfigError
+from ganzoo.files import write_file
 from ganzoo.runs.curves import PLACES, Curve, chart
-from ganzoo.runs.folder import RunFolder
+from ganzoo.runs.folder import RunFolder, damage_said
 from ganzoo.runs.gallery import sample_grids, shown
 from ganzoo.runs.times import duration, seconds
 from ganzoo.saving.format import WEIGHTS
@@ -29,7 +31,7 @@ def run_facts(run: str | Path) -> dict[str, Any]:
     """
     folder = RunFolder(run)
     facts = folder.facts()
-    try:
+    with damage_said(folder.path):
         log, settings = folder.entries(), facts["settings"]
         losses = [entry for entry in log if "generator_loss" in entry]
         scores = sorted((entry["score"], entry["step"]) for entry in log if "score" in entry)
@@ -56,11 +58,6 @@ def run_facts(run: str | Path) -> dict[str, Any]:
             "stretches": folder.stretches(),
             "command": facts["command"],
         }
-    except GanzooError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, LookupError) as error:
-        said = f"{type(error).__name__}: {quote(str(error))}"
-        raise WeightsError(f"{folder.path}: run.json or a log beside it is damaged ({said}); restore them.") from error
 
 
 def compare(runs: Sequence[str | Path]) -> dict[str, Any]:
@@ -79,20 +76,36 @@ def compare(runs: Sequence[str | Path]) -> dict[str, Any]:
     return {"runs": found, "differing": differing}
 
 
-def write_comparison(runs: Sequence[str | Path], path: Path) -> None:
-    """Write `compare` of the runs as one page that needs nothing else, with curves and newest samples.
+def write_comparison(runs: Sequence[str | Path], path: Path) -> dict[str, Any]:
+    """Write `compare` of the runs, which it gives, as one page that needs nothing else, with curves and newest samples.
 
     Raises:
         ConfigError, TrainingError, WeightsError: as `compare`.
     """
-    from ganzoo.files import write_file
-
     facts = compare(runs)
     folders, logs = [*map(RunFolder, runs)], []
     for folder in folders:
         logs.append([entry for entry in folder.entries() if isinstance(entry.get("step"), int)])
+    newest = [next(reversed([*sample_grids(folder.path / "samples").items()]), None) for folder in folders]
+    report, own = (
+        files("ganzoo.runs").joinpath(f"{name}_template.html").read_text("utf-8") for name in ("report", "compare")
+    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    page = environment.from_string(own.replace("STYLE", report.split("<style>")[1].split("</style>")[0])).render(
+        names=[*map(str, runs)],
+        figures=rows(facts["runs"]),
+        differing=[(name, [in_words(value) for value in values]) for name, values in facts["differing"].items()],
+        charts=[each for each in _charts(runs, logs) if each],
+        grids=[grid and (grid[0], shown(grid[1])) for grid in newest],
+    )
+    write_file(path, page)
+    return facts
+
+
+def _charts(runs: Sequence[str | Path], logs: Sequence[list[dict[str, Any]]]) -> list[Markup]:
+    """The curves of all runs, one chart for each kind; an empty one if no log has it."""
     last = max((entry["step"] for log in logs for entry in log), default=0)
-    charts = [
+    return [
         chart(
             title,
             [
@@ -105,19 +118,6 @@ def write_comparison(runs: Sequence[str | Path], path: Path) -> None:
         )
         for name, title in CURVES.items()
     ]
-    newest = [next(reversed([*sample_grids(folder.path / "samples").items()]), None) for folder in folders]
-    report, own = (
-        files("ganzoo.runs").joinpath(f"{name}_template.html").read_text("utf-8") for name in ("report", "compare")
-    )
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    page = environment.from_string(own.replace("STYLE", report.split("<style>")[1].split("</style>")[0])).render(
-        names=[*map(str, runs)],
-        figures=rows(facts["runs"]),
-        differing=[(name, [in_words(value) for value in values]) for name, values in facts["differing"].items()],
-        charts=[each for each in charts if each],
-        grids=[grid and (grid[0], shown(grid[1])) for grid in newest],
-    )
-    write_file(path, page)
 
 
 def rows(found: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:

@@ -80,6 +80,18 @@ class TrainingResult:
         return markup.summary("Training", rows, samples)
 
 
+@contextmanager
+def damage_said(run: Path) -> Iterator[None]:
+    """Raise a WeightsError if what a file of `run` should hold is missing, or of another type."""
+    try:
+        yield
+    except GanzooError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        said = f"{type(error).__name__}: {quote(str(error))}"
+        raise WeightsError(f"{run}: run.json or a log beside it is damaged ({said}); restore them.") from error
+
+
 class RunFolder:
     """The folder of one run, and its logs."""
 

@@ -16,6 +16,7 @@ from ganzoo.data import ImageData, Loader, open_data, open_loader
 from ganzoo.errors import ConfigError, TrainingError, quote, shell
 from ganzoo.gan import GAN
 from ganzoo.hardware import checked_device
+from ganzoo.models import parameter_count
 from ganzoo.presets import PRESETS, Preset, create
 from ganzoo.runs.folder import RunFolder, TrainingResult, changed_in_words, resume_command, train_on_command
 from ganzoo.saving.model import check_facts
@@ -294,11 +295,7 @@ class Trainer:
     def _in_words(self, runtime: Runtime) -> str:
         """What is trained, on what, and where."""
         gan, data, machine = self.gan, self.data, runtime.config
-        sizes = [
-            f"{sum(each.numel() for each in network.parameters()):,}"
-            for network in (gan.generator, gan.discriminator)
-            if network
-        ]
+        sizes = [f"{parameter_count(network):,}" for network in (gan.generator, gan.discriminator) if network]
         shape = "x".join(map(str, data.images.shape[1:]))
         images = "streamed" if data.stream else f"{len(data):,} images"
         where = f"{machine.device} ({machine.precision}" + f", {machine.processes} processes" * (machine.processes > 1)

@@ -25,7 +25,7 @@ from ganzoo.blocks import (
     with_weight_norm,
 )
 from ganzoo.config import Config, option
-from ganzoo.errors import ConfigError, ShapeError, quote
+from ganzoo.errors import ConfigError, quote
 from ganzoo.models.contract import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
 from ganzoo.models.dcgan.sampling import prepare
 from ganzoo.models.dcgan.stages import (
@@ -34,10 +34,12 @@ from ganzoo.models.dcgan.stages import (
     check_image_size,
     check_memory,
     check_names,
+    check_widths,
     final_norm,
     halved,
     has_start,
     scale_of,
+    shifted,
     stage_sizes,
     stretch,
 )
@@ -85,8 +87,7 @@ class DCGANGeneratorConfig(Config):
     initialisation: str = option("dcgan", "how weights are drawn, by name")
 
     def check(self) -> None:
-        if not 1 <= len(self.widths) <= 12:
-            raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
+        check_widths(self.widths)
         if self.head_channels and self.head != "doubling":
             raise ConfigError(f'head_channels {self.head_channels} goes with head "doubling"; give 0 or a width more')
         if self.head_bias and self.last_layer != "doubling":
@@ -216,13 +217,7 @@ class DCGANGenerator(Generator):
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
         """Stages are counted from the image, so that a larger one keeps the stages that draw its details."""
         shift = len(self.stages) - len(other.stages) if isinstance(other, DCGANGenerator) else 0
-
-        def name(key: str) -> str:
-            part, _, rest = key.partition(".")
-            index, _, inner = rest.partition(".")
-            return f"{part}.{int(index) + shift}.{inner}" if part in ("stages", "modulations") else key
-
-        return {name(key): value for key, value in other.state_dict().items()}
+        return shifted(other, shift, ("stages", "modulations"))
 
     def counterpart(self) -> DCGANDiscriminator:
         """A mirror of this generator: as many halvings as it has doublings, of its widths."""
@@ -282,8 +277,7 @@ class DCGANDiscriminatorConfig(Config):
     initialisation: str = option("dcgan", "how weights are drawn, by name")
 
     def check(self) -> None:
-        if not 1 <= len(self.widths) <= 12:
-            raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
+        check_widths(self.widths)
         check_names(self.block, len(self.widths), self.norm, self.activation, self.initialisation, self.last_blocks)
         if len(self.last_blocks) > 12:
             raise ConfigError(f"last_blocks must have 0 to 12 items, got {len(self.last_blocks)}")
@@ -383,9 +377,7 @@ class DCGANDiscriminator(Discriminator):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage, then each last block, gives for `images`: tensors (N, widths[i], h, h), first to last."""
-        wanted = (self.image_channels, self.image_size, self.image_size)
-        if images.dim() != 4 or tuple(images.shape[1:]) != wanted:
-            raise ShapeError(f"DCGANDiscriminator wants images (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
+        self.check_images(images)
         features = []
         for stage in self.stages:
             images = stage(images)

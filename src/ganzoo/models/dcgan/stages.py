@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from torch import nn
+from torch import Tensor, nn
 
 from ganzoo.blocks import (
     BLOCKS,
@@ -63,6 +63,23 @@ def scale_of(field: str, name: str, in_channels: int, out_channels: int) -> floa
         return block_scale(BLOCKS.make(name), in_channels, out_channels)
     except (BlockError, ConfigError) as error:
         raise type(error)(f"{field} {quote(name)}: {error}") from error
+
+
+def check_widths(widths: tuple[int, ...], least: int = 1) -> None:
+    """Raise ConfigError unless `widths` has `least` to 12 items."""
+    if not least <= len(widths) <= 12:
+        raise ConfigError(f"widths must have {least} to 12 items, got {len(widths)}")
+
+
+def shifted(network: nn.Module, by: int, parts: tuple[str, ...] = ("stages",)) -> dict[str, Tensor]:
+    """The weights of `network`, with the numbers in its lists of modules `parts` raised by `by`."""
+
+    def name(key: str) -> str:
+        part, _, rest = key.partition(".")
+        index, _, inner = rest.partition(".")
+        return f"{part}.{int(index) + by}.{inner}" if part in parts else key
+
+    return {name(key): value for key, value in network.state_dict().items()}
 
 
 def check_memory(channels: tuple[int, ...], sizes: list[float]) -> None:

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from ganzoo.blocks import check_norm_name, initialise
 from ganzoo.blocks.few_shot import GLUUp, SkipExcitation, TwoPathDown
 from ganzoo.config import Config, option
-from ganzoo.errors import ConfigError, ShapeError
+from ganzoo.errors import ConfigError
 from ganzoo.models.contract import MODELS, Discriminator, Generator, check_labels
-from ganzoo.models.dcgan.stages import LARGEST_IMAGE, check_image_size, check_memory, halved, stretch
+from ganzoo.models.dcgan.stages import LARGEST_IMAGE, check_image_size, check_memory, check_widths, halved, stretch
 from ganzoo.seeds import integers
 
 LEAST = 4  # pixels a side that excitation and the head's 4x4 convolution need
@@ -41,8 +41,7 @@ class FewShotGeneratorConfig(Config):
     image_channels: int = option(3, "channels of an image", low=1, high=4)
 
     def check(self) -> None:
-        if not 1 <= len(self.widths) <= 12:
-            raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
+        check_widths(self.widths)
         check_norm_name(self.norm)
         if self.image_size > LARGEST_IMAGE:
             raise ConfigError(f"widths make images of {self.image_size} pixels; {LARGEST_IMAGE} is the most")
@@ -71,8 +70,7 @@ class FewShotDiscriminatorConfig(Config):
     reconstruction: float = option(1.0, "weight of redrawing real images; 0: no decoders", low=0, high=1000)
 
     def check(self) -> None:
-        if not 2 <= len(self.widths) <= 12:
-            raise ConfigError(f"widths must have 2 to 12 items, got {len(self.widths)}")
+        check_widths(self.widths, 2)
         check_norm_name(self.norm)
         part = 2 ** len(self.widths)
         if self.image_size % part or self.last_size < LEAST:
@@ -129,9 +127,7 @@ class FewShotGenerator(Generator):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images (N, image_channels, image_size, image_size) of `latents`; raises ShapeError on other shapes."""
-        if latents.shape[1:].numel() != self.latent_size:
-            wanted = f"(N, {self.latent_size}) or (N, {self.latent_size}, 1, 1)"
-            raise ShapeError(f"FewShotGenerator wants latents of shape {wanted}, got {tuple(latents.shape)}.")
+        self.check_latents(latents)
         check_labels(labels, len(latents), 0, "FewShotGenerator")
         x = F.glu(self.project_norm(self.project(latents.reshape(len(latents), -1, 1, 1))), dim=1)
         features = [x]
@@ -175,9 +171,7 @@ class FewShotDiscriminator(Discriminator):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage gives for `images`: (N, widths[i], h, h) each, first to last."""
-        wanted = (self.image_channels, self.image_size, self.image_size)
-        if images.dim() != 4 or tuple(images.shape[1:]) != wanted:
-            raise ShapeError(f"FewShotDiscriminator wants images (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
+        self.check_images(images)
         features = []
         for stage in self.stages:
             images = stage(images)

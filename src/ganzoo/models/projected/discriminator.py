@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ganzoo.blocks import DCGANDown, check_activation_name, initialise, make_activation, with_weight_norm
 from ganzoo.config import Config, option
-from ganzoo.errors import ConfigError, ShapeError, nearest, quote
+from ganzoo.errors import ConfigError, nearest, quote
 from ganzoo.models.contract import MODELS, Discriminator, check_labels
 
 LEVELS = 4  # of the backbone, from the finest to the coarsest
@@ -110,9 +110,7 @@ class ProjectedDiscriminator(Discriminator):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The mixed levels of `images`, fine to coarse: (N, width, h, h) each."""
-        wanted = (self.image_channels, self.image_size, self.image_size)
-        if images.dim() != 4 or tuple(images.shape[1:]) != wanted:
-            raise ShapeError(f"ProjectedDiscriminator wants images (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
+        self.check_images(images)
         images = ((images + 1) / 2).expand(-1, len(self.mean), -1, -1)
         levels = self.backbone((images - self.mean) / self.std)
         mixed: list[Tensor] = []

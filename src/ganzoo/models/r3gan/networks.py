@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.blocks.r3gan import R3GANDown, R3GANSame, R3GANUp, draw_by_fan_in
 from ganzoo.config import Config, option
-from ganzoo.errors import ConfigError, ShapeError
+from ganzoo.errors import ConfigError
 from ganzoo.models.contract import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
-from ganzoo.models.dcgan.stages import LARGEST_IMAGE, check_image_size, check_memory, halved, stretch
+from ganzoo.models.dcgan.stages import (
+    LARGEST_IMAGE,
+    check_image_size,
+    check_memory,
+    check_widths,
+    halved,
+    shifted,
+    stretch,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +41,7 @@ class R3GANConfig(Config):
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=MOST_CLASSES)
 
     def check(self) -> None:
-        if not 1 <= len(self.widths) <= 12:
-            raise ConfigError(f"widths must have 1 to 12 items, got {len(self.widths)}")
+        check_widths(self.widths)
         if self.image_size > LARGEST_IMAGE:
             raise ConfigError(f"widths make images of {self.image_size} pixels; {LARGEST_IMAGE} is the most")
         sizes = [float(self.start_size * 2**stage) for stage in range(len(self.widths))]
@@ -100,9 +107,7 @@ class R3GANGenerator(Generator):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images (N, image_channels, image_size, image_size) of `latents`; raises ShapeError on other shapes."""
-        if latents.shape[1:].numel() != self.latent_size:
-            wanted = f"(N, {self.latent_size}) or (N, {self.latent_size}, 1, 1)"
-            raise ShapeError(f"R3GANGenerator wants latents of shape {wanted}, got {tuple(latents.shape)}.")
+        self.check_latents(latents)
         check_labels(labels, len(latents), self.num_classes, "R3GANGenerator")
         x = latents.flatten(1)
         if self.embedding is not None:
@@ -119,7 +124,7 @@ class R3GANGenerator(Generator):
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
         """Stages are counted from the image, so that a larger one keeps the stages that draw its details."""
         shift = len(self.stages) - len(other.stages) if isinstance(other, R3GANGenerator) else 0
-        return _shifted(other, shift)
+        return shifted(other, shift)
 
 
 @MODELS.register("r3gan-discriminator")
@@ -149,9 +154,7 @@ class R3GANDiscriminator(Discriminator):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage gives for `images`, (N, C, h, h) each, from the largest size to the smallest."""
-        wanted = (self.image_channels, self.image_size, self.image_size)
-        if images.dim() != 4 or tuple(images.shape[1:]) != wanted:
-            raise ShapeError(f"R3GANDiscriminator wants images (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
+        self.check_images(images)
         x, features = self.from_image(images), []
         for stage in self.stages:
             x = stage(x)
@@ -164,24 +167,9 @@ class R3GANDiscriminator(Discriminator):
         x = self.linear(self.basis(self.features(images)[-1]).flatten(1))
         return x if self.embedding is None else (x * self.embedding(labels)).sum(dim=1, keepdim=True)
 
-    def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
-        """Stages are counted from the image, in the order of their names."""
-        return _shifted(other, 0)
-
 
 def _embedding(count: int, size: int, gain: float = 1.0) -> nn.Embedding:
     """One row a class, drawn as the weights of a linear layer on one-hot labels."""
     embedding = nn.Embedding(count, size)
     nn.init.normal_(embedding.weight, 0.0, gain / count**0.5)
     return embedding
-
-
-def _shifted(network: nn.Module, shift: int) -> dict[str, Any]:
-    """The weights of `network`, its stages' numbers raised by `shift`."""
-
-    def name(key: str) -> str:
-        part, _, rest = key.partition(".")
-        index, _, inner = rest.partition(".")
-        return f"{part}.{int(index) + shift}.{inner}" if part == "stages" else key
-
-    return {name(key): value for key, value in network.state_dict().items()}
