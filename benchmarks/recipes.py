@@ -2,7 +2,7 @@
 
     python benchmarks/recipes.py fashion-mnist --minutes 5 --output results [--seeds 0 1 2] [ARM ...]
     python benchmarks/recipes.py fashion-mnist --steps 6000 --output results [ARM ...]
-    python benchmarks/recipes.py --table results          (benchmarks: those that docs/zoo.md tells of)
+    python benchmarks/recipes.py --table results          (benchmarks: those of docs/experiments.md)
 
 An arm is a preset with changes. A short trial tells how many steps it makes in a second, and its number of steps
 follows, so that what decays by the step decays within the minutes; with `--steps` all arms make as many, for recipes
