@@ -37,7 +37,7 @@ def backbone(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _small_score(monkeypatch):
     """Runs are scored by a hundred samples: most of a tiny run's seconds would go into a thousand."""
-    monkeypatch.setattr("ganzoo.training.export.SAMPLES", 100)
+    monkeypatch.setattr("ganzoo.runs.export.SAMPLES", 100)
 
 
 @pytest.fixture(autouse=True)

@@ -118,15 +118,15 @@ def resume_and_fit(folder: Path) -> Any:
 
 def restore(folder: Path) -> Any:
     """The checkpoint alone, into networks made as the run's are."""
+    from ganzoo.runs.checkpoint import TrainingState, checkpoints, load_checkpoint
     from ganzoo.settings import Settings
-    from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint
     from ganzoo.training.ema import AveragedGenerator
     from ganzoo.training.method import Method
     from ganzoo.training.optimizers import make_optimizer
 
     gan = small()
     optimizers = [make_optimizer(network, 2e-4, Settings()) for network in (gan.generator, gan.discriminator)]
-    state = TrainingState(gan.generator, gan.discriminator, AveragedGenerator(gan.generator, 100), *optimizers)
+    state = TrainingState(gan.generator, gan.discriminator, AveragedGenerator(gan.generator, 100).network, *optimizers)
     state.method = Method(Settings())
     load_checkpoint(state, checkpoints(folder / "run")[0])
     return state

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 import ganzoo
-import ganzoo.training.export
+import ganzoo.runs.export
 from ganzoo.errors import TrainingError
 
 STEPS = 30
@@ -20,7 +20,7 @@ VARIANTS = {
 def train_or_go_on(folder: Path, variant: str) -> None:
     """Bring the run at `folder` to its end, from wherever a kill has left it."""
     torch.set_num_threads(1)
-    ganzoo.training.export.SAMPLES = 100  # a thousand would be scored for most of the run's time
+    ganzoo.runs.export.SAMPLES = 100  # a thousand would be scored for most of the run's time
     data = torch.randint(0, 256, (64, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     try:
         trainer = ganzoo.Trainer.resume(folder, data=data, progress=False)

@@ -11,8 +11,8 @@ import ganzoo
 from ganzoo.callbacks import CALLBACKS, Callback, EarlyStopping
 from ganzoo.cli import main
 from ganzoo.errors import ConfigError, PluginError, TrainingError
+from ganzoo.runs.checkpoint import checkpoints
 from ganzoo.training import Run, check_callback
-from ganzoo.training.checkpoint import checkpoints
 
 QUICK = {"batch_size": 4, "log_every": 4, "checkpoint_every": 3, "sample_every": 0, "score_every": 0, "progress": False}
 QUICK |= {"report_every": 0, "doctor_every": 0}

@@ -11,11 +11,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
-import ganzoo.training.checkpoint as checkpointing
+import ganzoo.runs.checkpoint as checkpointing
 from ganzoo.errors import TrainingError, WeightsError
+from ganzoo.runs.checkpoint import TrainingState, checkpoints, load_checkpoint, save_checkpoint
 from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import TrainingState, checkpoints, load_checkpoint, save_checkpoint
 from ganzoo.training.checkpoint_manager import CheckpointManager
 from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
@@ -30,7 +30,7 @@ def make_state(seed=0, optimizer="adam", memory_format=torch.contiguous_format):
     return TrainingState(
         generator=generator,
         discriminator=discriminator,
-        average=AveragedGenerator(generator, 100),
+        average=AveragedGenerator(generator, 100).network,
         generator_optimizer=make_optimizer(generator, 0.01, settings),
         discriminator_optimizer=make_optimizer(discriminator, 0.01, settings),
         sums=[0.0],
@@ -47,7 +47,8 @@ def advance(state, steps=1):
         for optimizer in state.optimizers().values():
             optimizer.step()
         state.step += 1
-        state.average.update(state.step * 4, 4)
+        for mine, theirs in zip(state.average.parameters(), state.generator.parameters()):
+            mine.detach().lerp_(theirs.detach(), 0.5)
     state.sums, state.summed, state.memory = [0.1 + 0.2], 3, {"seen": [1, 2.5, None]}
     return state
 
@@ -82,7 +83,7 @@ def test_a_checkpoint_holds_everything(tmp_path, optimizer, memory_format):
 def test_tied_weights_are_held_and_come_back_tied(tmp_path):
     def tied(seed):
         state = make_state(seed)
-        for network in (state.generator, state.average.network):
+        for network in (state.generator, state.average):
             network.append(nn.Conv2d(3, 3, 1)).append(nn.Conv2d(3, 3, 1))
             network[3].weight = network[2].weight
         state.generator_optimizer = make_optimizer(state.generator, 0.01, Settings())

@@ -13,10 +13,10 @@ import ganzoo
 from ganzoo.config import Config
 from ganzoo.errors import GanzooError
 from ganzoo.models import DCGANDiscriminatorConfig, DCGANGeneratorConfig
+from ganzoo.runs.metadata import RuntimeConfig
 from ganzoo.saving.format import Description, parse_json, read_description
 from ganzoo.saving.weights import WeightsFile
 from ganzoo.settings import Settings
-from ganzoo.training.runtime import RuntimeConfig
 from hostile import pack, unpack
 
 bounded = settings(max_examples=150, deadline=1000, derandomize=True, database=None)  # milliseconds an example

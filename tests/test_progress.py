@@ -4,10 +4,10 @@ import time
 
 from torch import nn
 
+from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.progress import Clock, ProgressBar
-from ganzoo.training.checkpoint import TrainingState
 
 
 def test_a_command_said_above_the_bar_stays_on_its_line(monkeypatch, capsys):

@@ -10,11 +10,11 @@ from markupsafe import escape
 import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.runs.checkpoint import checkpoints
 from ganzoo.runs.remedies import remedy
 from ganzoo.schedules import SCHEDULES
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.doctor import Finding
-from ganzoo.training.checkpoint import checkpoints
 from test_training import QUICK, Calls, StopAt, contents, images, tiny
 
 CHANGES = {

@@ -20,11 +20,11 @@ from torch import nn
 import ganzoo
 from ganzoo.data import open_data
 from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.runs.checkpoint import checkpoints
 from ganzoo.runs.folder import command
+from ganzoo.runs.metadata import _absolute
 from ganzoo.saving import weights as weights_module
 from ganzoo.training import Callback
-from ganzoo.training.checkpoint import checkpoints
-from ganzoo.training.metadata import _absolute
 from ganzoo.training.runtime import Runtime
 
 FILES = ("model/model.safetensors", "model/discriminator/model.safetensors", "log.jsonl")
@@ -283,7 +283,7 @@ def test_what_another_program_wrote_under_a_run_s_names_is_never_deleted(tmp_pat
 
 def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkeypatch, capsys):
     scores = iter([5.0, 1.0, 7.0, 6.0])  # of steps 3, 6, 9 and 11
-    monkeypatch.setattr("ganzoo.training.export.KernelScore", lambda real: lambda fakes: next(scores))
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore", lambda real: lambda fakes: next(scores))
     train(tmp_path / "run", keep="best")
     before = contents(tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "model")
@@ -405,7 +405,7 @@ def test_a_launch_that_this_trainer_does_not_know_is_refused_before_anything_is_
 
 def test_what_could_not_be_read_back_does_not_begin(tmp_path, monkeypatch):
     hashes = iter("ab")  # as of a disk that gives back other bytes than it took
-    monkeypatch.setattr("ganzoo.training.checkpoint.sha256_of", lambda path: next(hashes))
+    monkeypatch.setattr("ganzoo.runs.checkpoint.sha256_of", lambda path: next(hashes))
     with pytest.raises(TrainingError, match="could not be resumed, so it does not begin"):
         train(tmp_path / "run")
     assert not (tmp_path / "run" / "run.json").exists()
@@ -664,7 +664,7 @@ def test_a_penalty_behind_batch_norm_warns_and_says_why(tmp_path, recwarn):
 
 def test_the_model_and_the_checkpoints_never_part(tmp_path, monkeypatch):
     scores = iter([5.0, 1.0, 7.0, 6.0, 6.0])  # the best is that of step 6; step 8 goes back behind it or not
-    monkeypatch.setattr("ganzoo.training.export.KernelScore", lambda real: lambda fakes: next(scores))
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore", lambda real: lambda fakes: next(scores))
     settings = {**QUICK, "checkpoint_every": 100, "keep": "best"}
     result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=12, callbacks=[Poison(8, 1)], **settings).fit()
     assert result.best_step == 6

@@ -12,7 +12,7 @@ from torch import nn
 import ganzoo
 from ganzoo.errors import ConfigError
 from ganzoo.losses import Loss
-from ganzoo.training.checkpoint import checkpoint_folder
+from ganzoo.runs.checkpoint import checkpoint_folder
 
 QUIET = {
     "progress": False, "steps": 2, "batch_size": 4, "score_every": 0, "sample_every": 0, "report_every": 0,

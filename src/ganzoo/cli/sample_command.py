@@ -119,7 +119,7 @@ def _gan(source: str, at: int | None, device: str, revision: str | None, endpoin
         from ganzoo.pretrained import from_pretrained
 
         return from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
-    from ganzoo.training.metadata import open_checkpoint
+    from ganzoo.runs.metadata import open_checkpoint
 
     return open_checkpoint(source, at).to(device)
 

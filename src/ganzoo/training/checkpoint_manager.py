@@ -11,18 +11,18 @@ from typing import Any
 import torch
 
 from ganzoo.errors import TrainingError, WeightsError
-from ganzoo.runs.folder import RunFolder, train_on_command
-from ganzoo.saving.format import WEIGHTS
-from ganzoo.training.checkpoint import (
+from ganzoo.runs.checkpoint import (
     TrainingState,
     checkpoint_folder,
     checkpoints,
     load_checkpoint,
     save_checkpoint,
 )
-from ganzoo.training.export import ModelExporter
+from ganzoo.runs.export import ModelExporter
+from ganzoo.runs.folder import RunFolder, train_on_command
+from ganzoo.runs.stretches import Stretch
+from ganzoo.saving.format import WEIGHTS
 from ganzoo.training.runtime import Runtime
-from ganzoo.training.stretches import Stretch
 
 PATIENCE = 10  # seconds until a file of one machine is seen by the others
 ROLLBACKS = 3  # how often a run goes back to its last checkpoint after NaN, each time at half the learning rates

@@ -13,7 +13,9 @@ from ganzoo.callbacks import RESERVED, Callback, Requests, Run
 from ganzoo.data import ImageData
 from ganzoo.errors import PluginError, TrainingError
 from ganzoo.gan import GAN
+from ganzoo.runs.export import ModelExporter, averaged
 from ganzoo.runs.folder import RunFolder, resume_command
+from ganzoo.runs.stretches import Stretch
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.built_in import Card, Report, Samples, Score, Trackers
 from ganzoo.training.callbacks.diagnostics import Diagnostics
@@ -21,11 +23,9 @@ from ganzoo.training.callbacks.doctor import Doctor
 from ganzoo.training.callbacks.given import GivenCallbacks
 from ganzoo.training.callbacks.progress import Clock
 from ganzoo.training.checkpoint_manager import CheckpointManager
-from ganzoo.training.export import ModelExporter, averaged
 from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import FIGURES, TrainingStep
-from ganzoo.training.stretches import Stretch
 
 
 class _NotFinite(Exception):

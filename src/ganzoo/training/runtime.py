@@ -6,19 +6,18 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
-from ganzoo.config import Config, option
 from ganzoo.errors import MissingExtraError, TrainingError, quote
 from ganzoo.hardware import fast_bfloat16, send
+from ganzoo.runs.metadata import RuntimeConfig
 from ganzoo.settings import Settings
 
 _KEPT = {f"ACCELERATE_{name}" for name in ("USE_CPU", "TORCH_DEVICE", "MIXED_PRECISION", "CPU_AFFINITY", "DEBUG_MODE")}
@@ -29,17 +28,6 @@ _SWITCHED_OFF = {  # what `accelerate launch` sets, its usual value, and what to
 _SPLIT = ("FSDP", "DEEPSPEED", "MEGATRON_LM")  # launches that Accelerate knows and this trainer does not
 _SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")  # by launchers
 _ACCELERATE = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RuntimeConfig(Config):
-    """What was resolved once, when a run began, and holds whenever it is resumed."""
-
-    device: str = option("cpu", "kind of device: cpu, cuda, mps, ...")
-    precision: Literal["float32", "bf16", "fp16"] = option("float32", "of the networks' passes")
-    memory_format: Literal["contiguous", "channels_last"] = option("contiguous", "of images and kernels")
-    threads: int = option(1, "of torch on the CPU: sums are split by them, and bits follow", low=1, high=4096)
-    processes: int = option(1, "that share a batch", low=1, high=65536)
 
 
 class _ForwardProxy(nn.Module):

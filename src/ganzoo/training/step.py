@@ -21,10 +21,10 @@ from ganzoo.data.image_data import scale
 from ganzoo.gan import GAN
 from ganzoo.models import Discriminator
 from ganzoo.models.contract import offers_auxiliary_loss
+from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.seeds import Streams, derive_seed, generator_for
 from ganzoo.settings import Settings
 from ganzoo.training.captured import CapturedStep
-from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.classes import align_latents, draw_mismatched
 from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
@@ -137,10 +137,11 @@ class TrainingStep:
         self._captured: CapturedStep | None = None
         if machine.captures:
             self._captured = CapturedStep(self._updates, networks, optimizers, machine.device, self._obstacle())
+        self._average = AveragedGenerator(generator, method.now("ema_half_life", 0))
         self.state = TrainingState(
             generator=generator,
             discriminator=discriminator,
-            average=AveragedGenerator(generator, method.now("ema_half_life", 0)),
+            average=self._average.network,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
             method=method,
@@ -165,9 +166,9 @@ class TrainingStep:
         if self.method.changes:
             images = settings.batch_size * settings.discriminator_steps
             self.method.end_step(float(self._machine.mean(figures[REAL_SIGN])), images, self._machine.mean)
-        state.average.half_life = self.method.now("ema_half_life", state.step)
+        self._average.half_life = self.method.now("ema_half_life", state.step)
         state.step += 1
-        state.average.update(state.step * settings.batch_size, settings.batch_size)
+        self._average.update(state.step * settings.batch_size, settings.batch_size)
         return torch.cat([figures[:REAL_SIGN], figures[REAL_SIGN + 1 :]])
 
     def _drawn(self) -> list[_Draw]:

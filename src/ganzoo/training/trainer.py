@@ -18,19 +18,11 @@ from ganzoo.gan import GAN
 from ganzoo.hardware import checked_device
 from ganzoo.models import parameter_count
 from ganzoo.presets import PRESETS, Preset, create
+from ganzoo.runs.checkpoint import TrainingState
+from ganzoo.runs.export import ModelExporter
 from ganzoo.runs.folder import RunFolder, TrainingResult, changed_in_words, resume_command, train_on_command
-from ganzoo.saving.model import check_facts
-from ganzoo.settings import Settings
-from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
-from ganzoo.training.callbacks.notebook import NotebookDisplay
-from ganzoo.training.callbacks.progress import ProgressBar, StartLine, say, shown
-from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.classes import are_names, attach_labels, take_names
-from ganzoo.training.export import ModelExporter
-from ganzoo.training.finetuning import before_averaging
-from ganzoo.training.interrupt import Interrupt
-from ganzoo.training.loop import TrainingLoop
-from ganzoo.training.metadata import (
+from ganzoo.runs.metadata import (
+    RuntimeConfig,
     compare_plugins,
     is_described,
     rebuild,
@@ -38,10 +30,19 @@ from ganzoo.training.metadata import (
     recorded_data,
     recorded_reading,
 )
+from ganzoo.runs.stretches import Stretch, open_stretch
+from ganzoo.saving.model import check_facts
+from ganzoo.settings import Settings
+from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
+from ganzoo.training.callbacks.notebook import NotebookDisplay
+from ganzoo.training.callbacks.progress import ProgressBar, StartLine, say, shown
+from ganzoo.training.classes import are_names, attach_labels, take_names
+from ganzoo.training.finetuning import before_averaging
+from ganzoo.training.interrupt import Interrupt
+from ganzoo.training.loop import TrainingLoop
 from ganzoo.training.method import Method
-from ganzoo.training.runtime import Runtime, RuntimeConfig
+from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import FIGURES, TrainingStep
-from ganzoo.training.stretches import Stretch, open_stretch
 from ganzoo.training.trial import Trial, check_weights
 
 

@@ -12,10 +12,10 @@ from ganzoo.callbacks import Callback, Run
 from ganzoo.errors import GanzooError, shell
 from ganzoo.gan import GAN
 from ganzoo.runs.card import run_card
+from ganzoo.runs.checkpoint import TrainingState
+from ganzoo.runs.export import ModelExporter
 from ganzoo.runs.folder import RunFolder
 from ganzoo.runs.report import write_report
-from ganzoo.training.checkpoint import TrainingState
-from ganzoo.training.export import ModelExporter
 from ganzoo.training.runtime import Runtime
 
 MOST = 50  # a report that takes a second is written every 50 seconds, at most

@@ -14,9 +14,9 @@ from ganzoo.gan import GAN
 from ganzoo.hardware import off_mps
 from ganzoo.losses import LOSSES
 from ganzoo.models import evaluating
+from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import TrainingState
 from ganzoo.training.classes import align_latents
 from ganzoo.training.runtime import Runtime
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.callbacks import Callback, Run
+from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.remedies import remedy
 from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot
-from ganzoo.training.checkpoint import TrainingState
 
 PATIENCE = 3  # checks that show it, minus those that don't
 FIRST_CHECKS = 1  # that are ignored: every generator begins with grey noise

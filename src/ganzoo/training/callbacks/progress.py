@@ -13,12 +13,12 @@ import psutil
 
 from ganzoo.callbacks import Callback, Run
 from ganzoo.errors import clean
+from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.folder import RunFolder
 from ganzoo.runs.times import duration
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.doctor import MemoryWatch
 from ganzoo.training.callbacks.notebook import NotebookDisplay
-from ganzoo.training.checkpoint import TrainingState
 
 ENOUGH = 2  # seconds of steps that tell a run's speed
 PLAIN = 30  # seconds between plain lines where no terminal draws a bar

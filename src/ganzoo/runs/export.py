@@ -12,22 +12,18 @@ from ganzoo import images as pictures
 from ganzoo.data import ImageData
 from ganzoo.errors import TrainingError, WeightsError
 from ganzoo.gan import GAN
+from ganzoo.runs.checkpoint import TrainingState, remedy
 from ganzoo.runs.gallery import REAL
+from ganzoo.runs.selection_score import SAMPLES, KernelScore
 from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import TrainingState, remedy
-from ganzoo.training.selection_score import SAMPLES, KernelScore
 
 GRID = 64  # images in a sample grid
 
 
 def averaged(gan: GAN, state: TrainingState) -> GAN:
     """The averaged generator and the discriminator of `state`, as a GAN like `gan`, which is trained."""
-    return GAN(
-        state.average.network,
-        state.discriminator,
-        **gan.facts,
-    )
+    return GAN(state.average, state.discriminator, **gan.facts)
 
 
 class ModelExporter:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
 from ganzoo.augment import AUGMENTATIONS
 from ganzoo.callbacks import CALLBACKS
+from ganzoo.config import Config, option
 from ganzoo.data import SOURCES, ImageData, source_name
 from ganzoo.errors import PluginError, TrainingError, WeightsError, quote
 from ganzoo.files import expand_user
@@ -20,13 +22,12 @@ from ganzoo.models import MODELS
 from ganzoo.models.contract import check_like_file
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry, used_plugins
+from ganzoo.runs.checkpoint import check_step, checkpoint_folder, load_average, saved_shapes
 from ganzoo.runs.folder import RunFolder, command, recorded_plugins, versions
 from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, used_names, where_from
 from ganzoo.saving.model import check_facts
 from ganzoo.schedules import SCHEDULES
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import check_step, checkpoint_folder, load_average, saved_shapes
-from ganzoo.training.runtime import RuntimeConfig
 
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
@@ -42,6 +43,17 @@ REGISTRIES: dict[str, Registry[Any]] = {
         SOURCES,
     )
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeConfig(Config):
+    """What was resolved once, when a run began, and holds whenever it is resumed."""
+
+    device: str = option("cpu", "kind of device: cpu, cuda, mps, ...")
+    precision: Literal["float32", "bf16", "fp16"] = option("float32", "of the networks' passes")
+    memory_format: Literal["contiguous", "channels_last"] = option("contiguous", "of images and kernels")
+    threads: int = option(1, "of torch on the CPU: sums are split by them, and bits follow", low=1, high=4096)
+    processes: int = option(1, "that share a batch", low=1, high=65536)
 
 
 def record(

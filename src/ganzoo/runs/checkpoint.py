@@ -28,7 +28,6 @@ from ganzoo.runs.folder import resume_command
 from ganzoo.saving.format import read_json
 from ganzoo.saving.weights import MOST_OWN, WeightsFile, is_finite, untie
 from ganzoo.stateful import Stateful
-from ganzoo.training.ema import AveragedGenerator
 
 KEEP = 2  # of the newest checkpoints, beside the best
 ENTRIES = 20  # of a parameter's state in an optimizer, at most
@@ -41,7 +40,7 @@ class TrainingState:
 
     generator: nn.Module
     discriminator: nn.Module
-    average: AveragedGenerator
+    average: nn.Module  # the averaged generator
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
     method: Stateful = field(default_factory=Stateful)
@@ -62,7 +61,7 @@ class TrainingState:
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks by name."""
-        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average.network}
+        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
 
     def optimizers(self) -> dict[str, Optimizer]:
         """The optimizers by name."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganzoo.errors import ConfigError
+from ganzoo.runs.checkpoint import check_step, checkpoints
 from ganzoo.runs.folder import RunFolder, command, train_on_command
 from ganzoo.settings import Settings
-from ganzoo.training.checkpoint import check_step, checkpoints
 
 FIXED = (  # what data, states and draws of a run rest on
     "batch_size",
