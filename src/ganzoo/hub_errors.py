@@ -15,6 +15,7 @@ from ganzoo.errors import (
     HubDamagedError,
     HubError,
     HubMissingError,
+    first_line,
     masked,
     quote,
     reason,
@@ -147,4 +148,4 @@ def _reason(error: BaseException) -> str:
     """The first line of what lies at the bottom of `error`."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return first_line(error)

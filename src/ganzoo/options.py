@@ -1,10 +1,11 @@
 """Names with options: `r1(weight=10,every=4)`, read by one grammar and checked against what the name's maker takes.
 
-    text     = name | name(option, option, ...)
+    text     = name | name(option, option, ...) | name:value?option&option&...
     option   = key=value
     value    = a number, true, false, none, a word, (value, value), or again a name with options
 
-Commas nest: in `counter(stop_at=25),scale(by=(2,3))` there are two names, and `by` is a tuple.
+Commas nest: in `counter(stop_at=25),scale(by=(2,3))` there are two names, and `by` is a tuple. The value behind a colon
+is the first option's, as in `timm:resnet18?weights=FILE`; there %26 stands for &, as in addresses.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from ganzoo.config import Bounds, alternatives, convert_value, parse_value, split_commas
 from ganzoo.errors import ConfigError, PluginError, did_you_mean, quote
 
-_CALL = re.compile(r"\s*([\w.-]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_CALL = re.compile(r"\s*([\w.-]+)(?:\s*\((.*)\)|:([^?]*)(?:\?(.*))?)?\s*", re.DOTALL)
+_FIRST = ""  # the key of a value that stands behind a colon, until it is known what the name takes
 _REQUIRED = inspect.Parameter.empty
 _UNKNOWN = object()
 
@@ -55,15 +58,16 @@ def split_call(text: Any, place: str) -> tuple[str, dict[str, str]]:
     match = _CALL.fullmatch(text) if isinstance(text, str) else None
     if not match:
         raise ConfigError(f"{place} must look like name or name(option=value,...), got {quote(text)}")
-    given: dict[str, str] = {}
-    for part in split_commas(match[2] or ""):
+    name, options, first, query = match.groups()
+    given = {} if first is None else {_FIRST: unquote(first.strip())}
+    for part in query.split("&") if query else split_commas(options or ""):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not (equals and key.isidentifier()):
             raise ConfigError(f"{place}: {quote(part.strip())} must look like option=value, in {quote(text)}")
         if key in given:
             raise ConfigError(f"{place}: {key} is given twice, in {quote(text)}")
-        given[key] = value
-    return match[1], given
+        given[key] = unquote(value) if query else value
+    return name, given
 
 
 def options_of(
@@ -149,6 +153,12 @@ def read_options(given: Mapping[str, str], known: Mapping[str, Option], place: s
     Raises:
         ConfigError: one is unknown, missing, of another type or out of bounds; the message begins with `place`.
     """
+    if _FIRST in given:
+        first = next(iter(known), "")
+        if first in given:
+            again = f"{first} is given twice" if first else "it takes no options"
+            raise ConfigError(f"{place}:{given[_FIRST]}: {again}")
+        given = {first if key == _FIRST else key: value for key, value in given.items()}
     for key in given:
         if key not in known:
             takes = did_you_mean(key, known) if known else " It takes none."

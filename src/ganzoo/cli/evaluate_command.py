@@ -25,7 +25,7 @@ def evaluate(
     features: Annotated[
         str | None,
         typer.Option(
-            help="fashion-net, inception, 'timm(model=NAME,weights=FILE)', or a plug-in's.  "
+            help="fashion-net, inception, 'timm:NAME?weights=FILE', or a plug-in's.  "
             "[default: fashion-net, for grey images]"
         ),
     ] = None,

@@ -39,7 +39,7 @@ from ganzoo.data.parquet import read_few_rows
 from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.reading import Reading
 from ganzoo.data.stream import BUFFER_BYTES, Stream
-from ganzoo.errors import DataError, HubConnectionError, MissingExtraError, did_you_mean, quote
+from ganzoo.errors import DataError, HubConnectionError, MissingExtraError, did_you_mean, first_line, quote
 from ganzoo.files import expand_user
 from ganzoo.hub_errors import offline_if_unreachable
 
@@ -294,9 +294,8 @@ def _opening(source: str, name: str) -> Iterator[None]:
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and OSError
         _raise_ours(error)
         cause = error.__cause__ or error  # datasets' own words are "An error occurred while generating the dataset"
-        first = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise DataError(
-            f"{source} can't be opened ({first[:200]}); check the name, the split and the network."
+            f"{source} can't be opened ({first_line(cause)}); check the name, the split and the network."
         ) from error
 
 

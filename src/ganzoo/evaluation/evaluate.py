@@ -75,7 +75,7 @@ def evaluate(
             split, it is compared by `split`, and the other one serves as other real images; of any other set, and of a
             split that `hf:...?split=` names, one half serves each.
         samples: images to draw (or to take), and real ones at most.
-        features: a name in `ganzoo.FEATURES` with its options, as "inception" or "timm(model=NAME)", or a `Features`;
+        features: a name in `ganzoo.FEATURES` with its options, as "inception" or "timm:NAME", or a `Features`;
             None: fashion-net for grey images.
         metrics: names in `ganzoo.METRICS` with their options, as ("fd", "prdc(k=3)").
         seed: of samples and choices. A conditional model draws its classes in equal numbers.
@@ -148,8 +148,8 @@ def evaluate(
 def _choose(features: str | Features | None, image_channels: int) -> Features:
     if features is None and image_channels != 1:
         raise ConfigError(
-            "features must be named for images in colour: inception, or timm(model=NAME), as "
-            "timm(model=tf_efficientnet_lite0,weights=FILE) (--features)"
+            "features must be named for images in colour: inception, or timm:NAME, as "
+            "timm:tf_efficientnet_lite0?weights=FILE (--features)"
         )
     return features if isinstance(features, Features) else FEATURES.make(features or "fashion-net")
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, blame, quote
+from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, blame, first_line, quote
 from ganzoo.evaluation.fashion_net import IMAGE_SIZE, fashion_net
 from ganzoo.hardware import checked_device, full_float32
 from ganzoo.images import to_uint8
@@ -147,7 +147,7 @@ def inception() -> Features:
 
 @FEATURES.register("timm")
 def timm(model: str, weights: str = "") -> Features:
-    """A pretrained model of timm, with its weights from the Hub or from a file.
+    """A pretrained model of timm, as `timm:resnet18`, with its weights from the Hub or from a file.
 
     Images are resampled to the whole of the model's own size, none is cropped, and normalised as it wants.
 
@@ -202,10 +202,9 @@ class _Inception(nn.Module):
             torch.hub.load_state_dict_from_url(INCEPTION_URL, map_location="cpu", check_hash=True, weights_only=True)
             self.network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=path)
         except Exception as error:  # no network, half a file, or one that is no plain table of tensors
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DataError(
-                f"the weights of inception can't be had ({quote(reason)}): download {INCEPTION_URL} to {path}, or take "
-                "fashion-net or timm(model=NAME)."
+                f"the weights of inception can't be had ({quote(first_line(error))}): download {INCEPTION_URL} to "
+                f"{path}, or take fashion-net or timm:NAME."
             ) from error
 
     def forward(self, images: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.errors import ConfigError, MissingExtraError, is_out_of_memory, quote
+from ganzoo.errors import ConfigError, MissingExtraError, first_line, is_out_of_memory, quote
 
 OPSET = 18  # of 2022: the first that torch's exporter writes by itself, so that old runtimes read it too
 LARGEST_FILE = 2**31  # bytes: an ONNX file is one protocol buffer
@@ -68,8 +68,7 @@ def to_onnx(
         cause: BaseException = error
         while cause.__cause__ is not None:  # the exporter's own report comes first, what stopped it last
             cause = cause.__cause__
-        said = (str(cause).strip().splitlines() or [""])[0]
-        raise ConfigError(f"{what} can't be written as ONNX ({quote(said, 200)}); {_REMEDY}") from error
+        raise ConfigError(f"{what} can't be written as ONNX ({quote(first_line(cause), 200)}); {_REMEDY}") from error
     model = program.model
     for node in model.graph.all_nodes():  # lines of source files on this machine
         node.metadata_props.clear()

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ganzoo.errors import WeightsError, quote
+from ganzoo.errors import WeightsError, first_line, quote
 
 Tables = dict[str, dict[str, Tensor]]
 
@@ -29,9 +29,9 @@ def read_tables(path: Path) -> Tables:
     try:
         content: Any = load_file(path) if path.suffix == ".safetensors" else _load(path)
     except Exception as error:  # torch's reader of plain tensors raises a dozen kinds on other files
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(
-            f"{path} can't be read as weights ({quote(reason)}); give .safetensors, or a .pth that holds tensors alone."
+            f"{path} can't be read as weights ({quote(first_line(error))}); give .safetensors, or a .pth that holds "
+            "tensors alone."
         ) from error
     tables: Tables = {}
     waiting, seen = [("", content)], set()

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ganzoo.blocks import DCGANDown, check_activation_name, initialise, make_activation, with_weight_norm
 from ganzoo.config import Config, option
-from ganzoo.errors import ConfigError, nearest, quote
+from ganzoo.errors import ConfigError, first_line, nearest, quote
 from ganzoo.models.contract import MODELS, Discriminator, check_labels
 
 LEVELS = 4  # of the backbone, from the finest to the coarsest
@@ -30,7 +30,7 @@ class ProjectedDiscriminatorConfig(Config):
 
     image_size: int = option(64, "pixels a side of an image", low=32, high=512)
     image_channels: int = option(3, "channels of an image: 1 or 3", low=1, high=3)
-    backbone: str = option("tf_efficientnet_lite0", "a convolutional model of timm, by name")
+    backbone: str = option("timm:tf_efficientnet_lite0", "a convolutional model of timm, as timm:resnet18 or resnet18")
     width: int = option(64, "channels of a mixed level, and of its head", low=1, high=2048)
     activation: str = option("leaky_relu", "activation of the heads, by name")
     slope: float = option(0.2, "slope of leaky_relu below zero", low=0, high=1)
@@ -41,6 +41,11 @@ class ProjectedDiscriminatorConfig(Config):
             raise ConfigError("image_channels must be 1 or 3 for a pretrained backbone, got 2")
         if self.image_size % 32:
             raise ConfigError(f"image_size must be a multiple of 32 for a backbone's levels, got {self.image_size}")
+
+    @property
+    def timm_name(self) -> str:
+        """The backbone by timm's own name."""
+        return self.backbone.removeprefix("timm:")
 
     def resized(self, image_size: int) -> ProjectedDiscriminatorConfig:
         """For images of `image_size`; the backbone takes any multiple of 32."""
@@ -66,7 +71,7 @@ class ProjectedDiscriminator(Discriminator):
         super().__init__()
         self.config = config
         self.image_size, self.image_channels, self.num_classes = config.image_size, config.image_channels, 0
-        self.backbone, mean, std = _backbone(config.backbone)
+        self.backbone, mean, std = _backbone(config.timm_name)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
         channels = self.backbone.feature_info.channels()
@@ -154,21 +159,18 @@ def _check_levels(backbone: Any, config: ProjectedDiscriminatorConfig, sizes: li
     Transformers may want a size of their own, or put channels last.
     """
     wanted = [(1, channels, size, size) for channels, size in zip(backbone.feature_info.channels(), sizes)]
-    side = config.image_size
+    side, own = config.image_size, backbone.pretrained_cfg["input_size"][-1]
+    place, remedy = f"backbone {quote(config.backbone)}", "take another, as timm:tf_efficientnet_lite0 or timm:resnet18"
     try:
         with torch.no_grad():
             found = [tuple(level.shape) for level in backbone.eval()(torch.zeros(1, 3, side, side))]
     except Exception as error:  # each family of timm says it in a way of its own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
-            f"backbone {quote(config.backbone)} can't take images of {side}x{side} ({quote(reason)}); take another, as "
-            f"tf_efficientnet_lite0 or resnet18"
-        ) from error
+        fixed = f"it is made for {own}x{own} alone"
+        reason = fixed if backbone.pretrained_cfg.get("fixed_input_size") else quote(first_line(error))
+        raise ConfigError(f"{place} can't take images of {side}x{side} ({reason}); {remedy}") from error
     if found != wanted:
-        raise ConfigError(
-            f"backbone {quote(config.backbone)} gives {found[0]} for images of {side}x{side}, not {wanted[0]}; take "
-            f"another, as tf_efficientnet_lite0 or resnet18"
-        )
+        last = " (channels last)" if found == [(1, size, size, channels) for _, channels, size, _ in wanted] else ""
+        raise ConfigError(f"{place} gives {found[0]}{last} for images of {side}x{side}, not {wanted[0]}; {remedy}")
 
 
 def fill_backbone(_: nn.Module, discriminator: nn.Module) -> None:
@@ -176,5 +178,5 @@ def fill_backbone(_: nn.Module, discriminator: nn.Module) -> None:
     from ganzoo.models.backbones import timm_network
 
     assert isinstance(discriminator, ProjectedDiscriminator)
-    network, _name = timm_network(discriminator.config.backbone, os.environ.get("GANZOO_BACKBONE", ""))
+    network, _name = timm_network(discriminator.config.timm_name, os.environ.get("GANZOO_BACKBONE", ""))
     discriminator.load_backbone(network.model.state_dict())
