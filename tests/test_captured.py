@@ -76,6 +76,7 @@ METHODS = {
     "flips and schedules": {"flip": True, "generator_lr": "cosine(start=1e-3,warm_up=4)", "optimizer": "adamw"},
     "labels": {"classes": 3, "mismatched_labels": 0.3},
     "further updates": {"discriminator_steps": 2, "generator_steps": 2, "clip_gradients": 0.5},
+    "one-stage": {"updates": "one-stage"},
     "last batches": {"keep_last_batch": True, "images": 20, "steps": 16},
     "lazy penalties": {"penalties": ("r1(weight=1,every=2)", "wgan-gp(weight=1)"), "steps": 12},
     "bf16": {"precision": "bf16"},

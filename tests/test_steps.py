@@ -14,6 +14,7 @@ from ganzoo.settings import Settings
 from ganzoo.training import MicroBatch, discriminator_step, generator_step
 from ganzoo.training.ema import RAMP, AveragedGenerator
 from ganzoo.training.method import Method
+from ganzoo.training.one_stage import obstacle, one_stage_step
 from ganzoo.training.optimizers import make_optimizer
 
 
@@ -92,6 +93,63 @@ def test_accumulating_parts_equals_the_whole_batch(name):
         results.append([*generator.parameters(), *discriminator.parameters()])
     for whole, *others in zip(*results):
         assert all(torch.allclose(whole, other, rtol=1e-10, atol=1e-12) for other in others)
+
+
+ONE_STAGE = [name for name in LOSSES if name != "hinge"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+@pytest.mark.parametrize("size", [8, 4])
+@pytest.mark.parametrize("name", ONE_STAGE)
+def test_one_pass_over_the_fakes_gives_both_networks_their_own_gradients(name, size, share):
+    """Shen et al. 2021: equal to the two gradients computed apart, parts and the mismatched term included."""
+    loss = LOSSES.make(name)
+    if loss.generator_sees_real and size < 8:
+        pytest.skip("pairs real and fake images, as they stand in the batch")
+    generator, discriminator, real, latents = pair()
+    labels = torch.zeros(8, dtype=torch.long) if share else None
+
+    def judge(images, labels=None, other_labels=None):
+        logits = 3 * discriminator(images)
+        return logits if other_labels is None else torch.cat([logits, discriminator(images)])
+
+    fake = generator(latents)
+    value = (1 - share) * loss.for_discriminator(judge(real), judge(fake.detach()))
+    value = value + share * loss.for_discriminator(judge(real), discriminator(real)) if share else value
+    wanted = torch.autograd.grad(value, list(discriminator.parameters()))
+    value = loss.for_generator(judge(fake), judge(real) if loss.generator_sees_real else None)
+    wanted += torch.autograd.grad(value, list(generator.parameters()))
+
+    optimizers = tuple(torch.optim.SGD(network.parameters(), 0.0) for network in (discriminator, generator))
+    parts = [
+        MicroBatch(real[rows], generator(latents[rows]), labels, labels, size / 8)
+        for rows in (slice(start, start + size) for start in range(0, 8, size))
+    ]
+    figures = one_stage_step(
+        judge, optimizers, loss, parts, mismatched_share=share, penalty=None, generator_penalty=None, processes=1,
+        backward=lambda value: value.backward(), step=lambda optimizer: optimizer.step(),
+    )  # fmt: skip
+    found = [parameter.grad for network in (discriminator, generator) for parameter in network.parameters()]
+    assert all(torch.allclose(one, other, rtol=1e-9, atol=1e-12) for one, other in zip(found, wanted, strict=True))
+    per_image = value / 8 if loss.reduction == "sum" else value
+    assert torch.allclose(figures[-1], per_image, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name, norm, ends, words",
+    [
+        ("hinge", nn.Identity(), 1, "0 for some fakes"),
+        ("non-saturating", nn.BatchNorm1d(5), 1, "batch norm"),
+        ("non-saturating", nn.Identity(), 2, "weighs the logits of an image otherwise"),
+        ("non-saturating", nn.LayerNorm(5), 1, None),
+        ("minimax", nn.BatchNorm1d(5), 2, None),
+    ],
+)
+def test_a_pair_of_loss_and_network_that_one_pass_can_t_serve_is_refused(name, norm, ends, words):
+    torch.manual_seed(0)
+    discriminator = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), norm, nn.LeakyReLU(0.2), nn.Linear(5, ends))
+    found = obstacle(LOSSES.make(name), discriminator, torch.randn(8, 1, 2, 2), None)
+    assert found is None if words is None else words in found
 
 
 def test_the_generator_s_step_leaves_no_gradient_in_the_discriminator():
@@ -217,6 +275,7 @@ def test_streams_are_unrelated_and_repeatable():
         ({"augmentations": ["colour"]}, 'Did you mean "color"'),
         ({"loss": "hinge(smoothing=0.1)"}, 'loss: hinge has no option "smoothing". It takes none'),
         ({"accumulate": 3}, "accumulate 3 must divide batch_size 64"),
+        ({"updates": "one-stage", "discriminator_steps": 2}, "discriminator_steps and generator_steps must be 1"),
         ({"generator_lr": float("nan")}, "generator_lr"),
     ],
 )

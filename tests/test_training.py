@@ -127,6 +127,7 @@ VARIANTS = {
     "wgan-gp": {"penalties": ("wgan-gp(weight=10)",), "loss": "wasserstein", "discriminator_steps": 2},
     "augmented": {"augmentations": ("color", "translation", "cutout"), "flip": True},
     "accumulated": {"accumulate": 4, "clip_gradients": 1.0},
+    "one-stage": {"updates": "one-stage", "accumulate": 2, "penalties": ("r1(weight=1)",), "augmentations": ("color",)},
     "timm's optimizer": {"optimizer": "lion", "generator_lr": "cosine(start=2e-4,warm_up=3)"},
     "small last batch": {"keep_last_batch": True, "batch_size": 16, "loss": "d2l", "ema_half_life": 0},
     "exact": {"speed": "exact", "loss": "non-saturating(smoothing=0.1)"},

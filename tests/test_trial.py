@@ -198,6 +198,11 @@ def test_a_registered_model_that_can_t_be_built_without_memory_is_refused_before
         refused(tmp_path, ["can't be saved and loaded again"], generator=generator, discriminator=Reads(Config()))
 
 
+def test_one_stage_updates_that_would_go_wrong_are_refused(tmp_path):
+    words = ["updates=one-stage, loss hinge", "0 for some fakes", "or updates=alternating"]
+    refused(tmp_path, words, loss="hinge", updates="one-stage")
+
+
 def test_the_trial_changes_no_bit_and_no_mode(tmp_path):
     from ganzoo.data import open_data
     from ganzoo.settings import Settings
@@ -211,7 +216,9 @@ def test_the_trial_changes_no_bit_and_no_mode(tmp_path):
     buffers = [id(buffer) for network in networks for buffer in network.buffers()]
     modes = [module.training for network in networks for module in network.modules()]
     random = torch.get_rng_state()
-    settings = Settings(batch_size=4, precision="float32", penalties=("r1",), augmentations=("color",))
+    settings = Settings(
+        batch_size=4, precision="float32", penalties=("r1",), augmentations=("color",), updates="one-stage"
+    )
     trial = Trial(gan, open_data(DATA), [4, 2], settings, Runtime(settings), Method(settings))
     trial.steps()
     trial.saving()

@@ -56,6 +56,10 @@ class Settings(Config):
     )
     discriminator_steps: int = option(1, "discriminator updates in a step, each on images of its own", low=1, high=100)
     generator_steps: int = option(1, "generator updates in a step, each on latents of its own", low=1, high=100)
+    updates: Literal["alternating", "one-stage"] = option(
+        "alternating",
+        "the generator learns from the updated discriminator; one-stage: both from one pass of it over the fakes",
+    )
     generator_lr: float | str = option(
         2e-4,
         "of the generator; or a schedule: cosine(start=2e-4,warm_up=1000), linear(start=2e-4,end=1e-5)",
@@ -91,6 +95,11 @@ class Settings(Config):
         except UnknownNameError as error:
             raise ConfigError(str(error)) from None
         check_clusters(self.clusters)
+        if self.updates == "one-stage" and (self.discriminator_steps, self.generator_steps) != (1, 1):
+            raise ConfigError(
+                f"updates=one-stage updates both networks once, from the same fakes: discriminator_steps and "
+                f"generator_steps must be 1, got {self.discriminator_steps} and {self.generator_steps}"
+            )
         if self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
 

@@ -28,6 +28,7 @@ from ganzoo.training.captured import CapturedStep
 from ganzoo.training.classes import align_latents, draw_mismatched
 from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
+from ganzoo.training.one_stage import one_stage_step
 from ganzoo.training.optimizers import CAPTURABLE, make_optimizer
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step_functions import (
@@ -254,6 +255,19 @@ class TrainingStep:
             shared = turn == settings.discriminator_steps - 1 and settings.accumulate == 1
             fakes = self._call(self._generate, batch.latents, batch.labels) if shared else None
             draws = self._draws(streams("augment", settings.discriminator_steps, turn, 0), batch)
+            if settings.updates == "one-stage":
+                return one_stage_step(
+                    self._behind(draws.augment, self._judge),
+                    (self._discriminator_optimizer, self._generator_optimizer),
+                    self.method.loss,
+                    self._parts(batch, fakes, draws, training_generator=True),
+                    mismatched_share=settings.mismatched_labels,
+                    penalty=self._penalty(turn, draws, streams),
+                    generator_penalty=self._generator_penalty(0, draws, streams),
+                    processes=self._machine.processes,
+                    backward=self._machine.backward,
+                    step=self._optimizer_step,
+                )
             figures = discriminator_step(
                 self._behind(draws.augment, self._judge),
                 self._discriminator_optimizer,

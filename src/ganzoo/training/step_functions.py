@@ -88,25 +88,40 @@ def discriminator_step(
     optimizer.zero_grad(set_to_none=True)
     figures = []
     for part in parts:
-        assert part.real is not None
         fake = part.fake.detach()
-        if part.mismatched_labels is None:
-            real_logits = _judge(discriminate, part.real, part.labels)
-        else:
-            real_logits, wrong_logits = discriminate(part.real, part.labels, part.mismatched_labels).chunk(2)
-        fake_logits = _judge(discriminate, fake, part.labels)
-        value = loss.for_discriminator(real_logits, fake_logits)
-        if part.mismatched_labels is not None:
-            wrong = loss.for_discriminator(real_logits, wrong_logits)
-            value = (1 - mismatched_share) * value + mismatched_share * wrong
+        value, real_logits, fake_logits = discriminator_loss(discriminate, loss, part, fake, mismatched_share)
+        assert part.real is not None
         extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)
         backward(value * (processes if loss.reduction == "sum" else part.share) + extra * part.share)
-        per_image = value / len(fake) if loss.reduction == "sum" else value
-        real = real_logits.detach()
-        means = [per_image, real.mean(), fake_logits.mean(), extra, real.sign().mean()]
-        figures.append(torch.stack(means).detach() * part.share)
+        figures.append(discriminator_figures(loss, value, real_logits, fake_logits, extra) * part.share)
     step(optimizer)
     return torch.stack(figures).sum(dim=0)
+
+
+def discriminator_loss(
+    discriminate: Discriminate, loss: Loss, part: MicroBatch, fake: Tensor, mismatched_share: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss on the part's real images and on `fake`, with both logits; arguments as of `discriminator_step`."""
+    assert part.real is not None
+    if part.mismatched_labels is None:
+        real_logits = _judge(discriminate, part.real, part.labels)
+    else:
+        real_logits, wrong_logits = discriminate(part.real, part.labels, part.mismatched_labels).chunk(2)
+    fake_logits = _judge(discriminate, fake, part.labels)
+    value = loss.for_discriminator(real_logits, fake_logits)
+    if part.mismatched_labels is not None:
+        wrong = loss.for_discriminator(real_logits, wrong_logits)
+        value = (1 - mismatched_share) * value + mismatched_share * wrong
+    return value, real_logits, fake_logits
+
+
+def discriminator_figures(
+    loss: Loss, value: Tensor, real_logits: Tensor, fake_logits: Tensor, penalty: Tensor
+) -> Tensor:
+    """The five means that `discriminator_step` returns, of one part."""
+    per_image = value / len(fake_logits) if loss.reduction == "sum" else value
+    real = real_logits.detach()
+    return torch.stack([per_image, real.mean(), fake_logits.mean(), penalty, real.sign().mean()]).detach()
 
 
 def generator_step(

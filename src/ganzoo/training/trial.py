@@ -25,6 +25,7 @@ from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
 from ganzoo.training.classes import align_latents
 from ganzoo.training.method import Method
+from ganzoo.training.one_stage import obstacle
 from ganzoo.training.runtime import Runtime
 
 _ONE_VALUE = "Expected more than 1 value per channel"  # what torch's batch norms say of a batch of one at 1x1
@@ -110,12 +111,22 @@ class Trial:
         for name, each in zip(self._settings.penalties, self._method.penalties):
             value = value + self._penalty(name, each.penalty, real, fake.detach(), labels)
         self._check_gradient(value, "discriminator")
+        if self._settings.updates == "one-stage":
+            self._check_one_stage(fake.detach(), labels)
         fake_logits = checked_logits(judge, self._augmented(fake), labels)
         seen = real_logits.detach() if loss.generator_sees_real else None
         value = checked_number(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen))
         for name, each in zip(self._settings.generator_penalties, self._method.generator_penalties):
             value = value + self._generator_penalty(name, each.penalty, latents, labels)
         self._check_gradient(value, "generator")
+
+    def _check_one_stage(self, fake: Tensor, labels: Tensor | None) -> None:
+        """Raise ConfigError if one pass of the discriminator over `fake` can't serve both networks."""
+        found = obstacle(self._method.loss, self._networks["discriminator"], fake, labels)
+        if self._machine.scaler is not None:
+            found = "gradients of fakes that are found out vanish in precision fp16; choose bf16 or float32"
+        if found:
+            raise ConfigError(f"updates=one-stage, loss {self._settings.loss}: {found}, or updates=alternating")
 
     def _batch(self, size: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """The first `size` real images, their labels, and latents."""
