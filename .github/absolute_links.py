@@ -1,4 +1,7 @@
-"""Make README's relative links absolute, for a page such as PyPI's: absolute_links.py OWNER/NAME REF."""
+"""Write the repository's address into what is released: absolute_links.py OWNER/NAME REF, a tag or branch.
+
+README's links become absolute, for PyPI's page; pyproject.toml gets its [project.urls], CITATION.cff its repository.
+"""
 
 import re
 import sys
@@ -22,8 +25,30 @@ def absolute(text: str, repository: str, ref: str) -> str:
     return PART.sub(link, text)
 
 
+def with_urls(text: str, repository: str) -> str:
+    """`text`, a pyproject.toml, with the addresses of `repository`, unless it has some."""
+    owner, name = repository.split("/")
+    home = f"https://github.com/{repository}"
+    urls = {
+        "Homepage": home,
+        "Documentation": f"https://{owner.lower()}.github.io/{name}/",  # where docs.yml puts the manual
+        "Changelog": f"{home}/blob/main/CHANGELOG.md",
+        "Issues": f"{home}/issues",
+    }
+    table = "".join(f'{key} = "{value}"\n' for key, value in urls.items())
+    return text if "[project.urls]" in text else f"{text}\n[project.urls]\n{table}"
+
+
+def cited(text: str, repository: str) -> str:
+    """`text`, a CITATION.cff, with the address of `repository`, unless it has one."""
+    return text if "repository-code:" in text else f'{text}repository-code: "https://github.com/{repository}"\n'
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 3 or not re.fullmatch(r"[\w.-]+/[\w.-]+", sys.argv[1]):
         sys.exit("Usage: python .github/absolute_links.py OWNER/NAME REF")
-    readme = Path("README.md")
-    readme.write_text(absolute(readme.read_text(encoding="utf-8"), *sys.argv[1:]), encoding="utf-8")
+    repository, ref = sys.argv[1:]
+    readme, project, citation = map(Path, ("README.md", "pyproject.toml", "CITATION.cff"))
+    readme.write_text(absolute(readme.read_text(encoding="utf-8"), repository, ref), encoding="utf-8")
+    project.write_text(with_urls(project.read_text(encoding="utf-8"), repository), encoding="utf-8")
+    citation.write_text(cited(citation.read_text(encoding="utf-8"), repository), encoding="utf-8")

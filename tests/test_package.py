@@ -1,14 +1,12 @@
-"""The package as a whole: what importing costs, what is public, which file may import which, what a wheel holds."""
+"""The package as a whole: what importing costs, what is public, which file may import which."""
 
 from __future__ import annotations
 
 import ast
 import importlib.metadata
 import re
-import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -280,42 +278,3 @@ def test_the_test_of_unsafe_code_lets_the_rest_pass():
         "network.eval()\nre.compile('x')\ntorch.load(path, weights_only=True)\nsubprocess.run(['ls'])\njson.load(file)"
     )
     assert unsafe(code) == []
-
-
-# --- the built distribution ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """A wheel built of a copy of the sources, without network."""
-    copy, target = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--no-build-isolation", "--no-index", "--wheel-dir", str(target), str(copy)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, f"pip failed (setuptools>=77 must be installed):\n{done.stdout}{done.stderr}"
-    return next(target.glob("*.whl"))
-
-
-def test_the_wheel_holds_every_file_of_the_package(wheel):
-    held = set(zipfile.ZipFile(wheel).namelist())
-    paths = {path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    missing = {f"ganzoo/{name_of(path)}" for path in paths} - held
-    assert not missing, f"add to package-data in pyproject.toml: {sorted(missing)}"
-    assert {"ganzoo/py.typed", "ganzoo/__init__.pyi", "ganzoo/data/files/NOTICE.md"} <= held
-    assert any(name.startswith("ganzoo/zoo/") and name.endswith(".safetensors") for name in held)
-    assert all(name.startswith(("ganzoo/", "ganzoo_torch-")) for name in held)
-
-
-def test_the_wheel_says_what_it_is(wheel):
-    archive = zipfile.ZipFile(wheel)
-    info = f"ganzoo_torch-{ganzoo.__version__}.dist-info"
-    assert "ganzoo = ganzoo.cli:main" in archive.read(f"{info}/entry_points.txt").decode()
-    metadata = archive.read(f"{info}/METADATA").decode()
-    for line in ("Name: ganzoo-torch", "Requires-Python: >=3.10", "License-Expression: Apache-2.0"):
-        assert f"\n{line}\n" in metadata
-    assert {f"{info}/licenses/LICENSE", f"{info}/licenses/src/ganzoo/data/files/NOTICE.md"} <= set(archive.namelist())
-    for package in ("torch", "timm", "torchvision", "accelerate", "huggingface_hub", "safetensors"):
-        assert re.search(rf"^Requires-Dist: {package}>=", metadata, re.MULTILINE)
