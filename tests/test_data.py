@@ -11,6 +11,7 @@ import re
 import signal
 import stat
 import struct
+import threading
 import warnings
 import zipfile
 from pathlib import Path
@@ -27,7 +28,7 @@ from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open
 from ganzoo.data import fashion as fashion_module
 from ganzoo.data import open as open_module
 from ganzoo.data.cache import differing
-from ganzoo.data.decode import decode
+from ganzoo.data.decode import decode, read_pictures
 from ganzoo.data.hf import hf_splits
 from ganzoo.data.open import splits_of
 from ganzoo.data.reading import Reading
@@ -154,6 +155,44 @@ def test_broken_pictures_stop_or_are_counted(tmp_path):
         (source / name).write_bytes(b"")
     with pytest.raises(DataError, match="none of the 3 images"):
         open_data(source, broken="skip")
+
+
+def test_pictures_are_read_at_once_in_order_and_few_ahead(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    together, asked = threading.Barrier(2, timeout=20), []
+
+    def read(number):
+        if number:
+            together.wait()  # never passed by one thread alone
+        if number >= 9:
+            raise DataError(f"{number} is broken.")
+        return np.full((1, 1, 1), number, np.uint8)
+
+    def items():
+        for number in range(11):
+            asked.append(number)
+            yield number
+
+    found = read_pictures(read, items(), Reading())
+    assert next(found).item() == 0 and len(asked) == 1  # whether there is room for all is known by the first
+    assert next(found).item() == 1 and len(asked) == 6  # two threads, and two pictures behind each
+    assert [next(found).item() for _ in range(7)] == [*range(2, 9)]
+    with pytest.raises(DataError, match=r"^9 is broken\. Or leave out.*--broken skip"):
+        next(found)
+    skipped = list(read_pictures(read, items(), Reading(broken="skip")))
+    assert [picture is None for picture in skipped] == [False] * 9 + [True] * 2
+
+
+def test_an_item_of_a_dataset_is_read_once_when_it_is_decoded():
+    read = []
+
+    class Items(list):
+        def __getitem__(self, index):
+            read.append(index)
+            return super().__getitem__(index)
+
+    open_data(Items(torch.eye(3)[None] * 2 - 1 for _ in range(5)))
+    assert [read.count(index) for index in range(1, 5)] == [1] * 4  # the first also tells what an item holds
 
 
 def test_several_sizes_ask_for_one(tmp_path):
@@ -1012,7 +1051,7 @@ def test_a_bad_picture_that_cannot_be_left_out_is_not_said_to_be(tmp_path, monke
     features = datasets.Features(image=datasets.Image())
     datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "set.parquet"))
     with pytest.raises(DataError, match="row 0 is no readable picture.*put a whole one there.$"):
-        open_data(f"hf:{tmp_path / 'set.parquet'}")
+        open_data(f"hf:{tmp_path / 'set.parquet'}?stream=yes")  # a stream stops always
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from typing import Any
 from ganzoo.data.passed_over import (
     LINKS,
     OURS,
-    SKIP,
     hidden,
     nothing_found,
     output_folders,
@@ -25,6 +24,7 @@ from ganzoo.data.passed_over import (
     parents,
     reason_by_name,
 )
+from ganzoo.data.reading import SKIP
 from ganzoo.errors import DataError, quote, shown
 from ganzoo.files import what_else
 

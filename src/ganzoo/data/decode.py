@@ -3,26 +3,69 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
-from ganzoo.data.reading import Reading
+from ganzoo.data.reading import SKIP, Reading
 from ganzoo.errors import DataError, quote, shown
 from ganzoo.files import what_else
 from ganzoo.images import to_mode
 
 LARGEST_PICTURE = 40_000_000  # pixels, which take 160 MB while they are decoded
+MOST_THREADS = 8  # each holds one picture, and two wait for it to be taken
 # PIL's other formats want programs (EPS: Ghostscript) or trust
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "AVIF")
 SUFFIXES = (
     ".bmp", ".gif", ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng",
     ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp", ".avif",
 )  # fmt: skip
+
+Item = TypeVar("Item")
+
+
+def read_pictures(
+    read: Callable[[Item], np.ndarray], items: Iterable[Item], reading: Reading
+) -> Iterator[np.ndarray | None]:
+    """`read(item)` of all `items` in their order, with a thread a core; None for one that is broken and skipped.
+
+    Pillow lets go of Python's lock while it decodes and resizes, so threads do what processes would, and need no second
+    import of torch, no pickling and no `if __name__ == "__main__"` in the user's script.
+
+    Raises:
+        DataError: of the first item that can't be read, unless `reading.broken` is "skip".
+    """
+
+    def read_or_skip(item: Item) -> np.ndarray | None:
+        try:
+            return read(item)
+        except DataError as error:
+            if reading.broken == "stop":
+                raise DataError(f"{error} Or {SKIP}.") from error
+            return None
+
+    items = iter(items)
+    yield from map(read_or_skip, islice(items, 1))  # alone: its size may tell that there is no room for all
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    waiting: deque[Future[np.ndarray | None]] = deque()
+    with ThreadPoolExecutor(threads, "ganzoo-decode") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(read_or_skip, item))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # after an error nobody takes the rest
+            pool.shutdown(cancel_futures=True)
 
 
 def decode(content: bytes, place: str, reading: Reading) -> np.ndarray:

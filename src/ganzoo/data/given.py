@@ -259,7 +259,11 @@ class _Items:
 
     def picture(self, index: int, reading: Reading) -> np.ndarray:
         """The image of an item as uint8 (C, H, W)."""
-        value, place = self.item(index)[0], f"{self.name}: item {index}"
+        return self.pixels(self.item(index)[0], index, reading)
+
+    def pixels(self, value: Any, index: int, reading: Reading) -> np.ndarray:
+        """`value`, the image of item `index`, as uint8 (C, H, W)."""
+        place = f"{self.name}: item {index}"
         if _is_file(value):
             return decode(value if isinstance(value, bytes) else _content(value, place), place, reading)
         if isinstance(value, Image.Image):
@@ -355,8 +359,8 @@ def open_items(
         for index in range(count):
             found.append(None)
             try:
-                found[index] = items.item(index)[1]
-                yield items.picture(index, reading)
+                value, found[index] = items.item(index)
+                yield items.pixels(value, index, reading)
             except DataError:
                 if reading.broken == "stop":
                     raise

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from ganzoo.data.cache import cached_images, differing
-from ganzoo.data.decode import with_channels
+from ganzoo.data.decode import read_pictures, with_channels
 from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, open_items
 from ganzoo.data.image_data import ImageData, assemble
 from ganzoo.data.labels import number_labels
@@ -120,16 +120,10 @@ def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, s
     count, place = len(rows), f"{source}: row "
     reading = with_channels(reading, count, lambda index, own: stream.picture(rows[index], f"{place}{index}", own))
 
-    def pictures() -> Iterator[np.ndarray | None]:
-        for number, row in enumerate(rows):
-            try:
-                yield stream.picture(row, f"{place}{number}", reading)
-            except DataError:
-                if reading.broken == "stop":
-                    raise
-                yield None
-
-    decoded = cached_images(["hf", rows._fingerprint, image, *reading.key, reading.broken], pictures(), count)
+    pictures = read_pictures(
+        lambda pair: stream.picture(pair[1], f"{place}{pair[0]}", reading), enumerate(rows), reading
+    )
+    decoded = cached_images(["hf", rows._fingerprint, image, *reading.key, reading.broken], pictures, count)
     labels = None if labels is None else labels[decoded[1]]
     return assemble(decoded, labels, names, name, source, range(count), reading)
 

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -34,7 +35,12 @@ def heads(paths: list[str]) -> list[str | None]:
 
 
 def _folders(path: str) -> tuple[str, ...]:
-    return PurePosixPath(path).parent.parts
+    return _parts(path.rpartition("/")[0])
+
+
+@lru_cache(10_000)  # many files lie in one folder
+def _parts(folder: str) -> tuple[str, ...]:
+    return PurePosixPath(folder).parts
 
 
 def _shared(folders: list[tuple[str, ...]]) -> int:
@@ -149,7 +155,7 @@ def _classes(listing: Listing) -> tuple[list[str | None], list[str]]:
 
 def _below(name: str, listing: Listing) -> tuple[str, ...]:
     """The path `name` below the folder of its split."""
-    return PurePosixPath(name).parts[listing.depth :]
+    return (*_folders(name), name.rpartition("/")[2])[listing.depth :]
 
 
 def _say_empty(listing: Listing, names: list[str], place: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ import numpy as np
 
 from ganzoo.data.archives import Listing, list_folder, list_zip
 from ganzoo.data.cache import cached_images
-from ganzoo.data.decode import convert, decode, with_channels
+from ganzoo.data.decode import convert, decode, read_pictures, with_channels
 from ganzoo.data.given import open_given
 from ganzoo.data.hf import hf_splits, open_hf, open_rows, rows_of
 from ganzoo.data.image_data import ImageData, assemble, hash_of
 from ganzoo.data.layout import labels_of, splits, take_split
-from ganzoo.data.passed_over import SKIP, passed_over_words
+from ganzoo.data.passed_over import passed_over_words
 from ganzoo.data.reading import WHITE, Reading
 from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, source_name, take_made, unknown_source
 from ganzoo.errors import DataError, quote
@@ -157,20 +156,13 @@ def _from_listing(listing: Listing, path: Path, reading: Reading, name: str) -> 
 
     reading = with_channels(reading, len(names), picture)
 
-    def pictures() -> Iterator[np.ndarray | None]:
-        for index in track(range(len(names)), "decoding", len(names), reading.progress and len(names) >= 1000):
-            try:
-                yield picture(index, reading)
-            except DataError as error:
-                if reading.broken == "stop":
-                    raise DataError(f"{error} Or {SKIP}.") from error
-                yield None
-
+    indices = track(range(len(names)), "decoding", len(names), reading.progress and len(names) >= 1000)
+    pictures = read_pictures(lambda index: picture(index, reading), indices, reading)
     key = [str(path.resolve()), listing.facts, *reading.key, reading.broken]
     packed = path.stat().st_size if path.is_file() else sum(bytes_ for _, bytes_, *_ in listing.facts)
     # a size that was asked for is meant
     most = None if reading.image_size else max(SMALL_ARRAY, LARGEST_RATIO * packed)
-    decoded = cached_images(key, pictures(), len(names), most)
+    decoded = cached_images(key, pictures, len(names), most)
     labels, classes = labels_of(listing, path) or (None, ())
     labels = None if labels is None else labels[decoded[1]]
     data = assemble(decoded, labels, classes, name, str(path.resolve()), names, reading)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from ganzoo.data.decode import SUFFIXES
@@ -14,7 +15,6 @@ LINKS = "links out of the folder"
 HIDDEN = "hidden"
 NO_ENDING = "without an ending"
 LABELS = "dataset.json"  # of labels: see ganzoo.data.layout
-SKIP = 'leave out what can\'t be read: --broken skip, in Python broken="skip"'
 
 _CONVERT = "Pillow does not read them: convert them to JPEG or PNG"
 _UNPACK = "unpack them"
@@ -55,7 +55,13 @@ def hidden(path: str) -> bool:
 
 def parents(path: str) -> list[str]:
     """The folders that hold `path`, from the nearest to "."."""
-    return [parent.as_posix() for parent in PurePosixPath(path).parents]
+    return _upwards(path.rstrip("/").rpartition("/")[0])
+
+
+@lru_cache(10_000)  # many files lie in one folder
+def _upwards(folder: str) -> list[str]:
+    path = PurePosixPath(folder)
+    return [path.as_posix(), *(parent.as_posix() for parent in path.parents)]
 
 
 def output_folders(paths: Iterable[str], start: Callable[[str, int], bytes]) -> set[str]:

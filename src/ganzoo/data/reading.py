@@ -11,6 +11,7 @@ from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, quote
 
 WHITE = "white"
+SKIP = 'leave out what can\'t be read: --broken skip, in Python broken="skip"'  # what a message advises
 
 
 @dataclass(frozen=True, kw_only=True)
