@@ -63,7 +63,50 @@ def falling(schedule: str, generator: float, discriminator: float) -> dict[str, 
 
 EVERY_AUGMENTATION = ("color", "translation", "cutout")
 
+
+def families(
+    size: int, channels: int, dcgan: dict[str, Any], stages: int, **settings: Any
+) -> dict[str, dict[str, Any]]:
+    """One arm a family, each a preset brought to `size` pixels, as wide as a CPU can train it, with `settings`.
+
+    `stages` double: R3GAN's widths are twice as many from stage to stage, SNGAN's all alike (half the paper's).
+    """
+    image = {"size": size, "generator.image_channels": channels, "keep": "last", **settings}
+    sngan = {"preset": "cifar10-sngan", "ema_half_life": 20_000, **image}
+    sngan |= {"generator.widths": (128,) * (stages + 1), "discriminator.widths": (64,) * max(2, stages - 1)}
+    r3gan = {"preset": "fashion-mnist-r3gan", "ema_half_life": 20_000, **image}
+    for network in ("generator", "discriminator"):
+        r3gan[f"{network}.widths"] = tuple((16 if size > 32 else 32) * 2**stage for stage in range(stages, -1, -1))
+        r3gan[f"{network}.start_size"] = size // 2**stages
+    few_shot = {"preset": "few-shot-64", **image}
+    return {
+        "dcgan": {**dcgan, **image},
+        "sngan": sngan,  # averaged, half as wide as the paper's
+        "sngan-one-step": {**sngan, "discriminator_steps": 1, **falling("linear", 1e-4, 4e-4)},
+        "r3gan": r3gan,
+        "few-shot": few_shot,
+        "few-shot-ada": {**few_shot, "augmentations": ("ada",)},
+    }
+
+
+PROJECTED = {"preset": "pokemon-64-projected", "keep": "last"}  # needs GANZOO_BACKBONE
+GARMENTS = families(28, 1, {"preset": "fashion-mnist"}, 2)
+SPRITES = families(64, 3, {"preset": "pokemon-64"}, 4, flip=True)
+EMOJI = families(64, 3, {"preset": "pokemon-64"}, 4, flip=False)
+WIDER = {"generator.widths": (256, 128, 64), "discriminator.widths": (64, 128, 256)}
+CIFAR = families(32, 3, {"preset": "pokemon-64", **WIDER}, 3, flip=True)
+CLASSES = {"generator.num_classes": 10, "clusters": 0}
+
+
 ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --set takes them
+    "garments": {**GARMENTS, "dcgan-quick": {"preset": "fashion-mnist-quick"}},
+    "sprites": {**SPRITES, "projected": PROJECTED},
+    "emoji": {**EMOJI, "projected": {**PROJECTED, "flip": False}},
+    "cifar10": {
+        **CIFAR,
+        "dcgan-conditional": {**CIFAR["dcgan"], **CLASSES},
+        "r3gan-conditional": {**CIFAR["r3gan"], **CLASSES},
+    },
     "fashion-mnist": {
         "usual": {**USUAL, **SMALL},
         "plain": FASHION,
@@ -156,111 +199,139 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
     "pokemon-64-d2l": {},
     "pokemon-64-projected": {},
 }
-for arms in ARMS.values():
-    arms["preset"] = {}  # as it is
+for group, arms in ARMS.items():
+    if group in ganzoo.PRESETS:
+        arms["preset"] = {}  # as it is
 
 
-class Moments(Callback):
-    """Notes when each line of the log is written."""
+class Speed(Callback):
+    """Stops a run once its steps, but for the first ones, have taken `seconds`, and knows their number in a second."""
 
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.ends = seconds, []
 
-    def on_log(self, run, entry) -> None:
-        self.seconds.append(time.perf_counter())
+    def on_step(self, run) -> None:
+        self.ends.append(time.perf_counter())
+        if len(self.ends) > 4 and self.ends[-1] - self.ends[2] > self.seconds:
+            run.stop("timed")
+
+    @property
+    def steps_a_second(self) -> float:
+        return (len(self.ends) - 3) / (self.ends[-1] - self.ends[2])
 
 
-def run_arm(preset: str, arm: str, seed: int, options: argparse.Namespace) -> dict:
-    """Train and measure one arm; its figures."""
-    folder, data = options.output, options.data or ganzoo.PRESETS[preset].data
+def arm_facts(group: str, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """What tells a run from all others: one with the same facts needn't be made again."""
+    preset = ARMS[group][arm].get("preset", group)
+    facts = {"group": group, "preset": preset, "version": ganzoo.PRESETS[preset].version, "arm": arm, "seed": seed}
+    if options.images:
+        return facts | {"minutes": 0, "asked": options.images}
+    return facts | {"minutes": options.minutes, "machine": name_of("cpu"), "threads": torch.get_num_threads()}
+
+
+def build(group: str, arm: str, seed: int) -> tuple[ganzoo.GAN, ganzoo.Settings]:
+    """The fresh networks of an arm, and its settings."""
     changes: dict[str, dict[str, Any]] = {"": {}, "generator": {}, "discriminator": {}}
-    for key, value in ARMS[preset][arm].items():
+    for key, value in ARMS[group][arm].items():
         place, _, name = key.rpartition(".")
         changes[place][name] = value
-    base = ganzoo.PRESETS[preset].settings.replace(**changes.pop(""), seed=seed, checkpoint_every=0, sample_every=0)
-    base = base.replace(report_every=0, doctor_every=0)
+    settings = {"seed": seed, "checkpoint_every": 0, "sample_every": 0, "report_every": 0, "doctor_every": 0}
+    settings |= changes.pop("")
+    preset, size = settings.pop("preset", group), settings.pop("size", None)
+    base = ganzoo.PRESETS[preset].settings.replace(settings)
+    return ganzoo.create(preset, size, **changes, seed=seed, clusters=base.clusters), base
 
-    def trainer(output: Path, settings: ganzoo.Settings, *callbacks: Callback) -> ganzoo.Trainer:
-        gan = ganzoo.create(preset, **changes, seed=seed, clusters=base.clusters)
-        return ganzoo.Trainer(gan, data, output, settings=settings, callbacks=callbacks, progress=False, overwrite=True)
 
-    steps = options.steps
+def run_arm(facts: dict[str, Any], options: argparse.Namespace) -> dict:
+    """Train and measure one arm; its figures."""
+    group, arm, seed, folder = facts["group"], facts["arm"], facts["seed"], options.output
+    data = options.data or ganzoo.PRESETS[facts["preset"]].data
+
+    def trainer(output: Path, *callbacks: Callback, **settings: Any) -> ganzoo.Trainer:
+        gan, base = build(group, arm, seed)
+        base = base.replace(settings)
+        return ganzoo.Trainer(gan, data, output, settings=base, callbacks=callbacks, progress=False, overwrite=True)
+
+    _, base = build(group, arm, seed)
+    steps = options.images // base.batch_size
     if not steps:
-        moments = Moments()
-        tried, probe = options.trial_steps, folder / "probe" / f"{arm}-{seed}"
-        short = base.replace(steps=tried, score_every=0, log_every=tried // 4)
-        trainer(probe, short, moments).fit()
+        speed, probe = Speed(min(30, 6 * options.minutes)), folder / "probe" / f"{group}-{arm}-{seed}"
+        trainer(probe, speed, steps=100_000, score_every=0).fit()
         shutil.rmtree(probe)
-        steps = max(10, int(tried // 4 * 3 / (moments.seconds[3] - moments.seconds[0]) * options.minutes * 60))
-    output = folder / f"{preset}-{arm}-{seed}"
+        steps = max(10, int(speed.steps_a_second * options.minutes * 60))
+    output = folder / f"{group}-{arm}-{seed}"
     start = time.perf_counter()
-    result = trainer(output, base.replace(steps=steps, score_every=max(100, steps // 10))).fit()
+    result = trainer(output, steps=steps, score_every=max(100, steps // 10)).fit()
     if not result.finished:
         raise SystemExit(130)
     seconds = time.perf_counter() - start
-    gan = ganzoo.from_pretrained(str(output))
     given = {"samples": options.samples, "features": options.features}
-    found = ganzoo.evaluate(gan, data, **given, classes=False, memorised=False)
-    figures = {name: getattr(found.scores, name) for name in FIGURES}
-    facts = {"preset": preset, "version": ganzoo.PRESETS[preset].version, "arm": arm, "seed": seed}
-    facts |= {"minutes": options.minutes, "threads": torch.get_num_threads(), "machine": name_of("cpu")}
+    found = ganzoo.evaluate(str(output), data, **given, classes=False, memorised=False)
+    figures = {name: round(found.scores[name].value, 6) for name in FIGURES}
+    machine = {"threads": torch.get_num_threads(), "machine": name_of("cpu")}
     counts = {"steps": steps, "images": steps * base.batch_size, "seconds": round(seconds), "features": found.features}
-    return {**facts, **counts, **figures}
+    return {**facts, **machine, **counts, **figures}
 
 
 def table(results: list[dict]) -> str:
-    """Means over seeds, best first, as Markdown."""
+    """Means over seeds (± their standard deviation), best first, as Markdown."""
     groups: dict[tuple, list[dict]] = {}
     for line in results:
-        length = f"{line['minutes']:g} min" if line["minutes"] else f"{line['steps']:,} steps"
-        machine = line.get("machine", "") if line["minutes"] else ""  # equal steps are alike but for rounding
-        groups.setdefault((line["preset"], line["version"], length, machine, line["arm"]), []).append(line)
-    rows = ["| preset | version | length | machine | arm | runs | images | " + " | ".join(FIGURES) + " |"]
+        length = f"{line['minutes']:g} min" if line["minutes"] else f"{line['images'] / 1000:,.0f} k images"
+        machine = line.get("machine", "") if line["minutes"] else ""  # equal images are alike but for rounding
+        group = line.get("group", line["preset"])
+        groups.setdefault((group, line["version"], length, machine, line["arm"]), []).append(line)
+    rows = ["| of | version | length | machine | arm | runs | images | " + " | ".join(FIGURES) + " |"]
     rows.append("|---" * (7 + len(FIGURES)) + "|")
-    for (*facts, arm), lines in sorted(
-        groups.items(), key=lambda item: (*item[0][:4], statistics.mean(line["frechet"] for line in item[1]))
-    ):
-        known = [[line[name] for line in lines if name in line] for name in FIGURES]
-        means = [f"{statistics.mean(values):.3g}" if values else "" for values in known]
+
+    def place(item: tuple[tuple, list[dict]]) -> tuple:
+        group, _, *length, _ = item[0]
+        return group, *length, statistics.mean(line["FD"] for line in item[1])
+
+    for (*facts, arm), lines in sorted(groups.items(), key=place):
+        figures = [_mean([line[name] for line in lines if name in line]) for name in FIGURES]
         images = f"{statistics.mean(line['images'] for line in lines) / 1000:,.0f} k"
-        cells = [*map(str, facts), arm, str(len(lines)), images, *means]
-        rows.append(f"| {' | '.join(cells)} |")
+        rows.append(f"| {' | '.join([*map(str, facts), arm, str(len(lines)), images, *figures])} |")
     return "\n".join(rows)
 
 
-FIGURES = ("frechet", "kernel", "precision", "recall", "density", "coverage", "variety")
+def _mean(values: list[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.1g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3g}{spread}" if values else ""
 
-if __name__ == "__main__":
+
+FIGURES = ("FD", "KD", "precision", "recall", "density", "coverage", "variety")
+
+
+def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("preset", nargs="?", choices=sorted(ARMS))
+    parser.add_argument("group", nargs="?", choices=sorted(ARMS))
     parser.add_argument("arms", nargs="*")
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--steps", type=int, default=0, help="of every arm, in place of minutes")
+    parser.add_argument("--images", type=int, default=0, help="that every arm sees, in place of minutes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--trial-steps", type=int, default=160, help="of the trial for speed; fewer for a slow preset")
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--features")
     parser.add_argument("--output", type=Path, default=Path("results"))
     parser.add_argument("--data", help="the preset's own by default")
     parser.add_argument("--table", type=Path)
-    options = parser.parse_intermixed_args()
-    if options.steps:
-        options.minutes = 0
+    options = parser.parse_intermixed_args(words)
+    kept = (options.table or options.output) / "results.jsonl"
     if options.table:
-        lines = (options.table / "results.jsonl").read_text().splitlines()
-        print(table([json.loads(line) for line in lines]))
-        raise SystemExit
+        print(table([json.loads(line) for line in kept.read_text().splitlines()]))
+        return
     options.output.mkdir(parents=True, exist_ok=True)
-    kept = options.output / "results.jsonl"
     for seed in options.seeds:
-        for arm in options.arms or ARMS[options.preset]:
+        for arm in options.arms or ARMS[options.group]:
+            facts = arm_facts(options.group, arm, seed, options)
             done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-            facts = {"preset": options.preset, "version": ganzoo.PRESETS[options.preset].version, "arm": arm}
-            facts |= {"seed": seed, "minutes": options.minutes}
-            facts |= {"steps": options.steps} if options.steps else {"machine": name_of("cpu")}
             if any(facts.items() <= line.items() for line in done):
                 continue
-            found = run_arm(options.preset, arm, seed, options)
+            found = run_arm(facts, options)
             with kept.open("a") as file:
                 file.write(json.dumps(found) + "\n")
             print(table([found]).splitlines()[-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()
