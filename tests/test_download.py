@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ganzoo.data import fashion, open_data, sources
+from ganzoo.data import emoji, fashion, open_data, sources
 from ganzoo.data.download import download
 from ganzoo.errors import DataError
 
@@ -156,7 +156,10 @@ def test_named_sets_are_downloaded_where_no_disk_has_them(server, tmp_path, monk
     monkeypatch.setattr(sources, "POKEMON_URLS", [server.url + "/pokemon.zip"])
     with pytest.raises(DataError, match="gave a file with sha1"):
         open_data("pokemon")
-    assert [path for path, _ in server.seen] == ["/train-images-idx3-ubyte.gz", "/pokemon.zip"]
+    monkeypatch.setattr(emoji, "URLS", [server.url + "/emoji.tgz"])
+    with pytest.raises(DataError, match="gave a file with sha1"):
+        open_data("emoji")
+    assert [path for path, _ in server.seen] == ["/train-images-idx3-ubyte.gz", "/pokemon.zip", "/emoji.tgz"]
 
 
 def test_a_bar_is_shown_when_asked(server, tmp_path, capsys):

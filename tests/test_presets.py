@@ -104,6 +104,7 @@ PINNED = {  # name: mean and deviation over the pixels
     "cifar10-sngan-conditional": (0.0368018, 0.466796),
     "fashion-mnist-r3gan": (-0.0873628, 0.478633),
     "cifar10-r3gan": (0.00835912, 0.350813),
+    "emoji-64": (0.000221095, 0.000825984),
     "few-shot-64": (3.20101e-06, 5.06784e-05),
 }
 

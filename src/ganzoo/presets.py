@@ -200,6 +200,26 @@ PRESETS.register(
     ),
 )
 PRESETS.register(
+    "emoji-64",
+    Preset(
+        version=1,
+        description="Noto Emoji, 64x64 in colour, by category: faces, animals, food, flags and more; free to share",
+        generator=_SPRITES.replace(num_classes=9),
+        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial", num_classes=9),
+        data="emoji",
+        settings=Settings(
+            steps=8_000,
+            generator_lr="cosine(start=2e-3)",
+            discriminator_lr="cosine(start=5e-4)",
+            ema_half_life=40_000,
+            augmentations=_AUGMENTED,
+            clusters=4,
+            mismatched_labels=0.3,
+            keep="last",
+        ),
+    ),
+)
+PRESETS.register(
     "pokemon-64-projected",
     Preset(
         version=2,

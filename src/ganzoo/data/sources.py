@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from ganzoo.data.cache import cache_dir
 from ganzoo.data.download import download as fetch
+from ganzoo.data.emoji import load_emoji
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.given import open_given
 from ganzoo.data.image_data import ImageData
@@ -157,3 +158,22 @@ def _pokemon(root: str, download: bool) -> Path:
     if not download:
         raise DataError(f"pokemon is not at {path}; allow the download, or name a zip or folder of sprites.")
     return fetch(POKEMON_URLS, path, sha1=POKEMON_SHA1, largest=POKEMON_BYTES, progress=sys.stderr.isatty())
+
+
+@SOURCES.register("emoji")
+def emoji(skin_tones: Literal["one", "all"] = "one", root: str = "", download: bool = True) -> dict[str, Any]:
+    """Noto Emoji of Google (Apache-2.0), 64x64 in colour, in 9 categories: faces, animals, food, flags and so on.
+
+    The split "test" holds one emoji in eight, chosen by its name.
+
+    Args:
+        skin_tones: one of the forms that a person's emoji has, or all of them: then 3 in 5 pictures are of people.
+        root: a folder that holds the package of npm (74 MB), looked in before all others.
+        download: fetch the package if it is on no disk.
+    """
+
+    def split(name: str) -> Licensed:
+        folder = load_emoji(root, skin_tones, download, sys.stderr.isatty())
+        return Licensed(folder / name, "Apache-2.0, Google LLC (Noto Emoji)")
+
+    return {name: partial(split, name) for name in SPLITS}
