@@ -1,11 +1,14 @@
 """Data sets by name: `SOURCES`, with options, made by ganzoo or by anybody's package."""
 
 import json
+import re
+import struct
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
 import ganzoo
@@ -36,9 +39,9 @@ def named(monkeypatch):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_source_says_what_it_is_and_takes_only_options_that_have_defaults(name):
+def test_every_source_says_what_it_is_and_takes_few_options_that_have_no_defaults(name):
     assert SOURCES[name].__doc__
-    SOURCES.read(name)
+    SOURCES.read({"torchvision": "torchvision:FakeData"}.get(name, name))
 
 
 def test_a_source_s_options_are_given_in_its_name(named):
@@ -149,3 +152,76 @@ def test_sources_are_listed_with_their_options(capsys):
 def test_a_wrong_option_is_a_config_error():
     with pytest.raises(ConfigError, match="download must be"):
         open_data("pokemon(download=maybe)")
+
+
+# --- torchvision's ---------------------------------------------------------------------------------------------------
+
+
+def garment_files(root, counts):
+    """Tiny files of the idx kind, as torchvision keeps FashionMNIST."""
+    raw = root / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for prefix, count in counts.items():
+        for kind, shape in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
+            header = struct.pack(f">I{len(shape)}I", 0x800 + len(shape), *shape)
+            content = bytes(i % 10 for i in range(count * (784 if len(shape) == 3 else 1)))
+            (raw / f"{prefix}-{kind}-ubyte").write_bytes(header + content)
+            (raw / f"{prefix}-{kind}-ubyte.gz").touch()
+
+
+def test_a_set_of_torchvision_opens_by_the_name_of_its_class_with_its_splits_and_classes(tmp_path):
+    garment_files(tmp_path, {"train": 12, "t10k": 5})
+    name = f"torchvision:FashionMNIST?root={tmp_path}"
+    assert splits_of(name) == ("train", "test") and data_splits(name) == [12, 5]
+    data = open_data(name)
+    assert data.images.shape == (12, 1, 28, 28) and data.class_names[1] == "Trouser" and data.name == name
+    assert data.labels.tolist() == [*range(10), 0, 1]
+
+
+def data_splits(name):
+    return [len(open_data(name, split=split)) for split in ("train", "test")]
+
+
+def test_a_set_of_torchvision_with_a_validation_split_alone_tests_on_that(tmp_path, monkeypatch):
+    class Valley(torchvision.datasets.VisionDataset):
+        def __init__(self, root, split="train"):
+            torchvision.datasets.utils.verify_str_arg(split, "split", ("train", "val"))
+            self.images = [Image.new("RGB", (8, 8), (index, 0, 0)) for index in range(4 if split == "train" else 2)]
+
+        def __len__(self):
+            return len(self.images)
+
+        def __getitem__(self, index):
+            return self.images[index], {"box": index}  # no class
+
+    monkeypatch.setattr(torchvision.datasets, "Country211", Valley)
+    assert data_splits("torchvision:Country211") == [4, 2]
+    assert len(open_data("torchvision:Country211?split=val")) == 2
+    assert open_data("torchvision:Country211").labels is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("torchvision", "torchvision needs dataset"),
+        ("torchvision:CelebB", 'torchvision has no data set "CelebB". Did you mean "CelebA"?'),
+        ("torchvision:CelebA?rot=x", 'torchvision has no option "rot". Did you mean "root"?'),
+        ("torchvision:CIFAR10?root=DIR", "name its folder with root=, or fetch it with download=yes"),
+        ("torchvision:EMNIST?root=DIR", "torchvision:EMNIST needs split: add split="),
+        ("torchvision:CocoDetection?root=DIR", "needs annFile: open it in Python"),
+        ("torchvision:FakeData?split=odd", "torchvision can't open FakeData"),
+    ],
+)
+def test_a_set_of_torchvision_that_can_t_be_opened_says_why(text, message, tmp_path):
+    with pytest.raises(ganzoo.GanzooError, match=re.escape(message)):
+        open_data(text.replace("DIR", str(tmp_path)))
+
+
+def test_a_run_on_a_set_of_torchvision_resumes_by_its_name_from_any_folder(tmp_path, monkeypatch):
+    garment_files(tmp_path / "here", {"train": 12, "t10k": 5})
+    monkeypatch.chdir(tmp_path)
+    more = ["--output", str(tmp_path / "run"), "--set", "checkpoint_every=1", *SMALL]
+    assert run(["train", "fashion-mnist", "--data", "torchvision:FashionMNIST?root=here", "--steps", "1", *more]) == 0
+    monkeypatch.chdir("/")
+    assert run(["train", "--resume", str(tmp_path / "run"), "--steps", "2"]) == 0
+    assert str(tmp_path / "here") in json.loads((tmp_path / "run" / "run.json").read_text())["data"]["source"]

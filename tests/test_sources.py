@@ -1,5 +1,8 @@
 """Two doors to one picture give one result, and what people hold is taken or refused by its type."""
 
+import gzip
+import io
+import tarfile
 import warnings
 import zipfile
 
@@ -83,6 +86,31 @@ def parquet_of(arrays, root):
     return f"hf:{root.with_suffix('.parquet')}"
 
 
+def halves_of(arrays, root, write):
+    """The pattern of two files, which `write` makes of halves of the pictures and their numbers."""
+    root.mkdir(parents=True, exist_ok=True)
+    for number, indices in enumerate((range(3), range(3, 6))):
+        ending = write(arrays, indices, root / f"part-{number}")
+    return f"hf:{root}/part-*.{ending}"
+
+
+def parquet_files(arrays, indices, path):
+    hf_rows(arrays).select(indices).to_parquet(f"{path}.parquet")
+    return "parquet"
+
+
+def shard(arrays, indices, path):
+    with tarfile.open(f"{path}.tar", "w") as archive:
+        for index in indices:
+            picture = io.BytesIO()
+            Image.fromarray(arrays[index]).save(picture, "PNG")
+            for ending, content in (("png", picture.getvalue()), ("cls", NAMES[index // 2].encode()), ("json", b"{")):
+                member = tarfile.TarInfo(f"a.b/{index:03}.{ending}")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return "tar"
+
+
 def transformed_rows(arrays):
     return hf_rows(arrays).with_transform(
         lambda rows: {"pixel_values": [picture.convert("RGB") for picture in rows["image"]], "label": rows["label"]}
@@ -98,6 +126,8 @@ LABELS = [0, 0, 1, 1, 2, 2]
 DOORS = {
     "zip": zip_of,
     "hf: parquet": parquet_of,
+    "hf: two parquet files": lambda a, root: halves_of(a, root, parquet_files),
+    "hf: shards": lambda a, root: halves_of(a, root, shard),
     "hf: folder": lambda a, root: f"hf:{folder_of(a, root)}",
     "torchvision's ImageFolder": lambda a, root: torchvision.datasets.ImageFolder(folder_of(a, root)),
     "ImageFolder, normalised": normalised,
@@ -492,3 +522,41 @@ def test_a_folder_of_save_to_disk_is_called_what_it_is_behind_hf_too(tmp_path):
     datasets.Dataset.from_dict({"label": [0]}).save_to_disk(tmp_path / "set")
     with pytest.raises(DataError, match="save_to_disk of the datasets library wrote them.*load_from_disk"):
         open_data(f"hf:{tmp_path / 'set'}")
+
+
+def test_shards_are_streamed_and_a_folder_of_them_has_splits_by_their_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    (tmp_path / "set").mkdir()
+    for split, indices in (("train", range(4)), ("test", range(4, 6))):
+        shard(wide_pictures(), indices, tmp_path / "set" / f"{split}-0")
+    name = f"hf:{tmp_path / 'set'}"
+    assert splits_of(name) == ("train", "test")
+    assert [len(open_data(name, split=split, image_size=8)) for split in ("train", "test")] == [4, 2]
+    streamed = open_data(f"{name}?stream=yes", image_size=8)
+    assert streamed.stream is not None and streamed.images.shape == (4, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: path.write_bytes(gzip.compress(b"0" * 2000)), "is no plain tar file"),
+        (lambda path: shard_of(path, [("0.png", 1000), ("1.png", 70_000_000)]), "takes more than 64,000,000 bytes"),
+        (lambda path: shard_of(path, [("0.png", 10), ("0.png", 10)]), "holds .*0.png.* twice"),
+        (lambda path: shard_of(path, [("0.npy", 10)]), "can't be opened"),
+        (lambda path: None, "there is no such file"),
+    ],
+)
+def test_a_shard_that_is_none_is_refused_before_it_is_unpacked(write, words, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    write(tmp_path / "part.tar")
+    with pytest.raises(DataError, match=words):
+        open_data(f"hf:{tmp_path / 'part.tar'}")
+
+
+def shard_of(path, members):
+    """A shard of members of zeros, which claim the size given; the file has holes for them."""
+    with tarfile.open(path, "w") as archive, open("/dev/zero", "rb") as zeros:
+        for name, size in members:
+            member = tarfile.TarInfo(name)
+            member.size = size
+            archive.addfile(member, zeros)

@@ -745,6 +745,7 @@ def test_a_path_is_recorded_as_it_can_be_opened_from_anywhere(tmp_path, monkeypa
     (tmp_path / "set").mkdir()
     assert _absolute("set") == _absolute(tmp_path / "set") == str(tmp_path / "set")
     assert _absolute("hf:./set?stream=yes") == f"hf:{tmp_path / 'set'}?stream=yes"
+    assert _absolute("hf:./part-*.tar?stream=yes") == f"hf:{tmp_path / 'part-*.tar'}?stream=yes"
     assert _absolute("hf:owner/set?split=test") == "hf:owner/set?split=test"
 
 

@@ -28,7 +28,7 @@ from ganzoo.data.reading import Reading
 from ganzoo.errors import DataError, GanzooError, quote
 
 IMAGE_NAMES = ("image", "img", "picture", "pixel_values", "images")
-LABEL_NAMES = ("label", "labels", "target", "class", "fine_label")
+LABEL_NAMES = ("label", "labels", "target", "class", "fine_label", "cls")
 TWICE = 16  # times an item is read twice, to see whether it is random: one flip in two is missed in 1 of 65,536
 BY_HAND = "given by hand"  # where it comes from
 BLOCK = 64  # images of an array that are converted at once
@@ -242,7 +242,7 @@ class _Items:
         names = (label, *LABEL_NAMES)
         others = _by_name([part for part in parts if part != self.image and not _is_image(item[part])], names)
         named = [part for part in others if part in names]
-        numbers = [part for part in others if _is_number(item[part])]
+        numbers = [part for part in others if is_number(item[part])]
         if not isinstance(item, dict):  # what stands before the image is its index as a rule
             numbers.sort(key=lambda part: part < self.image)
         texts = [part for part in others if isinstance(item[part], str)]
@@ -314,7 +314,8 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether `value` is one integer, as a label is."""
     return isinstance(value, (int, np.integer)) or (
         isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0 and "int" in str(value.dtype)
     )

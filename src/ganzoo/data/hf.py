@@ -1,7 +1,9 @@
-"""Images through the `datasets` library: from the Hugging Face Hub, or from local folders and parquet files.
+"""Images through the `datasets` library: from the Hugging Face Hub, or from local folders, Parquet files and shards.
 
     hf:owner/name                                  a data set on the Hub
-    hf:./folder  hf:./images.parquet               files on this machine; train-*.parquet and test-*.parquet are splits
+    hf:./folder                                    of pictures, Parquet files, or WebDataset's shards (.tar);
+                                                   train-*.parquet and test-*.parquet (or .tar) are splits
+    hf:./images.parquet  hf:./shards/train-*.tar   one file, or all that a pattern of * and [0-9] names, as one set
     hf:owner/name?split=test&image=picture&label=kind&config=small&stream=yes
 
 `image` and `label` name columns. Without them the first of images, and the first of class labels, are taken, else those
@@ -38,6 +40,7 @@ from ganzoo.data.labels import number_labels
 from ganzoo.data.parquet import read_few_rows
 from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.reading import Reading
+from ganzoo.data.shards import check_shard, read_small_members
 from ganzoo.data.stream import BUFFER_BYTES, Stream
 from ganzoo.errors import DataError, HubConnectionError, MissingExtraError, did_you_mean, first_line, quote
 from ganzoo.files import expand_user
@@ -45,6 +48,7 @@ from ganzoo.hub_errors import offline_if_unreachable
 
 HEAD = 2000  # rows of a stream that are kept, if they fit into BUFFER_BYTES: for scores, the doctor, and a hash
 _OPTIONS = ("config", "image", "label", "split", "stream")
+_BUILDERS = {".parquet": "parquet", ".tar": "webdataset"}  # of `datasets`, by the ending of their files
 
 
 def open_hf(source: str, reading: Reading) -> ImageData:
@@ -168,7 +172,7 @@ def _labels(
 
 
 def hf_splits(source: str) -> tuple[str, ...]:
-    """Which of train and test `source` has; the split that it names, where it does; none where it is one parquet file.
+    """Which of train and test `source` has; the split that it names, where it does; none where it is one set of files.
 
     Raises:
         MissingExtraError, DataError: as `open_hf`.
@@ -176,11 +180,14 @@ def hf_splits(source: str) -> tuple[str, ...]:
     datasets, name, options = _parse(source)
     if "split" in options:
         return (options["split"],)
-    if name.endswith(".parquet"):
-        return ()
     with _opening(source, name):
+        if _files(name):
+            return ()
         place, config, folder = _place(name, options.get("config"))
-        found = datasets.get_dataset_split_names(place, config, **({"data_dir": folder} if folder else {}))
+        if folder:  # datasets' own way would unpack the first rows of shards
+            found = [*(datasets.load_dataset_builder(place, data_dir=folder).config.data_files or ())]
+        else:
+            found = datasets.get_dataset_split_names(place, config)
     return tuple(split for split in ("train", "test") if split in found)
 
 
@@ -228,7 +235,7 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
     """The library; the name or path that `source` begins with; its options."""
     name, _, query = source.removeprefix("hf:").partition("?")
     if not name or len(name) > 1000:
-        raise DataError(f"{quote(source)} names no data set; give hf:owner/name, hf:./folder or hf:./file.parquet.")
+        raise DataError(f"{quote(source)} names no data set; give hf:owner/name, hf:./folder or hf:./images-*.parquet.")
     options = dict(parse_qsl(query))
     for option in options:
         if option not in _OPTIONS:
@@ -242,23 +249,44 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
 
 def _load(datasets: Any, source: str, name: str, config: str | None, split: str, stream: bool) -> Any:
     with _opening(source, name):
-        if (path := expand_user(name)).suffix == ".parquet":
-            files = {split: glob.escape(str(path))}
-            builder = datasets.load_dataset_builder("parquet", _state(path), data_files=files)
+        if files := _files(name):
+            given = {split: [glob.escape(str(file)) for file in files]}
+            builder = datasets.load_dataset_builder(_builder(files), _state(files), data_files=given)
         else:
             place, config, folder = _place(name, config)
-            builder = datasets.load_dataset_builder(place, _state(path) if folder else config, data_dir=folder)
-        read_few_rows(builder)
+            state = _state([expand_user(name)]) if folder else config
+            builder = datasets.load_dataset_builder(place, state, data_dir=folder)
+        read_small_members(read_few_rows(builder))
         if stream:
             return builder.as_streaming_dataset(split=split)
         builder.download_and_prepare()
         return builder.as_dataset(split=split)
 
 
-def _state(path: Path) -> str:
-    """A name for the state of a local file, or of all in a folder: `datasets` takes other files of equal times for the
+def _files(name: str) -> list[Path]:
+    """The local files that `name` means, if it is a file or a pattern of some; none for a folder or one of the Hub."""
+    path = expand_user(name)
+    if path.suffix not in _BUILDERS or path.is_dir():
+        return []
+    found = [path] if path.exists() else [Path(each) for each in sorted(glob.glob(str(path)))]
+    if not found:
+        raise DataError(f"hf:{name} can't be opened: there is no such file; in a pattern * is any text, [0-9] a digit.")
+    return found
+
+
+def _builder(files: list[Path]) -> str:
+    """The builder of `datasets` for `files` of one kind; DataError for a shard that is compressed."""
+    for file in files:
+        if file.suffix == ".tar":
+            check_shard(file)
+    return _BUILDERS[files[0].suffix]
+
+
+def _state(paths: list[Path]) -> str:
+    """A name for the state of local files, and of all in folders: `datasets` takes other files of equal times for the
     same, and gives what it read before."""
-    files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names] or [path]
+    inside = [Path(folder, name) for path in paths for folder, _, names in os.walk(path) for name in names]
+    files = inside or paths
     states = [(str(file), os.stat(file, follow_symlinks=False)) for file in sorted(files)]
     facts = [(name, state.st_size, state.st_mtime_ns, state.st_ctime_ns) for name, state in states]
     return "files-" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
@@ -271,13 +299,16 @@ def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
         return name, config, None
     if any(path.glob("*.arrow")):
         raise DataError(f"{quote(str(path), 300)} holds .arrow files: {SAVED_TO_DISK}.")
-    holds = any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))  # data: as the Hub lays them out
-    return "parquet" if holds else "imagefolder", None, glob.escape(str(path))  # [v1] in a name is no pattern
+    for ending, builder in _BUILDERS.items():
+        files = [*path.glob(f"*{ending}"), *path.glob(f"data/*{ending}")]  # data: as the Hub lays them out
+        if files and _builder(files):
+            return builder, None, glob.escape(str(path))  # [v1] in a name is no pattern
+    return "imagefolder", None, glob.escape(str(path))
 
 
 def _is_here(name: str) -> bool:
     """Whether the set `name` is a path, and none of the Hub."""
-    return name.startswith(("./", "../", "/", "~")) or expand_user(name).exists()
+    return name.startswith(("./", "../", "/", "~")) or bool(_files(name)) or expand_user(name).exists()
 
 
 @contextmanager

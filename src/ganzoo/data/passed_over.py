@@ -27,10 +27,11 @@ _REMEDIES = {
     LINKS: "copy the files into it",
     NO_ENDING: "give pictures an ending, as .jpg",
     **dict.fromkeys((".heic", ".heif", ".svg", ".psd", ".pdf", ".raw", ".cr2", ".nef", ".arw", ".dng"), _CONVERT),
-    **dict.fromkeys((".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"), _UNPACK),
+    **dict.fromkeys((".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"), _UNPACK),
     **dict.fromkeys((".npy", ".npz", ".mat", ".h5", ".hdf5", ".pt"), _ARRAY),
     ".zip": "name the zip itself, or unpack it",
     ".parquet": "write hf: before the folder's name",
+    ".tar": "write hf: before the folder's name if they are shards of WebDataset, else unpack them",
     ".arrow": SAVED_TO_DISK,
 }
 _OUTPUT_MARKS = {"run.json": b'"ganzoo-torch"', "config.json": b'"library": "ganzoo"'}  # what each of ours holds

@@ -28,6 +28,7 @@ from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.given import open_given
 from ganzoo.data.image_data import ImageData
 from ganzoo.data.reading import Reading
+from ganzoo.data.torchvision_sets import torchvision_set
 from ganzoo.errors import ConfigError, DataError, GanzooError, PluginError, did_you_mean, quote
 from ganzoo.files import expand_user
 from ganzoo.options import split_call
@@ -39,6 +40,9 @@ POKEMON_BYTES = 59_824_621
 SPLITS = ("train", "test")
 
 SOURCES: Registry[Callable[..., Any]] = Registry("source", "ganzoo.sources", "a function", callable, makes=object)
+
+
+SOURCES.register("torchvision", torchvision_set)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from torch import nn
 
@@ -108,11 +110,13 @@ def _absolute(source: str | Path) -> str:
     """`source` as it can be opened from any folder."""
     text = os.fspath(source)
     if source_name(source):  # though a folder of that name may lie here
-        return text
+        root = re.search(r"[(,?&]\s*root=([^,&)]+)", text)
+        here = expand_user(unquote(root[1])) if root else None
+        return text.replace(root[1], str(here.resolve()), 1) if root and here and here.exists() else text
     hub = isinstance(source, str) and text.startswith(("hf:.", "hf:~"))
     name, mark, query = text.removeprefix("hf:").partition("?") if hub else (text, "", "")
     path = expand_user(name)
-    return f"{'hf:' * hub}{path.resolve()}{mark}{query}" if path.exists() else text
+    return f"{'hf:' * hub}{path.resolve()}{mark}{query}" if hub or path.exists() else text
 
 
 def describe_gan(gan: GAN) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""The data sets of torchvision by the names of their classes: `torchvision:CelebA?root=DIR`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from ganzoo.data.cache import cache_dir
+from ganzoo.data.given import is_number
+from ganzoo.errors import ConfigError, DataError, first_line, nearest, quote
+from ganzoo.files import expand_user
+
+_SPLITS = ("split", "image_set", "classes")  # torchvision's words for which part of a set is meant
+_TESTS = ("test", "val", "valid")  # what it calls the part that is not trained on; the default is the other
+
+
+class _Images(Dataset[Any]):
+    """The images of a set whose targets are no classes: attributes, boxes, texts."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        self.classes = ()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index][0]
+
+
+def torchvision_set(dataset: str, root: str = "", split: str = "", download: bool = False) -> Any:
+    """A data set of torchvision by its class, as `torchvision:CelebA?root=DIR`.
+
+    Classes are taken if the target is one number, and left out otherwise (CelebA's 40 attributes). torchvision itself
+    reads some sets by `pickle` (CIFAR10), after it has compared their hashes.
+
+    Args:
+        dataset: the class, as CIFAR10, Food101 or ImageFolder.
+        root: the folder that torchvision's documentation calls so; "" takes $GANZOO_DATA, else ganzoo's cache.
+        split: one of the set's own, as letters of EMNIST; "" takes its training and its test split.
+        download: let torchvision fetch the files if they are not there.
+
+    Raises:
+        ConfigError: torchvision has no such set, or it wants more than these options. DataError: its files are missing.
+    """
+    from torchvision import datasets
+
+    known = [name for name in datasets.__all__ if inspect.isclass(getattr(datasets, name))]
+    if dataset not in known:
+        raise ConfigError(f"torchvision has no data set {quote(dataset)}.{nearest(dataset, known)}")
+    maker = getattr(datasets, dataset)
+    takes = inspect.signature(maker).parameters
+    part = next((name for name in _SPLITS if name in takes), None)
+    given: dict[str, Any] = {}
+    if "root" in takes:
+        given["root"] = str(expand_user(root or os.environ.get("GANZOO_DATA") or cache_dir() / "torchvision"))
+    if "download" in takes:
+        given["download"] = download
+    if split:
+        given[part or "split"] = split
+    needed = [each.name for each in takes.values() if each.default is each.empty and each.kind is not each.VAR_KEYWORD]
+    if wanted := [name for name in needed if name not in given]:
+        raise ConfigError(
+            f"torchvision:{dataset} needs {', '.join(wanted)}: "
+            + (f"add {wanted[0]}=" if wanted == ["split"] else "open it in Python and give the Dataset itself as data")
+        )
+    if split or not (part or "train" in takes):
+        return _open(maker, dataset, [given])
+    if "train" in takes:
+        ways = {"train": [given], "test": [{**given, "train": False}]}
+    else:
+        ways = {"train": [given], "test": [{**given, part: name} for name in _TESTS]}
+    return {name: partial(_open, maker, dataset, each) for name, each in ways.items()}
+
+
+def _open(maker: Callable[..., Any], name: str, ways: list[dict[str, Any]]) -> Any:
+    """The first of the `ways` to call `maker` whose split it knows."""
+    for number, given in enumerate(ways, 1):
+        try:
+            made = maker(**given)
+            item = made[0] if len(made) else None
+            classes = not isinstance(item, tuple) or (len(item) == 2 and is_number(item[1]))
+            return made if classes else _Images(made)
+        except Exception as error:  # RuntimeError, OSError, ModuleNotFoundError, ValueError for an unknown split
+            if isinstance(error, ValueError) and number < len(ways):
+                continue
+            remedy = "" if given.get("download") or "root" not in given else "; name its folder with root="
+            remedy += "" if given.get("download", True) else ", or fetch it with download=yes"
+            raise DataError(f"torchvision can't open {name} ({quote(first_line(error), 200)}){remedy}.") from error
+    raise AssertionError("the last way returns or raises")
