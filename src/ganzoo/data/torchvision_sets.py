@@ -69,12 +69,12 @@ def torchvision_set(dataset: str, root: str = "", split: str = "", download: boo
             f"torchvision:{dataset} needs {', '.join(wanted)}: "
             + (f"add {wanted[0]}=" if wanted == ["split"] else "open it in Python and give the Dataset itself as data")
         )
-    if split or not (part or "train" in takes):
-        return _open(maker, dataset, [given])
-    if "train" in takes:
+    if not split and "train" in takes:
         ways = {"train": [given], "test": [{**given, "train": False}]}
-    else:
+    elif not split and part:
         ways = {"train": [given], "test": [{**given, part: name} for name in _TESTS]}
+    else:
+        return _open(maker, dataset, [given])
     return {name: partial(_open, maker, dataset, each) for name, each in ways.items()}
 
 
