@@ -20,9 +20,9 @@ from PIL import Image, ImageChops
 
 import ganzoo
 from ganzoo.cli import run
-from ganzoo.errors import ConfigError, HubAccessError, MissingExtraError, SourceError
+from ganzoo.errors import ConfigError, HubAccessError, MissingExtraError
 from ganzoo.hub.push import push_folder
-from ganzoo.hub.space import LAYOUT, push_space
+from ganzoo.hub.space import SPACE
 from ganzoo.integrations.space import export_space
 from ganzoo.registry import Origin
 
@@ -241,7 +241,7 @@ def test_a_space_has_its_page_its_packages_its_metadata_and_the_generator(model,
     assert run(["demo", str(model), "--export-space", str(tmp_path / "space")]) == 0
     space = tmp_path / "space"
     assert f"ganzoo push {space} OWNER/NAME --space" in capsys.readouterr().out
-    assert files_in(space) == set(LAYOUT)
+    assert files_in(space) == set(SPACE)
     assert (space / "requirements.txt").read_text() == f"ganzoo-torch[demo]=={ganzoo.__version__}\n"
     facts = RepoCard.load(space / "README.md").data
     assert (facts.title, facts.sdk, facts.app_file) == ("mine demo", "gradio", "app.py")
@@ -264,7 +264,7 @@ def test_a_space_replaces_a_space_and_nothing_else(model, tmp_path):
     (space / "notes.txt").write_text("a person's")
     (space / "requirements.txt").write_text("nonsense")
     export_space(gan, space)
-    assert files_in(space) == {*LAYOUT, "notes.txt"} and "nonsense" not in (space / "requirements.txt").read_text()
+    assert files_in(space) == {*SPACE, "notes.txt"} and "nonsense" not in (space / "requirements.txt").read_text()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "app.py").write_text("print('mine')")
     with pytest.raises(ConfigError, match="holds something else than a Space of ganzoo; name a new folder"):
@@ -310,7 +310,7 @@ def test_push_space_sends_a_page_of_a_model_and_the_models_repository_stays(hub,
     assert run(["push", str(model), "owner/demo", "--space", "--endpoint", hub.endpoint]) == 0
     assert f"{hub.endpoint}/spaces/owner/demo" in capsys.readouterr().out
     sent = hub.files("spaces/owner/demo")
-    assert set(sent) - {".gitattributes"} == set(LAYOUT) and hub.files("owner/demo") == before
+    assert set(sent) - {".gitattributes"} == set(SPACE) and hub.files("owner/demo") == before
     assert b"sdk: gradio" in sent["README.md"] and 'name="mine"' in sent["app.py"].decode()
     for name, content in sent.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -328,12 +328,10 @@ def test_a_folder_of_export_space_is_sent_as_it_is_and_again_without_a_commit(hu
     assert run(["push", str(space), "owner/demo", "--space", "--endpoint", hub.endpoint]) == 0
     sent = hub.files("spaces/owner/demo")
     assert sent["app.py"].endswith(b"# mine\n") and "secret.txt" not in sent
-    assert not push_space(space, "owner/demo", token="hf_owner", endpoint=hub.endpoint).changed
+    assert not push_folder(space, "owner/demo", token="hf_owner", endpoint=hub.endpoint).changed
 
 
-def test_what_is_no_space_and_a_token_without_the_right_are_refused(hub, model, tmp_path):
-    with pytest.raises(SourceError, match="holds no Space of ganzoo; write one: ganzoo demo SOURCE --export-space"):
-        push_space(model, "owner/demo", token="hf_owner", endpoint=hub.endpoint)
+def test_a_token_without_the_right_to_write_is_refused_for_a_space_too(hub, model, tmp_path):
     space = export_space(ganzoo.from_pretrained(model), tmp_path / "space")
     with pytest.raises(HubAccessError):
-        push_space(space, "owner/demo", token="hf_reader", endpoint=hub.endpoint)
+        push_folder(space, "owner/demo", token="hf_reader", endpoint=hub.endpoint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import tempfile
 import warnings
@@ -101,15 +100,8 @@ class GAN:
                 num_classes = 0 if clusters and classes == 1 else classes
         if latent_shape is None and latent_size is None:
             raise ConfigError(f"latent_size must be given for a {type(generator).__name__}: how many numbers it takes")
-        shape = tuple(latent_shape) if latent_shape is not None else (latent_size,)
-        if not all(type(size) is int and size > 0 for size in shape):
-            raise ConfigError(f"latent_shape must be positive ints, got {quote(list(shape))}")
-        self.latent_shape: tuple[int, ...] = shape  # type: ignore[assignment]  # checked just above
+        self.latent_shape = _latent_shape(latent_size, latent_shape)
         self.latent_size = math.prod(self.latent_shape)
-        if not 1 <= self.latent_size <= LARGEST_LATENT or latent_size not in (None, self.latent_size):
-            raise ConfigError(
-                f"latent_size must be 1 to {LARGEST_LATENT} and fit {quote(shape)}, got {quote(latent_size)}"
-            )
         self.generator, self.discriminator = generator, discriminator
         self.num_classes = num_classes or 0
         self.class_names = tuple(class_names)
@@ -120,6 +112,7 @@ class GAN:
         self._check_pair()
 
     def _check_pair(self) -> None:
+        """Raise ConfigError unless networks that announce sizes and classes fit each other and the GAN."""
         if isinstance(self.generator, Generator) and isinstance(self.discriminator, Discriminator):
             for name in ("image_size", "image_channels", "num_classes"):
                 ours, theirs = getattr(self.generator, name), getattr(self.discriminator, name)
@@ -324,12 +317,6 @@ class GAN:
         known = self.class_names or [f"0 to {self.num_classes - 1}" if self.num_classes else "none: it has no classes"]
         raise ConfigError(f"label {quote(text)} is no class of {self!r}.{did_you_mean(text, known)}")
 
-    def _repr_png_(self) -> bytes:
-        """Sixteen samples as a grid: how a notebook shows a GAN."""
-        buffer = io.BytesIO()
-        pictures.grid(self.sample(16, seed=0)).save(buffer, "PNG")
-        return buffer.getvalue()
-
     def save_pretrained(
         self,
         folder: str | Path,
@@ -404,3 +391,13 @@ class GAN:
         if self.discriminator is not None and (root / "discriminator" / WEIGHTS).is_file():
             WeightsFile.open(root / "discriminator" / WEIGHTS).load_into(self.discriminator)
         return self
+
+
+def _latent_shape(size: int | None, shape: Sequence[int] | None) -> tuple[int, ...]:
+    """The shape of one latent, by its `size`, its `shape` or both; ConfigError unless they are sound and agree."""
+    found: tuple[Any, ...] = tuple(shape) if shape is not None else (size,)
+    if not all(type(each) is int and each > 0 for each in found):
+        raise ConfigError(f"latent_shape must be positive ints, got {quote(list(found))}")
+    if not 1 <= math.prod(found) <= LARGEST_LATENT or size not in (None, math.prod(found)):
+        raise ConfigError(f"latent_size must be 1 to {LARGEST_LATENT} and fit {quote(found)}, got {quote(size)}")
+    return found

@@ -92,20 +92,27 @@ def from_pil(
         raise ShapeError("from_pil takes one image or more, got none.")
     if channels not in (None, *MODES):
         raise ConfigError(f"channels must be 1 to 4 or None, got {quote(channels)}")
-    channels = channels or _channels(several[0])
-    wanted = size if isinstance(size, (tuple, list)) or size is None else (size, size)
-    if wanted is not None and not (len(wanted) == 2 and all(type(n) is int and n > 0 for n in wanted)):
-        raise ConfigError(f"size must be a positive int or two (height, width), got {quote(size)}")
-    arrays = []
-    for image in several:
-        image = to_mode(image, channels)
-        if wanted is not None and image.size != wanted[::-1]:
-            image = image.resize(wanted[::-1], Image.Resampling.BICUBIC)
-        arrays.append(np.array(image).reshape(image.height, image.width, -1))
+    channels, wanted = channels or _channels(several[0]), _size(size)
+    pictures = [to_mode(image, channels) for image in several]
+    if wanted is not None:
+        pictures = [
+            image if image.size == wanted else image.resize(wanted, Image.Resampling.BICUBIC) for image in pictures
+        ]
+    arrays = [np.array(image).reshape(image.height, image.width, -1) for image in pictures]
     sizes = {array.shape[:2] for array in arrays}
     if len(sizes) > 1:
         raise ShapeError(f"images differ in size (height, width): {sorted(sizes)[:4]}; give size= to resize them.")
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+
+
+def _size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Width and height of `size`, which is one for both or (height, width)."""
+    sides = size if isinstance(size, (tuple, list)) or size is None else (size, size)
+    if sides is None:
+        return None
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise ConfigError(f"size must be a positive int or two (height, width), got {quote(size)}")
+    return sides[1], sides[0]
 
 
 def _channels(image: Image.Image) -> int:

@@ -76,16 +76,17 @@ def list_presets(pattern: str | Sequence[str] = "*", exclude: str | Sequence[str
 
 
 def create(
-    name: str,
+    preset: str | Preset,
     image_size: int | None = None,
     generator: Mapping[str, Any] | None = None,
     discriminator: Mapping[str, Any] | None = None,
     seed: int | None = None,
     clusters: int | None = None,
 ) -> GAN:
-    """A GAN of the preset `name` with fresh weights.
+    """A GAN of a preset with fresh weights.
 
     Args:
+        preset: its name, or a recipe that is not registered.
         image_size: another size, if the networks' family offers it. DCGAN adds or drops stages where the channels are
             widest; if `generator` gives widths, `start_size` follows from them instead.
         generator, discriminator: changes of the two configs, by field.
@@ -97,19 +98,7 @@ def create(
         ConfigError: a field is unknown or wrong, or `image_size` can't be reached.
         HubError, WeightsError: weights from outside, which a preset wants, can't be had.
     """
-    return build(PRESETS[name], name, image_size, generator, discriminator, seed, clusters)
-
-
-def build(
-    preset: Preset,
-    name: str | None,
-    image_size: int | None = None,
-    generator: Mapping[str, Any] | None = None,
-    discriminator: Mapping[str, Any] | None = None,
-    seed: int | None = None,
-    clusters: int | None = None,
-) -> GAN:
-    """A GAN as `create` makes it, of any recipe; `name` is what it says of itself."""
+    name, preset = (None, preset) if isinstance(preset, Preset) else (preset, PRESETS[preset])
     generator_changes, discriminator_changes = _changes_of_both(generator, discriminator)
     clusters = preset.settings.clusters if clusters is None else check_clusters(clusters)
     num_classes = None  # the generator says it, if there are no clusters

@@ -30,7 +30,7 @@ from ganzoo.blocks.contract import (
 from ganzoo.blocks.conv import ConvolutionBlock
 from ganzoo.blocks.few_shot import GLUUp, SkipExcitation, TwoPathDown
 from ganzoo.blocks.initialisation import INITIALISATIONS, BranchConvolution, OwnStart, initialise
-from ganzoo.blocks.modulation import ClassModulation, ConditionalNorm, check_range
+from ganzoo.blocks.modulation import ClassModulation, ConditionalNorm
 from ganzoo.blocks.norms import NORMS, Norm, check_norm_name, make_norm, wants_bias, with_weight_norm
 from ganzoo.blocks.r3gan import GroupedResidual, R3GANDown, R3GANSame, R3GANUp
 from ganzoo.blocks.residual import ResidualBlock, ResidualDown, ResidualSame, ResidualUp
@@ -76,7 +76,6 @@ __all__ = [
     "check_activation_name",
     "check_block",
     "check_norm_name",
-    "check_range",
     "initialise",
     "make_activation",
     "make_block",

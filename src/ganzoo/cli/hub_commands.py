@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ganzoo.cli.options import ENDPOINT
-
-if TYPE_CHECKING:
-    from ganzoo.hub.push import Pushed
 
 
 def push(
@@ -40,23 +39,25 @@ def push(
     if RunFolder(folder).exists():
         run_card(folder)  # with what was measured since
     how = {"private": private, "revision": revision, "create_pr": create_pr, "message": message, "endpoint": endpoint}
-    pushed = _push_space(folder, repo_id, how) if space else push_folder(folder, repo_id, **how)  # type: ignore[arg-type]
+    with _space_of(folder, repo_id) if space else nullcontext(folder) as root:
+        pushed = push_folder(root, repo_id, **how)  # type: ignore[arg-type]
     print(f"{pushed.url}  commit {pushed.commit[:12]}" if pushed.changed else f"{pushed.url}  was the same already")
 
 
-def _push_space(folder: Path, repo_id: str, how: dict[str, Any]) -> Pushed:
-    """The Space in `folder`, or one made of the model there."""
+@contextmanager
+def _space_of(folder: Path, repo_id: str) -> Iterator[Path]:
+    """The Space in `folder`, or one made of the model there, for the length of a `with` block."""
     from ganzoo.hub.push import check_repo_id
-    from ganzoo.hub.space import is_space, push_space
+    from ganzoo.hub.space import is_space
     from ganzoo.integrations.space import export_space
     from ganzoo.pretrained import from_pretrained
 
     if is_space(folder):
-        return push_space(folder, repo_id, **how)
+        yield folder
+        return
     check_repo_id(repo_id)
     with tempfile.TemporaryDirectory() as root:
-        made = export_space(from_pretrained(Path(folder)), Path(root) / repo_id.rpartition("/")[2])
-        return push_space(made, repo_id, **how)
+        yield export_space(from_pretrained(Path(folder)), Path(root) / repo_id.rpartition("/")[2])
 
 
 def pull(

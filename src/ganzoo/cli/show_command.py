@@ -81,11 +81,11 @@ def _meanings(what: str) -> Iterator[tuple[str, Facts]]:
 def _preset(name: str) -> Facts:
     import torch
 
-    from ganzoo.presets import PRESETS, build
+    from ganzoo.presets import PRESETS, create
 
     preset = PRESETS[name]
     with torch.device("meta"):  # counted without memory, and without weights from elsewhere
-        gan = build(dataclasses.replace(preset, start=None), name)
+        gan = create(dataclasses.replace(preset, start=None))
     networks = {
         place: {"model": model, "parameters": _parameters(network), **_own(config)}
         for place, model, config, network in (

@@ -83,16 +83,15 @@ def train(
     if preset == "settings":
         print(_table())
         return
-    given = [name for name, value in (("PRESET", preset), ("--from", from_), ("--resume", resume)) if value is not None]
-    if len(given) != 1:
-        raise ConfigError(f"one of PRESET, --from and --resume says what to train, got {' and '.join(given) or 'none'}")
+    _check_one(preset, from_, resume)
     from ganzoo.training import Trainer
 
     configs = _configs(preset, from_) if set_ and resume is None else {}
     changes, networks = _parse(set_ or (), configs)
-    for option, value in {"steps": steps, "batch_size": batch_size, "loss": loss, "seed": seed, "lr": lr}.items():
-        for field in ("generator_lr", "discriminator_lr") if option == "lr" else (option,):
-            _add(changes, option, field, value)
+    own = {"steps": steps, "batch_size": batch_size, "loss": loss, "seed": seed}
+    own |= {"generator_lr": lr, "discriminator_lr": lr}
+    for field, value in own.items():
+        _add(changes, "--lr" if field.endswith("_lr") else f"--{field.replace('_', '-')}", field, value)
     if resume is not None:
         others = {"--name": name, "--output": output, "--epochs": epochs, "--size": size, "--licence": licence}
         others |= {"--broken": broken, "--ground": ground, "--fit": fit, "--overwrite": overwrite or None}
@@ -102,11 +101,15 @@ def train(
     else:
         gan = _networks(preset, from_, size, networks, changes)
         changes |= {"broken": broken or "stop", "ground": ground or "white", "fit": fit or "crop"}
-        folder = _folder(name, output)
-        trainer = Trainer(
-            gan, data, folder, overwrite=overwrite, epochs=epochs, licence=licence, device=device, **changes
-        )
+        told: dict[str, Any] = {"overwrite": overwrite, "epochs": epochs, "licence": licence, "device": device}
+        trainer = Trainer(gan, data, _folder(name, output), **told, **changes)
     _finish(trainer)
+
+
+def _check_one(preset: str | None, source: str | None, run: Path | None) -> None:
+    given = [name for name, value in (("PRESET", preset), ("--from", source), ("--resume", run)) if value is not None]
+    if len(given) != 1:
+        raise ConfigError(f"one of PRESET, --from and --resume says what to train, got {' and '.join(given) or 'none'}")
 
 
 def _add(changes: dict[str, Any], option: str, field: str, value: Any) -> None:
@@ -116,7 +119,7 @@ def _add(changes: dict[str, Any], option: str, field: str, value: Any) -> None:
     if value is None:
         return
     if field in changes:
-        raise ConfigError(f"--{option.replace('_', '-')} and --set {field}=... are both given; give one of them")
+        raise ConfigError(f"{option} and --set {field}=... are both given; give one of them")
     changes[field] = Settings.parse(field, str(value))
 
 

@@ -71,20 +71,15 @@ def _fetch_whole(
 
 def _fetch(url: str, part: Path, largest: int, progress: bool) -> None:
     have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "ganzoo", **({"Range": f"bytes={have}-"} if have else {})}
-    )
+    headers = {"User-Agent": "ganzoo", **({"Range": f"bytes={have}-"} if have else {})}
+    request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        resumed = response.status == 206
-        have = have if resumed else 0
+        have = have if response.status == 206 else 0  # 206: it goes on where the part ends
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and length.isdecimal() and len(length) < 20 else None
-        if total is not None and total > largest:
-            raise DataError(f"{url} has {total:,} bytes; {largest:,} is the most.")
-        free = shutil.disk_usage(part.parent).free
-        if total is not None and total - have > free:
-            raise DataError(f"{url} has {total:,} bytes, and {free:,} are free at {part.parent}; make room.")
-        with open(part, "ab" if resumed else "wb") as file, _bar(part.stem, have, total, progress) as advance:
+        if total is not None:
+            _check_room(url, total, total - have, largest, part.parent)
+        with open(part, "ab" if have else "wb") as file, _bar(part.stem, have, total, progress) as advance:
             while block := response.read(1 << 16):
                 file.write(block)
                 have += len(block)
@@ -94,6 +89,15 @@ def _fetch(url: str, part: Path, largest: int, progress: bool) -> None:
                 advance(len(block))
     if total is not None and have < total:
         raise ConnectionError(f"the line broke after {have:,} of {total:,} bytes")
+
+
+def _check_room(url: str, total: int, left: int, largest: int, folder: Path) -> None:
+    """Raise DataError if a file is too large, or what is `left` of it too much for the disk of `folder`."""
+    if total > largest:
+        raise DataError(f"{url} has {total:,} bytes; {largest:,} is the most.")
+    free = shutil.disk_usage(folder).free
+    if left > free:
+        raise DataError(f"{url} has {total:,} bytes, and {free:,} are free at {folder}; make room.")
 
 
 def _check(part: Path, url: str, md5: str | None, sha1: str | None) -> None:

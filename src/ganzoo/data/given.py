@@ -239,15 +239,7 @@ class _Items:
                 f"image, an array or a tensor."
             )
         self.image = images[0] if images else parts[0]  # one that is no image is named when it is read
-        names = (label, *LABEL_NAMES)
-        others = _by_name([part for part in parts if part != self.image and not _is_image(item[part])], names)
-        named = [part for part in others if part in names]
-        numbers = [part for part in others if is_number(item[part])]
-        if not isinstance(item, dict):  # what stands before the image is its index as a rule
-            numbers.sort(key=lambda part: part < self.image)
-        texts = [part for part in others if isinstance(item[part], str)]
-        only = others if len(parts) == 2 else []  # whatever it is: a wrong label is named
-        self.label = next(iter([*named, *numbers, *texts, *only]), None)
+        self.label = _label_part(item, [part for part in parts if part != self.image], self.image, label)
         left = [part for part in parts if part not in (self.image, self.label)]
         if left:
             taken = "nothing as the label" if self.label is None else f"{quote(self.label)} as the label"
@@ -292,6 +284,19 @@ class _Items:
 def _by_name(parts: list[Any], names: Sequence[Any]) -> list[Any]:
     """`parts` (keys or indices of an item), those of `names` first, in the order of `names`."""
     return sorted(parts, key=lambda part: names.index(part) if part in names else len(names))
+
+
+def _label_part(item: Any, parts: list[Any], image: Any, label: str | None) -> Any:
+    """Which of `parts`, all of an item but its image, is the label: by name, else a number, else a text; or None."""
+    names = (label, *LABEL_NAMES)
+    others = _by_name([part for part in parts if not _is_image(item[part])], names)
+    named = [part for part in others if part in names]
+    numbers = [part for part in others if is_number(item[part])]
+    if not isinstance(item, dict):  # what stands before the image is its index as a rule
+        numbers.sort(key=lambda part: part < image)
+    texts = [part for part in others if isinstance(item[part], str)]
+    only = others if len(parts) == 1 else []  # whatever it is: a wrong label is named
+    return next(iter([*named, *numbers, *texts, *only]), None)
 
 
 def _has_mode(value: Any) -> bool:

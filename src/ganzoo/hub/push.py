@@ -1,14 +1,16 @@
-"""A saved model to a repository on the Hugging Face Hub, in one commit."""
+"""A saved model, or a demo page of one, to the Hugging Face Hub in one commit."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ganzoo.errors import ConfigError, WeightsError, quote
+from ganzoo.files import expand_user
 from ganzoo.hub.client import client
+from ganzoo.hub.space import MODEL, SPACE, is_space
 from ganzoo.hub_errors import hub_errors
 from ganzoo.models.onnx import fingerprint
 from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card
@@ -47,11 +49,12 @@ def push_folder(
     message: str | None = None,
     endpoint: str | None = None,
 ) -> Pushed:
-    """Push the saved model in `folder` (or in a run's folder) to `repo_id`, which is made if it is not there.
+    """Push the saved model in `folder` (or in a run's folder), or the Space there, to `repo_id`, made if need be.
 
     The files of a saved model are sent, and nothing else: no checkpoint, no optimizer's state, no file that happens to
     lie beside them. Those that an earlier model left there and this one lacks are deleted in the same commit. All
-    networks are loaded first, so what is pushed can be loaded.
+    networks are loaded first, so what is pushed can be loaded. A Space, which `ganzoo.integrations.space.export_space`
+    wrote, is sent in the same way; the Hub then builds and serves it.
 
     Args:
         private: of a repository that is made; None leaves it to the account's setting. One that exists is not changed.
@@ -65,34 +68,20 @@ def push_folder(
         SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded, or links out of it.
         HubError: the Hub refuses, or can't be reached.
     """
-    check_repo_id(repo_id)
-    root = local_folder(folder)
-    message = message or f"Model of ganzoo: {root.parent.name if root.name == 'model' else root.name}"
-    contents = _contents(root, repo_id)
-    return send(contents, LAYOUT, repo_id, "model", private, token, revision, create_pr, message, endpoint)
-
-
-def send(
-    contents: Mapping[str, bytes | Path],
-    layout: Collection[str],
-    repo_id: str,
-    kind: Literal["model", "space"],
-    private: bool | None,
-    token: str | None,
-    revision: str | None,
-    create_pr: bool,
-    message: str,
-    endpoint: str | None,
-) -> Pushed:
-    """Make `contents`, by their names there, the files of a repository, in one commit; the rest as of `push_folder`.
-
-    Of the files of `layout`, those that are there and not in `contents` are deleted.
-    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
+    check_repo_id(repo_id)
+    contents: dict[str, bytes | Path]
+    if is_space(expand_user(folder)):
+        kind, sdk, layout, root = "space", "gradio", SPACE, expand_user(folder)
+        contents = {**_files_of(root, SPACE)}
+        SavedModel.open(root / MODEL).build()
+    else:
+        kind, sdk, layout, root = "model", None, LAYOUT, local_folder(folder)
+        contents = _contents(root, repo_id)
+    title = root.parent.name if root.name == "model" else root.name
     api = client(token, endpoint)
     with hub_errors(repo_id, revision):
-        sdk = "gradio" if kind == "space" else None
         made_of = api.create_repo(repo_id, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
         repo_id = made_of.repo_id
         if revision is not None and not create_pr:
@@ -105,7 +94,7 @@ def send(
                 *(CommitOperationAdd(name, content) for name, content in contents.items()),
                 *(CommitOperationDelete(name) for name in layout if name in held and name not in contents),
             ],
-            commit_message=message,
+            commit_message=message or f"{'Demo' if sdk else 'Model'} of ganzoo: {title}",
             repo_type=kind,
             revision=revision,
             create_pr=create_pr,
@@ -114,7 +103,7 @@ def send(
     return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
 
 
-def files_of(root: Path, layout: Collection[str]) -> dict[str, Path]:
+def _files_of(root: Path, layout: Collection[str]) -> dict[str, Path]:
     """The files of `layout` that are in `root`; ConfigError if one lies outside of it."""
     found = {name: root / name for name in layout if (root / name).is_file()}
     for path in found.values():
@@ -133,7 +122,7 @@ def _contents(root: Path, repo_id: str) -> dict[str, bytes | Path]:
         ConfigError: a file lies outside of `root`, or the card is not UTF-8 text.
         SourceError, WeightsError, ConfigError: the model can't be loaded.
     """
-    contents = files_of(root, LAYOUT)
+    contents: dict[str, bytes | Path] = {**_files_of(root, LAYOUT)}
     generator, *_ = SavedModel.open(root).build()
     if ONNX in contents and fingerprint(generator).encode() not in (root / ONNX).read_bytes():
         raise WeightsError(f"{root / ONNX} is not of the weights beside it; export it again, or delete it.")

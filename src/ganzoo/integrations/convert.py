@@ -122,39 +122,35 @@ def _tables(path: Path, key: str | None) -> dict[str, dict[str, Tensor]]:
 
     A table of several networks, as Lightning writes, falls into them by the first words of its names.
     """
-    flat: dict[str, Tensor] = {}
     tables = read_tables(path)
-    for place, table in tables.items():
-        flat |= {f"{place}.{name}" if place else name: _checked(value, path, name) for name, value in table.items()}
+    flat = {(place, name): value for place, table in tables.items() for name, value in table.items()}
+    for (_, name), value in flat.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise WeightsError(f"{path}: {shown(name)} holds NaN or infinity; take weights from before that happened.")
     if key is not None:
-        chosen = {name[len(key) + 1 :]: value for name, value in flat.items() if name.startswith(f"{key}.")}
+        named = {f"{place}.{name}" if place else name: value for (place, name), value in flat.items()}
+        chosen = {name[len(key) + 1 :]: value for name, value in named.items() if name.startswith(f"{key}.")}
         if not chosen:
-            known = sorted({place or name.partition(".")[0] for place, table in tables.items() for name in table})
+            known = sorted({place or name.partition(".")[0] for place, name in flat})
             raise WeightsError(f"{path} holds nothing by --key {quote(key)}, but {', '.join(map(shown, known[:20]))}.")
         return {key: _unwrapped(chosen)}
-    parts: dict[str, dict[str, Tensor]] = {}
-    for place, table in tables.items():
-        whole = _unwrapped(table)
-        words: dict[str, dict[str, Tensor]] = {}
-        for name, value in whole.items():
-            word, _, rest = name.partition(".")
-            words.setdefault(word, {})[rest] = value
-        networks = [word for word, part in words.items() if sum(value.dim() > 1 for value in part.values()) > 1]
-        if len(networks) > 1:
-            parts |= {f"{place}.{word}" if place else word: _unwrapped(part) for word, part in words.items()}
-        else:
-            parts[place] = whole
-    return parts
+    return {name: part for place, table in tables.items() for name, part in _parts(place, _unwrapped(table)).items()}
+
+
+def _parts(place: str, table: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The networks in `table`, by their names behind `place`: by the first words of its names, or all in one."""
+    words: dict[str, dict[str, Tensor]] = {}
+    for name, value in table.items():
+        word, _, rest = name.partition(".")
+        words.setdefault(word, {})[rest] = value
+    networks = [word for word, part in words.items() if sum(value.dim() > 1 for value in part.values()) > 1]
+    if len(networks) < 2:
+        return {place: table}
+    return {f"{place}.{word}" if place else word: _unwrapped(part) for word, part in words.items()}
 
 
 def _unwrapped(table: Table) -> dict[str, Tensor]:
     return {plain_name(name): value.float() if value.is_floating_point() else value for name, value in table.items()}
-
-
-def _checked(value: Tensor, path: Path, name: str) -> Tensor:
-    if value.is_floating_point() and not value.isfinite().all():
-        raise WeightsError(f"{path}: {shown(name)} holds NaN or infinity; take weights from before that happened.")
-    return value
 
 
 def _read(table: Table, assumptions: Assumptions) -> Reading:

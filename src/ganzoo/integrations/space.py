@@ -57,16 +57,15 @@ def export_space(gan: GAN, folder: str | Path) -> Path:
         ConfigError: `folder` holds something else. WeightsError: it can't be written.
     """
     folder = expand_user(folder)
-    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or is_space(folder))):
-        raise ConfigError(f"{folder} holds something else than a Space of ganzoo; name a new folder")
+    _check_free(folder)
     try:
         gradio = version("gradio")
     except PackageNotFoundError as error:
         raise MissingExtraError("a Space needs Gradio: pip install 'ganzoo-torch[demo]'") from error
-    local = local_source(gan.source) is not None if gan.source else True
-    name = Path(gan.source or gan.preset or "GAN").name if local else str(gan.source)
+    on_the_hub = gan.source is not None and local_source(gan.source) is None
+    name = str(gan.source) if on_the_hub else Path(gan.source or gan.preset or "GAN").name
     words = {"title": json.dumps(f"{Path(name).name} demo"), "gradio": gradio, "app": APP, "model": MODEL}
-    words |= {"requirements": REQUIREMENTS, "models": "" if local else f"models:\n- {name}\n"}
+    words |= {"requirements": REQUIREMENTS, "models": f"models:\n- {name}\n" * on_the_hub}
     plugins = (f"{each['package']}=={each['version']}" for each in describe(gan.generator).plugins)
     needed = [f"ganzoo-torch[demo]=={version('ganzoo-torch')}", *dict.fromkeys(plugins)]
     try:
@@ -80,3 +79,10 @@ def export_space(gan: GAN, folder: str | Path) -> Path:
     except OSError as error:
         raise WeightsError(f"{folder} can't be written ({reason(error)}); what was there is untouched.") from error
     return folder
+
+
+def _check_free(folder: Path) -> None:
+    """Raise ConfigError if `folder` holds something else than a Space."""
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not empty and not is_space(folder):
+        raise ConfigError(f"{folder} holds something else than a Space of ganzoo; name a new folder")

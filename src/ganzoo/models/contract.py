@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ganzoo.blocks import check_range
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ShapeError, WeightsError, quote, shown
 from ganzoo.registry import Registry
@@ -137,10 +136,21 @@ def offers_auxiliary_loss(network: nn.Module) -> bool:
     return isinstance(network, Discriminator) and type(network).auxiliary_loss is not Discriminator.auxiliary_loss
 
 
+def check_range(labels: Tensor, num_classes: int) -> None:
+    """Raise ShapeError unless `labels` are 0 to `num_classes` - 1, if they are on the CPU.
+
+    On another device the check would wait for that device; nor can a compiled graph branch on values.
+    """
+    if labels.device.type == "cpu" and labels.numel() and not torch.compiler.is_compiling():
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= num_classes:
+            raise ShapeError(f"Labels must be 0 to {num_classes - 1}, got {low if low < 0 else high}.")
+
+
 def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str) -> None:
     """Raise ShapeError unless `labels` is what a network of `num_classes` (0: none) wants for `count` rows.
 
-    Their range is looked at where that costs nothing: see `ganzoo.blocks.check_range`.
+    Their range is looked at where that costs nothing: see `check_range`.
     """
     if num_classes == 0:
         if labels is not None:

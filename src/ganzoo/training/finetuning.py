@@ -13,7 +13,7 @@ from ganzoo.errors import ConfigError, NoDiscriminatorError
 from ganzoo.gan import GAN
 from ganzoo.models import MODELS
 from ganzoo.models.contract import Network
-from ganzoo.presets import Preset, build
+from ganzoo.presets import Preset, create
 from ganzoo.pretrained import from_pretrained
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.weights import WeightsFile
@@ -51,7 +51,8 @@ def continued(
     before_averaging(gan)
     if image_size is None and not generator and not discriminator and clusters in (None, gan.clusters):
         return gan, remarks
-    varied = build(_recipe(gan), gan.preset, image_size, generator, discriminator, seed, clusters)
+    varied = create(_recipe(gan), image_size, generator, discriminator, seed, clusters)
+    varied.preset = gan.preset
     if varied.num_classes == gan.num_classes:
         varied.class_names = gan.class_names
     varied.source = gan.source

@@ -93,17 +93,10 @@ class Trainer:
         objects: list[Callback] = []
         if callbacks is not None:
             changes["callbacks"], objects = split_callbacks(callbacks)
-        chosen = (settings or (preset.settings if preset else Settings())).replace(**changes)
-        if isinstance(gan, GAN):
-            if changes.get("clusters", gan.clusters) != gan.clusters:
-                raise ConfigError(
-                    f"clusters={chosen.clusters}: {gan!r} has {gan.clusters}; make it with create(clusters=...)"
-                )
-            chosen = chosen.replace(clusters=gan.clusters)
+        base = settings or (preset.settings if preset else Settings())
+        chosen = _with_clusters(gan, base.replace(**changes), "clusters" in changes)
         if data is None:
-            if preset is None:
-                raise ConfigError("data must be given for networks of one's own: a name, a folder, a Dataset, a tensor")
-            data = preset.data
+            data = _data_of(preset)
         run = RunFolder(output_dir if output_dir is not None else Path("runs") / (name or "gan"))
         run.check_free(overwrite)
         self._overwrite = overwrite
@@ -352,6 +345,23 @@ class Trainer:
 def _short(found: object) -> str:
     """The beginning of a hash that a file holds."""
     return quote(found).strip('"')[:12]
+
+
+def _data_of(preset: Preset | None) -> str:
+    if preset is None:
+        raise ConfigError("data must be given for networks of one's own: a name, a folder, a Dataset, a tensor")
+    return preset.data
+
+
+def _with_clusters(gan: str | GAN, settings: Settings, asked: bool) -> Settings:
+    """`settings` with the clusters of `gan`; ConfigError if others were `asked` for."""
+    if not isinstance(gan, GAN):
+        return settings
+    if asked and settings.clusters != gan.clusters:
+        raise ConfigError(
+            f"clusters={settings.clusters}: {gan!r} has {gan.clusters}; make it with create(clusters=...)"
+        )
+    return settings.replace(clusters=gan.clusters)
 
 
 def _preset_of(gan: str | GAN, settings: Settings | None) -> tuple[str | None, Preset | None]:
