@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ganzoo.errors import ConfigError
@@ -15,6 +13,7 @@ from ganzoo.files import write_file
 from ganzoo.runs.curves import PLACES, Curve, chart
 from ganzoo.runs.folder import RunFolder, damage_said
 from ganzoo.runs.gallery import sample_grids, shown
+from ganzoo.runs.page import render
 from ganzoo.runs.times import duration, seconds
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.results import evaluated
@@ -87,11 +86,8 @@ def write_comparison(runs: Sequence[str | Path], path: Path) -> dict[str, Any]:
     for folder in folders:
         logs.append([entry for entry in folder.entries() if isinstance(entry.get("step"), int)])
     newest = [next(reversed([*sample_grids(folder.path / "samples").items()]), None) for folder in folders]
-    report, own = (
-        files("ganzoo.runs").joinpath(f"{name}_template.html").read_text("utf-8") for name in ("report", "compare")
-    )
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    page = environment.from_string(own.replace("STYLE", report.split("<style>")[1].split("</style>")[0])).render(
+    page = render(
+        "compare_template.html",
         names=[*map(str, runs)],
         figures=rows(facts["runs"]),
         differing=[(name, [in_words(value) for value in values]) for name, values in facts["differing"].items()],

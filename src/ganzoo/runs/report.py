@@ -1,21 +1,13 @@
-"""A run as one page of HTML that needs nothing else: samples through time, curves, findings, speed, how it was made.
-
-All that a run's files say is shown as text (the template escapes it): names, settings and remarks of a stranger's run.
-The page forbids itself every script but its own and every request.
-"""
+"""A run as one page of HTML that needs nothing else: samples through time, curves, findings, speed, how it was made."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 import time
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ganzoo.errors import TrainingError, reason
@@ -23,6 +15,7 @@ from ganzoo.files import write_file
 from ganzoo.runs.curves import Curve, Point, chart
 from ganzoo.runs.folder import RunFolder, changed_in_words, resume_command
 from ganzoo.runs.gallery import REAL, sample_grids, shown
+from ganzoo.runs.page import render
 from ganzoo.runs.remedies import remedy_of_entry
 from ganzoo.runs.times import duration, seconds
 from ganzoo.text import number
@@ -63,12 +56,8 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     step, steps = int(max([*logged, *grids, _saved(folder), 0])), int(_number(settings.get("steps")) or 0)
     scores = _points(log, "score")
     best = min(scores, key=lambda point: point[1]) if scores and settings.get("keep") != "last" else None
-    template = files("ganzoo.runs").joinpath("report_template.html").read_text("utf-8")
-    script = template.split("<script>")[1].split("</script>")[0]
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters["number"] = number
-    return environment.from_string(template).render(
-        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    return render(
+        "report_template.html",
         name=_text(folder.path.resolve().name),
         recipe=_text(gan.get("preset") or "networks of the user's own"),
         data=_text(data.get("name")),
@@ -90,7 +79,6 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         provenance=_provenance(facts, settings, data, folder.stretches()),
         settings={_text(key): _value(value) for key, value in settings.items()},
         networks=[_network(name, _mapping(gan.get(name))) for name in ("generator", "discriminator")],
-        written=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
         clock=int(time.time()),
     )
 
