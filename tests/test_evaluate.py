@@ -372,6 +372,15 @@ def test_another_size_is_resampled_and_the_name_says_so():
     assert found.figures()[0]["name"] == "FD(fashion-net@28 from 56)"
 
 
+@pytest.mark.parametrize(("channels", "chosen"), [(1, "fashion-net@28 from 8"), (3, "color-net@64 from 8")])
+def test_features_are_chosen_by_the_channels_and_their_limits_are_said(channels, chosen, tmp_path):
+    images = torch.randint(0, 256, (300, channels, 8, 8), dtype=torch.uint8)
+    found = ganzoo.evaluate(images[:100], images[100:], metrics="kd", memorised=False)
+    assert found.features == chosen and found.limits.startswith(chosen.partition("@")[0])
+    assert found.limits in found.table() and found.limits in write_page(found, tmp_path / "x.html", "x").read_text()
+    assert found.to_dict()["limits"] == found.limits
+
+
 @pytest.mark.parametrize(
     "gan, options, error, said",
     [
@@ -389,7 +398,6 @@ def test_another_size_is_resampled_and_the_name_says_so():
             UnknownNameError,
             'Did you mean "fashion-net"',
         ),
-        (lambda: ganzoo.create("pokemon-64"), {}, ConfigError, "features must be named for images in colour"),
         (
             lambda: ganzoo.create("fashion-mnist", generator={"num_classes": 3}),
             {},

@@ -1,11 +1,12 @@
 """Features: the right network sees the right image, figures' names tell what was done, bad input is said."""
 
 import sys
+from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import ganzoo
@@ -20,8 +21,10 @@ from ganzoo.errors import (
     WeightsError,
 )
 from ganzoo.evaluation import features as module
+from ganzoo.evaluation.color_net import ColorNet, color_net
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import FEATURES, LUMA, Features
+from ganzoo.evaluation.metrics import kernel_distance
 from ganzoo.models.backbones import lite_names
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
@@ -85,6 +88,43 @@ def test_the_shared_network_is_left_alone():
     assert all(mine is not shared for mine, shared in zip(net.network.parameters(), fashion_net().parameters()))
     assert not any(parameter.requires_grad for parameter in net.network.parameters())
     assert not net.network.training
+
+
+# --- color-net -------------------------------------------------------------------------------------------------------
+
+
+def test_color_net_is_small_whole_and_gives_the_same_each_time():
+    folder = Path(module.__file__).parent / "files"
+    weights = load_file(folder / "color-net.safetensors")
+    assert (
+        folder / "color-net.safetensors"
+    ).stat().st_size < 2.5e6 and weights.keys() == ColorNet().state_dict().keys()
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    one, two = FEATURES.make("color-net"), FEATURES.make("color-net")
+    assert one.key == two.key and one.network is not color_net() and not one.network.training
+    found = one(images)
+    assert found.shape == (4, 256) and bool((found >= 0).all()) and torch.equal(found, two(images))
+    torch.testing.assert_close(found, torch.cat([one(each) for each in images.split(1)]), rtol=1e-4, atol=1e-5)
+    assert "Noto Emoji" in (folder / "NOTICE.md").read_text()
+
+
+def test_color_net_tells_one_picture_from_another_better_than_from_itself_moved():
+    images = nn.functional.interpolate(torch.rand(8, 3, 4, 4, generator=torch.Generator().manual_seed(0)), 64) * 2 - 1
+    found, moved = (FEATURES.make("color-net")(each) for each in (images, images.roll(2, dims=3)))
+    assert torch.equal(torch.cdist(found, moved).argmin(1), torch.arange(8))
+
+
+def test_color_net_ranks_real_drawings_above_blurred_and_noisy_ones():
+    random = torch.Generator().manual_seed(0)
+    centre, away = torch.rand(200, 2, 1, 1, generator=random) * 16 + 8, torch.arange(32)
+    discs = (away[None, :, None] - centre[:, :1]).square() + (away - centre[:, 1:]).square() < 25
+    drawn = torch.where(discs, torch.rand(200, 3, 1, 1, generator=random) * 2 - 1, 1.0)  # of any colour, on white
+    real, others = drawn.split(100)
+    blurred = nn.functional.interpolate(nn.functional.interpolate(others, (8, 8), mode="area"), (32, 32))
+    noisy = (others + 0.2 * torch.randn(others.shape, generator=random)).clamp(-1, 1)
+    net = FEATURES.make("color-net")
+    found = [float(kernel_distance(net(real), net(each))) for each in (others, blurred, noisy)]
+    assert found[0] < found[1] / 10 and found[1] < found[2]
 
 
 # --- resampling and colours ------------------------------------------------------------------------------------------
@@ -165,7 +205,9 @@ def test_images_without_features_are_said(name):
 
 @pytest.mark.parametrize("name", ["fashionnet", "resnet18"])
 def test_an_unknown_name_is_an_error_that_names_all(name):
-    with pytest.raises(UnknownNameError, match="Unknown feature network.*Known: fashion-net, inception, timm"):
+    with pytest.raises(
+        UnknownNameError, match="Unknown feature network.*Known: fashion-net, color-net, inception, timm"
+    ):
         FEATURES.make(name)
 
 

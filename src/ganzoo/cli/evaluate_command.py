@@ -25,8 +25,8 @@ def evaluate(
     features: Annotated[
         str | None,
         typer.Option(
-            help="fashion-net, inception, 'timm:NAME?weights=FILE', or a plug-in's.  "
-            "[default: fashion-net, for grey images]"
+            help="fashion-net, color-net, inception, 'timm:NAME?weights=FILE', or a plug-in's.  "
+            "[default: fashion-net for grey images, color-net for colour]"
         ),
     ] = None,
     metric: Annotated[

@@ -76,7 +76,7 @@ def evaluate(
             split that `hf:...?split=` names, one half serves each.
         samples: images to draw (or to take), and real ones at most.
         features: a name in `ganzoo.FEATURES` with its options, as "inception" or "timm:NAME", or a `Features`;
-            None: fashion-net for grey images.
+            None: fashion-net for grey images, color-net for colour.
         metrics: names in `ganzoo.METRICS` with their options, as ("fd", "prdc(k=3)").
         seed: of samples and choices. A conditional model draws its classes in equal numbers.
         classes: measure class by class too, if labels are asked for, or can be recognised (Fashion-MNIST). Classes are
@@ -99,7 +99,9 @@ def evaluate(
     if made.count < FEWEST:
         raise DataError(f"{made.count} images to measure are too few; {FEWEST} are needed.")
     image_size, image_channels = made.source.image_size, made.source.image_channels
-    space = _choose(features, image_channels).to(device or made.device)
+    if features is None:
+        features = "fashion-net" if image_channels == 1 else "color-net"
+    space = (features if isinstance(features, Features) else FEATURES.make(features)).to(device or made.device)
     real = _Real(data, space, image_size, image_channels, reading, split, samples, seed, progress)
     labels = _labels(made, real.data)
     seconds = {}
@@ -138,20 +140,12 @@ def evaluate(
     asked = [(METRICS, metric.name) for metric in chosen_metrics]
     named = [(FEATURES, split_call(features, "features")[0])] if isinstance(features, str) else []
     return Evaluation(
-        features=space.name_for(image_size, image_channels), metrics=tuple(metric.text for metric in chosen_metrics),
-        samples=made.count, data=real.data.name, split=real.split, data_hash=real.data.hash, **figures,
+        features=space.name_for(image_size, image_channels), limits=space.limits,
+        metrics=tuple(metric.text for metric in chosen_metrics), samples=made.count, data=real.data.name,
+        split=real.split, data_hash=real.data.hash, **figures,
         classes=tuple(qualities), memorised=found, seconds=seconds, plugins=used_plugins([*named, *asked]),
         drawn=pixels, training=real.training,
     )  # fmt: skip
-
-
-def _choose(features: str | Features | None, image_channels: int) -> Features:
-    if features is None and image_channels != 1:
-        raise ConfigError(
-            "features must be named for images in colour: inception, or timm:NAME, as "
-            "timm:tf_efficientnet_lite0?weights=FILE (--features)"
-        )
-    return features if isinstance(features, Features) else FEATURES.make(features or "fashion-net")
 
 
 def _labels(made: Generated, data: ImageData) -> Tensor | None:

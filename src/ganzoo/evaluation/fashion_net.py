@@ -6,26 +6,24 @@ stands in the header of its weights. What it was not trained on (colour, other s
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 IMAGE_SIZE, FEATURES, CLASSES = 28, 128, 10
 _WIDTHS = (32, 64, 96, FEATURES)
 
 
-class _Residual(nn.Module):
+class Residual(nn.Module):
     """x + f(x), with batch norm: the basic block of He et al. 2015 (arXiv:1512.03385, figure 2)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.convolve = nn.Sequential(_convolution(width, width), nn.Conv2d(width, width, 3, padding=1, bias=False))
+        self.convolve = nn.Sequential(convolution(width, width), nn.Conv2d(width, width, 3, padding=1, bias=False))
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,12 +37,12 @@ class FashionNet(nn.Module):
         super().__init__()
         first, second, third, last = _WIDTHS
         self.stages = nn.Sequential(
-            _convolution(1, first),
-            _convolution(first, second, stride=2),  # 14 pixels a side
-            _Residual(second),
-            _convolution(second, third, stride=2),  # 7
-            _Residual(third),
-            _convolution(third, last),
+            convolution(1, first),
+            convolution(first, second, stride=2),  # 14 pixels a side
+            Residual(second),
+            convolution(second, third, stride=2),  # 7
+            Residual(third),
+            convolution(third, last),
         )
         self.classify = nn.Linear(last, CLASSES)
 
@@ -56,7 +54,7 @@ class FashionNet(nn.Module):
         return self.classify(self.features(images))
 
 
-def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
@@ -66,16 +64,5 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 def fashion_net() -> FashionNet:
     """The bundled network, float32, in evaluation mode; one for all callers, not to be trained."""
     network = FashionNet()
-    with safe_open(_weights(), framework="pt") as file:
-        network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    network.load_state_dict(load_file(Path(str(files("ganzoo.evaluation"))) / "files" / "fashion-net.safetensors"))
     return network.eval().requires_grad_(False)
-
-
-def fashion_net_facts() -> dict[str, Any]:
-    """How the bundled network was trained, and its accuracy on the test images."""
-    with safe_open(_weights(), framework="pt") as file:
-        return dict(json.loads(file.metadata()["fashion-net"]))
-
-
-def _weights() -> Path:
-    return Path(str(files("ganzoo.evaluation"))) / "files" / "fashion-net.safetensors"

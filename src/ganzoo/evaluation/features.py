@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, blame, first_line, quote
-from ganzoo.evaluation.fashion_net import IMAGE_SIZE, fashion_net
+from ganzoo.evaluation import color_net, fashion_net
 from ganzoo.hardware import checked_device, full_float32
 from ganzoo.images import to_uint8
 from ganzoo.models.backbones import timm_network
@@ -46,6 +46,7 @@ class Features:
         network: images of that size in [-1, 1] to (N, dimension), in evaluation mode.
         interpolation: "bilinear" or "bicubic", antialiased; "" for a network that resamples itself.
         device: where it computes.
+        limits: one sentence for those who read the figures: what the network knows, and what it can't tell.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Features:
     network: nn.Module = field(repr=False)
     interpolation: str = "bilinear"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    limits: str = ""
 
     def name_for(self, image_size: int, image_channels: int) -> str:
         """The name of the space for images of this size and number of channels: what is done to them stands in it.
@@ -129,8 +131,20 @@ FEATURES: Registry[Callable[..., Features]] = Registry(
 
 @FEATURES.register("fashion-net")
 def fashion_net_features() -> Features:
-    """The bundled classifier of Fashion-MNIST: (1, 28, 28) to 128 numbers."""
-    return _make("fashion-net", _FashionNet(), IMAGE_SIZE, 1, "bilinear")
+    """The bundled classifier of Fashion-MNIST, the default for grey images: (1, 28, 28) to 128 numbers."""
+    made = _make("fashion-net", _FashionNet(), fashion_net.IMAGE_SIZE, 1, "bilinear")
+    return replace(made, limits="fashion-net, the default for grey images, learned from 28x28 garments alone.")
+
+
+@FEATURES.register("color-net")
+def color_net_features() -> Features:
+    """The bundled network of emoji and CIFAR-10, the default for colour: (3, 64, 64) to 256 numbers."""
+    network = copy.deepcopy(color_net.color_net())  # the shared one stays where it is
+    limits = (
+        "color-net, the default for colour, learned from emoji and CIFAR-10 at 64x64 pixels: it ranks generators of "
+        "drawings; for photographs also measure with inception or timm:NAME."
+    )
+    return replace(_make("color-net", network, color_net.IMAGE_SIZE, 3, "bilinear"), limits=limits)
 
 
 @FEATURES.register("inception")
@@ -182,7 +196,7 @@ def _make(name: str, network: nn.Module, image_size: int, channels: int, interpo
 class _FashionNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.network = copy.deepcopy(fashion_net())  # the shared one stays where it is
+        self.network = copy.deepcopy(fashion_net.fashion_net())  # the shared one stays where it is
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network.features(images)

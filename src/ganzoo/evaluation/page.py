@@ -66,7 +66,7 @@ def _sections(found: Evaluation) -> Iterator[tuple[str, Markup]]:
     """Heading and content of each part of the page."""
     if found.drawn is not None:
         yield "Samples", Markup("<p>The first ones, not chosen.</p>") + grid(found.drawn[:_SAMPLES], 10, _LARGE)
-    yield f"Figures, in features of {found.features}", found.figure_table()
+    yield f"Figures, in features of {found.features}", Markup("<p>{}</p>").format(found.limits) + found.figure_table()
     if found.classes:
         yield "By class", _classes(found)
     for space in found.memorised:

@@ -44,6 +44,7 @@ class Evaluation:
             label that was asked for (a real image's own, a label by chance).
         classes: quality by class; empty if the data has none.
         memorised: by space, "pixels" and "features"; empty if it was not asked for.
+        limits: what these features know, in a sentence.
         seconds: what took how long.
         plugins: kind, name, package and version of all that came from other packages.
         drawn: the samples, uint8. training: what they were compared with; for pages, not in `to_dict`.
@@ -60,6 +61,7 @@ class Evaluation:
     noise_reference: Mapping[str, Score]
     classes: tuple[ClassQuality, ...] = ()
     memorised: dict[str, Memorisation] = field(default_factory=dict)
+    limits: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     plugins: list[dict[str, str]] = field(default_factory=list)
     drawn: Tensor | None = field(default=None, repr=False)
@@ -103,6 +105,7 @@ class Evaluation:
         return {
             "format": FORMAT,
             "features": self.features,
+            "limits": self.limits,
             "metrics": list(self.metrics),
             "samples": self.samples,
             "data": self.data,
@@ -145,7 +148,11 @@ class Evaluation:
     def table(self) -> str:
         """All figures as text."""
         width = max(len(each["name"]) for each in self.figures()) + 2
-        lines = [self.headline(), f"{'':{width}}{'generator':>20}{'real':>12}{'noise':>12}"]
+        lines = [
+            self.headline(),
+            *[self.limits] * bool(self.limits),
+            f"{'':{width}}{'generator':>20}{'real':>12}{'noise':>12}",
+        ]
         for each in self.figures():
             references = "".join(f"{with_spread(each[name]):>12}" for name in ("real_reference", "noise_reference"))
             value = with_spread(each["value"], each["spread"])
