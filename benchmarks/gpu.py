@@ -21,15 +21,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from measure import peaks, timed, wait
+from sampling import sampling
 from textbook import make_step
-from torch.utils.flop_counter import FlopCounterMode
+from throughput import arithmetic
+from time_to_quality import Quality
+from training_ways import networks
 
 import ganzoo
-from ganzoo.data import ImageData, open_data
+from ganzoo.data import open_data
 from ganzoo.hardware import name_of
 from ganzoo.training import Callback
 
-UNITS = (11, 12.9)  # passes of one network over one image in a step: ours, the textbook's (`textbook.py`)
 LOG_EVERY = 50
 
 arguments = argparse.ArgumentParser()
@@ -43,36 +46,6 @@ options = arguments.parse_args()
 device, begun = torch.device(options.device), time.perf_counter()
 
 
-def wait() -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def timed(work: Callable[[], object], count: int) -> float:
-    """Seconds of `count` calls."""
-    wait()
-    start = time.perf_counter()
-    for _ in range(count):
-        work()
-    wait()
-    return time.perf_counter() - start
-
-
-def matrix_peak() -> float:
-    """Operations a second of a large matrix product in bf16."""
-    size = 512 if options.quick else 8192
-    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    timed(lambda: a @ b, 3)
-    return 2 * size**3 / min(timed(lambda: a @ b, 10) / 10 for _ in range(3))
-
-
-def per_image(gan: ganzoo.GAN) -> float:
-    """Operations of one forward pass of the mean of both networks over one image."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        gan.discriminator(gan.generator(torch.randn(2, *gan.latent_shape)))
-    return counter.get_total_flops() / 4
-
-
 class Turns(Callback):
     """Seconds of the trainer and of the textbook, for every interval between two lines of the log."""
 
@@ -80,22 +53,18 @@ class Turns(Callback):
         self.textbook, self.every, self.textbook_steps = textbook, every, textbook_steps
         self.rows: list[tuple[float, float]] = []
         self.left: float | None = None
-        timed(textbook, 3)
+        timed(textbook, 3, device)
 
     def on_step(self, run) -> None:
         if run.step % self.every:
             return
-        wait()
+        wait(device)
         if self.left is not None:
             trainer = time.perf_counter() - self.left
-            textbook = timed(self.textbook, self.textbook_steps)
+            textbook = timed(self.textbook, self.textbook_steps, device)
             self.rows.append((trainer / self.every, textbook / self.textbook_steps))
-        wait()
+        wait(device)
         self.left = time.perf_counter()
-
-
-def networks(name: str) -> ganzoo.GAN:
-    return ganzoo.create(name, seed=0, clusters=0)
 
 
 def training(name: str, batch: int, peak: float) -> dict[str, object]:
@@ -115,106 +84,62 @@ def training(name: str, batch: int, peak: float) -> dict[str, object]:
         ).fit()  # fmt: skip
     trainer, textbook = (statistics.median(column) for column in zip(*turns.rows))
     ratios = sorted(other / one for one, other in turns.rows)
-    arithmetic = UNITS[0] * per_image(networks(name)) * batch
     return {
         "what": "training", "networks": name, "batch": batch, "trainer images/s": batch / trainer,
         "textbook images/s": batch / textbook, "ratio": textbook / trainer, "ratios": [ratios[0], ratios[-1]],
-        "share of bf16 peak": arithmetic / trainer / peak,
+        "share of peak": arithmetic(name, "trainer") * batch / trainer / 1e9 / peak,
         "without a graph": next((str(each.message) for each in caught if "CUDA graph" in str(each.message)), ""),
         "memory MB": torch.cuda.max_memory_allocated() / 1e6 if device.type == "cuda" else None,
     }  # fmt: skip
 
 
-def sampling(name: str, batch: int) -> dict[str, object]:
-    """`sample` in both precisions, and the generator called alone."""
-    gan = ganzoo.from_pretrained(name, device=options.device)
-    latents = torch.randn(batch, *gan.latent_shape, device=device)
-    label = torch.zeros(batch, dtype=torch.long, device=device) if gan.label_count else None
-    gan.generator.eval()
-
-    def eager() -> object:
-        with torch.no_grad():
-            return gan.generator(latents) if label is None else gan.generator(latents, label)
-
-    ways = {
-        "eager": eager,
-        "sample": lambda: gan.sample(batch, seed=0, batch_size=batch),
-        "sample, fast": lambda: gan.sample(batch, seed=0, batch_size=batch, precision="fast"),
-    }
-    count = 2 if options.quick else max(5, 200 // batch)
-    for way in ways.values():
-        timed(way, 3)
-    rounds = [{name: timed(way, count) / count for name, way in ways.items()} for _ in range(3)]
-    seconds = {f"{way} ms": 1e3 * statistics.median(each[way] for each in rounds) for way in ways}
-    return {"what": "sampling", "networks": name, "batch": batch, **seconds}
+def sampled(name: str, batch: int) -> dict[str, object]:
+    """Milliseconds of each way to sample."""
+    found = sampling(name, batch, 0.0 if options.quick else 3.0, options.device, options.quick)
+    return {"what": "sampling", "networks": name, "batch": batch, **{f"{row['way']} ms": row["ms"] for row in found}}
 
 
-class Quality(Callback):
-    """Distance against seconds of training; what it takes to measure is not counted."""
-
-    def __init__(self, data: ImageData, every: int) -> None:
-        self.data, self.every, self.rows, self.spent = data, every, [], 0.0
-
-    def on_start(self, run) -> None:
-        self.start = time.perf_counter()
-
-    def on_step(self, run) -> None:
-        if run.step % self.every:
-            return
-        wait()
-        stopped = time.perf_counter()
-        found = ganzoo.evaluate(
-            run.averaged, data=self.data, samples=200 if options.quick else 10_000, classes=False, memorised=False,
-            device=options.device,
-        )  # fmt: skip
-        distance = next(each["value"] for each in found.figures() if each["name"].startswith("FD"))
-        self.rows.append((round(stopped - self.start - self.spent, 1), run.step, distance))
-        self.spent += time.perf_counter() - stopped
-
-
-def quality(peak: float) -> dict[str, object]:
+def quality() -> dict[str, object]:
     """Seconds until the garments of `fashion-mnist` are as good as aimed at; its weights go to the output folder."""
     try:
         data = open_data("fashion-mnist-mini" if options.quick else "fashion-mnist")
     except ganzoo.GanzooError as error:
         return {"what": "quality", "left out": str(error)}
     left = max(30.0, options.seconds - (time.perf_counter() - begun) - 30)
-    seen = Quality(data, 4 if options.quick else 500)
-    over = type(
-        "Over", (Callback,), {"on_step": lambda self, run: time.perf_counter() - seen.start > left and run.stop("time")}
-    )
+    every, steps, samples = (4, 8, 200) if options.quick else (500, 6000, 10_000)
+    seen = Quality(data, set(range(every, steps + 1, every)), samples, options.device)
+
+    class Over(Callback):
+        def on_step(self, run) -> None:
+            if seen.seconds()[0] > left:
+                run.stop("time")
+
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         ganzoo.Trainer(
-            "fashion-mnist-quick", data, run, steps=8 if options.quick else 6000, callbacks=[seen, over()],
-            progress=False, device=options.device,
+            "fashion-mnist-quick", data, run, steps=steps, callbacks=[seen, Over()], progress=False,
+            device=options.device,
         ).fit()  # fmt: skip
         shutil.make_archive(str(options.output / "model"), "tar", run / "model")
     reached = {
-        f"seconds to FD {goal}": next((s for s, _, fd in seen.rows if fd <= goal), None) for goal in (0.28, 0.18)
+        f"seconds to FD {goal}": next((row[0] for row in seen.course if row[-1] <= goal), None) for goal in (0.28, 0.18)
     }
-    return {"what": "quality", "networks": "fashion-mnist-quick", **reached, "course": seen.rows}
+    return {"what": "quality", "networks": "fashion-mnist-quick", **reached, "course": seen.course}
 
 
 def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
-    peak = matrix_peak()
-    machine = {
-        "device": name_of(device),
-        "torch": torch.__version__,
-        "bf16 TFLOP/s": peak / 1e12,
-        "quick": options.quick,
-    }
+    found = peaks(device, options.quick)
+    peak = found["bf16"] or found["float32"]
+    machine = {"device": name_of(device), "torch": torch.__version__, "GFLOP/s": found, "quick": options.quick}
     pairs = [("pokemon-64-d2l", 64), ("pokemon-64", 64), ("fashion-mnist", 64)]
     pairs += [] if options.quick else [(name, 256) for name, _ in pairs]
     rows: list[Callable[[], dict[str, object]]] = [lambda pair=pair: training(*pair, peak) for pair in pairs]
     batches = (1, 4) if options.quick else (1, 64, 1024)
-    rows += [
-        lambda name=name, batch=batch: sampling(name, batch)
-        for name in ("pokemon-64", "fashion-mnist")
-        for batch in batches
-    ]
-    rows.append(lambda: quality(peak))
+    for name in ("pokemon-64", "fashion-mnist"):
+        for batch in batches:
+            rows.append(lambda name=name, batch=batch: sampled(name, batch))
+    rows.append(quality)
     print(json.dumps(machine), flush=True)
     with (options.output / "gpu.jsonl").open("a") as file:
         for row in rows:

@@ -1,119 +1,131 @@
-"""Images a second in training: the whole trainer, a bare loop of the same arithmetic, and the textbook's, in turns.
+"""Images a second in training: the whole trainer beside the textbook's loop and others' trainers, in turns.
 
-    python benchmarks/throughput.py [PRESET] [--steps 1000] [--batch-size 64]
+    python benchmarks/throughput.py [NETWORKS ...] [--batch 64 128] [--minutes 6] [--others FOLDER]
 
-The trainer runs `--steps` steps with everything as users get it: average, log, doctor, samples, scores, checkpoints,
-report. At every line of its log a hook stops its clock and runs as many steps of a bare loop, then a few of the
-textbook's: all three train equal networks on equal images in one process and within the same seconds, so that a
-machine that slows down slows all of them. 1,000 steps hold everything that has a period at least once. The bare loop
-has the trainer's precision, memory format, optimizers and shared fakes, and nothing else; what the trainer takes
-beyond it is the overhead.
+All ways train equal networks on equal images, each in a process of its own that waits while the others work. The
+trainer has everything as users get it: average, log, doctor, samples, scores, checkpoints, report. `training_ways.py`
+holds the ways, and says what to install for those of others.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
+from measure import HERE, Results, parser, ratios, rounds, spread
 from textbook import make_step
+from torch.utils.flop_counter import FlopCounterMode
+from training_ways import WAYS, bare_step, networks
 
 import ganzoo
-from ganzoo.settings import Settings
-from ganzoo.training import Callback
-from ganzoo.training.optimizers import make_optimizer
-from ganzoo.training.runtime import Runtime
-from ganzoo.training.step_functions import MicroBatch, discriminator_step, generator_step
 
-LOG_EVERY, TEXTBOOK_STEPS = 20, 2
-
-arguments = argparse.ArgumentParser()
-arguments.add_argument("preset", nargs="?", default="pokemon-64")
-arguments.add_argument("--steps", type=int, default=1000)
-arguments.add_argument("--batch-size", type=int, default=64)
-options = arguments.parse_args()
+NETWORKS = ("pokemon-64-d2l", "pokemon-64", "fashion-mnist")  # the chapter's at 64 px, a preset's, and at 28 px
+OTHERS = ("torchgan", "particlegan")
+LEFT_OUT = {"lightweight-gan 1.2.1": "its Trainer makes networks of its own alone, and computes on CUDA alone"}
 
 
-def make() -> ganzoo.GAN:
-    return ganzoo.create(options.preset, seed=0, clusters=0)  # the textbook's loop has none
+class Worker:
+    """A way in a process of its own; a call of it makes `steps` steps and returns their seconds."""
+
+    def __init__(self, way: str, name: str, batch: int, environment: dict[str, str]) -> None:
+        command = [sys.executable, str(HERE / "training_ways.py"), way, name, str(batch)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self._process = subprocess.Popen(command, env=environment, text=True, **pipes)
+        self.steps = 1
+        self.error = ""
+        self._extra = self._read("ready")
+
+    def _read(self, word: str) -> float:
+        """The number behind `word`; libraries may print other lines."""
+        assert self._process.stdout is not None and self._process.stderr is not None
+        for line in self._process.stdout:
+            if line.startswith(f"{word} "):
+                return float(line.split()[1])
+        self.error = (self._process.stderr.read().strip().splitlines() or ["it ended"])[-1]
+        return 0.0
+
+    def __call__(self) -> float:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{self.steps}\n")
+        self._process.stdin.flush()
+        return self._read("turn") + self._extra * self.steps
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
 
 
-gan = make()
-images = torch.randint(0, 256, (2048, gan.image_channels, gan.image_size, gan.image_size), dtype=torch.uint8)
-data = ganzoo.data.open_data(images)
+def arithmetic(name: str, way: str) -> int:
+    """Operations that one image needs in a step of `way`, backward passes included."""
+    gan, count = networks(name), 4
+    real = torch.randn(count, gan.image_channels, gan.image_size, gan.image_size)
+    step = bare_step(gan, one_stage="one-stage" in way)
+    if way == "textbook loop":
+        step = make_step(gan.generator.cpu(), gan.discriminator.cpu(), gan.latent_size)
+    with FlopCounterMode(display=False) as counter:
+        step(real)
+    return counter.get_total_flops() // count
 
 
-def batch() -> torch.Tensor:
-    return data.batch(torch.randint(len(data), (options.batch_size,)))
+def measure(name: str, batch: int, options: argparse.Namespace, results: Results) -> None:
+    """Rows of all ways on these networks at this batch."""
+    others = [str(options.others)] if options.others else []
+    path = os.pathsep.join([*others, str(Path(ganzoo.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    chosen = ["trainer", "textbook loop"] if options.quick else [*WAYS]
+    workers = {way: Worker(way, name, batch, environment) for way in chosen}
+    size = networks(name).image_size
+    facts: dict[str, Any] = {"networks": name, "size": size, "batch": batch}
+    for way, reason in {**LEFT_OUT, **{way: worker.error for way, worker in workers.items() if worker.error}}.items():
+        results.write({**facts, "way": way, "left out": reason})
+    ways = {way: worker for way, worker in workers.items() if not worker.error}
+    seconds = options.minutes * 60 / len(options.networks) / len(options.batch)
+    if not options.quick:
+        for way in ways.values():  # turns of about two seconds
+            way.steps = max(1, round(2 / way()))
+    per_step = [
+        {way: took / ways[way].steps for way, took in each.items()}
+        for each in rounds(ways, 0 if options.quick else seconds, least=2 if options.quick else 3)
+    ]
+    for worker in workers.values():
+        worker.close()
+    peaks = results.facts["GFLOP/s"]
+    peak = peaks["bf16"] or peaks["float32"]
+    for way in ways:
+        row = {**facts, "way": way, "images/s": spread([batch / each[way] for each in per_step])}
+        row["times textbook"] = ratios(per_step, way, "textbook loop")
+        if way in OTHERS:
+            row["way"] = f"{way} {_version(way, options.others)}"
+        else:
+            needed = arithmetic(name, way)
+            row |= {"GFLOP an image": needed / 1e9, "share of peak": needed / 1e9 * row["images/s"][0] / peak}
+        results.write({**row, "rounds": len(per_step)})
 
 
-def textbook_step() -> Callable[[], object]:
-    gan = make()
-    step = make_step(gan.generator, gan.discriminator, gan.latent_size)
-    return lambda: step(batch())
+def _version(package: str, folder: Path | None) -> str:
+    found = metadata.distributions(name=package, path=[str(folder)]) if folder else metadata.distributions(name=package)
+    return next((each.version for each in found), "")
 
 
-def bare_step() -> Callable[[], object]:
-    gan = make()
-    settings = Settings()
-    machine = Runtime(settings)
-    networks = [machine.place(network) for network in (gan.generator, gan.discriminator)]
-    optimizers = [make_optimizer(network, 2e-4, settings) for network in networks]
-    generate, judge = (machine.autocast(network) for network in networks)
-    loss = ganzoo.LOSSES.make("non-saturating")
-
-    def step() -> None:
-        part = MicroBatch(machine.send(batch()), generate(torch.randn(options.batch_size, gan.latent_size)))
-        discriminator_step(judge, optimizers[1], loss, [part])
-        generator_step(networks[1], optimizers[0], loss, [part], discriminate=judge)
-
-    return step
+def main() -> None:
+    made = parser(__doc__, 6)
+    made.add_argument("networks", nargs="*", default=[NETWORKS[0], NETWORKS[2]], help=f"of {', '.join(NETWORKS)}")
+    made.add_argument("--batch", type=int, nargs="+", default=[64, 128])
+    made.add_argument("--others", type=Path, help="folder with torchgan and particlegan")
+    options = made.parse_args()
+    if options.quick:
+        options.networks, options.batch = ["fashion-mnist"], [4]
+    results = Results(options)
+    for name in options.networks:
+        for batch in options.batch:
+            measure(name, batch, options, results)
 
 
-def timed(step: Callable[[], object], count: int) -> float:
-    start = time.perf_counter()
-    for _ in range(count):
-        step()
-    return time.perf_counter() - start
-
-
-class Turns(Callback):
-    """(trainer, bare, textbook) seconds for every interval between two lines of the log."""
-
-    def __init__(self) -> None:
-        self.steps = (bare_step(), textbook_step())
-        for step in self.steps:
-            timed(step, 3)
-        self.rows: list[tuple[float, float, float]] = []
-        self.trainer, self.left = 0.0, None
-
-    def on_log(self, run, entry) -> None:
-        if self.left is not None:
-            self.trainer += time.perf_counter() - self.left
-        if "generator_loss" in entry:  # not a score's or a remark's line
-            if self.left is not None:
-                bare, textbook = (timed(step, count) for step, count in zip(self.steps, (LOG_EVERY, TEXTBOOK_STEPS)))
-                self.rows.append((self.trainer, bare, textbook))
-            self.trainer = 0.0
-        self.left = time.perf_counter()
-
-
-turns = Turns()
-with tempfile.TemporaryDirectory() as folder:
-    ganzoo.Trainer(
-        make(), images, Path(folder) / "run", batch_size=options.batch_size, log_every=LOG_EVERY,
-        steps=options.steps + LOG_EVERY, callbacks=[turns],
-    ).fit()  # fmt: skip
-trainer, bare, textbook = (sum(column) for column in zip(*turns.rows))
-steps = len(turns.rows) * LOG_EVERY
-textbook *= LOG_EVERY / TEXTBOOK_STEPS
-print(f"{options.preset}, batch {options.batch_size}, {steps} steps of the trainer, all on; images/s:")
-for name, seconds in (("textbook, float32", textbook), ("bare loop", bare), ("trainer", trainer)):
-    print(f"  {name:20} {steps * options.batch_size / seconds:8.1f}")
-print(f"  trainer / textbook   {textbook / trainer:8.2f}")
-print(f"  overhead, whole      {trainer / bare - 1:8.1%}")
-print(f"  overhead of a plain interval (median) {statistics.median(row[0] / row[1] - 1 for row in turns.rows):.1%}")
+if __name__ == "__main__":
+    main()
