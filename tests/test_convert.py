@@ -255,6 +255,99 @@ def test_a_wrong_argument_is_said(tmp_path):
         convert(tmp_path / "both.pt", tmp_path / "model", key="g", activation="reluu")
 
 
+# --- torch-mimicry's SNGAN ------------------------------------------------------------------------------------------
+
+
+class MimicryBlock(nn.Module):
+    """A residual block with the names that torch-mimicry gives its layers; `step` is up, down, first or same."""
+
+    def __init__(self, given, made, step, shortcut=True):
+        super().__init__()
+        up, wrap = step == "up", (lambda each: each) if step == "up" else torch.nn.utils.spectral_norm
+        between = made if up or step == "first" else given
+        self.step = step
+        self.c1 = wrap(nn.Conv2d(given, between, 3, padding=1))
+        self.c2 = wrap(nn.Conv2d(between, made, 3, padding=1))
+        self.b1, self.b2 = (nn.BatchNorm2d(each) if up else nn.Identity() for each in (given, between))
+        self.c_sc = wrap(nn.Conv2d(given, made, 1)) if shortcut else nn.Identity()
+
+    def forward(self, x):
+        def doubled(each):
+            return nn.functional.interpolate(each, scale_factor=2, mode="bilinear") if self.step == "up" else each
+
+        halved = nn.functional.avg_pool2d if self.step in ("first", "down") else lambda each, _: each
+        x = x.relu() if self.step in ("down", "same") else x  # theirs is in place, and the shortcut sees it
+        y = self.c1(x) if self.step == "first" else self.c1(doubled(self.b1(x).relu()))
+        y = halved(self.c2(self.b2(y).relu()), 2)
+        return y + (self.c_sc(halved(x, 2)) if self.step == "first" else halved(self.c_sc(doubled(x)), 2))
+
+
+class MimicryGenerator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l1 = nn.Linear(6, 12 * 16)
+        self.block2, self.block3 = MimicryBlock(12, 8, "up"), MimicryBlock(8, 8, "up")
+        self.block4, self.b5, self.c5 = MimicryBlock(8, 4, "up"), nn.BatchNorm2d(4), nn.Conv2d(4, 3, 3, padding=1)
+
+    def forward(self, latents):
+        x = self.block4(self.block3(self.block2(self.l1(latents).view(-1, 12, 4, 4))))
+        return self.c5(self.b5(x).relu()).tanh()
+
+
+class MimicryDiscriminator(nn.Module):
+    """Of 32x32, or with one block more, which widens, of 48x48."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.block1, self.block2 = MimicryBlock(3, 4, "first"), MimicryBlock(4, 8, "down")
+        if size == 32:
+            self.block3, self.block4 = (MimicryBlock(8, 8, "same", shortcut=False) for _ in range(2))
+        else:
+            self.block3, self.block4 = (MimicryBlock(8, 8, "down") for _ in range(2))
+            self.block5 = MimicryBlock(8, 12, "same")
+        self.l5 = torch.nn.utils.spectral_norm(nn.Linear(8 if size == 32 else 12, 1))
+
+    def forward(self, x):
+        for name, block in self.named_children():
+            x = block(x.relu().sum(dim=(2, 3))) if name == "l5" else block(x)
+        return x
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_a_mimicry_sngan_computes_what_it_did_there(size, tmp_path):
+    generator = trained(MimicryGenerator(), torch.randn(8, 6))
+    discriminator = trained(MimicryDiscriminator(size), torch.randn(8, 3, size, size).tanh())
+    torch.save({"model_state_dict": copied(generator), "global_step": 3}, tmp_path / "g.pth")
+    torch.save({"model_state_dict": copied(discriminator), "global_step": 3}, tmp_path / "d.pth")
+    latents, images = torch.randn(5, 6), torch.randn(4, 3, size, size).tanh()
+    converted = convert(tmp_path / "g.pth", tmp_path / "g", latent_scale=0.5)
+    assert any("torch-mimicry's SNGAN, images 3x32x32" in each for each in converted.remarks)
+    assert torch.allclose(
+        ganzoo.from_pretrained(tmp_path / "g").sample(latents=latents), generator(latents / 2), atol=1e-6
+    )
+    theirs = discriminator(images).flatten()
+    ours = convert(tmp_path / "d.pth", tmp_path / "d").gan.discriminator.eval()(images).flatten()
+    assert torch.allclose(ours, theirs, atol=1e-6 * float(theirs.abs().max() + 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: state.pop("block3.c2.weight"), "block3.c2 does not fit.*it has no weight"),
+        (lambda state: state.pop("c5.bias"), "c5 does not fit.*it has no bias"),
+        (lambda state: state.update({"block3.b1.embed.weight": torch.ones(3, 16)}), "block3.b1.embed does not fit"),
+        (lambda state: state.update({"block3.c1.weight": torch.ones(8, 9, 3, 3)}), "size mismatch for stages.1"),
+        (lambda state: state.update({"l_y.weight": torch.ones(4, 8)}), "l_y does not fit"),
+    ],
+)
+def test_a_mimicry_network_that_is_no_sngan_names_the_layer(change, words, tmp_path):
+    state = MimicryGenerator().state_dict()
+    change(state)
+    torch.save(state, tmp_path / "g.pth")
+    with pytest.raises(WeightsError, match=words):
+        convert(tmp_path / "g.pth", tmp_path / "model")
+
+
 # --- files of strangers ---------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ Norm and activation come before each convolution and nothing after the sum, so `
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -31,6 +31,10 @@ class ResidualBlock(ImageBlock):
         slope: of "leaky_relu" below zero.
         first: whether the input is the image itself.
         context: numbers in an image's context, see `ConditionalNorm`; 0: none.
+        hidden: between the convolutions there are as many channels as come "out", as in the paper, or "in", as in
+            Chainer's code of it and in torch-mimicry.
+        shortcut: it takes the block's "input", as in the paper, or the "activated" input, as in torch-mimicry, whose
+            activation works in place.
     """
 
     options: ClassVar[tuple[str, ...]] = ("norm", "activation", "first", "context")
@@ -46,16 +50,20 @@ class ResidualBlock(ImageBlock):
         slope: float = 0.2,
         first: bool = False,
         context: int = 0,
+        hidden: Literal["out", "in"] = "out",
+        shortcut: Literal["input", "activated"] = "input",
     ) -> None:
         super().__init__(in_channels, out_channels, context=context)
+        between = out_channels if hidden == "out" else in_channels
         self.norm_1 = nn.Identity() if first else _norm(norm, in_channels, context)
         self.activation_1 = nn.Identity() if first else make_activation(activation, slope)
         # a bias is of no use in front of a norm that subtracts the mean
-        convolution = BranchConvolution(in_channels, out_channels, 3, padding=1, bias=wants_bias(norm))
+        convolution = BranchConvolution(in_channels, between, 3, padding=1, bias=wants_bias(norm))
         self.convolution_1 = with_weight_norm(convolution, norm)
-        self.norm_2 = _norm(norm, out_channels, context)
+        self.norm_2 = _norm(norm, between, context)
         self.activation_2 = make_activation(activation, slope)
-        self.convolution_2 = with_weight_norm(BranchConvolution(out_channels, out_channels, 3, padding=1), norm)
+        self.convolution_2 = with_weight_norm(BranchConvolution(between, out_channels, 3, padding=1), norm)
+        self.shortcut_activated = shortcut == "activated"
         self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels or self.scale_factor != 1:
             self.shortcut = with_weight_norm(nn.Conv2d(in_channels, out_channels, 1), norm)
@@ -75,7 +83,9 @@ class ResidualBlock(ImageBlock):
             ShapeError: another shape, or H and W are odd and the block halves them.
         """
         self.check_input(x, context)
-        y = self.convolution_1(self.enlarge(self.activation_1(_normed(self.norm_1, x, context))))
+        y = self.activation_1(_normed(self.norm_1, x, context))
+        x = y if self.shortcut_activated else x
+        y = self.convolution_1(self.enlarge(y))
         y = self.reduce(self.convolution_2(self.activation_2(_normed(self.norm_2, y, context))))
         # a 1x1 convolution gives the same before doubling or after averaging, four times cheaper
         return y + self.enlarge(self.shortcut(self.reduce(x)))
@@ -83,9 +93,9 @@ class ResidualBlock(ImageBlock):
 
 @BLOCKS.register("residual-up")
 class ResidualUp(ResidualBlock):
-    """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W): a `ResidualBlock` that doubles (nearest) first.
+    """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W): a `ResidualBlock` that doubles first.
 
-    Args: as of `ResidualBlock`; `norm` is a generator's by default.
+    Args: as of `ResidualBlock`, but for two; `norm` is a generator's; `interpolation` is how it doubles.
     """
 
     scale_factor: float | None = 2.0
@@ -100,11 +110,13 @@ class ResidualUp(ResidualBlock):
         activation: Activation = "relu",
         slope: float = 0.2,
         context: int = 0,
+        interpolation: Literal["nearest", "bilinear"] = "nearest",
     ) -> None:
         super().__init__(in_channels, out_channels, norm=norm, activation=activation, slope=slope, context=context)
+        self.interpolation = interpolation
 
     def enlarge(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return F.interpolate(x, scale_factor=2.0, mode=self.interpolation)
 
 
 @BLOCKS.register("residual-down")

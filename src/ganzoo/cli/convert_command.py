@@ -28,10 +28,10 @@ def convert(
         str | None, typer.Option(help="Of the discriminator.  [default: leaky_relu(slope=0.2)]")
     ] = None,
 ) -> None:
-    """Turn the DCGAN weights of another library into a saved model.
+    """Turn the DCGAN or SNGAN weights of another library into a saved model.
 
-    Layouts of pytorch/examples, PyTorch's tutorial, "Dive into Deep Learning" and torchgan are known, and any row of
-    convolutions, norms and activations is read. What the file does not tell is assumed, and said.
+    Layouts of pytorch/examples, PyTorch's tutorial, "Dive into Deep Learning", torchgan and torch-mimicry's SNGAN are
+    known, and any row of convolutions, norms and activations is read. What the file does not tell is assumed, and said.
     """
     from ganzoo.integrations.convert import convert as convert_file
 

@@ -1,4 +1,4 @@
-"""Weights that people already have, as a saved model: DCGANs of other libraries, and any row of layers like them."""
+"""Weights that people already have, as a saved model: DCGANs and SNGANs of other libraries, and any row of layers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ganzoo.errors import ConfigError, WeightsError, quote, shown
 from ganzoo.files import expand_user
 from ganzoo.gan import GAN
 from ganzoo.integrations.layers import rows
+from ganzoo.integrations.mimicry import is_mimicry, read_mimicry
 from ganzoo.integrations.plain import Assumptions, Reading, read_row
 from ganzoo.latents import sample_latents
 from ganzoo.models import Generator
@@ -144,7 +145,7 @@ def _parts(place: str, table: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]
         word, _, rest = name.partition(".")
         words.setdefault(word, {})[rest] = value
     networks = [word for word, part in words.items() if sum(value.dim() > 1 for value in part.values()) > 1]
-    if len(networks) < 2:
+    if len(networks) < 2 or is_mimicry(table):
         return {place: table}
     return {f"{place}.{word}" if place else word: _unwrapped(part) for word, part in words.items()}
 
@@ -158,7 +159,7 @@ def _read(table: Table, assumptions: Assumptions) -> Reading:
     first: WeightsError | None = None
     for row in rows(table):
         try:
-            return read_row(row, assumptions)
+            return (read_mimicry if is_mimicry(table) else read_row)(row, assumptions)
         except WeightsError as error:
             first = first or error
     raise first or WeightsError("it holds no layers.")

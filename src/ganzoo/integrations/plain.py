@@ -60,6 +60,13 @@ class Assumptions:
             known = " or ".join(f"{text} ({end})" for text, end in _RANGES.items())
             raise ConfigError(f"--output-range must be {known}, got {quote(self.output_range)}")
 
+    @property
+    def of_generator(self) -> list[str]:
+        """What was not said of a generator's two ends, in words."""
+        said = ["latents of deviation 1 (--latent-scale)"] if self.latent_scale == 1 else []
+        end = ["tanh at the end, images in [-1, 1] (--output-range)"] if self.output_range == "-1,1" else []
+        return said + end
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -158,13 +165,13 @@ def _read_generator(row: Sequence[Layer], units: list[Unit], assumptions: Assump
     if stem.norm_name == "spectral":
         raise stem.layer.refuse("spectral norm in a generator is not read")
     weight = _stem(stem, stages[0] if stages else head)
-    modules = [_convolution(nn.ConvTranspose2d, weight, stem), *_norm(stem), make_activation(activation)]
+    modules = [convolution(nn.ConvTranspose2d, weight, stem), *batch_norm(stem), make_activation(activation)]
     state = _state("project", weight * assumptions.latent_scale, stem, weight.shape[1])
     names, widths, size = [], [weight.shape[1]], weight.shape[2]
     for index, unit in enumerate(stages):
         up = _up(unit, widths[-1])
         _check_norm(unit, stem)
-        modules += [*up.modules, *_norm(unit), make_activation(activation)]
+        modules += [*up.modules, *batch_norm(unit), make_activation(activation)]
         state |= _state(f"stages.{index}", up.weight, unit, up.channels)
         names.append(up.block)
         widths.append(up.channels)
@@ -187,14 +194,15 @@ def _read_generator(row: Sequence[Layer], units: list[Unit], assumptions: Assump
     )
     network = DCGANGenerator(config)
     network.load_state_dict(state)
-    end = nn.Tanh() if half == 1 else _SigmoidToRange()
+    end = nn.Tanh() if half == 1 else SigmoidToRange()
     assumed = [f"{activation} between the layers (--activation)", *_strides(names)]
-    assumed += ["latents of deviation 1 (--latent-scale)"] if assumptions.latent_scale == 1 else []
-    assumed += ["tanh at the end, images in [-1, 1] (--output-range)"] if half == 1 else []
-    return Reading(network, nn.Sequential(*modules, *last.modules, end), layout, assumed)
+    plain = nn.Sequential(*modules, *last.modules, end)
+    return Reading(network, plain, layout, [*assumed, *assumptions.of_generator])
 
 
-class _SigmoidToRange(nn.Module):
+class SigmoidToRange(nn.Module):
+    """What ends a generator of images in [0, 1], brought to [-1, 1]."""
+
     def forward(self, x: Tensor) -> Tensor:
         return 2 * x.sigmoid() - 1
 
@@ -238,18 +246,18 @@ def _up(unit: Unit, channels: int) -> Part:
         _check_channels(layer, channels, given)
         options = {"kernel_size": kernel, "padding": (kernel - 2) // 2}
         block = "dcgan-up" if kernel == 4 else _call("dcgan-up", options)
-        return Part(block, [_convolution(nn.ConvTranspose2d, weight, unit, 2, (kernel - 2) // 2)], weight, made)
+        return Part(block, [convolution(nn.ConvTranspose2d, weight, unit, 2, (kernel - 2) // 2)], weight, made)
     given, made = made, given
     if channels == made != given:
         raise layer.refuse(f"no block is a transposed convolution of kernel {kernel}; it must be even, as 4")
     _check_channels(layer, channels, given)
-    convolution = _convolution(nn.Conv2d, weight, unit, 1, kernel // 2)
+    module = convolution(nn.Conv2d, weight, unit, 1, kernel // 2)
     options = {} if kernel == 3 else {"kernel_size": kernel}
     if unit.norm and 4 * len(unit.norm.tensors["running_mean"]) == made:
-        return Part(_call("pixelshuffle-up", options), [convolution, nn.PixelShuffle(2)], weight, made // 4)
+        return Part(_call("pixelshuffle-up", options), [module, nn.PixelShuffle(2)], weight, made // 4)
     if (layer.between or 0) > 1:  # an activation, and what doubles the size
-        return Part(_call("resize-up", options), [nn.Upsample(scale_factor=2), convolution], weight, made)
-    return Part(_call("dcgan-same", options), [convolution], weight, made)
+        return Part(_call("resize-up", options), [nn.Upsample(scale_factor=2), module], weight, made)
+    return Part(_call("dcgan-same", options), [module], weight, made)
 
 
 def _to_image(unit: Unit, channels: int) -> Part:
@@ -263,10 +271,10 @@ def _to_image(unit: Unit, channels: int) -> Part:
     if made > 4 or unit.norm:
         raise (unit.norm or layer).refuse("an image has 1 to 4 channels, and no norm behind it")
     if kernel == 4:
-        return Part("doubling", [_convolution(nn.ConvTranspose2d, weight, unit, 2, 1)], weight, made)
+        return Part("doubling", [convolution(nn.ConvTranspose2d, weight, unit, 2, 1)], weight, made)
     if (layer.between or 0) > 1:
         raise layer.refuse("something that doubles the size seems to stand before it, which only a stage can")
-    return Part("same", [_convolution(nn.Conv2d, weight, unit, 1, 1)], weight, made)
+    return Part("same", [convolution(nn.Conv2d, weight, unit, 1, 1)], weight, made)
 
 
 def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: Assumptions) -> Reading:
@@ -283,12 +291,12 @@ def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: As
         down = _down(unit, widths[-1], odd_halves=not even)
         if index:
             _check_norm(unit, normed)
-        modules += [*down.modules, *_norm(unit), make_activation(activation)]
+        modules += [*down.modules, *batch_norm(unit), make_activation(activation)]
         state |= _state(f"stages.{index}", down.weight, unit, down.channels)
         names.append(down.block)
         widths.append(down.channels)
     weight = _to_logit(head, widths[-1], normed.norm_name)
-    state |= _weights("to_logit.convolution.", weight, head.layer)
+    state |= weight_tensors("to_logit.convolution.", weight, head.layer)
     if head.layer.bias is not None:
         state["to_logit.convolution.bias"] = head.layer.bias
     halvings = sum(name.startswith("dcgan-down") for name in names)
@@ -308,7 +316,7 @@ def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: As
     if any((unit.layer.between or 0) > 1 for unit in stages):
         assumed.append("layers without weights beside the activations, as dropout, do nothing")
     assumed.append("logits at the end: a sigmoid there is left out, ganzoo's losses take logits")
-    plain = nn.Sequential(*modules, _convolution(nn.Conv2d, weight, head))
+    plain = nn.Sequential(*modules, convolution(nn.Conv2d, weight, head))
     return Reading(network, plain, layout, assumed)
 
 
@@ -321,10 +329,10 @@ def _down(unit: Unit, channels: int, *, odd_halves: bool) -> Part:
     _check_channels(layer, channels, given)
     if kernel % 2 and not odd_halves:
         block = _call("dcgan-same", {} if kernel == 3 else {"kernel_size": kernel})
-        return Part(block, [_convolution(nn.Conv2d, weight, unit, 1, kernel // 2)], weight, made)
+        return Part(block, [convolution(nn.Conv2d, weight, unit, 1, kernel // 2)], weight, made)
     padding = (kernel - 1) // 2
     block = _call("dcgan-down", {} if kernel == 4 else {"kernel_size": kernel, "padding": padding})
-    return Part(block, [_convolution(nn.Conv2d, weight, unit, 2, padding)], weight, made)
+    return Part(block, [convolution(nn.Conv2d, weight, unit, 2, padding)], weight, made)
 
 
 def _to_logit(unit: Unit, channels: int, norm: str) -> Tensor:
@@ -357,7 +365,7 @@ def _strides(names: Sequence[str]) -> list[str]:
     return ["kernels of even size double or halve the size, those of odd size keep it"] if names else []
 
 
-def _convolution(
+def convolution(
     kind: type[nn.Conv2d | nn.ConvTranspose2d], weight: Tensor, unit: Unit, stride: int = 1, padding: int = 0
 ) -> nn.Module:
     """Torch's own convolution with the unit's weights."""
@@ -366,7 +374,7 @@ def _convolution(
     module = kind(inputs, outputs, weight.shape[2], stride, padding, bias=bias is not None)
     if "original" in unit.layer.tensors:
         parametrizations.spectral_norm(module)
-    module.load_state_dict(_weights("", weight, unit.layer) | ({} if bias is None else {"bias": bias}))
+    module.load_state_dict(weight_tensors("", weight, unit.layer) | ({} if bias is None else {"bias": bias}))
     return module
 
 
@@ -378,17 +386,18 @@ def _channel_bias(layer: Layer, channels: int) -> Tensor | None:
     return bias if bias is None else bias.view(channels, -1)[:, 0]
 
 
-def _norm(unit: Unit) -> list[nn.Module]:
+def batch_norm(unit: Unit) -> list[nn.Module]:
     """Torch's own batch norm with the unit's statistics, scale and shift."""
     if unit.norm is None:
         return []
-    tensors = _norm_tensors(unit.norm)
+    tensors = norm_tensors(unit.norm)
     module = nn.BatchNorm2d(len(tensors["running_mean"]), affine="weight" in tensors)
     module.load_state_dict(tensors)
     return [module]
 
 
-def _norm_tensors(norm: Layer) -> dict[str, Tensor]:
+def norm_tensors(norm: Layer) -> dict[str, Tensor]:
+    """Statistics, scale and shift of a batch norm by torch's names."""
     tensors = {"num_batches_tracked": torch.tensor(0), **norm.tensors}  # which torch before 1.0 did not count
     names = ("running_mean", "running_var", *(("weight", "bias") if "weight" in tensors else ()))
     if any(name not in tensors or tensors[name].shape != tensors["running_mean"].shape for name in names):
@@ -396,7 +405,7 @@ def _norm_tensors(norm: Layer) -> dict[str, Tensor]:
     return tensors
 
 
-def _weights(place: str, weight: Tensor, layer: Layer) -> dict[str, Tensor]:
+def weight_tensors(place: str, weight: Tensor, layer: Layer) -> dict[str, Tensor]:
     """The weight of a convolution, or the weight and singular vectors of one under spectral norm, by torch's names."""
     if "original" not in layer.tensors:
         return {f"{place}weight": weight}
@@ -408,10 +417,10 @@ def _weights(place: str, weight: Tensor, layer: Layer) -> dict[str, Tensor]:
 
 def _state(place: str, weight: Tensor, unit: Unit, channels: int) -> dict[str, Tensor]:
     """The state of one of our blocks, which have no bias before a norm: subtracted again, it moves into the mean."""
-    state, bias = _weights(f"{place}.convolution.", weight, unit.layer), _channel_bias(unit.layer, channels)
+    state, bias = weight_tensors(f"{place}.convolution.", weight, unit.layer), _channel_bias(unit.layer, channels)
     if unit.norm is None:
         return state | {f"{place}.convolution.bias": torch.zeros(channels) if bias is None else bias}
-    tensors = _norm_tensors(unit.norm)
+    tensors = norm_tensors(unit.norm)
     if len(tensors["running_mean"]) != channels:
         raise unit.norm.refuse(f"the layer before gives {channels} channels")
     if bias is not None:
