@@ -20,6 +20,7 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["attrs_inline", "colon_fence"]
 nitpicky = False
 default_role = "literal"  # a name in backticks, as in Markdown
+highlight_language = "none"  # a fence without a language is a command or what it prints
 copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_member_order = "bysource"
