@@ -13,6 +13,7 @@ from ganzoo.models import (
     FewShotGenerator,
     FewShotGeneratorConfig,
 )
+from ganzoo.training.finetuning import load_matching_weights
 
 SMALL = {"image_size": 16, "widths": (8, 16), "image_channels": 1}
 
@@ -100,6 +101,30 @@ def test_sizes_follow_the_image():
         discriminator = FewShotDiscriminatorConfig().resized(size)
         assert generator.image_size == discriminator.image_size == size
         assert 7 <= discriminator.last_size <= 13
+
+
+def test_the_networks_of_the_preset_are_each_other_s_counterparts():
+    gan = ganzoo.create("few-shot-64", seed=0)
+    assert gan.generator.counterpart().config == gan.discriminator.config
+    assert gan.discriminator.counterpart().config == gan.generator.config
+
+
+@pytest.mark.parametrize(
+    ("part", "kept"),
+    [
+        ("generator", ("to_image.", "stages.3.", "stages.4.", "excitations.1.")),
+        ("discriminator", ("stages.0.", "stages.2.", "decoders.0.3.", "decoders.0.4.")),
+    ],
+)
+def test_a_larger_network_keeps_the_stages_that_see_details(part, kept):
+    torch.manual_seed(0)
+    small = getattr(ganzoo.create("few-shot-64", seed=0), part)
+    large = getattr(ganzoo.create("few-shot-64", image_size=128, seed=1), part)
+    load_matching_weights(small, large)
+    old, new = small.state_dict(), large.state_dict()
+    for name in kept:
+        moved = [value for key, value in new.items() if key.startswith(name) and value.dim() == 4]
+        assert moved and all(any(torch.equal(value, each) for each in old.values()) for value in moved), name
 
 
 @pytest.mark.parametrize(

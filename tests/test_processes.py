@@ -18,11 +18,16 @@ from ganzoo.training.step import TrainingStep
 out, options = sys.argv[1], json.loads(sys.argv[2])
 rank = int(os.environ.get("RANK", 0))
 torch.manual_seed(0)
-data = torch.randint(0, 256, (options.pop("images", 48), 1, 8, 8), dtype=torch.uint8)
-norm = options.pop("norm", "none")
-gan = ganzoo.create("fashion-mnist", image_size=8, seed=0,
-                    generator={"latent_size": 4, "widths": (8, 4), "norm": norm},
-                    discriminator={"widths": (4, 8), "norm": norm})
+few_shot = options.pop("few_shot", False)
+side = 16 if few_shot else 8
+data = torch.randint(0, 256, (options.pop("images", 48), 1, side, side), dtype=torch.uint8)
+if few_shot:
+    gan = ganzoo.create("few-shot-64", image_size=16, seed=0, discriminator={"widths": (4, 8)},
+                        generator={"latent_size": 4, "widths": (8, 4, 4), "skip": 2, "image_channels": 1})
+else:
+    gan = ganzoo.create("fashion-mnist", image_size=8, seed=0,
+                        generator={"latent_size": 4, "widths": (8, 4), "norm": "none"},
+                        discriminator={"widths": (4, 8), "norm": "none"})
 seen, sent = [], TrainingStep._sent
 def noting(self, drawn, before):
     batch = sent(self, drawn, before)
@@ -147,7 +152,15 @@ def test_one_process_writes_and_shows_a_bar(pair):
 @pytest.fixture(scope="module")
 def normed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("normed") / "two"
-    return launch(folder, 2, steps=2, norm="batch")[0], folder / "run"
+    return launch(folder, 2, steps=2, few_shot=True)[0], folder / "run"
+
+
+def test_a_discriminator_that_also_redraws_real_images_is_the_same_on_two_processes(normed):
+    ranks, run = normed
+    decoders = [name for name in ranks[0]["state"] if name.startswith("discriminator.decoders.")]
+    assert decoders and all(ranks[0]["state"][name] == ranks[1]["state"][name] for name in decoders)
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["penalty"] > 0.1 for line in log if "penalty" in line] == [True, True]
 
 
 def test_two_processes_with_batch_norm_share_its_statistics_at_the_end(normed):

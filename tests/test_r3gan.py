@@ -50,6 +50,12 @@ def test_the_discriminator_mirrors_the_generator():
     assert discriminator(images).shape == (3, 1)
 
 
+def test_the_networks_of_a_preset_are_each_other_s_counterparts():
+    gan = ganzoo.create("fashion-mnist-r3gan", seed=0, generator={"num_classes": 3})
+    assert gan.generator.counterpart().config == gan.discriminator.config
+    assert gan.discriminator.counterpart().config == gan.generator.config
+
+
 @torch.no_grad()
 def test_a_new_network_draws_images_of_ordinary_contrast():
     torch.manual_seed(0)

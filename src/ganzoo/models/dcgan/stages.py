@@ -75,9 +75,11 @@ def shifted(network: nn.Module, by: int, parts: tuple[str, ...] = ("stages",)) -
     """The weights of `network`, with the numbers in its lists of modules `parts` raised by `by`."""
 
     def name(key: str) -> str:
-        part, _, rest = key.partition(".")
-        index, _, inner = rest.partition(".")
-        return f"{part}.{int(index) + by}.{inner}" if part in parts else key
+        for part in parts:
+            if key.startswith(f"{part}."):
+                index, _, inner = key.removeprefix(f"{part}.").partition(".")
+                return f"{part}.{int(index) + by}.{inner}"
+        return key
 
     return {name(key): value for key, value in network.state_dict().items()}
 

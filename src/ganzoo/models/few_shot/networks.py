@@ -9,6 +9,7 @@ augmentations `color` and `translation`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,7 +22,15 @@ from ganzoo.blocks.few_shot import GLUUp, SkipExcitation, TwoPathDown
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError
 from ganzoo.models.contract import MODELS, Discriminator, Generator, check_labels
-from ganzoo.models.dcgan.stages import LARGEST_IMAGE, check_image_size, check_memory, check_widths, halved, stretch
+from ganzoo.models.dcgan.stages import (
+    LARGEST_IMAGE,
+    check_image_size,
+    check_memory,
+    check_widths,
+    halved,
+    shifted,
+    stretch,
+)
 from ganzoo.seeds import integers
 
 LEAST = 4  # pixels a side that excitation and the head's 4x4 convolution need
@@ -87,9 +96,7 @@ class FewShotDiscriminatorConfig(Config):
 
     def resized(self, image_size: int) -> FewShotDiscriminatorConfig:
         """For images of `image_size`: stages are added or dropped where the channels are widest."""
-        last, halvings = _start(image_size)
-        halvings -= last < 7  # a map of 8 pixels or so is left, whose 4x4 patches are judged
-        widths = stretch(self.widths[::-1], max(2, halvings))[::-1]
+        widths = stretch(self.widths[::-1], _halvings(image_size))[::-1]
         return self.replace(image_size=image_size, widths=widths)
 
 
@@ -100,6 +107,12 @@ def _start(image_size: int) -> tuple[int, int]:
     if times < 2 or size > 64:
         raise ConfigError(f"image_size {image_size} can't be halved twice or more, down to {LEAST} to 64 pixels")
     return size, times
+
+
+def _halvings(image_size: int) -> int:
+    """Stages of a discriminator that leave a map of 8 pixels or so, of whose 4x4 patches it judges each."""
+    last, times = _start(image_size)
+    return max(2, times - (last < 7))
 
 
 @MODELS.register("few-shot-generator")
@@ -142,6 +155,22 @@ class FewShotGenerator(Generator):
         """The weight of the projection, (outputs, latent_size)."""
         return self.project.weight.flatten(1).T
 
+    def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
+        """Stages are counted from the image, so that a larger one keeps the stages that draw its details."""
+        shift = len(self.stages) - len(other.stages) if isinstance(other, FewShotGenerator) else 0
+        return shifted(other, shift, ("stages", "excitations"))
+
+    def counterpart(self) -> FewShotDiscriminator:
+        """A discriminator of this generator's widths, those of the last stages first."""
+        config, halvings = self.config, _halvings(self.config.image_size)
+        return FewShotDiscriminator(
+            FewShotDiscriminatorConfig(
+                image_size=config.image_size,
+                image_channels=config.image_channels,
+                widths=stretch(config.widths[:-1], halvings)[::-1],
+            )
+        )
+
 
 @MODELS.register("few-shot-discriminator")
 class FewShotDiscriminator(Discriminator):
@@ -168,6 +197,23 @@ class FewShotDiscriminator(Discriminator):
             for width, doublings in ((widths[-1], len(widths)), (widths[-2], len(widths) - 1)):
                 self.decoders.append(_decoder(width, doublings, config.image_channels))
         initialise(self, "dcgan")
+
+    def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
+        """Stages are counted from the image, as they are numbered; decoders, which end there, move theirs."""
+        shift = len(self.stages) - len(other.stages) if isinstance(other, FewShotDiscriminator) else 0
+        return shifted(other, shift, ("decoders.0", "decoders.1"))
+
+    def counterpart(self) -> FewShotGenerator:
+        """A generator of this discriminator's widths, and half the first behind them, of latents of 256 numbers."""
+        config = self.config
+        start_size, doublings = _start(config.image_size)
+        return FewShotGenerator(
+            FewShotGeneratorConfig(
+                start_size=start_size,
+                image_channels=config.image_channels,
+                widths=stretch((*config.widths[::-1], max(1, config.widths[0] // 2)), doublings + 1),
+            )
+        )
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage gives for `images`: (N, widths[i], h, h) each, first to last."""

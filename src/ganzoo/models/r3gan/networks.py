@@ -7,8 +7,8 @@ Adam without a first moment, and schedules: see the presets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -126,6 +126,10 @@ class R3GANGenerator(Generator):
         shift = len(self.stages) - len(other.stages) if isinstance(other, R3GANGenerator) else 0
         return shifted(other, shift)
 
+    def counterpart(self) -> R3GANDiscriminator:
+        """The discriminator that mirrors this generator."""
+        return R3GANDiscriminator(R3GANDiscriminatorConfig(**_shared(self.config)))
+
 
 @MODELS.register("r3gan-discriminator")
 class R3GANDiscriminator(Discriminator):
@@ -152,6 +156,10 @@ class R3GANDiscriminator(Discriminator):
             draw_by_fan_in(module)
         self.embedding = _embedding(self.num_classes, widths[-1], gain=widths[-1] ** -0.5) if self.num_classes else None
 
+    def counterpart(self) -> R3GANGenerator:
+        """The generator that mirrors this discriminator, of latents of 64 numbers."""
+        return R3GANGenerator(R3GANGeneratorConfig(**_shared(self.config)))
+
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage gives for `images`, (N, C, h, h) each, from the largest size to the smallest."""
         self.check_images(images)
@@ -166,6 +174,11 @@ class R3GANDiscriminator(Discriminator):
         check_labels(labels, len(images), self.num_classes, "R3GANDiscriminator")
         x = self.linear(self.basis(self.features(images)[-1]).flatten(1))
         return x if self.embedding is None else (x * self.embedding(labels)).sum(dim=1, keepdim=True)
+
+
+def _shared(config: R3GANConfig) -> dict[str, Any]:
+    """What both networks' configs say."""
+    return {field.name: getattr(config, field.name) for field in fields(R3GANConfig)}
 
 
 def _embedding(count: int, size: int, gain: float = 1.0) -> nn.Embedding:
