@@ -199,6 +199,8 @@ def test_a_bundled_model_draws_the_same_images(name):
     close(on_device.sample(1, seed=3), on_device.sample(8, seed=3)[:1], SAMPLES)
     fast = on_device.sample(8, seed=3, precision="fast")
     assert (fast - on_device.sample(8, seed=3)).abs().mean() < 0.02
+    on_cpu.sample(1, seed=0, precision="fast")  # the copy that is kept stands on the CPU
+    assert torch.equal(on_cpu.to(DEVICE).sample(8, seed=3, precision="fast"), fast)
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------

@@ -162,6 +162,13 @@ def test_fast_sampling_sees_every_change_of_the_weights(gan, write):
     assert write is _another_dtype or not torch.equal(before, after)
 
 
+def test_the_fast_copy_follows_its_generator_to_another_device(gan):
+    kept = FastCopy()
+    assert kept.of(gan.generator) is not gan.generator
+    moved = kept.of(gan.generator.to("meta"))  # a device that is everywhere; tests/test_cuda.py samples on a real one
+    assert moved is not gan.generator and {value.device.type for value in moved.parameters()} == {"meta"}
+
+
 def test_fast_sampling_prepares_its_copy_once(gan, monkeypatch):
     made = []
     prepare = type(gan.generator).prepared_for_sampling
