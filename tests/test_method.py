@@ -13,6 +13,7 @@ from ganzoo import GENERATOR_PENALTIES
 from ganzoo.errors import ConfigError, PluginError, TrainingError
 from ganzoo.runs.folder import resume_command
 from ganzoo.schedules import SCHEDULES, make_schedule
+from ganzoo.seeds import normal_each
 from ganzoo.settings import Settings
 from ganzoo.stateful import Stateful
 from ganzoo.training import Callback
@@ -102,7 +103,7 @@ def test_path_length_is_that_of_a_linear_generator_and_its_mean_is_state():
     weight = torch.randn(4, 16, dtype=torch.float64)
     latents, random = torch.randn(3, 4, dtype=torch.float64), torch.Generator()
     value = penalty(lambda latents: (latents @ weight).view(-1, 1, 4, 4), latents, None, random.manual_seed(5))
-    noise = torch.randn((3, 1, 4, 4), generator=random.manual_seed(5)).double().flatten(1) / 4
+    noise = normal_each(3, 1, 4, 4, random=random.manual_seed(5), device=latents.device).double().flatten(1) / 4
     lengths = (noise @ weight.T).norm(dim=1)
     assert float(value) == pytest.approx(float(lengths.square().mean()))  # the mean begins at 0
     penalty.end_step(0.0, 3, lambda tensor: tensor)
@@ -123,7 +124,7 @@ def test_the_mean_path_length_of_a_step_is_that_of_all_its_parts():
     lengths = []
     for seed, part in enumerate((latents[:4], latents[4:])):  # of different sizes, as accumulate makes them
         random = torch.Generator().manual_seed(seed)
-        noise = torch.randn((len(part), 1, 4, 4), generator=random).double().flatten(1) / 4
+        noise = normal_each(len(part), 1, 4, 4, random=random, device=part.device).double().flatten(1) / 4
         lengths.append((noise @ weight.T).norm(dim=1))
         random.manual_seed(seed)
         penalty(lambda latents: (latents @ weight).view(-1, 1, 4, 4), part, None, random)

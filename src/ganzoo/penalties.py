@@ -22,7 +22,7 @@ from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.losses import checked_number
 from ganzoo.registry import Registry
 from ganzoo.schedules import Schedule, make_schedule, value_at
-from ganzoo.seeds import normal, uniform
+from ganzoo.seeds import normal_each, uniform
 from ganzoo.stateful import SERVES, Stateful, serves
 
 Discriminate = Callable[[Tensor], Tensor]
@@ -98,7 +98,7 @@ class GeneratorPenalty(Protocol):
             generate: the generator, in training mode.
             latents: of the batch, as the generator takes them.
             labels: of the batch, int64 (N,), for a generator with classes; else None.
-            random: a CPU generator of random numbers; None: torch's global one.
+            random: as for a `Penalty`, one number an image; `ganzoo.seeds.normal_each` makes noise of that.
 
         Returns:
             A scalar whose gradient reaches the generator's parameters.
@@ -131,7 +131,8 @@ class PathLength(Stateful):
         with torch.autocast(latents.device.type, enabled=False):
             latents = _full(latents.detach()).requires_grad_()
             images = generate(latents) if labels is None else generate(latents, labels)
-            noise = normal(*images.shape, random=random, device=images.device).to(images) / images[0, 0].numel() ** 0.5
+            noise = normal_each(*images.shape, random=random, device=images.device).to(images)
+            noise = noise / images[0, 0].numel() ** 0.5
             (gradient,) = torch.autograd.grad((images * noise).sum(), latents, create_graph=True)
             lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         self._lengths.append(lengths.detach())
@@ -244,11 +245,11 @@ def _tried(penalty: Callable[..., Tensor], on_discriminator: bool, place: str, s
     latents = torch.randn(4, 5, generator=random)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        judge = nn.Sequential(nn.Flatten(), nn.Linear(32, 6), nn.Tanh(), nn.Linear(6, 1))
+        discriminate = nn.Sequential(nn.Flatten(), nn.Linear(32, 6), nn.Tanh(), nn.Linear(6, 1))
         draw = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 32), nn.Unflatten(1, (2, 4, 4)))
         torch.manual_seed(seed)
-        network = judge if on_discriminator else draw
-        given: tuple[Any, ...] = (judge, real, fake)
+        network = discriminate if on_discriminator else draw
+        given: tuple[Any, ...] = (discriminate, real, fake)
         if not on_discriminator:
             given = (lambda z, labels=None: draw(z), latents, None)
         value = checked_number(place, lambda: penalty(*given, random))

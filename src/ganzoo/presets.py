@@ -212,7 +212,7 @@ PRESETS.register(
     "pokemon-64-projected",
     Preset(
         version=2,
-        description="judged through a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE; an experiment",
+        description="discriminator on a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE; an experiment",
         generator=_SPRITES,
         discriminator=ProjectedDiscriminatorConfig(),
         discriminator_model="projected-discriminator",

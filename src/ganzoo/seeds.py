@@ -50,7 +50,7 @@ Draw = Callable[["torch.Generator | None"], Tensor]
 
 
 class Draws(torch.Generator):
-    """A generator that hands out what `uniform`, `normal`, `integers` and `number` draw from it in a way of its own."""
+    """A generator that hands out what `uniform`, `normal`, `normal_each`, `integers` and `number` draw from it in a way of its own."""
 
     def take(self, draw: Draw, device: torch.device) -> Tensor:
         """What `draw` gives, on `device`."""
@@ -73,6 +73,19 @@ def normal(
 ) -> Tensor:
     """Standard normal numbers, as `uniform`."""
     return _taken(lambda source: torch.randn(shape, generator=source, dtype=dtype), random, device)
+
+
+def normal_each(count: int, *shape: int, random: torch.Generator | None, device: torch.device) -> Tensor:
+    """Standard normal numbers (count, *shape), as `normal`, those of a row from one number of `random`.
+
+    So processes and parts of a batch, which draw for their own images, draw as one would for all.
+    """
+
+    def draw(source: torch.Generator | None) -> Tensor:
+        seeds = torch.randint(2**31, (count,), generator=source).tolist()
+        return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+    return _taken(draw, random, device)
 
 
 def integers(low: int, high: int, *shape: int, random: torch.Generator | None, device: torch.device) -> Tensor:

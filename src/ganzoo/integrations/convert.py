@@ -85,8 +85,7 @@ def convert(
         remarks.append("generator: fresh, since the file holds none: train it before you sample")
     with seeded(0):
         generator = found["generator"].network if "generator" in found else one.counterpart()
-    judge = found["discriminator"].network if "discriminator" in found else None
-    gan = GAN(generator, judge)
+    gan = GAN(generator, found["discriminator"].network if "discriminator" in found else None)
     return Converted(gan.save_pretrained(target), gan, remarks)
 
 

@@ -123,8 +123,8 @@ def read_row(row: Sequence[Layer], assumptions: Assumptions) -> Reading:
     """
     units = _units(row)
     first, last = units[0], units[-1]
-    judges = first.layer.kind == "convolution" and first.weight.shape[1] <= 4 and len(last.weight) == 1
-    return (_read_discriminator if judges else _read_generator)(row, units, assumptions)
+    to_logit = first.layer.kind == "convolution" and first.weight.shape[1] <= 4 and len(last.weight) == 1
+    return (_read_discriminator if to_logit else _read_generator)(row, units, assumptions)
 
 
 def _units(row: Sequence[Layer]) -> list[Unit]:

@@ -64,7 +64,7 @@ def record(
     source: Any,
     reading: dict[str, Any],
     settings: Settings,
-    machine: RuntimeConfig,
+    runtime: RuntimeConfig,
     callbacks: list[str],
 ) -> dict[str, Any]:
     """All that is asked and resolved when a run begins, as JSON types.
@@ -82,8 +82,8 @@ def record(
         "callbacks": callbacks,
         "plugins": used_plugins(used),
         "registered": [f"the {registry.kind} {quote(name)}" for registry, name in every if registry.by_hand(name)],
-        "machine": machine.to_dict(),
-        "hardware": name_of(machine.device),
+        "machine": runtime.to_dict(),
+        "hardware": name_of(runtime.device),
         "gan": describe_gan(gan),
         "from": gan.source,
         "data": {

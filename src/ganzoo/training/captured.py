@@ -22,7 +22,7 @@ from ganzoo.seeds import Draw, Draws, Streams
 WARM = 2  # steps of a kind that run as they are before its graph is captured: kernels are chosen, optimizers begin
 MOST_KINDS = 8  # of steps, each with a graph that holds memory
 ALIGNED = 16  # bytes
-TAKE = "ganzoo.seeds.uniform, normal, integers or number"
+TAKE = "ganzoo.seeds.uniform, normal, normal_each, integers or number"
 
 Inputs = Sequence["Tensor | None"]
 Updates = Callable[[Inputs, Callable[..., torch.Generator]], Tensor]

@@ -37,9 +37,9 @@ class CheckpointManager:
     """
 
     def __init__(
-        self, run: RunFolder, machine: Runtime, outputs: ModelExporter | None, say: Callable[[str], None]
+        self, run: RunFolder, runtime: Runtime, outputs: ModelExporter | None, say: Callable[[str], None]
     ) -> None:
-        self._run, self._machine, self._outputs, self._say = run, machine, outputs, say
+        self._run, self._runtime, self._outputs, self._say = run, runtime, outputs, say
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -48,12 +48,12 @@ class CheckpointManager:
         Raises:
             TrainingError: another process trains there, or not all processes of this run see the folder.
         """
-        with self._run.held() if self._machine.is_main else nullcontext():
-            holder, patience = self._machine.agree(self._run.holder()), time.monotonic() + PATIENCE
+        with self._run.held() if self._runtime.is_main else nullcontext():
+            holder, patience = self._runtime.agree(self._run.holder()), time.monotonic() + PATIENCE
             while self._run.holder() != holder and time.monotonic() < patience:
                 time.sleep(0.1)
-            seen = torch.tensor(float(self._run.holder() == holder), device=self._machine.device)
-            if self._machine.mean(seen) < 1:
+            seen = torch.tensor(float(self._run.holder() == holder), device=self._runtime.device)
+            if self._runtime.mean(seen) < 1:
                 raise TrainingError(
                     f"the processes of this run do not all see {self._run.path} as one folder: they read checkpoints "
                     f"there that the first one writes. Put the run on a disk that all machines share."
@@ -66,10 +66,10 @@ class CheckpointManager:
         Raises:
             TrainingError: the folder can't be written, or what was written can't be read back.
         """
-        if self._machine.is_main:
+        if self._runtime.is_main:
             self._run.begin(overwrite)
         self.save(state)
-        if self._machine.is_main:
+        if self._runtime.is_main:
             try:
                 load_checkpoint(state, checkpoint_folder(self._run.path, state.step))
             except WeightsError as error:
@@ -99,10 +99,10 @@ class CheckpointManager:
                 if each["step"] >= state.step:  # the checkpoint is of before
                     state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
             self._mend_model(state, self._outputs)
-        step = self._machine.agree(state.step)  # all take the one that the main process can read
+        step = self._runtime.agree(state.step)  # all take the one that the main process can read
         if not self._outputs:
             load_checkpoint(state, checkpoint_folder(self._run.path, step))
-        state.best_score, state.best_step = self._machine.agree((state.best_score, state.best_step))
+        state.best_score, state.best_step = self._runtime.agree((state.best_score, state.best_step))
 
     def _load_newest(self, state: TrainingState) -> None:
         problems = []
@@ -148,20 +148,20 @@ class CheckpointManager:
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint, and the model while no score has chosen a best one, or if the last is kept."""
-        self._machine.average_buffers(state.networks().values())
+        self._runtime.average_buffers(state.networks().values())
         if self._outputs:
             if state.best_step is None or not self._outputs.keeps_best:
                 self._outputs.save_model(state)
                 state.best_step = None if state.best_step is None else state.step
             self._run.flush_log()
             save_checkpoint(state, self._run.path)
-        self._machine.wait()
+        self._runtime.wait()
 
     def is_sound(self, state: TrainingState, sums: torch.Tensor) -> bool:
         """Whether all weights are finite, and `sums`, the losses since the last line of the log."""
         weights = [value.detach() for network in state.networks().values() for value in network.parameters()]
         norms = torch.stack(torch._foreach_norm([weight for weight in weights if weight.is_floating_point()]))
-        return bool(self._machine.mean(norms.sum() + sums.sum()).isfinite())
+        return bool(self._runtime.mean(norms.sum() + sums.sum()).isfinite())
 
     def roll_back(self, state: TrainingState) -> dict[str, Any]:
         """After NaN: the last checkpoint again, at half the learning rates. Returns a line for the log.

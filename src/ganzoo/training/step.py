@@ -95,6 +95,11 @@ class _Draws:
         """All parts of one network's update are done."""
         self._state = self._random.get_state()
 
+    def behind(self, random: torch.Generator) -> torch.Generator:
+        """`random`, from which one number was drawn for each image before the part's."""
+        torch.rand(self.start, generator=random)
+        return random
+
     def augment(self, images: Tensor) -> Tensor:
         """Augment the part's `images` as they would be in the whole batch, of which the rest is left grey."""
         if not self._method.augmentations or len(images) == self._count:
@@ -109,35 +114,35 @@ class TrainingStep:
 
     Args:
         gan: the networks, trained in place.
-        feed: gives real images, and labels as `classes.attach_labels` makes them, batch by batch.
+        loader: gives real images, and labels as `classes.attach_labels` makes them, batch by batch.
         clusters: that these labels tell apart (`ImageData.clusters`).
     """
 
     def __init__(
-        self, gan: GAN, feed: Loader, clusters: int, settings: Settings, machine: Runtime, method: Method
+        self, gan: GAN, loader: Loader, clusters: int, settings: Settings, runtime: Runtime, method: Method
     ) -> None:
         assert gan.discriminator is not None
         self._clusters = clusters
-        self._gan, self._feed, self._settings, self._machine = gan, feed, settings, machine
+        self._gan, self._loader, self._settings, self._runtime = gan, loader, settings, runtime
         self.method = method
-        generator, discriminator = machine.place(gan.generator), machine.place(gan.discriminator)
+        generator, discriminator = runtime.place(gan.generator), runtime.place(gan.discriminator)
         generator_optimizer = make_optimizer(generator, method.now("generator_lr", 0), settings)
         discriminator_optimizer = make_optimizer(discriminator, method.now("discriminator_lr", 0), settings)
-        self._generate, self._generator_optimizer = machine.prepare(generator, generator_optimizer)
-        self._judge, self._discriminator_optimizer = machine.prepare(discriminator, discriminator_optimizer)
+        self._generate, self._generator_optimizer = runtime.prepare(generator, generator_optimizer)
+        self._discriminate, self._discriminator_optimizer = runtime.prepare(discriminator, discriminator_optimizer)
         if settings.penalties and any(
             isinstance(part, nn.modules.batchnorm._BatchNorm) for part in discriminator.modules()
         ):
             warnings.warn(BATCH_NORM, stacklevel=2)
-        self._generate_alone = machine.autocast(generator)
-        self._judge_alone = machine.autocast(discriminator)
+        self._generate_alone = runtime.autocast(generator)
+        self._discriminate_alone = runtime.autocast(discriminator)
         self._auxiliary = offers_auxiliary_loss(discriminator)
         self._both_labels_at_once = "other_labels" in inspect.signature(discriminator.forward).parameters
         optimizers = [generator_optimizer, discriminator_optimizer]
         networks = {"generator": generator, "discriminator": discriminator}
         self._captured: CapturedStep | None = None
-        if machine.captures:
-            self._captured = CapturedStep(self._updates, networks, optimizers, machine.device, self._obstacle())
+        if runtime.captures:
+            self._captured = CapturedStep(self._updates, networks, optimizers, runtime.device, self._obstacle())
         self._average = AveragedGenerator(generator, method.now("ema_half_life", 0))
         self.state = TrainingState(
             generator=generator,
@@ -155,7 +160,7 @@ class TrainingStep:
         state.generator.train()
         state.discriminator.train()
         # Dropout and the like, in modules of one's own, draw from the global state.
-        self._machine.seed(derive_seed(settings.seed, "step", state.step, self._machine.rank))
+        self._runtime.seed(derive_seed(settings.seed, "step", state.step, self._runtime.rank))
         optimizers = {"generator": state.generator_optimizer, "discriminator": state.discriminator_optimizer}
         self.method.set_rates(optimizers, state.step, state.rollbacks)
         inputs = [tensor for draw in self._drawn() for tensor in draw]
@@ -166,7 +171,7 @@ class TrainingStep:
             figures = self._captured(inputs, streams, self._due())
         if self.method.changes:
             images = settings.batch_size * settings.discriminator_steps
-            self.method.end_step(float(self._machine.mean(figures[REAL_SIGN])), images, self._machine.mean)
+            self.method.end_step(float(self._runtime.mean(figures[REAL_SIGN])), images, self._runtime.mean)
         self._average.half_life = self.method.now("ema_half_life", state.step)
         state.step += 1
         self._average.update(state.step * settings.batch_size, settings.batch_size)
@@ -178,7 +183,7 @@ class TrainingStep:
         settings, step = self._settings, self.state.step
         drawn, first = [], step * settings.discriminator_steps
         for index in range(first, first + settings.discriminator_steps):
-            count, pixels, labels = self._feed.draw(index, self._machine.rank, self._machine.processes)
+            count, pixels, labels = self._loader.draw(index, self._runtime.rank, self._runtime.processes)
             drawn.append(self._draw(generator_for(settings.seed, "batch", index), count, labels, pixels))
         for turn in range(1, settings.generator_steps):
             drawn.append(self._draw(generator_for(settings.seed, "generator", index, turn), count, labels))
@@ -189,7 +194,7 @@ class TrainingStep:
     ) -> _Draw:
         """This process's part of a batch of `count` images; without `pixels`, new latents for the images before."""
         gan, settings = self._gan, self._settings
-        mine = shard(torch.arange(count), self._machine.rank, self._machine.processes)
+        mine = shard(torch.arange(count), self._runtime.rank, self._runtime.processes)
         drawn = torch.randn(count, gan.latent_size, generator=random)
         labels, latents = align_latents(real_labels, drawn[mine], gan, self._clusters)
         if pixels is None:
@@ -203,7 +208,7 @@ class TrainingStep:
 
     def _sent(self, drawn: _Draw, before: _Batch | None) -> _Batch:
         """What was drawn, on the device; bytes travel, and become numbers there."""
-        send = self._machine.send
+        send = self._runtime.send
         latents = send(drawn.latents).reshape(-1, *self._gan.latent_shape)
         labels, mismatched_labels, mirrored = (None if each is None else send(each) for each in drawn[1:4])
         if drawn.pixels is None:
@@ -222,7 +227,7 @@ class TrainingStep:
     def _obstacle(self) -> str | None:
         """What keeps steps of these settings from being repeated by a CUDA graph."""
         settings = self._settings
-        if self._machine.processes > 1:
+        if self._runtime.processes > 1:
             return "several processes share their gradients in each step"
         if settings.accumulate > 1:
             return "batches are computed in parts (accumulate)"
@@ -257,26 +262,26 @@ class TrainingStep:
             draws = self._draws(streams("augment", settings.discriminator_steps, turn, 0), batch)
             if settings.updates == "one-stage":
                 return one_stage_step(
-                    self._behind(draws.augment, self._judge),
+                    self._behind(draws.augment, self._discriminate),
                     (self._discriminator_optimizer, self._generator_optimizer),
                     self.method.loss,
                     self._parts(batch, fakes, draws, training_generator=True),
                     mismatched_share=settings.mismatched_labels,
                     penalty=self._penalty(turn, draws, streams),
                     generator_penalty=self._generator_penalty(0, draws, streams),
-                    processes=self._machine.processes,
-                    backward=self._machine.backward,
+                    processes=self._runtime.processes,
+                    backward=self._runtime.backward,
                     step=self._optimizer_step,
                 )
             figures = discriminator_step(
-                self._behind(draws.augment, self._judge),
+                self._behind(draws.augment, self._discriminate),
                 self._discriminator_optimizer,
                 self.method.loss,
                 self._parts(batch, fakes, draws, training_generator=False),
                 mismatched_share=settings.mismatched_labels,
                 penalty=self._penalty(turn, draws, streams),
-                processes=self._machine.processes,
-                backward=self._machine.backward,
+                processes=self._runtime.processes,
+                backward=self._runtime.backward,
                 step=self._optimizer_step,
             )
             draws.end_of_network()
@@ -290,10 +295,10 @@ class TrainingStep:
                 self._generator_optimizer,
                 self.method.loss,
                 self._parts(batch, fakes, draws, training_generator=True),
-                discriminate=self._behind(draws.augment, self._judge_alone),
+                discriminate=self._behind(draws.augment, self._discriminate_alone),
                 penalty=self._generator_penalty(again, draws, streams),
-                processes=self._machine.processes,
-                backward=self._machine.backward,
+                processes=self._runtime.processes,
+                backward=self._runtime.backward,
                 step=self._optimizer_step,
             )
         return torch.cat([figures, figures_of_generator])
@@ -321,18 +326,18 @@ class TrainingStep:
 
     def _draws(self, random: torch.Generator, batch: _Batch) -> _Draws:
         size = len(batch.real)
-        return _Draws(self.method, random, size * self._machine.processes, size * self._machine.rank)
+        return _Draws(self.method, random, size * self._runtime.processes, size * self._runtime.rank)
 
-    def _behind(self, augment: Callable[[Tensor], Tensor], judge: Callable[..., Tensor]) -> Discriminate:
+    def _behind(self, augment: Callable[[Tensor], Tensor], network: Callable[..., Tensor]) -> Discriminate:
         """The discriminator, seeing augmented images."""
 
         def discriminate(images: Tensor, labels: Tensor | None = None, other_labels: Tensor | None = None) -> Tensor:
             images = augment(images)
             if other_labels is None:
-                return self._call(judge, images, labels)
+                return self._call(network, images, labels)
             if self._both_labels_at_once:
-                return judge(images, labels, other_labels)
-            return torch.cat([judge(images, each) for each in (labels, other_labels)])
+                return network(images, labels, other_labels)
+            return torch.cat([network(images, each) for each in (labels, other_labels)])
 
         return discriminate
 
@@ -345,7 +350,7 @@ class TrainingStep:
             return None
 
         def penalty(real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
-            def judge(images: Tensor) -> Tensor:
+            def discriminate(images: Tensor) -> Tensor:
                 return self._call(discriminator, draws.augment(images), labels)
 
             values = []
@@ -355,9 +360,8 @@ class TrainingStep:
                 auxiliary = discriminator.auxiliary_loss(draws.augment(real), random)
                 values = [] if auxiliary is None else [auxiliary]
             for number, each, factor in due:
-                random = streams("penalty", self._settings.discriminator_steps, turn, number)
-                torch.rand(draws.start, generator=random)  # those of the images before this part's
-                values.append(each(judge, real, fake, random) * factor)
+                random = draws.behind(streams("penalty", self._settings.discriminator_steps, turn, number))
+                values.append(each(discriminate, real, fake, random) * factor)
             return torch.stack(values).sum() if values else real.new_zeros(())
 
         return penalty
@@ -378,7 +382,7 @@ class TrainingStep:
             assert part.latents is not None
             values = []
             for number, each, factor in due:
-                random = streams("generator-penalty", self._settings.generator_steps, turn, number, draws.start)
+                random = draws.behind(streams("generator-penalty", self._settings.generator_steps, turn, number))
                 values.append(each(generate, part.latents, part.labels, random) * factor)
             return torch.stack(values).sum()
 
@@ -395,7 +399,7 @@ class TrainingStep:
     def _optimizer_step(self, optimizer: Optimizer) -> None:
         if self._settings.clip_gradients:
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            self._machine.clip(optimizer, parameters, self._settings.clip_gradients)
+            self._runtime.clip(optimizer, parameters, self._settings.clip_gradients)
         optimizer.step()
 
     @staticmethod

@@ -6,7 +6,7 @@ They serve a loop of one's own as well as the `Trainer`:
     discriminator_step(discriminator, discriminator_optimizer, loss, [MicroBatch(real, fake)])
     generator_step(discriminator, generator_optimizer, loss, [MicroBatch(real, fake)])
 
-The fakes of the discriminator's step serve the generator's too, judged by the updated discriminator.
+The fakes of the discriminator's step serve the generator's too, with logits of the updated discriminator.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _step(optimizer: Optimizer) -> None:
     optimizer.step()
 
 
-def _judge(discriminate: Discriminate, images: Tensor, labels: Tensor | None) -> Tensor:
+def _logits(discriminate: Discriminate, images: Tensor, labels: Tensor | None) -> Tensor:
     return discriminate(images) if labels is None else discriminate(images, labels)
 
 
@@ -104,10 +104,10 @@ def discriminator_loss(
     """The loss on the part's real images and on `fake`, with both logits; arguments as of `discriminator_step`."""
     assert part.real is not None
     if part.mismatched_labels is None:
-        real_logits = _judge(discriminate, part.real, part.labels)
+        real_logits = _logits(discriminate, part.real, part.labels)
     else:
         real_logits, wrong_logits = discriminate(part.real, part.labels, part.mismatched_labels).chunk(2)
-    fake_logits = _judge(discriminate, fake, part.labels)
+    fake_logits = _logits(discriminate, fake, part.labels)
     value = loss.for_discriminator(real_logits, fake_logits)
     if part.mismatched_labels is not None:
         wrong = loss.for_discriminator(real_logits, wrong_logits)
@@ -160,8 +160,8 @@ def generator_step(
             if loss.generator_sees_real:
                 assert part.real is not None
                 with torch.no_grad():
-                    real_logits = _judge(discriminate, part.real, part.labels)
-            value = loss.for_generator(_judge(discriminate, part.fake, part.labels), real_logits)
+                    real_logits = _logits(discriminate, part.real, part.labels)
+            value = loss.for_generator(_logits(discriminate, part.fake, part.labels), real_logits)
             extra = penalty(part) * part.share if penalty else 0.0
             backward(value * (processes if loss.reduction == "sum" else part.share) + extra)
             figures.append((value / len(part.fake) if loss.reduction == "sum" else value).detach() * part.share)

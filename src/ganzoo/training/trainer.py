@@ -117,7 +117,7 @@ class Trainer:
         """The steps of so many passes over the data."""
         if not 0 < epochs < math.inf:
             raise ConfigError(f"epochs must be above 0, got {epochs:g}")
-        batches = self._feed.batches_per_epoch
+        batches = self._loader.batches_per_epoch
         if batches is None:
             raise ConfigError(f"epochs={epochs:g}: the length of {self.data.name}, streamed, is unknown; give steps")
         return max(1, round(epochs * batches / self.settings.discriminator_steps))
@@ -211,7 +211,7 @@ class Trainer:
         size: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
         self.data = open_data(data, **size, **self._reading, progress=progress)
         self._labelled = attach_labels(self.data, gan, settings.cluster_by)
-        self._feed: Loader = open_loader(
+        self._loader: Loader = open_loader(
             self._labelled, settings.batch_size, settings.seed, not settings.keep_last_batch
         )
         self._source, self._progress = data, progress
@@ -249,7 +249,7 @@ class Trainer:
                 return self._fit(runtime)
         finally:
             torch.set_num_threads(threads)
-            self._feed.close()
+            self._loader.close()
             runtime.close()
             for network in (self.gan.generator, self.gan.discriminator):
                 assert network is not None
@@ -258,8 +258,8 @@ class Trainer:
     def _fit(self, runtime: Runtime) -> TrainingResult:
         method = Method(self.settings, runtime.scaler)
         self._try(runtime, method)
-        self._feed.place(runtime.device, runtime.memory_for_images)
-        step = TrainingStep(self.gan, self._feed, self._labelled.clusters, self.settings, runtime, method)
+        self._loader.place(runtime.device, runtime.memory_for_images)
+        step = TrainingStep(self.gan, self._loader, self._labelled.clusters, self.settings, runtime, method)
         exporter = ModelExporter(self.gan, self.data, self.settings, self.run.path) if runtime.is_main else None
         loop = TrainingLoop(
             self.gan, self._labelled, self.settings, self.run, step, runtime, exporter, self._callbacks, self._tell
@@ -288,11 +288,11 @@ class Trainer:
 
     def _in_words(self, runtime: Runtime) -> str:
         """What is trained, on what, and where."""
-        gan, data, machine = self.gan, self.data, runtime.config
+        gan, data, config = self.gan, self.data, runtime.config
         sizes = [f"{parameter_count(network):,}" for network in (gan.generator, gan.discriminator) if network]
         shape = "x".join(map(str, data.images.shape[1:]))
         images = "streamed" if data.stream else f"{len(data):,} images"
-        where = f"{machine.device} ({machine.precision}" + f", {machine.processes} processes" * (machine.processes > 1)
+        where = f"{config.device} ({config.precision}" + f", {config.processes} processes" * (config.processes > 1)
         return (
             f"Training {gan.preset or 'a GAN'} on {where}): generator of {sizes[0]} and discriminator of {sizes[1]} "
             f"parameters; {data.name}: {images} of {shape}; batches of {self.settings.batch_size}"
@@ -300,8 +300,8 @@ class Trainer:
 
     def _try(self, runtime: Runtime, method: Method) -> None:
         """Refuse what can't be trained, before anything is written."""
-        self._feed.check_shared(runtime.processes)
-        trial = Trial(self.gan, self._labelled, self._feed.sizes, self.settings, runtime, method)
+        self._loader.check_shared(runtime.processes)
+        trial = Trial(self.gan, self._labelled, self._loader.sizes, self.settings, runtime, method)
         trial.steps()
         if self._config is None and runtime.is_main:
             self.run.check_free(self._overwrite)

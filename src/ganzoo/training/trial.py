@@ -41,11 +41,11 @@ class Trial:
     """
 
     def __init__(
-        self, gan: GAN, data: ImageData, batches: Iterable[int], settings: Settings, machine: Runtime, method: Method
+        self, gan: GAN, data: ImageData, batches: Iterable[int], settings: Settings, runtime: Runtime, method: Method
     ) -> None:
         assert gan.discriminator is not None
-        self._gan, self._data, self._settings, self._machine = gan, data, settings, machine
-        self._sizes = _part_sizes(batches, settings.accumulate, machine.processes)
+        self._gan, self._data, self._settings, self._runtime = gan, data, settings, runtime
+        self._sizes = _part_sizes(batches, settings.accumulate, runtime.processes)
         self._method = method
         self._networks = {"generator": gan.generator, "discriminator": gan.discriminator}
 
@@ -56,8 +56,8 @@ class Trial:
             ConfigError: something fails, or has the wrong type, shape or gradient.
         """
         for network in self._networks.values():
-            self._machine.place(network)
-        device, state = self._machine.device, copy.deepcopy(self._method.state_dict())
+            self._runtime.place(network)
+        device, state = self._runtime.device, copy.deepcopy(self._method.state_dict())
         with (
             _unchanged(*self._networks.values()),
             torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -96,16 +96,16 @@ class Trial:
     def _step(self, size: int) -> None:
         """All calls of one step on `size` images, in their order."""
         real, labels, latents = self._batch(size)
-        generate = self._machine.autocast(self._networks["generator"])
-        judge = self._machine.autocast(self._networks["discriminator"])
+        generate = self._runtime.autocast(self._networks["generator"])
+        discriminate = self._runtime.autocast(self._networks["discriminator"])
         fake = checked_images(generate, latents, labels)
         if fake.shape != real.shape:
             raise ConfigError(
                 f"the generator draws images of shape {tuple(fake.shape)}, the data has {tuple(real.shape)}; make it "
                 f"for images of {real.shape[1]} channels and {real.shape[3]} pixels a side"
             )
-        real_logits = checked_logits(judge, self._augmented(real), labels)
-        fake_logits = checked_logits(judge, self._augmented(fake.detach()), labels)
+        real_logits = checked_logits(discriminate, self._augmented(real), labels)
+        fake_logits = checked_logits(discriminate, self._augmented(fake.detach()), labels)
         named, loss = f"loss {self._settings.loss}", self._method.loss
         value = checked_number(f"{named} (for_discriminator)", lambda: loss.for_discriminator(real_logits, fake_logits))
         for name, each in zip(self._settings.penalties, self._method.penalties):
@@ -113,7 +113,7 @@ class Trial:
         self._check_gradient(value, "discriminator")
         if self._settings.updates == "one-stage":
             self._check_one_stage(fake.detach(), labels)
-        fake_logits = checked_logits(judge, self._augmented(fake), labels)
+        fake_logits = checked_logits(discriminate, self._augmented(fake), labels)
         seen = real_logits.detach() if loss.generator_sees_real else None
         value = checked_number(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen))
         for name, each in zip(self._settings.generator_penalties, self._method.generator_penalties):
@@ -123,7 +123,7 @@ class Trial:
     def _check_one_stage(self, fake: Tensor, labels: Tensor | None) -> None:
         """Raise ConfigError if one pass of the discriminator over `fake` can't serve both networks."""
         found = obstacle(self._method.loss, self._networks["discriminator"], fake, labels)
-        if self._machine.scaler is not None:
+        if self._runtime.scaler is not None:
             found = "gradients of fakes that are found out vanish in precision fp16; choose bf16 or float32"
         if found:
             raise ConfigError(f"updates=one-stage, loss {self._settings.loss}: {found}, or updates=alternating")
@@ -134,8 +134,8 @@ class Trial:
         labels = self._data.labels[rows] if self._data.labels is not None else None
         drawn = torch.randn(size, self._gan.latent_size, generator=generator_for(self._settings.seed, "trial"))
         labels, latents = align_latents(labels, drawn, self._gan, self._data.clusters)
-        send = self._machine.send
-        shaped = latents.reshape(-1, *self._gan.latent_shape).to(self._machine.device)
+        send = self._runtime.send
+        shaped = latents.reshape(-1, *self._gan.latent_shape).to(self._runtime.device)
         return send(self._data.batch(rows)), None if labels is None else send(labels), shaped
 
     def _augmented(self, images: Tensor) -> Tensor:
@@ -157,10 +157,10 @@ class Trial:
     def _penalty(self, name: str, penalty: Penalty, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         network, random = self._networks["discriminator"], generator_for(self._settings.seed, "trial", name)
 
-        def judge(images: Tensor) -> Tensor:
+        def discriminate(images: Tensor) -> Tensor:
             return checked_logits(network, self._augmented(images), labels)
 
-        return checked_number(f"penalty {name}", lambda: penalty(judge, real, fake, random))
+        return checked_number(f"penalty {name}", lambda: penalty(discriminate, real, fake, random))
 
     def _generator_penalty(
         self, name: str, penalty: GeneratorPenalty, latents: Tensor, labels: Tensor | None
@@ -194,7 +194,7 @@ class Trial:
             f"the {name} has a batch norm over one value a channel: its last features are 1x1, and the smallest batch "
             f"that comes is {size} image ({len(self._data):,} images, batch_size {settings.batch_size}, accumulate "
             f"{settings.accumulate}, keep_last_batch {str(settings.keep_last_batch).lower()}, "
-            f"{self._machine.processes} processes); choose another batch_size, set keep_last_batch=false, or take "
+            f"{self._runtime.processes} processes); choose another batch_size, set keep_last_batch=false, or take "
             f"another norm, as {name}.norm=layer"
         )
 

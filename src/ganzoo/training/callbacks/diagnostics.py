@@ -58,10 +58,10 @@ class Diagnostics:
     copies of their buffers, and the state of random generators is put back.
     """
 
-    def __init__(self, gan: GAN, data: ImageData, settings: Settings, machine: Runtime) -> None:
-        self._gan, self._data, self._settings, self._machine = gan, data, settings, machine  # labels by `attach_labels`
+    def __init__(self, gan: GAN, data: ImageData, settings: Settings, runtime: Runtime) -> None:
+        self._gan, self._data, self._settings, self._runtime = gan, data, settings, runtime  # labels by `attach_labels`
         random = generator_for(settings.seed, "doctor")
-        part = max(1, settings.batch_size // (machine.processes * settings.accumulate))
+        part = max(1, settings.batch_size // (runtime.processes * settings.accumulate))
         self._loss = LOSSES.make(settings.loss)
         self._size = min(part, SAMPLES, len(data))
         count = min(SAMPLES, len(data)) // self._size * self._size
@@ -74,12 +74,12 @@ class Diagnostics:
     @torch.no_grad()
     def __call__(self, state: TrainingState) -> Snapshot:
         """The numbers of `state`, between two steps."""
-        with self._machine.random_kept():
-            self._machine.seed(derive_seed(self._settings.seed, "doctor", state.step))
+        with self._runtime.random_kept():
+            self._runtime.seed(derive_seed(self._settings.seed, "doctor", state.step))
             real, fake = self._pictures(state)
-            activated = real.in_unit and fake.in_unit and _in_unit(self._strained(state.discriminator, judge=True))
+            activated = real.in_unit and fake.in_unit and _in_unit(self._strained(state.discriminator, of_images=True))
             never_negative = real.low < -0.5 and fake.low >= 0
-            never_negative = never_negative and float(self._strained(state.generator, judge=False).min()) >= 0
+            never_negative = never_negative and float(self._strained(state.generator, of_images=False).min()) >= 0
         loss = self._loss
         per_image = len(real.logits) if loss.reduction == "sum" else 1
         zeros = torch.zeros_like(real.logits)
@@ -108,32 +108,32 @@ class Diagnostics:
         )
 
     def _pictures(self, state: TrainingState) -> tuple[_Pictures, _Pictures]:
-        generate, judge = self._calling(state.generator), self._calling(state.discriminator)
+        generate, discriminate = self._calling(state.generator), self._calling(state.discriminator)
         real, fake = _Pictures(), _Pictures()
         for rows in torch.arange(len(self._chosen)).split(self._size):
-            images = self._machine.send(self._data.batch(self._chosen[rows]))
-            labels = [] if self._labels is None else [self._machine.send(self._labels[rows])]
-            made = generate(self._latents[rows].to(self._machine.device), *labels)
-            real.add(images, judge(images, *labels))
-            fake.add(made, judge(made, *labels))
+            images = self._runtime.send(self._data.batch(self._chosen[rows]))
+            labels = [] if self._labels is None else [self._runtime.send(self._labels[rows])]
+            made = generate(self._latents[rows].to(self._runtime.device), *labels)
+            real.add(images, discriminate(images, *labels))
+            fake.add(made, discriminate(made, *labels))
         return real, fake
 
-    def _strained(self, network: nn.Module, judge: bool) -> Tensor:
+    def _strained(self, network: nn.Module, of_images: bool) -> Tensor:
         """What `network` gives, in evaluation mode, for numbers a hundred times too strong: layers without an
         activation behind them then leave any small range."""
         images = self._data.batch(self._chosen[: self._size])
-        inputs = torch.randn_like(images) if judge else self._latents[: self._size]
+        inputs = torch.randn_like(images) if of_images else self._latents[: self._size]
         given = [100 * inputs] if self._labels is None else [100 * inputs, self._labels[: self._size]]
         try:
             with evaluating(network):
-                return self._calling(network)(*map(self._machine.send, given))
+                return self._calling(network)(*map(self._runtime.send, given))
         except Exception:  # a network may refuse such numbers: then nothing is known of its end
             return torch.tensor(-1.0)
 
     def _calling(self, network: nn.Module) -> Callable[..., Tensor]:
         """`network` in the run's precision, with buffers of its own for the length of a snapshot."""
         buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-        return self._machine.autocast(lambda *inputs: functional_call(network, buffers, inputs))
+        return self._runtime.autocast(lambda *inputs: functional_call(network, buffers, inputs))
 
 
 class _Pictures:
