@@ -50,7 +50,7 @@ Draw = Callable[["torch.Generator | None"], Tensor]
 
 
 class Draws(torch.Generator):
-    """A generator that hands out what `uniform`, `normal`, `normal_each`, `integers` and `number` draw from it in a way of its own."""
+    """A generator that hands out what the functions below draw from it in a way of its own."""
 
     def take(self, draw: Draw, device: torch.device) -> Tensor:
         """What `draw` gives, on `device`."""

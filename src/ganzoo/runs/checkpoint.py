@@ -76,15 +76,20 @@ def checkpoint_folder(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step-{step:08d}"
 
 
+def checkpoint_steps(run: Path) -> list[int]:
+    """The steps that `run` has a checkpoint of, from the first to the newest."""
+    names = (path.name.removeprefix("step-") for path in (run / "checkpoints").glob("step-*") if path.is_dir())
+    return sorted(int(name) for name in names if name.isdecimal() and len(name) < 13)
+
+
 def checkpoints(run: Path) -> list[Path]:
     """The checkpoints of `run`, newest first."""
-    found = (path for path in (run / "checkpoints").glob("step-*") if path.is_dir() and path.name[5:].isdecimal())
-    return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)
+    return [checkpoint_folder(run, step) for step in reversed(checkpoint_steps(run))]
 
 
 def check_step(run: Path, step: int) -> None:
     """Raise TrainingError, which names those that there are, unless `run` has a checkpoint of `step`."""
-    steps = sorted(int(path.name[5:]) for path in checkpoints(run))
+    steps = checkpoint_steps(run)
     if step not in steps:
         raise TrainingError(f"{run} has no checkpoint of step {step}; it has those of {', '.join(map(str, steps))}")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import GanzooError
+from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.folder import resume_command
 from ganzoo.schedules import SCHEDULES
 from ganzoo.settings import Settings
@@ -29,8 +30,7 @@ def remedy(run: Path, finding: str, step: int, settings: Settings) -> tuple[int,
     """
     names = LOWERED.get(finding, ())
     changes = {name: rate for name in names if (rate := _lowered(getattr(settings, name))) is not None}
-    found = (path.name.removeprefix("step-") for path in (run / "checkpoints").glob("step-*"))
-    steps = sorted(int(number) for number in found if number.isdecimal() and int(number) < step)
+    steps = [each for each in checkpoint_steps(run) if each < step]
     if not changes or len(changes) < len(names) or not steps:
         return None
     healthy = [each for each in steps if each <= step - EARLIER * settings.doctor_every]

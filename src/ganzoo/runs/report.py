@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from markupsafe import Markup
 
 from ganzoo.errors import TrainingError, reason
 from ganzoo.files import write_file
+from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import Curve, Point, chart
 from ganzoo.runs.folder import RunFolder, changed_in_words, resume_command
 from ganzoo.runs.gallery import REAL, sample_grids, shown
@@ -53,7 +53,11 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     logged = [entry["step"] for entry in log if "remark" not in entry]  # a remark may be of a step since undone
     every = _number(settings.get("log_every")) or 0
     grids = sample_grids(folder.path / "samples", until=max(logged) + every if logged else None)
-    step, steps = int(max([*logged, *grids, _saved(folder), 0])), int(_number(settings.get("steps")) or 0)
+    # A run that is stopped has no line in the log for its last steps.
+    step, steps = (
+        int(max([*logged, *grids, *checkpoint_steps(folder.path), 0])),
+        int(_number(settings.get("steps")) or 0),
+    )
     scores = _points(log, "score")
     best = min(scores, key=lambda point: point[1]) if scores and settings.get("keep") != "last" else None
     return render(
@@ -81,12 +85,6 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         networks=[_network(name, _mapping(gan.get(name))) for name in ("generator", "discriminator")],
         clock=int(time.time()),
     )
-
-
-def _saved(folder: RunFolder) -> int:
-    """The step of the newest checkpoint: a run that is stopped has no line in the log for its last steps."""
-    names = (path.name[5:] for path in (folder.path / "checkpoints").glob("step-*"))
-    return max((int(name) for name in names if re.fullmatch(r"[0-9]{1,12}", name)), default=0)
 
 
 def _tiles(

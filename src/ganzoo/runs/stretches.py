@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganzoo.errors import ConfigError
-from ganzoo.runs.checkpoint import check_step, checkpoints
+from ganzoo.runs.checkpoint import check_step, checkpoint_steps
 from ganzoo.runs.folder import RunFolder, command, train_on_command
 from ganzoo.settings import Settings
 
@@ -71,8 +71,7 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
     after = settings.replace(changes)
     old, new = settings.to_dict(), after.to_dict()
     changed = {name: [old[name], new[name]] for name in new if new[name] != old[name]}
-    newest = next(iter(checkpoints(run.path)), None)
-    done = at if at is not None else int(newest.name[5:]) if newest else 0
+    done = at if at is not None else max(checkpoint_steps(run.path), default=0)
     if "steps" in changed and after.steps < done:
         raise ConfigError(f"steps={after.steps}: {run.path} has done {done} already; go back with --at STEP (at=STEP)")
     return Stretch(after, changed, tuple(kept), at) if changed or at is not None else None

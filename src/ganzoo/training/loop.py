@@ -75,7 +75,7 @@ class TrainingLoop:
         if settings.trackers:
             own.append(Trackers(self._runtime, self._folder.path.name))
         if settings.doctor_every:
-            diagnostics = Diagnostics(gan, data, settings, self._runtime)
+            diagnostics = Diagnostics(gan, data, settings, self._runtime, self._step.method.loss)
             self._doctor = Doctor(self._folder.path, diagnostics, state, self._note, self._say)
             own.append(self._doctor)
         return [*own, score, Samples(exporter, state), self._report, Card(self._folder, self._say)]

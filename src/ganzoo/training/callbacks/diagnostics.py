@@ -12,7 +12,7 @@ from torch.func import functional_call
 from ganzoo.data import ImageData
 from ganzoo.gan import GAN
 from ganzoo.hardware import off_mps
-from ganzoo.losses import LOSSES
+from ganzoo.losses import Loss
 from ganzoo.models import evaluating
 from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.seeds import derive_seed, generator_for
@@ -58,11 +58,11 @@ class Diagnostics:
     copies of their buffers, and the state of random generators is put back.
     """
 
-    def __init__(self, gan: GAN, data: ImageData, settings: Settings, runtime: Runtime) -> None:
+    def __init__(self, gan: GAN, data: ImageData, settings: Settings, runtime: Runtime, loss: Loss) -> None:
         self._gan, self._data, self._settings, self._runtime = gan, data, settings, runtime  # labels by `attach_labels`
         random = generator_for(settings.seed, "doctor")
         part = max(1, settings.batch_size // (runtime.processes * settings.accumulate))
-        self._loss = LOSSES.make(settings.loss)
+        self._loss = loss
         self._size = min(part, SAMPLES, len(data))
         count = min(SAMPLES, len(data)) // self._size * self._size
         self._chosen = torch.randperm(len(data), generator=random)[:count]
