@@ -68,6 +68,7 @@ EXAMPLES = {
     "lightning_module.py": (["2"], ["pictures/lightning.png", "models/lightning/model.safetensors"]),
     "outlines_to_garments.py": (["2"], ["pictures/outlines.png"]),
     "with_torchgan.py": (["2"], ["pictures/torchgan.png"]),
+    "with_lightweight_gan.py": (["2"], ["pictures/lightweight-gan.png"]),
     "sngan_by_config.py": (["2"], ["pictures/sngan.png"]),
     "projected_gan.py": (["test_resnet", "random", "2"], ["pictures/projected.png"]),
     "few_labels.py": (["--steps", "2", "--draws", "1"], []),
@@ -80,7 +81,11 @@ EXAMPLES = {
 }
 
 
-NEEDS = {"lightning_module.py": "lightning", "with_torchgan.py": "torchgan"}  # which ganzoo itself does without
+NEEDS = {  # which ganzoo itself does without
+    "lightning_module.py": "lightning",
+    "with_torchgan.py": "torchgan",
+    "with_lightweight_gan.py": "lightweight_gan",
+}
 
 
 def test_every_example_is_run():
