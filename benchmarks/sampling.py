@@ -2,8 +2,9 @@
 
     python benchmarks/sampling.py [MODEL ...] [--minutes 2] [--device cuda]
 
-For each batch size the generator called alone (eager), `sample`, and `sample(precision="fast")` take turns; then
-processes that write one picture, beside `python -c "import torch"`, which is the least that such a process needs.
+For each batch size the generator called alone (eager), `sample`, `sample(precision="fast")` and, on the CPU, the
+exported ONNX file in onnxruntime take turns; then processes that write one picture, beside `python -c "import torch"`,
+which is the least that such a process needs.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def sampling(name: str, batch: int, seconds: float, device: str, quick: bool = F
         "sample": lambda: gan.sample(batch, seed=0, batch_size=batch),
         "sample, fast": lambda: gan.sample(batch, seed=0, batch_size=batch, precision="fast"),
     }
+    if device == "cpu":
+        calls["onnxruntime"] = exported(gan, batch)
     for call in calls.values():
         timed(call, 2, device)
     count = 1 if quick else max(1, round(0.2 / timed(eager, 1, device)))  # calls of a turn: about 0.2 s
@@ -57,6 +60,19 @@ def sampling(name: str, batch: int, seconds: float, device: str, quick: bool = F
         }
         for way in calls
     ]  # fmt: skip
+
+
+def exported(gan: ganzoo.GAN, batch: int) -> Callable[[], object]:
+    """A call of the generator's ONNX file in onnxruntime, on as many threads as torch has."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        session = onnxruntime.InferenceSession(ganzoo.export_onnx(gan, Path(folder) / "model.onnx").path, options)
+    latents, labels = ganzoo.latents.sample_latents(batch, gan.latent_size, 0, num_classes=gan.num_classes)
+    given = {"latents": latents.numpy(), **({} if labels is None else {"labels": labels.numpy()})}
+    return lambda: session.run(None, given)
 
 
 def starts(models: list[str], seconds: float, quick: bool) -> dict[str, Any]:
