@@ -116,8 +116,8 @@ def _size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
 
 
 def _channels(image: Image.Image) -> int:
-    if image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16"):
-        return 2 if image.mode == "LA" else 1
+    if is_grey(image):
+        return 2 if image.mode in ("LA", "La") else 1
     return 4 if is_transparent(image) else 3
 
 
@@ -127,6 +127,11 @@ def to_mode(image: Image.Image, channels: int, ground: str = "white") -> Image.I
     if channels in (2, 4):
         return image.convert("RGBA").convert(MODES[channels])
     return (on_ground(image, ground) if is_transparent(image) else image).convert(MODES[channels])
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether the mode of `image` has no colour; a palette counts as colour."""
+    return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
 
 
 def is_transparent(image: Image.Image) -> bool:

@@ -18,7 +18,7 @@ from PIL import Image, ImageColor, ImageOps
 from ganzoo.data.reading import SKIP, Reading
 from ganzoo.errors import DataError, quote, shown
 from ganzoo.files import what_else
-from ganzoo.images import to_mode
+from ganzoo.images import is_grey, to_mode
 
 LARGEST_PICTURE = 40_000_000  # pixels, which take 160 MB while they are decoded
 MOST_THREADS = 8  # each holds one picture, and two wait for it to be taken
@@ -144,5 +144,4 @@ def _to_array(picture: Image.Image, reading: Reading) -> np.ndarray:
 
 
 def _to_mode(picture: Image.Image, reading: Reading) -> Image.Image:
-    grey = picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;16")
-    return to_mode(picture, reading.image_channels or (1 if grey else 3), reading.ground)
+    return to_mode(picture, reading.image_channels or (1 if is_grey(picture) else 3), reading.ground)
