@@ -13,9 +13,7 @@ from ganzoo.errors import shell
 def convert(
     file: Annotated[Path, typer.Argument(help="Generator, discriminator or both: .safetensors, .pt, .pth, .tar.")],
     folder: Annotated[Path, typer.Argument(help="Where to put the saved model; a new folder.")],
-    key: Annotated[
-        str | None, typer.Option(help="The network to take where FILE holds several, as netG_state_dict.")
-    ] = None,
+    key: Annotated[str | None, typer.Option(help="The network to take if FILE has several: netG_state_dict.")] = None,
     discriminator: Annotated[Path | None, typer.Option(help="A second file, of the discriminator.")] = None,
     latent_scale: Annotated[float, typer.Option(help="Deviation of the latents it was trained on.")] = 1.0,
     output_range: Annotated[
@@ -31,7 +29,7 @@ def convert(
     """Turn the DCGAN or SNGAN weights of another library into a saved model.
 
     Layouts of pytorch/examples, PyTorch's tutorial, "Dive into Deep Learning", torchgan and torch-mimicry's SNGAN are
-    known, and any row of convolutions, norms and activations is read. What the file does not tell is assumed, and said.
+    known, and any row of convolutions, norms and activations is read. What a file does not say is assumed and printed.
     """
     from ganzoo.integrations.convert import convert as convert_file
 

@@ -83,7 +83,7 @@ def arithmetic(
 ) -> None:
     """Add and subtract means of latents (Radford et al. 2015, figure 7).
 
-    Look at samples first, and choose some that have a thing in common.
+    Look at samples first, and choose some that have something in common.
     """
     from ganzoo import images
     from ganzoo.explore.arithmetic import arithmetic as reckon

@@ -14,7 +14,7 @@ def export(
     source: Annotated[str, SOURCE],
     output: Annotated[Path, typer.Argument(help="The file.")] = Path("model.onnx"),
     discriminator: Annotated[
-        bool, typer.Option("--discriminator", help="The discriminator, in place of the generator.")
+        bool, typer.Option("--discriminator", help="The discriminator, instead of the generator.")
     ] = False,
     half: Annotated[bool, typer.Option("--half", help="Compute in float16: half the size.")] = False,
     revision: Annotated[str | None, REVISION] = None,

@@ -15,11 +15,13 @@ from ganzoo.cli.options import ENDPOINT
 
 def push(
     folder: Annotated[Path, typer.Argument(help="A saved model, or a run's folder.")],
-    repo_id: Annotated[str, typer.Argument(help="owner/name; made if it is not there.")],
+    repo_id: Annotated[str, typer.Argument(help="owner/name; created if it does not exist.")],
     private: Annotated[
-        bool | None, typer.Option("--private/--public", help="Of a repository that is made.  [default: the account's]")
+        bool | None, typer.Option("--private/--public", help="Of a new repository.  [default: the account's]")
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="A branch, made if it is not there.  [default: main]")] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="A branch, created if it does not exist.  [default: main]")
+    ] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Propose it as a pull request.")] = False,
     message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
     space: Annotated[

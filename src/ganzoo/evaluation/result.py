@@ -20,7 +20,7 @@ FORMAT = 1
 SENTENCES = {
     "FD": "How far the samples as a whole are from real images: their mean and their spread. Far too high if there are "
     "few images.",
-    "KD": "How far the samples as a whole are from real images, without the bias of few images: trust it then.",
+    "KD": "How far the samples as a whole are from real images, also if there are few images.",
     "precision": "The part of the samples that look like a real image.",
     "recall": "The part of the real images that look like a sample: what is missing, the model never draws.",
     "density": "How many real images a sample is like; low if samples lie where few real images are.",
