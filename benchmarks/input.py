@@ -28,6 +28,12 @@ import psutil
 import torch
 from measure import Results, parser, rounds, spread
 from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from ganzoo.data import open_data, open_loader
+from ganzoo.data.image_data import scale
 
 BATCH = 64
 
@@ -68,19 +74,12 @@ def write(folder: Path, count: int) -> dict[str, str]:
 def opened(kind: str, source: str) -> Iterator[torch.Tensor]:
     """Batches as numbers, without end."""
     if kind == "ImageFolder":
-        from torch.utils.data import DataLoader
-        from torchvision import transforms
-        from torchvision.datasets import ImageFolder
-
         steps = [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
         loader = DataLoader(
             ImageFolder(source, transforms.Compose(steps)), BATCH, shuffle=True, num_workers=os.cpu_count() or 1
         )
         while True:
             yield from (images for images, _ in loader)
-    from ganzoo.data import open_data, open_loader
-    from ganzoo.data.image_data import scale
-
     given: Any = source
     if kind == "memory":
         given = torch.randint(0, 256, (int(source), 3, 64, 64), dtype=torch.uint8)
