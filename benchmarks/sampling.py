@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def sampling(name: str, batch: int, seconds: float, device: str, quick: bool = F
         "sample, fast": lambda: gan.sample(batch, seed=0, batch_size=batch, precision="fast"),
     }
     if device == "cpu":
-        calls["onnxruntime"] = exported(gan, batch)
+        calls["onnxruntime"] = exported(name, batch)
     for call in calls.values():
         timed(call, 2, device)
     count = 1 if quick else max(1, round(0.2 / timed(eager, 1, device)))  # calls of a turn: about 0.2 s
@@ -62,17 +63,25 @@ def sampling(name: str, batch: int, seconds: float, device: str, quick: bool = F
     ]  # fmt: skip
 
 
-def exported(gan: ganzoo.GAN, batch: int) -> Callable[[], object]:
-    """A call of the generator's ONNX file in onnxruntime, on as many threads as torch has."""
+def exported(name: str, batch: int) -> Callable[[], object]:
+    """A call of the generator's ONNX file in onnxruntime."""
+    gan, session = ganzoo.from_pretrained(name), onnx_session(name)
+    latents, labels = ganzoo.latents.sample_latents(batch, gan.latent_size, 0, num_classes=gan.num_classes)
+    given = {"latents": latents.numpy(), **({} if labels is None else {"labels": labels.numpy()})}
+    return lambda: session.run(None, given)
+
+
+@cache
+def onnx_session(name: str) -> Any:
+    """A bundled model exported and opened, on as many threads as torch has; they sleep while others have their turn."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with tempfile.TemporaryDirectory() as folder:
-        session = onnxruntime.InferenceSession(ganzoo.export_onnx(gan, Path(folder) / "model.onnx").path, options)
-    latents, labels = ganzoo.latents.sample_latents(batch, gan.latent_size, 0, num_classes=gan.num_classes)
-    given = {"latents": latents.numpy(), **({} if labels is None else {"labels": labels.numpy()})}
-    return lambda: session.run(None, given)
+        done = ganzoo.export_onnx(ganzoo.from_pretrained(name), Path(folder) / "model.onnx")
+        return onnxruntime.InferenceSession(done.path, options)
 
 
 def starts(models: list[str], seconds: float, quick: bool) -> dict[str, Any]:

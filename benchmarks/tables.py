@@ -31,10 +31,8 @@ def plain(name: str) -> Callable[[Row], str]:
     return lambda row: str(row.get(name, ""))
 
 
-def measured(name: str, *, bold: bool = False) -> Callable[[Row], str]:
-    """A figure with its spread; or, in the first column of figures, why there is none."""
-    mark = "**" if bold else ""
-    return lambda row: f"{mark}{text}{mark}" if (text := with_spread(row.get(name))) else ""
+def measured(name: str) -> Callable[[Row], str]:
+    return lambda row: with_spread(row.get(name))
 
 
 def share(row: Row) -> str:
