@@ -152,6 +152,16 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, variant, sto
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
+def test_a_one_stage_step_calls_the_discriminator_twice_an_alternating_one_three_times(tmp_path):
+    def calls(updates, steps):
+        seen, gan = [], tiny(norm="none")
+        gan.discriminator.register_forward_hook(lambda *_: seen.append(1))
+        train(tmp_path / f"{updates}-{steps}", steps, gan=gan, updates=updates, score_every=0, report_every=0)
+        return len(seen)
+
+    assert [calls(updates, 3) - calls(updates, 2) for updates in ("alternating", "one-stage")] == [3, 2]
+
+
 def test_sigterm_stops_like_ctrl_c(tmp_path):
     trainer = ganzoo.Trainer(
         tiny(), images(), tmp_path / "run", steps=9, callbacks=[StopAt(4, signal.SIGTERM)], **QUICK
