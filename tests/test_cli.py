@@ -16,6 +16,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.cli import app, run
+from ganzoo.integrations.onnx import ExportedONNX
 
 QUICK = ["--set", "batch_size=8", "--set", "log_every=1", "--set", "score_every=0"]
 TINY = ["--set", "generator.widths=8,4", "--set", "discriminator.widths=4,8"]
@@ -44,7 +45,7 @@ def a_run(tmp_path_factory):
 
 
 def drawings(folder, count=12):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for index in range(count):
         Image.new("RGB", (20, 20), (index * 20, 100, 50)).save(folder / f"{index}.png")
     return folder
@@ -124,6 +125,55 @@ def test_one_sample_is_the_bare_image_which_invert_finds_again(here, capsys):
     assert run(["sample", "fashion-mnist", "-n", "4", "-o", "four.png"]) == 0
     assert run(["invert", "fashion-mnist", "four.png"]) == 2
     assert "four.png is a sheet of several images" in capsys.readouterr().err
+
+
+@pytest.fixture
+def two_splits(tmp_path):
+    for split, count in (("train", 12), ("test", 5)):
+        for name in ("a", "b"):
+            drawings(tmp_path / "set" / split / name, count)
+    return ["--data", "set"]
+
+
+def printed_json(words, capsys):
+    """What the command `words` prints, which is JSON and nothing else."""
+    assert run([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_what_prints_facts_prints_them_as_json(here, a_run, two_splits, capsys, monkeypatch):
+    facts = printed_json(["data", "fashion-mnist-mini"], capsys)
+    assert (facts["images"], facts["size"], facts["channels"], facts["duplicates"]) == (2000, "28x28", 1, 0)
+    assert facts["classes"]["Trouser"] == 200 and Path(facts["picture"]).exists()
+    assert run(["sample", str(a_run), "-n", "1", "-o", "one.png"]) == 0
+    capsys.readouterr()
+    facts = printed_json(["invert", str(a_run), "one.png", "--steps", "2"], capsys)
+    assert facts["psnr"]["one.png"] > 0 and Path(facts["picture"]).exists()
+    facts = printed_json(["probe", str(a_run), *two_splits], capsys)
+    assert facts["images"] == 24 and 0 <= facts["discriminator"] <= 1 and facts["test_images"] == 10
+    done = ExportedONNX(Path("a.onnx"), 9, {"latents": "float32 (N, 4)"}, {"images": "float32 (N, 1)"}, 18, 1e-6)
+    monkeypatch.setattr("ganzoo.integrations.onnx.export_onnx", lambda *_, **__: done)
+    facts = printed_json(["export", str(a_run)], capsys)
+    assert facts["path"] == "a.onnx" and facts["opset"] == 18
+
+
+def test_long_work_shows_how_far_it_is(here, a_run, two_splits, monkeypatch):
+    shown = []
+
+    def noting(parts, what, total, wanted=True):
+        shown.append((what, wanted))
+        assert len(parts := [*parts]) == total
+        return parts
+
+    for module in ("ganzoo.text", "ganzoo.explore.inversion", "ganzoo.explore.probe"):
+        monkeypatch.setattr(f"{module}.track", noting)
+    assert run(["sample", str(a_run), "-n", "1", "-o", "one.png"]) == 0
+    assert run(["invert", str(a_run), "one.png", "--steps", "2"]) == 0
+    assert run(["probe", str(a_run), *two_splits]) == 0
+    assert all(wanted for _, wanted in shown)
+    assert [what.split(":")[0] for what, _ in shown] == [
+        *("sampling", "inverting", "discriminator", "discriminator", "untrained", "untrained", "pixels", "pixels")
+    ]
 
 
 def test_a_checkpoint_of_a_run_is_sampled(here, a_run):

@@ -1,5 +1,6 @@
 """`ganzoo convert`: weights of other DCGANs compute the same as a saved model, and what can't be read so is named."""
 
+import json
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -183,8 +184,9 @@ def test_a_discriminator_under_spectral_norm_with_a_linear_end_is_expressed(tmp_
 def test_a_converted_generator_trains_on_with_a_fresh_discriminator_which_is_said(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(networks("torchgan")[0].state_dict(), "g.pt")
-    assert run(["convert", "g.pt", "mine"]) == 0
-    capsys.readouterr()
+    assert run(["convert", "g.pt", "mine", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["model"] == "mine" and any("latents" in remark for remark in facts["remarks"])
     settings = ["--set", "batch_size=4", "--steps", "1", "--output", "runs/on"]
     assert run(["train", "--from", "./mine", "--data", "fashion-mnist-mini", *settings]) == 0
     assert "discriminator: fresh, since ./mine holds none" in "".join(capsys.readouterr())

@@ -325,7 +325,9 @@ def test_a_folder_of_export_space_is_sent_as_it_is_and_again_without_a_commit(hu
     space = export_space(ganzoo.from_pretrained(model), tmp_path / "space")
     (space / "secret.txt").write_text("a person's")
     (space / "app.py").write_text((space / "app.py").read_text() + "\n# mine\n")
-    assert run(["push", str(space), "owner/demo", "--space", "--endpoint", hub.endpoint]) == 0
+    capsys.readouterr()
+    assert run(["push", str(space), "owner/demo", "--space", "--endpoint", hub.endpoint, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] is True
     sent = hub.files("spaces/owner/demo")
     assert sent["app.py"].endswith(b"# mine\n") and "secret.txt" not in sent
     assert not push_folder(space, "owner/demo", token="hf_owner", endpoint=hub.endpoint).changed

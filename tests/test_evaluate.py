@@ -291,9 +291,9 @@ def test_a_folder_is_measured_against_a_folder(folders, monkeypatch, capsys):
     assert set(found.memorised) == {"pixels", "features"} and not found.classes
     whole = ganzoo.evaluate(folders / "made", "real", memorised=False, image_size=20)
     assert whole.samples == 150 and "from 20" in whole.features
-    assert run(["evaluate", "made/", "--data", "real", "--samples", "100", "--output", "out"]) == 0
-    assert "FD(fashion-net)" in capsys.readouterr().out
+    assert run(["evaluate", "made/", "--data", "real", "--samples", "100", "--output", "out", "--json"]) == 0
     facts = json.loads(Path("out/evaluation.json").read_text())
+    assert json.loads(capsys.readouterr().out) == {**facts, "files": ["out/evaluation.json", "out/evaluation.html"]}
     assert facts["samples"] == 100 and "weights" not in facts
     assert not any(Path("made").glob("eval*"))
 

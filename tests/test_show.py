@@ -61,7 +61,7 @@ def test_show_tells_what_a_run_did(two_runs, capsys):
 
 def test_show_tells_what_is_in_a_folder_and_in_a_saved_model(two_runs, tmp_path, capsys):
     ganzoo.images.save_each(ganzoo.from_pretrained("fashion-mnist").batches(5, seed=0), tmp_path / "pictures")
-    assert shown(capsys, "show", str(tmp_path / "pictures"))["data"]["images"] == "5"
+    assert shown(capsys, "show", str(tmp_path / "pictures"))["data"]["images"] == 5
     assert shown(capsys, "show", str(two_runs[0] / "model"))["model"]["images"] == "1x28x28"
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ganzoo.cli.options import JSON, print_json
 from ganzoo.errors import shell
 
 
@@ -25,6 +26,7 @@ def convert(
     discriminator_activation: Annotated[
         str | None, typer.Option(help="Of the discriminator.  [default: leaky_relu(slope=0.2)]")
     ] = None,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Turn the DCGAN or SNGAN weights of another library into a saved model.
 
@@ -43,5 +45,7 @@ def convert(
         activation=activation,
         discriminator_activation=discriminator_activation,
     )
+    if as_json:
+        return print_json({"model": converted.folder, "remarks": converted.remarks})
     print("\n".join(converted.remarks))
     print(f"model: {converted.folder}   sample it: {shell('ganzoo', 'sample', converted.folder)}")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganzoo.cli.options import JSON, print_json
 from ganzoo.errors import SeveralSizesError, shown
 
 IMAGES = "Images"  # a group of options
@@ -14,6 +15,7 @@ BROKEN = typer.Option(help="stop or skip at a file that can't be read.  [default
 GROUND = typer.Option(help="Colour that transparency is laid on.  [default: white]", rich_help_panel=IMAGES)
 FIT = typer.Option(help="crop, pad or squash pictures that are not square.  [default: crop]", rich_help_panel=IMAGES)
 DRAWN = 64  # pixels a side at which a set of several sizes is shown
+ODD = {"duplicates": "{} equal an earlier one", "skipped": "{} can't be read"}  # shown if there are any
 
 
 def data(
@@ -27,6 +29,7 @@ def data(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the first 20 images are drawn.")] = Path(
         "data.png"
     ),
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Prepare a data set, say what is in it, and draw its first 20 images."""
     import torch
@@ -43,11 +46,23 @@ def data(
         sizes, opened = error, open_data(source, image_size=DRAWN, **reading)
     facts = describe(opened)
     if sizes is not None:
-        facts["size"] = f"{sizes} Here they are read at {facts['size']}."
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{shown(key)} {count:,}" for key, count in value.items())
-        print(f"{name:14}{value if value.isprintable() else shown(value, 300)}")
+        facts["remark"] = f"{sizes} Here they are read at {facts['size']}."
     first = opened.batch(torch.arange(min(20, len(opened))))
     images.save(images.grid(first, columns=5), output)
-    print(f"{'first 20':14}{output}")
+    facts["picture"] = str(output)
+    if as_json:
+        return print_json(facts)
+    for name, value in facts.items():
+        if text := _in_words(name, value):
+            print(f"{name.replace('_', ' '):14}{text if text.isprintable() else shown(text, 300)}")
+
+
+def _in_words(name: str, value: Any) -> str:
+    """A fact for a person; empty if there is nothing to tell."""
+    if isinstance(value, dict):
+        return ", ".join(f"{shown(key)} {count:,}" for key, count in value.items())
+    if isinstance(value, bool):
+        return "yes, and these are its first images" if value else ""
+    if isinstance(value, int):
+        return ODD.get(name, "{}").format(f"{value:,}") if value or name not in ODD else ""
+    return str(value)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
-from ganzoo.cli.options import ENDPOINT, REVISION
+from ganzoo.cli.options import ENDPOINT, JSON, REVISION, print_json
 
 
 def evaluate(
@@ -51,6 +51,7 @@ def evaluate(
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
+    as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
@@ -78,17 +79,21 @@ def evaluate(
         classes=classes, memorised=memorised, image_size=size, broken=broken or "stop", ground=ground or "white",
         fit=fit or "crop", device=device, progress=True,
     )  # fmt: skip
-    print(found.table(), flush=True)  # first: what was measured is seen, whatever becomes of the files
     facts = {**found.to_dict(), "command": command()}
     if model is not None and model.is_dir():
         facts["weights"] = weights_hash(model)
     figures, page = folder / f"{name}{EVALUATION}", folder / f"{name}evaluation.html"
+    if as_json:  # first: what was measured is seen, whatever becomes of the files
+        print_json({**facts, "files": [str(figures), str(page)]})
+    else:
+        print(found.table(), flush=True)
     write_file(figures, json.dumps(facts, indent=2) + "\n")
     write_page(found, page, source, command())
     run = model and _run_of(model)
     if run and run.resolve() == folder.resolve():
         run_card(run)
-    print(f"\n{sum(found.seconds.values()):.0f} s; {figures}, {page}")
+    if not as_json:
+        print(f"\n{sum(found.seconds.values()):.0f} s; {figures}, {page}")
 
 
 def _place(output: Path | None, model: Path | None, source: str) -> tuple[Path, str]:

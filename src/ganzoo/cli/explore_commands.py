@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import DEVICE, LABEL, SEED, SOURCE
+from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, print_json
 from ganzoo.errors import ConfigError, quote, shell
 from ganzoo.text import counted
 
@@ -106,6 +107,7 @@ def invert(
     output: Annotated[Path, typer.Option("--output", "-o", help="The pictures above what was found.")] = Path(
         "invert.png"
     ),
+    as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Find latents whose images come nearest to given pictures.
@@ -135,9 +137,12 @@ def invert(
         pixels = torch.from_numpy(decode(content, str(path), reading).copy())
         targets.append(pixels.float() / 127.5 - 1)
     target = torch.stack(targets)
-    found = find(gan, target, labels=_label(gan, label), starts=starts, steps=steps, seed=seed)
+    found = find(gan, target, labels=_label(gan, label), starts=starts, steps=steps, seed=seed, progress=True)
     images.save(images.grid(torch.cat([target, found.images.cpu()]), columns=len(target)), output)
-    for path, psnr in zip(pictures, found.psnr.tolist()):
+    reached = dict(zip(map(str, pictures), found.psnr.tolist()))
+    if as_json:
+        return print_json({"psnr": reached, "picture": str(output)})
+    for path, psnr in reached.items():
         print(f"{shell(path)}: {psnr:.1f} dB")
     print(f"pictures above, what was found below: {shell(output)}")
 
@@ -147,6 +152,7 @@ def probe(
     data: Annotated[str, typer.Option(help="A labelled set with two splits.")] = "fashion-mnist",
     images: Annotated[int, typer.Option(help="Training images, at most.")] = 60_000,
     seed: Annotated[int, typer.Option("--seed", "-s", help="Of the classifier.")] = 0,
+    as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Measure what the discriminator learned without labels.
@@ -161,7 +167,9 @@ def probe(
     assert gan.discriminator is not None  # asked for
     options = {"image_size": gan.image_size, "image_channels": gan.image_channels}
     train, test = (open_data(data, split=split, **options) for split in ("train", "test"))  # type: ignore[arg-type]
-    found = measure(gan.discriminator, train, test, images, seed)
+    found = measure(gan.discriminator, train, test, images, seed, progress=True)
+    if as_json:
+        return print_json({"data": train.name, **dataclasses.asdict(found), "test_images": len(test)})
     print(f"linear classifier on {found.images:,} images of {train.name}, accuracy on {len(test):,} test images")
     for name in ("discriminator", "untrained", "pixels"):
         print(f"  {name:14} {getattr(found, name):.1%}")

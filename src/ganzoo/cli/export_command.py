@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import ENDPOINT, REVISION, SOURCE
+from ganzoo.cli.options import ENDPOINT, JSON, REVISION, SOURCE, print_json
 
 
 def export(
@@ -17,6 +18,7 @@ def export(
         bool, typer.Option("--discriminator", help="The discriminator, instead of the generator.")
     ] = False,
     half: Annotated[bool, typer.Option("--half", help="Compute in float16: half the size.")] = False,
+    as_json: Annotated[bool, JSON] = False,
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
@@ -30,6 +32,8 @@ def export(
 
     gan = from_pretrained(source, revision=revision, endpoint=endpoint, discriminator=discriminator)
     done = export_onnx(gan, output, network="discriminator" if discriminator else "generator", half=half)
+    if as_json:
+        return print_json(dataclasses.asdict(done))
     print(f"{done.bytes / 1e6:,.1f} MB in {done.path} (ONNX, opset {done.opset})")
     for way, named in (("input", done.inputs), ("output", done.output)):
         for name, shape in named.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import ENDPOINT
+from ganzoo.cli.options import ENDPOINT, JSON, print_json
 
 
 def push(
@@ -27,6 +28,7 @@ def push(
     space: Annotated[
         bool, typer.Option("--space", help="Push a demo page of it as a Space; or a folder of --export-space.")
     ] = False,
+    as_json: Annotated[bool, JSON] = False,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
     """Push a saved model to the Hub in one commit.
@@ -43,6 +45,8 @@ def push(
     how = {"private": private, "revision": revision, "create_pr": create_pr, "message": message, "endpoint": endpoint}
     with _space_of(folder, repo_id) if space else nullcontext(folder) as root:
         pushed = push_folder(root, repo_id, **how)  # type: ignore[arg-type]
+    if as_json:
+        return print_json(dataclasses.asdict(pushed))
     print(f"{pushed.url}  commit {pushed.commit[:12]}" if pushed.changed else f"{pushed.url}  was the same already")
 
 

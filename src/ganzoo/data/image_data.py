@@ -17,7 +17,6 @@ from torch import Tensor
 from ganzoo import markup
 from ganzoo.data.cache import MappedImages
 from ganzoo.data.labels import say_gaps
-from ganzoo.data.passed_over import passed_over_words
 from ganzoo.data.reading import Reading
 from ganzoo.data.stream import Stream
 from ganzoo.errors import quote, shown
@@ -68,7 +67,7 @@ class ImageData:
     def _repr_html_(self) -> str:
         """What a notebook shows: what `ganzoo data` says of the set, and its first images."""
         first = self.batch(torch.arange(min(16, len(self))))
-        facts = _facts(self)
+        facts = {**_facts(self), "images": f"{len(self):,}"}
         if self.labels is not None:
             facts["classes"] = ", ".join(self.class_names[:50]) + ", …" * (self.num_classes > 50)
         return markup.summary(f"Data {self.name}", facts.items(), markup.grid(first, columns=8))
@@ -216,22 +215,18 @@ def assemble(
 
 
 def describe(data: ImageData) -> dict[str, Any]:
-    """What `ganzoo data` prints: count, size, classes with their counts, hash, source, licence; reads all images."""
-    facts = {"name": data.name, **_facts(data)}
-    if len(data.duplicates):
-        facts["duplicates"] = f"{len(data.duplicates):,} images equal an earlier one"
-    if data.skipped:
-        facts["skipped"] = f"{data.skipped:,} pictures that can't be read"
-    if data.passed_over:
-        facts["passed over"] = passed_over_words(data.passed_over, remedies=False)
-    return facts
+    """What `ganzoo data` says of a set, as JSON types; reads all images."""
+    odd = {"duplicates": len(data.duplicates), "skipped": data.skipped, "passed_over": dict(data.passed_over)}
+    return {"name": data.name, **_facts(data), **odd}
 
 
 def _facts(data: ImageData) -> dict[str, Any]:
     """What a look at the first images tells."""
     facts: dict[str, Any] = {
-        "images": f"{len(data):,}" if data.stream is None else f"streamed; the first {len(data):,} are looked at here",
-        "size": f"{data.images.shape[3]}x{data.images.shape[2]}, {data.image_channels} channels",
+        "images": len(data),
+        "streamed": data.stream is not None,
+        "size": f"{data.images.shape[3]}x{data.images.shape[2]}",
+        "channels": data.image_channels,
     }
     if data.labels is not None:
         counts = torch.bincount(data.labels, minlength=data.num_classes).tolist()

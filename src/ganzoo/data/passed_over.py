@@ -85,11 +85,11 @@ def own_pictures(paths: list[str], start: Callable[[str, int], bytes]) -> set[st
     return {path for path, mark in marks.items() if mark == "sheet" or not singles_are_data}
 
 
-def passed_over_words(passed: Mapping[str, int], remedies: bool = True) -> str:
-    """What was passed over, by reason; each with its remedy, where there is one."""
+def passed_over_words(passed: Mapping[str, int]) -> str:
+    """What was passed over, by reason; each with its remedy, if there is one."""
     parts = []
     for reason, count in sorted(passed.items(), key=lambda item: -item[1]):
-        remedy = _REMEDIES.get(reason, "") if remedies else ""
+        remedy = _REMEDIES.get(reason, "")
         parts.append(f"{reason} {count:,}" + (f" ({remedy})" if remedy else ""))
     return ", ".join(parts[:10]) + (f", others {sum(sorted(passed.values())[:-10]):,}" if len(parts) > 10 else "")
 

@@ -15,6 +15,7 @@ from ganzoo.errors import ConfigError, DataError, ShapeError, quote
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.models import evaluating
+from ganzoo.text import track
 
 BATCH = 64  # latents that are optimised at once
 WORST = 1e-12  # mean squared error below which a PSNR says nothing more (126 dB)
@@ -47,6 +48,7 @@ def invert(
     candidates: int = 2000,
     rate: float = 0.1,
     seed: int = 0,
+    progress: bool = False,
 ) -> Inversion:
     """Find latents whose images come nearest to `images`, by mean squared error.
 
@@ -59,6 +61,7 @@ def invert(
         labels: of a conditional model: one class, or N of them.
         starts: latents tried for each image. steps: of the optimisation. rate: its first step's.
         seed: of the candidates, none of which is a latent that `gan.sample` takes: samples are not looked up.
+        progress: show a bar for each 64 latents, which are optimised together.
 
     Raises:
         ShapeError, ConfigError, DataError: images or an argument that can't be used.
@@ -80,7 +83,7 @@ def invert(
         parts = []
         for chosen in torch.arange(len(flat)).split(BATCH):
             some = classes[rows[chosen]] if classes is not None else None
-            parts.append(_descend(gan, flat[chosen], images[rows[chosen]], some, steps, rate))
+            parts.append(_descend(gan, flat[chosen], images[rows[chosen]], some, steps, rate, progress))
         return _best(gan, torch.cat(parts).view(len(images), starts, -1), images, classes)
 
 
@@ -149,12 +152,14 @@ def _each_cluster_first(rows: Tensor, clusters: Tensor) -> Tensor:
     return torch.cat([rows[is_first], rows[~is_first]])
 
 
-def _descend(gan: GAN, latents: Tensor, images: Tensor, labels: Tensor | None, steps: int, rate: float) -> Tensor:
+def _descend(
+    gan: GAN, latents: Tensor, images: Tensor, labels: Tensor | None, steps: int, rate: float, progress: bool
+) -> Tensor:
     latents = latents.clone().requires_grad_()
     optimizer = torch.optim.Adam([latents], lr=rate)
     clusters = sign_class(latents.detach(), gan.clusters) if gan.clusters else None
     longest = math.sqrt(gan.latent_size) * 1.2  # a standard normal latent's length is near sqrt(latent_size)
-    for step in range(steps):
+    for step in track(range(steps), "inverting", steps, progress):
         for group in optimizer.param_groups:
             group["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
         error = nn.functional.mse_loss(_draw(gan, latents, labels), images, reduction="none").flatten(1).mean(1).sum()

@@ -3,6 +3,7 @@ arXiv:1511.06434, section 5.1)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from ganzoo.errors import ConfigError, DataError, MissingExtraError, quote
 from ganzoo.hardware import full_float32, off_mps
 from ganzoo.models import Discriminator, config_of, evaluating
 from ganzoo.seeds import generator_for, seeded
+from ganzoo.text import track
 
 GRID = 4  # each stage's features are max-pooled to 4x4, as in the paper
 BATCH = 500
@@ -59,7 +61,14 @@ def _checked(discriminator: nn.Module) -> Discriminator:
     return discriminator
 
 
-def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: int = 20_000, seed: int = 0) -> Probe:
+def probe(
+    discriminator: nn.Module,
+    train: ImageData,
+    test: ImageData,
+    images: int = 20_000,
+    seed: int = 0,
+    progress: bool = False,
+) -> Probe:
     """Train a linear classifier on the discriminator's features, and on two things beside it.
 
     The classifier is scikit-learn's `SGDClassifier` with the hinge loss of the paper's L2-SVM, on features brought to
@@ -68,6 +77,7 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
     Args:
         train, test: labelled images of the discriminator's size.
         images: of `train` that are used at most, from 2, chosen by `seed`, 0 to 2**32 - 1.
+        progress: show a bar for each pass over images.
 
     Raises:
         DataError: no labels, other classes in `test`, or the same images in both.
@@ -92,17 +102,20 @@ def probe(discriminator: nn.Module, train: ImageData, test: ImageData, images: i
         raise DataError(f"{train.name} gives the same images to train and to test on; take a set with two splits.")
     with seeded(seed):
         fresh = type(_checked(discriminator))(config_of(discriminator)).to(next(discriminator.parameters()))
-    views = [lambda batch: discriminator_features(discriminator, batch)]
-    views += [lambda batch: discriminator_features(fresh, batch), lambda batch: batch.flatten(1)]
-    accuracies = []
-    for view in views:
-        inputs = [
-            torch.cat([view(data.batch(part)) for part in indices.split(BATCH)])
-            for data, indices in ((train, chosen), (test, torch.arange(len(test))))
-        ]
-        accuracies.append(_accuracy(inputs[0], train.labels[chosen], inputs[1], test.labels, seed))
-    trained, untrained, pixels = accuracies
-    return Probe(trained, untrained, pixels, len(chosen))
+    views: dict[str, Callable[[Tensor], Tensor]] = {
+        "discriminator": lambda batch: discriminator_features(discriminator, batch),
+        "untrained": lambda batch: discriminator_features(fresh, batch),
+        "pixels": lambda batch: batch.flatten(1),
+    }
+    accuracies = {}
+    for name, view in views.items():
+        inputs = []
+        for data, indices in ((train, chosen), (test, torch.arange(len(test)))):
+            parts = indices.split(BATCH)
+            shown = track(parts, f"{name}: {len(indices):,} images", len(parts), progress)
+            inputs.append(torch.cat([view(data.batch(part)) for part in shown]))
+        accuracies[name] = _accuracy(inputs[0], train.labels[chosen], inputs[1], test.labels, seed)
+    return Probe(**accuracies, images=len(chosen))
 
 
 def _accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int) -> float:
