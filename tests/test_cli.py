@@ -162,8 +162,9 @@ def test_long_work_shows_how_far_it_is(here, a_run, two_splits, monkeypatch):
 
     def noting(parts, what, total, wanted=True):
         shown.append((what, wanted))
-        assert len(parts := [*parts]) == total
-        return parts
+        done = [*parts]
+        assert len(done) == total
+        return done
 
     for module in ("ganzoo.text", "ganzoo.explore.inversion", "ganzoo.explore.probe"):
         monkeypatch.setattr(f"{module}.track", noting)
@@ -447,6 +448,7 @@ BAD = [
     (["sample"], "Missing argument 'source'"),
     (["sample", "fashion-mnist", "--cuont", "3"], "--cuont"),
     (["list", "preset"], 'Did you mean "presets"'),
+    (["list", "data"], 'Did you mean "sources"'),
     (["train", "fashion-mnits"], 'Did you mean "fashion-mnist"'),
     (["train"], "one of PRESET, --from and --resume"),
     (["train", "pokemon-64", "--resume", "run"], "one of PRESET, --from and --resume"),

@@ -320,7 +320,9 @@ def test_push_space_sends_a_page_of_a_model_and_the_models_repository_stays(hub,
     )
 
 
-def test_a_folder_of_export_space_is_sent_as_it_is_and_again_without_a_commit(hub, model, tmp_path, monkeypatch):
+def test_a_folder_of_export_space_is_sent_as_it_is_and_again_without_a_commit(
+    hub, model, tmp_path, monkeypatch, capsys
+):
     log_in(monkeypatch)
     space = export_space(ganzoo.from_pretrained(model), tmp_path / "space")
     (space / "secret.txt").write_text("a person's")

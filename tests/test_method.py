@@ -10,6 +10,7 @@ from torch import nn
 
 import ganzoo
 from ganzoo import GENERATOR_PENALTIES
+from ganzoo.cli import run
 from ganzoo.errors import ConfigError, PluginError, TrainingError
 from ganzoo.runs.folder import resume_command
 from ganzoo.schedules import SCHEDULES, make_schedule
@@ -341,11 +342,14 @@ def test_a_callback_logs_the_numbers_of_numpy(tmp_path):
     assert (log(tmp_path / "run")[0]["part"], log(tmp_path / "run")[0]["count"]) == (0.5, 1)
 
 
-def test_a_run_with_names_of_a_script_says_to_go_on_where_they_are_registered(tmp_path):
+def test_a_run_with_names_of_a_script_says_to_go_on_where_they_are_registered(tmp_path, capsys):
     with GENERATOR_PENALTIES.temporarily("mine", lambda generate, latents, labels, random: generate(latents).mean()):
         train(tmp_path / "run", generator_penalties=("mine",), steps=1).fit()
     said = resume_command(tmp_path / "run")
     assert said.endswith(').fit()  # where the generator penalty "mine" is registered')
+    assert run(["train", "--resume", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f'the generator penalty "mine", which is registered in "{__file__}": import or run that, then' in error
     train(tmp_path / "plain", steps=1).fit()
     assert "#" not in resume_command(tmp_path / "plain")
 

@@ -357,6 +357,11 @@ named = ganzoo.create("fashion-mnist", generator={"block": "acme.up(kernel=5)", 
 named.save_pretrained(sys.argv[1] + "-named")
 again = ganzoo.from_pretrained(sys.argv[1] + "-named")
 report["kernel"] = again.generator.stages[0].each.kernel_size[0]
+from ganzoo.cli import run
+words = ["--data", "fashion-mnist-mini", "--steps", "1", "--set", "batch_size=4", "--set", "score_every=0"]
+words += ["--set", "generator.widths=8,4", "--set", "discriminator.widths=4,8", "--output", sys.argv[1] + "-run"]
+report["status"] = run(["train", "fashion-mnist", "--set", "generator.block=acme.up(kernel=5)", *words])
+report["trained"] = ganzoo.from_pretrained(sys.argv[1] + "-run").generator.config.block
 report["named equal"] = torch.equal(again.sample(2, seed=0), named.sample(2, seed=0))
 report["equal"] = torch.equal(ganzoo.from_pretrained(sys.argv[1]).sample(3, seed=0), gan.sample(3, seed=0))
 """
@@ -403,6 +408,7 @@ def test_a_block_with_options_is_recorded_and_comes_back_with_them(real):
     config = json.loads(real["saved"].with_name("model-named").joinpath("config.json").read_text())["generator"]
     assert real["kernel"] == 5 and real["named equal"] and config["config"]["block"] == "acme.up(kernel=5)"
     assert {"kind": "block", "name": "acme.up", "package": "acme-gan", "version": "0.1"} in config["plugins"]
+    assert (real["status"], real["trained"]) == (0, "acme.up(kernel=5)")  # by `ganzoo train --set`
 
 
 def test_a_saved_model_says_what_to_install_if_the_plugin_is_missing(real, installed):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import ganzoo
-from ganzoo.errors import ConfigError, UnknownNameError
+from ganzoo.errors import BlockError, ConfigError, UnknownNameError
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +114,19 @@ def test_a_seeded_sample_stays_what_it_is(name):
     image = ganzoo.create(name, seed=0).sample(1, seed=0)
     figures = float(image.mean()), float(image.std())
     assert figures == pytest.approx(PINNED[name], rel=1e-3, abs=1e-7)
+
+
+@pytest.mark.parametrize("place", ["generator", "discriminator"])
+def test_a_block_that_breaks_its_contract_is_named_with_its_network(place):
+    class Three(torch.nn.Module):
+        scale_factor = 3
+
+        def __init__(self, in_channels, out_channels):
+            super().__init__()
+            self.in_channels, self.out_channels = in_channels, out_channels
+
+    with (
+        ganzoo.BLOCKS.temporarily("three", Three),
+        pytest.raises(BlockError, match=f'^{place}.block "three": Block Three must announce a scale_factor'),
+    ):
+        ganzoo.create("fashion-mnist", **{place: {"block": "three"}})

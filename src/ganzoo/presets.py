@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ganzoo.config import Config
-from ganzoo.errors import ConfigError, quote
+from ganzoo.errors import BlockError, ConfigError, quote
 from ganzoo.gan import GAN
 from ganzoo.latents import check_clusters
 from ganzoo.models import (
@@ -139,8 +139,8 @@ def _changes_of_both(generator: Any, discriminator: Any) -> tuple[dict[str, Any]
 def _varied(config: Config, changes: Mapping[str, Any], image_size: int | None, place: str) -> Config:
     try:
         return config.varied(changes, image_size)
-    except ConfigError as error:
-        raise ConfigError(f"{place}.{error}") from None
+    except (BlockError, ConfigError) as error:
+        raise type(error)(f"{place}.{error}") from None
 
 
 _TEXTBOOK = Settings(

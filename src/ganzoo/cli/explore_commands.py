@@ -142,8 +142,8 @@ def invert(
     reached = dict(zip(map(str, pictures), found.psnr.tolist()))
     if as_json:
         return print_json({"psnr": reached, "picture": str(output)})
-    for path, psnr in reached.items():
-        print(f"{shell(path)}: {psnr:.1f} dB")
+    for name, psnr in reached.items():
+        print(f"{shell(name)}: {psnr:.1f} dB")
     print(f"pictures above, what was found below: {shell(output)}")
 
 

@@ -30,7 +30,8 @@ def list_names(
 ) -> None:
     """List names with their options, plug-ins' included, and the bundled models."""
     if what and what not in CHOICES:
-        raise UnknownNameError(f"Unknown kind {quote(what)}.{did_you_mean(what, CHOICES)}")
+        near = did_you_mean("sources" if what.startswith("data") else what, CHOICES)
+        raise UnknownNameError(f"Unknown kind {quote(what)}.{near}")
     kinds = [what] if what else CHOICES
     found = {kind: _models() if kind == "zoo" else _entries(getattr(ganzoo, KINDS[kind])) for kind in kinds}
     if as_json:

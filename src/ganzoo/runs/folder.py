@@ -290,6 +290,21 @@ def recorded_plugins(facts: dict[str, Any], place: str) -> list[dict[str, str]]:
     return [each for number, each in enumerate(found) if each not in found[:number]]
 
 
+def recorded_registered(facts: dict[str, Any], place: str) -> list[dict[str, str]]:
+    """Kind, name and file of what a run uses that somebody's own code registers."""
+    found = facts.get("registered")
+    if not isinstance(found, list) or not all(
+        isinstance(each, dict)
+        and {"kind", "name", "where"} == {*each}
+        and all(isinstance(text, str) for text in each.values())
+        for each in found
+    ):
+        raise TrainingError(
+            f"{place}: registered must be a list of kind, name and where, got {quote(found)}; the file is damaged."
+        )
+    return found
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
     found = {"python": platform.python_version()}
@@ -343,7 +358,7 @@ def _given_by_hand(run: Path) -> tuple[bool, bool, bool, list[str]]:
             facts["data"]["source"] is None,
             None in networks,
             bool(facts.get("callbacks")),
-            list(map(str, facts["registered"])),
+            [f"the {each['kind']} {quote(each['name'])}" for each in recorded_registered(facts, str(run))],
         )
     except (GanzooError, KeyError, TypeError):  # no run yet, or a damaged file, which is said elsewhere
         return False, False, False, []

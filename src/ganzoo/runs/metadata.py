@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from ganzoo.models.contract import check_like_file
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry, used_plugins
 from ganzoo.runs.checkpoint import check_step, checkpoint_folder, load_average, saved_shapes
-from ganzoo.runs.folder import RunFolder, command, recorded_plugins, versions
+from ganzoo.runs.folder import RunFolder, command, recorded_plugins, recorded_registered, versions
 from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, used_names, where_from
 from ganzoo.saving.model import check_facts
 from ganzoo.schedules import SCHEDULES
@@ -81,7 +82,11 @@ def record(
         "settings": settings.to_dict(),
         "callbacks": callbacks,
         "plugins": used_plugins(used),
-        "registered": [f"the {registry.kind} {quote(name)}" for registry, name in every if registry.by_hand(name)],
+        "registered": [
+            {"kind": registry.kind, "name": name, "where": _home(registry[name])}
+            for registry, name in every
+            if registry.by_hand(name)
+        ],
         "machine": runtime.to_dict(),
         "hardware": name_of(runtime.device),
         "gan": describe_gan(gan),
@@ -99,6 +104,11 @@ def record(
             "passed_over": dict(data.passed_over),
         },
     }
+
+
+def _home(item: Any) -> str:
+    """The file that `item` is defined in; a notebook's cell has none."""
+    return getattr(sys.modules.get(item.__module__), "__file__", None) or "a notebook"
 
 
 def _named_source(source: Any) -> list[tuple[Registry[Any], str]]:
@@ -141,12 +151,18 @@ def recorded_reading(saved: dict[str, Any]) -> dict[str, Any]:
     return {name: saved[name] for name in ("broken", "ground", "fit") if name in saved}
 
 
-def compare_plugins(facts: dict[str, Any], place: str) -> list[str]:
-    """A sentence for each plug-in that has another version here than in the run of `facts`.
+def compare_plugins(facts: dict[str, Any], place: str, run: str) -> list[str]:
+    """A sentence for each plug-in that has another version here than in `run`, which `facts` are of.
 
     Raises:
-        PluginError: one is not installed, or does not work.
+        PluginError: one is not installed, or does not work; or a name that a script registers is not there.
     """
+    for each in recorded_registered(facts, place):
+        if each["kind"] in REGISTRIES and each["name"] not in REGISTRIES[each["kind"]]:
+            raise PluginError(
+                f"{place}: the run uses the {each['kind']} {quote(each['name'])}, which is registered in "
+                f"{quote(each['where'], 300)}: import or run that, then ganzoo.Trainer.resume({run!r}).fit()"
+            )
     told = []
     for each in recorded_plugins(facts, place):
         registry, name = REGISTRIES.get(each["kind"]), each["name"]

@@ -153,7 +153,7 @@ class Trainer:
         """
         folder = RunFolder(run)
         facts, place = folder.facts(), str(folder.path / "run.json")
-        for remark in compare_plugins(facts, place):
+        for remark in compare_plugins(facts, place, str(run)):
             say(remark)
         settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
         stretch = open_stretch(folder, settings, changes, at)
