@@ -292,7 +292,7 @@ def recorded_plugins(facts: dict[str, Any], place: str) -> list[dict[str, str]]:
 
 def recorded_registered(facts: dict[str, Any], place: str) -> list[dict[str, str]]:
     """Kind, name and file of what a run uses that somebody's own code registers."""
-    found = facts.get("registered")
+    found = facts.get("registered", [])
     if not isinstance(found, list) or not all(
         isinstance(each, dict)
         and {"kind", "name", "where"} == {*each}
