@@ -14,6 +14,7 @@ from ganzoo.cli import run
 from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, UnknownNameError
 from ganzoo.evaluation import Features, better
 from ganzoo.evaluation import evaluate as module
+from ganzoo.evaluation.generated import at_once
 from ganzoo.evaluation.page import write_page
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
@@ -409,6 +410,25 @@ def test_features_are_chosen_by_the_channels_and_their_limits_are_said(channels,
 def test_what_cannot_be_measured_is_said(gan, options, error, said):
     with pytest.raises(error, match=said):
         ganzoo.evaluate(gan(), "fashion-mnist-mini", **{"samples": 120, **options})
+
+
+def test_of_a_large_training_set_a_part_is_looked_at_and_that_is_said(tmp_path):
+    gan, options = ganzoo.GAN(Copies(MINI.batch(torch.arange(400))), latent_size=2), {"samples": 100, "metrics": "kd"}
+    found = ganzoo.evaluate(gan, "fashion-mnist-mini", training_images=500, classes=False, **options)
+    assert all(each.part == 0.25 and each.samples.indices.max() > 500 for each in found.memorised.values())
+    assert found.table().count("Only 25.0% of the training images were compared (--training-images).") == 2
+    copied = found.memorised["pixels"].samples
+    exact = int(copied.distances.argmin())
+    assert copied.distances[exact] == 0
+    assert torch.equal(found.drawn[exact], MINI.pixels(copied.indices[exact : exact + 1])[0])
+    assert found.to_dict()["memorised"]["pixels"]["part"] == 0.25
+    with pytest.raises(ConfigError, match="training_images must be an int from 100, got 0"):
+        ganzoo.evaluate(gan, "fashion-mnist-mini", training_images=0, **options)
+
+
+@pytest.mark.parametrize(("size", "channels", "expected"), [(28, 1, 250), (64, 3, 250), (1024, 3, 5), (8192, 3, 1)])
+def test_large_images_are_measured_in_small_batches(size, channels, expected):
+    assert at_once(size, channels) == expected
 
 
 def test_too_few_real_images_are_said():

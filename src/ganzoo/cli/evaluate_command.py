@@ -45,6 +45,9 @@ def evaluate(
     ] = None,
     classes: Annotated[bool, typer.Option(help="Measure class by class too.")] = True,
     memorised: Annotated[bool, typer.Option(help="Look for training images among the samples.")] = True,
+    training_images: Annotated[
+        int, typer.Option(help="Training images that samples are compared with, at most.")
+    ] = 100_000,
     size: Annotated[
         int | None, typer.Option(help="Pixels a side to compare images at that no model of ganzoo drew.")
     ] = None,
@@ -76,7 +79,8 @@ def evaluate(
     check_writable(folder)  # before minutes of measuring
     found = measure(
         gan, data, samples=samples, features=features, metrics=metric or DEFAULT, split=split, seed=seed,
-        classes=classes, memorised=memorised, image_size=size, broken=broken or "stop", ground=ground or "white",
+        classes=classes, memorised=memorised, training_images=training_images,
+        image_size=size, broken=broken or "stop", ground=ground or "white",
         fit=fit or "crop", device=device, progress=True,
     )  # fmt: skip
     facts = {**found.to_dict(), "command": command()}

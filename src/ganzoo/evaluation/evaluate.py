@@ -7,6 +7,7 @@ import json
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ganzoo.data.open import splits_of
 from ganzoo.errors import ConfigError, DataError, quote
 from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import FEATURES, Features
-from ganzoo.evaluation.generated import BATCH, Generated, generated
+from ganzoo.evaluation.generated import Generated, at_once, generated
 from ganzoo.evaluation.metrics import DEFAULT, METRICS, NamedMetric, Score, compare, make_metrics, warn_of_few
 from ganzoo.evaluation.neighbours import Memorisation, different, memorisation
 from ganzoo.evaluation.per_class import ClassQuality, by_class
@@ -42,6 +43,7 @@ SIDES = ("scores", "real_reference", "noise_reference")  # whose figures an Eval
 FEWEST = 100
 COMPARED = 1000  # samples that are compared with the training set
 THUMBNAIL = 32  # pixels a side, at most, of the pictures compared there
+TRAINING_IMAGES = 100_000  # training images that samples are compared with, at most, unless another number is given
 KEPT = 2**29  # bytes of the training images' features that are held at once, and kept in the cache, at most
 OTHER = {"train": "test", "test": "train"}  # split of a set that has both
 
@@ -57,6 +59,7 @@ def evaluate(
     seed: int = 0,
     classes: bool = True,
     memorised: bool = True,
+    training_images: int = TRAINING_IMAGES,
     image_size: int | None = None,
     broken: str = "stop",
     ground: str = "white",
@@ -82,6 +85,7 @@ def evaluate(
         classes: measure class by class too, if labels are asked for, or can be recognised (Fashion-MNIST). Classes are
             matched by name; those that have but numbers, by number.
         memorised: look for training images among the samples: those of the train split, else all of `data`.
+        training_images: how many of these at most, chosen by `seed`.
         image_size: pixels a side at which images in place of a GAN are compared; None: their own.
         broken, ground, fit: how pictures are read, as `open_data` takes them.
         device: where features are computed, and where a model that is named is loaded; None: where the GAN is.
@@ -93,6 +97,8 @@ def evaluate(
     """
     if type(samples) is not int or samples < FEWEST:
         raise ConfigError(f"samples must be an int from {FEWEST}, got {quote(samples)}")
+    if type(training_images) is not int or training_images < FEWEST:
+        raise ConfigError(f"training_images must be an int from {FEWEST}, got {quote(training_images)}")
     chosen_metrics = make_metrics(metrics, seed)
     reading = {"broken": broken, "ground": ground, "fit": fit}
     made = generated(gan, samples, seed, image_size, reading, device, progress)
@@ -102,7 +108,7 @@ def evaluate(
     if features is None:
         features = "fashion-net" if image_channels == 1 else "color-net"
     space = (features if isinstance(features, Features) else FEATURES.make(features)).to(device or made.device)
-    real = _Real(data, space, image_size, image_channels, reading, split, samples, seed, progress)
+    real = _Real(data, space, image_size, image_channels, reading, split, samples, training_images, seed, progress)
     labels = _labels(made, real.data)
     seconds = {}
     start = time.perf_counter()
@@ -115,7 +121,7 @@ def evaluate(
     lap("features of real images")
     drawn: list[Tensor] = []
     rows: list[Tensor] = []
-    for batch in track(made.batches(), "samples", -(-made.count // BATCH), progress):
+    for batch in track(made.batches(), "samples", -(-made.count // made.at_once), progress):
         drawn.append(batch)
         rows.append(space(scale(batch)))
     pixels, fake = torch.cat(drawn), torch.cat(rows)
@@ -208,6 +214,7 @@ class _Real:
         reading: dict[str, Any],
         split: str,
         samples: int,
+        training_images: int,
         seed: int,
         progress: bool,
     ) -> None:
@@ -224,6 +231,9 @@ class _Real:
             self.split += f", the first {len(self.data):,} images of a stream"
         self._held_out = both and split == "test"  # `data` was not trained on
         self.training = self.other if self._held_out else self.data
+        self._at_once = at_once(image_size, image_channels)
+        looked_at = torch.randperm(len(self.training), generator=generator_for(seed, "training"))[:training_images]
+        self._looked_at = looked_at.sort().values
         self._chosen, self._samples, self._seed, self._progress = chosen, samples, seed, progress
         order = torch.randperm(len(self.data), generator=generator_for(seed, "real"))
         if both:
@@ -248,7 +258,9 @@ class _Real:
         kept = _kept(path)
         if kept is None:
             draws, shape = generator_for(self._seed, "noise"), self.data.images.shape[1:]
-            noise = (torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in self._indices.split(BATCH))
+            noise = (
+                torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in self._indices.split(self._at_once)
+            )
             kept = {
                 "features": torch.cat([*self._of(self.data, self._indices, "features of real images")]),
                 "others": torch.cat([*self._of(self.other, self._others, "features of other real images")]),
@@ -263,38 +275,44 @@ class _Real:
         They are compared with real images that were not trained on, else with some of the training set; none is
         compared with its duplicates there.
         """
-        everything = torch.arange(len(self.training)).split(BATCH)
-        trained = self.training.fingerprints
-        unseen = self._indices[:COMPARED] if self._held_out else different(trained, self._seed)
+        looked_at = self._looked_at
+        trained = self.training.fingerprints[looked_at]
+        unseen = self._indices[:COMPARED] if self._held_out else looked_at[different(trained, self._seed)]
         prints = fingerprints(self.data.pixels(unseen)), trained
-        thumbnails = (_thumbnails(self.training.batch(part)) for part in everything)
+        thumbnails = (_thumbnails(self.training.batch(part)) for part in looked_at.split(self._at_once))
         features = self._training_features()
         if self._held_out:
             seen = self.features[:COMPARED]
         elif isinstance(features, Tensor):
-            seen = features[unseen]
+            seen = features[torch.searchsorted(looked_at, unseen)]
         else:
             seen = torch.cat([*self._of(self.data, unseen, "features of unseen images")])
-        return {
+        found = {
             "pixels": memorisation(drawn, thumbnails, _thumbnails(self.data.batch(unseen)), prints),
             "features": memorisation(fake, features, seen, prints),
         }
+        part = len(looked_at) / len(self.training)
+        return {
+            space: replace(each, samples=replace(each.samples, indices=looked_at[each.samples.indices]), part=part)
+            for space, each in found.items()
+        }
 
     def _training_features(self) -> Tensor | Iterable[Tensor]:
-        """Features of all training images, from the cache if it holds them; in blocks if they are more than `KEPT`."""
-        path = self._cache("training", self.training.hash)
+        """Features of the training images looked at, from the cache if it holds them; in blocks if more than `KEPT`."""
+        count = len(self._looked_at)
+        path = self._cache("training", self.training.hash, *[count, self._seed] * (count < len(self.training)))
         kept = _kept(path)
         if kept is not None:
             return kept["features"]
-        blocks = self._of(self.training, torch.arange(len(self.training)), "features of training images")
-        if len(self.training) * self._chosen.dimension * 4 > KEPT:
+        blocks = self._of(self.training, self._looked_at, "features of training images")
+        if count * self._chosen.dimension * 4 > KEPT:
             return blocks
         found = torch.cat([*blocks])
         _keep(path, {"features": found})
         return found
 
     def _of(self, data: ImageData, indices: Tensor, text: str) -> Iterator[Tensor]:
-        parts = indices.split(BATCH)
+        parts = indices.split(self._at_once)
         batches = (self._chosen(data.batch(part)) for part in parts)
         return track(batches, text, len(parts), self._progress)
 

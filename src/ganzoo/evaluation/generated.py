@@ -21,7 +21,8 @@ from ganzoo.saving.format import CONFIG
 from ganzoo.saving.resolve import bundled_models
 from ganzoo.seeds import generator_for
 
-BATCH = 250
+BATCH = 250  # images that are held as floats at once, at most
+NUMBERS = 2**24  # and numbers in them: 64 MB
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Generated:
         return self.source.class_names or [str(number) for number in range(self.source.num_classes)]
 
     @property
+    def at_once(self) -> int:
+        """Images in a batch."""
+        return at_once(self.source.image_size, self.source.image_channels)
+
+    @property
     def device(self) -> torch.device:
         """Where to compute: the GAN's device."""
         return self.source.device if isinstance(self.source, GAN) else torch.device("cpu")
@@ -59,14 +65,19 @@ class Generated:
             DataError: a GAN draws NaN or infinity.
         """
         if isinstance(self.source, ImageData):
-            yield from map(self.source.pixels, self.indices.split(BATCH))
+            yield from map(self.source.pixels, self.indices.split(self.at_once))
             return
-        for batch in self.source.batches(self.count, self.seed, labels=self.labels, batch_size=BATCH):
+        for batch in self.source.batches(self.count, self.seed, labels=self.labels, batch_size=self.at_once):
             if not batch.isfinite().all():
                 raise DataError(
                     "the generator draws NaN or infinity: its weights are damaged, or its training went astray."
                 )
             yield to_uint8(batch.cpu())
+
+
+def at_once(image_size: int, image_channels: int) -> int:
+    """How many images of this size are in memory at once."""
+    return max(1, min(BATCH, NUMBERS // (image_size**2 * image_channels)))
 
 
 def generated(

@@ -33,6 +33,7 @@ MOST_NEIGHBOURS = 5000  # points of each side whose balls are compared, at most
 FEWEST = K + 1  # points of each side that are measured
 PER_FEATURE = 2  # points a feature under which a Fréchet distance is mostly bias
 LARGEST = 1e12  # of all features: the kernel takes their sixth powers
+GROUPS = 8  # of points, from which the spread of neighbourhoods' figures is estimated
 BLOCK = 500  # points whose distances to all others are held at once
 
 Count = Annotated[int, Bounds(1, 10**6)]
@@ -229,7 +230,7 @@ def kernel_distance(real: Tensor, fake: Tensor) -> Tensor:
 @better("higher")
 def prdc(
     real: Tensor, fake: Tensor, *, k: Annotated[int, Bounds(1, 100)] = K, most: Count = MOST_NEIGHBOURS, seed: int = 0
-) -> dict[str, float]:
+) -> dict[str, Score]:
     """Precision, recall, density and coverage: overlap of neighbourhoods (Kynkäänniemi 2019, Naeem 2020).
 
     A ball around each image reaches to its k-th nearest other one of its own side; its rim belongs to it. Equal numbers
@@ -241,6 +242,9 @@ def prdc(
         over 1. coverage: part of the real images whose ball holds a sample; near 1 - 2^-k for samples drawn as the real
         images are.
 
+    Their spreads are standard deviations over other draws of the images, estimated from `GROUPS` disjoint groups of
+    those compared: the groups' deviation over the root of `GROUPS`. It is not known if a group has no k neighbours.
+
     Args:
         k: which neighbour. most: images of each side that are compared.
 
@@ -251,14 +255,21 @@ def prdc(
     if count <= k:
         raise DataError(f"{count} images have no {k} neighbours each; take more images, or a smaller k.")
     real, fake = _some(real, count, seed).double(), _some(fake, count, seed).double()
+    figures, spreads = _overlap(real, fake, k), [None] * 4
+    if count // GROUPS > k:
+        order = torch.randperm(count, generator=generator_for(seed, "groups"))
+        groups = torch.stack([_overlap(real[group], fake[group], k) for group in order.tensor_split(GROUPS)])
+        spreads = (groups.std(0) / math.sqrt(GROUPS)).tolist()
+    names = ("precision", "recall", "density", "coverage")
+    return {name: Score(*pair) for name, *pair in zip(names, figures.tolist(), spreads)}
+
+
+def _overlap(real: Tensor, fake: Tensor, k: int) -> Tensor:
+    """Precision, recall, density and coverage of equally many rows, (4,)."""
     around_samples, covered = _balls(real, fake, k)
     around_real, _ = _balls(fake, real, k)
-    return {
-        "precision": float((around_samples > 0).double().mean()),
-        "recall": float((around_real > 0).double().mean()),
-        "density": float(around_samples.sum()) / (k * count),
-        "coverage": float(covered.double().mean()),
-    }
+    parts = around_samples > 0, around_real > 0, around_samples.double() / k, covered
+    return torch.stack([part.double().mean() for part in parts])
 
 
 def _balls(centres: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:

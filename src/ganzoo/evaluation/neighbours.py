@@ -43,11 +43,13 @@ class Memorisation:
         unseen: distances of unseen real images to their nearest, (m,).
         suspect: part of the samples that come nearer than `QUANTILE` of the unseen images do; near `QUANTILE` for a
             generator that draws as nature does.
+        part: of the training set that was looked at.
     """
 
     samples: Nearest
     unseen: Tensor
     suspect: float
+    part: float = 1.0
 
     @property
     def memorised(self) -> bool:

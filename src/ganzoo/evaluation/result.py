@@ -81,20 +81,22 @@ class Evaluation:
         """All figures as a table of HTML, with a sentence of what each says."""
         rows = []
         for name, score in self.scores.items():
-            references = self.real_reference[name].value, self.noise_reference[name].value
+            references = (with_spread(*side[name][:2]) for side in (self.real_reference, self.noise_reference))
             value = Markup("<b>{}</b>").format(with_spread(score.value, score.spread))
-            rows.append((_explained(name), value, *map(with_spread, references), score.better))
+            rows.append((_explained(name), value, *references, score.better))
         return markup.table(rows, ("measure", "generator", "real images", "noise", "better"))
 
     def figures(self) -> list[dict[str, Any]]:
-        """Each figure with its name, value, spread, real and noise reference, and which way is better."""
+        """Each figure with its name, value, real and noise reference, their spreads, and which way is better."""
         return [
             {
                 "name": f"{name}({self.features})",
                 "value": score.value,
                 "spread": score.spread,
                 "real_reference": self.real_reference[name].value,
+                "real_reference_spread": self.real_reference[name].spread,
                 "noise_reference": self.noise_reference[name].value,
+                "noise_reference_spread": self.noise_reference[name].spread,
                 "better": score.better,
             }
             for name, score in self.scores.items()
@@ -117,7 +119,12 @@ class Evaluation:
                 for each in self.classes
             ],
             "memorised": {
-                space: {"memorised": found.memorised, "suspect": found.suspect, "ratio": found.ratio}
+                space: {
+                    "memorised": found.memorised,
+                    "suspect": found.suspect,
+                    "ratio": found.ratio,
+                    "part": found.part,
+                }
                 for space, found in self.memorised.items()
             },
             "seconds": self.seconds,
@@ -136,9 +143,10 @@ class Evaluation:
         """Whether training images were found among the samples, in plain words."""
         found = self.memorised[space]
         said = "Likely memorisation" if found.memorised else "No sign of memorising"
+        part = f" Only {found.part:.1%} of the training images were compared (--training-images)." * (found.part < 1)
         return (
             f"{said}: {found.suspect:.1%} of the samples lie nearer to a training image than all but {QUANTILE:.0%} of "
-            f"unseen real images do; their median distance is {found.ratio:.2f} of theirs."
+            f"unseen real images do; their median distance is {found.ratio:.2f} of theirs.{part}"
         )
 
     def class_figures(self) -> list[str]:
