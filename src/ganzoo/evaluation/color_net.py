@@ -1,8 +1,8 @@
 """color-net: a small network that knows emoji and ten kinds of photographs, bundled, so that colour is judged offline.
 
 `benchmarks/color_net.py` trained it to tell emoji apart whoever drew them, and to name the ten classes of CIFAR-10; its
-accuracy stands in the header of its weights. `files/NOTICE.md` says whose pictures these are. It was not shown to rank
-anything but drawings; what it never saw (faces, scenes, details finer than 64 pixels) it can't judge well.
+accuracy stands in the header of its weights. `files/NOTICE.md` says whose pictures these are. What it never saw (faces,
+scenes, details finer than 64 pixels) it can't judge well. `benchmarks/rank.py` compares its ranks with other features'.
 """
 
 from __future__ import annotations

@@ -141,8 +141,8 @@ def color_net_features() -> Features:
     """The bundled network of emoji and CIFAR-10, the default for colour: (3, 64, 64) to 256 numbers."""
     network = copy.deepcopy(color_net.color_net())  # the shared one stays where it is
     limits = (
-        "color-net, the default for colour, learned from emoji and CIFAR-10 at 64x64 pixels: it ranks generators of "
-        "drawings; for photographs also measure with inception or timm:NAME."
+        "color-net, the default for colour, learned from emoji and CIFAR-10 at 64x64 pixels; it overlooks a light "
+        "blur. Before you publish figures, also measure with inception or timm:NAME."
     )
     return replace(_make("color-net", network, color_net.IMAGE_SIZE, 3, "bilinear"), limits=limits)
 
