@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import shlex
 import statistics
 import sys
 import time
@@ -50,7 +51,7 @@ class Results:
             "torch": torch.__version__,
             "ganzoo": ganzoo.__version__,
             "date": datetime.date.today().isoformat(),
-            "command": " ".join(["python", f"benchmarks/{name}.py", *_without_output(sys.argv[1:])]),
+            "command": shlex.join(["python", f"benchmarks/{name}.py", *_without_output(sys.argv[1:])]),
             "GFLOP/s": peaks(device, options.quick),
         }
 

@@ -111,11 +111,28 @@ def read(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def peaks(row: Row) -> str:
-    """The matrix peak by dtype, in words."""
-    known = [f"{name} {value:,.0f} GFLOP/s" for name, value in row["GFLOP/s"].items() if value]
-    missing = [name for name, value in row["GFLOP/s"].items() if not value]
-    return "matrix peak " + ", ".join(known + [f"no instructions for {name}" for name in missing])
+def where(rows: list[Row]) -> str:
+    """Machine, date, peak and commands of these rows, a paragraph for each machine and day."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["machine"], row["threads"], row["torch"], row["date"]), []).append(row)
+    told = []
+    for (machine, threads, torch, date), group in groups.items():
+        peaks = [f"{name} {_range([row['GFLOP/s'][name] for row in group])}" for name in ("float32", "bf16")]
+        commands = "\n".join({row["command"]: None for row in group})
+        told.append(
+            f"{machine}, {threads} {'threads' if threads > 1 else 'thread'}, torch {torch}, {date}; matrix peak in "
+            f"{', in '.join(peaks)}:\n\n```\n{commands}\n```"
+        )
+    return "\n\n".join(told)
+
+
+def _range(values: list[float | None]) -> str:
+    """The lowest and the highest GFLOP/s; without instructions for it there are none."""
+    known = [value for value in values if value]
+    if not known:
+        return "none (the processor has no instructions for it)"
+    return f"{' to '.join(dict.fromkeys(number(value) for value in (min(known), max(known))))} GFLOP/s"
 
 
 def markdown(table: str, rows: list[Row]) -> str:
@@ -126,12 +143,7 @@ def markdown(table: str, rows: list[Row]) -> str:
         return f"Not measured yet: `python benchmarks/{table}.py`."
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     lines += [f"| {' | '.join(cell(row) for cell in columns.values())} |" for row in newest]
-    where = {
-        f"{row['machine']}, {row['threads']} threads, torch {row['torch']}, {row['date']}: `{row['command']}` "
-        f"({peaks(row)})": None
-        for row in newest
-    }
-    return "\n".join([*lines, "", *(f"- {each}" for each in where)])
+    return "\n".join([*lines, "", where(list(newest))])
 
 
 def starts(rows: list[Row]) -> str:

@@ -98,10 +98,12 @@ def course(name: str, data: ImageData, options: argparse.Namespace) -> dict[str,
     def train(folder: str, steps: int, callback: Callback) -> None:
         gan = ganzoo.create(preset, **networks, seed=options.seed, clusters=settings.clusters)
         run = settings.replace(steps=steps, checkpoint_every=0, report_every=0, score_every=0, sample_every=0)
-        ganzoo.Trainer(
+        result = ganzoo.Trainer(
             gan, data, Path(folder) / f"run-{steps}", settings=run, callbacks=[callback], progress=False,
             device=options.device,
         ).fit()  # fmt: skip
+        if not result.finished:
+            raise SystemExit(130)
 
     with tempfile.TemporaryDirectory() as folder:
         steps = options.steps

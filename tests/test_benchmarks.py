@@ -25,7 +25,8 @@ def test_the_newest_of_equal_lines_stands_in_the_table_with_its_spread_and_comma
     lines = [{"axis": "batch", "value": 8, "ms an image": [value, 0.5, 2.0], **facts} for value in (9.0, 1.0)]
     found = tables.markdown("scaling", lines)
     assert "| batch | 8 | 1 (0.5-2) |" in found and "9 (" not in found
-    assert "- a machine, 2 threads, torch 2, 2026-01-01: `python x.py` (matrix peak float32 1,234 GFLOP/s" in found
+    assert "a machine, 2 threads, torch 2, 2026-01-01; matrix peak in float32 1,234 GFLOP/s, in bf16 none" in found
+    assert found.endswith("```\npython x.py\n```")
 
 
 @pytest.mark.slow
