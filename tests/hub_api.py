@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+try:
+    import httpx2 as httpx  # the client of huggingface_hub 2
+except ImportError:
+    import httpx  # noqa: F401  # that of version 1
 from hub_repository import Commit, Refused, Repository, goes_by_lfs, read_changes
 
 if TYPE_CHECKING:

@@ -40,6 +40,7 @@ from ganzoo.hub.remote import pull
 from ganzoo.runs.card import model_card, whole_card
 from ganzoo.saving.model import LAYOUT, SavedModel
 from ganzoo.saving.results import Figure, weights_hash
+from hub_api import httpx
 
 OWNER, READER = "hf_owner", "hf_reader"
 NAME = "owner/gan"
@@ -685,10 +686,8 @@ def test_a_missing_file_of_a_commit_that_is_no_hash_leaves_nothing(hub, tmp_path
 
 
 def answer(method, status, headers, agent="ganzoo/1", path="/x", **content):
-    import httpx2
-
-    request = httpx2.Request(method, f"http://hub{path}", headers={"User-Agent": agent})
-    return httpx2.Response(status, headers=headers, request=request, **content)
+    request = httpx.Request(method, f"http://hub{path}", headers={"User-Agent": agent})
+    return httpx.Response(status, headers=headers, request=request, **content)
 
 
 @pytest.mark.parametrize("what", ["a data set", "weights of timm"])

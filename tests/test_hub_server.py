@@ -12,6 +12,7 @@ import os
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, errors
 
+from hub_api import httpx
 from hub_server import HubServer
 
 WEIGHTS = "model.safetensors"
@@ -86,9 +87,7 @@ def test_a_large_file_goes_by_lfs_and_comes_back_equal(hub, api, tmp_path):
 
 
 def test_what_cannot_be_under_its_hash_is_refused(hub):
-    import httpx2
-
-    assert httpx2.put(f"{hub.endpoint}/lfs/{'0' * 64}", content=b"other").status_code == 400
+    assert httpx.put(f"{hub.endpoint}/lfs/{'0' * 64}", content=b"other").status_code == 400
     assert not hub.objects
 
 
@@ -309,8 +308,6 @@ def test_wrong_content_of_the_right_size_is_not_noticed_by_the_client(hub, api, 
 
 
 def test_a_range_is_served_and_clamped(hub):
-    import httpx2
-
     hub.add("owner/gan", FILES)
     url, content = f"{hub.endpoint}/owner/gan/resolve/main/{WEIGHTS}", FILES[WEIGHTS]
     size = len(content)
@@ -320,9 +317,9 @@ def test_a_range_is_served_and_clamped(hub):
         ("bytes=0-100000", 206, content),
         (f"bytes={size}-", 416, b""),
     ]:
-        answer = httpx2.get(url, headers={"Range": asked})
+        answer = httpx.get(url, headers={"Range": asked})
         assert (answer.status_code, answer.content) == (status, part)
-    assert httpx2.head(url).headers["X-Linked-Size"] == str(size)
+    assert httpx.head(url).headers["X-Linked-Size"] == str(size)
 
 
 def test_a_card_with_faults_is_refused(hub, api):
