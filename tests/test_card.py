@@ -117,7 +117,7 @@ def test_a_card_begins_with_what_the_model_draws_and_how_to_draw_it(finished, tm
 def test_the_card_of_a_model_with_classes_says_how_to_ask_for_one_and_what_to_install(tmp_path):
     card = model_card(bundled_models()["fashion-mnist-conditional"], "me/it")
     text = whole_card(replace(card, packages=("acme-gan",)))
-    assert "of the class that one asks for (`labels=9`: Ankle boot)" in text
+    assert "You choose the class: `labels=9` draws Ankle boot." in text
     assert "pip install ganzoo-torch acme-gan\n" in text and "look at it before you install it" in text
 
 

@@ -110,13 +110,21 @@ def test_the_page_gives_the_figures_of_the_run(tmp_path):
     assert "of training; about 1.7 min to go" in said
 
 
+def test_a_short_run_has_not_seen_the_data_0_times(tmp_path):
+    run = made_up(tmp_path / "run")
+    facts = json.loads((run / "run.json").read_text())
+    facts["data"]["images"] = 6_400_000
+    (run / "run.json").write_text(json.dumps(facts))
+    assert "Images seen 64,000 0.01 times the data" in text(write_report(run).read_text("utf-8"))
+
+
 def test_the_page_of_a_run_under_way_reloads_itself_and_that_of_one_that_ended_does_not(tmp_path):
     run = made_up(tmp_path / "run")
     page = write_report(run, under_way=True).read_text("utf-8")
     assert "Under way: step 1,000 of 2,000. This page reloads itself every 30 seconds." in text(page)
     assert '<noscript><meta http-equiv="refresh" content="30"></noscript>' in page and 'id="state"' in page
     page = write_report(run).read_text("utf-8")
-    assert re.search(rf"Stopped: step 1,000 of 2,000. Go on with: ganzoo\S* .*{re.escape(str(run))}", text(page))
+    assert re.search(rf"Stopped: step 1,000 of 2,000. Go on with: ganzoo.*{re.escape(str(run))}", text(page))
     assert "refresh" not in page and 'id="state"' not in page
 
 

@@ -94,7 +94,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print results and errors alone."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print only results and errors."),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True, callback=_version),
 ) -> None:

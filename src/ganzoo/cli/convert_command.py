@@ -21,10 +21,11 @@ def convert(
         str, typer.Option(metavar="LOW,HIGH", help="-1,1 for a generator that ends in tanh, 0,1 for sigmoid.")
     ] = "-1,1",
     activation: Annotated[
-        str | None, typer.Option(help="Of the generator, as 'leaky_relu(slope=0.1)'.  [default: its layout's, or relu]")
+        str | None,
+        typer.Option(help="Generator's activation, as 'leaky_relu(slope=0.1)'.  [default: its layout's, or relu]"),
     ] = None,
     discriminator_activation: Annotated[
-        str | None, typer.Option(help="Of the discriminator.  [default: leaky_relu(slope=0.2)]")
+        str | None, typer.Option(help="Discriminator's activation.  [default: leaky_relu(slope=0.2)]")
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:

@@ -20,7 +20,9 @@ ODD = {"duplicates": "{} equal an earlier one", "skipped": "{} can't be read"}  
 
 def data(
     source: Annotated[str, typer.Argument(help="A name (see ganzoo list sources), a folder, a zip, hf:...")],
-    size: Annotated[int | None, typer.Option(help="Pixels a side to resize to; else the images' own.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Resize to this many pixels a side.  [default: the images' own size]")
+    ] = None,
     channels: Annotated[int | None, typer.Option(help="1 grey, 3 colour, 4 with transparency.")] = None,
     split: Annotated[str, typer.Option(help="train or test, if the set has both.")] = "train",
     broken: Annotated[str | None, BROKEN] = None,

@@ -12,11 +12,11 @@ from ganzoo.cli.options import DEVICE, ENDPOINT, REVISION, SOURCE
 
 def demo(
     source: Annotated[str, SOURCE],
-    port: Annotated[int | None, typer.Option(help="Of the page.  [default: the first free one from 7860]")] = None,
-    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines of the network see it.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port of the page.  [default: the first free one from 7860]")] = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets other computers in your network see it.")] = "127.0.0.1",
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     export_space: Annotated[
-        Path | None, typer.Option(help="Write a Hugging Face Space into this folder instead, and end.")
+        Path | None, typer.Option(help="Write a Hugging Face Space into this folder, and serve nothing.")
     ] = None,
     device: Annotated[str, DEVICE] = "cpu",
     revision: Annotated[str | None, REVISION] = None,

@@ -10,9 +10,9 @@ from ganzoo.text import counted
 
 
 def doctor(as_json: Annotated[bool, JSON] = False) -> None:
-    """Show what this machine offers: devices, precision, extras.
+    """Show what this computer offers: devices, precision, extras.
 
-    It looks at the machine; a run has a doctor of its own, whose findings stand in its report.
+    The doctor of a run is another one: its findings are in the run's report.
     """
     facts = {"packages": _packages(), "devices": _devices(), "cache": _cache(), "extras": _extras()}
     plugins = _plugins()

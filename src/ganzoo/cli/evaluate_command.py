@@ -21,7 +21,9 @@ def evaluate(
         ),
     ],
     data: Annotated[str, typer.Option(help="Real images: a name, a folder, a zip, hf:...")],
-    samples: Annotated[int, typer.Option("--samples", "-n", help="Images to draw, and real ones at most.")] = 10_000,
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", help="Images to draw, and real images to use at most.")
+    ] = 10_000,
     features: Annotated[
         str | None,
         typer.Option(
@@ -33,8 +35,8 @@ def evaluate(
         list[str] | None,
         typer.Option(help="fd, kd, 'prdc(k=3)', variety, or a plug-in's; may be repeated.  [default: these four]"),
     ] = None,
-    split: Annotated[str, typer.Option(help="test or train, where the set has both.")] = "test",
-    seed: Annotated[int, typer.Option("--seed", "-s", help="Of samples and choices.")] = 0,
+    split: Annotated[str, typer.Option(help="test or train, if the set has both.")] = "test",
+    seed: Annotated[int, typer.Option("--seed", "-s", help="Seed of the samples and of random choices.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -48,9 +50,7 @@ def evaluate(
     training_images: Annotated[
         int, typer.Option(help="Training images that samples are compared with, at most.")
     ] = 100_000,
-    size: Annotated[
-        int | None, typer.Option(help="Pixels a side to compare images at that no model of ganzoo drew.")
-    ] = None,
+    size: Annotated[int | None, typer.Option(help="Size in pixels at which a folder of images is compared.")] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,

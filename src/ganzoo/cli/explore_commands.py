@@ -12,7 +12,7 @@ from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, print_json
 from ganzoo.errors import ConfigError, quote, shell
 from ganzoo.text import counted
 
-ACROSS = typer.Option("--across", help="Leave the cluster of the first latent, of a model with clusters.")
+ACROSS = typer.Option("--across", help="Leave the cluster of the first latent, if the model has clusters.")
 
 
 def walk(
@@ -58,7 +58,7 @@ def directions(
 ) -> None:
     """Move one sample along the generator's strongest directions.
 
-    They are those that its first layer amplifies most; the picture has a row for each.
+    Its first layer amplifies these most. The picture has a row for each direction.
     """
     from ganzoo import images
     from ganzoo.explore.walk import MOVES
@@ -72,7 +72,7 @@ def directions(
 
 def arithmetic(
     source: Annotated[str, SOURCE],
-    plus: Annotated[list[str], typer.Option(help="Samples of the seed, as 3,17,40; their mean is added. Repeatable.")],
+    plus: Annotated[list[str], typer.Option(help="Numbers of samples, as 3,17,40; their mean is added. Repeatable.")],
     minus: Annotated[list[str] | None, typer.Option(help="Samples whose mean is taken away. Repeatable.")] = None,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
@@ -82,9 +82,9 @@ def arithmetic(
     ),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
-    """Add and subtract means of latents (Radford et al. 2015, figure 7).
+    """Add and subtract means of latents.
 
-    Look at samples first, and choose some that have something in common.
+    Figure 7 of Radford et al. 2015. Look at samples first, and choose some that have something in common.
     """
     from ganzoo import images
     from ganzoo.explore.arithmetic import arithmetic as reckon
@@ -101,7 +101,7 @@ def invert(
     source: Annotated[str, SOURCE],
     pictures: Annotated[list[Path], typer.Argument(help="Pictures to find latents for.")],
     starts: Annotated[int, typer.Option(help="Latents tried for each.")] = 4,
-    steps: Annotated[int, typer.Option(help="Of the optimisation.")] = 800,
+    steps: Annotated[int, typer.Option(help="Steps of the optimisation.")] = 800,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The pictures above what was found.")] = Path(
@@ -110,9 +110,9 @@ def invert(
     as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
-    """Find latents whose images come nearest to given pictures.
+    """Find the latents whose images are most like your pictures.
 
-    How near they come is printed in dB (PSNR).
+    The likeness is printed in dB (PSNR): higher is better.
     """
     import torch
 
@@ -151,7 +151,7 @@ def probe(
     source: Annotated[str, SOURCE],
     data: Annotated[str, typer.Option(help="A labelled set with two splits.")] = "fashion-mnist",
     images: Annotated[int, typer.Option(help="Training images, at most.")] = 60_000,
-    seed: Annotated[int, typer.Option("--seed", "-s", help="Of the classifier.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", "-s", help="Seed of the classifier.")] = 0,
     as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:

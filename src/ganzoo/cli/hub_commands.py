@@ -18,13 +18,13 @@ def push(
     folder: Annotated[Path, typer.Argument(help="A saved model, or a run's folder.")],
     repo_id: Annotated[str, typer.Argument(help="owner/name; created if it does not exist.")],
     private: Annotated[
-        bool | None, typer.Option("--private/--public", help="Of a new repository.  [default: the account's]")
+        bool | None, typer.Option("--private/--public", help="Who can see a new repository.  [default: the account's]")
     ] = None,
     revision: Annotated[
         str | None, typer.Option(help="A branch, created if it does not exist.  [default: main]")
     ] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Propose it as a pull request.")] = False,
-    message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,
+    message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
     space: Annotated[
         bool, typer.Option("--space", help="Push a demo page of it as a Space; or a folder of --export-space.")
     ] = False,

@@ -15,9 +15,9 @@ WIDTH = 100  # columns of a table, at most
 SOURCE = typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
 LABEL = typer.Option(help="Class of all images, by number or name.")
 DEVICE = typer.Option(help="Where to compute: cpu, cuda, mps.")
-SEED = typer.Option("--seed", "-s", help="Of the latents.")
+SEED = typer.Option("--seed", "-s", help="Seed of the latents.")
 JSON = typer.Option("--json", help="Print the facts as JSON.")
-ENDPOINT = typer.Option(help="Another Hub than huggingface.co.  [default: $HF_ENDPOINT]")
+ENDPOINT = typer.Option(help="Address of another Hub than huggingface.co.  [default: $HF_ENDPOINT]")
 REVISION = typer.Option(help="Branch, tag or commit on the Hub.")
 
 

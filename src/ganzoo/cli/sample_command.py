@@ -26,7 +26,7 @@ def sample(
     source: Annotated[str, SOURCE],
     count: Annotated[int, typer.Option("--count", "-n", help="How many images.", rich_help_panel=IMAGES)] = 64,
     seed: Annotated[
-        int, typer.Option("--seed", "-s", help="Image i follows from the seed and i alone.", rich_help_panel=IMAGES)
+        int, typer.Option("--seed", "-s", help="Image i depends only on the seed and i.", rich_help_panel=IMAGES)
     ] = 0,
     label: Annotated[str | None, LABEL] = None,
     balanced: Annotated[
@@ -34,7 +34,9 @@ def sample(
     ] = False,
     truncation: Annotated[
         float | None,
-        typer.Option(help="Draw latents beyond this anew: 2 is mild, under 1 images fade.", rich_help_panel=IMAGES),
+        typer.Option(
+            help="Redraw latent numbers beyond this: 2 is mild; below 1, images fade.", rich_help_panel=IMAGES
+        ),
     ] = None,
     at: Annotated[
         int | None, typer.Option(help="Sample a run's checkpoint of this step.", rich_help_panel=IMAGES)

@@ -25,7 +25,7 @@ def _option(*names: str, group: str, help: str, **more: Any) -> Any:
 def train(
     preset: Annotated[str | None, typer.Argument(help="A preset's name: see `ganzoo list presets`.")] = None,
     from_: Annotated[
-        str | None, _option("--from", group=WHAT, help="Train on from this model, which has its discriminator.")
+        str | None, _option("--from", group=WHAT, help="Start from this trained model instead of random weights.")
     ] = None,
     resume: Annotated[
         Path | None,
@@ -62,7 +62,9 @@ def train(
         str | None, _option("--lr", group=HOW, help="Both learning rates: a number or a schedule.", metavar="RATE")
     ] = None,
     loss: Annotated[str | None, _option("--loss", group=HOW, help="A loss: see `ganzoo list losses`.")] = None,
-    seed: Annotated[int | None, _option("--seed", "-s", group=HOW, help="Of weights, batches and latents.")] = None,
+    seed: Annotated[
+        int | None, _option("--seed", "-s", group=HOW, help="Seed of weights, batches and latents.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         _option(
@@ -76,7 +78,7 @@ def train(
         str | None, _option("--device", group=HOW, help="cpu, cuda, mps.  [default: what Accelerate finds]")
     ] = None,
 ) -> None:
-    """Train a GAN on images, into a folder that holds all of the run.
+    """Train a GAN on images, and write the run into one folder.
 
     All settings for --set, with their defaults: `ganzoo train settings`. Those of a preset: `ganzoo show PRESET`.
     """

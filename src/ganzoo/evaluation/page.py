@@ -38,6 +38,7 @@ th:first-child, td:first-child { text-align: left; }
 small { color: var(--quiet); } th { color: var(--quiet); font-weight: 600; }
 img { display: block; border-radius: .2rem; max-width: 100%; height: auto; }
 b { font-weight: 650; }
+@media (max-width: 40rem) { th, td { padding-right: .5rem; font-size: .8125rem; white-space: normal; } }
 """
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -79,11 +80,11 @@ def _classes(found: Evaluation) -> Markup:
     names, recognised = found.class_figures(), any(each.agreement is not None for each in found.classes)
     rows = []
     for each in found.classes:
-        cells = [with_spread(score.value) for score in each.scores.values()] if each.scores else [each.too_few()]
-        cells += [""] * (len(names) - len(cells))
+        cells = [with_spread(each.scores[name].value) if each.scores else "" for name in names]
         if recognised:
             cells.append(f"{each.agreement:.1%}" if each.agreement is not None else "")
-        rows.append([each.name, f"{each.share:.1%}", *cells])
+        few = "" if each.scores else Markup("<br><small>{}</small>").format(each.too_few())
+        rows.append([Markup("{}{}").format(each.name, few), f"{each.share:.1%}", *cells])
     figures = table(rows, ["class", "share", *names, *["recognised"] * recognised])
     return figures + Markup("").join(_extremes(found, each) for each in found.classes if each.best)
 

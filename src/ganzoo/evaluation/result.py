@@ -145,8 +145,8 @@ class Evaluation:
         said = "Likely memorisation" if found.memorised else "No sign of memorising"
         part = f" Only {found.part:.1%} of the training images were compared (--training-images)." * (found.part < 1)
         return (
-            f"{said}: {found.suspect:.1%} of the samples lie nearer to a training image than all but {QUANTILE:.0%} of "
-            f"unseen real images do; their median distance is {found.ratio:.2f} of theirs.{part}"
+            f"{said}: {found.suspect:.1%} of the samples are nearer to a training image than {1 - QUANTILE:.0%} of "
+            f"unseen real images are. Their median distance is {found.ratio:.2f} times that of unseen images.{part}"
         )
 
     def class_figures(self) -> list[str]:
@@ -181,5 +181,5 @@ def _explained(figure: str) -> Markup:
     """The name of a figure above a sentence of what it says, as a cell."""
     name = figure.partition("(")[0]
     plugin = METRICS.describe(name) if name in METRICS and name not in SENTENCES else ""
-    style = "min-width: 10rem; text-align: left; white-space: normal"
+    style = "min-width: 7rem; text-align: left; white-space: normal"
     return Markup('<div style="{}">{}<br><small>{}</small></div>').format(style, figure, SENTENCES.get(name, plugin))

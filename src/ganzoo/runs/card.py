@@ -293,10 +293,9 @@ def _title(source: str) -> str:
 def _draws(card: Card) -> str:
     """What the model draws, as the one line that a card begins with."""
     like = f" like those of {_plain(card.data)}" if card.data else ""
-    classes = (
-        f", of the class that one asks for (`labels={card.label[0]}`: {_plain(card.label[1])})" if card.label else ""
-    )
-    text = f"A GAN that draws {card.images}{like}{classes}."
+    text = f"A GAN that draws {card.images}{like}."
+    if card.label:
+        text += f" You choose the class: `labels={card.label[0]}` draws {_plain(card.label[1])}."
     if card.parameters:
         speed = f" and takes {_plain(card.speed)}" if card.speed else ""
         text += f" Its generator has {card.parameters:,} parameters{speed}."
@@ -394,10 +393,13 @@ def _measured(card: Card) -> str:
         parts += [f"![Samples of seed 0]({GRID})", ""]
     parts += ["```", f"pip install {' '.join(('ganzoo-torch', *card.packages))}", "```", ""]
     if card.packages:
-        parts += ["The model needs a package of others, which runs its code: look at it before you install it.", ""]
+        parts += [
+            "The model needs this package of other authors; it can run any code: look at it before you install it.",
+            "",
+        ]
     parts += ["```python", "import ganzoo", "", f"gan = ganzoo.from_pretrained({_literal(card.source)})"]
     parts += ['ganzoo.images.save(gan.sample(64, seed=0), "samples.png")', "```", ""]
-    parts += [f"All that follows is of the weights with sha256 `{card.weights}`.", _TRAINING]
+    parts += [f"Everything below describes the weights with sha256 `{card.weights}`.", _TRAINING]
     parts += _table(("", ""), card.training) if card.training else ["Not recorded."]
     parts += ["", *_code(card.command)] if card.command else []
     parts += [*(["", f"![Losses over the steps]({LOSSES})"] if LOSSES in card.pictures else []), _FIGURES]

@@ -98,7 +98,7 @@ def _tiles(
     left = took / step * ((_number(settings.get("steps")) or 0) - step) if step else 0
     memory = [value for _, value in _points(times, "memory_mb")]
     tiles = [
-        ("Images seen", number(seen), f"{number(round(seen / images, 1))} times the data" if images else ""),
+        ("Images seen", number(seen), f"{number(seen / images, 2)} times the data" if images else ""),
         ("Time", duration(took), f"of training; about {duration(left)} to go" if left > 0 else "of training"),
         ("Speed", f"{number(round(trained / took))}/s" if took and trained else "–", "images a second, on average"),
     ]
