@@ -38,7 +38,10 @@ th:first-child, td:first-child { text-align: left; }
 small { color: var(--quiet); } th { color: var(--quiet); font-weight: 600; }
 img { display: block; border-radius: .2rem; max-width: 100%; height: auto; }
 b { font-weight: 650; }
-@media (max-width: 40rem) { th, td { padding-right: .5rem; font-size: .8125rem; white-space: normal; } }
+@media (max-width: 40rem) { table, tbody { display: block; }
+  tr { display: grid; grid-template-columns: repeat(4, 1fr); border-bottom: 1px solid var(--line); }
+  th, td { padding-right: .3rem; border: 0; font-size: .8125rem; white-space: normal; }
+  th:first-child, td:first-child { grid-column: 1 / -1; } }
 """
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 

@@ -181,5 +181,5 @@ def _explained(figure: str) -> Markup:
     """The name of a figure above a sentence of what it says, as a cell."""
     name = figure.partition("(")[0]
     plugin = METRICS.describe(name) if name in METRICS and name not in SENTENCES else ""
-    style = "min-width: 7rem; text-align: left; white-space: normal"
+    style = "min-width: 10rem; text-align: left; white-space: normal"
     return Markup('<div style="{}">{}<br><small>{}</small></div>').format(style, figure, SENTENCES.get(name, plugin))
