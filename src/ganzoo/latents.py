@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -215,9 +214,11 @@ def checked_labels(labels: int | Sequence[int] | Tensor, count: int, num_classes
     return given.long().reshape(-1).expand(count)
 
 
-@lru_cache(64)
 def _places(count: int, latent_size: int, device: torch.device) -> Tensor:
-    """The values of the binary digits of a class below `count`, the largest first; `latent_size` of them at most."""
+    """The values of the binary digits of a class below `count`, the largest first; `latent_size` of them at most.
+
+    Not cached: a tensor made while `torch.export` traces holds no numbers.
+    """
     return 2 ** torch.arange(count.bit_length() - 2, -1, -1, device=device)[:latent_size]
 
 
