@@ -268,7 +268,7 @@ PRESETS.register(
     "pokemon-64-d2l",
     Preset(
         version=1,
-        description="the chapter of Dive into Deep Learning to the letter: Pokemon, 20 epochs of its 40,597 images",
+        description="the chapter of Dive into Deep Learning as it stands: Pokemon, 20 epochs of its 40,597 images",
         generator=DCGANGeneratorConfig(initialisation="d2l"),
         discriminator=DCGANDiscriminatorConfig(first_norm=True, initialisation="d2l"),
         data="pokemon",

@@ -234,9 +234,9 @@ def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) ->
     yield "versions", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     if run.scores:
         last = settings.get("keep") == "last"  # which a run of an earlier version does not know
-        why = "of the last state, which was kept" if last else f"the best, by which step {run.kept:,} was kept"
-        score = f"{run.scores[-1]['score']:.3g}, {why}: a kernel distance in random features"
-        yield "score", f"{score} that ranks the states of this run, and compares with nothing else"
+        why = "of the last state, which was kept" if last else f"the best: step {run.kept:,} was kept"
+        score = f"{run.scores[-1]['score']:.3g}, {why}"
+        yield "score", f"{score}. A kernel distance in random features; compare it only within this run"
 
 
 def _speed(run: _Record, timing: list[dict[str, Any]]) -> str | None:
