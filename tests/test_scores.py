@@ -132,6 +132,11 @@ def test_the_spread_of_recall_is_that_over_other_draws():
     assert all(score.spread is None for score in prdc(torch.randn(47, 3), torch.randn(47, 3)).values())
 
 
+def test_figures_that_all_groups_share_have_no_spread_of_0():
+    found = prdc(torch.randn(80, 3), torch.randn(80, 3) + 100)
+    assert all(score.value == 0 and score.spread is None for score in found.values())
+
+
 # --- what the figures say --------------------------------------------------------------------------------------------
 
 

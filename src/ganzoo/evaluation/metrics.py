@@ -243,7 +243,8 @@ def prdc(
         images are.
 
     Their spreads are standard deviations over other draws of the images, estimated from `GROUPS` disjoint groups of
-    those compared: the groups' deviation over the root of `GROUPS`. It is not known if a group has no k neighbours.
+    those compared: the groups' deviation over the root of `GROUPS`. It is not known if a group has no k neighbours, or
+    if all groups have the same figure.
 
     Args:
         k: which neighbour. most: images of each side that are compared.
@@ -259,7 +260,7 @@ def prdc(
     if count // GROUPS > k:
         order = torch.randperm(count, generator=generator_for(seed, "groups"))
         groups = torch.stack([_overlap(real[group], fake[group], k) for group in order.tensor_split(GROUPS)])
-        spreads = (groups.std(0) / math.sqrt(GROUPS)).tolist()
+        spreads = [spread or None for spread in (groups.std(0) / math.sqrt(GROUPS)).tolist()]
     names = ("precision", "recall", "density", "coverage")
     return {name: Score(*pair) for name, *pair in zip(names, figures.tolist(), spreads)}
 
