@@ -4,7 +4,7 @@
 `accelerate launch examples/accelerate_loop.py` runs it on all devices.
 """
 
-import sys
+import argparse
 
 import torch
 from accelerate import Accelerator
@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader, TensorDataset
 import ganzoo
 from ganzoo.training.step_functions import MicroBatch, discriminator_step, generator_step
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 500
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=500)
+steps = parser.parse_args().steps
 accelerator = Accelerator()
 gan = ganzoo.create("fashion-mnist", clusters=0, seed=0)
 loss = ganzoo.LOSSES.make("hinge")
@@ -50,3 +52,4 @@ for step, (real,) in zip(range(steps), batches()):
 if accelerator.is_main_process:
     trained = ganzoo.GAN(accelerator.unwrap_model(generator), accelerator.unwrap_model(discriminator))
     ganzoo.images.save(ganzoo.images.grid(trained.sample(64, seed=0)), "pictures/accelerate.png")
+    print("picture: pictures/accelerate.png")

@@ -3,14 +3,16 @@
 python examples/bare_loop.py [STEPS]
 """
 
-import sys
+import argparse
 
 import torch
 from torch import nn
 
 import ganzoo
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=2000)
+steps = parser.parse_args().steps
 PixelShuffleUp, BlurDown, SelfAttention = (ganzoo.BLOCKS[n] for n in ("pixelshuffle-up", "blur-down", "self-attention"))
 
 generator = nn.Sequential(
@@ -49,3 +51,4 @@ for step in range(steps):
 # Your own modules sample and train like any preset from here on.
 gan = ganzoo.GAN(generator, critic, latent_size=64)
 ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0), columns=8), "pictures/wgan-gp.png")
+print("picture: pictures/wgan-gp.png")

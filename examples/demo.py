@@ -1,9 +1,11 @@
 """The main job in a few minutes: train a small generator on the bundled images, and sample it and the bundled model."""
 
+import argparse
 from pathlib import Path
 
 import ganzoo
 
+argparse.ArgumentParser(description=__doc__).parse_args()
 PICTURES = Path("pictures")
 
 # A few steps on the 2,000 bundled images: garments show their outlines, no more. A longer run sharpens them.

@@ -4,17 +4,21 @@
 not on the machine it is downloaded.
 """
 
-import sys
+import argparse
 
 import torch
 
 import ganzoo
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 15_000
-data = sys.argv[2] if len(sys.argv) > 2 else "fashion-mnist"
-result = ganzoo.Trainer("fashion-mnist-conditional", data=data, output_dir="runs/by-class", steps=steps).fit()
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=15_000)
+parser.add_argument("data", nargs="?", default="fashion-mnist")
+given = parser.parse_args()
+result = ganzoo.Trainer(
+    "fashion-mnist-conditional", data=given.data, output_dir="runs/by-class", steps=given.steps
+).fit()
 
 gan = ganzoo.from_pretrained(result.model)
 labels = torch.arange(80) % 10  # eight rows, a class in each column
 ganzoo.images.save(ganzoo.images.grid(gan.sample(80, seed=0, labels=labels), columns=10), "pictures/by-class.png")
-print("columns:", ", ".join(gan.class_names))
+print("picture: pictures/by-class.png, with the columns", ", ".join(gan.class_names))

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 import ganzoo
 from ganzoo.integrations.timm import register
 
-arguments = argparse.ArgumentParser()
+arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 arguments.add_argument("--steps", type=int, default=150)
 arguments.add_argument("--draws", type=int, default=3, help="of the 200 images")
 given = arguments.parse_args()

@@ -1,12 +1,18 @@
-"""The chapter's plot: leaky ReLU for six slopes below zero, into docs/leaky-relu.png (pip install matplotlib)."""
+"""The chapter's plot, leaky ReLU for six slopes below zero: python examples/leaky_relu.py [FILE]
 
-import sys
+It needs matplotlib (pip install matplotlib).
+"""
+
+import argparse
 
 import torch
 from matplotlib.figure import Figure
 
 from ganzoo.blocks import make_activation
 
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("file", nargs="?", default="leaky-relu.png")
+file = parser.parse_args().file
 x = torch.linspace(-2, 1, 301)
 figure = Figure(figsize=(5, 4), layout="constrained")
 axes = figure.subplots()
@@ -15,4 +21,5 @@ for slope in (0, 0.2, 0.4, 0.6, 0.8, 1):
 axes.set(xlabel="x", ylabel="leaky ReLU of x")
 axes.legend(title="slope")
 axes.grid(alpha=0.3)
-figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "docs/leaky-relu.png", dpi=100)
+figure.savefig(file, dpi=100)
+print(f"picture: {file}")

@@ -1,6 +1,6 @@
 """A GAN of ganzoo in PyTorch Lightning (pip install lightning): python examples/lightning_module.py [STEPS]"""
 
-import sys
+import argparse
 
 import lightning
 import torch
@@ -36,7 +36,9 @@ class LitGAN(lightning.LightningModule):
         return [torch.optim.Adam(each.parameters(), lr=2e-4, betas=(0.5, 0.999)) for each in networks]
 
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 500
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=500)
+steps = parser.parse_args().steps
 data = ganzoo.data.open_data("fashion-mnist-mini")
 loader = DataLoader(TensorDataset(data.batch(torch.arange(len(data)))), batch_size=64, shuffle=True, drop_last=True)
 module = LitGAN()
@@ -47,4 +49,5 @@ trainer = lightning.Trainer(
 trainer.fit(module, loader)
 gan = ganzoo.GAN(module.generator.cpu(), module.discriminator.cpu())
 ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/lightning.png")
+print("picture: pictures/lightning.png")
 gan.save_pretrained("models/lightning")  # samples, evaluates, pushes and trains on like any other

@@ -4,7 +4,7 @@ A U-Net of ganzoo's down and up blocks paints what an outline encloses; a discri
 side and judges patches (Isola et al. 2017, arXiv 1611.07004, equation 4).
 """
 
-import sys
+import argparse
 
 import torch
 from torch import nn
@@ -12,7 +12,9 @@ from torch.nn import functional as F
 
 import ganzoo
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=1000)
+steps = parser.parse_args().steps
 Down, Up = ganzoo.BLOCKS["blur-down"], ganzoo.BLOCKS["resize-up"]
 
 
@@ -64,4 +66,5 @@ some = data.batch(torch.arange(0, len(data), 150))
 with torch.no_grad():
     painted = generator.eval()(outlines(some))
 rows = torch.stack([outlines(some), painted, some], dim=1).flatten(0, 1)
-ganzoo.images.save(ganzoo.images.grid(rows, columns=6), "pictures/outlines.png")  # outline, painted, real
+ganzoo.images.save(ganzoo.images.grid(rows, columns=6), "pictures/outlines.png")
+print("picture: pictures/outlines.png, in threes: outline, painted, real")

@@ -4,13 +4,16 @@ DATA is a zip or folder of sprites; without it the chapter's file is downloaded.
 images, takes five seconds on one core, so that its 300 steps take half an hour.
 """
 
-import sys
+import argparse
 
 import ganzoo
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-data = sys.argv[2] if len(sys.argv) > 2 else "pokemon"
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=300)
+parser.add_argument("data", nargs="?", default="pokemon")
+given = parser.parse_args()
 for preset in ("pokemon-64", "pokemon-64-d2l"):
-    result = ganzoo.Trainer(preset, data=data, output_dir=f"runs/{preset}", steps=steps).fit()
+    result = ganzoo.Trainer(preset, data=given.data, output_dir=f"runs/{preset}", steps=given.steps).fit()
     samples = ganzoo.from_pretrained(result.model).sample(21, seed=0)
     ganzoo.images.save(ganzoo.images.grid(samples, columns=7), f"pictures/{preset}.png")
+    print(f"picture: pictures/{preset}.png")

@@ -3,20 +3,26 @@
 BACKBONE is a name of timm, as resnet18, and WEIGHTS a file of its weights; "random" goes without, to try it out.
 """
 
-import sys
+import argparse
 
 import ganzoo
 from ganzoo.models import ProjectedDiscriminator, ProjectedDiscriminatorConfig
 from ganzoo.models.backbones import timm_network
 
-backbone, weights = sys.argv[1:3]
-steps = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
-config = ProjectedDiscriminatorConfig(backbone=backbone, image_size=32, image_channels=1, width=32)
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("backbone")
+parser.add_argument("weights")
+parser.add_argument("steps", type=int, nargs="?", default=1000)
+given = parser.parse_args()
+config = ProjectedDiscriminatorConfig(backbone=given.backbone, image_size=32, image_channels=1, width=32)
 discriminator = ProjectedDiscriminator(config)
-if weights != "random":
-    discriminator.load_backbone(timm_network(backbone, weights)[0].model.state_dict())
+if given.weights != "random":
+    discriminator.load_backbone(timm_network(given.backbone, given.weights)[0].model.state_dict())
 generator = ganzoo.create("fashion-mnist", image_size=32, clusters=0).generator
 data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)
 gan = ganzoo.GAN(generator, discriminator)
-ganzoo.Trainer(gan, data, output_dir="runs/projected", overwrite=True, steps=steps, batch_size=16, loss="hinge").fit()
+ganzoo.Trainer(
+    gan, data, output_dir="runs/projected", overwrite=True, steps=given.steps, batch_size=16, loss="hinge"
+).fit()
 ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/projected.png")
+print("picture: pictures/projected.png")

@@ -15,7 +15,7 @@ from PIL import Image
 
 import ganzoo
 
-arguments = argparse.ArgumentParser()
+arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 arguments.add_argument("--data", default="fashion-mnist")
 arguments.add_argument("--steps", type=int, default=2000)
 arguments.add_argument("--samples", type=int, default=5000, help="for the figures; 0: none")

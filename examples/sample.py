@@ -1,9 +1,12 @@
 """Sample the bundled model: a grid, single pictures, a path through latent space."""
 
+import argparse
+
 import torch
 
 import ganzoo
 
+argparse.ArgumentParser(description=__doc__).parse_args()
 gan = ganzoo.from_pretrained("fashion-mnist")
 
 images = gan.sample(64, seed=0)  # (64, 1, 28, 28) in [-1, 1]; image i of seed 0 is the same wherever it is drawn
@@ -14,3 +17,4 @@ corners = torch.randn(4, gan.latent_size)
 path = ganzoo.latents.walk(corners, steps=15, closed=True)
 frames = gan.sample(latents=path)
 ganzoo.images.animate(list(frames), "pictures/walk.gif")
+print("pictures: pictures/grid.png, pictures/walk.gif, and 1,000 in pictures/single")

@@ -1,6 +1,6 @@
 """SNGAN (Miyato et al. 2018) by options of two networks alone: python examples/sngan_by_config.py [STEPS]"""
 
-import sys
+import argparse
 
 import ganzoo
 from ganzoo.models import (
@@ -10,7 +10,9 @@ from ganzoo.models import (
     DCGANGeneratorConfig,
 )
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=2000)
+steps = parser.parse_args().steps
 generator = DCGANGeneratorConfig(
     latent_size=64, start_size=7, widths=(64, 64, 64), image_channels=1, block="residual-up", stem="linear", head="same"
 )
@@ -30,3 +32,4 @@ ganzoo.Trainer(
     gan, "fashion-mnist-mini", output_dir="runs/sngan", overwrite=True, steps=steps, batch_size=32, **settings
 ).fit()
 ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/sngan.png")
+print("picture: pictures/sngan.png")

@@ -4,16 +4,19 @@ FOLDER (or a zip) holds images of any size; they are cropped to squares of 64 pi
 keep the discriminator from learning a few hundred by heart; how good such a run gets has not been measured.
 """
 
-import sys
+import argparse
 
 import ganzoo
 
-folder, steps = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10_000
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("folder")
+parser.add_argument("steps", type=int, nargs="?", default=10_000)
+given = parser.parse_args()
 trainer = ganzoo.Trainer(
     "pokemon-64",
-    data=folder,
+    data=given.folder,
     output_dir="runs/my-pictures",
-    steps=steps,
+    steps=given.steps,
     flip=True,
     augmentations=("color", "translation", "cutout"),
     batch_size=32,
@@ -22,3 +25,4 @@ result = trainer.fit()  # Ctrl-C saves; ganzoo.Trainer.resume("runs/my-pictures"
 
 gan = ganzoo.from_pretrained(result.model)
 ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0), columns=8), "pictures/mine.png")
+print("picture: pictures/mine.png")

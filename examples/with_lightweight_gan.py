@@ -7,7 +7,7 @@ and the discriminator is ours. Any modules of latents to images and of images to
 wants a CUDA device when it is imported, for its own trainer; its generator does without: that moment is given one.
 """
 
-import sys
+import argparse
 from unittest.mock import patch
 
 from torch import nn
@@ -17,7 +17,9 @@ with patch("torch.cuda.is_available", return_value=True):
 
 import ganzoo
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 500
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=500)
+steps = parser.parse_args().steps
 generator = nn.Sequential(Generator(image_size=32, latent_dim=64, fmap_max=128, greyscale=True), nn.Tanh())
 discriminator = ganzoo.create("fashion-mnist", image_size=32, clusters=0).discriminator
 gan = ganzoo.GAN(generator, discriminator, latent_size=64)
@@ -32,3 +34,4 @@ result = ganzoo.Trainer(
     augmentations=("color", "translation", "cutout"),
 ).fit()
 ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/lightweight-gan.png")
+print("picture: pictures/lightweight-gan.png")

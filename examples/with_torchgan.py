@@ -4,10 +4,13 @@ A block of ours inside torchgan's generator, and our Trainer with torchgan's los
 for `range`, which torchvision has renamed to `value_range`; the first lines put that right for whoever wants it too.
 """
 
-import sys
+import argparse
 
 import torchvision
 
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=500)
+steps = parser.parse_args().steps
 make_grid = torchvision.utils.make_grid
 torchvision.utils.make_grid = lambda *images, range=None, **options: make_grid(*images, value_range=range, **options)
 
@@ -27,7 +30,6 @@ def least_squares() -> Loss:
     )
 
 
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 500
 generator = DCGANGenerator(encoding_dims=64, out_size=32, out_channels=1, step_channels=16)
 generator.model[1] = ganzoo.BLOCKS["resize-up"](64, 32)  # in place of a transposed convolution, norm, activation
 gan = ganzoo.GAN(generator, DCGANDiscriminator(in_size=32, in_channels=1, step_channels=16), latent_size=64)
@@ -36,3 +38,4 @@ result = ganzoo.Trainer(
     gan, data, output_dir="runs/torchgan", overwrite=True, steps=steps, loss="torchgan-least-squares"
 ).fit()
 ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/torchgan.png")
+print("picture: pictures/torchgan.png")

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import typer
 from PIL import Image
 
 import ganzoo
-from ganzoo.cli import app, run
+from ganzoo.cli import app, main, run
 from ganzoo.integrations.onnx import ExportedONNX
 
 QUICK = ["--set", "batch_size=8", "--set", "log_every=1", "--set", "score_every=0"]
@@ -324,10 +325,11 @@ COMMANDS = dict(typer.main.get_command(app).commands)
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_s_help_has_a_short_sentence_and_examples_that_can_be_typed(name, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "80")
     assert run(["--help"]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if re.match(rf"  {name} ", line)]
-    assert line.endswith(".") and not line.endswith("..."), line
+    (said,) = re.findall(rf"^  {name} .*\n(?:    .*\n)*", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"[a-z]\.$", said.strip()) and "et al" not in said, said
+    monkeypatch.setenv("COLUMNS", "100")
     assert COMMANDS[name].epilog, f"{name} has no example"
     for example in COMMANDS[name].epilog.splitlines():
         program, command, *words = shlex.split(example)
@@ -337,6 +339,16 @@ def test_a_command_s_help_has_a_short_sentence_and_examples_that_can_be_typed(na
     assert max(map(len, text.splitlines())) <= 100 and f"  {COMMANDS[name].epilog.splitlines()[0]}\n" in text
     blocks = re.split(r"\n(?=  -)", re.split(r"Arguments:|Examples:", text)[-2])
     assert all(block.split("\n\n")[0].rstrip().endswith((".", "]")) for block in blocks[1:]), "no whole sentence"
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_of_several_processes_the_first_prints_warnings(rank, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    monkeypatch.setattr("warnings.formatwarning", None)
+    monkeypatch.setattr("ganzoo.cli.run", lambda words: warnings.warn("dark", stacklevel=1) or 0)
+    with pytest.raises(SystemExit), warnings.catch_warnings(record=True) as said:
+        main(["data", "mixed"])
+    assert len(said) == (rank == "0")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

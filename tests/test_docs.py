@@ -1,8 +1,10 @@
 """Every snippet of README and docs runs, and prints what the page says; every example runs."""
 
+import ast
 import importlib.util
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +94,19 @@ def test_every_example_is_run():
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == {*EXAMPLES, "demo.py"}  # `make demo` runs that
 
 
+@pytest.mark.parametrize("name", [*EXAMPLES, "demo.py"])
+def test_an_example_explains_itself_and_does_nothing_on_help(name, tmp_path, monkeypatch, capsys):
+    if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+    tree = ast.parse((ROOT / "examples" / name).read_text())
+    assert end.value.code == 0 and not [*tmp_path.iterdir()]
+    assert str(ast.get_docstring(tree)).split()[:5] == capsys.readouterr().out.partition("\n\n")[2].split()[:5]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_runs(name, tmp_path):
@@ -106,6 +121,7 @@ def test_an_example_runs(name, tmp_path):
     assert done.returncode == 0, done.stderr
     for path in written:
         assert (tmp_path / path).stat().st_size > 100
+        assert not path.endswith((".png", ".gif")) or path.rpartition("/")[0] in done.stdout, "says where pictures are"
 
 
 def test_links_of_the_readme_lead_to_the_repository_on_another_site():

@@ -354,6 +354,18 @@ def test_a_run_with_names_of_a_script_says_to_go_on_where_they_are_registered(tm
     assert "#" not in resume_command(tmp_path / "plain")
 
 
+def test_a_damaged_list_of_names_of_a_script_is_said_in_one_line(tmp_path, capsys):
+    train(tmp_path / "run", steps=1).fit()
+    place = tmp_path / "run" / "run.json"
+    facts = json.loads(place.read_text())
+    capsys.readouterr()
+    for damaged in (5, None, "loss", {}, [1], [["loss"]], [{"kind": "loss"}], [{"kind": 1, "name": "x", "where": "y"}]):
+        place.write_text(json.dumps({**facts, "registered": damaged}))
+        assert run(["train", "--resume", str(tmp_path / "run")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "run.json: registered must be a list of kind, name and where" in line
+
+
 @pytest.mark.parametrize("kind", ganzoo.REGISTRIES)
 def test_built_in_names_are_not_told_from_names_of_a_script(kind):
     registry = getattr(ganzoo, kind)

@@ -410,6 +410,16 @@ def test_a_discriminator_that_cannot_halve_says_so():
         DCGANDiscriminatorConfig(image_size=30)
 
 
+@pytest.mark.parametrize("up", [True, False])
+def test_a_block_of_the_wrong_way_is_refused_with_blocks_that_fit(up):
+    mine, other = ("generator", DOWN) if up else ("discriminator", UP)
+    for block in other:
+        with pytest.raises(ConfigError, match=f'^{mine}.block "{block}" .* the wrong way') as caught:
+            ganzoo.create("fashion-mnist", **{mine: {"block": block}})
+        fit = str(caught.value).rpartition(": ")[2].split(", ")
+        assert {*fit} == {*(UP if up else DOWN)}
+
+
 def test_a_stranger_s_model_is_saved_and_loaded(tmp_path):
     from dataclasses import dataclass
 

@@ -81,6 +81,10 @@ def pair(tmp_path_factory):
     return launch(root / "one", 1, steps=6), launch(root / "two", 2, steps=6)
 
 
+def test_two_processes_print_nothing_of_what_torch_plans(pair):
+    assert "deprecated" not in pair[1][2]
+
+
 def test_parameters_are_equal_on_all_ranks(pair):
     ranks = pair[1][0]
     assert ranks[0]["state"] == ranks[1]["state"]

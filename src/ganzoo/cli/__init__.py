@@ -106,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else [*arguments]
     # a line, without its place in the code
     warnings.formatwarning = lambda message, *_, **__: f"ganzoo: {clean(str(message))}\n"
+    if os.environ.get("LOCAL_RANK", "0") != "0":  # of several processes of a machine the first one says it
+        warnings.simplefilter("ignore")
     raise SystemExit(run(given))
 
 

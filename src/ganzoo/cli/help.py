@@ -33,9 +33,7 @@ class Group(TyperGroup):
         groups: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             command: Any = self.get_command(ctx, name)
-            groups.setdefault(command.rich_help_panel, []).append(
-                (name, command.get_short_help_str(formatter.width - 14))
-            )
+            groups.setdefault(command.rich_help_panel, []).append((name, command.get_short_help_str(limit=200)))
         _write(formatter, groups)
 
     def format_epilog(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]

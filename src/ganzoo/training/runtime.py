@@ -240,7 +240,10 @@ class Runtime:
 
     def prepare(self, network: nn.Module, optimizer: Optimizer) -> tuple[Callable[..., Tensor], Optimizer]:
         """How to call `network` in training (autocast, gradients shared between processes), and its optimizer."""
-        seat, prepared = self._accelerator.prepare(_ForwardProxy(network), optimizer)
+        with warnings.catch_warnings():
+            # Accelerate does not know the new name yet. Buffers need no exchange at the start: all draw the same.
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            seat, prepared = self._accelerator.prepare(_ForwardProxy(network), optimizer)
         return seat, prepared
 
     def autocast(self, network: Callable[..., Tensor]) -> Callable[..., Tensor]:

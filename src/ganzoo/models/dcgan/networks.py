@@ -128,7 +128,7 @@ class DCGANGeneratorConfig(Config):
     @property
     def _sizes(self) -> list[float]:
         names = block_names(self.block, len(self.stage_widths) - 1)
-        return stage_sizes(self.start_size, names, self.stage_widths)
+        return stage_sizes(self.start_size, names, self.stage_widths, "up")
 
     def resized(self, image_size: int) -> DCGANGeneratorConfig:
         """For images of `image_size`: stages are added or dropped where the channels are widest."""
@@ -299,7 +299,7 @@ class DCGANDiscriminatorConfig(Config):
     @property
     def _sizes(self) -> list[float]:
         names = block_names(self.block, len(self.widths))
-        return stage_sizes(self.image_size, names, (self.image_channels, *self.widths))
+        return stage_sizes(self.image_size, names, (self.image_channels, *self.widths), "down")
 
     def resized(self, image_size: int) -> DCGANDiscriminatorConfig:
         """For images of `image_size`: stages are added or dropped where the channels are widest."""

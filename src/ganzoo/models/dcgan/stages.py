@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -49,11 +50,22 @@ def block_names(block: BlockNames, stages: int) -> tuple[str, ...]:
     return (block,) * stages if isinstance(block, str) else block
 
 
-def stage_sizes(size: float, names: tuple[str, ...], channels: tuple[int, ...]) -> list[float]:
-    """Pixels a side before the first stage, `size`, and after each; `channels` are those between, both ends too."""
+def stage_sizes(
+    size: float, names: tuple[str, ...], channels: tuple[int, ...], way: Literal["up", "down"]
+) -> list[float]:
+    """Pixels a side before the first stage, `size`, and after each; `channels` are those between, both ends too.
+
+    Raises:
+        ConfigError: a block halves the image on the `way` up, a generator's, or doubles it on the way down.
+    """
     sizes = [float(size)]
+    wrong, says = (0.5, "halves") if way == "up" else (2, "doubles")
     for name, before, after in zip(names, channels, channels[1:]):
-        sizes.append(sizes[-1] * scale_of("block", name, before, after))
+        scale = scale_of("block", name, before, after)
+        if scale == wrong:
+            fit = ", ".join(each for each in BLOCKS if each.endswith(f"-{way}"))
+            raise ConfigError(f"block {quote(name)} {says} the image, the wrong way here; blocks that fit: {fit}")
+        sizes.append(sizes[-1] * scale)
     return sizes
 
 
