@@ -51,6 +51,7 @@ def test_the_chapter_s_parameter_counts():
         ("cifar10-sngan-conditional", 4_303_619, 1_055_104),
         ("fashion-mnist-r3gan", 176_160, 168_096),
         ("cifar10-r3gan", 20_732_160, 20_683_776),
+        ("emoji-64", 1_134_784, 842_144),
         ("few-shot-64", 3_048_147, 620_935),
     ],
 )
