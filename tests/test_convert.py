@@ -389,13 +389,17 @@ def looped(path):
     [
         (lambda path: torch.save({"a": Evil()}, path), "can't be read as weights"),
         (lambda path: path.write_bytes(pickle.dumps({"a": Evil()})), "can't be read as weights"),
-        (lambda path: torch.save(nn.Linear(2, 2), path), "can't be read as weights"),
+        (
+            lambda path: torch.save(nn.Linear(2, 2), path),
+            r"\(it holds objects other than tensors, .*network.state_dict",
+        ),
         (compressed, "compressed"),
         (lying, "can't be read as weights"),
         (looped, "holds no table of tensors"),
         (lambda path: torch.save({"a": torch.zeros(1).expand(2**20)}, path), "claims 1,048,576 numbers"),
         (lambda path: torch.save({"a": torch.zeros(2).to_sparse()}, path), "no plain tensor"),
         (lambda path: torch.save({"a": torch.zeros(2, device="meta")}, path), "no plain tensor"),
+        (lambda path: path.write_bytes(b"hello"), "other than tensors, or is damaged"),
         (lambda path: path.write_bytes(b"PK\x03\x04 half"), "can't be read as weights"),
         (lambda path: path.mkdir(), "there is no file"),
     ],

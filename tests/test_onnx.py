@@ -178,6 +178,11 @@ def test_without_a_discriminator_none_is_exported(tmp_path):
         export_onnx(ganzoo.GAN(Custom(), latent_size=8), tmp_path / "d.onnx", network="discriminator")
 
 
+def test_a_folder_is_refused_as_the_file(exported, tmp_path):
+    with pytest.raises(ConfigError, match=r"is a folder; name a file: .*model\.onnx"):
+        export_onnx(exported[0], tmp_path)
+
+
 def test_a_saved_model_takes_its_file_to_the_hub_if_it_is_of_the_same_weights(hub, exported, tmp_path):
     gan, done = exported
     folder = gan.save_pretrained(tmp_path / "mine")

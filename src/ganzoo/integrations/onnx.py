@@ -60,11 +60,14 @@ def export_onnx(
 
     Raises:
         MissingExtraError: onnxscript or onnxruntime is not installed.
-        ConfigError: the network can't be exported, or there is no discriminator.
+        ConfigError: the network can't be exported, or there is no discriminator, or `path` is a folder.
         ModelError: onnxruntime computes something else than torch; nothing is written.
     """
     if network not in ("generator", "discriminator"):
         raise ConfigError(f"network must be generator or discriminator, got {quote(network)}")
+    target = expand_user(path)
+    if target.is_dir():
+        raise ConfigError(f"{target} is a folder; name a file: {target / 'model.onnx'}")
     module = _Images(gan, half) if network == "generator" else _Logits(gan, half)
     output = "images" if network == "generator" else "logits"
     facts = {**_facts(gan), "network": network, "half": half, "weights": fingerprint(getattr(gan, network))}
@@ -83,7 +86,6 @@ def export_onnx(
             f"onnxruntime computes something else than torch for {what} (difference {difference:.2g}), and nothing is "
             f"written: {'in float16 numbers may be too large; leave half out' if half else 'does it draw noise?'}"
         )
-    target = expand_user(path)
     write_file(target, content)
     takes = {name: _shape(value) for name, value in inputs.items()}
     return ExportedONNX(target, len(content), takes, {output: shape}, OPSET, difference)

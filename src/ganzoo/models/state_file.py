@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -29,9 +30,12 @@ def read_tables(path: Path) -> Tables:
     try:
         content: Any = load_file(path) if path.suffix == ".safetensors" else _load(path)
     except Exception as error:  # torch's reader of plain tensors raises a dozen kinds on other files
+        if isinstance(error, (ValueError, OSError, SafetensorError)):
+            said = quote(first_line(error))
+        else:  # torch's words advise to run what is in the file
+            said = "it holds objects other than tensors, or is damaged"
         raise WeightsError(
-            f"{path} can't be read as weights ({quote(first_line(error))}); give .safetensors, or a .pth that holds "
-            "tensors alone."
+            f"{path} can't be read as weights ({said}); give .safetensors, or torch.save(network.state_dict(), ...)."
         ) from error
     tables: Tables = {}
     waiting, seen = [("", content)], set()
