@@ -237,6 +237,11 @@ def files_in(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_port_that_no_computer_has_is_refused(capsys):
+    assert run(["demo", "fashion-mnist", "--port", "99999"]) == 2
+    assert "equal to 65535" in capsys.readouterr().err
+
+
 def test_a_space_has_its_page_its_packages_its_metadata_and_the_generator(model, tmp_path, capsys):
     assert run(["demo", str(model), "--export-space", str(tmp_path / "space")]) == 0
     space = tmp_path / "space"

@@ -12,7 +12,9 @@ from ganzoo.cli.options import DEVICE, ENDPOINT, REVISION, SOURCE
 
 def demo(
     source: Annotated[str, SOURCE],
-    port: Annotated[int | None, typer.Option(help="Port of the page.  [default: the first free one from 7860]")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the page.  [default: the first free one from 7860]")
+    ] = None,
     host: Annotated[str, typer.Option(help="0.0.0.0 lets other computers in your network see it.")] = "127.0.0.1",
     open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     export_space: Annotated[
