@@ -84,8 +84,17 @@ def test_without_a_download_the_package_s_place_is_said(tmp_path, monkeypatch):
         open_data("emoji(download=false)")
 
 
-def test_a_damaged_package_is_named_and_leaves_nothing(package, tmp_path):
-    package.write_bytes(package.read_bytes()[:500])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:500],
+        lambda content: content[:300] + b"\xff" * 200 + content[500:],
+        lambda content: b"no package",
+    ],
+    ids=["cut", "overwritten", "another file"],
+)
+def test_a_damaged_package_is_named_and_leaves_nothing(package, tmp_path, damage):
+    package.write_bytes(damage(package.read_bytes()))
     with pytest.raises(DataError, match=r"tgz can't be unpacked .*; remove it"):
         open_data("emoji")
     assert not (tmp_path / "cache" / "emoji-one").exists()

@@ -139,11 +139,10 @@ def invert(
     target = torch.stack(targets)
     found = find(gan, target, labels=_label(gan, label), starts=starts, steps=steps, seed=seed, progress=True)
     images.save(images.grid(torch.cat([target, found.images.cpu()]), columns=len(target)), output)
-    reached = dict(zip(map(str, pictures), found.psnr.tolist()))
     if as_json:
-        return print_json({"psnr": reached, "picture": str(output)})
-    for name, psnr in reached.items():
-        print(f"{shell(name)}: {psnr:.1f} dB")
+        return print_json({"psnr": dict(zip(map(str, pictures), found.psnr.tolist())), "picture": str(output)})
+    for path, psnr in zip(pictures, found.psnr.tolist()):
+        print(f"{shell(path)}: {psnr:.1f} dB")
     print(f"pictures above, what was found below: {shell(output)}")
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ganzoo.data.cache import cache_dir
 from ganzoo.errors import DataError, reason
-from ganzoo.files import digest_of, locked
+from ganzoo.files import digest_of, expand_user, locked
 
 LARGEST = 20_000_000_000  # bytes
 TIMEOUT = 30  # seconds without a byte
@@ -47,6 +48,34 @@ def download(
     except OSError as error:
         raise DataError(f"{path} can't be written ({reason(error)}), or set GANZOO_CACHE.") from error
     return path
+
+
+def find_or_download(
+    names: Sequence[str],
+    root: str,
+    urls: Sequence[str],
+    *,
+    allowed: bool,
+    missing: str,
+    sha1: str,
+    largest: int,
+    progress: bool,
+) -> Path:
+    """The first file or folder of `names` in `root`, $GANZOO_DATA or the cache; else the first name, fetched there.
+
+    Raises:
+        DataError: it is on no disk and is not `allowed` to be fetched (the message is `missing`, with its {path}); or
+            as `download`.
+    """
+    folders: list[str | Path] = [each for each in (root, os.environ.get("GANZOO_DATA"), cache_dir()) if each]
+    for folder in folders:
+        for name in names:
+            if (path := expand_user(folder) / name).exists():
+                return path
+    path = cache_dir() / names[0]
+    if not allowed:
+        raise DataError(missing.format(path=path))
+    return download(urls, path, sha1=sha1, largest=largest, progress=progress)
 
 
 def _fetch_whole(

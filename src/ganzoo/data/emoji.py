@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
-import os
 import re
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 from ganzoo.data.cache import cache_dir
-from ganzoo.data.download import download
+from ganzoo.data.download import find_or_download
 from ganzoo.errors import DataError
-from ganzoo.files import expand_user, new_folder
+from ganzoo.files import new_folder
 
 NAME = "emoji-datasource-google-16.0.0.tgz"
 URLS = [f"https://registry.npmjs.org/emoji-datasource-google/-/{NAME}"]
@@ -31,27 +32,26 @@ def load_emoji(root: str, skin_tones: str, fetch: bool, progress: bool) -> Path:
     """
     folder = cache_dir() / f"emoji-{skin_tones}"
     if not folder.is_dir():
-        package = _package(root, fetch, progress)
+        package = find_or_download(
+            (NAME,),
+            root,
+            URLS,
+            allowed=fetch,
+            missing=f"emoji is not at {{path}}; allow the download, or put {NAME} of npm there.",
+            sha1=SHA1,
+            largest=BYTES,
+            progress=progress,
+        )
         try:
             with new_folder(folder) as aside:
                 _unpack(package, skin_tones == "all", aside)
-        except (tarfile.TarError, EOFError, KeyError, ValueError) as error:
+        except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, KeyError, ValueError) as error:
             raise DataError(f"{package} can't be unpacked ({error}); remove it, and it is fetched again.") from error
     return folder
 
 
-def _package(root: str, fetch: bool, progress: bool) -> Path:
-    for place in (root, os.environ.get("GANZOO_DATA")):
-        if place and (path := expand_user(place) / NAME).is_file():
-            return path
-    path = cache_dir() / NAME
-    if not fetch and not path.is_file():
-        raise DataError(f"emoji is not at {path}; allow the download, or put {NAME} of npm there.")
-    return download(URLS, path, sha1=SHA1, largest=BYTES, progress=progress)
-
-
 def _unpack(package: Path, all_tones: bool, folder: Path) -> None:
-    with tarfile.open(package) as tar:  # one pass: going back in a packed file unpacks it again from its start
+    with tarfile.open(package, "r:gz") as tar:  # one pass: going back in a packed file unpacks it again from its start
         files = {
             member.name.rpartition("/")[2]: tar.extractfile(member).read()  # type: ignore[union-attr]
             for member in tar

@@ -9,20 +9,17 @@ split in use is read.
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from ganzoo.data.cache import cache_dir
-from ganzoo.data.download import download as fetch
+from ganzoo.data.download import find_or_download
 from ganzoo.data.emoji import load_emoji
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.given import open_given
@@ -30,7 +27,6 @@ from ganzoo.data.image_data import ImageData
 from ganzoo.data.reading import Reading
 from ganzoo.data.torchvision_sets import torchvision_set
 from ganzoo.errors import ConfigError, DataError, GanzooError, PluginError, did_you_mean, quote
-from ganzoo.files import expand_user
 from ganzoo.options import split_call
 from ganzoo.registry import Registry
 
@@ -40,9 +36,6 @@ POKEMON_BYTES = 59_824_621
 SPLITS = ("train", "test")
 
 SOURCES: Registry[Callable[..., Any]] = Registry("source", "ganzoo.sources", "a function", callable, makes=object)
-
-
-SOURCES.register("torchvision", torchvision_set)
 
 
 @dataclass(frozen=True)
@@ -148,20 +141,17 @@ def pokemon(root: str = "", download: bool = True) -> Licensed:
         root: a folder to look in before all others.
         download: fetch the zip if it is on no disk.
     """
-    return Licensed(_pokemon(root, download), "© The Pokémon Company: for research and teaching")
-
-
-def _pokemon(root: str, download: bool) -> Path:
-    folders: list[str | Path] = [each for each in (root, os.environ.get("GANZOO_DATA"), cache_dir()) if each]
-    for folder in folders:
-        for name in ("pokemon.zip", "pokemon"):
-            path = expand_user(folder) / name
-            if path.exists():
-                return path
-    path = cache_dir() / "pokemon.zip"
-    if not download:
-        raise DataError(f"pokemon is not at {path}; allow the download, or name a zip or folder of sprites.")
-    return fetch(POKEMON_URLS, path, sha1=POKEMON_SHA1, largest=POKEMON_BYTES, progress=sys.stderr.isatty())
+    path = find_or_download(
+        ("pokemon.zip", "pokemon"),
+        root,
+        POKEMON_URLS,
+        allowed=download,
+        missing="pokemon is not at {path}; allow the download, or name a zip or folder of sprites.",
+        sha1=POKEMON_SHA1,
+        largest=POKEMON_BYTES,
+        progress=sys.stderr.isatty(),
+    )
+    return Licensed(path, "© The Pokémon Company: for research and teaching")
 
 
 @SOURCES.register("emoji")
@@ -181,3 +171,6 @@ def emoji(skin_tones: Literal["one", "all"] = "one", root: str = "", download: b
         return Licensed(folder / name, "Apache-2.0, Google LLC (Noto Emoji)")
 
     return {name: partial(split, name) for name in SPLITS}
+
+
+SOURCES.register("torchvision", torchvision_set)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -56,19 +56,7 @@ def torchvision_set(dataset: str, root: str = "", split: str = "", download: boo
     maker = getattr(datasets, dataset)
     takes = inspect.signature(maker).parameters
     part = next((name for name in _SPLITS if name in takes), None)
-    given: dict[str, Any] = {}
-    if "root" in takes:
-        given["root"] = str(expand_user(root or os.environ.get("GANZOO_DATA") or cache_dir() / "torchvision"))
-    if "download" in takes:
-        given["download"] = download
-    if split:
-        given[part or "split"] = split
-    needed = [each.name for each in takes.values() if each.default is each.empty and each.kind is not each.VAR_KEYWORD]
-    if wanted := [name for name in needed if name not in given]:
-        raise ConfigError(
-            f"torchvision:{dataset} needs {', '.join(wanted)}: "
-            + (f"add {wanted[0]}=" if wanted == ["split"] else "open it in Python and give the Dataset itself as data")
-        )
+    given = _given(dataset, takes, root, {part or "split": split} if split else {}, download)
     if not split and "train" in takes:
         ways = {"train": [given], "test": [{**given, "train": False}]}
     elif not split and part:
@@ -76,6 +64,25 @@ def torchvision_set(dataset: str, root: str = "", split: str = "", download: boo
     else:
         return _open(maker, dataset, [given])
     return {name: partial(_open, maker, dataset, each) for name, each in ways.items()}
+
+
+def _given(
+    dataset: str, takes: Mapping[str, inspect.Parameter], root: str, part: dict[str, str], download: bool
+) -> dict[str, Any]:
+    """The arguments of a set that `takes` some, with its `part` if one is asked for; ConfigError if more are needed."""
+    given: dict[str, Any] = {}
+    if "root" in takes:
+        given["root"] = str(expand_user(root or os.environ.get("GANZOO_DATA") or cache_dir() / "torchvision"))
+    if "download" in takes:
+        given["download"] = download
+    given |= part
+    needed = [each.name for each in takes.values() if each.default is each.empty and each.kind is not each.VAR_KEYWORD]
+    if wanted := [name for name in needed if name not in given]:
+        raise ConfigError(
+            f"torchvision:{dataset} needs {', '.join(wanted)}: "
+            + (f"add {wanted[0]}=" if wanted == ["split"] else "open it in Python and give the Dataset itself as data")
+        )
+    return given
 
 
 def _open(maker: Callable[..., Any], name: str, ways: list[dict[str, Any]]) -> Any:

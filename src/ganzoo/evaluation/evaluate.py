@@ -95,10 +95,9 @@ def evaluate(
         UnknownNameError, ConfigError, DataError, ShapeError: too few images, other classes, numbers that are not
             finite, a name or an option that is unknown. PluginError: a network or metric of another package fails.
     """
-    if type(samples) is not int or samples < FEWEST:
-        raise ConfigError(f"samples must be an int from {FEWEST}, got {quote(samples)}")
-    if type(training_images) is not int or training_images < FEWEST:
-        raise ConfigError(f"training_images must be an int from {FEWEST}, got {quote(training_images)}")
+    for name, count in (("samples", samples), ("training_images", training_images)):
+        if type(count) is not int or count < FEWEST:
+            raise ConfigError(f"{name} must be an int from {FEWEST}, got {quote(count)}")
     chosen_metrics = make_metrics(metrics, seed)
     reading = {"broken": broken, "ground": ground, "fit": fit}
     made = generated(gan, samples, seed, image_size, reading, device, progress)

@@ -53,11 +53,8 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     logged = [entry["step"] for entry in log if "remark" not in entry]  # a remark may be of a step since undone
     every = _number(settings.get("log_every")) or 0
     grids = sample_grids(folder.path / "samples", until=max(logged) + every if logged else None)
-    # A run that is stopped has no line in the log for its last steps.
-    step, steps = (
-        int(max([*logged, *grids, *checkpoint_steps(folder.path), 0])),
-        int(_number(settings.get("steps")) or 0),
-    )
+    step = int(max([*logged, *grids, *checkpoint_steps(folder.path), 0]))  # the last ones may stand in no log
+    steps = int(_number(settings.get("steps")) or 0)
     scores = _points(log, "score")
     best = min(scores, key=lambda point: point[1]) if scores and settings.get("keep") != "last" else None
     return render(

@@ -85,18 +85,18 @@ def gradient_ratios(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Ten
 
     0 if the discriminator's loss does not move: float32 rounds non-saturating's slope to 0 at f < -100.
     """
-    judged, drawn = _slopes(loss, real_logits, fake_logits)
-    place = judged.abs().argmax(dim=1, keepdim=True)
-    judged, drawn = judged.gather(1, place)[:, 0], drawn.gather(1, place)[:, 0]
-    return torch.where(judged == 0, 0.0, drawn / judged)
+    d, g = _slopes(loss, real_logits, fake_logits)
+    place = d.abs().argmax(dim=1, keepdim=True)
+    d, g = d.gather(1, place)[:, 0], g.gather(1, place)[:, 0]
+    return torch.where(d == 0, 0.0, g / d)
 
 
 def _slopes(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivatives (N, logits of an image) of both losses by the fakes' logits."""
+    """d and g: derivatives (N, logits of an image) of both losses by the fakes' logits."""
     real, fake = real_logits.detach(), fake_logits.detach().requires_grad_()
     values = loss.for_discriminator(real, fake), _for_generator(loss, real, fake)
-    judged, drawn = (torch.autograd.grad(value, fake)[0].reshape(len(fake), -1) for value in values)
-    return judged, drawn
+    d, g = (torch.autograd.grad(value, fake)[0].reshape(len(fake), -1) for value in values)
+    return d, g
 
 
 def _for_generator(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -109,9 +109,9 @@ def obstacle(loss: Loss, discriminator: nn.Module, fake: Tensor, labels: Tensor 
     logits = discriminator(images) if labels is None else discriminator(images, labels)
     random = torch.Generator().manual_seed(0)
     real, tried = (torch.randn(logits.shape, generator=random).to(fake.device) * 5 for _ in range(2))
-    judged, drawn = _slopes(loss, real, tried)
+    d, g = _slopes(loss, real, tried)
     ratios = gradient_ratios(loss, real, tried)
-    if not torch.allclose(drawn, ratios[:, None] * judged, rtol=1e-3, atol=0):
+    if not torch.allclose(g, ratios[:, None] * d, rtol=1e-3, atol=0):
         return (
             "the generator's gradient does not follow from the discriminator's, which is 0 for some fakes (as hinge's "
             "beyond the margin) or weighs the logits of an image otherwise; choose wasserstein or minimax"

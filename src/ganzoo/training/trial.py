@@ -124,7 +124,7 @@ class Trial:
         """Raise ConfigError if one pass of the discriminator over `fake` can't serve both networks."""
         found = obstacle(self._method.loss, self._networks["discriminator"], fake, labels)
         if self._runtime.scaler is not None:
-            found = "gradients of fakes that are found out vanish in precision fp16; choose bf16 or float32"
+            found = "in fp16 the gradients of fakes that the discriminator recognises vanish; choose bf16 or float32"
         if found:
             raise ConfigError(f"updates=one-stage, loss {self._settings.loss}: {found}, or updates=alternating")
 
