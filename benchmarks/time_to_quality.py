@@ -49,13 +49,15 @@ class Quality(Callback):
         self._data, self._at, self._device = data, at, device
         self._given = {"samples": samples, "classes": False, "memorised": False, "device": device, **given}
         self.course: list[list[float]] = []
+        self.before = 0  # steps of earlier runs that this one goes on from
         self._spent = [0.0, 0.0]
+        self._start: list[float] = []
 
     def _clocks(self) -> list[float]:
         return [time.perf_counter(), time.process_time()]
 
     def on_start(self, run) -> None:
-        self._start = self._clocks()
+        self._start = self._start or self._clocks()
 
     def seconds(self) -> list[float]:
         """Seconds of training until now, of the clock and of the processor."""
@@ -68,8 +70,8 @@ class Quality(Callback):
         seconds, stopped = self.seconds(), self._clocks()
         found = ganzoo.evaluate(run.averaged, data=self._data, **self._given)
         distance = next(each["value"] for each in found.figures() if each["name"].startswith("FD"))
-        self.course.append([*(round(each, 1) for each in seconds), run.step, distance])
-        print(f"  step {run.step}: {seconds[0]:.0f} s, processor {seconds[1]:.0f} s, FD {distance:.3f}", flush=True)
+        self.course.append([*(round(each, 1) for each in seconds), self.before + run.step, distance])
+        print(f"  step {self.before + run.step}: {seconds[0]:.0f} s, processor {seconds[1]:.0f} s, FD {distance:.3f}", flush=True)
         self._spent = [spent + now - then for spent, now, then in zip(self._spent, self._clocks(), stopped)]
 
 

@@ -78,6 +78,7 @@ METHODS = {
     "one-stage": {"updates": "one-stage"},
     "last batches": {"keep_last_batch": True, "images": 20, "steps": 16},
     "lazy penalties": {"penalties": ("r1(weight=1,every=2)", "wgan-gp(weight=1)"), "steps": 12},
+    "augmented penalties": {"augmentations": ("color", "translation"), "penalties": ("r1", "wgan-gp")},
     "bf16": {"precision": "bf16"},
     "a callback that changes a network": {"callbacks": [Slope()], "steps": 12},
     **{f"augmentation {name}": {"augmentations": (name,)} for name in AUGMENTATIONS},
@@ -95,6 +96,21 @@ def test_a_captured_step_computes_what_a_plain_one_does(name, tmp_path, graphs, 
     assert RecordedGraph.captured
     monkeypatch.setattr(Runtime, "captures", False)
     same(by_graph, train(tmp_path / "plain", **METHODS[name]))
+
+
+def test_draws_of_a_discriminator_s_own_loss_reach_it_among_those_of_augmentations(tmp_path, graphs, monkeypatch):
+    def run(folder):
+        images = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        gan = ganzoo.create("few-shot-64", 16, seed=0)
+        settings = {**SMALL, "steps": 5, "batch_size": 4}
+        ganzoo.Trainer(gan, images, folder, settings=ganzoo.PRESETS["few-shot-64"].settings, **settings).fit()
+        log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        return [entry for entry in log if "generator_loss" in entry], gan
+
+    by_graph = run(tmp_path / "graph")
+    assert RecordedGraph.captured
+    monkeypatch.setattr(Runtime, "captures", False)
+    same(by_graph, run(tmp_path / "plain"))
 
 
 class Counting(nn.Module):

@@ -170,12 +170,15 @@ class _Kind:
         placed = [None if each is None else next(images if each.dim() == 4 else numbers) for each in inputs]
         rates = self._packed.tensors[-len(self._groups) :]
         before = [(group["lr"], group["capturable"]) for group in self._groups]
-        graph, drawn = CudaGraph(), _Drawn()
-        drawn.numbers = numbers
+        graph, drawn = CudaGraph(), [_Drawn() for _ in self._sources]
+        # Draws of several sources alternate, so each hands out its own; sources are asked for in the order of `warm`.
+        for each, (_, draws) in zip(drawn, self._sources):
+            each.numbers = iter([next(numbers) for _ in draws])
+        sources = iter(drawn)
         try:
             for group, rate in zip(self._groups, rates):
                 group["lr"], group["capturable"] = rate, True
-            self._figures = graph.capture(lambda: self._updates(placed, lambda *source: drawn))
+            self._figures = graph.capture(lambda: self._updates(placed, lambda *source: next(sources)))
         except Exception as error:  # of a custom part, or of CUDA, each in a way of its own
             raise NotCapturable(words_of(error)) from error
         finally:
