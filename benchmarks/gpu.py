@@ -45,6 +45,7 @@ arguments.add_argument("--quick", action="store_true", help="a few steps of each
 arguments.add_argument(
     "--seconds", type=float, default=300, help="of the whole run; rows that would begin later are left out"
 )
+arguments.add_argument("--only", choices=("training", "sampling", "quality"), help="these rows alone")
 arguments.add_argument("--output", type=Path, default=Path("benchmarks/results"))
 options = arguments.parse_args()
 device, begun = torch.device(options.device), time.perf_counter()
@@ -142,15 +143,17 @@ def main() -> None:
     machine = {"device": name_of(device), "torch": torch.__version__, "GFLOP/s": found, "quick": options.quick}
     pairs = [("pokemon-64-d2l", 64), ("pokemon-64", 64), ("fashion-mnist", 64)]
     pairs += [] if options.quick else [(name, 256) for name, _ in pairs]
-    rows: list[Callable[[], dict[str, object]]] = [lambda pair=pair: training(*pair, peak) for pair in pairs]
+    rows: list[tuple[str, Callable[[], dict[str, object]]]] = [
+        ("training", lambda pair=pair: training(*pair, peak)) for pair in pairs
+    ]
     batches = (1, 4) if options.quick else (1, 64, 1024)
     for name in ("pokemon-64", "fashion-mnist"):
         for batch in batches:
-            rows.append(lambda name=name, batch=batch: sampled(name, batch))
-    rows.append(quality)
+            rows.append(("sampling", lambda name=name, batch=batch: sampled(name, batch)))
+    rows.append(("quality", quality))
     print(json.dumps(machine), flush=True)
     with (options.output / "gpu.jsonl").open("a") as file:
-        for row in rows:
+        for _, row in (each for each in rows if options.only in (None, each[0])):
             if time.perf_counter() - begun > options.seconds:
                 print("no time is left for further rows")
                 break

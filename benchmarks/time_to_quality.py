@@ -71,7 +71,10 @@ class Quality(Callback):
         found = ganzoo.evaluate(run.averaged, data=self._data, **self._given)
         distance = next(each["value"] for each in found.figures() if each["name"].startswith("FD"))
         self.course.append([*(round(each, 1) for each in seconds), self.before + run.step, distance])
-        print(f"  step {self.before + run.step}: {seconds[0]:.0f} s, processor {seconds[1]:.0f} s, FD {distance:.3f}", flush=True)
+        print(
+            f"  step {self.before + run.step}: {seconds[0]:.0f} s, processor {seconds[1]:.0f} s, FD {distance:.3f}",
+            flush=True,
+        )
         self._spent = [spent + now - then for spent, now, then in zip(self._spent, self._clocks(), stopped)]
 
 

@@ -52,6 +52,7 @@ def test_the_chapter_s_parameter_counts():
         ("fashion-mnist-r3gan", 176_160, 168_096),
         ("cifar10-r3gan", 20_732_160, 20_683_776),
         ("emoji-64", 1_134_784, 842_144),
+        ("cifar10-32", 3_735_296, 6_308_480),
         ("few-shot-64", 3_048_147, 620_935),
     ],
 )

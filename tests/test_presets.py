@@ -105,6 +105,7 @@ PINNED = {  # name: mean and deviation over the pixels
     "fashion-mnist-r3gan": (-0.0873628, 0.478633),
     "cifar10-r3gan": (0.00835912, 0.350813),
     "emoji-64": (0.000221095, 0.000825984),
+    "cifar10-32": (0.00205808, 0.0142821),
     "few-shot-64": (3.20101e-06, 5.06784e-05),
 }
 

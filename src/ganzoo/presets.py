@@ -209,6 +209,30 @@ PRESETS.register(
     ),
 )
 PRESETS.register(
+    "cifar10-32",
+    Preset(
+        version=1,
+        description="CIFAR-10 from the Hub, 32x32 in colour, by class: a plain conditional DCGAN; minutes on a GPU",
+        generator=DCGANGeneratorConfig(start_size=4, widths=(512, 256, 128), num_classes=10),
+        discriminator=DCGANDiscriminatorConfig(
+            image_size=32, widths=(128, 256, 512), last_blocks=("dcgan-same",), class_head="spatial", num_classes=10
+        ),
+        data="hf:uoft-cs/cifar10",
+        settings=Settings(
+            steps=17_000,
+            batch_size=128,
+            generator_lr="cosine(start=1.5e-3)",
+            discriminator_lr="cosine(start=4e-4)",
+            ema_half_life=40_000,
+            flip=True,
+            augmentations=("translation", "cutout"),
+            clusters=16,
+            mismatched_labels=0.3,
+            keep="last",
+        ),
+    ),
+)
+PRESETS.register(
     "pokemon-64-projected",
     Preset(
         version=2,
