@@ -106,13 +106,14 @@ def sampled(name: str, batch: int) -> dict[str, object]:
 
 def quality() -> dict[str, object]:
     """Seconds until garments are as good as aimed at; the weights go to the output folder."""
+    source = "fashion-mnist-mini" if options.quick else "fashion-mnist"
     try:
-        data = open_data("fashion-mnist-mini" if options.quick else "fashion-mnist")
+        data = open_data(source)
     except ganzoo.GanzooError as error:
         return {"what": "quality", "left out": str(error)}
     left = max(30.0, options.seconds - (time.perf_counter() - begun) - 30)
     every, samples = (4, 200) if options.quick else (2000, 10_000)
-    seen = Quality(data, set(range(every, 10**5, every)), samples, options.device)
+    seen = Quality(source, set(range(every, 10**5, every)), samples, options.device)
 
     class Over(Callback):
         def on_step(self, run) -> None:

@@ -41,11 +41,14 @@ GARMENTS = list(RECIPES)[:4]
 class Quality(Callback):
     """Measures the averaged generator after certain steps, and stops the clock meanwhile.
 
+    Args:
+        data: by name, so that it is the test split that samples are compared with, if there is one.
+
     Attributes:
         course: [seconds, seconds of the processor, steps, Fréchet distance] of each measurement.
     """
 
-    def __init__(self, data: ImageData, at: set[int], samples: int = 10_000, device: str = "cpu", **given: Any) -> None:
+    def __init__(self, data: str, at: set[int], samples: int = 10_000, device: str = "cpu", **given: Any) -> None:
         self._data, self._at, self._device = data, at, device
         self._given = {"samples": samples, "classes": False, "memorised": False, "device": device, **given}
         self.course: list[list[float]] = []
@@ -88,7 +91,7 @@ class Ticks(Callback):
         self.moments.append(time.perf_counter())
 
 
-def course(name: str, data: ImageData, options: argparse.Namespace) -> dict[str, Any]:
+def course(name: str, data: ImageData, source: str, options: argparse.Namespace) -> dict[str, Any]:
     """Train a recipe and measure it on the way."""
     preset, changes = RECIPES[name]
     given = dict(pair.split("=", 1) for pair in options.set)
@@ -120,7 +123,7 @@ def course(name: str, data: ImageData, options: argparse.Namespace) -> dict[str,
             steps = 8 if options.quick else max(10, int(options.minutes * 60 / pace))
         at = {round(steps * (index + 1) / options.points) for index in range(options.points)}
         chosen = {"features": options.features} if options.features else {}
-        quality = Quality(data, at, 200 if options.quick else 10_000, options.device, **chosen)
+        quality = Quality(source, at, 200 if options.quick else 10_000, options.device, **chosen)
         train(folder, steps, quality)
     return {
         "recipe": name, "arm": options.arm or " ".join(options.set), "data": data.name, "seed": options.seed,
@@ -145,7 +148,7 @@ def main() -> None:
         size = ganzoo.create(RECIPES[name][0], clusters=0)
         print(name, flush=True)
         data = open_data(source, image_size=size.image_size, image_channels=size.image_channels)
-        results.write(course(name, data, options))
+        results.write(course(name, data, source, options))
 
 
 if __name__ == "__main__":
