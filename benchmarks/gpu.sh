@@ -13,5 +13,5 @@ printf 'Metadata-Version: 2.1\nName: ganzoo-torch\nVersion: 0\n' > "$metadata/ga
 export PYTHONPATH="$PWD/src:$metadata:$PYTHONPATH" PYTHONUNBUFFERED=1 GANZOO_TEST_DEVICE="$device"
 chosen=${QUICK:+loss or augmentation or global}
 python3 -c 'import xdist' 2>/dev/null && workers="-n 8"  # one card for all of them
-timeout 130 python3 -m pytest -q $workers --durations=10 -p no:cacheprovider -k "$chosen" tests/test_cuda.py 2>&1 | tee "$out/tests.log" | tail -n 60
+timeout 130 python3 -m pytest $workers --durations=10 -p no:cacheprovider -k "$chosen" tests/test_cuda.py 2>&1 | tee "$out/tests.log" | tail -n 60
 timeout 350 python3 benchmarks/gpu.py --device "$device" ${QUICK:+--quick} --output "$out" 2>&1 | tee "$out/gpu.log"
