@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +22,13 @@ from ganzoo import AUGMENTATIONS, BLOCKS, GENERATOR_PENALTIES, LOSSES, PENALTIES
 from ganzoo.blocks import make_block
 from ganzoo.data import open_data, open_loader
 from ganzoo.hardware import full_float32
+from ganzoo.latents import sample_latents
+from ganzoo.models import graphed
 from ganzoo.seeds import integers, normal, uniform
 from ganzoo.training import Callback, captured
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import TrainingStep
+from recorded_graph import RecordedGraph
 
 DEVICE = torch.device(os.environ.get("GANZOO_TEST_DEVICE", "cuda"))
 ON_CUDA = DEVICE.type == "cuda"
@@ -200,7 +204,123 @@ def test_a_bundled_model_draws_the_same_images(name):
     fast = on_device.sample(8, seed=3, precision="fast")
     assert (fast - on_device.sample(8, seed=3)).abs().mean() < 0.02
     on_cpu.sample(1, seed=0, precision="fast")  # the copy that is kept stands on the CPU
-    assert torch.equal(on_cpu.to(DEVICE).sample(8, seed=3, precision="fast"), fast)
+    close(on_cpu.to(DEVICE).sample(8, seed=3, precision="fast"), fast, SAMPLES)
+
+
+@pytest.fixture
+def replays(monkeypatch):
+    """Each replay of a graph for sampling; on the CPU, recorded operations stand for graphs."""
+    seen = []
+    if not ON_CUDA:
+        monkeypatch.setattr(graphed, "CudaGraph", RecordedGraph)
+        monkeypatch.setattr(graphed, "captures", lambda device: True)
+        monkeypatch.setattr("ganzoo.models.contract.check_range", lambda *_: None)
+        monkeypatch.setattr(nn.functional, "one_hot", lambda labels, count: labels[:, None] == torch.arange(count))
+    replay = graphed.CudaGraph.replay
+    monkeypatch.setattr(graphed.CudaGraph, "replay", lambda self: (seen.append(1), replay(self)))
+    return seen
+
+
+def plain_images(gan, n, seed):
+    """Images of `gan` by its generator, called without a graph."""
+    latents, labels = sample_latents(n, gan.latent_size, seed, num_classes=gan.num_classes)
+    labels = gan.network_labels(latents, labels)
+    inputs = [latents.reshape(-1, *gan.latent_shape), *([] if labels is None else [labels])]
+    with torch.no_grad(), full_float32(DEVICE):
+        return gan.generator.eval()(*(each.to(DEVICE) for each in inputs))
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.parametrize("n", [1, 5, 64, 100])
+def test_images_by_a_graph_are_those_of_the_generator(name, n, replays):
+    gan = ganzoo.from_pretrained(name, device=DEVICE)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="sampling runs without a CUDA graph")
+        for seed in range(4):
+            kept = gan.sample(n, seed=seed)
+            before = kept.clone()
+            close(kept, plain_images(gan, n, seed), SAMPLES)
+            fast = gan.sample(n, seed=seed, precision="fast")
+            assert (fast - kept).abs().mean() < 0.02
+        gan.sample(n, seed=9)
+        assert torch.equal(kept, before)
+        assert len(replays) >= 3
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_s_generator_is_captured(name, replays):
+    gan = ganzoo.create(name, seed=0).to(DEVICE)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="sampling runs without a CUDA graph")
+        for seed in range(3):
+            close(gan.sample(2, seed=seed), plain_images(gan, 2, seed), SAMPLES)
+    assert len(replays) == 2
+
+
+def test_a_graph_sees_weights_that_change(replays):
+    gan = ganzoo.from_pretrained("fashion-mnist", device=DEVICE)
+    weight = gan.generator.project.convolution.weight
+
+    def other_memory():
+        weight.data = weight.data * 0.7
+
+    def load():
+        gan.generator.load_state_dict({name: each * 0.9 for name, each in gan.generator.state_dict().items()})
+
+    def step():
+        labels = torch.arange(4, device=DEVICE) if gan.label_count else None
+        gan.generator(torch.randn(4, gan.latent_size, device=DEVICE), labels).mean().backward()
+        torch.optim.SGD(gan.generator.parameters(), lr=1.0).step()
+
+    changes = [lambda: weight.data.mul_(1.4), load, step, other_memory, lambda: gan.to("cpu").to(DEVICE)]
+    for change in changes:
+        for _ in range(3):
+            before = gan.sample(4, seed=1)
+        change()
+        for _ in range(3):
+            after = gan.sample(4, seed=1)
+            close(after, plain_images(gan, 4, 1), SAMPLES)
+        assert replays and (change is changes[-1] or not torch.equal(before, after))
+
+
+@pytest.mark.parametrize("precision", ["float32", "fast"])
+def test_sampling_by_a_graph_does_not_wait_for_the_card(precision, replays):
+    gan = ganzoo.from_pretrained("fashion-mnist-conditional", device=DEVICE)
+    for seed in range(3):
+        gan.sample(4, seed=seed, precision=precision)
+    with no_waits():
+        made = [gan.sample(4, seed=seed, precision=precision) for seed in range(3)]
+    assert len(replays) >= 4 and not torch.equal(made[0], made[1])
+
+
+def test_threads_sample_at_once(replays):
+    gan, found = ganzoo.from_pretrained("fashion-mnist", device=DEVICE), {}
+    expected = {seed: plain_images(gan, 4, seed).cpu() for seed in range(24)}
+
+    def draw(first):
+        for seed in range(first, 24, 3):
+            found[seed] = gan.sample(4, seed=seed).cpu()  # waits, as a page that shows them does
+
+    threads = [threading.Thread(target=draw, args=(first,)) for first in range(3)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    for seed in expected:
+        close(found[seed], expected[seed], SAMPLES)
+
+
+@cuda_alone
+def test_streams_have_graphs_of_their_own(replays):
+    gan = ganzoo.from_pretrained("fashion-mnist", device=DEVICE)
+    for _ in range(4):
+        made = gan.sample(4, seed=0)
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        for _ in range(4):
+            beside = gan.sample(4, seed=0)
+    side.synchronize()
+    close(made, beside, SAMPLES)
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------
@@ -351,6 +471,19 @@ class Failing(nn.LeakyReLU):
         if ON_CUDA and torch.cuda.is_current_stream_capturing():
             raise RuntimeError("not now")
         return super().forward(x)
+
+
+@cuda_alone
+@pytest.mark.parametrize(
+    ("layer", "reason"), [(Waiting, "the generator waits for the device .*test_cuda.py"), (Failing, "not now")]
+)
+def test_what_cannot_be_captured_is_drawn_and_says_why(layer, reason):
+    gan = small_gan("none").to(DEVICE)
+    gan.generator.stages.append(layer(1.0))
+    with pytest.warns(UserWarning, match=f"sampling runs without a CUDA graph, which is slower: .*{reason}"):
+        made = [gan.sample(2, seed=0) for _ in range(5)]
+    for each in made:
+        close(each, made[0])
 
 
 @cuda_alone

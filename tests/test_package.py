@@ -81,7 +81,19 @@ def test_an_unknown_attribute_names_a_near_match(typo, near):
 # --- floors --------------------------------------------------------------------------------------------------------
 
 FLOORS = [
-    ["errors", "config", "options", "registry", "stateful", "files", "hardware", "seeds", "hub_errors", "text"],
+    [
+        "errors",
+        "config",
+        "options",
+        "registry",
+        "stateful",
+        "files",
+        "hardware",
+        "graphs",
+        "seeds",
+        "hub_errors",
+        "text",
+    ],
     ["blocks", "losses", "schedules", "penalties", "augment", "latents", "images", "markup"],
     ["models"],
     ["saving", "gan", "pretrained", "data"],

@@ -18,7 +18,7 @@ from ganzoo import images as pictures
 from ganzoo import markup
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, WeightsError, did_you_mean, quote
-from ganzoo.hardware import checked_device, full_float32
+from ganzoo.hardware import checked_device, full_float32, send
 from ganzoo.latents import (
     check_clusters,
     check_seed,
@@ -29,7 +29,16 @@ from ganzoo.latents import (
     sign_class,
     with_sign_class,
 )
-from ganzoo.models import MODELS, Discriminator, FastCopy, Generator, config_of, evaluating, parameter_count
+from ganzoo.models import (
+    MODELS,
+    Discriminator,
+    FastCopy,
+    Generator,
+    GraphedPasses,
+    config_of,
+    evaluating,
+    parameter_count,
+)
 from ganzoo.models.checked import checked_images
 from ganzoo.models.contract import unwrapped
 from ganzoo.saving.format import WEIGHTS
@@ -109,6 +118,7 @@ class GAN:
         self.source: str | None = None  # what `from_pretrained` was asked for; of fresh weights None
         self.folder: Path | None = None  # what it loaded: a saved model's folder, or a single weights file
         self._fast = FastCopy()
+        self._graphs = GraphedPasses()
         self._check_pair()
 
     def _check_pair(self) -> None:
@@ -245,7 +255,8 @@ class GAN:
             latents: (n, latent_size) or (n, latent_size, 1, 1), instead of drawn ones.
             labels: one class for all, or n of them; a conditional model draws them uniformly from the seed otherwise.
             batch_size: images that are made at once.
-            precision: "fast" computes in bfloat16 where the device is quick at it, with batch norms folded.
+            precision: "fast" computes in bfloat16 where the device is quick at it, with batch norms folded; a few
+                images on CUDA, whose time is not in the numbers, in torch's TF32.
 
         Raises:
             ConfigError, ShapeError: an argument has the wrong type, range or shape, or a custom generator fails or
@@ -280,8 +291,7 @@ class GAN:
     def _generate(
         self, n: int, seed: int, latents: Tensor | None, labels: Tensor | None, batch_size: int, precision: str
     ) -> Iterator[Tensor]:
-        device = self.device
-        generate = self._fast.of(self.generator) if precision == "fast" else self.generator
+        device, dtype, generate = self.device, self.dtype, None
         for start in range(0, n, batch_size):
             stop = min(n, start + batch_size)
             rows = None if latents is None else latents[start:stop]
@@ -290,12 +300,25 @@ class GAN:
                 drawn, drawn_classes = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
                 rows, classes = drawn if rows is None else rows, drawn_classes if classes is None else classes
             y = self.network_labels(rows, classes)
-            z = rows.reshape(-1, *self.latent_shape).to(device, self.dtype)
-            with evaluating(self.generator), torch.no_grad(), full_float32(device):
-                made = checked_images(generate, z, None if y is None else y.to(device)).float().contiguous()
-            if start == 0 and made.abs().max() > 1 and float((made.abs() > 1).float().mean()) > 0.25:
-                warnings.warn(OUTSIDE, stacklevel=3)
-            yield made.clamp(-1, 1)
+            z = rows.reshape(-1, *self.latent_shape).to(dtype)
+            made = self._graphs(self.generator, device, z, y, exact=precision == "float32")
+            if made is None:
+                if generate is None:
+                    generate = self._fast.of(self.generator) if precision == "fast" else self.generator
+                with evaluating(self.generator), torch.no_grad(), full_float32(device):
+                    made = checked_images(generate, send(z, device), None if y is None else send(y, device))
+                made = made.float().contiguous()
+                self._look_at_range(made, start, device)
+                made = made.clamp(-1, 1)
+            yield made
+
+    def _look_at_range(self, made: Tensor, start: int, device: torch.device) -> None:
+        """Warn if many numbers of the first batch are not in [-1, 1]."""
+        # A registered generator promises its range (`check_model`), and looking at numbers waits for a device.
+        if start or (device.type != "cpu" and isinstance(self.generator, Generator)):
+            return
+        if made.abs().max() > 1 and float((made.abs() > 1).float().mean()) > 0.25:
+            warnings.warn(OUTSIDE, stacklevel=4)
 
     def checked_labels(self, labels: int | Sequence[int] | Tensor, n: int) -> Tensor:
         """`labels`, one class for all or `n` of them, as int64 (n,).

@@ -23,6 +23,7 @@ from ganzoo.models.few_shot.networks import (
     FewShotGenerator,
     FewShotGeneratorConfig,
 )
+from ganzoo.models.graphed import GraphedPasses
 from ganzoo.models.projected.discriminator import ProjectedDiscriminator, ProjectedDiscriminatorConfig
 from ganzoo.models.r3gan.networks import (
     R3GANDiscriminator,
@@ -44,6 +45,7 @@ __all__ = [
     "FewShotGenerator",
     "FewShotGeneratorConfig",
     "Generator",
+    "GraphedPasses",
     "ProjectedDiscriminator",
     "ProjectedDiscriminatorConfig",
     "R3GANDiscriminator",

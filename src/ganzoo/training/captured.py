@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.errors import words_of
+from ganzoo.graphs import CudaGraph, NotCapturable, baked_in, python_runs_between
 from ganzoo.seeds import Draw, Draws, Streams
 
 WARM = 2  # steps of a kind that run as they are before its graph is captured: kernels are chosen, optimizers begin
@@ -27,10 +28,6 @@ TAKE = "ganzoo.seeds.uniform, normal, normal_each, integers or number"
 Inputs = Sequence["Tensor | None"]
 Updates = Callable[[Inputs, Callable[..., torch.Generator]], Tensor]
 Source = tuple[str, int, int, tuple[int, ...]]  # what `Streams` is called with
-
-
-class NotCapturable(Exception):
-    """No graph can repeat this step; the message says why. Nothing was computed."""
 
 
 class _Recorded(Draws):
@@ -74,42 +71,6 @@ class _Packed:
         for view, tensor in zip(self._views(memory), tensors, strict=True):
             view.copy_(tensor)
         self._memory.copy_(memory, non_blocking=True)
-
-
-class CudaGraph:
-    """What a function does on the device, captured and repeated."""
-
-    def __init__(self) -> None:
-        self._graph = torch.cuda.CUDAGraph()
-
-    @staticmethod
-    def warm(function: Callable[[], Tensor]) -> tuple[Tensor, list[str]]:
-        """Call `function` beside the main stream, as a capture will; tell the lines that wait for the device."""
-        main, beside, mode = torch.cuda.current_stream(), torch.cuda.Stream(), torch.cuda.get_sync_debug_mode()
-        beside.wait_stream(main)
-        with warnings.catch_warnings(record=True) as caught, torch.cuda.stream(beside):
-            warnings.simplefilter("always")
-            torch.cuda.set_sync_debug_mode("warn")
-            try:
-                made = function()
-            finally:
-                torch.cuda.set_sync_debug_mode(mode)
-        main.wait_stream(beside)
-        waits = [each for each in caught if "synchronizing" in str(each.message)]
-        for each in caught:
-            if each not in waits:
-                warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-        return made, [f"{each.filename}, line {each.lineno}" for each in waits]
-
-    def capture(self, function: Callable[[], Tensor]) -> Tensor:
-        """What `function` gives, in memory that each `replay` fills."""
-        # By default no other thread could use the device meanwhile, and one reads images.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            return function()
-
-    def replay(self) -> None:
-        """Do again what was captured."""
-        self._graph.replay()
 
 
 class _Kind:
@@ -270,11 +231,7 @@ class CapturedStep:
         found = {}
         for name, network in self._networks.items():
             for path, module in network.named_modules(prefix=f"the {name}"):
-                if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+                if python_runs_between(module):
                     raise NotCapturable(f"{path} has hooks, which a graph would leave out")
-                plain = [value for value in vars(module).values() if isinstance(value, (int, float, str))]
-                tensors = [
-                    each for each in (*module._parameters.values(), *module._buffers.values()) if each is not None
-                ]
-                found[path] = (type(module), *plain, *((each.data_ptr(), each.requires_grad) for each in tensors))
+                found[path] = baked_in(module)
         return found
