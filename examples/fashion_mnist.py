@@ -14,9 +14,12 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("steps", type=int, nargs="?", default=15_000)
 parser.add_argument("data", nargs="?", default="fashion-mnist")
 given = parser.parse_args()
-result = ganzoo.Trainer(
-    "fashion-mnist-conditional", data=given.data, output_dir="runs/by-class", steps=given.steps
-).fit()
+try:
+    result = ganzoo.Trainer(
+        "fashion-mnist-conditional", data=given.data, output_dir="runs/by-class", steps=given.steps
+    ).fit()
+except ganzoo.GanzooError as error:
+    parser.exit(2, f"{error}\n")
 
 gan = ganzoo.from_pretrained(result.model)
 labels = torch.arange(80) % 10  # eight rows, a class in each column

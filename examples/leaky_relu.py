@@ -21,5 +21,8 @@ for slope in (0, 0.2, 0.4, 0.6, 0.8, 1):
 axes.set(xlabel="x", ylabel="leaky ReLU of x")
 axes.legend(title="slope")
 axes.grid(alpha=0.3)
-figure.savefig(file, dpi=100)
+try:
+    figure.savefig(file, dpi=100)
+except (OSError, ValueError) as error:  # ValueError: matplotlib does not know the ending
+    parser.exit(2, f"{error}\n")
 print(f"picture: {file}")

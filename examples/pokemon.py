@@ -13,7 +13,10 @@ parser.add_argument("steps", type=int, nargs="?", default=300)
 parser.add_argument("data", nargs="?", default="pokemon")
 given = parser.parse_args()
 for preset in ("pokemon-64", "pokemon-64-d2l"):
-    result = ganzoo.Trainer(preset, data=given.data, output_dir=f"runs/{preset}", steps=given.steps).fit()
+    try:
+        result = ganzoo.Trainer(preset, data=given.data, output_dir=f"runs/{preset}", steps=given.steps).fit()
+    except ganzoo.GanzooError as error:
+        parser.exit(2, f"{error}\n")
     samples = ganzoo.from_pretrained(result.model).sample(21, seed=0)
     ganzoo.images.save(ganzoo.images.grid(samples, columns=7), f"pictures/{preset}.png")
     print(f"picture: pictures/{preset}.png")

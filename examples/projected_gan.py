@@ -15,9 +15,12 @@ parser.add_argument("weights")
 parser.add_argument("steps", type=int, nargs="?", default=1000)
 given = parser.parse_args()
 config = ProjectedDiscriminatorConfig(backbone=given.backbone, image_size=32, image_channels=1, width=32)
-discriminator = ProjectedDiscriminator(config)
-if given.weights != "random":
-    discriminator.load_backbone(timm_network(given.backbone, given.weights)[0].model.state_dict())
+try:
+    discriminator = ProjectedDiscriminator(config)
+    if given.weights != "random":
+        discriminator.load_backbone(timm_network(given.backbone, given.weights)[0].model.state_dict())
+except ganzoo.GanzooError as error:
+    parser.exit(2, f"{error}\n")
 generator = ganzoo.create("fashion-mnist", image_size=32, clusters=0).generator
 data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)
 gan = ganzoo.GAN(generator, discriminator)

@@ -15,12 +15,12 @@ from PIL import Image
 
 import ganzoo
 
-arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-arguments.add_argument("--data", default="fashion-mnist")
-arguments.add_argument("--steps", type=int, default=2000)
-arguments.add_argument("--samples", type=int, default=5000, help="for the figures; 0: none")
-arguments.add_argument("--output", type=Path, default=Path("runs/relu"))
-options = arguments.parse_args()
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--data", default="fashion-mnist")
+parser.add_argument("--steps", type=int, default=2000)
+parser.add_argument("--samples", type=int, default=5000, help="for the figures; 0: none")
+parser.add_argument("--output", type=Path, default=Path("runs/relu"))
+options = parser.parse_args()
 
 ACTIVATIONS = ("leaky_relu", "relu")
 figure = Figure(figsize=(9, 7), layout="constrained")
@@ -28,8 +28,11 @@ axes = figure.subplots(2, 2)
 for column, activation in enumerate(ACTIVATIONS):
     gan = ganzoo.create("fashion-mnist", discriminator={"activation": activation}, seed=0)
     run = options.output / activation
-    trainer = ganzoo.Trainer(gan, options.data, run, overwrite=True, steps=options.steps, batch_size=64, score_every=0)
-    result = trainer.fit()
+    rules = {"steps": options.steps, "batch_size": 64, "score_every": 0}
+    try:
+        result = ganzoo.Trainer(gan, options.data, run, overwrite=True, **rules).fit()
+    except ganzoo.GanzooError as error:
+        parser.exit(2, f"{error}\n")
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     losses = [entry for entry in log if "generator_loss" in entry]
     for name in ("discriminator_loss", "generator_loss"):

@@ -12,16 +12,19 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("folder")
 parser.add_argument("steps", type=int, nargs="?", default=10_000)
 given = parser.parse_args()
-trainer = ganzoo.Trainer(
-    "pokemon-64",
-    data=given.folder,
-    output_dir="runs/my-pictures",
-    steps=given.steps,
-    flip=True,
-    augmentations=("color", "translation", "cutout"),
-    batch_size=32,
-)
-result = trainer.fit()  # Ctrl-C saves; ganzoo.Trainer.resume("runs/my-pictures").fit() goes on
+try:
+    trainer = ganzoo.Trainer(
+        "pokemon-64",
+        data=given.folder,
+        output_dir="runs/my-pictures",
+        steps=given.steps,
+        flip=True,
+        augmentations=("color", "translation", "cutout"),
+        batch_size=32,
+    )
+    result = trainer.fit()  # Ctrl-C saves; ganzoo.Trainer.resume("runs/my-pictures").fit() goes on
+except ganzoo.GanzooError as error:
+    parser.exit(2, f"{error}\n")
 
 gan = ganzoo.from_pretrained(result.model)
 ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0), columns=8), "pictures/mine.png")

@@ -97,6 +97,7 @@ def test_data_says_what_is_in_a_set_and_draws_it(here, capsys):
     assert run(["data", "fashion-mnist-mini", "--output", "deep/first.png"]) == 0
     out = capsys.readouterr().out
     assert "2000" in out.replace(",", "") and "Trouser" in out and "28" in out
+    assert max(map(len, out.splitlines())) <= 100 and out.count("\n              ") == 1, "the classes take two lines"
     assert Image.open("deep/first.png").size[0] > 28 * 5
 
 
@@ -359,6 +360,11 @@ def test_the_shell_completes_commands(shell):
     assert "directions" in done.stdout and "evaluate" not in done.stdout, done.stderr
 
 
+def test_the_class_of_samples_stands_among_their_other_options(capsys):
+    assert run(["sample", "--help"]) == 0
+    assert "--label <str>" in capsys.readouterr().out.partition("Images:")[2].partition("One picture:")[0]
+
+
 def test_train_settings_prints_the_table(capsys):
     assert run(["train", "settings"]) == 0
     said = capsys.readouterr().out
@@ -573,6 +579,8 @@ BAD = [
     ([*TRAIN, "--ema-half-life", "5"], "It is a setting: --set ema_half_life=5"),
     ([*TRAIN, "--generator.widths=8,4"], "It is a setting: --set generator.widths=VALUE"),
     ([*TRAIN, "--clip", "5"], 'Did you mean "clip_gradients"'),
+    ([*TRAIN, "--image-size", "28"], "Pixels a side are set with --size"),
+    ([*TRAIN, "--set", "image_size=28"], "set pixels a side with --size 28"),
     (["train", "--resume", "{run}", "--data", "{drawings}"], "is not the data"),
     (["train", "--from", "./nowhere", "--data", "{drawings}"], "nowhere does not exist"),
     (["train", "--from", "{model}", "--size", "32", "--data", "{drawings}"], "--set generator.num_classes=0"),

@@ -207,6 +207,18 @@ def test_an_existing_output_is_refused_and_stays(tmp_path, capsys):
     assert "exists; name a new folder" in capsys.readouterr().err and not list((tmp_path / "there").iterdir())
 
 
+@pytest.mark.parametrize("name, wanted", [("0", 128), ("3", 8), ("6", 3), ("down.2", 1)])
+def test_a_bias_of_another_shape_names_its_layer_both_shapes_and_what_the_file_seems_to_hold(name, wanted, tmp_path):
+    up = [nn.Linear(6, 128, False), nn.BatchNorm2d(8), nn.ReLU(), nn.ConvTranspose2d(8, 8, 4), nn.BatchNorm2d(8), nn.ReLU()]
+    down = [nn.Conv2d(3, 8, 4, 2, 1), nn.LeakyReLU(), nn.Conv2d(8, 1, 4)]
+    state = nn.Sequential(*(down if "down" in name else [*up, *LAST])).state_dict()
+    torch.save(state | {f"{name[-1]}.bias": torch.zeros(5)}, tmp_path / "g.pt")
+    kind = "discriminator" if "down" in name else "generator"
+    words = rf"{name[-1]} does not fit \(.*must have the shape \({wanted},\), got \(5,\)\. .* a {kind} \(layers in a row"
+    with pytest.raises(WeightsError, match=words):
+        convert(tmp_path / "g.pt", tmp_path / "model")
+
+
 LAST = [nn.ConvTranspose2d(8, 3, 4, 2, 1), nn.Tanh()]
 START = [nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU()]
 
@@ -234,6 +246,10 @@ START = [nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU()]
             "does not fit.*channels",
         ),
         ([nn.BatchNorm2d(8), *START, *LAST], "0 does not fit.*convolutions"),
+        (
+            [*START, nn.Conv2d(8, 32, 3), nn.PixelShuffle(2), nn.BatchNorm2d(8), nn.ReLU(), *LAST],
+            "3 does not fit.*a bias before its pixels are shuffled",
+        ),
     ],
 )
 def test_a_file_that_can_not_be_expressed_names_its_first_layer_that_does_not_fit(layers, words, tmp_path):

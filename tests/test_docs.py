@@ -107,6 +107,27 @@ def test_an_example_explains_itself_and_does_nothing_on_help(name, tmp_path, mon
     assert str(ast.get_docstring(tree)).split()[:5] == capsys.readouterr().out.partition("\n\n")[2].split()[:5]
 
 
+@pytest.mark.parametrize(
+    "name, arguments",
+    [
+        ("fashion_mnist.py", ["1", "nosuch"]),
+        ("pokemon.py", ["1", "nosuch"]),
+        ("projected_gan.py", ["nosuch", "random"]),
+        ("train_folder.py", ["nosuch"]),
+        ("relu_against_leaky_relu.py", ["--data", "nosuch"]),
+        ("leaky_relu.py", ["nosuch/plot.png"]),
+        ("leaky_relu.py", ["plot.nosuch"]),
+    ],
+)
+def test_an_example_tells_a_wrong_name_in_one_line(name, arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2 and "nosuch" in line and not [*tmp_path.iterdir()]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_runs(name, tmp_path):

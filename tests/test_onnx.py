@@ -155,7 +155,7 @@ def test_a_custom_module_is_exported_and_one_that_draws_noise_is_refused(tmp_pat
     assert not (tmp_path / "noisy.onnx").exists()
 
 
-def test_the_command_writes_the_file_and_says_what_it_takes(tmp_path, capsys, monkeypatch):
+def test_the_command_writes_the_file_says_what_it_takes_and_replaces_none_unless_asked(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small().save_pretrained("mine")
     assert run(["export", "./mine"]) == 0
@@ -163,6 +163,10 @@ def test_the_command_writes_the_file_and_says_what_it_takes(tmp_path, capsys, mo
     assert "MB in model.onnx (ONNX, opset 18)\n  input   latents  float32 (N, 4)\n  output  images" in printed.out
     assert "onnxruntime and torch differ by" in printed.out and not printed.err
     assert facts_of("model.onnx")[0]["network"] == "generator"
+    assert run(["export", "./mine"]) == 2
+    assert "model.onnx is there already; name another file, or replace it with --over" in capsys.readouterr().err
+    assert run(["export", "./mine", "--discriminator", "--overwrite"]) == 0
+    assert facts_of("model.onnx")[0]["network"] == "discriminator"
 
 
 @pytest.mark.parametrize("package", ["onnxscript", "onnxruntime"])

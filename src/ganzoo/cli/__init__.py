@@ -197,6 +197,8 @@ def _as_setting(message: str, arguments: Sequence[str]) -> str:
     from ganzoo.settings import Settings
 
     name = unknown[1].replace("-", "_")
+    if name == "image_size":
+        return ". Pixels a side are set with --size"
     if name in Settings.__dataclass_fields__ or name.startswith(("generator.", "discriminator.")):
         after = [*arguments, ""][arguments.index(f"--{unknown[1]}") + 1] if f"--{unknown[1]}" in arguments else ""
         return f". It is a setting: --set {name}={after or 'VALUE'}"

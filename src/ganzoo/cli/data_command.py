@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import JSON, print_json
+from ganzoo.cli.options import JSON, WIDTH, print_json
 from ganzoo.errors import SeveralSizesError, shown
 
 IMAGES = "Images"  # a group of options
@@ -56,7 +57,8 @@ def data(
         return print_json(facts)
     for name, value in facts.items():
         if text := _in_words(name, value):
-            print(f"{name.replace('_', ' '):14}{text if text.isprintable() else shown(text, 300)}")
+            line = f"{name.replace('_', ' '):14}{text if text.isprintable() else shown(text, 300)}"
+            print(textwrap.fill(line, WIDTH, subsequent_indent=" " * 14, break_long_words=False, break_on_hyphens=False))
 
 
 def _in_words(name: str, value: Any) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.options import ENDPOINT, JSON, REVISION, SOURCE, print_json
+from ganzoo.errors import ConfigError
+from ganzoo.files import expand_user
 
 
 def export(
@@ -18,6 +20,7 @@ def export(
         bool, typer.Option("--discriminator", help="The discriminator, instead of the generator.")
     ] = False,
     half: Annotated[bool, typer.Option("--half", help="Compute in float16: half the size.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")] = False,
     as_json: Annotated[bool, JSON] = False,
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
@@ -30,6 +33,8 @@ def export(
     from ganzoo.integrations.onnx import export_onnx
     from ganzoo.pretrained import from_pretrained
 
+    if expand_user(output).is_file() and not overwrite:
+        raise ConfigError(f"{output} is there already; name another file, or replace it with --overwrite")
     gan = from_pretrained(source, revision=revision, endpoint=endpoint, discriminator=discriminator)
     done = export_onnx(gan, output, network="discriminator" if discriminator else "generator", half=half)
     if as_json:

@@ -28,7 +28,7 @@ def sample(
     seed: Annotated[
         int, typer.Option("--seed", "-s", help="Image i depends only on the seed and i.", rich_help_panel=IMAGES)
     ] = 0,
-    label: Annotated[str | None, LABEL] = None,
+    label: Annotated[str | None, typer.Option(help=LABEL.help, rich_help_panel=IMAGES)] = None,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Draw all classes in turn, equally often.", rich_help_panel=IMAGES)
     ] = False,

@@ -232,6 +232,8 @@ def _parse(texts: Iterable[str], configs: dict[str, Any]) -> tuple[dict[str, Any
         if not equals:
             raise ConfigError(f"--set {quote(text)} must look like key=value")
         place, dot, field = key.strip().partition(".")
+        if place == "image_size":
+            raise ConfigError(f"--set {text}: it is no setting; set pixels a side with --size {value}")
         if not dot:
             changes[place] = Settings.parse(place, value)
         elif place in configs:

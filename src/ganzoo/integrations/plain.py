@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ganzoo.blocks import make_activation
-from ganzoo.errors import ConfigError, quote
+from ganzoo.errors import ConfigError, WeightsError, quote
 from ganzoo.integrations.layers import Layer
 from ganzoo.models import DCGANDiscriminator, DCGANDiscriminatorConfig, DCGANGenerator, DCGANGeneratorConfig
 from ganzoo.models.contract import Network
@@ -124,7 +124,11 @@ def read_row(row: Sequence[Layer], assumptions: Assumptions) -> Reading:
     units = _units(row)
     first, last = units[0], units[-1]
     to_logit = first.layer.kind == "convolution" and first.weight.shape[1] <= 4 and len(last.weight) == 1
-    return (_read_discriminator if to_logit else _read_generator)(row, units, assumptions)
+    try:
+        return (_read_discriminator if to_logit else _read_generator)(row, units, assumptions)
+    except WeightsError as error:
+        kind = "discriminator" if to_logit else "generator"
+        raise WeightsError(f"{error} The file seems to hold a {kind} ({layout_of(row)[0]}).") from error
 
 
 def _units(row: Sequence[Layer]) -> list[Unit]:
@@ -230,8 +234,8 @@ def _stem(unit: Unit, following: Unit) -> Tensor:
         raise unit.layer.refuse("it makes no square features for the layer behind it")
     if unit.norm and len(unit.norm.tensors["running_mean"]) != channels:
         raise unit.norm.refuse("behind a linear layer it must norm channels, not single numbers")
-    bias = unit.layer.bias
-    if bias is not None and not torch.equal(bias, bias.view(channels, -1)[:, :1].expand(-1, size**2).flatten()):
+    bias = _channel_bias(unit.layer, channels)
+    if bias is not None and not torch.equal(bias.repeat_interleave(size**2), unit.layer.tensors["bias"]):
         raise unit.layer.refuse("its bias differs from place to place; a dcgan-generator's is one for each channel")
     return weight.T.reshape(-1, channels, size, size)
 
@@ -254,6 +258,8 @@ def _up(unit: Unit, channels: int) -> Part:
     module = convolution(nn.Conv2d, weight, unit, 1, kernel // 2)
     options = {} if kernel == 3 else {"kernel_size": kernel}
     if unit.norm and 4 * len(unit.norm.tensors["running_mean"]) == made:
+        if layer.bias is not None:
+            raise layer.refuse("a bias before its pixels are shuffled and normed")
         return Part(_call("pixelshuffle-up", options), [module, nn.PixelShuffle(2)], weight, made // 4)
     if (layer.between or 0) > 1:  # an activation, and what doubles the size
         return Part(_call("resize-up", options), [nn.Upsample(scale_factor=2), module], weight, made)
@@ -298,7 +304,7 @@ def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: As
     weight = _to_logit(head, widths[-1], normed.norm_name)
     state |= weight_tensors("to_logit.convolution.", weight, head.layer)
     if head.layer.bias is not None:
-        state["to_logit.convolution.bias"] = head.layer.bias
+        state["to_logit.convolution.bias"] = _channel_bias(head.layer, 1)
     halvings = sum(name.startswith("dcgan-down") for name in names)
     config = DCGANDiscriminatorConfig(
         image_size=weight.shape[-1] * 2**halvings,
@@ -380,10 +386,13 @@ def convolution(
 
 def _channel_bias(layer: Layer, channels: int) -> Tensor | None:
     """The bias of a convolution to `channels`; a linear layer's is one for each place of a channel, all alike."""
-    bias = layer.bias
-    if bias is not None and (bias.dim() != 1 or len(bias) % channels):
-        raise layer.refuse(f"it has a bias of shape {tuple(bias.shape)}")
-    return bias if bias is None else bias.view(channels, -1)[:, 0]
+    weight, bias = layer.weight, layer.bias
+    if bias is None or weight is None:
+        return None
+    wanted = channels if layer.kind == "convolution" else len(weight)
+    if tuple(bias.shape) != (wanted,):
+        raise layer.refuse(f"its bias must have the shape ({wanted},), got {tuple(bias.shape)}")
+    return bias.view(channels, -1)[:, 0]
 
 
 def batch_norm(unit: Unit) -> list[nn.Module]:
@@ -424,7 +433,5 @@ def _state(place: str, weight: Tensor, unit: Unit, channels: int) -> dict[str, T
     if len(tensors["running_mean"]) != channels:
         raise unit.norm.refuse(f"the layer before gives {channels} channels")
     if bias is not None:
-        if len(bias) != channels:
-            raise unit.layer.refuse("a bias before its pixels are shuffled and normed")
         tensors["running_mean"] = tensors["running_mean"] - bias
     return state | {f"{place}.norm.{name}": value for name, value in tensors.items()}

@@ -135,7 +135,7 @@ class DCGANGeneratorConfig(Config):
         check_image_size(image_size)
         if not has_start(image_size, self.start_size):
             able = (size for size in range(1, LARGEST_IMAGE + 1) if has_start(size, self.start_size))
-            near = sorted(able, key=lambda size: abs(size - image_size))[:3]
+            near = ", ".join(map(str, sorted(able, key=lambda size: abs(size - image_size))[:3]))
             raise ConfigError(f"image_size {image_size} can't be halved down to a start; near it: {near}")
         start_size, doublings = halved(image_size, self.start_size)
         widths = stretch(self.widths, doublings + (self.head != "doubling"))
