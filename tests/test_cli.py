@@ -57,7 +57,8 @@ def test_list_shows_all_that_is_registered_with_a_line_of_what_it_is(name, capsy
     kind = name.lower().replace("_", "-")
     assert run(["list", kind, "--json"]) == 0
     (entries,) = json.loads(capsys.readouterr().out).values()
-    assert [entry["name"] for entry in entries] == list(getattr(ganzoo, name))
+    typed = ["hf"] * (name == "SOURCES")  # which is no name of the registry
+    assert [entry["name"] for entry in entries] == [*getattr(ganzoo, name), *typed]
     assert all(entry["description"] for entry in entries), "an entry does not say what it is"
     assert run(["list", kind]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -209,12 +209,21 @@ def test_an_existing_output_is_refused_and_stays(tmp_path, capsys):
 
 @pytest.mark.parametrize("name, wanted", [("0", 128), ("3", 8), ("6", 3), ("down.2", 1)])
 def test_a_bias_of_another_shape_names_its_layer_both_shapes_and_what_the_file_seems_to_hold(name, wanted, tmp_path):
-    up = [nn.Linear(6, 128, False), nn.BatchNorm2d(8), nn.ReLU(), nn.ConvTranspose2d(8, 8, 4), nn.BatchNorm2d(8), nn.ReLU()]
+    up = [
+        nn.Linear(6, 128, False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.ConvTranspose2d(8, 8, 4),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+    ]
     down = [nn.Conv2d(3, 8, 4, 2, 1), nn.LeakyReLU(), nn.Conv2d(8, 1, 4)]
     state = nn.Sequential(*(down if "down" in name else [*up, *LAST])).state_dict()
     torch.save(state | {f"{name[-1]}.bias": torch.zeros(5)}, tmp_path / "g.pt")
     kind = "discriminator" if "down" in name else "generator"
-    words = rf"{name[-1]} does not fit \(.*must have the shape \({wanted},\), got \(5,\)\. .* a {kind} \(layers in a row"
+    words = (
+        rf"{name[-1]} does not fit \(.*must have the shape \({wanted},\), got \(5,\)\. .* a {kind} \(layers in a row"
+    )
     with pytest.raises(WeightsError, match=words):
         convert(tmp_path / "g.pt", tmp_path / "model")
 

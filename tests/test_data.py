@@ -1128,7 +1128,33 @@ def test_each_process_reads_rows_of_a_stream_of_its_own(shards, processes):
         assert all(len({number // 6 for number in part}) == 4 // processes for part in parts)
 
 
+@pytest.mark.parametrize("mode", ["", "&stream=yes"])
+def test_classes_says_how_many_there_are_if_their_column_names_none(tmp_path, monkeypatch, mode):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    rows = {"image": [{"bytes": png(), "path": None}] * 4, "kind": [0, 1, 0, 1]}
+    datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image()).to_parquet(str(tmp_path / "set.parquet"))
+    source = f"hf:{tmp_path / 'set.parquet'}?label=kind"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        data = open_data(f"{source}&classes=3{mode}")
+    assert any("no images of class 2" in str(each.message) for each in said) is not bool(mode)  # a stream goes on
+    assert data.class_names == ("0", "1", "2") and sorted(open_loader(data, 4, seed=0).draw(0)[2]) == [0, 0, 1, 1]
+    with pytest.raises(DataError, match="row 1 has the label 1; labels are whole numbers from 0 to 0"):
+        open_data(f"{source}&classes=1{mode}")
+    for wrong, words in (("0", "from 1 to 10,000"), ("x", 'got "x"')):
+        with pytest.raises(DataError, match=words):
+            open_data(f"{source}&classes={wrong}{mode}")
+    with pytest.raises(DataError, match="it needs label=COLUMN"):
+        open_data(f"hf:{tmp_path / 'set.parquet'}?classes=2{mode}")
+    if mode:
+        with pytest.raises(DataError, match="add &classes=N if its labels are whole numbers from 0 to N - 1"):
+            open_data(f"{source}{mode}")
+
+
 def test_wishes_of_a_stream_that_cannot_be_met_are_said(shards, tmp_path):
+    with pytest.raises(DataError, match='classes=2 has no place here: column "kind" names its 2'):
+        open_data(f"{shards}&classes=2")
     with pytest.raises(DataError, match="stream must be yes or no"):
         open_data(shards.replace("yes", "perhaps"))
     with pytest.raises(ConfigError, match="can't be shared by 3 processes"):

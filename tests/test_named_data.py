@@ -146,7 +146,9 @@ def test_a_source_s_name_is_both_sides_of_an_evaluation(named, tmp_path):
 
 def test_sources_are_listed_with_their_options(capsys):
     assert run(["list", "sources"]) == 0
-    assert "fashion-mnist(root=, download=true)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "fashion-mnist(root=, download=true)" in printed
+    assert "\nhf " in printed and "hf:owner/name?split=test" in printed and "classes=" in printed
 
 
 def test_a_wrong_option_is_a_config_error():

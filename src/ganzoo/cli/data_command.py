@@ -58,7 +58,9 @@ def data(
     for name, value in facts.items():
         if text := _in_words(name, value):
             line = f"{name.replace('_', ' '):14}{text if text.isprintable() else shown(text, 300)}"
-            print(textwrap.fill(line, WIDTH, subsequent_indent=" " * 14, break_long_words=False, break_on_hyphens=False))
+            print(
+                textwrap.fill(line, WIDTH, subsequent_indent=" " * 14, break_long_words=False, break_on_hyphens=False)
+            )
 
 
 def _in_words(name: str, value: Any) -> str:

@@ -34,6 +34,8 @@ def list_names(
         raise UnknownNameError(f"Unknown kind {quote(what)}.{near}")
     kinds = [what] if what else CHOICES
     found = {kind: _models() if kind == "zoo" else _entries(getattr(ganzoo, KINDS[kind])) for kind in kinds}
+    if "sources" in found:
+        found["sources"].append(_hf())
     if as_json:
         return print_json(found)
     for kind, entries in found.items():
@@ -59,6 +61,14 @@ def _entries(registry: Registry[Any]) -> list[dict[str, Any]]:
         except PluginError as error:
             entries.append({"name": name, "options": [], "description": f"broken: {error}"})
     return entries
+
+
+def _hf() -> dict[str, Any]:
+    """What is no name of the registry, and is typed like one."""
+    from ganzoo.data.hf import OPTIONS
+
+    what = "A data set on the Hugging Face Hub, or local Parquet files or shards, as `hf:owner/name?split=test`."
+    return {"name": "hf", "options": ["dataset", *(f"{name}=" for name in OPTIONS)], "description": what}
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, str]:

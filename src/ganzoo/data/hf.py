@@ -4,10 +4,11 @@
     hf:./folder                                    of pictures, Parquet files, or WebDataset's shards (.tar);
                                                    train-*.parquet and test-*.parquet (or .tar) are splits
     hf:./images.parquet  hf:./shards/train-*.tar   one file, or all that a pattern of * and [0-9] names, as one set
-    hf:owner/name?split=test&image=picture&label=kind&config=small&stream=yes
+    hf:owner/name?split=test&image=picture&label=kind&classes=10&config=small&stream=yes
 
 `image` and `label` name columns. Without them the first of images, and the first of class labels, are taken, else those
-of usual names (image, img, ...; label, target, ...). Pictures are decoded into the cache a block at a time and mapped
+of usual names (image, img, ...; label, target, ...). `classes` is their number if the column does not name them: its
+labels are then whole numbers from 0 to classes - 1. Pictures are decoded into the cache a block at a time and mapped
 into memory, so that a set need not fit into it. With `stream=yes` nothing is stored: rows are read and decoded as they
 are trained on, and a set need not fit on the disk.
 """
@@ -45,9 +46,10 @@ from ganzoo.data.stream import BUFFER_BYTES, Stream
 from ganzoo.errors import DataError, HubConnectionError, MissingExtraError, did_you_mean, first_line, quote
 from ganzoo.files import expand_user
 from ganzoo.hub_errors import offline_if_unreachable
+from ganzoo.models.contract import MOST_CLASSES
 
 HEAD = 2000  # rows of a stream that are kept, if they fit into BUFFER_BYTES: for scores, the doctor, and a hash
-_OPTIONS = ("config", "image", "label", "split", "stream")
+OPTIONS = ("config", "image", "label", "classes", "split", "stream")
 _BUILDERS = {".parquet": "parquet", ".tar": "webdataset"}  # of `datasets`, by the ending of their files
 
 
@@ -112,6 +114,8 @@ def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, s
     label = _column(source, rows, options.get("label"), datasets.ClassLabel, () if streamed else LABEL_NAMES)
     feature: Any = rows.features[label] if label else None
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
+    if "classes" in options:
+        names = _numbered(options["classes"], label, names, source)
     stream = Stream(rows, image, label, names, source, reading, _folder(name) if local else None)
     if streamed:
         return _open_stream(datasets, stream, name)
@@ -130,6 +134,16 @@ def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, s
     decoded = cached_images(["hf", rows._fingerprint, image, *reading.key, reading.broken], pictures, count)
     labels = None if labels is None else labels[decoded[1]]
     return assemble(decoded, labels, names, name, source, range(count), reading)
+
+
+def _numbered(classes: str, label: str | None, names: tuple[str, ...], source: str) -> tuple[str, ...]:
+    """The names of `classes`, a number in text, which the column `label` has not named."""
+    if label is None or names:
+        why = f"column {quote(label)} names its {len(names)}" if names else "it needs label=COLUMN beside it"
+        raise DataError(f"{source}: classes={classes} has no place here: {why}.")
+    if not (classes.isdecimal() and len(classes) < 9 and 1 <= int(classes) <= MOST_CLASSES):
+        raise DataError(f"{source}: classes must be a number from 1 to {MOST_CLASSES:,}, got {quote(classes)}.")
+    return tuple(map(str, range(int(classes))))
 
 
 def _is_encoded(datasets: Any, feature: Any) -> bool:
@@ -200,7 +214,8 @@ def _open_stream(datasets: Any, stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
     if stream.label and not stream.names:
         raise DataError(
-            f"{stream.source}: column {quote(stream.label)} names no classes, and a stream can't be counted; leave it."
+            f"{stream.source}: column {quote(stream.label)} names no classes, and a stream can't be counted; add "
+            f"&classes=N if its labels are whole numbers from 0 to N - 1, or leave stream=yes out."
         )
     rows = stream.rows.select_columns([stream.image, *([stream.label] if stream.label else [])])
     stream = dataclasses.replace(stream, rows=_undecoded(datasets, rows, stream.image, stream.source))
@@ -213,22 +228,27 @@ def _open_stream(datasets: Any, stream: Stream, name: str) -> ImageData:
         row[stream.label] for row in islice(stream.undecoded(), HEAD)
     ):  # mostly one row is read
         stream = dataclasses.replace(stream, label=None, names=())
-    pairs, held = [], 0
-    for picture, number in stream.read(islice(stream.undecoded(), HEAD)):
-        pairs.append((picture, number))
-        held += picture.nbytes
-        if held > BUFFER_BYTES:
-            break
-    if not pairs:
-        raise DataError(f"{stream.source} holds no rows.")
-    shapes = list(dict.fromkeys(picture.shape for picture, _ in pairs))
-    if len(shapes) > 1:
-        raise differing(*shapes[:2])
-    array = np.stack([picture for picture, _ in pairs])
-    labels = torch.tensor([label for _, label in pairs]) if stream.label else None
+    array, labels = _first_rows(stream)
     decoded = array, list(range(len(array))), hashlib.sha256(array.tobytes()).hexdigest()
     data = assemble(decoded, labels, stream.names, name, stream.source, range(len(array)), reading)
     return dataclasses.replace(data, stream=stream)
+
+
+def _first_rows(stream: Stream) -> tuple[np.ndarray, Tensor | None]:
+    """The first pictures (N, C, H, W) of `stream`, as many as are kept, and their labels if it has some."""
+    pictures, labels, held = [], [], 0
+    for picture, label in stream.read(islice(stream.undecoded(), HEAD)):
+        pictures.append(picture)
+        labels.append(label)
+        held += picture.nbytes
+        if held > BUFFER_BYTES:
+            break
+    if not pictures:
+        raise DataError(f"{stream.source} holds no rows.")
+    shapes = list(dict.fromkeys(picture.shape for picture in pictures))
+    if len(shapes) > 1:
+        raise differing(*shapes[:2])
+    return np.stack(pictures), torch.tensor(labels) if stream.label else None
 
 
 def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
@@ -238,8 +258,8 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
         raise DataError(f"{quote(source)} names no data set; give hf:owner/name, hf:./folder or hf:./images-*.parquet.")
     options = dict(parse_qsl(query))
     for option in options:
-        if option not in _OPTIONS:
-            raise DataError(f"{source}: {quote(option)} is unknown.{did_you_mean(option, _OPTIONS)}")
+        if option not in OPTIONS:
+            raise DataError(f"{source}: {quote(option)} is unknown.{did_you_mean(option, OPTIONS)}")
     try:
         import datasets
     except ImportError as error:

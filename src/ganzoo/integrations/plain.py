@@ -303,8 +303,8 @@ def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: As
         widths.append(down.channels)
     weight = _to_logit(head, widths[-1], normed.norm_name)
     state |= weight_tensors("to_logit.convolution.", weight, head.layer)
-    if head.layer.bias is not None:
-        state["to_logit.convolution.bias"] = _channel_bias(head.layer, 1)
+    if (bias := _channel_bias(head.layer, 1)) is not None:
+        state["to_logit.convolution.bias"] = bias
     halvings = sum(name.startswith("dcgan-down") for name in names)
     config = DCGANDiscriminatorConfig(
         image_size=weight.shape[-1] * 2**halvings,
@@ -314,7 +314,7 @@ def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: As
         norm=normed.norm_name,
         first_norm=stages[0].norm is not None,
         activation=activation,
-        head_bias=head.layer.bias is not None,
+        head_bias=bias is not None,
     )
     network = DCGANDiscriminator(config)
     network.load_state_dict(state)
