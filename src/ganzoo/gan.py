@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -262,7 +262,8 @@ class GAN:
             ConfigError, ShapeError: an argument has the wrong type, range or shape, or a custom generator fails or
                 gives no images.
         """
-        return torch.cat(list(self.batches(n, seed, latents, labels, batch_size, precision)))
+        made = list(self.batches(n, seed, latents, labels, batch_size, precision))
+        return made[0] if len(made) == 1 else torch.cat(made)
 
     def batches(
         self,
@@ -291,7 +292,14 @@ class GAN:
     def _generate(
         self, n: int, seed: int, latents: Tensor | None, labels: Tensor | None, batch_size: int, precision: str
     ) -> Iterator[Tensor]:
-        device, dtype, generate = self.device, self.dtype, None
+        device, dtype = self.device, self.dtype
+        to_call: Callable[..., Tensor] | None = None
+
+        def images(rows: Tensor, classes: Tensor | None = None) -> Tensor:
+            y = self.network_labels(rows, classes)
+            z = rows.reshape(-1, *self.latent_shape).to(dtype)
+            return checked_images(to_call or self.generator, z, y).float().contiguous()
+
         for start in range(0, n, batch_size):
             stop = min(n, start + batch_size)
             rows = None if latents is None else latents[start:stop]
@@ -299,15 +307,14 @@ class GAN:
             if rows is None or (classes is None and self.num_classes):
                 drawn, drawn_classes = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
                 rows, classes = drawn if rows is None else rows, drawn_classes if classes is None else classes
-            y = self.network_labels(rows, classes)
-            z = rows.reshape(-1, *self.latent_shape).to(dtype)
-            made = self._graphs(self.generator, device, z, y, exact=precision == "float32")
+            given = (rows,) if classes is None else (rows, classes)
+            facts = self.latent_shape, self.clusters, dtype
+            made = self._graphs(self.generator, images, given, device, precision == "float32", facts)
             if made is None:
-                if generate is None:
-                    generate = self._fast.of(self.generator) if precision == "fast" else self.generator
+                if precision == "fast" and to_call is None:
+                    to_call = self._fast.of(self.generator)
                 with evaluating(self.generator), torch.no_grad(), full_float32(device):
-                    made = checked_images(generate, send(z, device), None if y is None else send(y, device))
-                made = made.float().contiguous()
+                    made = images(*(send(each, device) for each in given))
                 self._look_at_range(made, start, device)
                 made = made.clamp(-1, 1)
             yield made

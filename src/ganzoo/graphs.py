@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import torch
@@ -51,18 +52,35 @@ class CudaGraph:
         self._graph.replay()
 
 
-def python_runs_between(module: nn.Module) -> bool:
-    """Whether `module` has hooks, which a graph would leave out, or is compiled to graphs of its own."""
-    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
-    return bool(hooks) or module._compiled_call_impl is not None
+class Snapshot:
+    """What a graph bakes in of a network: its modules, their attributes, and where their tensors lie.
+
+    It is compared before each repetition, so without a line of Python for each module. What it compares it also holds,
+    so that nothing else can come to lie at the same address.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        modules = [*network.modules()]
+        hooks = [(each._forward_hooks, each._forward_pre_hooks, each._backward_hooks) for each in modules]
+        self._hooks = [hook for three in hooks for hook in three]
+        # Hooks are not in a graph, and what torch.compile made may have graphs of its own.
+        self.capturable = not any(self._hooks) and all(each._compiled_call_impl is None for each in modules)
+        self._attributes = [vars(each) for each in modules]
+        self._parts = [part for each in modules for part in (each._modules, each._parameters, each._buffers)]
+        self._tensors = [each for each in _values(self._parts) if isinstance(each, Tensor)]
+        self._before = self._now()
+
+    def holds(self) -> bool:
+        """Whether all is as it was."""
+        try:
+            return not any(self._hooks) and self._before == self._now()
+        except (RuntimeError, ValueError):  # another tensor or array, whose comparison is no single truth
+            return False
+
+    def _now(self) -> tuple[list[Any], ...]:
+        places = [(each.data_ptr(), each.dtype, each.shape, each.stride()) for each in self._tensors]
+        return _values(self._attributes), _values(self._parts), places
 
 
-def baked_in(module: nn.Module) -> tuple[Any, ...]:
-    """What a graph bakes in of `module` itself: its type, its plain attributes, and where its tensors lie, and how."""
-    plain = [value for value in vars(module).values() if isinstance(value, (int, float, str))]
-    tensors = [each for each in (*module._parameters.values(), *module._buffers.values()) if each is not None]
-    return (
-        type(module),
-        *plain,
-        *((each.data_ptr(), each.dtype, each.shape, each.stride(), each.requires_grad) for each in tensors),
-    )
+def _values(tables: list[dict[str, Any]]) -> list[Any]:
+    return list(chain.from_iterable(map(dict.values, tables)))

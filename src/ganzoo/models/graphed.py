@@ -8,7 +8,7 @@ is captured. What can't be captured runs as it is, and the reason is said once.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from threading import Lock
 from typing import Any
@@ -17,14 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import words_of
-from ganzoo.graphs import CudaGraph, NotCapturable, baked_in, python_runs_between
+from ganzoo.graphs import CudaGraph, NotCapturable, Snapshot
 from ganzoo.hardware import full_float32
-from ganzoo.models.checked import checked_images
 from ganzoo.models.contract import Generator, evaluating
 
 MOST_PIXELS = 64 * 64 * 64  # of a batch; more of them compute for longer than their kernels take to start
 MOST_GRAPHS = 4  # of a GAN; each holds the memory of its pass
 TRIES = 3  # calls that may wait for the device: another thread may be the one that waits
+
+Pass = Callable[..., Tensor]  # of latents, and of labels if there are any
 
 
 def captures(device: torch.device) -> bool:
@@ -36,7 +37,7 @@ class GraphedPasses:
     """Passes of a generator, in eval mode, by graphs. Threads may share it; a copy of it begins anew."""
 
     def __init__(self) -> None:
-        self._passes: dict[Any, _Pass] = {}
+        self._kinds: dict[Any, _Kind] = {}
         self._lock = Lock()
         self._given_up = False
 
@@ -44,69 +45,74 @@ class GraphedPasses:
         return GraphedPasses, ()  # graphs belong to a process, and to their weights
 
     def __call__(
-        self, generator: nn.Module, device: torch.device, latents: Tensor, labels: Tensor | None, exact: bool
+        self,
+        generator: nn.Module,
+        images: Pass,
+        inputs: Sequence[Tensor],
+        device: torch.device,
+        exact: bool,
+        facts: tuple[Any, ...],
     ) -> Tensor | None:
-        """Images float32 (N, C, H, W) in [-1, 1] on `device`; None if they are to be made without a graph.
+        """What `images` gives for `inputs`, clamped to [-1, 1]; None if it is to be called without a graph.
 
         Args:
-            generator: on `device`.
-            latents, labels: as it takes them, on any device.
+            images: calls `generator` on `device`.
+            inputs: latents (N, latent_size), and labels (N,) if it takes any, on any device.
             exact: in full float32; otherwise torch's setting decides about TF32.
+            facts: what `images` depends on besides.
         """
-        if self._given_up or not isinstance(generator, Generator) or not captures(device):
+        if self._given_up or not captures(device) or not isinstance(generator, Generator):
             return None
-        if len(latents) * generator.image_size**2 > MOST_PIXELS or torch.is_autocast_enabled(device.type):
+        if len(inputs[0]) * generator.image_size**2 > MOST_PIXELS or torch.is_autocast_enabled(device.type):
             return None
-        inputs = [latents] if labels is None else [latents, labels]
-        key = (*(each.shape for each in inputs), latents.dtype, exact, _modes(device))
+        key = exact, facts, _modes(device), *((each.shape, each.dtype) for each in inputs)
 
-        def images(*given: Tensor) -> Tensor:
+        def clamped(*given: Tensor) -> Tensor:
             with full_float32(device) if exact else nullcontext():
-                return checked_images(generator, *given).float().contiguous().clamp(-1, 1)
+                return images(*given).clamp(-1, 1)
 
-        here = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
-        with self._lock, here, evaluating(generator), torch.no_grad():
-            modules, network = _baked_in(generator)
-            if any(python_runs_between(module) for module in modules):
-                return None
-            kept = self._passes.pop(key, None)
-            if kept is None or kept.modules != modules or kept.network != network:
-                kept = _Pass(modules, network)
-            self._passes[key] = kept  # the last used stands last
-            if len(self._passes) > MOST_GRAPHS:
-                del self._passes[next(iter(self._passes))]
-            try:
-                return kept(images, inputs, device)
-            except NotCapturable as error:
-                self._given_up = True
-                self._passes.clear()
-                warnings.warn(f"sampling runs without a CUDA graph, which is slower: {error}", stacklevel=4)
-                return None
+        with self._lock, torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+            kept = self._kinds.pop(key, None)
+            if kept is not None and kept.graph is not None and kept.network.holds():
+                self._kinds[key] = kept  # the last used stands last
+                return kept.repeat(kept.graph, inputs)
+            with evaluating(generator), torch.no_grad():
+                return self._begin(kept, generator, clamped, inputs, device, key)
+
+    def _begin(
+        self, kept: _Kind | None, generator: nn.Module, images: Pass, inputs: Sequence[Tensor], device: Any, key: Any
+    ) -> Tensor | None:
+        if kept is None or not kept.network.holds():
+            kept = _Kind(Snapshot(generator))
+        if not kept.network.capturable:
+            return None
+        self._kinds[key] = kept
+        if len(self._kinds) > MOST_GRAPHS:
+            del self._kinds[next(iter(self._kinds))]
+        try:
+            return kept.begin(images, inputs, device)
+        except NotCapturable as error:
+            self._given_up = True
+            self._kinds.clear()
+            warnings.warn(f"sampling runs without a CUDA graph, which is slower: {error}", stacklevel=5)
+            return None
 
 
-class _Pass:
+class _Kind:
     """Passes that differ in numbers alone: the first one runs as it is, then one is captured and repeated."""
 
-    def __init__(self, modules: list[nn.Module], network: list[tuple[Any, ...]]) -> None:
-        self.modules, self.network = modules, network  # held, so that nothing else can come to lie at their addresses
+    def __init__(self, network: Snapshot) -> None:
+        self.network = network
+        self.graph: CudaGraph | None = None
         self._tries, self._warm = 0, False
-        self._graph: CudaGraph | None = None
 
-    def __call__(self, images: Callable[..., Tensor], inputs: list[Tensor], device: torch.device) -> Tensor:
-        if not self._warm:
-            return self._as_it_is(images, inputs, device)
-        if self._graph is None:
+    def begin(self, images: Pass, inputs: Sequence[Tensor], device: torch.device) -> Tensor:
+        """Images of the first calls."""
+        if self.graph is not None:  # a generator that is in training mode between the calls
+            return self.repeat(self.graph, inputs)
+        if self._warm:
             with torch.inference_mode(False), torch.no_grad():  # memory made in inference mode can't be written later
                 return self._capture(images, inputs, device)
-        return self._repeat(self._graph, inputs)
-
-    def _repeat(self, graph: CudaGraph, inputs: list[Tensor]) -> Tensor:
-        for mine, given in zip(self._inputs, inputs, strict=True):
-            mine.copy_(given, non_blocking=True)
-        graph.replay()
-        return self._made.clone()
-
-    def _as_it_is(self, images: Callable[..., Tensor], inputs: list[Tensor], device: torch.device) -> Tensor:
         sent = [each.to(device, non_blocking=True) for each in inputs]
         made, waits = CudaGraph.warm(lambda: images(*sent))
         self._tries, self._warm = self._tries + 1, not waits
@@ -114,16 +120,23 @@ class _Pass:
             raise NotCapturable(f"the generator waits for the device ({waits[0]})")
         return made
 
-    def _capture(self, images: Callable[..., Tensor], inputs: list[Tensor], device: torch.device) -> Tensor:
+    def repeat(self, graph: CudaGraph, inputs: Sequence[Tensor]) -> Tensor:
+        """Images of later ones."""
+        for mine, given in zip(self._inputs, inputs, strict=True):
+            mine.copy_(given, non_blocking=True)
+        graph.replay()
+        return self._made.clone()
+
+    def _capture(self, images: Pass, inputs: Sequence[Tensor], device: torch.device) -> Tensor:
         self._inputs, graph = [each.to(device, copy=True) for each in inputs], CudaGraph()
         try:
             self._made = graph.capture(lambda: images(*self._inputs))
         except Exception as error:  # of a custom part, or of CUDA, each in a way of its own
             raise NotCapturable(words_of(_first(error))) from error
-        made = self._repeat(graph, inputs)
+        made = self.repeat(graph, inputs)
         if not torch.allclose(made, images(*self._inputs), rtol=1e-2, atol=1e-4, equal_nan=True):
             raise NotCapturable("the generator gives other images when it is called again")
-        self._graph = graph
+        self.graph = graph
         return made
 
 
@@ -132,14 +145,6 @@ def _first(error: Exception) -> Exception:
     while isinstance(error.__context__, Exception):
         error = error.__context__
     return error
-
-
-def _baked_in(generator: nn.Module) -> tuple[list[nn.Module], list[tuple[Any, ...]]]:
-    """The modules of `generator`, and what a graph bakes in of each."""
-    modules = [generator]
-    for module in modules:  # grows; a quarter of the time of `modules()`, which counts for one image
-        modules += [each for each in module._modules.values() if each is not None]
-    return modules, [baked_in(module) for module in modules]
 
 
 def _modes(device: torch.device) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.errors import words_of
-from ganzoo.graphs import CudaGraph, NotCapturable, baked_in, python_runs_between
+from ganzoo.graphs import CudaGraph, NotCapturable
 from ganzoo.seeds import Draw, Draws, Streams
 
 WARM = 2  # steps of a kind that run as they are before its graph is captured: kernels are chosen, optimizers begin
@@ -231,7 +231,11 @@ class CapturedStep:
         found = {}
         for name, network in self._networks.items():
             for path, module in network.named_modules(prefix=f"the {name}"):
-                if python_runs_between(module):
+                if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
                     raise NotCapturable(f"{path} has hooks, which a graph would leave out")
-                found[path] = baked_in(module)
+                plain = [value for value in vars(module).values() if isinstance(value, (int, float, str))]
+                tensors = [
+                    each for each in (*module._parameters.values(), *module._buffers.values()) if each is not None
+                ]
+                found[path] = (type(module), *plain, *((each.data_ptr(), each.requires_grad) for each in tensors))
         return found
