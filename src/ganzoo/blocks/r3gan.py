@@ -139,5 +139,6 @@ class R3GANSame(R3GANStage):
 
 def _bilinear(x: Tensor) -> Tensor:
     """The filter (1, 3, 3, 1) on both axes, of sum 1, for each channel of `x`; beyond the border are zeros."""
-    line = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
+    # Counted on the device: numbers from a list would be sent there, and a CUDA graph can't wait for them.
+    line = (4 - 2 * (torch.arange(4, dtype=x.dtype, device=x.device) - 1.5).abs()) / 8
     return torch.outer(line, line).expand(x.shape[1], 1, 4, 4)

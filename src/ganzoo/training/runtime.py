@@ -323,7 +323,7 @@ class Runtime:
 
     def wait(self) -> None:
         """Until all processes are here."""
-        self.gather(None)  # Accelerate's barrier takes a process's number for its device's: two may share a card
+        self._accelerator.wait_for_everyone()
 
     def close(self) -> None:
         """Close the trackers; forget the networks and optimizers."""
