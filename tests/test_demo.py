@@ -30,6 +30,9 @@ pytest.importorskip("gradio", reason="no Gradio: pip install 'ganzoo-torch[demo]
 from ganzoo.integrations.demo import Choice, Studio, page
 
 
+HASH = "0123456789abcdef" * 4  # as a card names its weights
+
+
 def small():
     torch.manual_seed(0)
     config = ganzoo.MODELS["dcgan-generator"].config_class(latent_size=6, widths=(8, 4), num_classes=12)
@@ -43,7 +46,9 @@ def small():
 def model(tmp_path_factory):
     """A saved model in colour, with classes, clusters and a card."""
     folder = small().save_pretrained(tmp_path_factory.mktemp("saved") / "mine")
-    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Mine\n\n![x](samples/grid.png)\n\nMade of noise.\n")
+    (folder / "README.md").write_text(
+        f"---\nlicense: mit\n---\n# Mine\n\n![x](samples/grid.png)\n\nMade of noise. `{HASH}`\n"
+    )
     return folder
 
 
@@ -85,7 +90,7 @@ def test_the_recipes_command_draws_the_same_grid_again(studio, tmp_path, monkeyp
 
 
 def test_the_card_comes_without_its_header_and_pictures(studio):
-    assert studio.card() == "# Mine\n\n\n\nMade of noise."
+    assert studio.card() == f"# Mine\n\n\n\nMade of noise. `{HASH}`"
 
 
 def test_a_custom_module_without_a_first_layer_has_a_page_without_directions():
@@ -221,6 +226,8 @@ def test_clicks_draw_choose_move_walk_and_download(model, opened, tmp_path):
 def test_on_a_phone_nothing_is_wider_than_the_screen(opened):
     page = opened(viewport={"width": 390, "height": 844}, color_scheme="dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    wide = "const card = document.querySelector('#card .prose'); return card.scrollWidth - card.clientWidth"
+    assert page.evaluate(f"() => {{ {wide} }}") == 0, "the hash of the weights is cut off"
 
 
 @pytest.mark.slow

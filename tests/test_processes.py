@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ WORKER = """
 import json, os, sys
 import torch
 import ganzoo
+from ganzoo.cli.train_command import _finish
 from ganzoo.training.step import TrainingStep
 
 out, options = sys.argv[1], json.loads(sys.argv[2])
@@ -51,7 +53,7 @@ if wish:
     options["callbacks"] = [Wish()]
 trainer = ganzoo.Trainer(gan, data, out + "/run", batch_size=16, log_every=1, checkpoint_every=2, sample_every=2,
                          score_every=2, **{"precision": "float32", **options})
-trainer.fit()
+_finish(trainer)  # as `ganzoo train` ends
 state = {f"{name}.{key}": value.tolist() for name in ("generator", "discriminator")
          for key, value in getattr(gan, name).state_dict().items()}
 json.dump({"state": state, "seen": seen}, open(f"{out}/rank-{rank}.json", "w"))
@@ -72,7 +74,7 @@ def launch(folder, processes, fails=False, **options):
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(processes)]
     log = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
-    return ranks, log, done.stderr
+    return ranks, log, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,10 @@ def pair(tmp_path_factory):
 
 def test_two_processes_print_nothing_of_what_torch_plans(pair):
     assert "deprecated" not in pair[1][2]
+
+
+def test_two_processes_name_the_model_once(pair):
+    assert [len(re.findall(r"^model.*: .*/run/model$", said, re.MULTILINE)) for *_, said in pair] == [1, 1]
 
 
 def test_parameters_are_equal_on_all_ranks(pair):
