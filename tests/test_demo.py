@@ -29,7 +29,6 @@ from ganzoo.registry import Origin
 pytest.importorskip("gradio", reason="no Gradio: pip install 'ganzoo-torch[demo]'")
 from ganzoo.integrations.demo import Choice, Studio, page
 
-
 HASH = "0123456789abcdef" * 4  # as a card names its weights
 
 
