@@ -1,16 +1,21 @@
-"""Facts and images as HTML: what objects show of themselves in a notebook, and parts of pages."""
+"""Facts and images as HTML: what objects show of themselves in a notebook, parts of pages, and whole pages."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import time
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from typing import Any
 
 from markupsafe import Markup, escape
 from PIL import Image
 from torch import Tensor
 
 from ganzoo import images as pictures
+from ganzoo.text import number
 
 
 def table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> Markup:
@@ -39,3 +44,21 @@ def summary(title: str, rows: Iterable[tuple[str, object]], picture: str = "") -
     """What an object shows of itself in a notebook: its title, its facts, a picture."""
     left = Markup('<div style="text-align: left">{}</div>')  # where notebooks set numbers, right
     return f"<div><b>{escape(title)}</b>{table((name, left.format(value)) for name, value in rows)}{picture}</div>"
+
+
+def page(template: str, **facts: Any) -> str:
+    """The page of a file in `templates/`, which extends page_template.html: one head and style for all pages. It needs
+    nothing else, and allows its own script alone.
+
+    All `facts` are shown as text unless they are `Markup`: names, settings and remarks may be of a stranger's run.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, loader=PackageLoader("ganzoo", "templates"))
+    environment.filters["number"] = number
+    text = files("ganzoo").joinpath("templates", template).read_text("utf-8")
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = Markup(f"script-src 'sha256-{digest}'; " if script else "")
+    written = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    return environment.get_template(template).render(script_policy=policy, written=written, **facts)

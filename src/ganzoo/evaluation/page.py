@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from torch import Tensor
 
 from ganzoo.evaluation.per_class import ClassQuality
 from ganzoo.evaluation.result import Evaluation
 from ganzoo.files import write_file
-from ganzoo.markup import grid, table
+from ganzoo.markup import grid, page, table
 from ganzoo.text import with_spread
 
 _SAMPLES, _NEAREST, _ROW = 50, 16, 8  # samples shown; beside their nearest training images; of those in a row
 _LARGE, _SMALL = 90, 60  # pixels a side of an image, at most
-_STYLE = """
-:root { color-scheme: light dark; --page: #f6f6f3; --card: #fff; --text: #1b1b19; --quiet: #5f5e59; --line: #e0dfd9; }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #141413; --card: #1e1e1c; --text: #eeede8; --quiet: #a9a79f; --line: #35342f; } }
-body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 70rem; background: var(--page); color: var(--text);
-  font: 1rem/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
-h1 { margin: 0; font-size: 1.6rem; overflow-wrap: anywhere; } h2 { margin: 0 0 .4rem; font-size: 1.1rem; }
-h3 { margin: 1.2rem 0 .2rem; font-size: 1rem; }
-p { margin: .3rem 0; color: var(--quiet); }
-code { font: .875rem/1.5 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
-.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .4rem 1rem; }
-section { margin: 1rem 0; padding: 1rem 1.1rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: .6rem; overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; } th, td { padding: .25rem .8rem .25rem 0;
-  text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; vertical-align: top; }
-td { font-size: .9375rem; } b { white-space: normal; }
-th:first-child, td:first-child { text-align: left; }
-small { color: var(--quiet); } th { color: var(--quiet); font-weight: 600; }
-img { display: block; border-radius: .2rem; max-width: 100%; height: auto; }
-b { font-weight: 650; }
-@media (max-width: 40rem) { table, tbody { display: block; }
-  tr { display: grid; grid-template-columns: repeat(4, 1fr); border-bottom: 1px solid var(--line); }
-  th, td { padding-right: .3rem; border: 0; font-size: .8125rem; white-space: normal; }
-  th:first-child, td:first-child { grid-column: 1 / -1; } }
-"""
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def write_page(found: Evaluation, path: Path, title: str, command: str = "") -> Path:
@@ -52,17 +25,16 @@ def write_page(found: Evaluation, path: Path, title: str, command: str = "") -> 
     Args:
         title: names the generator. command: that measured it.
     """
-    parts = "".join(Markup("<section><h2>{}</h2>{}</section>").format(*each) for each in _sections(found))
-    took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.seconds.items())
-    made = Markup("<p>{}; by <code>{}</code></p>").format(time.strftime("%Y-%m-%d %H:%M %Z"), command)
-    page = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width, initial-scale=1"><meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1><p>{escape(found.headline())} The data's hash is "
-        f"{escape(found.data_hash[:12])}.</p>{made if command else ''}{parts}<p>{escape(took)}</p></body></html>\n"
+    content = page(
+        "evaluation_template.html",
+        title=title,
+        headline=found.headline(),
+        data_hash=found.data_hash[:12],
+        command=command,
+        sections=_sections(found),
+        seconds=", ".join(f"{name} {seconds:.1f} s" for name, seconds in found.seconds.items()),
     )
-    write_file(path, page)
+    write_file(path, content)
     return path
 
 

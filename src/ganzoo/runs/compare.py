@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from ganzoo.errors import ConfigError
 from ganzoo.files import write_file
+from ganzoo.markup import page
 from ganzoo.runs.curves import PLACES, Curve, chart
 from ganzoo.runs.folder import RunFolder, damage_said
 from ganzoo.runs.gallery import sample_grids, shown
-from ganzoo.runs.page import render
 from ganzoo.runs.times import duration, seconds
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.results import evaluated
@@ -86,7 +86,7 @@ def write_comparison(runs: Sequence[str | Path], path: Path) -> dict[str, Any]:
     for folder in folders:
         logs.append([entry for entry in folder.entries() if isinstance(entry.get("step"), int)])
     newest = [next(reversed([*sample_grids(folder.path / "samples").items()]), None) for folder in folders]
-    page = render(
+    content = page(
         "compare_template.html",
         names=[*map(str, runs)],
         figures=rows(facts["runs"]),
@@ -94,7 +94,7 @@ def write_comparison(runs: Sequence[str | Path], path: Path) -> dict[str, Any]:
         charts=[each for each in _charts(runs, logs) if each],
         grids=[grid and (grid[0], shown(grid[1])) for grid in newest],
     )
-    write_file(path, page)
+    write_file(path, content)
     return facts
 
 

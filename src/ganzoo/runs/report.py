@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from ganzoo.errors import TrainingError, reason
 from ganzoo.files import write_file
+from ganzoo.markup import page
 from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import Curve, Point, chart
 from ganzoo.runs.folder import RunFolder, changed_in_words, resume_command
 from ganzoo.runs.gallery import REAL, sample_grids, shown
-from ganzoo.runs.page import render
 from ganzoo.runs.remedies import remedy_of_entry
 from ganzoo.runs.times import duration, seconds
 from ganzoo.text import number
@@ -36,9 +36,9 @@ def write_report(run: str | Path, under_way: bool = False) -> Path:
     """
     folder = RunFolder(run)
     path = folder.path / "report.html"
-    page = _page(folder, under_way)
+    content = _page(folder, under_way)
     try:
-        write_file(path, page)
+        write_file(path, content)
     except OSError as error:
         raise TrainingError(
             f"{path} can't be written ({reason(error)}). Then: {resume_command(folder.path)}"
@@ -57,7 +57,7 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     steps = int(_number(settings.get("steps")) or 0)
     scores = _points(log, "score")
     best = min(scores, key=lambda point: point[1]) if scores and settings.get("keep") != "last" else None
-    return render(
+    return page(
         "report_template.html",
         name=_text(folder.path.resolve().name),
         recipe=_text(gan.get("preset") or "networks of the user's own"),
