@@ -56,7 +56,7 @@ def page(template: str, **facts: Any) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, loader=PackageLoader("ganzoo", "templates"))
     environment.filters["number"] = number
-    text = files("ganzoo").joinpath("templates", template).read_text("utf-8")
+    text = (files("ganzoo") / "templates" / template).read_text("utf-8")
     script = text.partition("<script>")[2].partition("</script>")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = Markup(f"script-src 'sha256-{digest}'; " if script else "")
