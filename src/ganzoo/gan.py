@@ -311,18 +311,18 @@ class GAN:
             facts = self.latent_shape, self.clusters, dtype
             made = self._graphs(self.generator, images, given, device, precision == "float32", facts)
             if made is None:
-                if precision == "fast" and to_call is None:
-                    to_call = self._fast.of(self.generator)
                 with evaluating(self.generator), torch.no_grad(), full_float32(device):
+                    if precision == "fast" and to_call is None:
+                        to_call = self._fast.of(self.generator)
                     made = images(*(send(each, device) for each in given))
-                self._look_at_range(made, start, device)
+                if start == 0:
+                    self._look_at_range(made)
                 made = made.clamp(-1, 1)
             yield made
 
-    def _look_at_range(self, made: Tensor, start: int, device: torch.device) -> None:
-        """Warn if many numbers of the first batch are not in [-1, 1]."""
-        # A registered generator promises its range (`check_model`), and looking at numbers waits for a device.
-        if start or (device.type != "cpu" and isinstance(self.generator, Generator)):
+    def _look_at_range(self, made: Tensor) -> None:
+        """Warn if many numbers are not in [-1, 1]; a `Generator` promises that, and `check_model` looks."""
+        if isinstance(self.generator, Generator):
             return
         if made.abs().max() > 1 and float((made.abs() > 1).float().mean()) > 0.25:
             warnings.warn(OUTSIDE, stacklevel=4)

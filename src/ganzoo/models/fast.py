@@ -1,13 +1,16 @@
-"""`precision="fast"`: a generator's copy for sampling, kept until the weights change."""
+"""`precision="fast"`: a generator's copy for sampling, which follows its weights."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ganzoo.graphs import Snapshot
 from ganzoo.hardware import fast_bfloat16
 from ganzoo.models.contract import Generator
 
@@ -23,17 +26,36 @@ class FastCopy:
 
     def __init__(self) -> None:
         self._made: tuple[nn.Module, Tensor, Callable[..., Tensor]] | None = None
+        self._following: tuple[Snapshot, Generator] | None = None
 
+    def __reduce__(self) -> Any:
+        return FastCopy, ()  # a copy of it begins anew
+
+    @torch.no_grad()
     def of(self, generator: nn.Module) -> Callable[..., Tensor]:
-        """What to call in place of `generator`, with its weights as they are now."""
+        """What to call in place of `generator`, in eval mode, with its weights as they are now."""
         device = next((value.device for value in generator.parameters()), torch.device("cpu"))
         narrow = fast_bfloat16(device)
-        if not isinstance(generator, Generator) or not (narrow or _has_preparation(generator)):
+        if not isinstance(generator, Generator):
+            return generator
+        if device.type != "cpu":
+            return partial(_call_narrow, self._follower(generator)) if narrow else generator
+        if not (narrow or _has_preparation(generator)):
             return generator
         mark = _mark(generator)
         if self._made is None or self._made[0] is not generator or not _equal(self._made[1], mark):
             self._made = generator, mark, _prepared(generator, narrow)
         return self._made[2]
+
+    def _follower(self, generator: Generator) -> Generator:
+        """A copy that takes the weights anew at each call: a device copies them at once, but to compare them waits."""
+        if self._following is None or not self._following[0].holds():
+            twin = copy.deepcopy(generator).requires_grad_(False).eval()
+            self._following = Snapshot(generator), _narrowed(twin)
+        twin = self._following[1]
+        mine, theirs = ([*each.parameters(), *each.buffers()] for each in (twin, generator))
+        torch._foreach_copy_(mine, theirs)
+        return twin
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
@@ -48,8 +70,11 @@ def _prepared(generator: Generator, narrow: bool) -> Callable[..., Tensor]:
     twin = generator.prepared_for_sampling()
     if not narrow:
         return twin
-    twin = twin.to(torch.bfloat16).to(memory_format=torch.channels_last)
-    return partial(_call_narrow, twin)
+    return partial(_call_narrow, _narrowed(twin))
+
+
+def _narrowed(twin: Generator) -> Generator:
+    return twin.to(torch.bfloat16).to(memory_format=torch.channels_last)
 
 
 def _call_narrow(twin: Generator, latents: Tensor, *labels: Tensor) -> Tensor:
@@ -61,12 +86,11 @@ def _mark(network: nn.Module) -> Tensor:
     """Some thousand numbers that change with the weights of `network`, by whatever way they were written.
 
     torch counts writes, but not those through `.data`. So each large matrix is multiplied by a fixed random vector,
-    which reads it once; a change that this does not show is below float32's rounding. All else is taken as it is, and
-    on another device than the CPU all is: there starting a product takes longer than copying what it reads.
+    which reads it once; a change that this does not show is below float32's rounding. All else is taken as it is.
     """
     marks = []
     for value in (*network.parameters(), *network.buffers()):
-        if value.device.type == "cpu" and value.dim() > 1 and value.numel() > LARGE and value.is_floating_point():
+        if value.dim() > 1 and value.numel() > LARGE and value.is_floating_point():
             rows = value.flatten(1)
             marks.append(rows @ _random(rows.shape[1], value.dtype))
         else:
