@@ -1,20 +1,26 @@
 # Two commands do all the set-up: `make demo` and `make test`. Both need Python >= 3.10 with its venv module, no more.
 PYTHON ?= python3
 BIN := .venv/bin
+# tests/conftest.py says which tests share a process.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test test-slow test-nightly lint docs clean
+.PHONY: demo test test-slow test-all test-nightly lint docs clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(PYTEST)
 
 test-slow: .venv/installed-test
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow and not nightly"
+	$(PYTEST) -m "slow and not nightly"
+
+# Both of the above at once: the slow ones first, so that no core waits for them in the end.
+test-all: .venv/installed-test
+	$(PYTEST) -m "not nightly"
 
 test-nightly: .venv/installed-test
-	$(BIN)/python -m pytest -n auto --dist worksteal -m nightly
+	$(PYTEST) -m nightly
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -33,13 +39,13 @@ docs: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet -e .
 	touch $@
 
-.venv/installed-test: .venv/installed
+.venv/installed-test: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[test]'
-	touch $@
+	touch .venv/installed $@
 
-.venv/installed-dev: .venv/installed
+.venv/installed-dev: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
-	touch $@
+	touch .venv/installed .venv/installed-test $@
 
 clean:
 	rm -rf .venv build dist pictures

@@ -1,5 +1,6 @@
 """Shared by all tests: nothing here touches the network or the user's own caches."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -16,6 +17,25 @@ import pytest
 import torch
 
 CHROMIUM = Path("/usr/bin/chromium")
+
+
+SHARED = {"test_demo", "test_report", "test_web"}  # their slow tests share a server or a browser
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Slow tests first, each wherever there is room; a file's others in one process, with what they have made."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        if item.get_closest_marker("slow") is None or item.path.stem in SHARED:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.fixture(autouse=True)
+def _little_to_collect():
+    """What lives by now (torch, thousands of tests) is searched for garbage no more: each run's end would search it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

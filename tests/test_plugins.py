@@ -101,6 +101,21 @@ def run(installed, code, **environment):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def commands(installed, *commands, **environment):
+    """What came of each of `commands` of `ganzoo`, run one after another by one child Python that sees the plug-ins."""
+    code = f"""
+import contextlib, io
+from ganzoo.cli import run
+report["done"] = []
+for words in {[[*map(str, words)] for words in commands]!r}:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = run(words)
+    report["done"].append({{"returncode": status, "stdout": out.getvalue(), "stderr": err.getvalue()}})
+"""
+    return [SimpleNamespace(**done) for done in run(installed, code, **environment)["done"]]
+
+
 PURE = """
 from shared import BLOCKS, BUILT_IN
 from ganzoo.errors import PluginError, UnknownNameError
@@ -360,6 +375,8 @@ report["kernel"] = again.generator.stages[0].each.kernel_size[0]
 from ganzoo.cli import run
 words = ["--data", "fashion-mnist-mini", "--steps", "1", "--set", "batch_size=4", "--set", "score_every=0"]
 words += ["--set", "generator.widths=8,4", "--set", "discriminator.widths=4,8", "--output", sys.argv[1] + "-run"]
+from ganzoo.training import check_callback
+check_callback("acme.counter(stop_at=2)")
 report["status"] = run(["train", "fashion-mnist", "--set", "generator.block=acme.up(kernel=5)", *words])
 report["trained"] = ganzoo.from_pretrained(sys.argv[1] + "-run").generator.config.block
 report["named equal"] = torch.equal(again.sample(2, seed=0), named.sample(2, seed=0))
@@ -393,8 +410,8 @@ def test_the_examples_loss_is_the_rounded_hinge_and_its_option_is_checked(real):
     assert real["wrong option"] == 'acme.margin has no option "margn". Did you mean "margin"? Known: margin.'
 
 
-def test_the_examples_family_is_made_at_another_size(real):
-    assert real["resized"] == [2, 1, 32, 32]  # check_model passed before, in the child
+def test_the_examples_family_is_made_at_another_size_and_its_callback_keeps_the_contract(real):
+    assert real["resized"] == [2, 1, 32, 32]  # check_model and check_callback passed before, in the child
 
 
 def test_a_saved_model_records_the_plugin_and_comes_back_with_it(real):
@@ -411,21 +428,21 @@ def test_a_block_with_options_is_recorded_and_comes_back_with_them(real):
     assert (real["status"], real["trained"]) == (0, "acme.up(kernel=5)")  # by `ganzoo train --set`
 
 
-def test_a_saved_model_says_what_to_install_if_the_plugin_is_missing(real, installed):
-    done = ganzoo(installed, "sample", real["saved"], GANZOO_PLUGINS="0")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "acme-gan==0.1, by somebody else" in done.stderr
-
-
 def ganzoo(installed, *words, **environment):
     """The command `ganzoo`, run by a child Python that sees the plug-ins."""
     return child(installed, ["-m", "ganzoo", *map(str, words)], **environment)
 
 
+@pytest.fixture(scope="session")
+def listed(installed):
+    names = sorted({*REGISTRIES} - WITHOUT_EXAMPLE)
+    done = commands(installed, *(["list", name.lower().replace("_", "-")] for name in names))
+    return {name: each.stdout for name, each in zip(names, done, strict=True)}
+
+
 @pytest.mark.parametrize("name", sorted({*REGISTRIES} - WITHOUT_EXAMPLE))
-def test_ganzoo_list_shows_the_examples_entries_with_their_options(installed, name):
-    done = ganzoo(installed, "list", name.lower().replace("_", "-"))
-    entry = re.search(r"^acme\..*(\n .*)*", done.stdout, re.MULTILINE)  # a long one goes on in the next line
+def test_ganzoo_list_shows_the_examples_entries_with_their_options(listed, name):
+    entry = re.search(r"^acme\..*(\n .*)*", listed[name], re.MULTILINE)  # a long one goes on in the next line
     line = re.sub(r"\n +", " ", entry[0])
     assert line.endswith(" (of acme-gan 0.1)")
     options = {
@@ -467,14 +484,26 @@ main(sys.argv[1:])
 
 @pytest.fixture(scope="session")
 def walk(installed, tmp_path_factory):
-    """A run of the example that its callback stops at step 3, and how it went."""
+    """A run of the example that its callback stops at step 3, and how it went; and one that nothing stops."""
     folder = tmp_path_factory.mktemp("walk") / "run"
+    straight = folder.with_name("straight")
     words = [*TRAIN, "--output", folder, *SET, "--set", "callbacks=acme.counter(stop_at=3,slow_at=2)"]
-    stopped = ganzoo(installed, *words)
+    others = [*TRAIN, "--output", straight, *SET, "--set", "callbacks=acme.counter(slow_at=2)"]
+    stopped, unstopped = commands(installed, words, others)
+    assert unstopped.returncode == 0, unstopped.stderr
     recorded = json.loads((folder / "run.json").read_text())
-    refused = ganzoo(installed, "train", "--resume", folder, GANZOO_PLUGINS="0")
+    copy = shutil.copytree(folder, folder.with_name("stopped"))
     resumed = ganzoo(installed, "train", "--resume", folder)
-    return SimpleNamespace(folder=folder, stopped=stopped, recorded=recorded, refused=refused, resumed=resumed)
+    return SimpleNamespace(
+        folder=folder, copy=copy, straight=straight, stopped=stopped, recorded=recorded, resumed=resumed
+    )
+
+
+@pytest.fixture(scope="session")
+def without_plugins(walk, real, installed):
+    """What comes of a resume of the run as it was stopped, of one when it was finished, and of its model, alone."""
+    words = [["train", "--resume", walk.copy], ["train", "--resume", walk.folder], ["sample", real["saved"]]]
+    return dict(zip(("stopped", "finished", "model"), commands(installed, *words, GANZOO_PLUGINS="0"), strict=True))
 
 
 def log_of(folder):
@@ -495,11 +524,16 @@ def test_run_json_keeps_the_texts_of_all_plugins_and_their_packages(walk):
 
 
 @pytest.mark.parametrize("which", ["stopped", "finished"])
-def test_a_resume_without_the_package_is_refused_before_anything_else(walk, installed, which):
-    again = ganzoo(installed, "train", "--resume", walk.folder, GANZOO_PLUGINS="0")
-    done = walk.refused if which == "stopped" else again
+def test_a_resume_without_the_package_is_refused_before_anything_else(without_plugins, which):
+    done = without_plugins[which]
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "acme." in done.stderr and "acme-gan" in done.stderr
+
+
+def test_a_saved_model_says_what_to_install_if_the_plugin_is_missing(without_plugins):
+    done = without_plugins["model"]
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "acme-gan==0.1, by somebody else" in done.stderr
 
 
 def test_a_stopped_run_goes_on_and_its_callback_counts_on(walk):
@@ -509,59 +543,64 @@ def test_a_stopped_run_goes_on_and_its_callback_counts_on(walk):
 
 @pytest.fixture(scope="session")
 def killed(installed, tmp_path_factory):
-    """A run like the walk's that nothing stops, and one of the same settings that is killed at step 5 and resumed."""
-    straight, broken = (tmp_path_factory.mktemp("kill") / name for name in ("straight", "broken"))
-    words = [*TRAIN, *SET, "--set", "callbacks=acme.counter(slow_at=2)", "--output"]
-    assert ganzoo(installed, *words, straight).returncode == 0
-    done = child(installed, ["-c", f"import sys\n{KILLED}", *words, str(broken)])
+    """A run of the settings of the one that nothing stops, which is killed at step 5 and resumed."""
+    broken = tmp_path_factory.mktemp("kill") / "broken"
+    words = [*TRAIN, *SET, "--set", "callbacks=acme.counter(slow_at=2)", "--output", str(broken)]
+    done = child(installed, ["-c", f"import sys\n{KILLED}", *words])
     assert done.returncode == -9, done.stderr
     resumed = ganzoo(installed, "train", "--resume", broken)
     assert resumed.returncode == 0, resumed.stderr
-    return straight, broken
+    return broken
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "model/model.safetensors", "model/discriminator/model.safetensors"])
 def test_a_killed_run_ends_like_one_that_was_never_killed(killed, walk, name):
-    straight, broken = killed
-    assert (straight / name).read_bytes() == (broken / name).read_bytes()
+    assert (walk.straight / name).read_bytes() == (killed / name).read_bytes()
     if name != "log.jsonl":
-        assert (straight / name).read_bytes() == (walk.folder / name).read_bytes()
+        assert (walk.straight / name).read_bytes() == (walk.folder / name).read_bytes()
 
 
-def test_the_card_names_the_package(walk, installed):
-    done = ganzoo(installed, "card", walk.folder / "model")
-    assert done.returncode == 0 and "acme-gan" in (walk.folder / "model" / "README.md").read_text()
+WRONG = {
+    'has no option "cuont". Did you mean "count"': ["--data", "acme.blobs(cuont=3)"],
+    'Did you mean "acme.blobs"': ["--data", "acme.blob"],
+    'margin must be a float, got "wide"': ["--set", "loss=acme.margin(margin=wide)"],
+    'has no option "stop". Did you mean "stop_at"': ["--set", "callbacks=acme.counter(stop=3)"],
+}
 
 
-def test_a_source_with_options_is_looked_at(installed, tmp_path):
-    done = ganzoo(installed, "data", "acme.blobs(count=50)", "--output", tmp_path / "data.png")
+@pytest.fixture(scope="session")
+def used(walk, installed, tmp_path_factory):
+    """What came of other commands, with the folder that they wrote into."""
+    folder = tmp_path_factory.mktemp("used")
+    words = {
+        "card": ["card", walk.folder / "model"],
+        "data": ["data", "acme.blobs(count=50)", "--output", folder / "data.png"],
+        "evaluate": ["evaluate", walk.folder, "--data", "acme.blobs(count=400)", "--samples", "120"],
+        **{said: ["train", "acme.preset", "--output", folder / "run", *words] for said, words in WRONG.items()},
+    }
+    words["evaluate"] += ["--features", "acme.tiny", "--metric", "acme.brightness", "--output", folder]
+    return folder, dict(zip(words, commands(installed, *words.values()), strict=True))
+
+
+def test_the_card_names_the_package(walk, used):
+    assert used[1]["card"].returncode == 0 and "acme-gan" in (walk.folder / "model" / "README.md").read_text()
+
+
+def test_a_source_with_options_is_looked_at(used):
+    done = used[1]["data"]
     assert done.returncode == 0 and "50" in done.stdout, done.stderr
 
 
-@pytest.mark.parametrize(
-    "words, said",
-    [
-        (["--data", "acme.blobs(cuont=3)"], 'has no option "cuont". Did you mean "count"'),
-        (["--data", "acme.blob"], 'Did you mean "acme.blobs"'),
-        (["--set", "loss=acme.margin(margin=wide)"], 'margin must be a float, got "wide"'),
-        (["--set", "callbacks=acme.counter(stop=3)"], 'has no option "stop". Did you mean "stop_at"'),
-    ],
-)
-def test_a_wrong_option_of_a_plugin_is_one_line(installed, tmp_path, words, said):
-    done = ganzoo(installed, "train", "acme.preset", "--output", tmp_path / "run", *words)
+@pytest.mark.parametrize("said", WRONG)
+def test_a_wrong_option_of_a_plugin_is_one_line(used, said):
+    folder, done = used[0], used[1][said]
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
-    assert not (tmp_path / "run").exists()
+    assert not (folder / "run").exists()
 
 
-def test_the_callback_keeps_the_contract(installed):
-    code = "from ganzoo.training import check_callback\ncheck_callback('acme.counter(stop_at=2)')"
-    assert run(installed, code) == {}
-
-
-def test_features_and_metrics_of_a_plugin_are_measured_with_both_references(walk, installed, tmp_path):
-    words = ["--samples", "120", "--features", "acme.tiny", "--metric", "acme.brightness", "--output", tmp_path]
-    done = ganzoo(installed, "evaluate", walk.folder, "--data", "acme.blobs(count=400)", *words)
+def test_features_and_metrics_of_a_plugin_are_measured_with_both_references(used):
+    folder, done = used[0], used[1]["evaluate"]
     assert done.returncode == 0, done.stderr
-    figures = json.loads((tmp_path / "evaluation.json").read_text())["figures"]
+    figures = json.loads((folder / "evaluation.json").read_text())["figures"]
     (found,) = [each for each in figures if each["name"].startswith("brightness") or "acme.brightness" in each["name"]]
     assert found["better"] == "lower" and found["real_reference"] is not None and found["noise_reference"] is not None

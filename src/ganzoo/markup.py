@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
 import time
@@ -46,19 +47,24 @@ def summary(title: str, rows: Iterable[tuple[str, object]], picture: str = "") -
     return f"<div><b>{escape(title)}</b>{table((name, left.format(value)) for name, value in rows)}{picture}</div>"
 
 
+@functools.cache  # it keeps the templates that it has compiled
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, loader=PackageLoader("ganzoo", "templates"))
+    environment.filters["number"] = number
+    return environment
+
+
 def page(template: str, **facts: Any) -> str:
     """The page of a file in `templates/`, which extends page_template.html: one head and style for all pages. It needs
     nothing else, and allows its own script alone.
 
     All `facts` are shown as text unless they are `Markup`: names, settings and remarks may be of a stranger's run.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, loader=PackageLoader("ganzoo", "templates"))
-    environment.filters["number"] = number
     text = (files("ganzoo") / "templates" / template).read_text("utf-8")
     script = text.partition("<script>")[2].partition("</script>")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = Markup(f"script-src 'sha256-{digest}'; " if script else "")
     written = time.strftime("%Y-%m-%d %H:%M:%S %Z")
-    return environment.get_template(template).render(script_policy=policy, written=written, **facts)
+    return _environment().get_template(template).render(script_policy=policy, written=written, **facts)
