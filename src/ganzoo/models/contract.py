@@ -98,7 +98,7 @@ class Generator(Network):
         raise ConfigError(f"a {type(self).__name__} does not offer its first layer; a dcgan-generator does")
 
     def prepared_for_sampling(self) -> Generator:
-        """A copy in eval mode, for sampling alone: the same function, perhaps quicker. By default a plain copy."""
+        """A copy in eval mode, for sampling on the CPU: the same function, perhaps quicker. By default a plain copy."""
         return copy.deepcopy(self).eval()
 
 

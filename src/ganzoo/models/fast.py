@@ -20,8 +20,8 @@ LARGE = 2048  # numbers; a smaller matrix costs less to copy than to multiply
 class FastCopy:
     """A copy of a generator to call for sampling alone: nearly the same numbers.
 
-    If the device is fast at bfloat16, a `Generator` computes in it, the channels of a pixel side by side in memory. A
-    custom module may not bear that: it is called as it is, in eval mode.
+    If the device is fast at bfloat16, a `Generator` computes in it, the channels of a pixel side by side in memory; on
+    the CPU it is also prepared for sampling. A custom module may not bear that: it is called as it is, in eval mode.
     """
 
     def __init__(self) -> None:
