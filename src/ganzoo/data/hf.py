@@ -112,10 +112,7 @@ def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, s
         raise DataError(f"{source} has no column of images but {', '.join(rows.column_names)}; {remedy}.")
     streamed, local = isinstance(rows, datasets.IterableDataset), source.startswith("hf:")
     label = _column(source, rows, options.get("label"), datasets.ClassLabel, () if streamed else LABEL_NAMES)
-    feature: Any = rows.features[label] if label else None
-    names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
-    if "classes" in options:
-        names = _numbered(options["classes"], label, names, source)
+    names = _class_names(datasets, rows, label, options.get("classes"), source)
     stream = Stream(rows, image, label, names, source, reading, _folder(name) if local else None)
     if streamed:
         return _open_stream(datasets, stream, name)
@@ -136,8 +133,12 @@ def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, s
     return assemble(decoded, labels, names, name, source, range(count), reading)
 
 
-def _numbered(classes: str, label: str | None, names: tuple[str, ...], source: str) -> tuple[str, ...]:
-    """The names of `classes`, a number in text, which the column `label` has not named."""
+def _class_names(datasets: Any, rows: Any, label: str | None, classes: str | None, source: str) -> tuple[str, ...]:
+    """The names that the column `label` gives its classes, or numbers if it gives none and `classes` says how many."""
+    feature: Any = rows.features[label] if label else None
+    names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
+    if classes is None:
+        return names
     if label is None or names:
         why = f"column {quote(label)} names its {len(names)}" if names else "it needs label=COLUMN beside it"
         raise DataError(f"{source}: classes={classes} has no place here: {why}.")

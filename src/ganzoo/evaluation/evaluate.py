@@ -95,9 +95,7 @@ def evaluate(
         UnknownNameError, ConfigError, DataError, ShapeError: too few images, other classes, numbers that are not
             finite, a name or an option that is unknown. PluginError: a network or metric of another package fails.
     """
-    for name, count in (("samples", samples), ("training_images", training_images)):
-        if type(count) is not int or count < FEWEST:
-            raise ConfigError(f"{name} must be an int from {FEWEST}, got {quote(count)}")
+    _check_counts(samples=samples, training_images=training_images)
     chosen_metrics = make_metrics(metrics, seed)
     reading = {"broken": broken, "ground": ground, "fit": fit}
     made = generated(gan, samples, seed, image_size, reading, device, progress)
@@ -118,12 +116,7 @@ def evaluate(
 
     real.measure()
     lap("features of real images")
-    drawn: list[Tensor] = []
-    rows: list[Tensor] = []
-    for batch in track(made.batches(), "samples", -(-made.count // made.at_once), progress):
-        drawn.append(batch)
-        rows.append(space(scale(batch)))
-    pixels, fake = torch.cat(drawn), torch.cat(rows)
+    pixels, fake = _drawn(made, space, progress)
     lap("samples and their features")
     sides = zip(SIDES, (fake, real.others, real.noise))
     figures = {side: compare(real.features, rows_of_side, chosen_metrics) for side, rows_of_side in sides}
@@ -134,9 +127,7 @@ def evaluate(
         for side, score in agreement.items():
             figures[side]["agreement"] = score
         lap("classes")
-    counts = {
-        each.name: min(each.samples, round(each.real_share * len(real.features))) for each in qualities if each.scores
-    }
+    counts = _fewer_side(qualities, len(real.features))
     warn_of_few(chosen_metrics, space.dimension, {"": min(made.count, len(real.features)), **counts})
     found = {}
     if memorised:
@@ -151,6 +142,28 @@ def evaluate(
         classes=tuple(qualities), memorised=found, seconds=seconds, plugins=used_plugins([*named, *asked]),
         drawn=pixels, training=real.training,
     )  # fmt: skip
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if type(count) is not int or count < FEWEST:
+            raise ConfigError(f"{name} must be an int from {FEWEST}, got {quote(count)}")
+
+
+def _drawn(made: Generated, space: Features, progress: bool) -> tuple[Tensor, Tensor]:
+    """All images to measure, as bytes (N, C, H, W), and their features."""
+    pixels: list[Tensor] = []
+    rows: list[Tensor] = []
+    for batch in track(made.batches(), "samples", -(-made.count // made.at_once), progress):
+        pixels.append(batch)
+        rows.append(space(scale(batch)))
+    return torch.cat(pixels), torch.cat(rows)
+
+
+def _fewer_side(qualities: Sequence[ClassQuality], real_images: int) -> dict[str, int]:
+    """Of each class that was measured: how many samples or real images there were, whichever are fewer."""
+    measured = [each for each in qualities if each.scores]
+    return {each.name: min(each.samples, round(each.real_share * real_images)) for each in measured}
 
 
 def _labels(made: Generated, data: ImageData) -> Tensor | None:

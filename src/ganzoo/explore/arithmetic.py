@@ -58,15 +58,8 @@ def arithmetic(
         raise ConfigError("groups must hold one or more of (sign, numbers of samples)")
     if gan.num_classes and label is None:
         raise ConfigError(f"{gan!r}: choose the class of all groups with label= (--label)")
-    means, columns = [], []
-    for sign, numbers in groups:
-        if sign not in (1, -1) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
-            raise ConfigError(
-                f"a group must be (1 or -1, numbers of samples from 0), got {quote([sign, list(numbers)])}"
-            )
-        latents = torch.cat([sample_latents(1, gan.latent_size, seed, start=number)[0] for number in numbers])
-        columns.append(latents)
-        means.append(latents.mean(0))
+    columns = [_latents_of(gan, sign, numbers, seed) for sign, numbers in groups]
+    means = [latents.mean(0) for latents in columns]
     total = torch.stack([sign * mean for (sign, _), mean in zip(groups, means)]).sum(0)
     if total.norm() < 1e-5:
         raise ConfigError("the groups take each other away and leave nothing to draw; choose other samples")
@@ -85,6 +78,13 @@ def arithmetic(
     sheets.append(pictures.grid(results[order], columns=3, scale=SCALE))
     signs = ["+" if sign > 0 else MINUS for sign, _ in groups] + ["="]
     return Arithmetic(total, results, _side_by_side(sheets, signs[1:] if groups[0][0] > 0 else signs))
+
+
+def _latents_of(gan: GAN, sign: int, numbers: Sequence[int], seed: int) -> Tensor:
+    """The latents (n, latent_size) of a group; ConfigError if there can't be such a group."""
+    if sign not in (1, -1) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
+        raise ConfigError(f"a group must be (1 or -1, numbers of samples from 0), got {quote([sign, list(numbers)])}")
+    return torch.cat([sample_latents(1, gan.latent_size, seed, start=number)[0] for number in numbers])
 
 
 def _lengthened(latent: Tensor) -> Tensor:

@@ -117,11 +117,7 @@ def _discriminator(layers: Parts, blocks: list[Parts], assumptions: Assumptions)
     names: list[str] = []
     state: dict[str, Tensor] = {}
     for index, (parts, half) in enumerate(zip(blocks, halves)):
-        made, inner, given = len(_weight(parts["c2"])), *_weight(parts["c1"]).shape[:2]
-        if inner not in (made, given):
-            raise parts["c1"].refuse(f"a block from {given} to {made} channels has as many of one of them between")
-        options = (["hidden=in"] if inner != made else []) + (["shortcut=activated"] if index else [])
-        names.append(f"residual-{'down' if half else 'same'}" + (f"({','.join(options)})" if options else ""))
+        names.append(_discriminator_block(parts, "down" if half else "same", first=index == 0))
         state |= _state(f"stages.{index}", parts)
     weight = _weight(head)[:, :, None, None]
     state |= weight_tensors("to_logit.convolution.", weight, head) | {"to_logit.convolution.bias": _bias(head)}
@@ -147,6 +143,15 @@ def _discriminator(layers: Parts, blocks: list[Parts], assumptions: Assumptions)
     )
     assumed = f"{activation} in the blocks (--discriminator-activation), {size}x{size} images, as the names have there"
     return Reading(network, plain, LAYOUT, [assumed])
+
+
+def _discriminator_block(parts: Parts, way: str, *, first: bool) -> str:
+    """Our block that computes what `parts` do, by name with options."""
+    made, inner, given = len(_weight(parts["c2"])), *_weight(parts["c1"]).shape[:2]
+    if inner not in (made, given):
+        raise parts["c1"].refuse(f"a block from {given} to {made} channels has as many of one of them between")
+    options = (["hidden=in"] if inner != made else []) + ([] if first else ["shortcut=activated"])
+    return f"residual-{way}" + (f"({','.join(options)})" if options else "")
 
 
 class _Sum(nn.Module):

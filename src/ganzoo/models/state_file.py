@@ -25,20 +25,8 @@ def read_tables(path: Path) -> Tables:
     Raises:
         WeightsError: no such file, it can't be read so, or it holds no tensors.
     """
-    if not path.is_file():
-        raise WeightsError(f"there is no file {path} to take weights from; check the path.")
-    try:
-        content: Any = load_file(path) if path.suffix == ".safetensors" else _load(path)
-    except Exception as error:  # torch's reader of plain tensors raises a dozen kinds on other files
-        if isinstance(error, (ValueError, OSError, SafetensorError)):
-            said = quote(first_line(error))
-        else:  # torch's words advise to run what is in the file
-            said = "it holds objects other than tensors, or is damaged"
-        raise WeightsError(
-            f"{path} can't be read as weights ({said}); give .safetensors, or torch.save(network.state_dict(), ...)."
-        ) from error
     tables: Tables = {}
-    waiting, seen = [("", content)], set()
+    waiting, seen = [("", _read(path))], set()
     while waiting:
         place, value = waiting.pop(0)
         if not isinstance(value, dict) or id(value) in seen:  # a pickle can hold itself
@@ -51,6 +39,22 @@ def read_tables(path: Path) -> Tables:
     if not tables:
         raise WeightsError(f"{path} holds no table of tensors; save network.state_dict() of the network.")
     return tables
+
+
+def _read(path: Path) -> Any:
+    """What the file holds; WeightsError if that can't be told."""
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path} to take weights from; check the path.")
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else _load(path)
+    except Exception as error:  # torch's reader of plain tensors raises a dozen kinds on other files
+        if isinstance(error, (ValueError, OSError, SafetensorError)):
+            said = quote(first_line(error))
+        else:  # torch's words advise to run what is in the file
+            said = "it holds objects other than tensors, or is damaged"
+        raise WeightsError(
+            f"{path} can't be read as weights ({said}); give .safetensors, or torch.save(network.state_dict(), ...)."
+        ) from error
 
 
 def _load(path: Path) -> Any:

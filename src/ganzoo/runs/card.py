@@ -208,7 +208,7 @@ class _Record:
 
 def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) -> Iterator[tuple[str, str]]:
     """The rows of the training table."""
-    facts, settings, machine, data = run.facts, run.settings, run.facts["machine"], run.facts["data"]
+    facts, settings, data = run.facts, run.settings, run.facts["data"]
     streamed = "streamed, of which the first " * bool(data.get("streamed"))  # and the hash is of those
     yield "data", f"{data['name']}, {streamed}{data['images']:,} images, hash {data['hash'][:16]}"
     kept = f"; the weights are of step {run.kept:,}" if run.scores else ""
@@ -223,20 +223,26 @@ def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) ->
         yield f"from step {each['step']:,} on", changed_in_words(each["changed"])
     yield "seed", str(settings["seed"])
     yield "kind", _kind(facts["gan"], data.get("clusters_found"))
+    yield from _machine_rows(run, timing)
+    if run.scores:
+        last = settings.get("keep") == "last"  # which a run of an earlier version does not know
+        why = "of the last state, which was kept" if last else f"the best: step {run.kept:,} was kept"
+        score = f"{run.scores[-1]['score']:.3g}, {why}"
+        yield "score", f"{score}. A kernel distance in random features; compare it only within this run"
+
+
+def _machine_rows(run: _Record, timing: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """How long it took, on what, with which programs."""
+    facts, machine = run.facts, run.facts["machine"]
     if times := [entry for entry in timing if entry.get("images_per_second")]:
         speed = median(entry["images_per_second"] for entry in times)
-        yield "time", f"{duration(seconds(times, settings))} by the clock, median speed {speed:,.0f} images/s"
+        yield "time", f"{duration(seconds(times, run.settings))} by the clock, median speed {speed:,.0f} images/s"
     processes = f", {machine['processes']} processes" if machine["processes"] > 1 else ""
     yield "machine", f"{_hardware(facts)}, {machine['precision']}{processes}"
     if plugins := recorded_plugins(facts, "run.json"):
         named = (f"{each['kind']} {each['name']} of {each['package']} {each['version']}" for each in plugins)
         yield "plug-ins, by others", ", ".join(named)
     yield "versions", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    if run.scores:
-        last = settings.get("keep") == "last"  # which a run of an earlier version does not know
-        why = "of the last state, which was kept" if last else f"the best: step {run.kept:,} was kept"
-        score = f"{run.scores[-1]['score']:.3g}, {why}"
-        yield "score", f"{score}. A kernel distance in random features; compare it only within this run"
 
 
 def _speed(run: _Record, timing: list[dict[str, Any]]) -> str | None:

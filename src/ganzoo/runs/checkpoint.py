@@ -282,23 +282,34 @@ def _load_optimizer(optimizer: Optimizer, name: str, numbers: dict[str, Any], te
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    found: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in numbers["state"].items()}
-    for key in [key for key in tensors if key.startswith(f"{name}/")]:
-        _, index, entry = key.split("/", 2)
-        found.setdefault(int(index), {})[entry] = tensors.pop(key)
+    found = _take_state(name, numbers["state"], tensors)
     if not found.keys() <= set(range(len(parameters))):
         raise ValueError(f"{name} has no parameter {max(found)}")
     entries = {
         index: _fitting(saved, optimizer.state[parameters[index]], f"{name}/{index}") for index, saved in found.items()
     }
-    if len(numbers["groups"]) != len(groups):
-        raise ValueError(f"{name} has {len(numbers['groups'])} groups, not {len(groups)}")
-    for group, saved in zip(groups, numbers["groups"]):
+    _set_groups(name, groups, numbers["groups"])
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def _take_state(name: str, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> dict[int, dict[str, Any]]:
+    """The state of each parameter, by its index: `numbers`, and `tensors` under `name`, which are taken out."""
+    found: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in numbers.items()}
+    for key in [key for key in tensors if key.startswith(f"{name}/")]:
+        _, index, entry = key.split("/", 2)
+        found.setdefault(int(index), {})[entry] = tensors.pop(key)
+    return found
+
+
+def _set_groups(name: str, groups: list[dict[str, Any]], saved_groups: list[dict[str, Any]]) -> None:
+    """Give an optimizer's `groups` of parameters their saved rates and switches."""
+    if len(saved_groups) != len(groups):
+        raise ValueError(f"{name} has {len(saved_groups)} groups, not {len(groups)}")
+    for group, saved in zip(groups, saved_groups):
         for key, value in saved.items():
             if key == "params" or (key in group and not _alike(value, group[key])):
                 raise ValueError(f"{name}: {key} is {quote(value)}, not as {quote(group.get(key))}")
             group[key] = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
-    optimizer.load_state_dict({"state": entries, "param_groups": groups})
 
 
 def _fitting(saved: dict[str, Any], like: dict[str, Any], place: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     step = int(max([*logged, *grids, *checkpoint_steps(folder.path), 0]))  # the last ones may stand in no log
     steps = int(_number(settings.get("steps")) or 0)
     scores = _points(log, "score")
-    best = min(scores, key=lambda point: point[1]) if scores and settings.get("keep") != "last" else None
+    best = min(scores, key=lambda point: point[1], default=None) if settings.get("keep") != "last" else None
     return page(
         "report_template.html",
         name=_text(folder.path.resolve().name),
@@ -64,9 +64,7 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         data=_text(data.get("name")),
         steps=steps,
         step=step,
-        stopped=next(
-            (_text(entry["stopped"]) for entry in log if entry.get("stopped") and entry["step"] == step), None
-        ),
+        stopped=_why_stopped(log, step),
         reload=max(_number(settings.get("report_every")) or 0, 5) if under_way else None,
         go_on=resume_command(folder.path),
         tiles=_tiles(step, settings, data, best, times),
@@ -82,6 +80,11 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         networks=[_network(name, _mapping(gan.get(name))) for name in ("generator", "discriminator")],
         clock=int(time.time()),
     )
+
+
+def _why_stopped(log: list[dict[str, Any]], step: int) -> str | None:
+    """Why the run ended at `step` before its time, if its log says so."""
+    return next((_text(entry["stopped"]) for entry in log if entry.get("stopped") and entry["step"] == step), None)
 
 
 def _tiles(
