@@ -17,6 +17,7 @@ from ganzoo.cli import run
 from ganzoo.data import Licensed, open_data
 from ganzoo.data.open import splits_of
 from ganzoo.errors import ConfigError, DataError, PluginError
+from ganzoo.runs.metadata import _absolute
 
 SMALL = ["--set", "generator.widths=4,4", "--set", "discriminator.widths=4,4", "--set", "batch_size=2"]
 SMALL += ["--set", "score_every=0"]
@@ -217,6 +218,23 @@ def test_a_set_of_torchvision_with_a_validation_split_alone_tests_on_that(tmp_pa
 def test_a_set_of_torchvision_that_can_t_be_opened_says_why(text, message, tmp_path):
     with pytest.raises(ganzoo.GanzooError, match=re.escape(message)):
         open_data(text.replace("DIR", str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("text", "recorded"),
+    [
+        ("fashion-mnist(root=a,download=false)", "fashion-mnist(root={here}/a,download=false)"),
+        ("torchvision:MNIST?root=a&split=b", "torchvision:MNIST?root={here}/a&split=b"),
+        ("torchvision:MNIST?root=a%26b", "torchvision:MNIST?root={here}/a%26b"),
+        ("fashion-mnist(root=nowhere)", "fashion-mnist(root=nowhere)"),
+        ("pokemon", "pokemon"),
+    ],
+)
+def test_the_root_of_a_source_is_recorded_from_the_top(text, recorded, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "a&b"):
+        (tmp_path / name).mkdir()
+    assert _absolute(text) == recorded.format(here=tmp_path)
 
 
 def test_a_run_on_a_set_of_torchvision_resumes_by_its_name_from_any_folder(tmp_path, monkeypatch):

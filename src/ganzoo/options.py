@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
+from urllib.parse import quote as escaped
 from urllib.parse import unquote
 
 from ganzoo.config import Bounds, alternatives, convert_value, parse_value, split_commas
@@ -68,6 +69,17 @@ def split_call(text: Any, place: str) -> tuple[str, dict[str, str]]:
             raise ConfigError(f"{place}: {key} is given twice, in {quote(text)}")
         given[key] = unquote(value) if query else value
     return name, given
+
+
+def join_call(name: str, given: Mapping[str, str]) -> str:
+    """The text that `split_call` takes apart into `name` and `given`.
+
+    A value with a comma or parenthesis can only stand behind the question mark of a text with a colon.
+    """
+    if _FIRST not in given:
+        return f"{name}({','.join(f'{key}={value}' for key, value in given.items())})"
+    query = "&".join(f"{key}={escaped(value, safe='/')}" for key, value in given.items() if key != _FIRST)
+    return f"{name}:{escaped(given[_FIRST], safe='/')}" + (f"?{query}" if query else "")
 
 
 def options_of(

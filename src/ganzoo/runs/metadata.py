@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote
 
 from torch import nn
 
@@ -23,6 +21,7 @@ from ganzoo.hardware import name_of
 from ganzoo.losses import LOSSES
 from ganzoo.models import MODELS
 from ganzoo.models.contract import check_like_file
+from ganzoo.options import join_call, split_call
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry, used_plugins
 from ganzoo.runs.checkpoint import check_step, checkpoint_folder, load_average, saved_shapes
@@ -120,9 +119,9 @@ def _absolute(source: str | Path) -> str:
     """`source` as it can be opened from any folder."""
     text = os.fspath(source)
     if source_name(source):  # though a folder of that name may lie here
-        root = re.search(r"[(,?&]\s*root=([^,&)]+)", text)
-        here = expand_user(unquote(root[1])) if root else None
-        return text.replace(root[1], str(here.resolve()), 1) if root and here and here.exists() else text
+        name, options = split_call(text, "data")
+        root = expand_user(options["root"]) if options.get("root") else None
+        return join_call(name, {**options, "root": str(root.resolve())}) if root and root.exists() else text
     hub = isinstance(source, str) and text.startswith(("hf:.", "hf:~"))
     name, mark, query = text.removeprefix("hf:").partition("?") if hub else (text, "", "")
     path = expand_user(name)
