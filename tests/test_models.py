@@ -422,6 +422,15 @@ def test_a_block_of_the_wrong_way_is_refused_with_blocks_that_fit(up):
         assert {*fit} == {*(UP if up else DOWN)}
 
 
+@pytest.mark.parametrize("preset", ["few-shot-64", "fashion-mnist-r3gan"])
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_a_family_of_given_blocks_takes_no_other(preset, network):
+    block = next(iter(DOWN if network == "generator" else UP))
+    with pytest.raises(ConfigError, match=rf"^{network}\.block is unknown\..* Known: ") as caught:
+        ganzoo.create(preset, **{network: {"block": block}})
+    assert "\n" not in str(caught.value)
+
+
 def test_a_stranger_s_model_is_saved_and_loaded(tmp_path):
     from dataclasses import dataclass
 

@@ -83,6 +83,8 @@ def test_compare_tells_what_differs_and_writes_a_page(two_runs, tmp_path, capsys
     assert "http" not in text.replace('http-equiv="', "")
     assert run(words) == 0
     assert "generator_lr" in capsys.readouterr().out
+    assert run(["compare", str(two_runs[0]), str(two_runs[0]), "-o", str(page)]) == 0
+    assert "\n\nNo settings differ.\n\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -29,5 +29,9 @@ def compare(
     names = [str(run) for run in runs]
     print_table([(name, *values) for name, values in rows(facts["runs"])], ["figure", *names])
     print()
-    print_table([(name, *map(in_words, values)) for name, values in facts["differing"].items()], ["setting", *names])
+    differing = [(name, *map(in_words, values)) for name, values in facts["differing"].items()]
+    if differing:
+        print_table(differing, ["setting", *names])
+    else:
+        print("No settings differ.")
     print(f"\npage: {shell(output)}")
