@@ -482,15 +482,30 @@ class Failing(nn.LeakyReLU):
         return super().forward(x)
 
 
+class WaitingInCapture(nn.LeakyReLU):
+    """Looks at a number while a graph is captured, which ends the capture."""
+
+    def forward(self, x):
+        if ON_CUDA and torch.cuda.is_current_stream_capturing():
+            x.mean().item()
+        return super().forward(x)
+
+
 @cuda_alone
 @pytest.mark.parametrize(
-    ("layer", "reason"), [(Waiting, "the generator waits for the device .*test_cuda.py"), (Failing, "not now")]
+    ("layer", "reason"),
+    [
+        (Waiting, "the generator waits for the device .*test_cuda.py"),
+        (Failing, "not now"),
+        (WaitingInCapture, "captur"),
+    ],
 )
 def test_what_cannot_be_captured_is_drawn_and_says_why(layer, reason):
     gan = small_gan("none").to(DEVICE)
     gan.generator.stages[-1] = nn.Sequential(gan.generator.stages[-1], layer(1.0))
     with pytest.warns(UserWarning, match=f"sampling runs without a CUDA graph, which is slower: .*{reason}"):
-        made = [gan.sample(2, seed=0) for _ in range(5)]
+        made = [gan.sample(2, seed=0) for _ in range(6)]
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
     for each in made:
         close(each, made[0])
 

@@ -179,6 +179,21 @@ def test_several_threads_may_sample(plain):
     assert all(torch.allclose(found[seed], expected[seed], atol=1e-6) for seed in range(16))
 
 
+def test_the_thread_that_captures_has_called_before(monkeypatch):
+    """What libraries make for each thread at its first use can't be made while a graph is captured."""
+    gan, called, captured = small(), [], []
+    warm, capture = RecordedGraph.warm, RecordedGraph.capture
+    monkeypatch.setattr(RecordedGraph, "warm", lambda *given: called.append(threading.get_ident()) or warm(*given))
+    monkeypatch.setattr(
+        RecordedGraph, "capture", lambda *given: captured.append(threading.get_ident()) or capture(*given)
+    )
+    gan.sample(2, seed=0)
+    thread = threading.Thread(target=gan.sample, args=(2, 0))
+    thread.start()
+    thread.join()
+    assert len(captured) == 1 and captured[0] in called[1:]
+
+
 def test_gradient_and_inference_modes_share_a_graph(plain):
     gan = small()
     with torch.inference_mode():
@@ -215,7 +230,8 @@ class Failing(DCGANGenerator):
     """Works, but not while a graph is captured."""
 
     def forward(self, latents, labels=None):
-        if torch.utils._python_dispatch._get_current_dispatch_mode() is not None and Failing.warm:
+        mode = torch.utils._python_dispatch._get_current_dispatch_mode()
+        if mode is not None and mode._repeatable:
             raise RuntimeError("not now")
         return super().forward(latents, labels)
 
@@ -228,14 +244,12 @@ class Failing(DCGANGenerator):
         (Failing, "not now"),
     ],
 )
-def test_what_cannot_be_captured_is_drawn_as_it_is_and_the_reason_is_said_once(kind, reason, monkeypatch):
+def test_what_cannot_be_captured_is_drawn_as_it_is_and_the_reason_is_said_once(kind, reason):
     gan = small()
     gan.generator.__class__ = kind
-    monkeypatch.setattr(Failing, "warm", False, raising=False)
     with pytest.warns(UserWarning, match=f"sampling runs without a CUDA graph, which is slower: .*{reason}") as said:
         for seed in range(6):
             assert gan.sample(2, seed=seed).shape == (2, 1, 8, 8)
-            Failing.warm = True
     assert len(said) == 1 and said[0].filename == __file__
     assert RecordedGraph.captured == (kind is Noisy)
 

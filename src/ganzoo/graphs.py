@@ -42,9 +42,11 @@ class CudaGraph:
         return made, [f"{each.filename}, line {each.lineno}" for each in waits]
 
     def capture(self, function: Callable[[], Tensor]) -> Tensor:
-        """What `function` gives, in memory that each `replay` fills."""
-        # By default no other thread could use the device meanwhile, and one reads images.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        """What `function` gives, in memory that each `replay` fills; this thread must have called `warm` with it."""
+        # A capture that fails leaves its own stream behind, so this one is brought back. And by default no other thread
+        # could use the device meanwhile, but one reads images.
+        now = torch.cuda.stream(torch.cuda.current_stream())
+        with now, torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             return function()
 
     def replay(self) -> None:

@@ -23,7 +23,7 @@ from ganzoo.models.contract import Generator, evaluating
 
 MOST_PIXELS = 64 * 64 * 64  # of a batch; more of them compute for longer than their kernels take to start
 MOST_GRAPHS = 4  # of a GAN; each holds the memory of its pass
-TRIES = 3  # calls that may wait for the device: another thread may be the one that waits
+TRIES = 4  # calls that may wait for the device before they are believed to: another thread may be the one that waits
 
 Pass = Callable[..., Tensor]  # of latents, and of labels if there are any
 
@@ -71,12 +71,13 @@ class GraphedPasses:
             with full_float32(device) if exact else nullcontext():
                 return images(*given).clamp(-1, 1)
 
-        with self._lock, torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        with self._lock:
             kept = self._kinds.pop(key, None)
             if kept is not None and kept.graph is not None and kept.network.holds():
                 self._kinds[key] = kept  # the last used stands last
                 return kept.repeat(kept.graph, inputs)
-            with evaluating(generator), torch.no_grad():
+            here = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+            with here, evaluating(generator), torch.no_grad():
                 return self._begin(kept, generator, clamped, inputs, device, key)
 
     def _begin(
@@ -104,20 +105,21 @@ class _Kind:
     def __init__(self, network: Snapshot) -> None:
         self.network = network
         self.graph: CudaGraph | None = None
-        self._tries, self._warm = 0, False
+        self._tries = 0
 
     def begin(self, images: Pass, inputs: Sequence[Tensor], device: torch.device) -> Tensor:
         """Images of the first calls."""
         if self.graph is not None:  # a generator that is in training mode between the calls
             return self.repeat(self.graph, inputs)
-        if self._warm:
-            with torch.inference_mode(False), torch.no_grad():  # memory made in inference mode can't be written later
-                return self._capture(images, inputs, device)
         sent = [each.to(device, non_blocking=True) for each in inputs]
+        # By the thread that captures, even if another one did: libraries make something for each thread that uses them.
         made, waits = CudaGraph.warm(lambda: images(*sent))
-        self._tries, self._warm = self._tries + 1, not waits
-        if self._tries == TRIES and waits:
+        self._tries += 1
+        if waits and self._tries == TRIES:
             raise NotCapturable(f"the generator waits for the device ({waits[0]})")
+        if not waits and self._tries > 1:
+            with torch.inference_mode(False), torch.no_grad():  # memory made in inference mode can't be written later
+                self._capture(images, sent, made)
         return made
 
     def repeat(self, graph: CudaGraph, inputs: Sequence[Tensor]) -> Tensor:
@@ -127,17 +129,15 @@ class _Kind:
         graph.replay()
         return self._made.clone()
 
-    def _capture(self, images: Pass, inputs: Sequence[Tensor], device: torch.device) -> Tensor:
-        self._inputs, graph = [each.to(device, copy=True) for each in inputs], CudaGraph()
+    def _capture(self, images: Pass, inputs: Sequence[Tensor], expected: Tensor) -> None:
+        self._inputs, graph = [each.clone() for each in inputs], CudaGraph()
         try:
             self._made = graph.capture(lambda: images(*self._inputs))
         except Exception as error:  # of a custom part, or of CUDA, each in a way of its own
             raise NotCapturable(words_of(_first(error))) from error
-        made = self.repeat(graph, inputs)
-        if not torch.allclose(made, images(*self._inputs), rtol=1e-2, atol=1e-4, equal_nan=True):
+        if not torch.allclose(self.repeat(graph, inputs), expected, rtol=1e-2, atol=1e-4, equal_nan=True):
             raise NotCapturable("the generator gives other images when it is called again")
         self.graph = graph
-        return made
 
 
 def _first(error: Exception) -> Exception:
