@@ -154,7 +154,6 @@ _TEXTBOOK = Settings(
     keep_last_batch=True,
     score_every=0,
 )
-_SPRITES = DCGANGeneratorConfig(widths=(256, 128, 64, 32))
 _AUGMENTED = ("color", "translation", "cutout")
 _GARMENTS = DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128), class_head="spatial")
 _FASHION = Settings(
@@ -170,9 +169,9 @@ _FASHION = Settings(
 PRESETS.register(
     "pokemon-64",
     Preset(
-        version=3,
+        version=4,
         description="Pokemon sprites, 64x64 in colour; averaged, augmented, with clusters in place of labels",
-        generator=_SPRITES,
+        generator=DCGANGeneratorConfig(widths=(384, 192, 96, 48)),
         discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial"),
         data="pokemon",
         settings=Settings(
@@ -182,7 +181,7 @@ PRESETS.register(
             ema_half_life=40_000,
             flip=True,
             augmentations=_AUGMENTED,
-            clusters=64,
+            clusters=128,
             mismatched_labels=0.3,
             keep="last",
         ),
@@ -191,18 +190,19 @@ PRESETS.register(
 PRESETS.register(
     "emoji-64",
     Preset(
-        version=1,
+        version=2,
         description="Noto Emoji, 64x64 in colour, by category: faces, animals, food, flags and more; free to share",
-        generator=_SPRITES.replace(num_classes=9),
+        generator=DCGANGeneratorConfig(widths=(320, 160, 80, 40), num_classes=9),
         discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial", num_classes=9),
         data="emoji",
         settings=Settings(
-            steps=8_000,
+            steps=12_000,
+            batch_size=128,
             generator_lr="cosine(start=2e-3)",
             discriminator_lr="cosine(start=5e-4)",
             ema_half_life=40_000,
             augmentations=_AUGMENTED,
-            clusters=4,
+            clusters=16,
             mismatched_labels=0.3,
             keep="last",
         ),
@@ -237,7 +237,7 @@ PRESETS.register(
     Preset(
         version=2,
         description="discriminator on a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE; an experiment",
-        generator=_SPRITES,
+        generator=DCGANGeneratorConfig(widths=(256, 128, 64, 32)),
         discriminator=ProjectedDiscriminatorConfig(),
         discriminator_model="projected-discriminator",
         start=fill_backbone,
@@ -280,12 +280,17 @@ PRESETS.register(
 PRESETS.register(
     "fashion-mnist-conditional",
     Preset(
-        version=4,
-        description="Fashion-MNIST by class: ask for a trouser, get a trouser",
-        generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1, num_classes=10),
-        discriminator=_GARMENTS.replace(num_classes=10),
+        version=5,
+        description="Fashion-MNIST by class: ask for a trouser, get a trouser; with clusters within each class",
+        generator=DCGANGeneratorConfig(start_size=7, widths=(256, 128), image_channels=1, num_classes=10),
+        discriminator=_GARMENTS.replace(num_classes=10, last_blocks=("dcgan-same",)),
         data="fashion-mnist",
-        settings=_FASHION.replace(generator_lr="cosine(start=2e-3)", mismatched_labels=0.2),
+        settings=_FASHION.replace(
+            generator_lr="cosine(start=2e-3)",
+            mismatched_labels=0.2,
+            clusters=8,
+            augmentations=("translation(strength=0.3)",),
+        ),
     ),
 )
 PRESETS.register(
