@@ -38,6 +38,7 @@ def make(options: argparse.Namespace) -> Path:
     """Train, keep and measure the preset of this name; the folder of the bundled model."""
     name, data = options.name, options.data or ganzoo.PRESETS[options.name].data
     told = ["--licence", options.licence] if options.licence else []
+    told += [word for setting in options.set for word in ("--set", setting)]
     run, earlier = Path("runs") / name, []
     train(run, name, "--data", data, *told, *(["--steps", str(options.steps)] if options.steps else []))
     for count, words in enumerate(options.then, 2):
@@ -71,5 +72,6 @@ if __name__ == "__main__":
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--licence", help="of images that are given by a path; stands in the card")
     parser.add_argument("--steps", type=int, help="fewer than the preset's")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as of ganzoo train")
     parser.add_argument("--then", nargs="+", default=[], metavar="'STEPS [SETTING=VALUE ...]'", help="to train on")
     print(make(parser.parse_args()))
