@@ -297,8 +297,9 @@ class GAN:
 
         def images(rows: Tensor, classes: Tensor | None = None) -> Tensor:
             y = self.network_labels(rows, classes)
-            z = rows.reshape(-1, *self.latent_shape).to(dtype)
-            return checked_images(to_call or self.generator, z, y).float().contiguous()
+            z = send(rows.reshape(-1, *self.latent_shape).to(dtype), device)
+            made = checked_images(to_call or self.generator, z, None if y is None else send(y, device))
+            return made.float().contiguous()
 
         for start in range(0, n, batch_size):
             stop = min(n, start + batch_size)
@@ -314,7 +315,7 @@ class GAN:
                 with evaluating(self.generator), torch.no_grad(), full_float32(device):
                     if precision == "fast" and to_call is None:
                         to_call = self._fast.of(self.generator)
-                    made = images(*(send(each, device) for each in given))
+                    made = images(*given)
                 if start == 0:
                     self._look_at_range(made)
                 made = made.clamp(-1, 1)
