@@ -160,6 +160,20 @@ def _reason(file: _File, outputs: set[str]) -> str | None:
     return file.reason or None if by_name is None else by_name
 
 
+def _sorted(found: list[_File], outputs: set[str], passed: Counter[str]) -> tuple[list[_File], list[str]]:
+    """The pictures among `found`, and paths of files that are none by name; `passed` counts what is left out."""
+    kept, others = [], []
+    for file in sorted(found, key=lambda file: file.path):
+        reason = _reason(file, outputs)
+        if reason is None:
+            kept.append(file)
+        elif reason:
+            passed[reason] += 1
+        if reason not in (None, OURS) and not file.reason:
+            others.append(file.path)
+    return kept, others
+
+
 def _listing(
     place: Path,
     found: list[_File],
@@ -170,15 +184,7 @@ def _listing(
 ) -> Listing:
     """The pictures among the files `found`; `passed` counts the others, `start` gives the first bytes of a file."""
     outputs = output_folders((file.path for file in found if not file.reason), start)
-    others, kept = [], []
-    for file in sorted(found, key=lambda file: file.path):
-        reason = _reason(file, outputs)
-        if reason is None:
-            kept.append(file)
-        elif reason:
-            passed[reason] += 1
-        if reason not in (None, OURS) and not file.reason:
-            others.append(file.path)
+    kept, others = _sorted(found, outputs, passed)
     own = own_pictures([file.path for file in kept], start)
     passed[OURS] += len(own)
     facts: list[tuple[Any, ...]] = [(file.path, file.size, *file.stamp) for file in kept if file.path not in own]

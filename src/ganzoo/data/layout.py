@@ -88,13 +88,7 @@ def take_split(listing: Listing, split: str, place: Path) -> Listing:
     found = splits(listing, place)
     if not found:
         return listing
-    folders = found.get(split) or (found.get("validation") if split == "test" else None)
-    if folders is None:
-        all_folders = sorted(folder for folders in found.values() for folder in folders)
-        raise DataError(
-            f"{shown(str(place), 300)} holds the splits {_some(all_folders)} and none to {split} with; name the folder "
-            f"of one, as {place}/{all_folders[0]}"
-        )
+    folders = _folders_of_split(found, split, place)
     chosen = dict(zip(listing.names, heads(listing.names)))
     kept = {name for name, head in chosen.items() if head in folders}
     train = [name for name, head in chosen.items() if head in found.get("train", []) and name not in kept]
@@ -108,6 +102,17 @@ def take_split(listing: Listing, split: str, place: Path) -> Listing:
     }
     depth = _shared([_folders(name) for name in listing.names]) + 1
     return replace(listing.only(kept, passed), train=train, depth=depth)
+
+
+def _folders_of_split(found: dict[str, list[str]], split: str, place: Path) -> list[str]:
+    folders = found.get(split) or (found.get("validation") if split == "test" else None)
+    if folders is None:
+        all_folders = sorted(folder for folders in found.values() for folder in folders)
+        raise DataError(
+            f"{shown(str(place), 300)} holds the splits {_some(all_folders)} and none to {split} with; name the folder "
+            f"of one, as {place}/{all_folders[0]}"
+        )
+    return folders
 
 
 def labels_of(listing: Listing, place: Path) -> tuple[Tensor, tuple[str, ...]] | None:

@@ -128,13 +128,18 @@ def _tables(path: Path, key: str | None) -> dict[str, dict[str, Tensor]]:
         if value.is_floating_point() and not value.isfinite().all():
             raise WeightsError(f"{path}: {shown(name)} holds NaN or infinity; take weights from before that happened.")
     if key is not None:
-        named = {f"{place}.{name}" if place else name: value for (place, name), value in flat.items()}
-        chosen = {name[len(key) + 1 :]: value for name, value in named.items() if name.startswith(f"{key}.")}
-        if not chosen:
-            known = sorted({place or name.partition(".")[0] for place, name in flat})
-            raise WeightsError(f"{path} holds nothing by --key {quote(key)}, but {', '.join(map(shown, known[:20]))}.")
-        return {key: _unwrapped(chosen)}
+        return {key: _unwrapped(_of_key(path, flat, key))}
     return {name: part for place, table in tables.items() for name, part in _parts(place, _unwrapped(table)).items()}
+
+
+def _of_key(path: Path, flat: Mapping[tuple[str, str], Tensor], key: str) -> dict[str, Tensor]:
+    """The weights whose names, with their table's before them, begin with `key`; without that beginning."""
+    named = {f"{place}.{name}" if place else name: value for (place, name), value in flat.items()}
+    chosen = {name[len(key) + 1 :]: value for name, value in named.items() if name.startswith(f"{key}.")}
+    if not chosen:
+        known = sorted({place or name.partition(".")[0] for place, name in flat})
+        raise WeightsError(f"{path} holds nothing by --key {quote(key)}, but {', '.join(map(shown, known[:20]))}.")
+    return chosen
 
 
 def _parts(place: str, table: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:

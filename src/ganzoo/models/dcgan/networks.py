@@ -35,6 +35,7 @@ from ganzoo.models.dcgan.stages import (
     check_memory,
     check_names,
     check_widths,
+    each_output,
     final_norm,
     halved,
     has_start,
@@ -378,11 +379,7 @@ class DCGANDiscriminator(Discriminator):
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage, then each last block, gives for `images`: tensors (N, widths[i], h, h), first to last."""
         self.check_images(images)
-        features = []
-        for stage in self.stages:
-            images = stage(images)
-            features.append(images)
-        return features
+        return each_output(self.stages, images)
 
     def forward(self, images: Tensor, labels: Tensor | None = None, other_labels: Tensor | None = None) -> Tensor:
         """Logits (N, 1, 1, 1), above 0 for real; raises ShapeError on images or labels of other shapes.

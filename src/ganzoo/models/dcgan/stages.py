@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
@@ -67,6 +68,15 @@ def stage_sizes(
             raise ConfigError(f"block {quote(name)} {says} the image, the wrong way here; blocks that fit: {fit}")
         sizes.append(sizes[-1] * scale)
     return sizes
+
+
+def each_output(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """What each of `stages` gives, the first for `x`, each later one for what the one before gave."""
+    outputs = []
+    for stage in stages:
+        x = stage(x)
+        outputs.append(x)
+    return outputs
 
 
 def scale_of(field: str, name: str, in_channels: int, out_channels: int) -> float:

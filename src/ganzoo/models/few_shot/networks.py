@@ -27,6 +27,7 @@ from ganzoo.models.dcgan.stages import (
     check_image_size,
     check_memory,
     check_widths,
+    each_output,
     halved,
     shifted,
     stretch,
@@ -218,11 +219,7 @@ class FewShotDiscriminator(Discriminator):
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage gives for `images`: (N, widths[i], h, h) each, first to last."""
         self.check_images(images)
-        features = []
-        for stage in self.stages:
-            images = stage(images)
-            features.append(images)
-        return features
+        return each_output(self.stages, images)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits, above 0 for real; raises ShapeError on images of other shapes, or labels."""

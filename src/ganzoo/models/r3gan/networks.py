@@ -22,6 +22,7 @@ from ganzoo.models.dcgan.stages import (
     check_image_size,
     check_memory,
     check_widths,
+    each_output,
     halved,
     shifted,
     stretch,
@@ -163,11 +164,7 @@ class R3GANDiscriminator(Discriminator):
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage gives for `images`, (N, C, h, h) each, from the largest size to the smallest."""
         self.check_images(images)
-        x, features = self.from_image(images), []
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return features
+        return each_output(self.stages, self.from_image(images))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits (N, 1), above 0 for real; raises ShapeError on images or labels of other shapes."""
