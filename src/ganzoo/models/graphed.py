@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any
 
 import torch
@@ -34,12 +34,17 @@ def captures(device: torch.device) -> bool:
 
 
 class GraphedPasses:
-    """Passes of a generator, in eval mode, by graphs. Threads may share it; a copy of it begins anew."""
+    """Passes of a generator, in eval mode, by graphs. A copy of it begins anew.
+
+    They are one thread's: once a second one calls, there are no graphs any more. Of several threads that sampled at
+    once on a card, one got black images when a capture failed.
+    """
 
     def __init__(self) -> None:
         self._kinds: dict[Any, _Kind] = {}
         self._lock = Lock()
         self._given_up = False
+        self._thread: int | None = None
 
     def __reduce__(self) -> Any:
         return GraphedPasses, ()  # graphs belong to a process, and to their weights
@@ -72,6 +77,11 @@ class GraphedPasses:
                 return images(*given).clamp(-1, 1)
 
         with self._lock:
+            self._thread = self._thread or get_ident()
+            if get_ident() != self._thread:
+                self._given_up = True
+                self._kinds.clear()
+                return None
             kept = self._kinds.pop(key, None)
             if kept is not None and kept.graph is not None and kept.network.holds():
                 self._kinds[key] = kept  # the last used stands last
