@@ -37,7 +37,7 @@ class GraphedPasses:
     """Passes of a generator, in eval mode, by graphs. A copy of it begins anew.
 
     They are one thread's: once a second one calls, there are no graphs any more. Of several threads that sampled at
-    once on a card, one got black images when a capture failed.
+    once on a card, one got grey images when a capture failed.
     """
 
     def __init__(self) -> None:
