@@ -1,6 +1,7 @@
 """Shared by all tests: nothing here touches the network or the user's own caches."""
 
 import gc
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -52,6 +53,14 @@ def backbone(tmp_path_factory):
     path = tmp_path_factory.mktemp("backbone") / "lite0.safetensors"
     save_file(timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def children():
+    """Children of a server that has imported torch and ganzoo, and never ran a parallel region: cheap and safe."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["accelerate", "kill_worker", "forked", "ganzoo.training", "ganzoo.penalties"])
+    return context
 
 
 @pytest.fixture(autouse=True)

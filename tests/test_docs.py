@@ -5,12 +5,13 @@ import importlib.util
 import os
 import re
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from forked import run_file
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md")))]
@@ -130,19 +131,22 @@ def test_an_example_tells_a_wrong_name_in_one_line(name, arguments, tmp_path, mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_runs(name, tmp_path):
+def test_an_example_runs(children, name, tmp_path):
     if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
         pytest.skip(f"{NEEDS[name]} is not installed")
     (tmp_path / "drawings").mkdir()
     for index in range(20):
         Image.effect_mandelbrot((80, 70), (-2, -1.5, 1, 1.5), 20 + index).save(tmp_path / "drawings" / f"{index}.png")
     arguments, written = EXAMPLES[name]
-    command = [sys.executable, str(ROOT / "examples" / name), *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ}, timeout=300)
-    assert done.returncode == 0, done.stderr
+    file, output = ROOT / "examples" / name, tmp_path / "output"
+    child = children.Process(target=run_file, args=(file, arguments, tmp_path, output, {**os.environ}))
+    child.start()
+    child.join(300)
+    printed = output.read_text()
+    assert child.exitcode == 0, printed
     for path in written:
         assert (tmp_path / path).stat().st_size > 100
-        assert not path.endswith((".png", ".gif")) or path.rpartition("/")[0] in done.stdout, "says where pictures are"
+        assert not path.endswith((".png", ".gif")) or path.rpartition("/")[0] in printed, "says where pictures are"
 
 
 def test_links_of_the_readme_lead_to_the_repository_on_another_site():

@@ -373,16 +373,18 @@ def test_memory_is_watched_unless_the_doctor_is_off(tmp_path, monkeypatch, capsy
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "preset",
+    "preset, steps",
     [
-        "fashion-mnist-quick",
-        pytest.param("fashion-mnist", marks=pytest.mark.nightly),
-        pytest.param("fashion-mnist-conditional", marks=pytest.mark.nightly),
+        ("fashion-mnist-quick", 200),
+        *(
+            pytest.param(preset, 400, marks=pytest.mark.nightly)
+            for preset in ("fashion-mnist-quick", "fashion-mnist", "fashion-mnist-conditional")
+        ),
     ],
 )
-def test_healthy_presets_are_left_alone(tmp_path, preset):
+def test_healthy_presets_are_left_alone(tmp_path, preset, steps):
     settings = {**QUICK, "doctor_every": 25, "batch_size": 64}
-    ganzoo.Trainer(preset, "fashion-mnist-mini", tmp_path / "run", steps=400, progress=False, **settings).fit()
+    ganzoo.Trainer(preset, "fashion-mnist-mini", tmp_path / "run", steps=steps, progress=False, **settings).fit()
     assert "remark" not in (tmp_path / "run" / "log.jsonl").read_text()
 
 

@@ -99,7 +99,7 @@ def test_a_rate_that_cannot_be_is_said(gan, rate):
         invert(gan, torch.zeros(1, 1, 28, 28), rate=rate, **QUICK)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # tests/test_explore.py promises it of another seed in each run
 def test_samples_of_the_default_seed_are_found_to_25_db_too():
     gan = ganzoo.from_pretrained("fashion-mnist")
     found = invert(gan, gan.sample(10, seed=0))

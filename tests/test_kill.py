@@ -1,6 +1,5 @@
 """A run that is killed at any instant goes on to the same bytes as one that never was."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -12,14 +11,6 @@ from kill_worker import STEPS, VARIANTS, train_or_go_on
 
 FILES = ("model/model.safetensors", "model/discriminator/model.safetensors", "log.jsonl")
 FEW, MANY = 5, 20  # kills a variant
-
-
-@pytest.fixture(scope="module")
-def children():
-    """Children of a server that has imported torch and ganzoo, and never ran a parallel region: cheap and safe."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kill_worker", "ganzoo.training", "ganzoo.penalties"])
-    return context
 
 
 def whole_run(children, folder, variant):
@@ -60,9 +51,7 @@ def kill_and_go_on(children, tmp_path, variant, kills, seed):
     return struck
 
 
-@pytest.mark.parametrize(
-    "variant", ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS if name != "float32")]
-)
+@pytest.mark.parametrize("variant", ["float32", pytest.param("bf16-wgan-gp", marks=pytest.mark.slow)])  # others: below
 def test_five_kills_change_no_byte(children, tmp_path, variant):
     assert kill_and_go_on(children, tmp_path, variant, FEW, seed=0) == FEW
 

@@ -3,84 +3,66 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-WORKER = """
-import json, os, sys
-import torch
-import ganzoo
-from ganzoo.cli.train_command import _finish
-from ganzoo.training.step import TrainingStep
+from forked import run_file
 
-out, options = sys.argv[1], json.loads(sys.argv[2])
-rank = int(os.environ.get("RANK", 0))
-torch.manual_seed(0)
-few_shot = options.pop("few_shot", False)
-side = 16 if few_shot else 8
-data = torch.randint(0, 256, (options.pop("images", 48), 1, side, side), dtype=torch.uint8)
-if few_shot:
-    gan = ganzoo.create("few-shot-64", image_size=16, seed=0, discriminator={"widths": (4, 8)},
-                        generator={"latent_size": 4, "widths": (8, 4, 4), "skip": 2, "image_channels": 1})
-else:
-    gan = ganzoo.create("fashion-mnist", image_size=8, seed=0,
-                        generator={"latent_size": 4, "widths": (8, 4), "norm": "none"},
-                        discriminator={"widths": (4, 8), "norm": "none"})
-seen, sent = [], TrainingStep._sent
-def noting(self, drawn, before):
-    batch = sent(self, drawn, before)
-    seen.append(batch.real.flatten(1).sum(1).tolist())
-    return batch
-TrainingStep._sent = noting
-if options.pop("apart", False):
-    import ganzoo.training.checkpoint_manager
-    ganzoo.training.checkpoint_manager.PATIENCE = 0
-    out = f"{out}/machine-{rank}"
-class Wish(ganzoo.training.Callback):
-    def on_step(self, run):
-        if run.step == 3 and rank == 1:  # one process alone
-            run.scale_learning_rates(generator=0.5)
-            run.log("asked", 1)
-            if wish == "fail":
-                raise RuntimeError("out of ideas")
-            run.stop("enough")
-wish = options.pop("wish", None)
-if wish:
-    options["callbacks"] = [Wish()]
-trainer = ganzoo.Trainer(gan, data, out + "/run", batch_size=16, log_every=1, checkpoint_every=2, sample_every=2,
-                         score_every=2, **{"precision": "float32", **options})
-_finish(trainer)  # as `ganzoo train` ends
-state = {f"{name}.{key}": value.tolist() for name in ("generator", "discriminator")
-         for key, value in getattr(gan, name).state_dict().items()}
-json.dump({"state": state, "seen": seen}, open(f"{out}/rank-{rank}.json", "w"))
-"""
+WORKER = Path(__file__).with_name("process_worker.py")
+ENVIRONMENT = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def launch(folder, processes, fails=False, **options):
-    folder.mkdir()
-    (folder / "worker.py").write_text(WORKER)
-    arguments = [str(folder / "worker.py"), str(folder), json.dumps(options)]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, *(launcher if processes > 1 else []), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
-    if fails:
-        assert done.returncode != 0 and not (folder / "run").exists()
-        return [], [], done.stderr
-    assert done.returncode == 0, done.stderr[-3000:]
+def results(folder, processes):
     ranks = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(processes)]
-    log = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
-    return ranks, log, done.stdout + done.stderr
+    return ranks, [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
+
+
+def launch(folder, processes, **options):
+    """Processes of torch's own launcher; returns what each has seen, the log, and what was printed."""
+    folder.mkdir()
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    command = [sys.executable, *launcher, str(WORKER), str(folder), json.dumps(options)]
+    environment = {**os.environ, **ENVIRONMENT}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return *results(folder, processes), done.stdout + done.stderr
+
+
+def fork(children, folder, processes, fails=False, **options):
+    """The same with forked processes, which need not import torch first."""
+    folder.mkdir()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(held.getsockname()[1])}
+    begun = []
+    for rank in range(processes):
+        own = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes), **place}
+        own = {**ENVIRONMENT, **(own if processes > 1 else {}), "LOCAL_WORLD_SIZE": str(processes)}
+        given = [str(folder), json.dumps(options)]
+        begun.append(children.Process(target=run_file, args=(WORKER, given, folder, folder / f"said-{rank}", own)))
+        begun[-1].start()
+    for child in begun:
+        child.join(100)
+        child.kill()
+        child.join()
+    said = "".join((folder / f"said-{rank}").read_text() for rank in range(processes))
+    if fails:
+        assert any(child.exitcode for child in begun) and not (folder / "run").exists()
+        return [], [], said
+    assert not any(child.exitcode for child in begun), said[-3000:]
+    return *results(folder, processes), said
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory):
+def pair(children, tmp_path_factory):
     root = tmp_path_factory.mktemp("processes")
-    return launch(root / "one", 1, steps=6), launch(root / "two", 2, steps=6)
+    return fork(children, root / "one", 1, steps=6), launch(root / "two", 2, steps=6)
 
 
 def test_two_processes_print_nothing_of_what_torch_plans(pair):
@@ -96,15 +78,15 @@ def test_parameters_are_equal_on_all_ranks(pair):
     assert ranks[0]["state"] == ranks[1]["state"]
 
 
-def test_one_process_s_wish_stops_all_and_none_slows_down_alone(tmp_path):
-    ranks, log, said = launch(tmp_path / "two", 2, steps=9, wish="stop")
+def test_one_process_s_wish_stops_all_and_none_slows_down_alone(children, tmp_path):
+    ranks, log, said = fork(children, tmp_path / "two", 2, steps=9, wish="stop")
     assert ranks[0]["state"] == ranks[1]["state"] and log[-1]["step"] == 3 and log[-1]["stopped"] == "enough"
     assert said.count("Stopped at step 3 and saved: enough") == 1
 
 
-def test_a_callback_that_fails_on_one_process_ends_all_after_a_checkpoint(tmp_path):
+def test_a_callback_that_fails_on_one_process_ends_all_after_a_checkpoint(children, tmp_path):
     with pytest.raises(AssertionError, match="callback Wish fails at step 3 .RuntimeError"):
-        launch(tmp_path / "two", 2, steps=9, wish="fail")
+        fork(children, tmp_path / "two", 2, steps=9, wish="fail")
     assert (tmp_path / "two" / "run" / "checkpoints" / "step-00000003").is_dir()
 
 
@@ -123,33 +105,35 @@ def test_one_or_two_processes_have_the_same_losses(pair):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
 
 
-def test_a_summed_loss_means_the_same_on_two_processes(tmp_path):
+def test_a_summed_loss_means_the_same_on_two_processes(children, tmp_path):
     given = {"steps": 3, "loss": "d2l", "optimizer": "sgd", "generator_lr": 0.01, "discriminator_lr": 0.01}
-    logs = [launch(tmp_path / str(count), count, **given, penalties=["r1(weight=10)"])[1] for count in (1, 2)]
+    logs = [fork(children, tmp_path / str(count), count, **given, penalties=["r1(weight=10)"])[1] for count in (1, 2)]
     for one, two in zip(*([entry for entry in log if "generator_loss" in entry] for log in logs), strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
 
 
-def test_augmentations_and_penalties_draw_as_one_process_does(tmp_path):
+def test_augmentations_and_penalties_draw_as_one_process_does(children, tmp_path):
     """Each image's draws follow from its place in the batch, whichever process and accumulated part holds it."""
     given = {"steps": 3, "loss": "wasserstein", "optimizer": "sgd", "generator_lr": 0.01, "discriminator_lr": 0.01}
     given |= {"penalties": ["wgan-gp(weight=10)"], "augmentations": ["color", "translation", "cutout"]}
     given |= {"generator_penalties": ["path-length(weight=2)"], "doctor_every": 0}
-    logs = [launch(tmp_path / str(count), count, **given, accumulate=count)[1] for count in (1, 2)]
+    logs = [fork(children, tmp_path / str(count), count, **given, accumulate=count)[1] for count in (1, 2)]
     for one, two in zip(*([entry for entry in log if "generator_loss" in entry] for log in logs), strict=True):
         assert one["path_length"] > 0 and two == pytest.approx(one, rel=1e-4, abs=1e-5)
 
 
-def test_ada_adapts_on_two_processes_as_on_one(tmp_path):
+def test_ada_adapts_on_two_processes_as_on_one(children, tmp_path):
     given = {"steps": 3, "loss": "wasserstein", "optimizer": "sgd", "generator_lr": 0.01, "discriminator_lr": 0.01}
     given |= {"augmentations": ["ada(start=0.3,length=200)"], "doctor_every": 0}
-    logs = [launch(tmp_path / str(count), count, **given)[1] for count in (1, 2)]
+    logs = [fork(children, tmp_path / str(count), count, **given)[1] for count in (1, 2)]
     for one, two in zip(*([entry for entry in log if "generator_loss" in entry] for log in logs), strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
 
 
-def test_a_last_batch_that_processes_cannot_share_is_refused_before_the_first_step(tmp_path):
-    _, _, said = launch(tmp_path / "odd", 2, fails=True, steps=6, keep_last_batch=True, images=39, precision="auto")
+def test_a_last_batch_that_processes_cannot_share_is_refused_before_the_first_step(children, tmp_path):
+    _, _, said = fork(
+        children, tmp_path / "odd", 2, fails=True, steps=6, keep_last_batch=True, images=39, precision="auto"
+    )
     assert "a batch of 7 images can't be shared by 2 processes" in said and "keep_last_batch=false" in said
 
 
@@ -160,9 +144,9 @@ def test_one_process_writes_and_shows_a_bar(pair):
 
 
 @pytest.fixture(scope="module")
-def normed(tmp_path_factory):
+def normed(children, tmp_path_factory):
     folder = tmp_path_factory.mktemp("normed") / "two"
-    return launch(folder, 2, steps=2, few_shot=True)[0], folder / "run"
+    return fork(children, folder, 2, steps=2, few_shot=True)[0], folder / "run"
 
 
 def test_a_discriminator_that_also_redraws_real_images_is_the_same_on_two_processes(normed):
@@ -190,8 +174,8 @@ def test_the_best_model_has_the_statistics_of_all_processes(normed):
     assert all(torch.equal(value, state[f"average/{name}"]) for name, value in saved.items())
 
 
-def test_processes_that_do_not_share_a_folder_are_refused(tmp_path):
-    _, _, said = launch(tmp_path / "apart", 2, fails=True, steps=2, apart=True)
+def test_processes_that_do_not_share_a_folder_are_refused(children, tmp_path):
+    _, _, said = fork(children, tmp_path / "apart", 2, fails=True, steps=2, apart=True)
     assert (
         "the processes of this run do not all see" in said and "Put the run on a disk that all machines share" in said
     )

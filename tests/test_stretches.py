@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 
 import pytest
 from markupsafe import escape
@@ -39,10 +40,18 @@ def resume(folder, callbacks=(), **changes):
     return ganzoo.Trainer.resume(folder, images(), callbacks=callbacks, progress=False, **changes).fit()
 
 
+@pytest.fixture(scope="module")
+def five_steps(tmp_path_factory):
+    """A run whose stretch of five steps is done, to look at or to copy."""
+    folder = tmp_path_factory.mktemp("five") / "run"
+    train(folder, callbacks=[StopAt(0)])
+    return folder
+
+
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
-def test_a_stretch_that_was_interrupted_ends_with_the_same_bytes(tmp_path, changes):
+def test_a_stretch_that_was_interrupted_ends_with_the_same_bytes(tmp_path, five_steps, changes):
     for name in ("whole", "cut"):
-        train(tmp_path / name, callbacks=[StopAt(0)])
+        shutil.copytree(five_steps, tmp_path / name)
     resume(tmp_path / "whole", [StopAt(0)], **changes)
     assert resume(tmp_path / "cut", [StopAt(7)], **changes).step == 7
     assert resume(tmp_path / "cut", [StopAt(0)]).finished
@@ -139,14 +148,13 @@ def test_going_back_undoes_the_stretches_that_began_later(tmp_path):
         ({"at": 3}, "no checkpoint of step 3; it has those of"),
     ],
 )
-def test_a_stretch_that_can_not_be_is_refused_and_changes_nothing(tmp_path, changes, said):
-    train(tmp_path / "run")
-    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+def test_a_stretch_that_can_not_be_is_refused_and_changes_nothing(five_steps, changes, said):
+    before = {path: path.read_bytes() for path in five_steps.rglob("*") if path.is_file()}
     with pytest.raises((ConfigError, TrainingError), match=said):
-        resume(tmp_path / "run", **changes)
+        resume(five_steps, [StopAt(0)], **changes)
     with pytest.raises(ConfigError, match="penalties"):
-        resume(tmp_path / "run", steps=9, penalties=("r3",))
-    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+        resume(five_steps, [StopAt(0)], steps=9, penalties=("r3",))
+    assert before == {path: path.read_bytes() for path in five_steps.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("rate, lower", [("2e-3", "0.0005"), ("cosine(start=4e-3)", "cosine(start=0.001)")])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import json
 import os
 import shutil
@@ -134,11 +135,23 @@ VARIANTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What a run of a variant that nothing stops ends with; each is trained once."""
+
+    @functools.cache
+    def trained(variant):
+        folder = tmp_path_factory.mktemp("whole") / "run"
+        train(folder, gan=tiny(norm="none"), **VARIANTS[variant])
+        return contents(folder)
+
+    return trained
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("stop", [2, 6])
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, variant, stop, capsys):
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, whole, variant, stop, capsys):
     changes = VARIANTS[variant]
-    train(tmp_path / "whole", gan=tiny(norm="none"), **changes)
     trainer = ganzoo.Trainer(
         tiny(norm="none"), images(), tmp_path / "cut", steps=11, callbacks=[StopAt(stop)], **{**QUICK, **changes}
     )
@@ -149,7 +162,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, variant, sto
     )
     resumed = ganzoo.Trainer.resume(tmp_path / "cut", data=images(), callbacks=[StopAt(0)], progress=False).fit()
     assert resumed.finished
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "cut") == whole(variant)
 
 
 def test_a_one_stage_step_calls_the_discriminator_twice_an_alternating_one_three_times(tmp_path):
@@ -481,10 +494,23 @@ def test_other_data_on_resume_are_refused(tmp_path):
         ganzoo.Trainer.resume(tmp_path / "run", images(), tiny(activation="relu"), callbacks=[StopAt(0)])
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run that nothing stops, and one that is stopped at step 10; trained when they are first asked for."""
+
+    @functools.cache
+    def trained():
+        root = tmp_path_factory.mktemp("stopped")
+        train(root / "whole", steps=12)
+        ganzoo.Trainer(tiny(), images(), root / "cut", steps=12, callbacks=[StopAt(10)], **QUICK).fit()
+        return root
+
+    return trained
+
+
 @pytest.mark.parametrize("damage", ["short", "zeroed", "no state"])
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, capsys, damage):
-    train(tmp_path / "whole", steps=12)
-    ganzoo.Trainer(tiny(), images(), tmp_path / "cut", steps=12, callbacks=[StopAt(10)], **QUICK).fit()
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, stopped, capsys, damage):
+    shutil.copytree(stopped() / "cut", tmp_path / "cut")
     newest = checkpoints(tmp_path / "cut")[0]
     content = (newest / "tensors.safetensors").read_bytes()
     if damage == "short":
@@ -495,7 +521,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, caps
         (newest / "state.json").unlink()
     ganzoo.Trainer.resume(tmp_path / "cut", data=images(), callbacks=[StopAt(0)], progress=False).fit()
     assert "Trying the one before" in capsys.readouterr().err
-    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "cut") == contents(stopped() / "whole")
 
 
 def test_a_conditional_pair_trains_on_labelled_data(tmp_path):
