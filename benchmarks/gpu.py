@@ -74,6 +74,8 @@ class Turns(Callback):
 
 def training(name: str, batch: int, peak: float) -> dict[str, object]:
     """The trainer and the textbook's loop on networks of a preset."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     gan, twin = networks(name), networks(name).to(options.device)
     images = torch.randint(0, 256, (2048, gan.image_channels, gan.image_size, gan.image_size), dtype=torch.uint8)
     step, data = make_step(twin.generator, twin.discriminator, twin.latent_size, device=device), open_data(images)

@@ -164,7 +164,7 @@ def test_features_of_the_discriminator_need_no_labels(gan, conditional):
         (64 + 128 + 128) * 16,
     )  # two stages and the last block
     judge = ganzoo.from_pretrained(conditional, discriminator=True).discriminator
-    assert discriminator_features(judge, torch.zeros(2, 1, 28, 28)).shape == (2, (4 + 8) * 16)
+    assert discriminator_features(judge, torch.zeros(2, 1, 28, 28)).shape == (2, (4 + 8 + 8) * 16)
     with pytest.raises(ConfigError, match="does not offer features"):
         discriminator_features(torch.nn.Flatten(), torch.zeros(2, 1, 28, 28))
 

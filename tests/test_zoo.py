@@ -54,6 +54,7 @@ def test_its_card_tells_figures_commands_licence_and_no_path(name):
     assert weights_hash(MODELS[name]) in card and f'from_pretrained("{name}")' in card
     assert f"ganzoo train {name}" in card and f"ganzoo evaluate {name}" in card
     assert LICENCES[name.partition("-")[0]] in card
+    assert "Whoever trained them" not in card
     assert not re.search(r"(?<![\w.:/])/(work|tmp|home|root|usr)\b", card)
 
 

@@ -186,7 +186,7 @@ class GAN:
         if not self.clusters:
             return labels
         chosen = sign_class(latents, self.clusters)
-        return chosen if labels is None else labels * self.clusters + chosen
+        return chosen if labels is None else labels.to(chosen.device) * self.clusters + chosen
 
     def with_cluster(self, latents: Tensor, key: Tensor) -> Tensor:
         """`latents` (N, latent_size), each moved into the cluster of `key` (latent_size,); unchanged without clusters.
@@ -216,6 +216,8 @@ class GAN:
     def to(self, device: torch.device | str) -> GAN:
         """Move both networks to `device`; return self. ConfigError: torch has no such device here."""
         found = checked_device(device)
+        if found != self.device:
+            self._graphs, self._fast = GraphedPasses(), FastCopy()  # they hold memory of the device that is left
         for network in (self.generator, self.discriminator):
             if network is not None:
                 network.to(found)
@@ -312,7 +314,8 @@ class GAN:
             facts = self.latent_shape, self.clusters, dtype
             made = self._graphs(self.generator, images, given, device, precision == "float32", facts)
             if made is None:
-                with evaluating(self.generator), torch.no_grad(), full_float32(device):
+                # One thread at a time: each brings the generator's mode back, under which another would compute.
+                with self._graphs.lock, evaluating(self.generator), torch.no_grad(), full_float32(device):
                     if precision == "fast" and to_call is None:
                         to_call = self._fast.of(self.generator)
                     made = images(*given)

@@ -42,7 +42,7 @@ class GraphedPasses:
 
     def __init__(self) -> None:
         self._kinds: dict[Any, _Kind] = {}
-        self._lock = Lock()
+        self.lock = Lock()  # of passes, also those without a graph
         self._given_up = False
         self._thread: int | None = None
 
@@ -76,7 +76,9 @@ class GraphedPasses:
             with full_float32(device) if exact else nullcontext():
                 return images(*given).clamp(-1, 1)
 
-        with self._lock:
+        with self.lock:
+            if self._given_up:  # while this thread waited
+                return None
             self._thread = self._thread or get_ident()
             if get_ident() != self._thread:
                 self._given_up = True
