@@ -155,6 +155,13 @@ _TEXTBOOK = Settings(
     score_every=0,
 )
 _AUGMENTED = ("color", "translation", "cutout")
+_BY_CLUSTERS = Settings(  # of pictures in colour
+    generator_lr="cosine(start=2e-3)",
+    discriminator_lr="cosine(start=5e-4)",
+    ema_half_life=40_000,
+    mismatched_labels=0.3,
+    keep="last",
+)
 _GARMENTS = DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128), class_head="spatial")
 _FASHION = Settings(
     steps=22_000,
@@ -174,17 +181,7 @@ PRESETS.register(
         generator=DCGANGeneratorConfig(widths=(384, 192, 96, 48)),
         discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial"),
         data="pokemon",
-        settings=Settings(
-            steps=20_000,
-            generator_lr="cosine(start=2e-3)",
-            discriminator_lr="cosine(start=5e-4)",
-            ema_half_life=40_000,
-            flip=True,
-            augmentations=_AUGMENTED,
-            clusters=128,
-            mismatched_labels=0.3,
-            keep="last",
-        ),
+        settings=_BY_CLUSTERS.replace(steps=20_000, flip=True, augmentations=_AUGMENTED, clusters=128),
     ),
 )
 PRESETS.register(
@@ -195,17 +192,7 @@ PRESETS.register(
         generator=DCGANGeneratorConfig(widths=(320, 160, 80, 40), num_classes=9),
         discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial", num_classes=9),
         data="emoji",
-        settings=Settings(
-            steps=12_000,
-            batch_size=128,
-            generator_lr="cosine(start=2e-3)",
-            discriminator_lr="cosine(start=5e-4)",
-            ema_half_life=40_000,
-            augmentations=_AUGMENTED,
-            clusters=16,
-            mismatched_labels=0.3,
-            keep="last",
-        ),
+        settings=_BY_CLUSTERS.replace(steps=12_000, batch_size=128, augmentations=_AUGMENTED, clusters=16),
     ),
 )
 PRESETS.register(
@@ -218,17 +205,14 @@ PRESETS.register(
             image_size=32, widths=(128, 256, 512), last_blocks=("dcgan-same",), class_head="spatial", num_classes=10
         ),
         data="hf:uoft-cs/cifar10",
-        settings=Settings(
+        settings=_BY_CLUSTERS.replace(
             steps=17_000,
             batch_size=128,
             generator_lr="cosine(start=1.5e-3)",
             discriminator_lr="cosine(start=4e-4)",
-            ema_half_life=40_000,
             flip=True,
             augmentations=("translation", "cutout"),
             clusters=16,
-            mismatched_labels=0.3,
-            keep="last",
         ),
     ),
 )

@@ -23,7 +23,7 @@ from ganzoo.models.contract import Generator, evaluating
 
 MOST_PIXELS = 64 * 64 * 64  # of a batch; more of them compute for longer than their kernels take to start
 MOST_GRAPHS = 4  # of a GAN; each holds the memory of its pass
-TRIES = 4  # calls that may wait for the device before they are believed to: another thread may be the one that waits
+TRIES = 4  # calls that may wait for the device before they are believed to: a thread of other work may be what waits
 
 Pass = Callable[..., Tensor]  # of latents, and of labels if there are any
 
@@ -124,7 +124,7 @@ class _Kind:
         if self.graph is not None:  # a generator that is in training mode between the calls
             return self.repeat(self.graph, inputs)
         sent = [each.to(device, non_blocking=True) for each in inputs]
-        # By the thread that captures, even if another one did: libraries make something for each thread that uses them.
+        # Just before a capture too: libraries make something for each thread that uses them, which a capture can't.
         made, waits = CudaGraph.warm(lambda: images(*sent))
         self._tries += 1
         if waits and self._tries == TRIES:
