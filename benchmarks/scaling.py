@@ -32,8 +32,6 @@ from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import TrainingStep
 
-WIDTHS = (32, 64, 128, 256)  # of the discriminator of `pokemon-64`; the generator's are the same, reversed
-
 
 def generated(count: int, size: int, channels: int) -> ImageData:
     """A set of noise, written into the cache and mapped from there."""
@@ -57,9 +55,12 @@ def update(gan: ganzoo.GAN, data: ImageData, batch: int) -> TrainingStep:
 
 def sprites(size: int = 64, factor: float = 1.0) -> ganzoo.GAN:
     """The networks of `pokemon-64` at another size or width."""
-    widths = [int(width * factor) for width in WIDTHS]
-    changed = {"generator": {"widths": widths[::-1]}, "discriminator": {"widths": widths}} if factor != 1 else {}
-    return ganzoo.create("pokemon-64", size, seed=0, clusters=0, **changed)
+    preset = ganzoo.PRESETS["pokemon-64"]
+    changed = {
+        kind: {"widths": [int(width * factor) for width in config.widths]}
+        for kind, config in (("generator", preset.generator), ("discriminator", preset.discriminator))
+    }
+    return ganzoo.create("pokemon-64", size, seed=0, clusters=0, **(changed if factor != 1 else {}))
 
 
 def few(size: int = 64) -> ImageData:
