@@ -6,13 +6,16 @@ It needs matplotlib (pip install matplotlib).
 import argparse
 
 import torch
-from matplotlib.figure import Figure
 
 from ganzoo.blocks import make_activation
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("file", nargs="?", default="leaky-relu.png")
 file = parser.parse_args().file
+try:
+    from matplotlib.figure import Figure
+except ImportError as error:
+    parser.exit(2, f"{error}: pip install matplotlib\n")
 x = torch.linspace(-2, 1, 301)
 figure = Figure(figsize=(5, 4), layout="constrained")
 axes = figure.subplots()

@@ -2,12 +2,19 @@
 
 import argparse
 
-import lightning
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import ganzoo
 from ganzoo.training.step_functions import MicroBatch, discriminator_step, generator_step
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("steps", type=int, nargs="?", default=500)
+steps = parser.parse_args().steps
+try:
+    import lightning
+except ImportError as error:
+    parser.exit(2, f"{error}: pip install lightning\n")
 
 
 class LitGAN(lightning.LightningModule):
@@ -36,9 +43,6 @@ class LitGAN(lightning.LightningModule):
         return [torch.optim.Adam(each.parameters(), lr=2e-4, betas=(0.5, 0.999)) for each in networks]
 
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("steps", type=int, nargs="?", default=500)
-steps = parser.parse_args().steps
 data = ganzoo.data.open_data("fashion-mnist-mini")
 loader = DataLoader(TensorDataset(data.batch(torch.arange(len(data)))), batch_size=64, shuffle=True, drop_last=True)
 module = LitGAN()

@@ -14,18 +14,17 @@ parser.add_argument("backbone")
 parser.add_argument("weights")
 parser.add_argument("steps", type=int, nargs="?", default=1000)
 given = parser.parse_args()
-config = ProjectedDiscriminatorConfig(backbone=given.backbone, image_size=32, image_channels=1, width=32)
+generator = ganzoo.create("fashion-mnist", image_size=32, clusters=0).generator
+data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)
+settings = {"steps": given.steps, "batch_size": 16, "loss": "hinge"}
 try:
+    config = ProjectedDiscriminatorConfig(backbone=given.backbone, image_size=32, image_channels=1, width=32)
     discriminator = ProjectedDiscriminator(config)
     if given.weights != "random":
         discriminator.load_backbone(timm_network(given.backbone, given.weights)[0].model.state_dict())
+    gan = ganzoo.GAN(generator, discriminator)
+    ganzoo.Trainer(gan, data, output_dir="runs/projected", overwrite=True, **settings).fit()
+    ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/projected.png")
 except ganzoo.GanzooError as error:
     parser.exit(2, f"{error}\n")
-generator = ganzoo.create("fashion-mnist", image_size=32, clusters=0).generator
-data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)
-gan = ganzoo.GAN(generator, discriminator)
-ganzoo.Trainer(
-    gan, data, output_dir="runs/projected", overwrite=True, steps=given.steps, batch_size=16, loss="hinge"
-).fit()
-ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/projected.png")
 print("picture: pictures/projected.png")

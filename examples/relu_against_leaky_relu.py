@@ -10,7 +10,6 @@ import argparse
 import json
 from pathlib import Path
 
-from matplotlib.figure import Figure
 from PIL import Image
 
 import ganzoo
@@ -21,6 +20,10 @@ parser.add_argument("--steps", type=int, default=2000)
 parser.add_argument("--samples", type=int, default=5000, help="for the figures; 0: none")
 parser.add_argument("--output", type=Path, default=Path("runs/relu"))
 options = parser.parse_args()
+try:
+    from matplotlib.figure import Figure
+except ImportError as error:
+    parser.exit(2, f"{error}: pip install matplotlib\n")
 
 ACTIVATIONS = ("leaky_relu", "relu")
 figure = Figure(figsize=(9, 7), layout="constrained")
@@ -31,6 +34,8 @@ for column, activation in enumerate(ACTIVATIONS):
     rules = {"steps": options.steps, "batch_size": 64, "score_every": 0}
     try:
         result = ganzoo.Trainer(gan, options.data, run, overwrite=True, **rules).fit()
+        measured = {"samples": options.samples, "classes": False, "memorised": False}
+        found = ganzoo.evaluate(result.model, options.data, **measured).figures() if options.samples else []
     except ganzoo.GanzooError as error:
         parser.exit(2, f"{error}\n")
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
@@ -39,14 +44,12 @@ for column, activation in enumerate(ACTIVATIONS):
         axes[0, column].plot([e["step"] for e in losses], [e[name] for e in losses], label=name.replace("_", " "))
     axes[0, column].set(title=activation, xlabel="step", ylim=(0, 4))
     axes[0, column].legend(frameon=False)
-    trained = ganzoo.from_pretrained(result.model)
     axes[1, column].imshow(Image.open(result.model / "samples" / "grid.png"), cmap="gray")
     axes[1, column].axis("off")
     print(f"{activation}: last losses D {losses[-1]['discriminator_loss']:.2f}, G {losses[-1]['generator_loss']:.2f}")
     remarks = [entry["remark"] for entry in log if "remark" in entry]
     print(f"  the doctor said: {', '.join(remarks) or 'nothing'}")
-    if options.samples:
-        found = ganzoo.evaluate(trained, options.data, samples=options.samples, classes=False, memorised=False)
-        print("  " + ", ".join(f"{each['name']} {each['value']:.3g}" for each in found.figures()))
+    if found:
+        print("  " + ", ".join(f"{each['name']} {each['value']:.3g}" for each in found))
 figure.savefig(options.output / "compare.png", dpi=100)
 print(f"side by side: {options.output / 'compare.png'}")

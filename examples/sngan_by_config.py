@@ -28,8 +28,10 @@ discriminator = DCGANDiscriminatorConfig(
 )
 gan = ganzoo.GAN(DCGANGenerator(generator), DCGANDiscriminator(discriminator))
 settings = {"loss": "hinge", "discriminator_steps": 2, "generator_lr": 2e-4, "discriminator_lr": 2e-4}
-ganzoo.Trainer(
-    gan, "fashion-mnist-mini", output_dir="runs/sngan", overwrite=True, steps=steps, batch_size=32, **settings
-).fit()
-ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/sngan.png")
+settings |= {"steps": steps, "batch_size": 32}
+try:
+    ganzoo.Trainer(gan, "fashion-mnist-mini", output_dir="runs/sngan", overwrite=True, **settings).fit()
+    ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/sngan.png")
+except ganzoo.GanzooError as error:
+    parser.exit(2, f"{error}\n")
 print("picture: pictures/sngan.png")

@@ -12,26 +12,25 @@ from unittest.mock import patch
 
 from torch import nn
 
-with patch("torch.cuda.is_available", return_value=True):
-    from lightweight_gan.lightweight_gan import Generator
-
 import ganzoo
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("steps", type=int, nargs="?", default=500)
 steps = parser.parse_args().steps
+try:
+    with patch("torch.cuda.is_available", return_value=True):
+        from lightweight_gan.lightweight_gan import Generator
+except ImportError as error:
+    parser.exit(2, f"{error}: pip install lightweight-gan\n")
+
 generator = nn.Sequential(Generator(image_size=32, latent_dim=64, fmap_max=128, greyscale=True), nn.Tanh())
 discriminator = ganzoo.create("fashion-mnist", image_size=32, clusters=0).discriminator
 gan = ganzoo.GAN(generator, discriminator, latent_size=64)
-result = ganzoo.Trainer(
-    gan,
-    ganzoo.data.open_data("fashion-mnist-mini", image_size=32),
-    output_dir="runs/lightweight-gan",
-    overwrite=True,
-    steps=steps,
-    batch_size=16,
-    loss="hinge",
-    augmentations=("color", "translation", "cutout"),
-).fit()
-ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/lightweight-gan.png")
+data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)
+settings = {"steps": steps, "batch_size": 16, "loss": "hinge", "augmentations": ("color", "translation", "cutout")}
+try:
+    ganzoo.Trainer(gan, data, output_dir="runs/lightweight-gan", overwrite=True, **settings).fit()
+    ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/lightweight-gan.png")
+except ganzoo.GanzooError as error:
+    parser.exit(2, f"{error}\n")
 print("picture: pictures/lightweight-gan.png")

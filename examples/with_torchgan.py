@@ -1,24 +1,26 @@
 """ganzoo and torchgan, mixed (pip install torchgan): python examples/with_torchgan.py [STEPS]
 
 A block of ours inside torchgan's generator, and our Trainer with torchgan's loss. torchgan's own trainer asks make_grid
-for `range`, which torchvision has renamed to `value_range`; the first lines put that right for whoever wants it too.
+for `range`, which torchvision has renamed to `value_range`; three lines put that right for whoever wants it too.
 """
 
 import argparse
 
 import torchvision
 
+import ganzoo
+from ganzoo.losses import LOSSES, Loss
+
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("steps", type=int, nargs="?", default=500)
 steps = parser.parse_args().steps
+try:
+    from torchgan.losses import functional as theirs
+    from torchgan.models import DCGANDiscriminator, DCGANGenerator
+except ImportError as error:
+    parser.exit(2, f"{error}: pip install torchgan\n")
 make_grid = torchvision.utils.make_grid
 torchvision.utils.make_grid = lambda *images, range=None, **options: make_grid(*images, value_range=range, **options)
-
-from torchgan.losses import functional as theirs  # noqa: E402
-from torchgan.models import DCGANDiscriminator, DCGANGenerator  # noqa: E402
-
-import ganzoo  # noqa: E402
-from ganzoo.losses import LOSSES, Loss  # noqa: E402
 
 
 @LOSSES.register("torchgan-least-squares")
@@ -34,8 +36,10 @@ generator = DCGANGenerator(encoding_dims=64, out_size=32, out_channels=1, step_c
 generator.model[1] = ganzoo.BLOCKS["resize-up"](64, 32)  # in place of a transposed convolution, norm, activation
 gan = ganzoo.GAN(generator, DCGANDiscriminator(in_size=32, in_channels=1, step_channels=16), latent_size=64)
 data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)
-result = ganzoo.Trainer(
-    gan, data, output_dir="runs/torchgan", overwrite=True, steps=steps, loss="torchgan-least-squares"
-).fit()
-ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/torchgan.png")
+settings = {"steps": steps, "loss": "torchgan-least-squares"}
+try:
+    ganzoo.Trainer(gan, data, output_dir="runs/torchgan", overwrite=True, **settings).fit()
+    ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/torchgan.png")
+except ganzoo.GanzooError as error:
+    parser.exit(2, f"{error}\n")
 print("picture: pictures/torchgan.png")

@@ -13,6 +13,7 @@ from torch import nn
 import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, WeightsError
+from ganzoo.hub.push import push_folder
 from ganzoo.integrations.convert import convert
 from ganzoo.models import DCGANGenerator
 from ganzoo.models.contract import Network
@@ -181,12 +182,16 @@ def test_a_discriminator_under_spectral_norm_with_a_linear_end_is_expressed(tmp_
     assert torch.allclose(converted.gan.discriminator.eval()(images).flatten(), plain(images).flatten(), atol=1e-6)
 
 
-def test_a_converted_generator_trains_on_with_a_fresh_discriminator_which_is_said(tmp_path, capsys, monkeypatch):
+def test_a_converted_generator_is_pushed_and_trains_on_with_a_fresh_discriminator_which_is_said(
+    hub, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     torch.save(networks("torchgan")[0].state_dict(), "g.pt")
     assert run(["convert", "g.pt", "mine", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["model"] == "mine" and any("latents" in remark for remark in facts["remarks"])
+    push_folder("mine", "owner/dcgan", token="hf_owner", endpoint=hub.endpoint)
+    assert "model.safetensors" in hub.files("owner/dcgan")
     settings = ["--set", "batch_size=4", "--steps", "1", "--output", "runs/on"]
     assert run(["train", "--from", "./mine", "--data", "fashion-mnist-mini", *settings]) == 0
     assert "discriminator: fresh, since ./mine holds none" in "".join(capsys.readouterr())

@@ -22,6 +22,7 @@ import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, HubAccessError, MissingExtraError
 from ganzoo.hub.push import push_folder
+from ganzoo.hub.remote import pull
 from ganzoo.hub.space import SPACE
 from ganzoo.integrations.space import export_space
 from ganzoo.registry import Origin
@@ -323,12 +324,28 @@ def test_push_space_sends_a_page_of_a_model_and_the_models_repository_stays(hub,
     sent = hub.files("spaces/owner/demo")
     assert set(sent) - {".gitattributes"} == set(SPACE) and hub.files("owner/demo") == before
     assert b"sdk: gradio" in sent["README.md"] and 'name="mine"' in sent["app.py"].decode()
+    assert RepoCard(sent["README.md"].decode()).data.models == ["owner/demo"]
     for name, content in sent.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     assert torch.equal(
         ganzoo.from_pretrained(tmp_path / "model").sample(2, seed=0), ganzoo.from_pretrained(model).sample(2, seed=0)
     )
+
+
+def test_a_models_card_links_to_its_space_while_there_is_one_that_its_readers_may_see(hub, model, tmp_path):
+    gan = ganzoo.from_pretrained(model)
+    folder, space = gan.save_pretrained(tmp_path / "mine"), export_space(gan, tmp_path / "space")
+    to = {"token": "hf_owner", "endpoint": hub.endpoint}
+    link = f"Try it in a browser: [demo page]({hub.endpoint}/spaces/owner/gan).".encode()
+    assert push_folder(folder, "owner/gan", **to).changed and link not in hub.files("owner/gan")["README.md"]
+    push_folder(space, "owner/gan", **to)
+    assert push_folder(folder, "owner/gan", **to).changed and not push_folder(folder, "owner/gan", **to).changed
+    assert hub.files("owner/gan")["README.md"].count(link) == 1
+    hub.repositories["spaces/owner/gan"].private = True
+    pulled = pull("owner/gan", tmp_path / "pulled", **to)
+    push_folder(pulled, "owner/gan", **to)
+    assert link not in hub.files("owner/gan")["README.md"] and link in (pulled / "README.md").read_bytes()
 
 
 def test_a_folder_of_export_space_is_sent_as_it_is_and_again_without_a_commit(

@@ -84,21 +84,23 @@ EXAMPLES = {
 }
 
 
-NEEDS = {  # which ganzoo itself does without
-    "lightning_module.py": "lightning",
-    "with_torchgan.py": "torchgan",
-    "with_lightweight_gan.py": "lightweight_gan",
+NEEDS = {  # the module that ganzoo itself does without, and what pip installs
+    "few_labels.py": ("sklearn", "'ganzoo-torch[metrics]'"),
+    "leaky_relu.py": ("matplotlib", "matplotlib"),
+    "lightning_module.py": ("lightning", "lightning"),
+    "relu_against_leaky_relu.py": ("matplotlib", "matplotlib"),
+    "with_lightweight_gan.py": ("lightweight_gan", "lightweight-gan"),
+    "with_torchgan.py": ("torchgan", "torchgan"),
 }
 
 
 def test_every_example_is_run():
     assert {path.name for path in (ROOT / "examples").glob("*.py")} == {*EXAMPLES, "demo.py"}  # `make demo` runs that
+    assert all(len(path.read_text().splitlines()) < 80 for path in (ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("name", [*EXAMPLES, "demo.py"])
 def test_an_example_explains_itself_and_does_nothing_on_help(name, tmp_path, monkeypatch, capsys):
-    if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
-        pytest.skip(f"{NEEDS[name]} is not installed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, "--help"])
     with pytest.raises(SystemExit) as end:
@@ -114,6 +116,7 @@ def test_an_example_explains_itself_and_does_nothing_on_help(name, tmp_path, mon
         ("fashion_mnist.py", ["1", "nosuch"]),
         ("pokemon.py", ["1", "nosuch"]),
         ("projected_gan.py", ["nosuch", "random"]),
+        ("projected_gan.py", ["test_resnet", "nosuch.pth"]),
         ("train_folder.py", ["nosuch"]),
         ("relu_against_leaky_relu.py", ["--data", "nosuch"]),
         ("leaky_relu.py", ["nosuch/plot.png"]),
@@ -129,11 +132,25 @@ def test_an_example_tells_a_wrong_name_in_one_line(name, arguments, tmp_path, mo
     assert end.value.code == 2 and "nosuch" in line and not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("name", NEEDS)
+def test_an_example_says_what_to_install_in_one_line(name, tmp_path, monkeypatch, capsys):
+    module, package = NEEDS[name]
+    for loaded in [each for each in sys.modules if each.startswith(f"{module}.")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2 and line.endswith(f": pip install {package}") and not [*tmp_path.iterdir()]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_runs(children, name, tmp_path):
-    if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
-        pytest.skip(f"{NEEDS[name]} is not installed")
+    if name in NEEDS and importlib.util.find_spec(NEEDS[name][0]) is None:
+        pytest.skip(f"{NEEDS[name][1]} is not installed")
     (tmp_path / "drawings").mkdir()
     for index in range(20):
         Image.effect_mandelbrot((80, 70), (-2, -1.5, 1, 1.5), 20 + index).save(tmp_path / "drawings" / f"{index}.png")

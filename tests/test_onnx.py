@@ -165,6 +165,8 @@ def test_the_command_writes_the_file_says_what_it_takes_and_replaces_none_unless
     assert facts_of("model.onnx")[0]["network"] == "generator"
     assert run(["export", "./mine"]) == 2
     assert "model.onnx is there already; name another file, or replace it with --over" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="is there already"):
+        export_onnx(small(), "model.onnx")
     assert run(["export", "./mine", "--discriminator", "--overwrite"]) == 0
     assert facts_of("model.onnx")[0]["network"] == "discriminator"
 

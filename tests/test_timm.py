@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from timm.data import resolve_model_data_config
 
@@ -11,10 +12,12 @@ from ganzoo.cli import run
 from ganzoo.errors import ConfigError
 from ganzoo.evaluation.features import _make
 from ganzoo.integrations.timm import ARCHITECTURES, register
+from ganzoo.saving.resolve import bundled_models
 
 PROJECTED = "pokemon-64-projected"
 register()
-NAMES = tuple(ARCHITECTURES)
+TAGGED = {f"{name}.{model}": model for name, tags in ARCHITECTURES.items() for model in tags}  # timm's names with tags
+NAMES = tuple(TAGGED)
 
 
 def images(model, count=2):
@@ -22,21 +25,31 @@ def images(model, count=2):
 
 
 def test_a_second_registration_changes_nothing(recwarn):
-    assert register() == NAMES and not recwarn.list
-    assert timm.list_models("ganzoo*") == sorted(NAMES)
-    assert timm.list_models("ganzoo*", pretrained=True) == sorted(f"{name}.{ARCHITECTURES[name]}" for name in NAMES)
+    assert register() == tuple(ARCHITECTURES) and not recwarn.list
+    assert timm.list_models("ganzoo*") == sorted(ARCHITECTURES)
+    assert timm.list_models("ganzoo*", pretrained=True) == sorted(NAMES)
+
+
+def test_every_bundled_discriminator_has_a_name_and_those_of_one_name_are_alike():
+    with_one = {name for name, folder in bundled_models().items() if (folder / "discriminator").is_dir()}
+    assert set(TAGGED.values()) == with_one and len(NAMES) == len(with_one)
+    assert timm.create_model("ganzoo_dcgan_disc_64").pretrained_cfg["tag"] == "pokemon-64"
+    for tags in ARCHITECTURES.values():
+        assert len({config.replace(num_classes=0) for config in tags.values()}) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pretrained_model_holds_the_bundled_discriminator_and_sees_what_it_saw(name):
     model = timm.create_model(name, pretrained=True).eval()
-    discriminator = ganzoo.from_pretrained(ARCHITECTURES[name], discriminator=True).discriminator.eval()
+    discriminator = ganzoo.from_pretrained(TAGGED[name], discriminator=True).discriminator.eval()
     x = images(model)
     assert torch.equal(model.forward_features(x), discriminator.final_norm(discriminator.features(x)[-1]))
     assert model.num_classes == 0 and model(x).shape == (2, model.num_features)
     wanted = resolve_model_data_config(model)
     assert wanted["mean"] == wanted["std"] == (0.5,) * discriminator.image_channels  # bytes to [-1, 1]
     assert wanted["input_size"][1:] == (discriminator.image_size,) * 2
+    card = ModelCard.load(bundled_models()[TAGGED[name]] / "README.md")
+    assert model.pretrained_cfg["license"] == card.data.license
     held = load_file(model.pretrained_cfg["file"])
     assert all(torch.equal(value, held[key]) for key, value in model.state_dict().items())
 

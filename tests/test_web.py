@@ -123,4 +123,4 @@ def test_build_says_what_is_missing(tmp_path):
     done = subprocess.run(
         [sys.executable, "build.py", "fashion-mnist", "site"], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 1 and "run `npm install` in" in done.stderr and not (tmp_path / "site").exists()
+    assert done.returncode == 2 and "run `npm install` in" in done.stderr and not (tmp_path / "site").exists()

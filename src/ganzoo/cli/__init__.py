@@ -29,7 +29,7 @@ from ganzoo.cli.list_command import list_names
 from ganzoo.cli.sample_command import sample
 from ganzoo.cli.show_command import show
 from ganzoo.cli.train_command import train
-from ganzoo.errors import GanzooError, clean, is_out_of_memory, nearest, quote, reason
+from ganzoo.errors import GanzooError, clean, is_out_of_memory, nearest, quote, reason, shell
 
 LOOK, TRAIN, SAMPLE, SHARE = "Look around", "Train and measure", "Sample and explore", "Share"
 app = typer.Typer(
@@ -201,6 +201,6 @@ def _as_setting(message: str, arguments: Sequence[str]) -> str:
         return ". Pixels a side are set with --size"
     if name in Settings.__dataclass_fields__ or name.startswith(("generator.", "discriminator.")):
         after = [*arguments, ""][arguments.index(f"--{unknown[1]}") + 1] if f"--{unknown[1]}" in arguments else ""
-        return f". It is a setting: --set {name}={after or 'VALUE'}"
+        return ". It is a setting: " + shell("--set", f"{name}={after or 'VALUE'}")
     longer = [field for field in Settings.__dataclass_fields__ if field.startswith(name)]
     return f".{nearest(longer[0] if longer else name, Settings.__dataclass_fields__)}"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ganzoo.errors import shell
+
 
 def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved model.")]) -> None:
     """Write the model card of a run or saved model again.
@@ -27,7 +29,7 @@ def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved
         root = local_folder(folder)
         written, path = write_card(root, model_card(root, str(folder))), root / CARD
     if written:
-        print(f"card: {path}")
+        print(f"card: {shell(path)}")
     else:
         gone = "its markers ganzoo:begin and ganzoo:end are gone or out of order"
-        print(f"{path} was kept: {gone}. Remove it to have a new one.")
+        print(f"{shell(path)} was kept: {gone}. Remove it to have a new one.")

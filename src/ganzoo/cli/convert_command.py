@@ -49,4 +49,4 @@ def convert(
     if as_json:
         return print_json({"model": converted.folder, "remarks": converted.remarks})
     print("\n".join(converted.remarks))
-    print(f"model: {converted.folder}   sample it: {shell('ganzoo', 'sample', converted.folder)}")
+    print(f"model: {shell(converted.folder)}   sample it: {shell('ganzoo', 'sample', converted.folder)}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.options import DEVICE, ENDPOINT, REVISION, SOURCE
+from ganzoo.errors import shell
 
 
 def demo(
@@ -33,11 +34,10 @@ def demo(
 
     gan = from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
     if export_space is not None:
-        from ganzoo.errors import shell
         from ganzoo.integrations.space import export_space as write
 
         folder = write(gan, export_space)
-        print(f"Space: {folder}\nrun it:  python {folder / 'app.py'}")
+        print(f"Space: {shell(folder)}\nrun it:  {shell('python', folder / 'app.py')}")
         print(f"send it: {shell('ganzoo', 'push', folder, 'OWNER/NAME', '--space')}")
         return
     from ganzoo.integrations.demo import page, serve

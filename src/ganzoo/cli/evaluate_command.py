@@ -11,6 +11,7 @@ import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
 from ganzoo.cli.options import ENDPOINT, JSON, REVISION, print_json
+from ganzoo.errors import shell
 
 
 def evaluate(
@@ -97,7 +98,7 @@ def evaluate(
     if run and run.resolve() == folder.resolve():
         run_card(run)
     if not as_json:
-        print(f"\n{sum(found.seconds.values()):.0f} s; {figures}, {page}")
+        print(f"\n{sum(found.seconds.values()):.0f} s; {shell(figures)}, {shell(page)}")
 
 
 def _place(output: Path | None, model: Path | None, source: str) -> tuple[Path, str]:

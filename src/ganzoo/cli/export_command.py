@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.options import ENDPOINT, JSON, REVISION, SOURCE, print_json
-from ganzoo.errors import ConfigError
-from ganzoo.files import expand_user
+from ganzoo.errors import shell
 
 
 def export(
@@ -33,13 +32,17 @@ def export(
     from ganzoo.integrations.onnx import export_onnx
     from ganzoo.pretrained import from_pretrained
 
-    if expand_user(output).is_file() and not overwrite:
-        raise ConfigError(f"{output} is there already; name another file, or replace it with --overwrite")
     gan = from_pretrained(source, revision=revision, endpoint=endpoint, discriminator=discriminator)
-    done = export_onnx(gan, output, network="discriminator" if discriminator else "generator", half=half)
+    done = export_onnx(
+        gan,
+        output,
+        network="discriminator" if discriminator else "generator",
+        half=half,
+        overwrite=overwrite,
+    )
     if as_json:
         return print_json(dataclasses.asdict(done))
-    print(f"{done.bytes / 1e6:,.1f} MB in {done.path} (ONNX, opset {done.opset})")
+    print(f"{done.bytes / 1e6:,.1f} MB in {shell(done.path)} (ONNX, opset {done.opset})")
     for way, named in (("input", done.inputs), ("output", done.output)):
         for name, shape in named.items():
             print(f"  {way:6}  {name:8} {shape}")

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.options import ENDPOINT, JSON, print_json
+from ganzoo.errors import shell
 
 
 def push(
@@ -75,4 +76,4 @@ def pull(
     """Copy a saved model from the Hub into a folder."""
     from ganzoo.hub.remote import pull as pull_from_hub
 
-    print(f"model: {pull_from_hub(repo_id, folder, revision, endpoint=endpoint)}")
+    print(f"model: {shell(pull_from_hub(repo_id, folder, revision, endpoint=endpoint))}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND, IMAGES
-from ganzoo.errors import ConfigError, did_you_mean, quote
+from ganzoo.errors import ConfigError, did_you_mean, quote, shell
 
 if TYPE_CHECKING:
     from ganzoo.training import Trainer
@@ -181,7 +181,7 @@ def _finish(trainer: Trainer) -> None:
         raise typer.Exit(1 if result.collapsed else 130)
     if trainer.is_main:
         best = f" (of step {result.best_step})" if result.best_step is not None else ""
-        print(f"model{best}: {result.model}\npictures: {result.run / 'samples'}")
+        print(f"model{best}: {shell(result.model)}\npictures: {shell(result.run / 'samples')}")
 
 
 def _table() -> str:
@@ -228,12 +228,13 @@ def _parse(texts: Iterable[str], configs: dict[str, Any]) -> tuple[dict[str, Any
     changes: dict[str, Any] = {}
     networks: dict[str, dict[str, Any]] = {"generator": {}, "discriminator": {}}
     for text in texts:
+        given = shell("--set", text)
         key, equals, value = text.partition("=")
         if not equals:
-            raise ConfigError(f"--set {quote(text)} must look like key=value")
+            raise ConfigError(f"{given} must look like key=value")
         place, dot, field = key.strip().partition(".")
         if place == "image_size":
-            raise ConfigError(f"--set {text}: it is no setting; set pixels a side with --size {value}")
+            raise ConfigError(f"{given}: it is no setting; set pixels a side with {shell('--size', value)}")
         if not dot:
             changes[place] = Settings.parse(place, value)
         elif place in configs:
@@ -242,9 +243,7 @@ def _parse(texts: Iterable[str], configs: dict[str, Any]) -> tuple[dict[str, Any
             except ConfigError as error:
                 raise ConfigError(f"{place}.{error}") from None
         elif place in networks:
-            raise ConfigError(
-                f"--set {key}: a run that goes on keeps its networks; change them in a new one, by --from"
-            )
+            raise ConfigError(f"{given}: a run that goes on keeps its networks; change them in a new one, by --from")
         else:
-            raise ConfigError(f"--set {key}: {quote(place)} is unknown.{did_you_mean(place, configs)}")
+            raise ConfigError(f"{given}: {quote(place)} is unknown.{did_you_mean(place, configs)}")
     return changes, networks

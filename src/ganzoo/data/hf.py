@@ -43,7 +43,7 @@ from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.reading import Reading
 from ganzoo.data.shards import check_shard, read_small_members
 from ganzoo.data.stream import BUFFER_BYTES, Stream
-from ganzoo.errors import DataError, HubConnectionError, MissingExtraError, did_you_mean, first_line, quote
+from ganzoo.errors import DataError, HubConnectionError, MissingExtraError, did_you_mean, first_line, quote, shown
 from ganzoo.files import expand_user
 from ganzoo.hub_errors import offline_if_unreachable
 from ganzoo.models.contract import MOST_CLASSES
@@ -139,11 +139,22 @@ def _class_names(datasets: Any, rows: Any, label: str | None, classes: str | Non
     names = tuple(feature.names) if isinstance(feature, datasets.ClassLabel) else ()
     if classes is None:
         return names
-    if label is None or names:
-        why = f"column {quote(label)} names its {len(names)}" if names else "it needs label=COLUMN beside it"
-        raise DataError(f"{source}: classes={classes} has no place here: {why}.")
+    if label is None:
+        known = ", ".join(rows.column_names)
+        raise DataError(
+            f"{source}: classes={shown(classes)} counts the classes of a column of labels, and no such column was "
+            f"found; name it with label=COLUMN. Columns: {known}."
+        )
+    if names:
+        raise DataError(
+            f"{source}: column {quote(label)} names its {len(names)} classes itself; "
+            f"leave classes={shown(classes)} out."
+        )
     if not (classes.isdecimal() and len(classes) < 9 and 1 <= int(classes) <= MOST_CLASSES):
-        raise DataError(f"{source}: classes must be a number from 1 to {MOST_CLASSES:,}, got {quote(classes)}.")
+        raise DataError(
+            f"{source}: classes must be a number from 1 to {MOST_CLASSES:,}, got {quote(classes)}; "
+            f"give the largest label of column {quote(label)}, plus 1."
+        )
     return tuple(map(str, range(int(classes))))
 
 

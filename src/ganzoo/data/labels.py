@@ -95,7 +95,7 @@ def check_label(value: Any, names: Sequence[str], place: str) -> int:
         kind = f"one for each of its {len(names)} classes" if names else "the class's"
         raise DataError(
             f"{place} has the label {quote(value)}; labels are whole numbers from 0 to {most}, {kind}. "
-            f"{remedy}, or take others (of an hf: set with ?label=COLUMN)."
+            f"{remedy}, or take other labels (of an hf: set: label=COLUMN, or a larger classes=N)."
         )
     return label
 

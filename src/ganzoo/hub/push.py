@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import ConfigError, WeightsError, quote
 from ganzoo.files import expand_user
 from ganzoo.hub.client import client
-from ganzoo.hub.space import MODEL, SPACE, is_space
+from ganzoo.hub.space import MODEL, SPACE, is_space, with_model
 from ganzoo.hub_errors import hub_errors
 from ganzoo.models.onnx import fingerprint
-from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card
+from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card, with_demo
 from ganzoo.saving.format import CARD, ONNX
 from ganzoo.saving.model import LAYOUT, SavedModel
 from ganzoo.saving.resolve import local_folder
 from ganzoo.saving.results import weights_hash
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ def push_folder(
         if revision is not None and not create_pr:
             api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
         found: Any = api.repo_info(repo_id, repo_type=kind, revision=revision)
+        if CARD in contents:
+            contents[CARD] = _linked(api, kind, repo_id, found.private, contents[CARD])
         held = {file.rfilename for file in found.siblings or ()}
         made = api.create_commit(
             repo_id,
@@ -101,6 +106,26 @@ def push_folder(
             parent_commit=found.sha,
         )
     return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
+
+
+def _linked(api: HfApi, kind: str, repo_id: str, private: bool, card: bytes | Path) -> bytes:
+    """The card of a model with a link to the demo of the same name, or that of a demo with the name of its model.
+
+    None is linked if it is not there, or if it is private and this one is not.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    text = (card if isinstance(card, bytes) else card.read_bytes()).decode("utf-8", "surrogateescape")
+    try:
+        twin = api.repo_info(repo_id, repo_type="model" if kind == "space" else "space")
+        there = private or not twin.private
+    except HfHubHTTPError:  # none, or one that this account may not see
+        there = False
+    if kind == "space":
+        text = with_model(text, repo_id) if there else text
+    else:
+        text = with_demo(text, f"{api.endpoint}/spaces/{repo_id}" if there else None)
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _files_of(root: Path, layout: Collection[str]) -> dict[str, Path]:

@@ -17,3 +17,9 @@ def is_space(folder: Path) -> bool:
         return MARK in (folder / APP).read_text(encoding="utf-8").partition("\n")[0]
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def with_model(card: str, repo_id: str) -> str:
+    """The `card` of a Space that names its model, so that the Hub shows each on the other's page."""
+    head, end, body = card.partition("\n---\n")
+    return card if "\nmodels:" in head or not end else f"{head}\nmodels:\n- {repo_id}{end}{body}"

@@ -47,6 +47,7 @@ def export_onnx(
     *,
     network: Literal["generator", "discriminator"] = "generator",
     half: bool = False,
+    overwrite: bool = False,
 ) -> ExportedONNX:
     """Write a network of `gan` as an ONNX file, and compare what onnxruntime makes of it with torch.
 
@@ -57,10 +58,11 @@ def export_onnx(
 
     Args:
         half: weights and arithmetic in float16: half the size; inputs and output stay float32.
+        overwrite: replace the file that is there.
 
     Raises:
         MissingExtraError: onnxscript or onnxruntime is not installed.
-        ConfigError: the network can't be exported, or there is no discriminator, or `path` is a folder.
+        ConfigError: the network can't be exported, or there is no discriminator, or `path` is there already.
         ModelError: onnxruntime computes something else than torch; nothing is written.
     """
     if network not in ("generator", "discriminator"):
@@ -68,6 +70,10 @@ def export_onnx(
     target = expand_user(path)
     if target.is_dir():
         raise ConfigError(f"{target} is a folder; name a file: {target / 'model.onnx'}")
+    if target.exists() and not overwrite:
+        raise ConfigError(
+            f"{target} is there already; name another file, or replace it with --overwrite (overwrite=True)"
+        )
     module = _Images(gan, half) if network == "generator" else _Logits(gan, half)
     output = "images" if network == "generator" else "logits"
     facts = {**_facts(gan), "network": network, "half": half, "weights": fingerprint(getattr(gan, network))}

@@ -12,20 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from huggingface_hub import ModelCard
 from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, is_model, register_model
 from torch import Tensor, nn
 
 from ganzoo.models import DCGANDiscriminator, DCGANDiscriminatorConfig
-from ganzoo.saving.format import WEIGHTS, read_description, read_json
+from ganzoo.saving.format import CARD, CONFIG, WEIGHTS, read_description, read_json
 from ganzoo.saving.resolve import bundled_models
-
-# names in timm, and the bundled models whose discriminators they are
-ARCHITECTURES = {
-    "ganzoo_dcgan_disc_28": "fashion-mnist",
-    "ganzoo_dcgan_disc_28_conditional": "fashion-mnist-conditional",
-    "ganzoo_dcgan_disc_64": "pokemon-64",
-}
 
 
 class DiscriminatorBackbone(nn.Module):
@@ -91,15 +85,24 @@ class DiscriminatorBackbone(nn.Module):
         assert not enable, "a discriminator of ganzoo has no gradient checkpointing"
 
 
-def _config(name: str) -> DCGANDiscriminatorConfig:
-    folder = bundled_models()[ARCHITECTURES[name]] / "discriminator"
-    config = read_description(read_json(folder / "config.json"), str(folder)).config
-    assert isinstance(config, DCGANDiscriminatorConfig)
-    return config
+def _architectures() -> dict[str, dict[str, DCGANDiscriminatorConfig]]:
+    """Names in timm, each with the bundled models that have weights for it (timm's tags, the first by default)."""
+    found: dict[str, dict[str, DCGANDiscriminatorConfig]] = {}
+    for model, folder in bundled_models().items():
+        if not (folder / "discriminator").is_dir():
+            continue
+        config = read_description(read_json(folder / "discriminator" / CONFIG), str(folder)).config
+        if isinstance(config, DCGANDiscriminatorConfig):
+            labelled = "_conditional" * bool(read_json(folder / CONFIG)["num_classes"])
+            found.setdefault(f"ganzoo_dcgan_disc_{config.image_size}{labelled}", {})[model] = config
+    return found
 
 
-def _pretrained_cfg(name: str) -> dict[str, Any]:
-    config, folder = _config(name), bundled_models()[ARCHITECTURES[name]]
+ARCHITECTURES = _architectures()
+
+
+def _pretrained_cfg(model: str, config: DCGANDiscriminatorConfig) -> dict[str, Any]:
+    folder = bundled_models()[model]
     size, channels, places = config.image_size, config.image_channels, int(config.last_size)
     return {
         "file": str(folder / "discriminator" / WEIGHTS),
@@ -112,7 +115,7 @@ def _pretrained_cfg(name: str) -> dict[str, Any]:
         "std": (0.5,) * channels,
         "first_conv": "stages.0.convolution",
         "classifier": "head.fc",
-        "license": "apache-2.0",
+        "license": ModelCard.load(folder / CARD).data.license,
     }
 
 
@@ -122,10 +125,10 @@ def _backbone_weights(state: dict[str, Tensor], _: nn.Module) -> dict[str, Tenso
 
 
 def _entry(name: str) -> Callable[..., nn.Module]:
-    """The function that timm calls to make the model `name`."""
+    """The function that timm calls to make the model `name`, for all of its tags."""
+    config = next(iter(ARCHITECTURES[name].values()))
 
     def make(pretrained: bool = False, **options: Any) -> nn.Module:
-        config = _config(name)
         stages = len(config.widths) + len(config.last_blocks)
         return build_model_with_cfg(
             DiscriminatorBackbone,
@@ -154,9 +157,12 @@ def register() -> tuple[str, ...]:
     `features_only=True`, `num_classes`, `in_chans`, `reset_classifier`, `forward_features`, `forward_head`. Images are
     in [-1, 1], as `timm.data.resolve_model_data_config` says.
     """
-    default_cfgs.update(
-        generate_default_cfgs({f"{name}.{ARCHITECTURES[name]}": _pretrained_cfg(name) for name in ARCHITECTURES})
-    )
+    cfgs: dict[str, Any] = {
+        f"{name}.{model}": _pretrained_cfg(model, config)
+        for name, tags in ARCHITECTURES.items()
+        for model, config in tags.items()
+    }
+    default_cfgs.update(generate_default_cfgs(cfgs))
     for name in ARCHITECTURES:
         if not is_model(name):
             register_model(_entry(name))

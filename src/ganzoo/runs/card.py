@@ -19,7 +19,7 @@ from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.files import write_file
 from ganzoo.models import Generator, parameter_count
 from ganzoo.runs.curves import Curve, picture
-from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorded_plugins
+from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorded_plugins, resume_command
 from ganzoo.runs.times import duration, seconds
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
@@ -34,6 +34,8 @@ _TRAINING, _FIGURES, _NOT_MEASURED = "\n## Training\n", "\n## Figures\n", "Not m
 _WIDGET = f"widget:\n- text: samples\n  output:\n    url: {GRID}\n"  # as the Hub's client writes it
 _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
 _HUB_SOURCE = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(\?.*)?", re.ASCII)
+_BELOW = "Everything below describes the weights with sha256"
+_DEMO = re.compile(r"Try it in a browser: .*\n\n")
 _USE = """\
 For research, teaching and play: to draw images like those it was trained on, to train on from, to try an idea on. It is
 not made to be the only source of data for something that matters, or to pass for real pictures."""
@@ -108,6 +110,17 @@ def named(text: str, source: str) -> str:
     return text[:start].replace(old, new, 1) + text[start:]
 
 
+def with_demo(text: str, address: str | None) -> str:
+    """The card `text` with a link to its demo page, if the markers are there; None: without one."""
+    if not is_marked(text):
+        return text
+    start, end = map(text.index, _BODY)
+    ours = _DEMO.sub("", text[start:end])
+    if address:
+        ours = ours.replace(_BELOW, f"Try it in a browser: [demo page]({address}).\n\n{_BELOW}", 1)
+    return text[:start] + ours + text[end:]
+
+
 def model_card(folder: Path, source: str) -> Card:
     """The card of a saved model without its run: what its config says, and an evaluation beside it."""
     config, place = read_json(folder / CONFIG), str(folder / CONFIG)
@@ -163,7 +176,9 @@ def run_card(
     folder = RunFolder(run)
     facts, model = folder.facts(), Path(model or folder.path / "model")
     if not (model / WEIGHTS).is_file():
-        raise TrainingError(f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: --resume.")
+        raise TrainingError(
+            f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: {resume_command(folder.path)}"
+        )
     with damage_said(folder.path):
         record, *before = (_Record(each.facts(), each.entries()) for each in map(RunFolder, (run, *earlier)))
         if record.losses:
@@ -405,7 +420,7 @@ def _measured(card: Card) -> str:
         ]
     parts += ["```python", "import ganzoo", "", f"gan = ganzoo.from_pretrained({_literal(card.source)})"]
     parts += ['ganzoo.images.save(gan.sample(64, seed=0), "samples.png")', "```", ""]
-    parts += [f"Everything below describes the weights with sha256 `{card.weights}`.", _TRAINING]
+    parts += [f"{_BELOW} `{card.weights}`.", _TRAINING]
     parts += _table(("", ""), card.training) if card.training else ["Not recorded."]
     parts += ["", *_code(card.command)] if card.command else []
     parts += [*(["", f"![Losses over the steps]({LOSSES})"] if LOSSES in card.pictures else []), _FIGURES]
