@@ -1,6 +1,7 @@
 """Write the repository's address into what is released: absolute_links.py OWNER/NAME REF, a tag or branch.
 
-README's links become absolute, for PyPI's page; pyproject.toml gets its [project.urls], CITATION.cff its repository.
+README's links become absolute, for PyPI's page, and it gets the badge of the tests; pyproject.toml gets its
+[project.urls], CITATION.cff its repository.
 """
 
 import re
@@ -39,6 +40,13 @@ def with_urls(text: str, repository: str) -> str:
     return text if "[project.urls]" in text else f"{text}\n[project.urls]\n{table}"
 
 
+def badged(text: str, repository: str) -> str:
+    """`text`, a README.md, with the badge of the tests before its other badges, unless it has it."""
+    tests = f"https://github.com/{repository}/actions/workflows/test.yml"
+    badge = f"[![Tests]({tests}/badge.svg)]({tests})\n"
+    return text if badge in text else text.replace("[![", f"{badge}[![", 1)
+
+
 def cited(text: str, repository: str) -> str:
     """`text`, a CITATION.cff, with the address of `repository`, unless it has one."""
     return text if "repository-code:" in text else f'{text}repository-code: "https://github.com/{repository}"\n'
@@ -49,6 +57,7 @@ if __name__ == "__main__":
         sys.exit("Usage: python .github/absolute_links.py OWNER/NAME REF")
     repository, ref = sys.argv[1:]
     readme, project, citation = map(Path, ("README.md", "pyproject.toml", "CITATION.cff"))
-    readme.write_text(absolute(readme.read_text(encoding="utf-8"), repository, ref), encoding="utf-8")
+    text = badged(absolute(readme.read_text(encoding="utf-8"), repository, ref), repository)
+    readme.write_text(text, encoding="utf-8")
     project.write_text(with_urls(project.read_text(encoding="utf-8"), repository), encoding="utf-8")
     citation.write_text(cited(citation.read_text(encoding="utf-8"), repository), encoding="utf-8")

@@ -328,7 +328,7 @@ def recoded(path: str, dtype: str, bits: int) -> Make:
 
 
 def replace(path: str, how: str) -> Make:
-    """Put something that is no plain file at `path`."""
+    """Put something that is not a plain file at `path`."""
 
     def make(folder: Path) -> None:
         target = folder / path

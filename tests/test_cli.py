@@ -353,12 +353,37 @@ def test_of_several_processes_the_first_prints_warnings(rank, monkeypatch):
     assert len(said) == (rank == "0")
 
 
+TYPED = {  # a line so far: what completes it, and what does not
+    "ganzoo dir": ("directions", "evaluate"),
+    "ganzoo list pre": ("presets", "losses"),
+    "ganzoo train pok": ("pokemon-64", "fashion-mnist"),
+    "ganzoo train --from fash": ("fashion-mnist-conditional", "fashion-mnist-quick"),
+    "ganzoo train few-shot-64 --data fash": ("fashion-mnist-mini", "emoji"),
+    "ganzoo train few-shot-64 --loss rel": ("relativistic", "hinge"),
+    "ganzoo sample em": ("emoji-64", "fashion-mnist"),
+    "ganzoo show em": ("emoji-64", "fashion-mnist"),
+    "ganzoo data em": ("emoji", "fashion-mnist"),
+    "ganzoo evaluate emoji-64 --features col": ("color-net", "fashion-net"),
+    "ganzoo evaluate emoji-64 --metric prd": ("prdc", "variety"),
+}
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_shell_completes_commands(shell):
-    words = {"_GANZOO_COMPLETE": f"complete_{shell}", "COMP_WORDS": "ganzoo dir", "COMP_CWORD": "1"}
-    words |= {"_TYPER_COMPLETE_ARGS": "ganzoo dir", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    done = subprocess.run([sys.executable, "-m", "ganzoo"], capture_output=True, text=True, env={**os.environ, **words})
-    assert "directions" in done.stdout and "evaluate" not in done.stdout, done.stderr
+@pytest.mark.parametrize("line", TYPED)
+def test_the_shell_completes_commands_and_names(line, shell, capsys, monkeypatch):
+    for name, value in {
+        "_GANZOO_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": f"{line.count(' ')}",
+        "_TYPER_COMPLETE_ARGS": line,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        run([])
+    found, other = TYPED[line]
+    said = capsys.readouterr().out
+    assert re.search(rf"\b{found}\b", said) and not re.search(rf"\b{other}\b", said)
 
 
 def test_the_class_of_samples_stands_among_their_other_options(capsys):

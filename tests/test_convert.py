@@ -253,7 +253,7 @@ START = [nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU()]
         ([*START, nn.Conv2d(8, 8, (3, 1)), nn.ReLU(), *LAST], "3 does not fit.*square"),
         ([*START, nn.Flatten(), nn.Linear(128, 9), nn.ReLU(), *LAST], "4 does not fit.*only be the first"),
         ([*START, nn.ConvTranspose2d(8, 8, 4, 2, 1), *LAST], "4 does not fit.*no activation"),
-        ([*START, nn.GRUCell(8, 8), *LAST], "3.weight_ih is no weight of a convolution"),
+        ([*START, nn.GRUCell(8, 8), *LAST], "3.weight_ih is not a weight of a convolution"),
         ([*START, nn.ConvTranspose2d(8, 30, 4, 2, 1)], "3 does not fit.*1 to 4 channels"),
         (
             [nn.Linear(6, 72), nn.BatchNorm1d(72), nn.ReLU(), nn.Unflatten(1, (8, 3, 3)), *LAST],

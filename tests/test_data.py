@@ -128,7 +128,7 @@ def test_the_cache_is_mapped_and_whole(tmp_path):
 def test_a_failure_while_caching_leaves_nothing(tmp_path):
     source = fill(tmp_path / "set", ["a.png"])
     (source / "b.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"b\.png is no readable picture"):
+    with pytest.raises(DataError, match=r"b\.png can't be read as a picture"):
         open_data(source)
     assert not list(cache_dir().rglob("*.bin")) and not list(cache_dir().rglob("*.tmp"))
 
@@ -530,7 +530,7 @@ def test_transparency_is_laid_on_the_ground_that_is_asked_for(tmp_path):
         (b"", "is empty"),
         (bytes(100), "holds only zeros"),
         (b"PK\x03\x04x", "is a zip file"),
-        (b"\x89PNG damaged", "is no readable picture"),
+        (b"\x89PNG damaged", "can't be read as a picture"),
     ],
 )
 def test_what_stands_under_a_picture_s_name_is_named(tmp_path, content, said):
@@ -701,10 +701,10 @@ def test_broken_pictures_are_left_out_at_each_door_with_their_labels(tmp_path, m
     if door in ("parquet", "streamed rows of hf"):
         source.to_parquet(str(tmp_path / "set.parquet"))
         source = f"hf:{tmp_path / 'set.parquet'}{'?stream=yes' if door != 'parquet' else ''}"
-    with pytest.raises(DataError, match="(item|row) 1 is no readable picture"):
+    with pytest.raises(DataError, match="(item|row) 1 can't be read as a picture"):
         open_data(source)
     if door == "streamed rows of hf":  # a stream stops always
-        with pytest.raises(DataError, match="row 1 is no readable picture"):
+        with pytest.raises(DataError, match="row 1 can't be read as a picture"):
             open_data(source, broken="skip")
         return
     with pytest.warns(UserWarning, match=r"1 of 3 pictures can't be read \(item 1\): left out"):
@@ -985,7 +985,7 @@ def test_local_parquet_through_datasets(parquet, monkeypatch, tmp_path):
     for wrong, said in (
         ("iamge=picture", 'Did you mean "image"'),
         ("image=pictrue", 'Did you mean "picture"'),
-        ("image=note", "row 0 names .x., which is no file of this set"),
+        ("image=note", "row 0 names .x., which is not a readable file of this set"),
     ):
         with pytest.raises(DataError, match=said):
             open_data(f"hf:{parquet}?{wrong}")
@@ -1050,7 +1050,7 @@ def test_a_bad_picture_that_cannot_be_left_out_is_not_said_to_be(tmp_path, monke
     rows = {"image": [{"bytes": b"none", "path": None}]}
     features = datasets.Features(image=datasets.Image())
     datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "set.parquet"))
-    with pytest.raises(DataError, match="row 0 is no readable picture.*put a whole one there.$"):
+    with pytest.raises(DataError, match="row 0 can't be read as a picture.*put a whole one there.$"):
         open_data(f"hf:{tmp_path / 'set.parquet'}?stream=yes")  # a stream stops always
 
 
@@ -1104,8 +1104,8 @@ def test_a_bad_row_of_a_stream_is_named_by_its_path_or_not_at_all(tmp_path, monk
     features = datasets.Features(picture=datasets.Image(), kind=datasets.ClassLabel(names=["cat", "dog"]))
     monkeypatch.setattr("ganzoo.data.hf.HEAD", 4)
     for picture, kind, said in (
-        ({"bytes": b"none", "path": "odd.png"}, 0, r'a row \("odd.png"\) is no readable picture'),
-        ({"bytes": b"none", "path": None}, 0, "a row is no readable picture"),
+        ({"bytes": b"none", "path": "odd.png"}, 0, r'a row \("odd.png"\) can't be read as a picture'),
+        ({"bytes": b"none", "path": None}, 0, "a row can't be read as a picture"),
         ({"bytes": png(), "path": None}, -1, "a row has the label -1"),
     ):
         pictures = [{"bytes": png(), "path": None}] * 7 + [picture]
@@ -1353,5 +1353,5 @@ def test_a_row_can_only_name_files_of_its_own_folder(tmp_path, mode):
         if fine:
             assert open_data(source).images[0, 0, 0, 0] == 50
         else:
-            with pytest.raises(DataError, match="is no file of this set"):
+            with pytest.raises(DataError, match="is not a readable file of this set"):
                 open_data(source)

@@ -332,7 +332,7 @@ def test_a_folder_of_splits_is_compared_by_its_test_split_and_broken_pictures_ar
 def test_images_that_cannot_be_measured_are_said(folders, monkeypatch):
     monkeypatch.chdir(folders)
     (folders / "empty").mkdir(exist_ok=True)
-    with pytest.raises(DataError, match='"empty" holds no saved model, and is no set of images: '):
+    with pytest.raises(DataError, match='"empty" contains neither a saved model nor images: '):
         ganzoo.evaluate("empty", "real")
     with pytest.raises(ConfigError, match="a GAN is measured at its own size, 28"):
         ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), "real", image_size=20)

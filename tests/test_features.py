@@ -343,7 +343,7 @@ def test_the_port_of_a_lite_network_gets_timms_names(tmp_path, name, count, size
     torch.save(port, tmp_path / "port.pth")
     net = FEATURES.make(f"timm:tf_efficientnet_{name}?weights={tmp_path / 'port.pth'}")
     assert (net.image_size, net.dimension) == (size, 1280)
-    with pytest.raises(WeightsError, match="_blocks.99.* is no weight of this EfficientNet-Lite"):
+    with pytest.raises(WeightsError, match="_blocks.99.* is not a weight of this EfficientNet-Lite"):
         lite_names({"_blocks.99._bn1.weight": torch.zeros(1)}, model)
 
 

@@ -171,5 +171,5 @@ def test_a_lock_keeps_others_out_and_dies_with_its_process(tmp_path):
 
 @pytest.mark.parametrize("path", ["a\0b", b"bytes", None, 3])
 def test_what_is_no_path_is_refused_in_words(path):
-    with pytest.raises(ConfigError, match="is no path"):
+    with pytest.raises(ConfigError, match="is not a path"):
         expand_user(path)

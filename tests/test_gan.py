@@ -274,7 +274,7 @@ def test_a_generator_in_half_precision_draws():
 def test_long_names_of_classes_make_no_long_message(tmp_path):
     gan = ganzoo.create("fashion-mnist-conditional", generator=SMALL, discriminator={"widths": (4, 8)})
     gan.class_names = tuple(f"{index}{'x' * 900}" for index in range(10))
-    with pytest.raises(ConfigError, match='label "0x" is no class') as caught:
+    with pytest.raises(ConfigError, match='label "0x" is not a class') as caught:
         gan.label("0x")
     assert len(str(caught.value)) < 1200
 
@@ -641,7 +641,7 @@ def test_a_config_cannot_make_us_name_any_package(gan, tmp_path, package):
 
 
 def test_a_label_of_5000_digits_is_no_class():
-    with pytest.raises(ConfigError, match="is no class of"):
+    with pytest.raises(ConfigError, match="is not a class of"):
         ganzoo.from_pretrained("fashion-mnist-conditional").label("9" * 5000)
 
 

@@ -180,7 +180,7 @@ def test_tensors_are_saved_as_a_picture_or_a_grid(tmp_path):
 
 
 def test_an_unknown_ending_has_a_suggestion_and_nothing_is_made(tmp_path):
-    with pytest.raises(ConfigError, match=r'"\.pgn" is no picture\'s ending\. Did you mean "\.png"'):
+    with pytest.raises(ConfigError, match=r'"\.pgn" is an unsupported ending\. Did you mean "\.png"'):
         save(Image.new("L", (2, 2)), tmp_path / "new" / "x.pgn")
     with pytest.raises(ConfigError, match="no picture's ending"):
         save(Image.new("L", (2, 2)), tmp_path / "new" / "x")
@@ -258,7 +258,7 @@ def test_a_bad_animation_says_why_and_writes_nothing(tmp_path):
     for frames, name, speed, error, words in (
         ([], "x.gif", 10, ConfigError, "needs one frame or more"),
         ([frame, torch.zeros(1, 4, 5)], "x.gif", 10, ShapeError, r"frame 1 is \(5, 4\)"),
-        ([frame], "x.mp4", 10, ConfigError, r'"\.mp4" is no picture\'s ending'),
+        ([frame], "x.mp4", 10, ConfigError, r'"\.mp4" is an unsupported ending'),
         ([frame], "x.gif", 0, ConfigError, "frames_per_second must be 0.1 to 50, got 0"),
         ([frame], "x.gif", float("nan"), ConfigError, "frames_per_second must be"),
         ([frame], "x.gif", "fast", ConfigError, "frames_per_second must be a number"),

@@ -82,7 +82,7 @@ def test_channels_and_classes_reach_both_networks():
         (("pokemon-64", None, None, {"slope": 2}), ConfigError, "discriminator.slope must be at least 0 and at most 1"),
         (("pokemon-64", None, None, None, "abc"), ConfigError, 'seed must be an int from 0 to .*, got "abc"'),
         (("pokemon-64", None, None, None, 2**63), ConfigError, "seed must be an int from 0 to"),
-        (("pokemon-64", 100, {"widths": (8, 8, 8)}), ConfigError, "is no multiple of 8"),
+        (("pokemon-64", 100, {"widths": (8, 8, 8)}), ConfigError, "is not a multiple of 8"),
     ],
 )
 def test_a_wrong_variant_is_named(arguments, error, message):

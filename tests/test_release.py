@@ -88,6 +88,15 @@ def test_the_address_of_the_repository_is_written_once_into_what_is_released(rel
     project = (released / "pyproject.toml").read_text()
     assert project.count("[project.urls]") == 1 and 'Documentation = "https://me.github.io/zoo/"' in project
     assert "[project.urls]" not in (ROOT / "pyproject.toml").read_text()  # nothing is decided
+    assert (released / "README.md").read_text().count("github.com/Me/zoo/actions/workflows/test.yml/badge.svg") == 1
+
+
+def test_the_badges_of_the_readme_are_true():
+    project, readme = (ROOT / "pyproject.toml").read_text(), (ROOT / "README.md").read_text()
+    (python,) = re.findall(r'^requires-python = ">=(.*)"', project, re.MULTILINE)
+    (licence,) = re.findall(r'^license = "(.*)"', project, re.MULTILINE)
+    badges = re.findall(r"img\.shields\.io/badge/([^)]*)\)", readme)
+    assert badges == [f"python-{python}%2B-blue", f"licence-{licence.replace('-', '--')}-blue"]
 
 
 @pytest.fixture(scope="module")

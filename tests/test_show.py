@@ -68,7 +68,7 @@ def test_show_tells_what_is_in_a_folder_and_in_a_saved_model(two_runs, tmp_path,
 @pytest.mark.parametrize("words", [["show", "fashion-mnits"], ["show", "./nowhere"]])
 def test_what_means_nothing_is_one_line(words, capsys):
     assert run(words) == 2
-    assert "is no preset, model, run or data set" in capsys.readouterr().err
+    assert "is not a preset, model, run or data set" in capsys.readouterr().err
 
 
 def test_compare_tells_what_differs_and_writes_a_page(two_runs, tmp_path, capsys):

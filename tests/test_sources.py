@@ -263,7 +263,7 @@ def images_of(*shape):
         ({"images": images_of(5, 9, 9)}, r"\(dict\) holds no .*give the pair"),
         (iter([Image.new("L", (9, 9))]), r"iterator\) holds no .*give a list"),
         (DataLoader(Pictures(images_of(5, 9, 9))), r"\(DataLoader\) holds no .*loader.dataset"),
-        (["a.png"], r'list: item 0 is no image but "a.png" \(str\); open it with PIL.Image.open, or give the folder'),
+        (["a.png"], r'list: item 0 is not an image but "a.png" \(str\); open it with PIL.Image.open, or'),
         ([], "list is empty"),
         ([np.zeros((3, 9, 9)), np.zeros((9, 9, 5))], r"list: item 1 must have shape .*got \(9, 9, 5\)"),
         ([("a", 1, 2.0)], "list: item 0 holds no image among its 3 parts"),
@@ -395,11 +395,11 @@ def test_a_data_set_of_datasets_without_what_is_asked_is_refused():
     datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
     with pytest.raises(DataError, match=r'Dataset has no column of images but text; rename one to "image"'):
         open_data(datasets.Dataset.from_dict({"text": ["a"]}))
-    with pytest.raises(DataError, match="Dataset: item 0 is no image but np.int64.1."):
+    with pytest.raises(DataError, match="Dataset: item 0 is not an image but np.int64.1."):
         open_data(datasets.Dataset.from_dict({"image": [1, 2]}))
     with pytest.raises(DataError, match='Dataset: column "image" holds no pictures'):
         open_data(datasets.Dataset.from_dict({"image": [{"bytes": 1, "path": 2.5}]}))
-    with pytest.raises(DataError, match="Dataset: item 0 is no image but .*a.*dict"):
+    with pytest.raises(DataError, match="Dataset: item 0 is not an image but .*a.*dict"):
         open_data(datasets.Dataset.from_dict({"image": [{"a": 1}]}))
     with pytest.raises(DataError, match=r'DatasetDict has no split "test"; give one of it: train'):
         open_data(datasets.DatasetDict(train=hf_rows(wide_pictures())), split="test")
@@ -538,7 +538,7 @@ def test_shards_are_streamed_and_a_folder_of_them_has_splits_by_their_names(tmp_
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (lambda path: path.write_bytes(gzip.compress(b"0" * 2000)), "is no plain tar file"),
+        (lambda path: path.write_bytes(gzip.compress(b"0" * 2000)), "is not a plain tar file"),
         (lambda path: shard_of(path, [("0.png", 1000), ("1.png", 70_000_000)]), "takes more than 64,000,000 bytes"),
         (lambda path: shard_of(path, [("0.png", 10), ("0.png", 10)]), "holds .*0.png.* twice"),
         (lambda path: shard_of(path, [("0.npy", 10)]), "can't be opened"),

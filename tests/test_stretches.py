@@ -166,7 +166,7 @@ def test_the_doctor_s_advice_is_a_command_that_runs_later_too(tmp_path, monkeypa
     quick = {"checkpoint_every": 2, "doctor_every": 1, "score_every": 0, "log_every": 1, "sample_every": 0}
     words += [word for name, value in quick.items() for word in ("--set", f"{name}={value}")]
     assert run(["train", "fashion-mnist", "--data", "fashion-mnist-mini", "-o", "my run", "--lr", rate, *words]) == 0
-    command = re.search(r"As: (ganzoo train --resume .*)", capsys.readouterr().err)[1].strip()
+    command = re.search(r"Command: (ganzoo train --resume .*)", capsys.readouterr().err)[1].strip()
     assert shlex.split(command)[3:6] == ["my run", "--at", "4"]
     assert escape(command) in (tmp_path / "my run" / "report.html").read_text()
     assert run(shlex.split(command)[1:]) == 0

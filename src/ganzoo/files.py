@@ -55,7 +55,7 @@ def what_else(content: bytes) -> str | None:
 def expand_user(path: str | Path) -> Path:
     """`path` with ~ or ~name at its start replaced by that home folder; ConfigError if there is none, or no path."""
     if not isinstance(path, (str, os.PathLike)) or "\0" in os.fspath(path):
-        raise ConfigError(f"{quote(path)} is no path; give a text or Path without a NUL")
+        raise ConfigError(f"{quote(path)} is not a path; give a text or Path without a NUL")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

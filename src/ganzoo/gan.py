@@ -57,7 +57,7 @@ OUTSIDE = (
 
 @dataclass(frozen=True)
 class GANConfig:
-    """What a GAN is made of; None where a network is not there or is a module of the user's own."""
+    """What a GAN is made of; None if a network is missing or a custom module."""
 
     generator: Config | None
     discriminator: Config | None
@@ -162,7 +162,7 @@ class GAN:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What `config.json` and a run say of a pair beside its networks, in JSON types: arguments of `GAN`."""
+        """What `config.json` and a run store of a pair besides its networks, in JSON types: arguments of `GAN`."""
         return {
             "preset": self.preset,
             "latent_shape": list(self.latent_shape),
@@ -191,7 +191,7 @@ class GAN:
     def with_cluster(self, latents: Tensor, key: Tensor) -> Tensor:
         """`latents` (N, latent_size), each moved into the cluster of `key` (latent_size,); unchanged without clusters.
 
-        An image changes at once at the border of two clusters, so that a path must not cross one.
+        An image jumps at the border of two clusters, so a path must not cross one.
         """
         if not self.clusters:
             return latents
@@ -257,8 +257,8 @@ class GAN:
             latents: (n, latent_size) or (n, latent_size, 1, 1), instead of drawn ones.
             labels: one class for all, or n of them; a conditional model draws them uniformly from the seed otherwise.
             batch_size: images that are made at once.
-            precision: "fast" computes in bfloat16 where the device is quick at it, with batch norms folded; a few
-                images on CUDA, whose time is not in the numbers, in torch's TF32.
+            precision: "fast" is faster and less exact. It computes in bfloat16 if the device is fast at that; on the
+                CPU, batch norms are folded into convolutions. On CUDA, small batches compute in TF32 instead.
 
         Raises:
             ConfigError, ShapeError: an argument has the wrong type, range or shape, or a custom generator fails or
@@ -349,7 +349,7 @@ class GAN:
         if text.isdecimal() and len(text) < 10 and int(text) < self.num_classes:
             return int(text)
         known = self.class_names or [f"0 to {self.num_classes - 1}" if self.num_classes else "none: it has no classes"]
-        raise ConfigError(f"label {quote(text)} is no class of {self!r}.{did_you_mean(text, known)}")
+        raise ConfigError(f"label {quote(text)} is not a class of {self!r}.{did_you_mean(text, known)}")
 
     def save_pretrained(
         self,
@@ -360,9 +360,8 @@ class GAN:
     ) -> Path:
         """Write the pair to `folder` in the layout of a Hub repository; `from_pretrained(folder)` reads it.
 
-        After a crash the old folder is there or the new one. A model that is there is replaced whole: its
-        discriminator, `generator_raw` and pictures go, even if this one is without. Its card is kept, and so are files
-        of other names.
+        After a crash there is the old folder or the new one. An old model is replaced whole: its discriminator,
+        `generator_raw` and pictures go, even if the new one has none. Its card is kept, as are files of other names.
 
         Args:
             dtype: of the weights in the files; "float16" or "bfloat16" halve them.
@@ -396,7 +395,7 @@ class GAN:
             Its address and commit.
 
         Raises:
-            HubError: the Hub refuses, or can't be reached. WeightsError: the networks are modules of one's own, which
+            HubError: the Hub refuses, or can't be reached. WeightsError: the networks are custom modules, which
             nobody could load from there.
         """
         from ganzoo.hub.push import check_repo_id, push_folder
@@ -414,7 +413,7 @@ class GAN:
     def load_weights(self, folder: str | Path) -> GAN:
         """Read weights that `save_pretrained` or a run wrote into these networks; return self.
 
-        This is how modules of one's own come back, which `from_pretrained` cannot build. A single weights file, or a
+        This is how custom modules come back, which `from_pretrained` can't build. A single weights file, or a
         folder without a discriminator, leaves the discriminator as it is.
 
         Raises:

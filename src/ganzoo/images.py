@@ -38,7 +38,7 @@ _MARKS = {"image": "ganzoo: an image", "sheet": "ganzoo: a sheet of images"}  # 
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Bring images to uint8 of the same shape: -1 becomes 0 and 1 becomes 255, rounded, what lies beyond cut off.
+    """Bring images to uint8 of the same shape: -1 becomes 0 and 1 becomes 255, rounded, values outside are cut off.
 
     Raises:
         ShapeError: not (N, C, H, W) or (C, H, W) with 1 to 4 channels and at least one pixel.
@@ -82,7 +82,7 @@ def from_pil(
     Args:
         images: one or several.
         size: resize to this height and width (an int for both); None keeps what they have.
-        channels: 1 to 4; None takes the first image's own. Transparency is laid on white where channels have none.
+        channels: 1 to 4; None takes the first image's own. Transparency is laid on white if `channels` has none.
 
     Raises:
         ShapeError: the images differ in size and no `size` is given, or there is none.
@@ -256,7 +256,7 @@ def save_each(batches: Iterable[Tensor], folder: str | Path, start: int = 0) -> 
 
     Args:
         batches: tensors as for `to_pil`.
-        folder: is made where it is missing; files of these names are replaced.
+        folder: made if it is missing; files of these names are replaced.
         start: number of the first image.
     """
     folder = expand_user(folder)
@@ -278,7 +278,7 @@ def _picture(image: Image.Image | Tensor) -> Image.Image:
 def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options: Any) -> bytes:
     name = formats.get(path.suffix.lower())
     if name is None:
-        raise ConfigError(f"{path}: {quote(path.suffix)} is no picture's ending.{did_you_mean(path.suffix, formats)}")
+        raise ConfigError(f"{path}: {quote(path.suffix)} is an unsupported ending.{did_you_mean(path.suffix, formats)}")
     buffer = io.BytesIO()
     options |= _marked(name, _MARKS["sheet" if picture.info.get("ganzoo") == "sheet" else "image"])
     try:

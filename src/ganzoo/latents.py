@@ -23,10 +23,10 @@ def sample_latents(
     """Rows `start` to `start + count - 1` of a seed's standard normal latents, and their labels.
 
     Row i depends on (seed, i) alone, not on how many are drawn or in which pieces, and asking for labels does not
-    change the latents. torch's own generator can't give that: it draws another row 0 when asked for more rows, its
-    streams may change with its version, and on the CPU it looks at 32 bits of a seed, so that among 50,000 rows with
-    seeds of their own two equal ones are to be expected. So the bits are counted out by splitmix64 (Steele, Lea &
-    Flood 2014): each row is a stream of its own, started from a hash of (seed, i).
+    change the latents. torch's own generator can't give that: it draws another row 0 if it is asked for more rows,
+    its streams may change with its version, and on the CPU it uses 32 bits of a seed, so that two of 50,000 seeds may
+    well give equal rows. So the bits come from splitmix64 (Steele, Lea & Flood 2014): each row is its own stream,
+    started from a hash of (seed, i).
 
     Args:
         count: rows, from 1.
@@ -57,9 +57,9 @@ def fresh_seed() -> int:
 
 
 def truncate(latents: Tensor, limit: float, seed: int, start: int = 0) -> Tensor:
-    """Draw values beyond +-limit anew from the normal distribution within: less variety, fewer odd images.
+    """Redraw values beyond +-limit from the normal distribution within: less variety, fewer odd images.
 
-    The truncation trick of Brock et al. 2019, section 3.1. What takes a value's place depends on (seed, row, column)
+    The truncation trick of Brock et al. 2019, section 3.1. The new value depends on (seed, row, column)
     alone; `start` is the first row's index, as in `sample_latents`, and the same seed may serve both.
 
     Args:
@@ -87,8 +87,8 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
     """Go from a to b along the sphere: the angle from a is t times theirs, and the length goes evenly from |a| to |b|.
 
     Shoemake 1985, "Animating rotation with quaternion curves", section 3.3, for unit vectors. Straight lines between
-    latents pass through lengths that a generator has hardly seen; this doesn't. Where a and b are parallel, opposite
-    or zero, and no shortest arc is told, it is `lerp`. Differentiable.
+    latents pass through lengths that a generator has hardly seen; this doesn't. If a and b are parallel, opposite or
+    zero, there is no single shortest arc, and it is `lerp`. Differentiable.
 
     Args:
         a, b: rows (..., d); their leading shapes broadcast.
@@ -134,7 +134,7 @@ def walk(latents: Tensor, steps: int, closed: bool = False) -> Tensor:
 
 
 def directions(weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The directions among latents that a generator's first layer amplifies most: often they mean something.
+    """The directions of latents that a generator's first layer amplifies most; they often have a meaning.
 
     Closed-form factorisation (Shen & Zhou 2021, "SeFa", section 3.2): eigenvectors of weight^T weight, by singular
     values. Add a multiple of one to a latent to see what it does.
@@ -180,7 +180,7 @@ def sign_class(latents: Tensor, count: int) -> Tensor:
 
 
 def with_sign_class(latents: Tensor, classes: Tensor, count: int) -> Tensor:
-    """`latents` (N, latent_size) with the signs that say `classes` (N,): still normal where all classes are likely."""
+    """`latents` (N, latent_size) with the signs that say `classes` (N,): still normal if all are equally likely."""
     places = _places(count, latents.shape[1], latents.device)
     sizes = latents[:, : len(places)].abs()
     signed = sizes.where((classes[:, None] & places) > 0, -sizes)

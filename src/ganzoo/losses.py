@@ -81,8 +81,8 @@ def non_saturating(smoothing: Smoothing = 0.0) -> Loss:
     """Cross-entropy, the usual one (Goodfellow et al. 2014, section 3).
 
     D: E softplus(-r) + E softplus(f). G: E softplus(-f). That is cross-entropy: softplus(-r) = -log sigmoid(r),
-    softplus(f) = -log(1 - sigmoid(f)). The generator maximises log D(G(z)), so its gradient is largest where its fakes
-    are found out.
+    softplus(f) = -log(1 - sigmoid(f)). The generator maximises log D(G(z)), so its gradient is largest if its fakes
+    are recognised.
 
     Args:
         smoothing: real targets are 1 minus this.
@@ -95,8 +95,8 @@ def minimax(smoothing: Smoothing = 0.0) -> Loss:
     """Cross-entropy as a zero-sum game; the generator's gradient vanishes (Goodfellow et al. 2014, eq. 1).
 
     D as non-saturating. G: -E softplus(f), which is E log(1 - D(G(z))). For study more than for use: the derivative by
-    f is -sigmoid(f)/N, so the generator's gradient vanishes exactly where the discriminator is sure of the fakes, as it
-    is early in training.
+    f is -sigmoid(f)/N, so the generator's gradient vanishes exactly if the discriminator is sure of the fakes, as it is
+    early in training.
 
     Args:
         smoothing: real targets are 1 minus this.

@@ -30,9 +30,9 @@ class Settings(Config):
 
     steps: int = option(10_000, "each updates both networks", low=1, high=10**9)
     batch_size: int = option(64, "real images of one update, over all processes", low=1, high=65536)
-    seed: int = option(0, "of weights, latents, order of images and samples", low=0, high=2**63 - 1)
+    seed: int = option(0, "seed of weights, latents, order of images and samples", low=0, high=2**63 - 1)
     precision: Literal["auto", "float32", "bf16", "fp16"] = option(
-        "auto", "auto: bf16 where the device is quick at it, else float32"
+        "auto", "auto: bf16 if the device is fast at it, else float32"
     )
     speed: Literal["auto", "exact"] = option(
         "auto", "auto: memory format and fused optimizers by rule; exact: the plain textbook arithmetic"
@@ -40,7 +40,7 @@ class Settings(Config):
     loss: str = option("non-saturating", "by name, as hinge or non-saturating(smoothing=0.1)")
     penalties: tuple[str, ...] = option((), "by name, as r1(weight=1,every=4)")
     generator_penalties: tuple[str, ...] = option((), "by name, as path-length(weight=2,every=4)")
-    augmentations: tuple[str, ...] = option((), "of real and fake alike, by name, as translation(strength=1)")
+    augmentations: tuple[str, ...] = option((), "of real and generated images, by name, as translation(strength=1)")
     callbacks: tuple[str, ...] = option((), "called after each step, by name, as early-stopping(patience=5)")
     mismatched_labels: float = option(
         0.0,
@@ -54,15 +54,15 @@ class Settings(Config):
     cluster_by: Literal["pixels", "shape"] = option(
         "pixels", "what images of a cluster have in common: pixels of thumbnails, or the directions of edges"
     )
-    discriminator_steps: int = option(1, "discriminator updates in a step, each on images of its own", low=1, high=100)
-    generator_steps: int = option(1, "generator updates in a step, each on latents of its own", low=1, high=100)
+    discriminator_steps: int = option(1, "discriminator updates in a step, each on its own images", low=1, high=100)
+    generator_steps: int = option(1, "generator updates in a step, each on its own latents", low=1, high=100)
     updates: Literal["alternating", "one-stage"] = option(
         "alternating",
-        "the generator learns from the updated discriminator; one-stage: both from one pass of it over the fakes",
+        "the generator learns from the updated discriminator; one-stage: both learn from one pass over the fakes",
     )
     generator_lr: float | str = option(
         2e-4,
-        "of the generator; or a schedule: cosine(start=2e-4,warm_up=1000), linear(start=2e-4,end=1e-5)",
+        "learning rate of the generator, or a schedule: cosine(start=2e-4,warm_up=1000), linear(start=2e-4,end=1e-5)",
         low=1e-9,
         high=10,
     )
@@ -70,23 +70,23 @@ class Settings(Config):
     optimizer: str = option("adam", "by name: torch's, or any that timm knows")
     beta1: float = option(0.5, "decay of the optimizer's first moment", low=0, high=0.9999)
     beta2: float | str = option(0.999, "decay of the optimizer's second moment, or a schedule", low=0, high=0.999999)
-    clip_gradients: float = option(0.0, "largest norm of a network's gradient; 0: any", low=0, high=1e6)
+    clip_gradients: float = option(0.0, "largest norm of a network's gradient; 0: no limit", low=0, high=1e6)
     accumulate: int = option(1, "parts in which a batch is computed, to save memory", low=1, high=1024)
     ema_half_life: float | str = option(
-        10_000.0, "images after which half of the averaged generator is new; 0: no averaging", low=0, high=1e9
+        10_000.0, "half-life of the weight average (EMA), in images; 0: no averaging", low=0, high=1e9
     )
     flip: bool = option(False, "mirror real images at random")
     keep_last_batch: bool = option(False, "train on the last, smaller batch of an epoch too")
     checkpoint_every: int = option(1000, "steps between checkpoints", low=0, high=10**9)
     sample_every: int = option(500, "steps between sample grids", low=0, high=10**9)
     score_every: int = option(500, "steps between scores", low=0, high=10**9)
-    keep: Literal["best", "last"] = option("best", "the model of a run: of the best score, or of the last step")
+    keep: Literal["best", "last"] = option("best", "the run's model: the state with the best score, or the last one")
     report_every: int = option(30, "seconds between refreshes of the report; 0: no report", low=0, high=10**9)
-    doctor_every: int = option(200, "steps between the doctor's looks", low=0, high=10**9)
+    doctor_every: int = option(200, "steps between the doctor's checks", low=0, high=10**9)
     stop_on_collapse: bool = option(False, "stop when the doctor finds mode collapse")
     log_every: int = option(20, "steps between lines of the log", low=1, high=10**9)
     trackers: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = option(
-        (), "beside the log: tensorboard, trackio, wandb"
+        (), "log there too: tensorboard, trackio, wandb"
     )
 
     def check(self) -> None:

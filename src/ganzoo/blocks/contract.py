@@ -105,7 +105,7 @@ def make_block(
     """The block of `factory` for a network: it gets those of the network's options that it declares.
 
     Args:
-        factory: a callable `(in_channels, out_channels)`; where it (or what a partial binds) has a tuple `options`,
+        factory: a callable `(in_channels, out_channels)`; if it (or what a partial binds) has a tuple `options`,
             the options named there are passed as keywords, save those a partial has bound.
         in_channels: channels of the block's input.
         out_channels: channels of its output.

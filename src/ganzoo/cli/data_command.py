@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import JSON, WIDTH, print_json
+from ganzoo.cli.options import JSON, WIDTH, names, print_json
 from ganzoo.errors import SeveralSizesError, shown
 
 IMAGES = "Images"  # a group of options
@@ -20,7 +20,12 @@ ODD = {"duplicates": "{} equal an earlier one", "skipped": "{} can't be read"}  
 
 
 def data(
-    source: Annotated[str, typer.Argument(help="A name (see ganzoo list sources), a folder, a zip, hf:...")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A name (see ganzoo list sources), a folder, a zip, hf:...", autocompletion=names("SOURCES")
+        ),
+    ],
     size: Annotated[
         int | None, typer.Option(help="Resize to this many pixels a side.  [default: the images' own size]")
     ] = None,

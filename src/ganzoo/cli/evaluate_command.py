@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
-from ganzoo.cli.options import ENDPOINT, JSON, REVISION, print_json
+from ganzoo.cli.options import ENDPOINT, JSON, REVISION, names, print_json
 from ganzoo.errors import shell
 
 
@@ -18,10 +18,13 @@ def evaluate(
     source: Annotated[
         str,
         typer.Argument(
-            help="A bundled name, a saved model, a run's folder, a Hub id; or images: a folder, a zip, hf:..."
+            help="A bundled name, a saved model, a run's folder, a Hub id; or images: a folder, a zip, hf:...",
+            autocompletion=names("zoo"),
         ),
     ],
-    data: Annotated[str, typer.Option(help="Real images: a name, a folder, a zip, hf:...")],
+    data: Annotated[
+        str, typer.Option(help="Real images: a name, a folder, a zip, hf:...", autocompletion=names("SOURCES"))
+    ],
     samples: Annotated[
         int, typer.Option("--samples", "-n", help="Images to draw, and real images to use at most.")
     ] = 10_000,
@@ -29,12 +32,16 @@ def evaluate(
         str | None,
         typer.Option(
             help="fashion-net, color-net, inception, 'timm:NAME?weights=FILE', or a plug-in's.  "
-            "[default: fashion-net for grey images, color-net for colour]"
+            "[default: fashion-net for grey images, color-net for colour]",
+            autocompletion=names("FEATURES"),
         ),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="fd, kd, 'prdc(k=3)', variety, or a plug-in's; may be repeated.  [default: these four]"),
+        typer.Option(
+            help="fd, kd, 'prdc(k=3)', variety, or a plug-in's; may be repeated.  [default: these four]",
+            autocompletion=names("METRICS"),
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="test or train, if the set has both.")] = "test",
     seed: Annotated[int, typer.Option("--seed", "-s", help="Seed of the samples and of random choices.")] = 0,

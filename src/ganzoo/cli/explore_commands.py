@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, print_json
+from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, names, print_json
 from ganzoo.errors import ConfigError, quote, shell
 from ganzoo.text import counted
 
@@ -148,7 +148,9 @@ def invert(
 
 def probe(
     source: Annotated[str, SOURCE],
-    data: Annotated[str, typer.Option(help="A labelled set with two splits.")] = "fashion-mnist",
+    data: Annotated[
+        str, typer.Option(help="A labelled set with two splits.", autocompletion=names("SOURCES"))
+    ] = "fashion-mnist",
     images: Annotated[int, typer.Option(help="Training images, at most.")] = 60_000,
     seed: Annotated[int, typer.Option("--seed", "-s", help="Seed of the classifier.")] = 0,
     as_json: Annotated[bool, JSON] = False,

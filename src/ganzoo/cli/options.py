@@ -5,14 +5,31 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import typer
 
 WIDTH = 100  # columns of a table, at most
 
-SOURCE = typer.Argument(help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.")
+
+
+def names(*kinds: str) -> Callable[[], list[str]]:
+    """What a shell completes an option with: the names in these registries of ganzoo; "zoo" are the bundled models."""
+
+    def listed() -> list[str]:
+        import ganzoo
+
+        found = (ganzoo.list_models() if kind == "zoo" else getattr(ganzoo, kind) for kind in kinds)
+        return [*dict.fromkeys(chain.from_iterable(found))]
+
+    return listed
+
+
+SOURCE = typer.Argument(
+    help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.", autocompletion=names("zoo")
+)
 LABEL = typer.Option(help="Class of all images, by number or name.")
 DEVICE = typer.Option(help="Where to compute: cpu, cuda, mps.")
 SEED = typer.Option("--seed", "-s", help="Seed of the latents.")

@@ -59,7 +59,7 @@ def sample(
         bool, typer.Option("--overwrite", help="Replace the samples that are there.", rich_help_panel=FOLDER)
     ] = False,
     batch_size: Annotated[int, typer.Option(help="Images made at once.")] = 64,
-    fast: Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 if the device is quick at it.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 if the device is fast at it.")] = False,
     device: Annotated[str, DEVICE] = "cpu",
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import JSON, print_json, print_table
+from ganzoo.cli.options import JSON, names, print_json, print_table
 from ganzoo.errors import SourceError, UnknownNameError, nearest, quote
 
 if TYPE_CHECKING:
@@ -22,7 +22,13 @@ Facts = dict[str, Any]
 
 
 def show(
-    what: Annotated[str, typer.Argument(help="A preset, a model, a run's folder, or a data set.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A preset, a model, a run's folder, or a data set.",
+            autocompletion=names("PRESETS", "zoo", "SOURCES"),
+        ),
+    ],
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Show what a preset, model, run or data set is.
@@ -73,7 +79,7 @@ def _meanings(what: str) -> Iterator[tuple[str, Facts]]:
         except SourceError as error:
             near = nearest(what, {*PRESETS, *bundled_models(), *SOURCES})
             raise UnknownNameError(
-                f"{quote(what)} is no preset, model, run or data set; see `ganzoo list`.{near}"
+                f"{quote(what)} is not a preset, model, run or data set; see `ganzoo list`.{near}"
             ) from error
         yield "model", _model(what)  # of the Hub
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND, IMAGES
+from ganzoo.cli.options import names
 from ganzoo.errors import ConfigError, did_you_mean, quote, shell
 
 if TYPE_CHECKING:
@@ -23,9 +24,18 @@ def _option(*names: str, group: str, help: str, **more: Any) -> Any:
 
 
 def train(
-    preset: Annotated[str | None, typer.Argument(help="A preset's name: see `ganzoo list presets`.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Argument(help="A preset's name: see `ganzoo list presets`.", autocompletion=names("PRESETS")),
+    ] = None,
     from_: Annotated[
-        str | None, _option("--from", group=WHAT, help="Start from this trained model instead of random weights.")
+        str | None,
+        _option(
+            "--from",
+            group=WHAT,
+            help="Start from this trained model instead of random weights.",
+            autocompletion=names("zoo"),
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -40,7 +50,13 @@ def train(
     ] = None,
     overwrite: Annotated[bool, _option("--overwrite", group=WHAT, help="Replace the run that is there.")] = False,
     data: Annotated[
-        str | None, _option("--data", group=IMAGES, help="A name, a folder, a zip, hf:...  [default: the preset's]")
+        str | None,
+        _option(
+            "--data",
+            group=IMAGES,
+            help="A name, a folder, a zip, hf:...  [default: the preset's]",
+            autocompletion=names("SOURCES"),
+        ),
     ] = None,
     size: Annotated[
         int | None, _option("--size", group=IMAGES, help="Pixels a side of an image.  [default: the preset's]")
@@ -61,7 +77,10 @@ def train(
     lr: Annotated[
         str | None, _option("--lr", group=HOW, help="Both learning rates: a number or a schedule.", metavar="RATE")
     ] = None,
-    loss: Annotated[str | None, _option("--loss", group=HOW, help="A loss: see `ganzoo list losses`.")] = None,
+    loss: Annotated[
+        str | None,
+        _option("--loss", group=HOW, help="A loss: see `ganzoo list losses`.", autocompletion=names("LOSSES")),
+    ] = None,
     seed: Annotated[
         int | None, _option("--seed", "-s", group=HOW, help="Seed of weights, batches and latents.")
     ] = None,
@@ -234,7 +253,7 @@ def _parse(texts: Iterable[str], configs: dict[str, Any]) -> tuple[dict[str, Any
             raise ConfigError(f"{given} must look like key=value")
         place, dot, field = key.strip().partition(".")
         if place == "image_size":
-            raise ConfigError(f"{given}: it is no setting; set pixels a side with {shell('--size', value)}")
+            raise ConfigError(f"{given}: it is not a setting; set pixels a side with {shell('--size', value)}")
         if not dot:
             changes[place] = Settings.parse(place, value)
         elif place in configs:

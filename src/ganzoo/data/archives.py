@@ -215,7 +215,7 @@ def list_zip(path: Path) -> Listing:
         members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError, struct.error) as error:
         other = what_else(content) if content and not content.startswith(b"PK") else None
-        text = f"is {other}" if other else f"is no zip that can be read ({error}); name a folder or zip of images"
+        text = f"is {other}" if other else f"can't be read as a zip ({error}); name a folder or zip of images"
         raise DataError(f"{shown(str(path), 300)} {text}.") from error
     by_name = {}
     for member in members:

@@ -93,7 +93,9 @@ def decode(content: bytes, place: str, reading: Reading) -> np.ndarray:
         if other := what_else(content):
             raise DataError(f"{place} is {other}.") from error
         reason = quote(f"{type(error).__name__}: {error}", 200)
-        raise DataError(f"{place} is no readable picture ({reason}); remove it, or put a whole one there.") from error
+        raise DataError(
+            f"{place} can't be read as a picture ({reason}); remove it, or put a whole one there."
+        ) from error
 
 
 def prepare(picture: Image.Image, reading: Reading) -> np.ndarray:

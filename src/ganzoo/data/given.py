@@ -265,7 +265,7 @@ class _Items:
                 return prepare(value, reading)
             except Exception as error:  # a closed or damaged file
                 reason = quote(f"{type(error).__name__}: {error}", 200)
-                raise DataError(f"{place} is no readable picture ({reason}); leave it out.") from error
+                raise DataError(f"{place} can't be read as a picture ({reason}); leave it out.") from error
         if isinstance(value, (Tensor, np.ndarray)):
             wanted = f"{place} must have shape (H, W), (1 to 4, H, W) or (H, W, 1 to 4)"
             pixels = _tensor(value, place)
@@ -278,7 +278,7 @@ class _Items:
             return convert(pixels.numpy(), reading)
         path = isinstance(value, (str, Path))
         remedy = "open it with PIL.Image.open, or give the folder" if path else "give PIL images, arrays or tensors"
-        raise DataError(f"{place} is no image but {quote(value)} ({type(value).__name__}); {remedy}.")
+        raise DataError(f"{place} is not an image but {quote(value)} ({type(value).__name__}); {remedy}.")
 
 
 def _by_name(parts: list[Any], names: Sequence[Any]) -> list[Any]:

@@ -35,10 +35,10 @@ class ImageData:
         class_names: one for each label from 0.
         hash: sha256 of pixels and labels.
         source: where it came from.
-        licence: of the images, where it is known.
+        licence: of the images, if it is known.
         skipped: files that could not be read and were left out.
         passed_over: how many files are no images of this set, by reason.
-        stream: where all images come from when `images` are but the first of them.
+        stream: the source of all images, if `images` are only the first of them.
         clusters: of each class, that the labels tell apart (`ganzoo.data.clusters.cluster_images`); 1 if none were
             looked for.
     """

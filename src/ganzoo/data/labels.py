@@ -1,4 +1,4 @@
-"""Labels that others wrote: whole numbers from 0, one for each class, or a clear word."""
+"""Validate class labels: integers from 0 to num_classes - 1."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def _pairs(read: Callable[[str], bytes], path: str, where: str) -> dict[str, obj
     """The labels in StyleGAN's file at `path`, by the picture's path; None if it holds none."""
     content = read(path)
     if len(content) > LARGEST_FILE:
-        raise DataError(f"{shown(where, 300)} has over {LARGEST_FILE:,} bytes; it is no list of labels.")
+        raise DataError(f"{shown(where, 300)} has over {LARGEST_FILE:,} bytes; it is not a list of labels.")
     try:
         facts = json.loads(content)
     except (ValueError, RecursionError) as error:

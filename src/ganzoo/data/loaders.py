@@ -31,7 +31,7 @@ class Batches:
         drop_last: leave out an epoch's last, smaller batch.
 
     Attributes:
-        batches_per_epoch: what one pass over the images takes; less than 1 where they are fewer than a batch.
+        batches_per_epoch: what one pass over the images takes; less than 1 if they are fewer than a batch.
         sizes: of the batches that there are, in images.
     """
 

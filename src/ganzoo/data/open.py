@@ -53,11 +53,11 @@ def open_data(
             keep their own.
         split: "train" or "test", of a set that has both; `val` is the test of a folder without `test`.
         broken: "stop" at a picture, file or folder that can't be read, or "skip" it: it is left out, counted and named.
-            A stream stops always.
+            A stream always stops.
         ground: the colour that transparency is laid on, by name or as "#808080".
         fit: how pictures that are not square become so when they are resized: "crop" takes the middle square, "pad"
-            adds the ground (transparent if the channels keep that), "squash" gives up the proportions.
-        progress: show a bar where it takes long.
+            adds the ground (transparent if the channels keep that), "squash" changes the proportions.
+        progress: show a bar if it takes long.
 
     Raises:
         DataError: nothing is found, or what is found can't be used; the message names the file.

@@ -31,7 +31,7 @@ def check_shard(path: Path) -> None:
     try:
         tarfile.open(path, "r:").close()
     except (OSError, tarfile.TarError) as error:
-        raise DataError(f"{path} is no plain tar file ({error}); unpack .tar.gz to .tar.") from error
+        raise DataError(f"{path} is not a plain tar file ({error}); unpack .tar.gz to .tar.") from error
 
 
 def _rows(tar_path: str, members: Iterable[tuple[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -139,8 +139,8 @@ class Stream:
             content = None
         if content is None:
             raise DataError(
-                f"{place} names {quote(path)}, which is no file of this set that can be read, of "
-                f"{LARGEST_FILE:,} bytes at most; pack the pictures into it."
+                f"{place} names {quote(path)}, which is not a readable file of this set "
+                f"(at most {LARGEST_FILE:,} bytes); pack the pictures into it."
             )
         return content
 

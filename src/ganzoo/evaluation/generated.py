@@ -114,7 +114,7 @@ def generated(
         data = open_data(source, image_size=image_size, progress=progress, **reading)  # type: ignore[arg-type]
     except DataError as error:
         if isinstance(source, (str, Path)):
-            raise DataError(f"{quote(str(source))} holds no saved model, and is no set of images: {error}") from error
+            raise DataError(f"{quote(str(source))} contains neither a saved model nor images: {error}") from error
         raise
     chosen = torch.randperm(len(data), generator=generator_for(seed, "generated"))[:samples].sort().values
     return Generated(data, len(chosen), None if data.labels is None else data.labels[chosen], chosen, seed)

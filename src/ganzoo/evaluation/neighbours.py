@@ -1,5 +1,4 @@
-"""Does a generator give training images back? Its samples' nearest training images, beside those of real images that it
-has never seen."""
+"""Measure memorisation: the training images nearest to samples, compared with those nearest to unseen real images."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def rows(table: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
     for name, tensor in table.items():
         found = _NAME.fullmatch(name)
         if found is None or not (tensor.is_floating_point() or found[2] == "num_batches_tracked"):
-            raise WeightsError(f"{shown(name)} is no weight of a convolution, a linear layer or a norm.")
+            raise WeightsError(f"{shown(name)} is not a weight of a convolution, a linear layer or a norm.")
         layers.setdefault(found[1], {})[_PARTS[found[2]]] = tensor
     natural = sorted(layers, key=lambda name: _order(Layer(name, layers[name])))
     roots = list(dict.fromkeys(name.partition(".")[0] for name in layers))

@@ -353,7 +353,7 @@ def _to_logit(unit: Unit, channels: int, norm: str) -> Tensor:
         return weight
     size = math.isqrt(weight.shape[1] // channels)
     if channels * size**2 != weight.shape[1]:
-        raise unit.layer.refuse(f"its inputs are no square of the {channels} channels before")
+        raise unit.layer.refuse(f"its inputs must be the {channels} channels before, times a square")
     return weight.reshape(1, channels, size, size)
 
 

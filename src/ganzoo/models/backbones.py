@@ -86,7 +86,7 @@ def lite_names(state: dict[str, Tensor], model: Any) -> dict[str, Tensor]:
             index, part, rest = int(found[1]), found[2], found[3]
             names = _OTHERS if index else _FIRST
             if index >= len(places) or part not in names:
-                raise WeightsError(f"{quote(key)} is no weight of this EfficientNet-Lite; give its own.")
+                raise WeightsError(f"{quote(key)} is not a weight of this EfficientNet-Lite; give its own.")
             stage, block = places[index]
             renamed[f"blocks.{stage}.{block}.{names[part]}.{rest}"] = tensor
         else:

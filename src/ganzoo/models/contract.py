@@ -66,7 +66,7 @@ class Network(nn.Module, ABC):
         return other.state_dict()
 
     def counterpart(self) -> Network:
-        """A fresh network of the other kind to train this one with, where a model was saved without.
+        """A fresh network of the other kind to train this one with, if a model was saved without.
 
         Raises:
             ConfigError: not offered; a family that has both kinds overrides this.

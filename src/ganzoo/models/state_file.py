@@ -70,7 +70,7 @@ def _load(path: Path) -> Any:
 def _plain(tensor: Tensor, place: str) -> Tensor:
     """`tensor` if it is one of numbers that stand in the file; a view may claim to be larger than its memory."""
     if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout != torch.strided or tensor.device.type != "cpu":
-        raise WeightsError(f"{place} is no plain tensor; save network.state_dict() of the network on the CPU.")
+        raise WeightsError(f"{place} is not a plain tensor; save network.state_dict() of the network on the CPU.")
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise WeightsError(f"{place} claims {tensor.numel():,} numbers, which the file does not hold.")
     return tensor.detach()

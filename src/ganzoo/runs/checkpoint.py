@@ -176,7 +176,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
     try:
         for name in (STATE, TENSORS):
             if not (folder / name).is_file():
-                raise ValueError(f"{name} is {'no plain file' if os.path.lexists(folder / name) else 'missing'}")
+                raise ValueError(f"{name} is {'not a plain file' if os.path.lexists(folder / name) else 'missing'}")
         numbers = read_json(folder / STATE, own=True)
         _check_numbers(numbers, state, folder)
         tensors = WeightsFile.open(folder / TENSORS, own=_most_tensors(state)).tensors()

@@ -1,6 +1,6 @@
 """One update of each network, as plain functions: the whole of GAN training (Goodfellow et al. 2014, algorithm 1).
 
-They serve a loop of one's own as well as the `Trainer`:
+They serve a custom loop as well as the `Trainer`:
 
     fake = generator(latents)
     discriminator_step(discriminator, discriminator_optimizer, loss, [MicroBatch(real, fake)])
@@ -36,8 +36,8 @@ class MicroBatch(NamedTuple):
 class Discriminate(Protocol):
     """Images and labels to logits: a discriminator, or one behind augmentation and autocast.
 
-    With other labels of the same images as a third argument, the logits under them follow the first; that is asked for
-    where parts have wrong labels.
+    With other labels of the same images as a third argument, the logits under them follow the first; that is
+    needed if parts have wrong labels.
     """
 
     def __call__(
@@ -140,8 +140,8 @@ def generator_step(
     needed, and cost a ninth of a step).
 
     Args:
-        parts: fakes with their graphs; made one by one where the iterable is lazy, so that one graph is held at a time.
-        discriminate: how to call the discriminator, where there is augmentation or autocast before it.
+        parts: fakes with their graphs; made one by one if the iterable is lazy, so that one graph is held at a time.
+        discriminate: how to call the discriminator, if there is augmentation or autocast before it.
         penalty: gives a number to add, of each part.
         processes: as of `discriminator_step`.
 

@@ -53,14 +53,14 @@ class Trainer:
         gan: a preset's name, or a GAN (`ganzoo.create`, `ganzoo.GAN(...)`, `from_pretrained(..., discriminator=True)`).
         data: what `ganzoo.data.open_data` takes; None for the preset's own.
         output_dir: the run's folder, new unless `overwrite` is True; None for `runs/` and the preset's name.
-        epochs: passes over the data, in place of `steps`.
-        licence: of images that don't tell it themselves; stands in the run's record and the model's card.
+        epochs: passes over the data, instead of `steps`.
+        licence: of the images, if the data set states none; it goes into `run.json` and the model's card.
         broken, ground, fit: how images are read, as `open_data` takes them.
         callbacks: names, as "early-stopping(patience=5)", and objects (`ganzoo.training.Callback`), which are
             recorded by the name of their class; None for the settings'.
         progress: show a bar, or curves and pictures in a notebook.
         device: where to train: "cpu", "cuda", "cuda:1", "mps"; None for what Accelerate finds.
-        settings: of the run; None for the preset's, or the defaults for networks of one's own.
+        settings: of the run; None for the preset's, or the defaults for custom networks.
         **changes: of those settings, by name (`ganzoo.Settings` lists them).
 
     Raises:
@@ -138,9 +138,9 @@ class Trainer:
         """The trainer of a run that was stopped, killed or finished; `fit` goes on from its last checkpoint.
 
         Args:
-            data: needed where the run was given a Dataset or tensor, or the images have moved; a hash is compared.
-            gan: needed where the run trains modules of one's own: freshly made, the weights come from the checkpoint.
-            callbacks: objects, where the run was given some: made as then, their state comes from the checkpoint.
+            data: needed if the run was given a Dataset or tensor, or the images have moved; a hash is compared.
+            gan: needed if the run trains custom modules: with any weights, since the checkpoint has them.
+            callbacks: objects, if the run was given some: made in the same way, their state comes from the checkpoint.
             device: as for a new run; it may be another one than the run began on.
             at: go back to the checkpoint of this step; all that came later is removed when `fit` begins.
             **changes: of the run's settings, by name, as `steps=20_000` or `generator_lr=1e-4`. They hold from here on
@@ -148,8 +148,7 @@ class Trainer:
 
         Raises:
             ConfigError: a setting can't be changed in a run that goes on, or has a wrong value.
-            TrainingError: no run or no such checkpoint is there, or data or networks are not those that it was begun
-                with.
+            TrainingError: there is no run or no such checkpoint, or data or networks are not those of its beginning.
         """
         folder = RunFolder(run)
         facts, place = folder.facts(), str(folder.path / "run.json")
@@ -233,7 +232,7 @@ class Trainer:
         """Train until the last step, until a callback stops it, or until Ctrl-C or SIGTERM; then the step is saved.
 
         Returns:
-            Where things lie, and the last figures; `finished` is False where the last step was not reached.
+            The paths and the last figures; `finished` is False if the last step was not reached.
 
         Raises:
             ConfigError: networks, loss or settings do not fit; nothing is written then.
@@ -349,7 +348,7 @@ def _short(found: object) -> str:
 
 def _data_of(preset: Preset | None) -> str:
     if preset is None:
-        raise ConfigError("data must be given for networks of one's own: a name, a folder, a Dataset, a tensor")
+        raise ConfigError("data must be given for custom networks: a name, a folder, a Dataset, a tensor")
     return preset.data
 
 

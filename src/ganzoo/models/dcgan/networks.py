@@ -149,7 +149,7 @@ class DCGANGeneratorConfig(Config):
         check_image_size(image_size)
         scale = self.replace({**changes, "start_size": 1}).image_size
         if image_size % scale:
-            raise ConfigError(f"image_size {image_size} is no multiple of {scale}, which the widths multiply by")
+            raise ConfigError(f"image_size {image_size} is not a multiple of {scale}, which the widths multiply by")
         return self.replace({"start_size": image_size // scale, **changes})
 
 

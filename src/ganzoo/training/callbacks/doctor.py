@@ -54,18 +54,18 @@ SYMPTOMS = {
     "discriminator-activated": _Symptom(
         lambda seen: seen.activated,
         lambda seen: (
-            "all logits lie in [0, 1], those of strong noise too: the discriminator seems to end in a sigmoid, which "
-            "the loss applies itself, so that it can never be sure"
+            "all logits are in [0, 1], also those of strong noise: the discriminator seems to end in a sigmoid. The "
+            "loss applies a sigmoid itself, so the discriminator can never be sure"
         ),
-        "take nn.Sigmoid() from the end of the discriminator",
+        "remove nn.Sigmoid() from the end of the discriminator",
         made_wrong=True,
     ),
     "generator-range": _Symptom(
         lambda seen: seen.never_negative or seen.outside > 0.25,
         lambda seen: (
-            "the generator never draws a number below 0, and real images are numbers in [-1, 1]"
+            "the generator never draws a number below 0, but real images are numbers in [-1, 1]"
             if seen.never_negative
-            else f"{seen.outside:.0%} of the generator's numbers lie outside [-1, 1], where samples are cut off"
+            else f"{seen.outside:.0%} of the generator's numbers are outside [-1, 1]; samples are cut off there"
         ),
         "end the generator in nn.Tanh(), not in a sigmoid or ReLU",
         made_wrong=True,
@@ -73,8 +73,9 @@ SYMPTOMS = {
     "discriminator-saturated": _Symptom(
         lambda seen: seen.overlap < 0.005 and seen.discriminator_loss < 0.005 * seen.undecided_loss,
         lambda seen: (
-            f"the discriminator tells every fake from every real image and is sure of it (its loss is "
-            f"{seen.discriminator_loss:.2g}, {seen.undecided_loss:.2g} when undecided): the generator learns little"
+            f"the discriminator tells all fakes from all real images and is sure of it (its loss is "
+            f"{seen.discriminator_loss:.2g}; undecided, it would be {seen.undecided_loss:.2g}), so the generator "
+            f"learns little"
         ),
         "lower discriminator_lr, or set penalties=r1 or augmentations=color,translation,cutout",
     ),
@@ -93,9 +94,9 @@ SYMPTOMS = {
             and (seen.fake_variety < 0.2 * seen.real_variety or seen.fake_nearest < 0.1 * seen.real_nearest)
         ),
         lambda seen: (
-            f"the samples are nearly all alike, or of few kinds: they differ by {seen.fake_variety:.2g} on average and "
-            f"by {seen.fake_nearest:.2g} from their nearest, real images by {seen.real_variety:.2g} and "
-            f"{seen.real_nearest:.2g}"
+            f"the samples are nearly all alike, or of few kinds: they differ by {seen.fake_variety:.2g} on average "
+            f"(real images: {seen.real_variety:.2g}), and from the most similar sample by {seen.fake_nearest:.2g} "
+            f"(real images: {seen.real_nearest:.2g})"
         ),
         "go back to an earlier checkpoint with lower learning rates, or set penalties=r1 or loss=relativistic",
     ),
@@ -108,17 +109,18 @@ SYMPTOMS = {
             or max(seen.generator_gradient, seen.discriminator_gradient) > 1e4
         ),
         lambda seen: (
-            f"logits or gradients run away (logits of {seen.real_logit:.3g} ± {seen.real_logit_spread:.3g} and "
-            f"{seen.fake_logit:.3g} ± {seen.fake_logit_spread:.3g}, gradients of {seen.discriminator_gradient:.1e} and "
-            f"{seen.generator_gradient:.1e}, the discriminator's first; its loss is {seen.discriminator_loss:.3g})"
+            f"logits or gradients grow without limit (real logits {seen.real_logit:.3g} ± "
+            f"{seen.real_logit_spread:.3g}, fake logits {seen.fake_logit:.3g} ± {seen.fake_logit_spread:.3g}; "
+            f"the discriminator's gradient is {seen.discriminator_gradient:.1e} and its loss "
+            f"{seen.discriminator_loss:.3g}, the generator's gradient {seen.generator_gradient:.1e})"
         ),
         "lower both learning rates, or set penalties=r1 or clip_gradients=1",
     ),
     "white-noise": _Symptom(
         lambda seen: seen.real_smoothness > 0.5 and seen.fake_smoothness < 0.35 * seen.real_smoothness,
         lambda seen: (
-            f"the samples look like noise: pixels side by side agree by {seen.fake_smoothness:.2f}, in real images by "
-            f"{seen.real_smoothness:.2f}"
+            f"the samples look like noise: neighbouring pixels agree by {seen.fake_smoothness:.2f} (in real "
+            f"images by {seen.real_smoothness:.2f})"
         ),
         "train longer if it has just begun; else lower generator_lr, or use the block resize-up",
     ),
@@ -172,7 +174,7 @@ class Doctor(Callback):
                 found = remedy(self._folder, finding.name, finding.step, run.settings)
                 if found:
                     self._state.memory["advised"] = found[0]  # that checkpoint is kept
-                self._say(finding.sentence() + (f" As: {found[1]}" if found else ""))
+                self._say(finding.sentence() + (f" Command: {found[1]}" if found else ""))
                 self._note(finding.entry())
                 if finding.name == "mode-collapse" and run.settings.stop_on_collapse:
                     self.collapsed = True
@@ -197,5 +199,5 @@ class MemoryWatch:
         self._said = True
         text = f"this process has grown from {self._first:,} to {megabytes:,} MB since its first steps"
         return Finding(
-            "memory", step, text, "look for tensors that a custom callback keeps; a resumed run starts afresh"
+            "memory", step, text, "look for a custom callback that keeps tensors; a resumed run starts with free memory"
         )
