@@ -130,7 +130,7 @@ def train(
 def _check_one(preset: str | None, source: str | None, run: Path | None) -> None:
     given = [name for name, value in (("PRESET", preset), ("--from", source), ("--resume", run)) if value is not None]
     if len(given) != 1:
-        raise ConfigError(f"one of PRESET, --from and --resume says what to train, got {' and '.join(given) or 'none'}")
+        raise ConfigError(f"give one of PRESET, --from and --resume, got {' and '.join(given) or 'none'}")
 
 
 def _add(changes: dict[str, Any], option: str, field: str, value: Any) -> None:
@@ -148,7 +148,7 @@ def _folder(name: str | None, output: Path | None) -> Path | None:
     if name is None:
         return output
     if output is not None:
-        raise ConfigError("--name and --output are both given; one of them says where the run goes")
+        raise ConfigError("--name and --output are both given; choose one of them")
     if not name or Path(name).name != name:
         raise ConfigError(f"--name {quote(name)} must be a plain name; give a path with --output")
     return Path("runs") / name
@@ -164,7 +164,7 @@ def _resumed(
     for option, value in others.items():
         if value is not None:
             raise ConfigError(
-                f"{option} has no place beside --resume; to train its networks on in a new run: {train_on_command(run)}"
+                f"{option} can't be used with --resume; to train its networks on in a new run: {train_on_command(run)}"
             )
     return Trainer.resume(run, data=data, device=device, at=at, **changes)
 

@@ -119,7 +119,7 @@ def load_matching_weights(old: nn.Module, new: nn.Module) -> str:
     more = f" and {len(shapes) - 6} more" if len(shapes) > 6 else ""
     dropped = len(moved.keys() - wanted.keys())
     return f"{len(kept)} of {len(wanted)} tensors kept; new: {', '.join(shapes[:6]) or 'none'}{more}" + (
-        f"; {dropped} of the old have no place" if dropped else ""
+        f"; {dropped} old tensors are not used" if dropped else ""
     )
 
 

@@ -88,7 +88,7 @@ class Trainer:
         **changes: Any,
     ) -> None:
         if "steps" in changes and epochs is not None:
-            raise ConfigError("steps and epochs are both given; one of them says how long to train")
+            raise ConfigError("steps and epochs are both given; choose one of them")
         name, preset = _preset_of(gan, settings)
         objects: list[Callback] = []
         if callbacks is not None:
@@ -106,7 +106,7 @@ class Trainer:
         made = create(gan, seed=chosen.seed, clusters=chosen.clusters) if isinstance(gan, str) else gan
         self._set_up(made, data, run, chosen, objects, progress, device)
         if before_averaging(self.gan):
-            say("Training goes on from the generator as it was before averaging, as its discriminator knows it.")
+            say("Training goes on from the generator before averaging: the discriminator was trained against that one.")
         if remark := take_names(self.data, self.gan):
             say(remark)
         self.data = replace(self.data, licence=licence) if licence else self.data
@@ -168,7 +168,7 @@ class Trainer:
         trainer._config = RuntimeConfig.from_dict(facts.get("machine"), f"{place}: machine")
         described = facts.get("gan")
         if gan is not None and not is_described(gan, described):
-            raise TrainingError(f"gan is made otherwise than the one that {run} trains; make it as {place} says")
+            raise TrainingError(f"gan differs from the one that {run} trains; make it as {place} says")
         trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, objects, progress, device)
         if trainer.data.hash != saved.get("hash"):
             raise TrainingError(
@@ -273,7 +273,7 @@ class Trainer:
                     say(f"From step {step.state.step} on: {changed_in_words(self._stretch.changed)}.")
                 self._stretch = None  # `run.json` has it; a second `fit` goes on
             if step.state.step == self.settings.steps:
-                say(f"{self.run.path} is finished; its model lies in {self.run.path / 'model'}.")
+                say(f"{self.run.path} is finished; its model is in {self.run.path / 'model'}.")
                 say(f"To go on with it: {resume_command(self.run.path, steps='STEPS')}")
                 say(f"To train on from it: {train_on_command(self.run.path)}")
             else:
