@@ -14,7 +14,6 @@ import typer
 WIDTH = 100  # columns of a table, at most
 
 
-
 def names(*kinds: str) -> Callable[[], list[str]]:
     """What a shell completes an option with: the names in these registries of ganzoo; "zoo" are the bundled models."""
 
