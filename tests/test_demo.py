@@ -257,6 +257,7 @@ def test_a_space_has_its_page_its_packages_its_metadata_and_the_generator(model,
     assert (space / "requirements.txt").read_text() == f"ganzoo-torch[demo]=={ganzoo.__version__}\n"
     facts = RepoCard.load(space / "README.md").data
     assert (facts.title, facts.sdk, facts.app_file) == ("mine demo", "gradio", "app.py")
+    assert "\n# mine demo\n" in (space / "README.md").read_text()
     assert facts.sdk_version == importlib.metadata.version("gradio")
     again = ganzoo.from_pretrained(space / "model")
     assert torch.equal(again.sample(3, seed=0), ganzoo.from_pretrained(model).sample(3, seed=0))

@@ -37,7 +37,11 @@ _STYLE = """
 .pixels .grid-wrap { height: auto !important; min-height: 0 !important; max-height: 34rem; }
 .pixels .grid-container { grid-template-columns: repeat(auto-fill, minmax(4.5rem, 1fr)) !important; }
 .card { max-height: 32rem; overflow: auto; }
-.card :not(pre) > code { white-space: normal !important; overflow-wrap: anywhere !important; }
+.card :not(pre) > code {
+  display: inline !important;
+  white-space: normal !important;
+  overflow-wrap: anywhere !important;
+}
 </style>
 """
 

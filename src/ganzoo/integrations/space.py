@@ -40,7 +40,7 @@ tags:
 - gan
 {models}---
 
-# {title}
+# {name} demo
 
 A page to play with a GAN, made with ganzoo: samples by seed, walks, directions. `{app}` is the page, `{model}/` the
 generator. It runs on any machine: `pip install -r {requirements}`, then `python {app}`.
@@ -64,8 +64,9 @@ def export_space(gan: GAN, folder: str | Path) -> Path:
         raise MissingExtraError("a Space needs Gradio: pip install 'ganzoo-torch[demo]'") from error
     on_the_hub = gan.source is not None and local_source(gan.source) is None
     name = str(gan.source) if on_the_hub else Path(gan.source or gan.preset or "GAN").name
-    words = {"title": json.dumps(f"{Path(name).name} demo"), "gradio": gradio, "app": APP, "model": MODEL}
-    words |= {"requirements": REQUIREMENTS, "models": f"models:\n- {name}\n" * on_the_hub}
+    words = {"title": json.dumps(f"{Path(name).name} demo"), "name": Path(name).name, "gradio": gradio}
+    words |= {"app": APP, "model": MODEL, "requirements": REQUIREMENTS}
+    words |= {"models": f"models:\n- {name}\n" * on_the_hub}
     plugins = (f"{each['package']}=={each['version']}" for each in describe(gan.generator).plugins)
     needed = [f"ganzoo-torch[demo]=={version('ganzoo-torch')}", *dict.fromkeys(plugins)]
     try:
