@@ -72,6 +72,13 @@ def test_folders_are_written_where_no_locks_are_offered(tmp_path, monkeypatch, n
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+def test_an_error_names_the_file_that_was_asked_for(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError) as error:
+        write_file(tmp_path / "folder", "x")
+    assert error.value.filename == str(tmp_path / "folder")
+
+
 def test_a_full_or_failing_disk_is_not_passed_over(tmp_path, monkeypatch):
     for number in (errno.ENOSPC, errno.EIO):
         share(monkeypatch, number)

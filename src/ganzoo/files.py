@@ -113,6 +113,9 @@ def write_file(path: Path, content: bytes | str, sync: bool = True) -> None:
         if sync:
             fsync(aside)
         os.replace(aside, path)
+    except OSError as error:
+        error.filename = str(path)  # nobody knows the file aside
+        raise
     finally:
         aside.unlink(missing_ok=True)
 

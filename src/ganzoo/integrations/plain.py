@@ -321,7 +321,7 @@ def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: As
     assumed = [f"{activation} between the layers (--discriminator-activation)", *_strides(names)]
     if any((unit.layer.between or 0) > 1 for unit in stages):
         assumed.append("layers without weights beside the activations, as dropout, do nothing")
-    assumed.append("logits at the end: a sigmoid there is left out, ganzoo's losses take logits")
+    assumed.append("logits at the end: an activation there (a sigmoid, torchgan's leaky_relu) is left out")
     plain = nn.Sequential(*modules, convolution(nn.Conv2d, weight, head))
     return Reading(network, plain, layout, assumed)
 
