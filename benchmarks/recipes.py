@@ -1,14 +1,20 @@
 """Which recipe is best? Each is trained for equal minutes and measured by the project's own evaluator.
 
     python benchmarks/recipes.py fashion-mnist --minutes 5 --output results [--seeds 0 1 2] [ARM ...]
-    python benchmarks/recipes.py fashion-mnist --steps 6000 --output results [ARM ...]
+    python benchmarks/recipes.py fashion-mnist --images 384000 --output results [ARM ...]
     python benchmarks/recipes.py --table results          (benchmarks: those of docs/experiments.md)
+    python benchmarks/recipes.py families --minutes 0.2 --device cuda --train-only --output trained --data pictures/
+    python benchmarks/recipes.py families --measure --output trained --data pictures/
 
 An arm is a preset with changes. A short trial tells how many steps it makes in a second, and its number of steps
-follows, so that what decays by the step decays within the minutes; with `--steps` all arms make as many, for recipes
+follows, so that what decays by the step decays within the minutes; with `--images` all arms see as many, for recipes
 whose speed hardly differs on a machine whose own does. One line for each run is added to
 `results/results.jsonl`; a run that stands there already is not made again. To use two cores well, start two with
 OMP_NUM_THREADS=1 and different arms: all arms then have one core each.
+
+`families` are the four families on the four sets of pictures; `pictures/` may hold the sets as garments.zip,
+sprites.zip, emoji.zip and cifar10.zip. With `--train-only` a machine with a GPU does what only a GPU can: it writes the
+generators, in half precision, and `trained.jsonl`. Any other machine measures them later, with `--measure`.
 """
 
 from __future__ import annotations
@@ -89,6 +95,8 @@ def families(
     }
 
 
+SETS = {"garments": "fashion-mnist", "sprites": "pokemon", "emoji": "emoji", "cifar10": "hf:uoft-cs/cifar10"}
+FAMILIES = ("dcgan", "sngan", "r3gan", "few-shot")  # the arms that `families` compares
 PROJECTED = {"preset": "pokemon-64-projected", "keep": "last"}  # needs GANZOO_BACKBONE
 GARMENTS = families(28, 1, {"preset": "fashion-mnist"}, 2)
 SPRITES = families(64, 3, {"preset": "pokemon-64"}, 4, flip=True)
@@ -207,17 +215,22 @@ for group, arms in ARMS.items():
 class Speed(Callback):
     """Stops a run once its steps, but for the first ones, have taken `seconds`, and knows their number in a second."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, device: str) -> None:
         self.seconds, self.ends = seconds, []
+        self.every = 20 if device == "cuda" else 1  # a GPU works behind: waiting for it at every step would slow it
 
     def on_step(self, run) -> None:
+        if run.step % self.every:
+            return
+        if self.every > 1:
+            torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
         if len(self.ends) > 4 and self.ends[-1] - self.ends[2] > self.seconds:
             run.stop("timed")
 
     @property
     def steps_a_second(self) -> float:
-        return (len(self.ends) - 3) / (self.ends[-1] - self.ends[2])
+        return self.every * (len(self.ends) - 3) / (self.ends[-1] - self.ends[2])
 
 
 def arm_facts(group: str, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -226,7 +239,21 @@ def arm_facts(group: str, arm: str, seed: int, options: argparse.Namespace) -> d
     facts = {"group": group, "preset": preset, "version": ganzoo.PRESETS[preset].version, "arm": arm, "seed": seed}
     if options.images:
         return facts | {"minutes": 0, "asked": options.images}
-    return facts | {"minutes": options.minutes, "machine": name_of("cpu"), "threads": torch.get_num_threads()}
+    return facts | {"minutes": options.minutes, **hardware(options)}
+
+
+def hardware(options: argparse.Namespace) -> dict[str, Any]:
+    """On what a run is trained."""
+    return {"machine": name_of(options.device), "threads": torch.get_num_threads()}
+
+
+def images_of(facts: dict[str, Any], options: argparse.Namespace) -> str:
+    """The images of a run, as `open_data` takes them."""
+    if options.data and options.group != "families":
+        return options.data
+    group, usual = facts["group"], ganzoo.PRESETS[facts["preset"]].data
+    found = Path(options.data or "") / f"{group}.zip"
+    return str(found.absolute()) if found.is_file() else SETS.get(group, usual)
 
 
 def build(group: str, arm: str, seed: int) -> tuple[ganzoo.GAN, ganzoo.Settings]:
@@ -242,35 +269,56 @@ def build(group: str, arm: str, seed: int) -> tuple[ganzoo.GAN, ganzoo.Settings]
     return ganzoo.create(preset, size, **changes, seed=seed, clusters=base.clusters), base
 
 
-def run_arm(facts: dict[str, Any], options: argparse.Namespace) -> dict:
-    """Train and measure one arm; its figures."""
+def train(facts: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Train one arm, into a folder of `options.output`; what is known of it then."""
     group, arm, seed, folder = facts["group"], facts["arm"], facts["seed"], options.output
-    data = options.data or ganzoo.PRESETS[facts["preset"]].data
+    data = images_of(facts, options)
+    _, base = build(group, arm, seed)
+    batch_size = 8 if options.quick else base.batch_size
 
     def trainer(output: Path, *callbacks: Callback, **settings: Any) -> ganzoo.Trainer:
         gan, base = build(group, arm, seed)
-        base = base.replace(settings)
-        return ganzoo.Trainer(gan, data, output, settings=base, callbacks=callbacks, progress=False, overwrite=True)
+        base = base.replace({**settings, "batch_size": batch_size})
+        return ganzoo.Trainer(
+            gan, data, output, settings=base, callbacks=callbacks, progress=False, device=options.device, overwrite=True
+        )
 
-    _, base = build(group, arm, seed)
-    steps = options.images // base.batch_size
+    steps = options.images // batch_size
     if not steps:
-        speed, probe = Speed(min(30, 6 * options.minutes)), folder / "probe" / f"{group}-{arm}-{seed}"
+        speed, probe = Speed(min(30, 6 * options.minutes), options.device), folder / "probe" / name_of_run(facts)
         trainer(probe, speed, steps=100_000, score_every=0).fit()
         shutil.rmtree(probe)
         steps = max(10, int(speed.steps_a_second * options.minutes * 60))
-    output = folder / f"{group}-{arm}-{seed}"
     start = time.perf_counter()
-    result = trainer(output, steps=steps, score_every=max(100, steps // 10)).fit()
+    score_every = max(100, steps // 10) if base.keep == "best" else 0
+    result = trainer(folder / name_of_run(facts), steps=steps, score_every=score_every).fit()
     if not result.finished:
         raise SystemExit(130)
     seconds = time.perf_counter() - start
+    return {**facts, **hardware(options), "steps": steps, "images": steps * batch_size, "seconds": round(seconds)}
+
+
+def name_of_run(facts: dict[str, Any]) -> str:
+    return f"{facts['group']}-{facts['arm']}-{facts['seed']}"
+
+
+def keep_generator(facts: dict[str, Any], folder: Path) -> None:
+    """Leave of a run's folder one file, its generator in half precision."""
+    run = folder / name_of_run(facts)
+    half = ganzoo.from_pretrained(str(run)).save_pretrained(run / "half", dtype="float16")
+    (half / "model.safetensors").replace(folder / f"{run.name}.safetensors")
+    shutil.rmtree(run)
+
+
+def measure(trained: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """What is known of a run, and its figures."""
+    source = options.output / name_of_run(trained)
+    if not source.is_dir():
+        source = source.with_name(f"{source.name}.safetensors")
     given = {"samples": options.samples, "features": options.features}
-    found = ganzoo.evaluate(str(output), data, **given, classes=False, memorised=False)
+    found = ganzoo.evaluate(str(source), images_of(trained, options), **given, classes=False, memorised=False)
     figures = {name: round(found.scores[name].value, 6) for name in FIGURES}
-    machine = {"threads": torch.get_num_threads(), "machine": name_of("cpu")}
-    counts = {"steps": steps, "images": steps * base.batch_size, "seconds": round(seconds), "features": found.features}
-    return {**facts, **machine, **counts, **figures}
+    return {**trained, "features": found.features, **figures}
 
 
 def table(results: list[dict]) -> str:
@@ -303,9 +351,28 @@ def _mean(values: list[float]) -> str:
 FIGURES = ("FD", "KD", "precision", "recall", "density", "coverage", "variety")
 
 
-def main(words: list[str] | None = None) -> None:
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def add_line(file: Path, line: dict[str, Any]) -> None:
+    with file.open("a") as opened:
+        opened.write(json.dumps(line) + "\n")
+
+
+def wanted(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The runs that are asked for."""
+    if options.measure:
+        return lines_of(options.output / "trained.jsonl")
+    groups = SETS if options.group == "families" else [options.group]
+    usual = FAMILIES if options.group == "families" else ARMS[options.group]
+    arms = options.arms or usual
+    return [arm_facts(group, arm, seed, options) for seed in options.seeds for group in groups for arm in arms]
+
+
+def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("group", nargs="?", choices=sorted(ARMS))
+    parser.add_argument("group", nargs="?", choices=["families", *sorted(ARMS)])
     parser.add_argument("arms", nargs="*")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--images", type=int, default=0, help="that every arm sees, in place of minutes")
@@ -313,24 +380,38 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--features")
     parser.add_argument("--output", type=Path, default=Path("results"))
-    parser.add_argument("--data", help="the preset's own by default")
+    parser.add_argument("--data", help="the preset's own by default; of families: a folder of sets")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--train-only", action="store_true", help="keep generators, to be measured with --measure")
+    parser.add_argument("--measure", action="store_true", help="measure what --train-only left in --output")
+    parser.add_argument("--quick", action="store_true", help="a few steps of 8 images, to try the script")
     parser.add_argument("--table", type=Path)
     options = parser.parse_intermixed_args(words)
+    if options.quick:
+        options.minutes = 1e-4
+    return options
+
+
+def main(words: list[str] | None = None) -> None:
+    options = parse(words)
     kept = (options.table or options.output) / "results.jsonl"
     if options.table:
-        print(table([json.loads(line) for line in kept.read_text().splitlines()]))
+        print(table(lines_of(kept)))
         return
     options.output.mkdir(parents=True, exist_ok=True)
-    for seed in options.seeds:
-        for arm in options.arms or ARMS[options.group]:
-            facts = arm_facts(options.group, arm, seed, options)
-            done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-            if any(facts.items() <= line.items() for line in done):
-                continue
-            found = run_arm(facts, options)
-            with kept.open("a") as file:
-                file.write(json.dumps(found) + "\n")
-            print(table([found]).splitlines()[-1], flush=True)
+    if options.train_only:
+        kept = options.output / "trained.jsonl"
+    for facts in wanted(options):
+        if any(facts.items() <= line.items() for line in lines_of(kept)):
+            continue
+        line = facts if options.measure else train(facts, options)
+        if options.train_only:
+            keep_generator(line, options.output)
+            print(f"{name_of_run(line)}: {line['steps']:,} steps in {line['seconds']} s", flush=True)
+        else:
+            line = measure(line, options)
+            print(table([line]).splitlines()[-1], flush=True)
+        add_line(kept, line)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,10 @@ def test_the_card_tells_clusters_and_how_many_the_data_fell_into(a_run, classes,
     if classes:
         change(a_run, data={**data, "clusters_found": 8})
         run_card(a_run)
-        assert "64 clusters (8 found in the data) |" in card_of(a_run)
+        assert "64 clusters (8 of 64 found in the data) |" in card_of(a_run)
+        change(a_run, gan={**gan, "num_classes": 2}, data={**data, "clusters_found": 96})
+        run_card(a_run)
+        assert ", 64 clusters of each class (96 of 128 found in the data) |" in card_of(a_run)
 
 
 def test_a_run_records_the_clusters_that_its_data_fell_into(tmp_path):
@@ -184,7 +187,7 @@ def test_a_run_records_the_clusters_that_its_data_fell_into(tmp_path):
     pixels = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
     ganzoo.Trainer(gan, pixels, tmp_path / "run", steps=1, batch_size=8, progress=False).fit()
     found = json.loads((tmp_path / "run" / "run.json").read_text())["data"]["clusters_found"]
-    assert 1 <= found < 64 and f"64 clusters ({found} found in the data)" in card_of(tmp_path / "run")
+    assert 1 <= found < 64 and f"64 clusters ({found} of 64 found in the data)" in card_of(tmp_path / "run")
 
 
 @pytest.mark.parametrize("threads, said", [(1, "1 thread,"), (2, "2 threads,")])

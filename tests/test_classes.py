@@ -17,7 +17,7 @@ from ganzoo.data.clusters import ROUNDS, _coordinates, cluster_images
 from ganzoo.errors import ShapeError, WeightsError
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.training import Callback, MicroBatch, Trainer, discriminator_step
-from ganzoo.training.classes import align_latents, attach_labels, draw_mismatched
+from ganzoo.training.classes import LabelMap, attach_labels
 
 CLUSTER_BY = ["pixels", "shape"]
 POWERS = [2, 4, 64, 1024]
@@ -41,9 +41,10 @@ def small(num_classes=0, clusters=4, **discriminator):
 
 
 def divided(data, count, by="pixels"):
-    """The cluster of each image, and how many were found."""
+    """The cluster of each image, of those of its class."""
     found = cluster_images(data, count, by)
-    return found.labels % found.clusters
+    first = torch.tensor((0, *found.clusters)).cumsum(0)  # label of each class
+    return found.labels - first[torch.zeros_like(found.labels) if data.labels is None else data.labels]
 
 
 # --- latents -------------------------------------------------------------------------------------------------
@@ -158,6 +159,25 @@ def test_the_images_of_each_class_are_clustered_apart():
     parts = divided(images(240, labels=labels), 4)
     for label in range(3):
         assert torch.bincount(parts[labels == label]).tolist() == [20, 20, 20, 20]
+
+
+def test_a_class_has_as_many_clusters_as_its_images_allow():
+    sizes = [15, 260, 0, 70, 32]
+    labels = torch.arange(5).repeat_interleave(torch.tensor(sizes))
+    with pytest.warns(UserWarning, match="no images of class 2"):
+        data = images(sum(sizes), labels=labels)
+    found = cluster_images(data, 8)
+    assert found.clusters == (1, 8, 1, 4, 2)
+    assert torch.bincount(found.labels).tolist() == [15, *[33, 32] * 4, 0, *[18, 17] * 2, 16, 16]
+
+
+def test_a_person_is_told_if_classes_have_fewer_clusters_than_asked_for(tmp_path, capsys):
+    data = images(210, labels=torch.arange(210).clamp(max=40) // 20)
+    Trainer(small(3), data, tmp_path / "run", progress=False)
+    told = "Clusters of each class: 1 to 4, not 4, since a cluster has at least 16 images.\n"
+    assert capsys.readouterr().err == told
+    Trainer(small(3), images(210, labels=torch.arange(210) % 3), tmp_path / "run", progress=False)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("by", CLUSTER_BY)
@@ -344,25 +364,28 @@ def test_both_networks_get_the_label_of_the_real_image(num_classes, tmp_path):
         assert label == (int(labels[index]) * 4 if num_classes else 0) + clusters[index]
 
 
-@pytest.mark.parametrize("found", [1, 2, 4])
-@pytest.mark.parametrize(("num_classes", "clusters"), [(3, 0), (0, 4), (3, 4)])
-def test_a_mismatched_label_is_any_other_one_and_never_the_right_one(num_classes, clusters, found):
-    gan, count = small(num_classes, clusters), 6000
-    found = found if clusters else 1
-    known = max(1, num_classes) * found  # labels that the data tell apart
-    right = torch.arange(count) % known
-    labels, _ = align_latents(right, sample_latents(count, 6, 0)[0], gan, found)
-    each = gan.label_count // known
-    assert torch.equal(labels // each, right)
+@pytest.mark.parametrize(
+    ("num_classes", "clusters"), [(3, ()), (0, (1,)), (0, (4,)), (3, (1, 1, 1)), (3, (2, 2, 2)), (3, (1, 4, 2))]
+)
+def test_a_mismatched_label_is_any_other_one_and_never_the_right_one(num_classes, clusters):
+    gan, count = small(num_classes, 4 if clusters else 0), 6000
+    each = torch.tensor([max(1, gan.clusters) // found for found in clusters or (1, 1, 1) for _ in range(found)])
+    meaning = torch.arange(len(each)).repeat_interleave(each)  # the data's label of each of the networks'
+    assert len(meaning) == gan.label_count
+    right, made = torch.arange(count) % len(each), LabelMap(gan, clusters)
+    labels, latents = made.align_latents(right, sample_latents(count, 6, 0)[0])
+    assert torch.equal(meaning[labels], right)
+    assert torch.equal(gan.network_labels(latents, labels // max(1, gan.clusters) if num_classes else None), labels)
     chance = torch.rand(count, generator=torch.Generator().manual_seed(0))
     chance[0] = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0))
-    other = draw_mismatched(labels, chance, gan, found)
-    if known == 1:
+    other = made.draw_mismatched(labels, chance)
+    if len(each) == 1:
         assert other is None
         return
-    assert not (other // each == right).any()
-    counts = torch.bincount(other // each)
-    assert len(counts) == known and counts.max() < 1.3 * counts.min()
+    assert not (meaning[other] == right).any()
+    counts = torch.bincount(meaning[other])
+    assert len(counts) == len(each) and counts.max() < 1.3 * counts.min()
+    each = each[meaning[other]]
     assert torch.equal(other % each, labels % each)  # what the latent chose within the cluster is kept
 
 
@@ -370,7 +393,7 @@ def test_a_mismatched_label_is_any_other_one_and_never_the_right_one(num_classes
 def test_images_of_which_no_cluster_is_known_have_the_latents_own(labels):
     gan = small(0 if labels is None else 3)
     latents, _ = sample_latents(4, 6, 0)
-    found, aligned = align_latents(labels, latents, gan, 1)
+    found, aligned = LabelMap(gan, (1,) * max(1, gan.num_classes)).align_latents(labels, latents)
     assert torch.equal(aligned, latents) and torch.equal(found % 4, sign_class(latents, 4))
     assert torch.equal(found // 4, torch.zeros(4, dtype=torch.long) if labels is None else labels)
 
@@ -381,7 +404,7 @@ def test_labels_of_data_are_one_number_each_and_their_hash_changes_with_them():
     assert attach_labels(data, small(3, clusters=0), "pixels") is data
     found = {by: attach_labels(data, small(3), by) for by in CLUSTER_BY}
     for each in found.values():
-        assert each.labels.shape == (210,) and each.labels.dtype == torch.int64 and each.clusters == 4
+        assert each.labels.shape == (210,) and each.labels.dtype == torch.int64 and each.clusters == (4, 4, 4)
         assert torch.equal(each.labels // 4, data.labels)
     assert len({data.hash, *(each.hash for each in found.values())}) == 3
 
@@ -447,14 +470,16 @@ def test_a_run_with_clusters_resumes_to_the_same_bytes(tmp_path):
             if run.step == self.step:
                 raise KeyboardInterrupt
 
+    data = images(210, labels=torch.arange(210).clamp(max=60) // 30)  # of 30, 30 and 150: unequal numbers of clusters
+
     def run(name, **more):
         settings = {"batch_size": 8, "checkpoint_every": 2, "log_every": 1, "mismatched_labels": 0.3, "doctor_every": 2}
-        return Trainer(small(), images(), tmp_path / name, steps=6, progress=False, **settings, **more).fit()
+        return Trainer(small(3), data, tmp_path / name, steps=6, progress=False, **settings, **more).fit()
 
     whole = run("whole")
     with pytest.raises(KeyboardInterrupt):
         run("stopped", callbacks=[StopAt(3)])
-    Trainer.resume(tmp_path / "stopped", data=images(), callbacks=[StopAt(0)], progress=False).fit()
+    Trainer.resume(tmp_path / "stopped", data=data, callbacks=[StopAt(0)], progress=False).fit()
     for name in ("log.jsonl", "model/model.safetensors", "model/discriminator/model.safetensors"):
         assert (tmp_path / "stopped" / name).read_bytes() == (whole.run / name).read_bytes()
 

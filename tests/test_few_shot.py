@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import ganzoo
+from ganzoo.callbacks import Callback
 from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.models import (
     FewShotDiscriminator,
@@ -93,6 +94,37 @@ def test_a_run_adds_the_auxiliary_loss_to_the_discriminators(tmp_path):
     assert penalties[0.0] == [0, 0]
     assert all(0.1 < each < 4 for each in penalties[1.0])
     assert ganzoo.from_pretrained(folder / "model").sample(2, seed=0).shape == (2, 1, 16, 16)
+
+
+class KillAt(Callback):
+    """End the process, as it were, without saving."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step(self, run):
+        if run.step == self.step:
+            raise KeyboardInterrupt
+
+
+def test_a_run_with_ada_adapts_and_resumes_to_the_same_bytes(tmp_path):
+    images = torch.randint(0, 256, (16, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    settings = ganzoo.PRESETS["few-shot-64"].settings.replace(
+        steps=6, batch_size=4, score_every=0, log_every=1, checkpoint_every=2,
+        augmentations=("color", "ada(target=-1,length=80,start=0.3)"),
+    )  # fmt: skip
+
+    def trainer(name, **more):
+        torch.manual_seed(0)
+        return ganzoo.Trainer(ganzoo.GAN(*pair()), images, tmp_path / name, settings=settings, progress=False, **more)
+
+    trainer("whole").fit()
+    with pytest.raises(KeyboardInterrupt):
+        trainer("stopped", callbacks=[KillAt(5)]).fit()
+    ganzoo.Trainer.resume(tmp_path / "stopped", images, callbacks=[KillAt(0)], progress=False).fit()
+    assert [line["ada_p"] for line in logged(tmp_path / "whole")] == pytest.approx([0.3] * 3 + [0.5] * 3)
+    for name in ("log.jsonl", "model/model.safetensors", "model/discriminator/model.safetensors"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_sizes_follow_the_image():

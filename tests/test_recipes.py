@@ -36,7 +36,18 @@ def test_every_family_can_be_made_for_every_set_of_pictures(group):
             assert settings.keep == "last", arm
 
 
-@pytest.mark.parametrize("length", [("--images", "64", "--seeds", "0", "1"), ("--minutes", "0.001")])
+def test_families_are_the_four_on_each_set_of_pictures(tmp_path):
+    (tmp_path / "emoji.zip").touch()
+    options = recipes.parse(["families", "--data", str(tmp_path)])
+    asked = recipes.wanted(options)
+    assert [(each["group"], each["arm"]) for each in asked] == [
+        (group, arm) for group in recipes.SETS for arm in ("dcgan", "sngan", "r3gan", "few-shot")
+    ]
+    images = {each["group"]: recipes.images_of(each, options) for each in asked}
+    assert images == {**recipes.SETS, "emoji": str(tmp_path / "emoji.zip")}
+
+
+@pytest.mark.parametrize("length", [("--images", "64", "--seeds", "0", "1"), ("--quick",)])
 def test_recipes_train_measure_and_write_one_line_for_each_run(tmp_path, monkeypatch, capsys, length):
     pixels = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
     monkeypatch.setitem(recipes.ARMS, "toy", {"tiny": TOY})
@@ -47,8 +58,13 @@ def test_recipes_train_measure_and_write_one_line_for_each_run(tmp_path, monkeyp
         ganzoo.SOURCES.temporarily("acme.noise", lambda: images),
     ):
         words = ["toy", "--data", "acme.noise", "--features", "acme.pixels", "--samples", "100", *length]
-        recipes.main([*words, "--output", str(tmp_path)])
-        recipes.main([*words, "--output", str(tmp_path)])  # all is done
+        words += ["--output", str(tmp_path)]
+        if "--quick" in length:  # in two steps, perhaps on two machines
+            recipes.main([*words, "--train-only"])
+            assert {path.name for path in tmp_path.iterdir()} >= {"trained.jsonl", "toy-tiny-0.safetensors"}
+            words.append("--measure")
+        recipes.main(words)
+        recipes.main(words)  # all is done
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [line["seed"] for line in lines] == ([0, 1] if "--seeds" in length else [0])
     assert all(line["images"] == 8 * line["steps"] and line["FD"] > 0 for line in lines)

@@ -49,7 +49,10 @@ class Settings(Config):
         high=0.9,
     )
     clusters: int = option(
-        0, "labels found in the images, for each class or without classes: a power of two; 0: none", low=0, high=1024
+        0,
+        "labels found in the images of each class, or of all: at most so many, a power of two; 0: none",
+        low=0,
+        high=1024,
     )
     cluster_by: Literal["pixels", "shape"] = option(
         "pixels", "what images of a cluster have in common: pixels of thumbnails, or the directions of edges"

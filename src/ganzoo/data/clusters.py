@@ -37,31 +37,34 @@ _COARSE = 2**15  # steps of a coordinate
 
 
 def cluster_images(data: ImageData, count: int, by: ClusterBy = "pixels") -> ImageData:
-    """Find `count` clusters, equal in size to one image, among the images of each class, or among all.
+    """Find up to `count` clusters, equal in size to one image, among the images of each class, or among all.
 
-    A cluster keeps `FEWEST` images, so that a small set has fewer; a stream, which nobody has seen whole, is one.
-    Sums are of whole numbers that float64 holds exactly, so that clusters don't depend on the number of threads.
+    A cluster keeps `FEWEST` images, so a small class has fewer clusters than a large one. In a stream, which nobody
+    has seen whole, each class is one cluster. Sums are of whole numbers that float64 holds exactly, so that clusters
+    don't depend on the number of threads.
 
     Args:
         count: a power of two.
         by: what images of a cluster have in common.
 
     Returns:
-        `data` with `clusters`, how many were found, and labels int64 (N,): the image's class (0 without classes) times
-        `clusters`, plus its cluster. Clusters 2k and 2k + 1 are the halves of k. `hash` is of the new labels too.
+        `data` with `clusters`, how many each class has, all powers of two, and labels int64 (N,), which count the
+        clusters of all classes, class by class. Within a class, clusters 2k and 2k + 1 are the halves of k. `hash` is
+        of the new labels too.
     """
     classes = data.labels if data.labels is not None else torch.zeros(len(data), dtype=torch.long)
-    fewest = 1 if data.stream is not None else int(torch.bincount(classes)[classes].min())
-    count = min(count, 1 << max(0, (fewest // FEWEST).bit_length() - 1))
+    sizes = torch.bincount(classes, minlength=data.num_classes).tolist()
+    possible = [1 if data.stream is not None else max(1, size // FEWEST) for size in sizes]
+    found = torch.tensor([min(count, 1 << (most.bit_length() - 1)) for most in possible])
     clusters = torch.zeros(len(data), dtype=torch.long)
-    if count > 1:
+    if found.max() > 1:
         coordinates = _coordinates(data, by)
-        for label in classes.unique():
+        for label, number in enumerate(found.tolist()):
             rows = (classes == label).nonzero().squeeze(1)
-            clusters[rows] = _halve(coordinates, rows, count, ROUNDS[by])
-    labels = classes * count + clusters
-    found = hashlib.sha256(data.hash.encode() + labels.numpy().astype("<i8").tobytes()).hexdigest()
-    return dataclasses.replace(data, labels=labels, class_names=(), clusters=count, hash=found)
+            clusters[rows] = _halve(coordinates, rows, number, ROUNDS[by])
+    labels = (found.cumsum(0) - found)[classes] + clusters
+    hashed = hashlib.sha256(data.hash.encode() + labels.numpy().astype("<i8").tobytes()).hexdigest()
+    return dataclasses.replace(data, labels=labels, class_names=(), clusters=tuple(found.tolist()), hash=hashed)
 
 
 def _coordinates(data: ImageData, by: ClusterBy) -> Tensor:

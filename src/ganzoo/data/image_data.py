@@ -39,8 +39,8 @@ class ImageData:
         skipped: files that could not be read and were left out.
         passed_over: how many files are no images of this set, by reason.
         stream: the source of all images, if `images` are only the first of them.
-        clusters: of each class, that the labels tell apart (`ganzoo.data.clusters.cluster_images`); 1 if none were
-            looked for.
+        clusters: how many each class has (one number without classes); `labels` then count them. () if none were
+            looked for (`ganzoo.data.clusters.cluster_images`).
     """
 
     name: str
@@ -53,7 +53,7 @@ class ImageData:
     skipped: int = 0
     passed_over: Mapping[str, int] = field(default_factory=dict)
     stream: Stream | None = None
-    clusters: int = 1
+    clusters: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -278,9 +278,11 @@ def _at_most(runs: Sequence[_Record]) -> str:
 
 
 def _kind(gan: dict[str, Any], found: int | None) -> str:
-    clusters = f", {gan['clusters']} clusters" if gan.get("clusters") else ""
-    if clusters and found is not None and found < max(1, gan["num_classes"]) * gan["clusters"]:
-        clusters += f" ({found} found in the data)"
+    of_each = " of each class" * bool(gan["num_classes"])
+    clusters = f", {gan['clusters']} clusters{of_each}" if gan.get("clusters") else ""
+    most = max(1, gan["num_classes"]) * gan.get("clusters", 0)
+    if clusters and found is not None and found < most:
+        clusters += f" ({found} of {most} found in the data)"
     if not gan["num_classes"]:
         return f"unconditional{clusters}"
     names = [str(name) for name in gan["class_names"][:100]]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ganzoo.data import ImageData
-from ganzoo.data.clusters import ClusterBy, cluster_images
+from ganzoo.data.clusters import FEWEST, ClusterBy, cluster_images
 from ganzoo.errors import ConfigError, quote, shown
 from ganzoo.gan import GAN
-from ganzoo.latents import with_sign_class
+from ganzoo.latents import sign_class, with_sign_class
 
 
 def attach_labels(data: ImageData, gan: GAN, cluster_by: ClusterBy) -> ImageData:
@@ -64,31 +65,58 @@ def take_names(data: ImageData, gan: GAN) -> str | None:
     return f"The model takes the names of the data's classes: {told}{more}{same if set(old) == set(new) else ''}."
 
 
-def align_latents(labels: Tensor | None, latents: Tensor, gan: GAN, found: int) -> tuple[Tensor | None, Tensor]:
-    """The labels that both networks take, (N,), and latents (N, latent_size) that choose the cluster of their image.
-
-    Args:
-        labels: of real images, of the data from `attach_labels`; None if nothing is known of them.
-        latents: fakes are drawn from them, under the labels of the real images.
-        found: `clusters` of that data. If there are fewer than the GAN has, each stands for several, among which
-            the signs that are left choose.
-    """
-    if not gan.clusters or labels is None:
-        return gan.network_labels(latents, labels), latents
-    latents = with_sign_class(latents, labels % found, found)
-    return gan.network_labels(latents, labels // found if gan.num_classes else None), latents
-
-
-def draw_mismatched(labels: Tensor | None, chance: Tensor, gan: GAN, found: int) -> Tensor | None:
-    """Another class or cluster than each image has, drawn evenly; None if there is only one (Reed et al. 2016).
-
-    Args:
-        labels: (N,), as `align_latents` gives them.
-        chance: numbers (N,) in [0, 1).
-        found: as for `align_latents`; images that nobody can tell apart are no mismatch.
-    """
-    each = max(1, gan.clusters) // found  # labels of the GAN to one that the data tell apart
-    others = gan.label_count // each - 1
-    if labels is None or others < 1:
+def few_clusters(data: ImageData, gan: GAN) -> str | None:
+    """A sentence for a person if a class of `data`, from `attach_labels`, has fewer clusters than `gan` has for it."""
+    low, high = min(data.clusters, default=0), max(data.clusters, default=0)
+    if low == gan.clusters:
         return None
-    return (labels + each * (1 + (chance * others).long())) % gan.label_count
+    found = f"{low} to {high}" if low < high else str(low)
+    of_each = " of each class" if gan.num_classes else ""
+    reason = "a stream is not divided" if data.stream else f"a cluster has at least {FEWEST} images"
+    return f"Clusters{of_each}: {found}, not {gan.clusters}, since {reason}."
+
+
+class LabelMap:
+    """From the labels of the data, which count classes or clusters, to those of the networks.
+
+    A latent chooses among `gan.clusters` in every class. If the data have fewer of a class, each of these stands for
+    several labels of the networks, among which the signs that are left choose.
+
+    Args:
+        clusters: those found in each class (`ImageData.clusters`).
+    """
+
+    def __init__(self, gan: GAN, clusters: Sequence[int]) -> None:
+        self._gan = gan
+        found = torch.tensor(clusters or (1,) * max(1, gan.num_classes))
+        self._each = (max(1, gan.clusters) // found).repeat_interleave(found)  # networks' labels to one of the data
+        self._first = self._each.cumsum(0) - self._each
+        self._of_data = torch.arange(len(self._each)).repeat_interleave(self._each)
+
+    def align_latents(self, labels: Tensor | None, latents: Tensor) -> tuple[Tensor | None, Tensor]:
+        """The labels that both networks take, (N,), and latents (N, latent_size) that choose their image's cluster.
+
+        Args:
+            labels: of real images, of the data from `attach_labels`; None if nothing is known of them.
+            latents: fakes are drawn from them, under the labels of the real images.
+        """
+        count = self._gan.clusters
+        if not count or labels is None:
+            return self._gan.network_labels(latents, labels), latents
+        chosen = self._first[labels] + sign_class(latents, count) % self._each[labels]
+        return chosen, with_sign_class(latents, chosen % count, count)
+
+    def draw_mismatched(self, labels: Tensor | None, chance: Tensor) -> Tensor | None:
+        """Another class or cluster than each image has, drawn evenly; None if there is only one (Reed et al. 2016).
+
+        Clusters that the data don't tell apart are no mismatch.
+
+        Args:
+            labels: (N,), as `align_latents` gives them.
+            chance: numbers (N,) in [0, 1).
+        """
+        count = len(self._each)
+        if labels is None or count < 2:
+            return None
+        other = (self._of_data[labels] + 1 + (chance * (count - 1)).long()) % count
+        return self._first[other] + labels % self._each[other]

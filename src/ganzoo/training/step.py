@@ -25,7 +25,7 @@ from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.seeds import Streams, derive_seed, generator_for
 from ganzoo.settings import Settings
 from ganzoo.training.captured import CapturedStep
-from ganzoo.training.classes import align_latents, draw_mismatched
+from ganzoo.training.classes import LabelMap
 from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
 from ganzoo.training.one_stage import one_stage_step
@@ -115,14 +115,14 @@ class TrainingStep:
     Args:
         gan: the networks, trained in place.
         loader: gives real images, and labels as `classes.attach_labels` makes them, batch by batch.
-        clusters: that these labels tell apart (`ImageData.clusters`).
+        clusters: of each class, which these labels count (`ImageData.clusters`).
     """
 
     def __init__(
-        self, gan: GAN, loader: Loader, clusters: int, settings: Settings, runtime: Runtime, method: Method
+        self, gan: GAN, loader: Loader, clusters: Sequence[int], settings: Settings, runtime: Runtime, method: Method
     ) -> None:
         assert gan.discriminator is not None
-        self._clusters = clusters
+        self._labels = LabelMap(gan, clusters)
         self._gan, self._loader, self._settings, self._runtime = gan, loader, settings, runtime
         self.method = method
         generator, discriminator = runtime.place(gan.generator), runtime.place(gan.discriminator)
@@ -196,14 +196,14 @@ class TrainingStep:
         gan, settings = self._gan, self._settings
         mine = shard(torch.arange(count), self._runtime.rank, self._runtime.processes)
         drawn = torch.randn(count, gan.latent_size, generator=random)
-        labels, latents = align_latents(real_labels, drawn[mine], gan, self._clusters)
+        labels, latents = self._labels.align_latents(real_labels, drawn[mine])
         if pixels is None:
             return _Draw(latents, labels)
         mirrored = torch.rand(count, generator=random)[mine] < 0.5
         mismatched_labels = None
         if settings.mismatched_labels:
             chance = torch.rand(count, generator=random)[mine]
-            mismatched_labels = draw_mismatched(labels, chance, gan, self._clusters)
+            mismatched_labels = self._labels.draw_mismatched(labels, chance)
         return _Draw(latents, labels, mismatched_labels, mirrored if settings.flip else None, pixels)
 
     def _sent(self, drawn: _Draw, before: _Batch | None) -> _Batch:

@@ -36,7 +36,7 @@ from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
 from ganzoo.training.callbacks.notebook import NotebookDisplay
 from ganzoo.training.callbacks.progress import ProgressBar, StartLine, say, shown
-from ganzoo.training.classes import are_names, attach_labels, take_names
+from ganzoo.training.classes import are_names, attach_labels, few_clusters, take_names
 from ganzoo.training.finetuning import before_averaging
 from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.loop import TrainingLoop
@@ -68,6 +68,7 @@ class Trainer:
     """
 
     data: ImageData
+    _labelled: ImageData
 
     def __init__(
         self,
@@ -107,8 +108,9 @@ class Trainer:
         self._set_up(made, data, run, chosen, objects, progress, device)
         if before_averaging(self.gan):
             say("Training goes on from the generator before averaging: the discriminator was trained against that one.")
-        if remark := take_names(self.data, self.gan):
-            say(remark)
+        for remark in (take_names(self.data, self.gan), few_clusters(self._labelled, self.gan)):
+            if remark:
+                say(remark)
         self.data = replace(self.data, licence=licence) if licence else self.data
         if epochs is not None:
             self.settings = chosen.replace(steps=self._steps_of(epochs))
@@ -313,8 +315,7 @@ class Trainer:
         """What `run.json` is to say."""
         reading = {**self._reading, "labels_hash": self._labelled.hash}
         if self.gan.clusters:
-            labels = self._labelled.labels
-            reading["clusters_found"] = 1 if labels is None else len(labels.unique())
+            reading["clusters_found"] = sum(self._labelled.clusters)
         return record(
             self.gan, self.data, self._source, reading, self.settings, runtime.config, self._callbacks.by_hand
         )

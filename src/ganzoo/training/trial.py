@@ -23,7 +23,7 @@ from ganzoo.models.checked import checked_images, checked_logits
 from ganzoo.penalties import GeneratorPenalty, Penalty
 from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
-from ganzoo.training.classes import align_latents
+from ganzoo.training.classes import LabelMap
 from ganzoo.training.method import Method
 from ganzoo.training.one_stage import obstacle
 from ganzoo.training.runtime import Runtime
@@ -133,7 +133,7 @@ class Trial:
         rows = torch.arange(size) % len(self._data)
         labels = self._data.labels[rows] if self._data.labels is not None else None
         drawn = torch.randn(size, self._gan.latent_size, generator=generator_for(self._settings.seed, "trial"))
-        labels, latents = align_latents(labels, drawn, self._gan, self._data.clusters)
+        labels, latents = LabelMap(self._gan, self._data.clusters).align_latents(labels, drawn)
         send = self._runtime.send
         shaped = latents.reshape(-1, *self._gan.latent_shape).to(self._runtime.device)
         return send(self._data.batch(rows)), None if labels is None else send(labels), shaped

@@ -17,7 +17,7 @@ from ganzoo.models import evaluating
 from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.seeds import derive_seed, generator_for
 from ganzoo.settings import Settings
-from ganzoo.training.classes import align_latents
+from ganzoo.training.classes import LabelMap
 from ganzoo.training.runtime import Runtime
 
 SAMPLES = 128  # real images, and as many fakes: the same ones in every snapshot
@@ -68,7 +68,7 @@ class Diagnostics:
         self._chosen = torch.randperm(len(data), generator=random)[:count]
         labels = data.labels[self._chosen] if data.labels is not None else None
         latents = torch.randn(count, gan.latent_size, generator=random)
-        self._labels, latents = align_latents(labels, latents, gan, data.clusters)
+        self._labels, latents = LabelMap(gan, data.clusters).align_latents(labels, latents)
         self._latents = latents.reshape(-1, *gan.latent_shape)
 
     @torch.no_grad()
