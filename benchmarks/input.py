@@ -20,6 +20,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +39,22 @@ from ganzoo.data.image_data import scale
 BATCH = 64
 
 
-def pictures(count: int) -> Iterator[bytes]:
+def pictures(number: int) -> Iterator[bytes]:
     """PNG files of 64x64 smooth colours."""
     random = np.random.default_rng(0)
-    for _ in range(count):
+    for _ in range(number):
         small = Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         file = BytesIO()
         small.resize((64, 64), Image.Resampling.BICUBIC).save(file, "png")
         yield file.getvalue()
 
 
-def write(folder: Path, count: int) -> dict[str, str]:
+def write(folder: Path, number: int) -> dict[str, str]:
     """The same pictures as a folder, a zip and a parquet file; where each is."""
     import pyarrow
     from pyarrow import parquet
 
-    files = list(pictures(count))
+    files = list(pictures(number))
     (folder / "folder" / "one").mkdir(parents=True)
     for index, content in enumerate(files):
         (folder / "folder" / "one" / f"{index:06d}.png").write_bytes(content)
@@ -66,41 +67,38 @@ def write(folder: Path, count: int) -> dict[str, str]:
         "folder": str(folder / "folder"),
         "zip": str(folder / "pictures.zip"),
         "parquet": f"hf:{folder / 'pictures.parquet'}",
-        "memory": str(count),
+        "memory": str(number),
         "ImageFolder": str(folder / "folder"),
     }
 
 
-def opened(kind: str, source: str) -> Iterator[torch.Tensor]:
-    """Batches as numbers, without end."""
+def opened(kind: str, source: str) -> tuple[int, Iterator[torch.Tensor]]:
+    """How many images there are, and batches of them as numbers, without end."""
     if kind == "ImageFolder":
         steps = [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
-        loader = DataLoader(
-            ImageFolder(source, transforms.Compose(steps)), BATCH, shuffle=True, num_workers=os.cpu_count() or 1
-        )
-        while True:
-            yield from (images for images, _ in loader)
+        images = ImageFolder(source, transforms.Compose(steps))
+        each = DataLoader(images, BATCH, shuffle=True, num_workers=os.cpu_count() or 1)
+        return len(images), (batch for _ in count() for batch, _ in each)
     given: Any = source
     if kind == "memory":
         given = torch.randint(0, 256, (int(source), 3, 64, 64), dtype=torch.uint8)
-    loader = open_loader(open_data(given, image_size=64, image_channels=3), BATCH, seed=0)
-    step = 0
-    while True:
-        yield scale(loader.draw(step, 0, 1)[1])
-        step += 1
+    data = open_data(given, image_size=64, image_channels=3)
+    loader = open_loader(data, BATCH, seed=0)
+    return len(data), (scale(loader.draw(step, 0, 1)[1]) for step in count())
 
 
 def work(kind: str, source: str, seconds: float) -> None:
     """Open, draw batches for some seconds, and print what it took."""
     torch.set_num_threads(1)  # decoding and copying do not use them
     memory, start = psutil.Process().memory_info().rss, time.perf_counter()
-    batches = opened(kind, source)
+    images, batches = opened(kind, source)
     next(batches)
     opening, drawn, start = time.perf_counter() - start, 0, time.perf_counter()
     while (took := time.perf_counter() - start) < seconds:
         drawn += len(next(batches))
     used = psutil.Process().memory_info().rss - memory
-    print(json.dumps({"opening s": opening, "images/s": drawn / took if took else 0.0, "memory MB": used / 1e6}))
+    speed = drawn / took if took else 0.0
+    print(json.dumps({"opening s": opening, "images/s": speed, "memory MB": used / 1e6, "images": images}))
 
 
 def opening(kind: str, source: str, cache: str, seconds: float = 0.0) -> dict[str, float]:
@@ -122,9 +120,9 @@ def main() -> None:
         work(*options.work[:2], float(options.work[2]))
         return
     results = Results(options)
-    count, drawing = (40, 0.05) if options.quick else (options.images, 1.0)
+    images, drawing = (40, 0.05) if options.quick else (options.images, 1.0)
     with tempfile.TemporaryDirectory() as root:
-        sources = {Path(options.data).name: options.data} if options.data else write(Path(root), count)
+        sources = {Path(options.data).name: options.data} if options.data else write(Path(root), images)
         if options.quick:
             sources = {"zip": sources["zip"]}
         found: dict[str, list[dict[str, float]]] = {kind: [] for kind in sources}
@@ -141,9 +139,9 @@ def main() -> None:
             ways[kind] = way
         turns = len(list(rounds(ways, 0 if options.quick else options.minutes * 60, least=1 if options.quick else 3)))
     for kind, figures in found.items():
+        images = figures[0].pop("images")
         row = {name: spread([each[name] for each in figures]) for name in figures[0]}
-        images = {} if options.data else {"images": count}
-        results.write({"kind": kind, **images, **row, "rounds": turns})
+        results.write({"kind": kind, "images": images, **row, "rounds": turns})
 
 
 if __name__ == "__main__":

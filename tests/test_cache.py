@@ -6,9 +6,12 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
+import time
 import warnings
 import zipfile
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +19,10 @@ from PIL import Image
 
 from ganzoo.data import cache as cache_module
 from ganzoo.data import cache_dir, fashion, open_data
+from ganzoo.data import decode as decode_module
 from ganzoo.data import open as open_module
 from ganzoo.data.cache import cached_images
+from ganzoo.data.reading import Reading
 from ganzoo.errors import ConfigError, DataError
 
 
@@ -106,15 +111,15 @@ def test_another_picture_of_the_same_bytes_and_time_is_seen(pictures):
 def killed_while_it_decodes(folder):
     process = os.fork()
     if process == 0:
-        decode, calls = open_module.decode, []
+        decode, calls = decode_module.decode, []
 
         def count(*rest):
             calls.append(1)
-            if len(calls) == 8:  # five were the first look at their colours
+            if len(calls) == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
             return decode(*rest)
 
-        open_module.decode = count
+        decode_module.decode = count
         open_data(folder)
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
 
@@ -127,6 +132,35 @@ def test_what_a_killed_decoding_left_is_removed_at_the_next_start(pictures, tmp_
     (tmp_path / "other" / "a.png").write_bytes(png(1))
     open_data(tmp_path / "other")  # any start will do
     assert [path.name for path in (cache_dir() / "data").iterdir()] == [entry().name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads decode")
+def test_processes_that_decode_end_with_the_one_that_is_killed(tmp_path):
+    process = os.fork()
+    if process == 0:
+
+        def decode(*rest):
+            (tmp_path / str(os.getpid())).touch()
+            return np.zeros((3, 512, 512), np.uint8)  # more than a pipe holds, so that they wait to hand it over
+
+        decode_module.decode = decode
+        found = decode_module.read_pictures(lambda number: (b"", ""), range(400), 400, Reading())
+        next(found), next(found)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(process, 0)
+    decoding = [path for path in tmp_path.iterdir() if path.name != str(process)]
+    assert decoding
+    until = time.monotonic() + 20
+    while any(lives(path.name) for path in decoding):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def lives(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def decode_one(count, path, barrier, results):
@@ -174,8 +208,8 @@ def test_a_set_for_which_the_disk_has_no_room_is_refused_before_it_is_decoded(tm
     usage = namedtuple("usage", "total used free")(10**9, 10**9 - 10**6, 10**6)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     decoded = []
-    decode = open_module.decode
-    monkeypatch.setattr(open_module, "decode", lambda *rest: decoded.append(1) or decode(*rest))
+    decode = decode_module.decode
+    monkeypatch.setattr(decode_module, "decode", lambda *rest: decoded.append(1) or decode(*rest))
     with pytest.raises(DataError, match="3 images of 600x600 take 1 MB in the cache .*1 MB are free.*--size 64"):
         open_data(bomb(tmp_path / "set.zip"), image_channels=1)
     assert len(decoded) == 1 and not list((cache_dir() / "data").iterdir())

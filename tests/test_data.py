@@ -157,30 +157,48 @@ def test_broken_pictures_stop_or_are_counted(tmp_path):
         open_data(source, broken="skip")
 
 
-def test_pictures_are_read_at_once_in_order_and_few_ahead(monkeypatch):
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_pictures_are_decoded_at_once_in_order_and_few_ahead(monkeypatch, platform):
+    def decode(content, place, reading):
+        if place == "last":
+            raise DataError("the last is broken.")
+        return np.array([int(content), os.getpid(), threading.get_ident() % 2**31])
+
+    def fetch(number):
+        asked.append(number)
+        return str(number).encode(), "last" if number == 399 else ""
+
+    monkeypatch.setattr("ganzoo.data.decode.decode", decode)
+    monkeypatch.setattr("sys.platform", platform)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    together, asked = threading.Barrier(2, timeout=20), []
-
-    def read(number):
-        if number:
-            together.wait()  # never passed by one thread alone
-        if number >= 9:
-            raise DataError(f"{number} is broken.")
-        return np.full((1, 1, 1), number, np.uint8)
-
-    def items():
-        for number in range(11):
-            asked.append(number)
-            yield number
-
-    found = read_pictures(read, items(), Reading())
-    assert next(found).item() == 0 and len(asked) == 1  # whether there is room for all is known by the first
-    assert next(found).item() == 1 and len(asked) == 6  # two threads, and two pictures behind each
-    assert [next(found).item() for _ in range(7)] == [*range(2, 9)]
-    with pytest.raises(DataError, match=r"^9 is broken\. Or leave out.*--broken skip"):
+    state, asked = torch.get_rng_state(), []
+    found = read_pictures(fetch, range(400), 400, Reading())
+    first = next(found)
+    assert first[1] == os.getpid() and asked == [0]  # whether there is room for all is known by the first
+    rest = [next(found)]
+    assert len(asked) <= 1 + 5 * 32  # two workers with two chunks each, and one that is taken
+    rest += [next(found) for _ in range(397)]
+    assert [picture[0] for picture in (first, *rest)] == [*range(399)]
+    by_process, by_thread = ({picture[place] for picture in rest} for place in (1, 2))
+    assert len(by_process if platform == "linux" else by_thread) == 2
+    with pytest.raises(DataError, match=r"^the last is broken\. Or leave out.*--broken skip"):
         next(found)
-    skipped = list(read_pictures(read, items(), Reading(broken="skip")))
-    assert [picture is None for picture in skipped] == [False] * 9 + [True] * 2
+    skipped = list(read_pictures(fetch, range(400), 400, Reading(broken="skip")))
+    assert [picture is None for picture in skipped] == [False] * 399 + [True]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_decoding_process_that_is_ended_is_told_in_one_line(monkeypatch):
+    def decode(content, place, reading):
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory is short
+        return np.zeros((1, 1, 1), np.uint8)
+
+    here = os.getpid()
+    monkeypatch.setattr("ganzoo.data.decode.decode", decode)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with pytest.raises(DataError, match="decoding in 2 processes failed .*is there memory"):
+        list(read_pictures(lambda number: (b"", ""), range(40), 40, Reading()))
 
 
 def test_an_item_of_a_dataset_is_read_once_when_it_is_decoded():
@@ -632,7 +650,7 @@ def test_the_first_look_for_colour_takes_up_to_100_pictures_of_all(tmp_path, mon
         open_module, "decode", lambda content, place, *a: looked.append(place) or decode(content, place, *a)
     )
     open_data(source)
-    assert len(looked) - 199 == 100 and looked[99].endswith("198.png")
+    assert len(looked) == 100 and looked[99].endswith("198.png")
 
 
 def wide():

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import multiprocessing
 import os
+import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from PIL import Image, ImageColor, ImageOps
+from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.reading import SKIP, Reading
-from ganzoo.errors import DataError, quote, shown
+from ganzoo.errors import DataError, quote, shown, words_of
 from ganzoo.files import what_else
 from ganzoo.images import is_grey, to_mode
 
 LARGEST_PICTURE = 40_000_000  # pixels, which take 160 MB while they are decoded
-MOST_THREADS = 8  # each holds one picture, and two wait for it to be taken
+MOST_WORKERS = 8  # each has a few chunks of files and pictures in memory
+MOST_IN_CHUNK = 32  # files that a process gets at once
 # PIL's other formats want programs (EPS: Ghostscript) or trust
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "AVIF")
 SUFFIXES = (
@@ -30,36 +37,101 @@ SUFFIXES = (
 )  # fmt: skip
 
 Item = TypeVar("Item")
+Encoded = tuple[bytes, str]  # a picture's file, and what it is called in messages
 
 
 def read_pictures(
-    read: Callable[[Item], np.ndarray], items: Iterable[Item], reading: Reading
+    fetch: Callable[[Item], Encoded], items: Iterable[Item], count: int, reading: Reading
 ) -> Iterator[np.ndarray | None]:
-    """`read(item)` of all `items` in their order, with a thread a core; None for one that is broken and skipped.
+    """The pictures of all `count` `items` in their order, uint8 (C, H, W); None for one that is broken and skipped.
 
-    Pillow lets go of Python's lock while it decodes and resizes, so threads do what processes would, and need no second
-    import of torch, no pickling and no `if __name__ == "__main__"` in the user's script.
+    `fetch` is called here. On Linux processes decode, by torch's `DataLoader`; elsewhere, where a process
+    would import torch again and run the user's script, threads do. With small files threads gain nothing, as Pillow
+    holds Python's lock for half of the time.
 
     Raises:
         DataError: of the first item that can't be read, unless `reading.broken` is "skip".
     """
 
-    def read_or_skip(item: Item) -> np.ndarray | None:
+    def fetched(item: Item) -> Encoded | DataError:
         try:
-            return read(item)
+            return fetch(item)
         except DataError as error:
-            if reading.broken == "stop":
-                raise DataError(f"{error} Or {SKIP}.") from error
-            return None
+            return error
 
-    items = iter(items)
-    yield from map(read_or_skip, islice(items, 1))  # alone: its size may tell that there is no room for all
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
-    waiting: deque[Future[np.ndarray | None]] = deque()
+    contents, pictures = map(fetched, items), _Pictures(reading)
+    first = map(pictures.__getitem__, islice(contents, 1))  # alone: its size may tell that there is no room for all
+    for picture in chain(first, _decoded(contents, pictures, count)):
+        if isinstance(picture, DataError) and reading.broken == "stop":
+            raise DataError(f"{picture} Or {SKIP}.") from picture
+        yield None if isinstance(picture, DataError) else picture
+
+
+class _Pictures(Dataset[Any]):
+    """A map from a fetched file to its picture, or to the error."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def __getitem__(self, content: Encoded | DataError) -> np.ndarray | DataError:
+        if isinstance(content, DataError):
+            return content
+        try:
+            return decode(*content, self._reading)
+        except DataError as error:
+            return error
+
+
+def _decoded(
+    contents: Iterator[Encoded | DataError], pictures: _Pictures, count: int
+) -> Iterator[np.ndarray | DataError]:
+    workers = min(MOST_WORKERS, os.cpu_count() or 1, count // 8)  # a fork takes as long as a hundred small pictures
+    if workers < 2 or multiprocessing.current_process().daemon:  # a daemon may have no children
+        yield from map(pictures.__getitem__, contents)
+    elif sys.platform == "linux":
+        loader = DataLoader(
+            pictures,
+            batch_sampler=_chunks(contents, min(MOST_IN_CHUNK, count // workers)),
+            num_workers=workers,
+            collate_fn=list,
+            multiprocessing_context="fork",
+            worker_init_fn=_end_with_parent,
+            generator=torch.Generator(),  # or it draws from the global one
+        )
+        try:
+            yield from chain.from_iterable(loader)
+        except RuntimeError as error:  # a process that was ended, most often for want of memory
+            raise DataError(f"decoding in {workers} processes failed ({words_of(error)}); is there memory?") from error
+    else:
+        yield from _in_threads(contents, pictures, workers)
+
+
+def _end_with_parent(_: int) -> None:
+    """Let the system end this process once its parent is killed: torch's would wait for ever to hand pictures over, and
+    hold the cache's lock."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _chunks(contents: Iterator[Encoded | DataError], most: int) -> Iterator[list[Encoded | DataError]]:
+    """Lists of up to `most` files, of a few megabytes together."""
+    while chunk := list(islice(contents, 1)):
+        held = 0
+        for content in islice(contents, most - 1):
+            chunk.append(content)
+            held += 0 if isinstance(content, DataError) else len(content[0])
+            if held > 1 << 22:
+                break
+        yield chunk
+
+
+def _in_threads(
+    contents: Iterator[Encoded | DataError], pictures: _Pictures, threads: int
+) -> Iterator[np.ndarray | DataError]:
+    waiting: deque[Future[np.ndarray | DataError]] = deque()
     with ThreadPoolExecutor(threads, "ganzoo-decode") as pool:
         try:
-            for item in items:
-                waiting.append(pool.submit(read_or_skip, item))
+            for content in contents:
+                waiting.append(pool.submit(pictures.__getitem__, content))
                 if len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
             while waiting:

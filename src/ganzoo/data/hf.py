@@ -125,9 +125,10 @@ def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, s
     count, place = len(rows), f"{source}: row "
     reading = with_channels(reading, count, lambda index, own: stream.picture(rows[index], f"{place}{index}", own))
 
-    pictures = read_pictures(
-        lambda pair: stream.picture(pair[1], f"{place}{pair[0]}", reading), enumerate(rows), reading
-    )
+    def fetch(pair: tuple[int, dict[str, Any]]) -> tuple[bytes, str]:
+        return stream.encoded(pair[1], f"{place}{pair[0]}"), f"{place}{pair[0]}"
+
+    pictures = read_pictures(fetch, enumerate(rows), count, reading)
     decoded = cached_images(["hf", rows._fingerprint, image, *reading.key, reading.broken], pictures, count)
     labels = None if labels is None else labels[decoded[1]]
     return assemble(decoded, labels, names, name, source, range(count), reading)

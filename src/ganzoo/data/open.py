@@ -7,8 +7,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ganzoo.data.archives import Listing, list_folder, list_zip
 from ganzoo.data.cache import cached_images
 from ganzoo.data.decode import convert, decode, read_pictures, with_channels
@@ -151,13 +149,13 @@ def _from_listing(listing: Listing, path: Path, reading: Reading, name: str) -> 
         warnings.warn(f"{path}: files passed over: {passed_over_words(listing.passed_over)}", stacklevel=2)
     names = listing.names
 
-    def picture(index: int, reading: Reading) -> np.ndarray:
-        return decode(listing.read(names[index]), f"{path}: {names[index]}", reading)
+    def fetch(name: str) -> tuple[bytes, str]:
+        return listing.read(name), f"{path}: {name}"
 
-    reading = with_channels(reading, len(names), picture)
+    reading = with_channels(reading, len(names), lambda index, own: decode(*fetch(names[index]), own))
 
-    indices = track(range(len(names)), "decoding", len(names), reading.progress and len(names) >= 1000)
-    pictures = read_pictures(lambda index: picture(index, reading), indices, reading)
+    tracked = track(names, "decoding", len(names), reading.progress and len(names) >= 1000)
+    pictures = read_pictures(fetch, tracked, len(names), reading)
     key = [str(path.resolve()), listing.facts, *reading.key, reading.broken]
     packed = path.stat().st_size if path.is_file() else sum(bytes_ for _, bytes_, *_ in listing.facts)
     # a size that was asked for is meant

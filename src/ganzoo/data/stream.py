@@ -121,13 +121,15 @@ class Stream:
 
     def picture(self, row: dict[str, Any], place: str, reading: Reading) -> np.ndarray:
         """The picture of a row, as uint8 (C, H, W)."""
+        return decode(self.encoded(row, place), place, reading)
+
+    def encoded(self, row: dict[str, Any], place: str) -> bytes:
+        """The file of a row's picture."""
         value = row.get(self.image)
         if not isinstance(value, dict):
             raise DataError(f"{place} holds no image; name their column with ?image=.")
         content = value.get("bytes")
-        if content is None:
-            content = self._file(str(value.get("path")), place)
-        return decode(content, place, reading)
+        return self._file(str(value.get("path")), place) if content is None else content
 
     def _file(self, path: str, place: str) -> bytes:
         """The file that a row names, which must lie in the set's own folder: a stranger wrote the row."""
