@@ -386,16 +386,30 @@ def test_the_shell_completes_commands_and_names(line, shell, capsys, monkeypatch
     assert re.search(rf"\b{found}\b", said) and not re.search(rf"\b{other}\b", said)
 
 
+def test_what_the_library_below_prints_to_a_terminal_has_no_codes(capsys, monkeypatch, here):
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+    with pytest.raises(SystemExit):
+        run(["--install-completion"])
+    said = capsys.readouterr().out
+    assert said.startswith("bash completion installed in ") and "x1b" not in said
+    assert "ganzoo_completion" in (here / ".bash_completions" / "ganzoo.sh").read_text()
+
+
 def test_the_class_of_samples_stands_among_their_other_options(capsys):
     assert run(["sample", "--help"]) == 0
     assert "--label <str>" in capsys.readouterr().out.partition("Images:")[2].partition("One picture:")[0]
 
 
-def test_train_settings_prints_the_table(capsys):
+def test_train_settings_prints_tables_of_100_columns(capsys):
     assert run(["train", "settings"]) == 0
     said = capsys.readouterr().out
-    assert "| `ema_half_life` |" in said and "else float32 (auto, float32, bf16, fp16) |" in said
-    assert "| `generator.widths` | 512,256,128,64 |" in said and "| `discriminator.last_blocks` | none |" in said
+    assert max(map(len, said.splitlines())) <= 100
+    assert re.search(r"^ema_half_life +10000.0 +half-life of the weight average", said, re.MULTILINE)
+    assert (
+        re.search(r"^generator.widths +512,256,128,64 +channels", said, re.MULTILINE) and "else float32 (auto," in said
+    )
     assert "spectral" in said and "d2l" in said
 
 

@@ -107,9 +107,9 @@ class Config:
         return changed if image_size is None else changed.resized(image_size)
 
     @classmethod
-    def table(cls, heading: str, prefix: str = "") -> str:
-        """All fields as a Markdown table: name (behind `prefix`), default, meaning with a Literal's choices."""
-        rows, hints = [f"| {heading} | default | meaning |", "|---|---|---|"], _hints(cls)
+    def described(cls, prefix: str = "") -> list[tuple[str, str, str]]:
+        """Each field: name (behind `prefix`), default, meaning with a Literal's choices."""
+        rows, hints = [], _hints(cls)
         for field in dataclasses.fields(cls):
             default = field.default
             shown = (",".join(map(str, default)) or "none") if isinstance(default, tuple) else default
@@ -118,8 +118,8 @@ class Config:
             choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
             if not all(f"{choice}:" in meaning for choice in choices):
                 meaning += f" ({', '.join(choices)})"
-            rows.append(f"| `{prefix}{field.name}` | {shown} | {meaning} |")
-        return "\n".join(rows)
+            rows.append((f"{prefix}{field.name}", str(shown), meaning))
+        return rows
 
     @classmethod
     def parse(cls, name: str, text: str) -> Any:

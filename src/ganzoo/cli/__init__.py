@@ -174,9 +174,6 @@ class _CleanOutput(io.TextIOBase):
     def flush(self) -> None:
         self._stream.flush()
 
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
     def fileno(self) -> int:
         return self._stream.fileno()
 

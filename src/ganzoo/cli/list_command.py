@@ -22,7 +22,7 @@ def list_names(
         str,
         typer.Argument(
             help=f"One of {', '.join(CHOICES)}.  [default: all]",
-            metavar="[WHAT]",
+            metavar="WHAT",
             autocompletion=lambda: list(CHOICES),
         ),
     ] = "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND, IMAGES
-from ganzoo.cli.options import names
+from ganzoo.cli.options import WIDTH, names, print_table
 from ganzoo.errors import ConfigError, did_you_mean, quote, shell
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ def train(
     All settings for --set, with their defaults: `ganzoo train settings`. Those of a preset: `ganzoo show PRESET`.
     """
     if preset == "settings":
-        print(_table())
-        return
+        return _print_settings()
     _check_one(preset, from_, resume)
     from ganzoo.training import Trainer
 
@@ -203,22 +203,26 @@ def _finish(trainer: Trainer) -> None:
         print(f"model{best}: {shell(result.model)}\npictures: {shell(result.run / 'samples')}")
 
 
-def _table() -> str:
-    """What --set takes: settings of a run, options of every model, plug-ins' too, and the names that stand in them."""
+def _print_settings() -> None:
+    """Print what --set takes: settings of a run, options of every model, plug-ins' too, and the names in them."""
     import ganzoo
     from ganzoo.models import MODELS, Generator
     from ganzoo.settings import Settings
 
-    tables, broken = [Settings.table("setting")], MODELS.broken()
+    print_table(Settings.described(), ("setting", "default", "meaning"))
+    broken = MODELS.broken()
     for name in MODELS:
         if name not in broken:
             model: Any = MODELS[name]
             place = "generator" if issubclass(model, Generator) else "discriminator"
-            tables.append(model.config_class.table(f"option of {name}", f"{place}."))
+            print()
+            print_table(model.config_class.described(f"{place}."), (f"option of {name}", "default", "meaning"))
     registries = [getattr(ganzoo, name) for name in ganzoo.REGISTRIES if name not in ("PRESETS", "MODELS")]
-    names = [*map(_names, registries), "Norms and activations of timm serve by name too."]
-    names.append("Separate several values with commas: generator.widths=128,64")
-    return "\n\n".join([*tables, "\n".join(names)])
+    lines = [*map(_names, registries), "Norms and activations of timm work by name too."]
+    lines.append("Separate several values with commas: generator.widths=128,64")
+    print()
+    for line in lines:
+        print(textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 def _names(registry: Any) -> str:

@@ -50,7 +50,7 @@ from ganzoo.models.dcgan.stages import (
 class DCGANGeneratorConfig(Config):
     """A generator: a projection to `start_size`, one stage for each step between two widths, a head.
 
-    `image_size` follows: `start_size`, times the stages' scales, times two where the head doubles.
+    `image_size` follows: `start_size`, times the stages' scales, times two if the head doubles.
     """
 
     latent_size: int = option(100, "numbers in a latent", low=1, high=8192)
@@ -72,11 +72,11 @@ class DCGANGeneratorConfig(Config):
     )
     head_channels: int = option(
         0,
-        "where the head doubles, one more block does it, to this many channels, and a 3x3 convolution ends it; 0: none",
+        "if above 0: the last upsampling is one more block with this many channels, then a 3x3 convolution",
         low=0,
         high=8192,
     )
-    head_bias: bool = option(False, "where the head doubles, its transposed convolution has a bias")
+    head_bias: bool = option(False, "if the head doubles: its transposed convolution has a bias")
     image_channels: int = option(3, "channels of an image", low=1, high=4)
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=MOST_CLASSES)
     context_size: int = option(
@@ -272,7 +272,7 @@ class DCGANDiscriminatorConfig(Config):
         "pooled", "pooled: a label weighs the summed last features; spatial: those of each place, as the logit does"
     )
     pool: Literal["full", "sum"] = option(
-        "full", "of the last features to the logit: full: each place has its weights; sum: places are summed first"
+        "full", "from the last features to the logit: full: each place has its weights; sum: places are summed first"
     )
     head_bias: bool = option(False, "the last convolution has a bias, a number that is added to every logit")
     initialisation: str = option("dcgan", "how weights are drawn, by name")
