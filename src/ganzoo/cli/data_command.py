@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import JSON, WIDTH, names, print_json
+from ganzoo.cli.options import JSON, names, print_json, print_wrapped
 from ganzoo.errors import SeveralSizesError, shown
 
 IMAGES = "Images"  # a group of options
@@ -63,9 +62,7 @@ def data(
     for name, value in facts.items():
         if text := _in_words(name, value):
             line = f"{name.replace('_', ' '):14}{text if text.isprintable() else shown(text, 300)}"
-            print(
-                textwrap.fill(line, WIDTH, subsequent_indent=" " * 14, break_long_words=False, break_on_hyphens=False)
-            )
+            print_wrapped(line, " " * 14)
 
 
 def _in_words(name: str, value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
-from ganzoo.cli.options import ENDPOINT, JSON, REVISION, names, print_json
+from ganzoo.cli.options import ENDPOINT, JSON, REVISION, names, print_json, print_wrapped
 from ganzoo.errors import shell
 
 
@@ -98,7 +98,7 @@ def evaluate(
     if as_json:  # first: what was measured is seen, whatever becomes of the files
         print_json({**facts, "files": [str(figures), str(page)]})
     else:
-        print(found.table(), flush=True)
+        print_wrapped(found.table())
     write_file(figures, json.dumps(facts, indent=2) + "\n")
     write_page(found, page, source, command())
     run = model and _run_of(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -40,6 +41,13 @@ REVISION = typer.Option(help="Branch, tag or commit on the Hub.")
 def print_json(facts: Any) -> None:
     """Print `facts`, of JSON types, and nothing else."""
     print(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+
+
+def print_wrapped(text: str, indent: str = "  ") -> None:
+    """Print `text`; a line of more than `WIDTH` columns goes on in the next one, behind `indent`."""
+    for line in text.splitlines():
+        wrapped = textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        print("\n".join(wrapped))
 
 
 def print_table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> None:

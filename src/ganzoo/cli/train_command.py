@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND, IMAGES
-from ganzoo.cli.options import WIDTH, names, print_table
+from ganzoo.cli.options import names, print_table, print_wrapped
 from ganzoo.errors import ConfigError, did_you_mean, quote, shell
 
 if TYPE_CHECKING:
@@ -221,8 +220,7 @@ def _print_settings() -> None:
     lines = [*map(_names, registries), "Norms and activations of timm work by name too."]
     lines.append("Separate several values with commas: generator.widths=128,64")
     print()
-    for line in lines:
-        print(textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    print_wrapped("\n".join(lines))
 
 
 def _names(registry: Any) -> str:

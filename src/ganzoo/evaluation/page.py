@@ -67,7 +67,7 @@ def _classes(found: Evaluation) -> Markup:
 def _extremes(found: Evaluation, of: ClassQuality) -> Markup:
     assert found.drawn is not None
     sides = zip(("Nearest to real images:", "Farthest:"), (of.best, of.worst))
-    shown = [(words, grid(found.drawn[list(indices)], _ROW, _SMALL)) for words, indices in sides]
+    shown = [(words, grid(found.drawn[list(indices)], _ROW, _SMALL)) for words, indices in sides if indices]
     strips = Markup("").join(Markup("<div><p>{}</p>{}</div>").format(*each) for each in shown)
     return Markup('<h3>{}</h3><div class="sides">{}</div>').format(of.name, strips)
 

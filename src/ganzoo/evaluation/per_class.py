@@ -10,6 +10,7 @@ from torch import Tensor
 from ganzoo.errors import ShapeError
 from ganzoo.evaluation.metrics import FEWEST, NamedMetric, Score, compare
 from ganzoo.evaluation.neighbours import nearest
+from ganzoo.text import counted
 
 SHOWN = 8  # best and worst samples of a class
 
@@ -40,7 +41,7 @@ class ClassQuality:
 
     def too_few(self) -> str:
         """Why there are no scores."""
-        return f"too few to measure ({self.samples} samples, {self.real_share:.1%} of the real images)"
+        return f"too few to measure ({counted(self.samples, 'sample')}, {self.real_share:.1%} of the real images)"
 
 
 def by_class(
@@ -83,8 +84,8 @@ def by_class(
                 agreement=float((recognised[chosen] == index).float().mean())
                 if recognised is not None and len(chosen)
                 else None,
-                best=tuple(order[:SHOWN].tolist()),
-                worst=tuple(order.flip(0)[:SHOWN].tolist()),
+                best=tuple(order[: min(SHOWN, (len(order) + 1) // 2)].tolist()),  # none is among both
+                worst=tuple(order.flip(0)[: min(SHOWN, len(order) // 2)].tolist()),
             )
         )
     return qualities

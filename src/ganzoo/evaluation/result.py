@@ -166,14 +166,16 @@ class Evaluation:
             value = with_spread(each["value"], each["spread"])
             lines.append(f"{each['name']:{width}}{value:>20}{references}  {each['better']} is better")
         if self.classes:
-            lines += ["", f"{'class':16}{'share':>8}" + "".join(f"{name:>11}" for name in self.class_figures())]
+            lines += ["", f"{'class':16}{'share':>7}" + "".join(f" {name:>8}" for name in self.class_figures())]
+            lines[-1] += " recognised" * any(each.agreement is not None for each in self.classes)
         for quality in self.classes:
             if quality.scores is None:
                 text = f"  {quality.too_few()}"
             else:
-                text = "".join(f"{with_spread(score.value):>11}" for score in quality.scores.values())
-                text += f"  recognised {quality.agreement:.1%}" if quality.agreement is not None else ""
-            lines.append(f"{quality.name:16}{quality.share:>8.1%}{text}")
+                scores = quality.scores.items()
+                text = "".join(f" {with_spread(score.value):>{max(8, len(name))}}" for name, score in scores)
+                text += f" {quality.agreement:>10.1%}" if quality.agreement is not None else ""
+            lines.append(f"{quality.name:16}{quality.share:>7.1%}{text}")
         return "\n".join([*lines, *(f"\nMemorising, by {space}: {self.verdict(space)}" for space in self.memorised)])
 
 

@@ -119,7 +119,7 @@ def _charts(runs: Sequence[str | Path], logs: Sequence[list[dict[str, Any]]]) ->
 def rows(found: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     """Each figure's name with its value in all runs."""
     names = dict.fromkeys(name for each in found for name in each if name not in ("run", "stretches", "command"))
-    return [(name, [in_words(each.get(name)) for each in found]) for name in names]
+    return [(name, [in_words(each[name]) if name in each else "" for each in found]) for name in names]
 
 
 def in_words(value: Any) -> str:

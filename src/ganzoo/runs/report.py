@@ -174,7 +174,7 @@ def _provenance(
     rows = [
         ("Data", name + (f" ({_text(source)})" if source not in (None, data.get("name")) else "")),
         ("Hash of the data", _text(data.get("hash"))),
-        ("Images", "streamed; the first " * (data.get("streamed") is True) + _value(data.get("images"))),
+        ("Images", "streamed; the first " * (data.get("streamed") is True) + _count(data.get("images"))),
         ("Classes", _value(data.get("classes"))),
         ("Seed", _value(settings.get("seed"))),
     ]
@@ -235,6 +235,10 @@ def _number(value: Any) -> float | None:
 def _text(value: Any, limit: int = 300) -> str:
     text = value if isinstance(value, str) else "none" if value is None else str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else _value(value)
 
 
 def _value(value: Any) -> str:
