@@ -288,7 +288,7 @@ def train(facts: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
         speed, probe = Speed(min(30, 6 * options.minutes), options.device), folder / "probe" / name_of_run(facts)
         trainer(probe, speed, steps=100_000, score_every=0).fit()
         shutil.rmtree(probe)
-        steps = max(10, int(speed.steps_a_second * options.minutes * 60))
+        steps = 2 if options.quick else max(10, int(speed.steps_a_second * options.minutes * 60))
     start = time.perf_counter()
     score_every = max(100, steps // 10) if base.keep == "best" else 0
     result = trainer(folder / name_of_run(facts), steps=steps, score_every=score_every).fit()
