@@ -122,6 +122,7 @@ def test_an_object_shows_itself_as_a_short_text_and_as_a_table(kind, tmp_path):
     text, table = repr(it), it._repr_html_()
     assert len(text) < 300 and all(part in text for part in in_text), text
     assert table.startswith("<div><b>") and all(part in table for part in in_table), table[:2000]
+    assert ">False<" not in table
 
 
 def test_names_of_strangers_are_text_in_what_a_notebook_shows(tmp_path):

@@ -67,7 +67,8 @@ class ImageData:
     def _repr_html_(self) -> str:
         """What a notebook shows: what `ganzoo data` says of the set, and its first images."""
         first = self.batch(torch.arange(min(16, len(self))))
-        facts = {**_facts(self), "images": f"{len(self):,}"}
+        facts = {name: value for name, value in _facts(self).items() if value is not False}
+        facts["images"] = f"{len(self):,}"
         if self.labels is not None:
             facts["classes"] = ", ".join(self.class_names[:50]) + ", …" * (self.num_classes > 50)
         return markup.summary(f"Data {self.name}", facts.items(), markup.grid(first, columns=8))
