@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     parser.exit(2, f"{error}: pip install lightweight-gan\n")
 
-generator = nn.Sequential(Generator(image_size=32, latent_dim=64, fmap_max=128, greyscale=True), nn.Tanh())
+generator = nn.Sequential(Generator(image_size=32, latent_dim=64, fmap_max=64, greyscale=True), nn.Tanh())
 discriminator = ganzoo.create("fashion-mnist", image_size=32, clusters=0).discriminator
 gan = ganzoo.GAN(generator, discriminator, latent_size=64)
 data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)

@@ -237,6 +237,18 @@ def test_the_command_names_the_address_and_a_taken_port_is_an_error(model, serve
     assert "no page can be served at 127.0.0.1" in capsys.readouterr().err
 
 
+def test_a_host_that_is_not_known_is_an_error_at_once(model, monkeypatch, capsys):
+    asked = []
+
+    def unknown(host, *_):
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert run(["demo", str(model), "--host", "nosuch.invalid"]) == 2
+    assert "served at nosuch.invalid" in capsys.readouterr().err and asked == ["nosuch.invalid"]
+
+
 # --- as a Space ---------------------------------------------------------------------------------------------------
 
 

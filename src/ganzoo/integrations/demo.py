@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -145,9 +146,10 @@ def serve(blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, i
     """Serve a page until the process is interrupted or `blocks.close()` is called; return its address at once.
 
     Raises:
-        ConfigError: the port is taken.
+        ConfigError: the port is taken, or this computer has no such address.
     """
     try:
+        socket.getaddrinfo(host, None)  # Gradio would ask for a name that is not known once for each port
         _, address, _ = blocks.launch(
             server_name=host,
             server_port=port,
