@@ -174,7 +174,7 @@ def test_a_class_has_as_many_clusters_as_its_images_allow():
 def test_a_person_is_told_if_classes_have_fewer_clusters_than_asked_for(tmp_path, capsys):
     data = images(210, labels=torch.arange(210).clamp(max=40) // 20)
     Trainer(small(3), data, tmp_path / "run", progress=False)
-    told = "Clusters of each class: 1 to 4, not 4, since a cluster has at least 16 images.\n"
+    told = "Clusters of each class: 1 to 4 (4 asked for), since a cluster has at least 16 images.\n"
     assert capsys.readouterr().err == told
     Trainer(small(3), images(210, labels=torch.arange(210) % 3), tmp_path / "run", progress=False)
     assert capsys.readouterr().err == ""

@@ -73,7 +73,7 @@ def few_clusters(data: ImageData, gan: GAN) -> str | None:
     found = f"{low} to {high}" if low < high else str(low)
     of_each = " of each class" if gan.num_classes else ""
     reason = "a stream is not divided" if data.stream else f"a cluster has at least {FEWEST} images"
-    return f"Clusters{of_each}: {found}, not {gan.clusters}, since {reason}."
+    return f"Clusters{of_each}: {found} ({gan.clusters} asked for), since {reason}."
 
 
 class LabelMap:
