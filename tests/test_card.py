@@ -162,7 +162,7 @@ def test_a_streamed_set_is_called_so_on_card_and_report(a_run):
     run_card(a_run)
     assert f"fashion-mnist-mini, streamed, of which the first {data['images']:,} images" in card_of(a_run)
     page = write_report(a_run).read_text()
-    assert "<small>streamed</small>" in page and "streamed; the first 2000" in page and "times the data" not in page
+    assert "<small>streamed</small>" in page and "streamed; the first 2,000" in page and "times the data" not in page
 
 
 @pytest.mark.parametrize(("classes", "said"), [(0, "unconditional |"), (64, "unconditional, 64 clusters |")])
