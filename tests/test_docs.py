@@ -62,6 +62,23 @@ def test_commands_of_a_page_exist(page):
         assert command in known, f"{page} types `ganzoo {command}`"
 
 
+def test_docstrings_are_laid_out_as_the_reference_reads_them():
+    for path in (ROOT / "src" / "ganzoo").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node)
+            if not text:
+                continue
+            place = f"{path}:{node.lineno}"
+            if not node.name.startswith("_") and {"property", "cached_property"} & {
+                getattr(each, "id", "") for each in node.decorator_list
+            }:
+                first = re.sub("`[^`]*`", "", text.partition("\n")[0])
+                assert ":" not in first, f"{place}: what stands before the colon is read as a type"
+            for part in re.findall(r"^(?:Args|Attributes|Raises):\n((?:    .*\n)*)", f"{text}\n", re.MULTILINE):
+                for line in re.findall(r"^    (\S.*)", part, re.MULTILINE):
+                    assert re.match(r"[\w*, .()]+: ", line), f"{place}: indent {line!r}, which continues a line"
+
+
 EXAMPLES = {
     "sample.py": ([], ["pictures/grid.png", "pictures/walk.gif", "pictures/single/00999.png"]),
     "train_folder.py": (["drawings", "3"], ["pictures/mine.png", "runs/my-pictures/model/model.safetensors"]),

@@ -162,7 +162,7 @@ class GAN:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What `config.json` and a run store of a pair besides its networks, in JSON types: arguments of `GAN`."""
+        """What `config.json` and a run store of a pair besides its networks, as arguments of `GAN` in JSON types."""
         return {
             "preset": self.preset,
             "latent_shape": list(self.latent_shape),
@@ -173,7 +173,7 @@ class GAN:
 
     @property
     def label_count(self) -> int:
-        """Labels that the networks tell apart: classes, clusters, or pairs of both; 0 if they take none."""
+        """How many labels the networks tell apart (classes, clusters, or pairs of both); 0 if they take none."""
         return max(1, self.num_classes) * max(1, self.clusters) if self.num_classes or self.clusters else 0
 
     def network_labels(self, latents: Tensor, labels: Tensor | None) -> Tensor | None:
@@ -395,8 +395,8 @@ class GAN:
             Its address and commit.
 
         Raises:
-            HubError: the Hub refuses, or can't be reached. WeightsError: the networks are custom modules, which
-            nobody could load from there.
+            HubError: the Hub refuses, or can't be reached.
+            WeightsError: the networks are custom modules, which nobody could load from there.
         """
         from ganzoo.hub.push import check_repo_id, push_folder
 

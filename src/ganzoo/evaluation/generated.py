@@ -55,7 +55,7 @@ class Generated:
 
     @property
     def device(self) -> torch.device:
-        """Where to compute: the GAN's device."""
+        """Where to compute, which is the GAN's device."""
         return self.source.device if isinstance(self.source, GAN) else torch.device("cpu")
 
     def batches(self) -> Iterator[Tensor]:

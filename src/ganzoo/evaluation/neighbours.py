@@ -57,7 +57,7 @@ class Memorisation:
 
     @property
     def ratio(self) -> float:
-        """Median distance of samples over that of unseen real images: under 1, samples lie nearer."""
+        """Median distance of samples over that of unseen real images; under 1, samples lie nearer."""
         return float(self.samples.distances.median() / self.unseen.median().clamp(min=1e-12))
 
 

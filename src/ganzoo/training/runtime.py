@@ -268,7 +268,7 @@ class Runtime:
 
     @property
     def memory_for_images(self) -> int:
-        """Bytes of the device that real images may take: a quarter of what is free; 0 if they are there anyway."""
+        """Bytes of the device that real images may take, a quarter of what is free; 0 if they are there anyway."""
         return torch.cuda.mem_get_info(self.device)[0] // 4 if self.device.type == "cuda" else 0
 
     def backward(self, loss: Tensor) -> None:

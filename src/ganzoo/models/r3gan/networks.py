@@ -50,7 +50,7 @@ class R3GANConfig(Config):
 
     @property
     def image_size(self) -> int:
-        """Pixels a side of an image: each stage after the first doubles."""
+        """Pixels a side of an image; each stage after the first doubles."""
         return int(self.start_size * 2 ** (len(self.widths) - 1))
 
     @property
