@@ -621,7 +621,7 @@ BAD = [
     ([*TRAIN, "--generator.widths=8,4"], "It is a setting: --set generator.widths=VALUE"),
     ([*TRAIN, "--clip", "5"], 'Did you mean "clip_gradients"'),
     ([*TRAIN, "--image-size", "28"], "Pixels a side are set with --size"),
-    ([*TRAIN, "--set", "image_size=2 8"], "--set 'image_size=2 8': it is not a setting; set pixels a side with --size '2"),
+    ([*TRAIN, "--set", "image_size=2 8"], "--set 'image_size=2 8': it is not a setting; set pixels a side with --size"),
     (["train", "--resume", "{run}", "--data", "{drawings}"], "is not the data"),
     (["train", "--from", "./nowhere", "--data", "{drawings}"], "nowhere does not exist"),
     (["train", "--from", "{model}", "--size", "32", "--data", "{drawings}"], "--set generator.num_classes=0"),
