@@ -1,6 +1,7 @@
 """Honest measures of a generator: figures with their yardsticks, quality by class, memorisation."""
 
-from ganzoo.evaluation.features import FEATURES, Features
-from ganzoo.evaluation.metrics import METRICS, Score, better
-
-__all__ = ["FEATURES", "METRICS", "Features", "Score", "better"]
+from ganzoo.evaluation.features import FEATURES as FEATURES
+from ganzoo.evaluation.features import Features as Features
+from ganzoo.evaluation.metrics import METRICS as METRICS
+from ganzoo.evaluation.metrics import Score as Score
+from ganzoo.evaluation.metrics import better as better

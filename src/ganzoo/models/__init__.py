@@ -1,60 +1,26 @@
 """Networks made of one config each, by name in `MODELS`."""
 
-from ganzoo.models.check import check_model
-from ganzoo.models.contract import (
-    MODELS,
-    Discriminator,
-    Generator,
-    build_like_file,
-    config_of,
-    evaluating,
-    parameter_count,
-)
-from ganzoo.models.dcgan.networks import (
-    DCGANDiscriminator,
-    DCGANDiscriminatorConfig,
-    DCGANGenerator,
-    DCGANGeneratorConfig,
-)
-from ganzoo.models.fast import FastCopy
-from ganzoo.models.few_shot.networks import (
-    FewShotDiscriminator,
-    FewShotDiscriminatorConfig,
-    FewShotGenerator,
-    FewShotGeneratorConfig,
-)
-from ganzoo.models.graphed import GraphedPasses
-from ganzoo.models.projected.discriminator import ProjectedDiscriminator, ProjectedDiscriminatorConfig
-from ganzoo.models.r3gan.networks import (
-    R3GANDiscriminator,
-    R3GANDiscriminatorConfig,
-    R3GANGenerator,
-    R3GANGeneratorConfig,
-)
-
-__all__ = [
-    "MODELS",
-    "DCGANDiscriminator",
-    "DCGANDiscriminatorConfig",
-    "DCGANGenerator",
-    "DCGANGeneratorConfig",
-    "Discriminator",
-    "FastCopy",
-    "FewShotDiscriminator",
-    "FewShotDiscriminatorConfig",
-    "FewShotGenerator",
-    "FewShotGeneratorConfig",
-    "Generator",
-    "GraphedPasses",
-    "ProjectedDiscriminator",
-    "ProjectedDiscriminatorConfig",
-    "R3GANDiscriminator",
-    "R3GANDiscriminatorConfig",
-    "R3GANGenerator",
-    "R3GANGeneratorConfig",
-    "build_like_file",
-    "check_model",
-    "config_of",
-    "evaluating",
-    "parameter_count",
-]
+from ganzoo.models.check import check_model as check_model
+from ganzoo.models.contract import MODELS as MODELS
+from ganzoo.models.contract import Discriminator as Discriminator
+from ganzoo.models.contract import Generator as Generator
+from ganzoo.models.contract import build_like_file as build_like_file
+from ganzoo.models.contract import config_of as config_of
+from ganzoo.models.contract import evaluating as evaluating
+from ganzoo.models.contract import parameter_count as parameter_count
+from ganzoo.models.dcgan.networks import DCGANDiscriminator as DCGANDiscriminator
+from ganzoo.models.dcgan.networks import DCGANDiscriminatorConfig as DCGANDiscriminatorConfig
+from ganzoo.models.dcgan.networks import DCGANGenerator as DCGANGenerator
+from ganzoo.models.dcgan.networks import DCGANGeneratorConfig as DCGANGeneratorConfig
+from ganzoo.models.fast import FastCopy as FastCopy
+from ganzoo.models.few_shot.networks import FewShotDiscriminator as FewShotDiscriminator
+from ganzoo.models.few_shot.networks import FewShotDiscriminatorConfig as FewShotDiscriminatorConfig
+from ganzoo.models.few_shot.networks import FewShotGenerator as FewShotGenerator
+from ganzoo.models.few_shot.networks import FewShotGeneratorConfig as FewShotGeneratorConfig
+from ganzoo.models.graphed import GraphedPasses as GraphedPasses
+from ganzoo.models.projected.discriminator import ProjectedDiscriminator as ProjectedDiscriminator
+from ganzoo.models.projected.discriminator import ProjectedDiscriminatorConfig as ProjectedDiscriminatorConfig
+from ganzoo.models.r3gan.networks import R3GANDiscriminator as R3GANDiscriminator
+from ganzoo.models.r3gan.networks import R3GANDiscriminatorConfig as R3GANDiscriminatorConfig
+from ganzoo.models.r3gan.networks import R3GANGenerator as R3GANGenerator
+from ganzoo.models.r3gan.networks import R3GANGeneratorConfig as R3GANGeneratorConfig

@@ -1,18 +1,10 @@
 """Training: two plain steps, and a trainer around them."""
 
-from ganzoo.callbacks import Callback, Run
-from ganzoo.runs.folder import TrainingResult
-from ganzoo.training.callbacks.check import check_callback
-from ganzoo.training.step_functions import MicroBatch, discriminator_step, generator_step
-from ganzoo.training.trainer import Trainer
-
-__all__ = [
-    "Callback",
-    "MicroBatch",
-    "Run",
-    "Trainer",
-    "TrainingResult",
-    "check_callback",
-    "discriminator_step",
-    "generator_step",
-]
+from ganzoo.callbacks import Callback as Callback
+from ganzoo.callbacks import Run as Run
+from ganzoo.runs.folder import TrainingResult as TrainingResult
+from ganzoo.training.callbacks.check import check_callback as check_callback
+from ganzoo.training.step_functions import MicroBatch as MicroBatch
+from ganzoo.training.step_functions import discriminator_step as discriminator_step
+from ganzoo.training.step_functions import generator_step as generator_step
+from ganzoo.training.trainer import Trainer as Trainer
