@@ -31,21 +31,12 @@ def generator_for(seed: int, *parts: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(seed, *parts))
 
 
-class Streams:
-    """The random generators of one step, called as `streams(purpose, per_step, turn)`.
-
-    Args:
-        step: steps done before.
-    """
-
-    def __init__(self, seed: int, step: int) -> None:
-        self._seed, self._step = seed, step
-
-    def __call__(self, purpose: str, per_step: int, turn: int, *more: int) -> torch.Generator:
-        """That of the step's update `turn`, of `per_step` in each step; updates are counted from the run's first."""
-        return generator_for(self._seed, purpose, self._step * per_step + turn, *more)
+def stream(seed: int, step: int, purpose: str, per_step: int, turn: int, *more: int) -> torch.Generator:
+    """That of update `turn` after `step` steps, which have `per_step` each; updates are counted from the run's first."""
+    return generator_for(seed, purpose, step * per_step + turn, *more)
 
 
+Streams = Callable[..., torch.Generator]  # `stream` of one step
 Draw = Callable[["torch.Generator | None"], Tensor]
 
 

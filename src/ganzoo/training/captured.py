@@ -26,8 +26,8 @@ ALIGNED = 16  # bytes
 TAKE = "ganzoo.seeds.uniform, normal, normal_each, integers or number"
 
 Inputs = Sequence["Tensor | None"]
-Updates = Callable[[Inputs, Callable[..., torch.Generator]], Tensor]
-Source = tuple[str, int, int, tuple[int, ...]]  # what `Streams` is called with
+Updates = Callable[[Inputs, Streams], Tensor]
+Source = tuple[Any, ...]  # what `Streams` is called with
 
 
 class _Recorded(Draws):
@@ -87,17 +87,16 @@ class _Kind:
         """The figures of a step that runs as it is, and what keeps it from being captured."""
         recorded: list[tuple[Source, _Recorded]] = []
 
-        def random(purpose: str, per_step: int, turn: int, *more: int) -> torch.Generator:
-            source = purpose, per_step, turn, more
+        def random(*source: Any) -> torch.Generator:
             recorded.append((source, _Recorded()))
-            recorded[-1][1].set_state(_generator(streams, source).get_state())
+            recorded[-1][1].set_state(streams(*source).get_state())
             return recorded[-1][1]
 
         figures, waits = CudaGraph.warm(lambda: self._updates(inputs, random))
         self.warmed += 1
         self._sources = [(source, each.draws) for source, each in recorded]
         for source, each in recorded:
-            again = _generator(streams, source)
+            again = streams(*source)
             for draw in each.draws:
                 draw(again)
             if not torch.equal(again.get_state(), each.get_state()):
@@ -109,7 +108,7 @@ class _Kind:
         small = [each for each in inputs if each is not None and each.dim() != 4]
         images = [each for each in inputs if each is not None and each.dim() == 4]
         for source, draws in self._sources:
-            random = _generator(streams, source)
+            random = streams(*source)
             small += [draw(random) for draw in draws]
         small += [torch.tensor(group["lr"]) for group in self._groups]
         if self._graph is None:
@@ -147,11 +146,6 @@ class _Kind:
                 group["lr"], group["capturable"] = rate, capturable
         self._graph = graph
         self._gradients = [(each, each.grad) for group in self._groups for each in group["params"]]
-
-
-def _generator(streams: Streams, source: Source) -> torch.Generator:
-    purpose, per_step, turn, more = source
-    return streams(purpose, per_step, turn, *more)
 
 
 class CapturedStep:

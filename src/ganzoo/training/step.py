@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ from ganzoo.gan import GAN
 from ganzoo.models import Discriminator
 from ganzoo.models.contract import offers_auxiliary_loss
 from ganzoo.runs.checkpoint import TrainingState
-from ganzoo.seeds import Streams, derive_seed, generator_for
+from ganzoo.seeds import Streams, derive_seed, generator_for, stream
 from ganzoo.settings import Settings
 from ganzoo.training.captured import CapturedStep
 from ganzoo.training.classes import LabelMap
@@ -164,7 +165,7 @@ class TrainingStep:
         optimizers = {"generator": state.generator_optimizer, "discriminator": state.discriminator_optimizer}
         self.method.set_rates(optimizers, state.step, state.rollbacks)
         inputs = [tensor for draw in self._drawn() for tensor in draw]
-        streams = Streams(settings.seed, state.step)
+        streams = partial(stream, settings.seed, state.step)
         if self._captured is None:
             figures = self._updates(inputs, streams)
         else:
@@ -241,12 +242,12 @@ class TrainingStep:
         due += [self._due_generator_penalties(turn) for turn in range(self._settings.generator_steps)]
         return tuple(tuple((number, factor) for number, _, factor in parts) for parts in due)
 
-    def _updates(self, inputs: Sequence[Tensor | None], streams: Callable[..., torch.Generator]) -> Tensor:
+    def _updates(self, inputs: Sequence[Tensor | None], streams: Streams) -> Tensor:
         """All that the device computes in a step: both networks' updates.
 
         Args:
             inputs: the fields of `_drawn`, one after another.
-            streams: gives random generators, called as `Streams`.
+            streams: gives random generators.
 
         Returns:
             The discriminator's figures of the last update, and the generator's, in one row.
@@ -341,7 +342,7 @@ class TrainingStep:
 
         return discriminate
 
-    def _penalty(self, turn: int, draws: _Draws, streams: Callable[..., torch.Generator]) -> Penalty | None:
+    def _penalty(self, turn: int, draws: _Draws, streams: Streams) -> Penalty | None:
         """What is added to the discriminator's loss at update `turn` of the step: a loss of its own, and the penalties
         due, in float32: each every k batches, k times as strong."""
         due = self._due_penalties(turn)
@@ -366,9 +367,7 @@ class TrainingStep:
 
         return penalty
 
-    def _generator_penalty(
-        self, turn: int, draws: _Draws, streams: Callable[..., torch.Generator]
-    ) -> GeneratorPenalty | None:
+    def _generator_penalty(self, turn: int, draws: _Draws, streams: Streams) -> GeneratorPenalty | None:
         """The generator's penalties due at its update `turn`, as `_penalty`."""
         due = self._due_generator_penalties(turn)
         if not due:
