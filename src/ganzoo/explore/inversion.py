@@ -15,6 +15,7 @@ from ganzoo.errors import ConfigError, DataError, ShapeError, quote
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.models import evaluating
+from ganzoo.models.contract import call_with
 from ganzoo.text import track
 
 BATCH = 64  # latents that are optimised at once
@@ -114,7 +115,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
 def _draw(gan: GAN, latents: Tensor, classes: Tensor | None) -> Tensor:
     labels = gan.network_labels(latents.detach(), classes)
     shaped = latents.reshape(-1, *gan.latent_shape).to(gan.dtype)  # they stay float32, so that small steps count
-    return (gan.generator(shaped) if labels is None else gan.generator(shaped, labels)).float()
+    return call_with(gan.generator, shaped, labels).float()
 
 
 @torch.no_grad()

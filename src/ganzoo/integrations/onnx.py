@@ -15,6 +15,7 @@ from ganzoo.errors import ConfigError, ModelError, quote
 from ganzoo.files import expand_user, write_file
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents
+from ganzoo.models.contract import call_with
 from ganzoo.models.onnx import OPSET, fingerprint, largest_difference, run_onnx, to_onnx
 
 BATCHES = (1, 3)  # what was written is tried with
@@ -108,8 +109,7 @@ class _Images(nn.Module):
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         labels = self.gan.network_labels(latents, labels)
         z = latents.reshape(-1, *self.gan.latent_shape).to(self.dtype)
-        images = self.generator(z) if labels is None else self.generator(z, labels)
-        return images.float().clamp(-1, 1)
+        return call_with(self.generator, z, labels).float().clamp(-1, 1)
 
 
 class _Logits(nn.Module):
@@ -123,9 +123,7 @@ class _Logits(nn.Module):
         self.discriminator = copy.deepcopy(gan.discriminator).cpu().eval().to(self.dtype)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        images = images.to(self.dtype)
-        logits = self.discriminator(images) if labels is None else self.discriminator(images, labels)
-        return logits.float()
+        return call_with(self.discriminator, images.to(self.dtype), labels).float()
 
 
 def _inputs(gan: GAN, network: str, count: int) -> dict[str, Tensor]:

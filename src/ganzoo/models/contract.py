@@ -13,7 +13,7 @@ import copy
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -162,6 +162,11 @@ def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str
         shape = tuple(labels.shape)
         raise ShapeError(f"{place} wants labels of shape ({count},) and dtype int64, got {shape}, {labels.dtype}.")
     check_range(labels, num_classes)
+
+
+def call_with(network: Callable[..., Tensor], inputs: Tensor, labels: Tensor | None) -> Tensor:
+    """What `network` gives for `inputs`, and for `labels` if there are any."""
+    return network(inputs) if labels is None else network(inputs, labels)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.losses import Loss
+from ganzoo.models.contract import call_with
 from ganzoo.training.step_functions import (
     Discriminate,
     GeneratorPenalty,
@@ -106,7 +107,7 @@ def _for_generator(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Tens
 def obstacle(loss: Loss, discriminator: nn.Module, fake: Tensor, labels: Tensor | None) -> str | None:
     """Why one pass of `discriminator` over `fake` (N, C, H, W) can't serve both networks, and what to take instead."""
     images = fake.detach().requires_grad_()
-    logits = discriminator(images) if labels is None else discriminator(images, labels)
+    logits = call_with(discriminator, images, labels)
     random = torch.Generator().manual_seed(0)
     real, tried = (torch.randn(logits.shape, generator=random).to(fake.device) * 5 for _ in range(2))
     d, g = _slopes(loss, real, tried)

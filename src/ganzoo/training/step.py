@@ -21,7 +21,7 @@ from ganzoo.data import Loader, shard
 from ganzoo.data.image_data import scale
 from ganzoo.gan import GAN
 from ganzoo.models import Discriminator
-from ganzoo.models.contract import offers_auxiliary_loss
+from ganzoo.models.contract import call_with, offers_auxiliary_loss
 from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.seeds import Streams, derive_seed, generator_for, stream
 from ganzoo.settings import Settings
@@ -259,7 +259,7 @@ class TrainingStep:
             batch = self._sent(each, batch)
             # With one part a batch, the fakes of the last discriminator update are the generator's too.
             shared = turn == settings.discriminator_steps - 1 and settings.accumulate == 1
-            fakes = self._call(self._generate, batch.latents, batch.labels) if shared else None
+            fakes = call_with(self._generate, batch.latents, batch.labels) if shared else None
             draws = self._draws(streams("augment", settings.discriminator_steps, turn, 0), batch)
             if settings.updates == "one-stage":
                 return one_stage_step(
@@ -318,10 +318,10 @@ class TrainingStep:
             draws.begin(start)
             labels, mismatched_labels = (each[rows] if each is not None else None for each in batch[2:4])
             if training_generator:
-                fake = self._call(self._generate, batch.latents[rows], labels)
+                fake = call_with(self._generate, batch.latents[rows], labels)
             else:
                 with torch.no_grad():
-                    fake = self._call(self._generate_alone, batch.latents[rows], labels)
+                    fake = call_with(self._generate_alone, batch.latents[rows], labels)
             share = len(fake) / len(batch.real)
             yield MicroBatch(batch.real[rows], fake, labels, mismatched_labels, share, batch.latents[rows])
 
@@ -335,7 +335,7 @@ class TrainingStep:
         def discriminate(images: Tensor, labels: Tensor | None = None, other_labels: Tensor | None = None) -> Tensor:
             images = augment(images)
             if other_labels is None:
-                return self._call(network, images, labels)
+                return call_with(network, images, labels)
             if self._both_labels_at_once:
                 return network(images, labels, other_labels)
             return torch.cat([network(images, each) for each in (labels, other_labels)])
@@ -352,7 +352,7 @@ class TrainingStep:
 
         def penalty(real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
             def discriminate(images: Tensor) -> Tensor:
-                return self._call(discriminator, draws.augment(images), labels)
+                return call_with(discriminator, draws.augment(images), labels)
 
             values = []
             if self._auxiliary:
@@ -375,7 +375,7 @@ class TrainingStep:
 
         def generate(latents: Tensor, labels: Tensor | None = None) -> Tensor:
             chosen = self._gan.network_labels(latents, None) if labels is None else labels
-            return self._call(self.state.generator, latents, chosen)
+            return call_with(self.state.generator, latents, chosen)
 
         def penalty(part: MicroBatch) -> Tensor:
             assert part.latents is not None
@@ -400,7 +400,3 @@ class TrainingStep:
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             self._runtime.clip(optimizer, parameters, self._settings.clip_gradients)
         optimizer.step()
-
-    @staticmethod
-    def _call(network: Callable[..., Tensor], inputs: Tensor, labels: Tensor | None) -> Tensor:
-        return network(inputs) if labels is None else network(inputs, labels)

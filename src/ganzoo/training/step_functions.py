@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.losses import Loss
+from ganzoo.models.contract import call_with
 
 
 class MicroBatch(NamedTuple):
@@ -49,18 +50,6 @@ Penalty = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
 GeneratorPenalty = Callable[[MicroBatch], Tensor]
 
 
-def _backward(loss: Tensor) -> None:
-    loss.backward()
-
-
-def _step(optimizer: Optimizer) -> None:
-    optimizer.step()
-
-
-def _logits(discriminate: Discriminate, images: Tensor, labels: Tensor | None) -> Tensor:
-    return discriminate(images) if labels is None else discriminate(images, labels)
-
-
 def discriminator_step(
     discriminate: Discriminate,
     optimizer: Optimizer,
@@ -70,8 +59,8 @@ def discriminator_step(
     mismatched_share: float = 0.0,
     penalty: Penalty | None = None,
     processes: int = 1,
-    backward: Callable[[Tensor], None] = _backward,
-    step: Callable[[Optimizer], None] = _step,
+    backward: Callable[[Tensor], None] = Tensor.backward,
+    step: Callable[[Optimizer], None] = lambda optimizer: optimizer.step(),
 ) -> Tensor:
     """Update the discriminator on a batch in parts; the fakes' own graphs are left alone.
 
@@ -104,10 +93,10 @@ def discriminator_loss(
     """The loss on the part's real images and on `fake`, with both logits; arguments as of `discriminator_step`."""
     assert part.real is not None
     if part.mismatched_labels is None:
-        real_logits = _logits(discriminate, part.real, part.labels)
+        real_logits = call_with(discriminate, part.real, part.labels)
     else:
         real_logits, wrong_logits = discriminate(part.real, part.labels, part.mismatched_labels).chunk(2)
-    fake_logits = _logits(discriminate, fake, part.labels)
+    fake_logits = call_with(discriminate, fake, part.labels)
     value = loss.for_discriminator(real_logits, fake_logits)
     if part.mismatched_labels is not None:
         wrong = loss.for_discriminator(real_logits, wrong_logits)
@@ -133,8 +122,8 @@ def generator_step(
     discriminate: Discriminate | None = None,
     penalty: GeneratorPenalty | None = None,
     processes: int = 1,
-    backward: Callable[[Tensor], None] = _backward,
-    step: Callable[[Optimizer], None] = _step,
+    backward: Callable[[Tensor], None] = Tensor.backward,
+    step: Callable[[Optimizer], None] = lambda optimizer: optimizer.step(),
 ) -> Tensor:
     """Update the generator through the discriminator, whose parameters are frozen meanwhile (their gradients are not
     needed, and cost a ninth of a step).
@@ -160,8 +149,8 @@ def generator_step(
             if loss.generator_sees_real:
                 assert part.real is not None
                 with torch.no_grad():
-                    real_logits = _logits(discriminate, part.real, part.labels)
-            value = loss.for_generator(_logits(discriminate, part.fake, part.labels), real_logits)
+                    real_logits = call_with(discriminate, part.real, part.labels)
+            value = loss.for_generator(call_with(discriminate, part.fake, part.labels), real_logits)
             extra = penalty(part) * part.share if penalty else 0.0
             backward(value * (processes if loss.reduction == "sum" else part.share) + extra)
             figures.append((value / len(part.fake) if loss.reduction == "sum" else value).detach() * part.share)
