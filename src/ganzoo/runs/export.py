@@ -27,24 +27,21 @@ def averaged(gan: GAN, state: TrainingState) -> GAN:
 
 
 class ModelExporter:
-    """Writes into the folder `run`; only the main process of several makes one."""
+    """Writes into the folder `run`; only the main process of several makes one.
+
+    Attributes:
+        keeps_best: whether `model/` is that of the best score; else it is that of the newest checkpoint.
+        can_score: whether there is something to score by.
+    """
 
     def __init__(self, gan: GAN, data: ImageData, settings: Settings, run: Path) -> None:
-        self._gan, self._data, self._seed, self._keep, self._run = gan, data, settings.seed, settings.keep, run
+        self._gan, self._data, self._seed, self._run = gan, data, settings.seed, run
+        self.keeps_best = settings.keep == "best"
         self._score: KernelScore | None = None
-        if settings.score_every and len(data) > 1:  # one image has no spread to score by
+        self.can_score = settings.score_every > 0 and len(data) > 1  # one image has no spread to score by
+        if self.can_score:
             chosen = torch.randperm(len(data), generator=generator_for(settings.seed, "score"))[:SAMPLES]
             self._score = KernelScore(data.batch(chosen))
-
-    @property
-    def keeps_best(self) -> bool:
-        """Whether `model/` is that of the best score; else it is that of the newest checkpoint."""
-        return self._keep == "best"
-
-    @property
-    def can_score(self) -> bool:
-        """Whether there is something to score by."""
-        return self._score is not None
 
     def save_model(self, state: TrainingState) -> None:
         """Write `model/`, with what training on from it needs; TrainingError where that can't be done."""

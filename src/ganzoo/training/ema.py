@@ -44,11 +44,8 @@ class AveragedGenerator:
         half_life = min(self.half_life, images_seen * RAMP)
         weight = 1 - 0.5 ** (batch_size / half_life) if half_life else 1.0
         averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for (
-            mine,
-            theirs,
-            name,
-        ) in self._places:  # looked up each time: a module may put a new buffer in an old one's place
+        for mine, theirs, name in self._places:
+            # looked up each time: a module may put a new buffer in an old one's place
             pair: tuple[Tensor, Tensor] = getattr(mine, name), getattr(theirs, name)
             if pair[1].is_floating_point() and (isinstance(pair[1], nn.Parameter) or name in STATISTICS):
                 averaged[0].append(pair[0])

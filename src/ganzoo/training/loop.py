@@ -39,6 +39,9 @@ class TrainingLoop:
         data: images with the labels that the discriminator gets.
         exporter: on the main process; else None.
         say: tells a person.
+
+    Attributes:
+        stopped: why a callback stopped the run; None if none did.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class TrainingLoop:
         self._run.reserved = RESERVED | step.method.figures().keys()
         self._sums = torch.zeros(len(FIGURES), device=runtime.device)
         self._own: list[Callback] = self._own_callbacks(gan, data, exporter)
-        self._stopped: str | None = None
+        self.stopped: str | None = None
         self._saved = -1  # the step of the newest checkpoint
 
     def _own_callbacks(self, gan: GAN, data: ImageData, exporter: ModelExporter | None) -> list[Callback]:
@@ -84,11 +87,6 @@ class TrainingLoop:
     def collapsed(self) -> bool:
         """Whether the doctor stopped the run on mode collapse."""
         return self._doctor is not None and self._doctor.collapsed
-
-    @property
-    def stopped(self) -> str | None:
-        """Why a callback stopped the run; None if none did."""
-        return self._stopped
 
     def folder_held(self) -> AbstractContextManager[None]:
         """A `with` block in which no other process trains in the run's folder."""
@@ -158,7 +156,7 @@ class TrainingLoop:
             self._write_losses()
         self._call_own()
         stopping = self._stopping(interrupt)
-        if stopping and run.requests.stop and self._stopped is None:
+        if stopping and run.requests.stop and self.stopped is None:
             self._write_losses()
         if stopping or run.requests.save or run.due(settings.checkpoint_every) or run.step == settings.steps:
             self._check_sound()
@@ -189,8 +187,8 @@ class TrainingLoop:
 
     def _say_stopped(self) -> None:
         run, early = self._run, self._run.step < self._settings.steps
-        if early or self._stopped:
-            why = f": {self._stopped}" if self._stopped else ""
+        if early or self.stopped:
+            why = f": {self.stopped}" if self.stopped else ""
             on = f" Go on with: {resume_command(self._folder.path)}" if early else ""
             self._say(f"Stopped at step {run.step} and saved{why}.{on}")
 
@@ -243,7 +241,7 @@ class TrainingLoop:
         entry |= self._run.logged
         self._run.logged.clear()
         if (reason := self._run.requests.stop) is not None:
-            entry["stopped"] = self._stopped = reason
+            entry["stopped"] = self.stopped = reason
         self._note(entry)
         self._sums.zero_()
         self._state.summed = 0

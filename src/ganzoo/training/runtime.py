@@ -135,6 +135,10 @@ class Runtime:
         folder: of the run, where trackers put their files.
         device: to train on; None for what Accelerate finds.
 
+    Attributes:
+        rank: number of this process, from 0. is_main: whether it writes the run's files.
+        scaler: of losses in fp16, lest gradients vanish; a state of the run. None in other precisions.
+
     Raises:
         TrainingError: the precision or number of processes can't be had here.
         MissingExtraError: a tracker is not installed.
@@ -165,6 +169,8 @@ class Runtime:
                 log_with=list(settings.trackers) or None,
                 project_dir=folder,
             )
+        self.rank, self.is_main = int(self._accelerator.process_index), bool(self._accelerator.is_main_process)
+        self.scaler: GradScaler | None = self._accelerator.scaler
         _check_joined(self.processes)
         self.device: torch.device = self._accelerator.device
         self._speed = settings.speed
@@ -185,25 +191,9 @@ class Runtime:
         self.memory_format = getattr(torch, self.config.memory_format.replace("contiguous", "contiguous_format"))
 
     @property
-    def rank(self) -> int:
-        """Number of this process, from 0."""
-        return int(self._accelerator.process_index)
-
-    @property
     def processes(self) -> int:
         """How many processes share the run."""
         return int(self._accelerator.num_processes)
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process is the one that writes files."""
-        return bool(self._accelerator.is_main_process)
-
-    @property
-    def scaler(self) -> GradScaler | None:
-        """Scales losses in fp16, lest gradients vanish; a state of the run. None in other precisions."""
-        scaler: GradScaler | None = self._accelerator.scaler
-        return scaler
 
     def seed(self, value: int) -> None:
         """Seed torch's global random state: the CPU's and the device's, no other device's."""
