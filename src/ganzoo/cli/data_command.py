@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import JSON, names, print_json, print_wrapped
+from ganzoo.cli.options import JSON, names, option, print_json, print_wrapped
 from ganzoo.errors import SeveralSizesError, shown
 
 IMAGES = "Images"  # a group of options
-BROKEN = typer.Option(help="stop or skip at a file that can't be read.  [default: stop]", rich_help_panel=IMAGES)
-GROUND = typer.Option(help="Colour that transparency is laid on.  [default: white]", rich_help_panel=IMAGES)
-FIT = typer.Option(help="crop, pad or squash pictures that are not square.  [default: crop]", rich_help_panel=IMAGES)
+BROKEN = option(IMAGES, "stop or skip at a file that can't be read.  [default: stop]")
+GROUND = option(IMAGES, "Colour that transparency is laid on.  [default: white]")
+FIT = option(IMAGES, "crop, pad or squash pictures that are not square.  [default: crop]")
 DRAWN = 64  # pixels a side at which a set of several sizes is shown
 ODD = {"duplicates": "{} equal an earlier one", "skipped": "{} can't be read"}  # shown if there are any
 

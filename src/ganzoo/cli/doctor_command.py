@@ -14,19 +14,15 @@ def doctor(as_json: Annotated[bool, JSON] = False) -> None:
 
     The doctor of a run is another one: its findings are in the run's report.
     """
-    facts = {"packages": _packages(), "devices": _devices(), "cache": _cache(), "extras": _extras()}
+    from ganzoo.runs.folder import versions
+
+    facts = {"packages": versions(), "devices": _devices(), "cache": _cache(), "extras": _extras()}
     plugins = _plugins()
     if as_json:
         return print_json({**facts, "plugins": plugins})
     for name, rows in {**facts, "plugins": plugins or {"none": ""}}.items():
         print(f"{name}:")
         print_table([(f"  {key}", value) for key, value in rows.items()])
-
-
-def _packages() -> dict[str, str]:
-    from ganzoo.runs.folder import versions
-
-    return versions()
 
 
 def _devices() -> dict[str, str]:

@@ -38,6 +38,11 @@ ENDPOINT = typer.Option(help="Address of another Hub than huggingface.co.  [defa
 REVISION = typer.Option(help="Branch, tag or commit on the Hub.")
 
 
+def option(group: str, help: str, *names: str, **more: Any) -> Any:
+    """An option that stands in a `group` of the help; without `names` it is called as its argument is."""
+    return typer.Option(*names, rich_help_panel=group, help=help, **more)
+
+
 def print_json(facts: Any) -> None:
     """Print `facts`, of JSON types, and nothing else."""
     print(json.dumps(facts, indent=2, ensure_ascii=False, default=str))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.options import DEVICE, ENDPOINT, LABEL, REVISION, SOURCE
+from ganzoo.cli.options import DEVICE, ENDPOINT, LABEL, REVISION, SOURCE, option
 from ganzoo.errors import ConfigError, shell
 
 if TYPE_CHECKING:
@@ -24,40 +24,21 @@ IMAGES, PICTURE, FOLDER = "Images", "One picture", "A folder of pictures"
 
 def sample(
     source: Annotated[str, SOURCE],
-    count: Annotated[int, typer.Option("--count", "-n", help="How many images.", rich_help_panel=IMAGES)] = 64,
-    seed: Annotated[
-        int, typer.Option("--seed", "-s", help="Image i depends only on the seed and i.", rich_help_panel=IMAGES)
-    ] = 0,
-    label: Annotated[str | None, typer.Option(help=LABEL.help, rich_help_panel=IMAGES)] = None,
-    balanced: Annotated[
-        bool, typer.Option("--balanced", help="Draw all classes in turn, equally often.", rich_help_panel=IMAGES)
-    ] = False,
+    count: Annotated[int, option(IMAGES, "How many images.", "--count", "-n")] = 64,
+    seed: Annotated[int, option(IMAGES, "Image i depends only on the seed and i.", "--seed", "-s")] = 0,
+    label: Annotated[str | None, option(IMAGES, str(LABEL.help))] = None,
+    balanced: Annotated[bool, option(IMAGES, "Draw all classes in turn, equally often.", "--balanced")] = False,
     truncation: Annotated[
-        float | None,
-        typer.Option(
-            help="Redraw latent numbers beyond this: 2 is mild; below 1, images fade.", rich_help_panel=IMAGES
-        ),
+        float | None, option(IMAGES, "Redraw latent numbers beyond this: 2 is mild; below 1, images fade.")
     ] = None,
-    at: Annotated[
-        int | None, typer.Option(help="Sample a run's checkpoint of this step.", rich_help_panel=IMAGES)
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write a grid here.  [default: grid.png]", rich_help_panel=PICTURE),
-    ] = None,
-    columns: Annotated[int | None, typer.Option(help="Columns of the grid.", rich_help_panel=PICTURE)] = None,
+    at: Annotated[int | None, option(IMAGES, "Sample a run's checkpoint of this step.")] = None,
+    output: Annotated[Path | None, option(PICTURE, "Write a grid here.  [default: grid.png]", "--output", "-o")] = None,
+    columns: Annotated[int | None, option(PICTURE, "Columns of the grid.")] = None,
     scale: Annotated[
-        int | None,
-        typer.Option(
-            help="Draw each pixel as SCALE x SCALE.  [default: by size; 1 for one image]", rich_help_panel=PICTURE
-        ),
+        int | None, option(PICTURE, "Draw each pixel as SCALE x SCALE.  [default: by size; 1 for one image]")
     ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Write single pictures here, instead of a grid.", rich_help_panel=FOLDER)
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the samples that are there.", rich_help_panel=FOLDER)
-    ] = False,
+    folder: Annotated[Path | None, option(FOLDER, "Write single pictures here, instead of a grid.")] = None,
+    overwrite: Annotated[bool, option(FOLDER, "Replace the samples that are there.", "--overwrite")] = False,
     batch_size: Annotated[int, typer.Option(help="Images made at once.")] = 64,
     fast: Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 if the device is fast at it.")] = False,
     device: Annotated[str, DEVICE] = "cpu",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND, IMAGES
-from ganzoo.cli.options import names, print_table, print_wrapped
+from ganzoo.cli.options import names, option, print_table, print_wrapped
 from ganzoo.errors import ConfigError, did_you_mean, quote, shell
 
 if TYPE_CHECKING:
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 WHAT, HOW = "What to train", "How to train"
 
 
-def _option(*names: str, group: str, help: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel=group, help=help, **more)
-
-
 def train(
     preset: Annotated[
         str | None,
@@ -30,72 +26,37 @@ def train(
     ] = None,
     from_: Annotated[
         str | None,
-        _option(
-            "--from",
-            group=WHAT,
-            help="Start from this trained model instead of random weights.",
-            autocompletion=names("zoo"),
-        ),
+        option(WHAT, "Start from this trained model instead of random weights.", "--from", autocompletion=names("zoo")),
     ] = None,
-    resume: Annotated[
-        Path | None,
-        _option("--resume", group=WHAT, help="Go on with the run in this folder, from its last checkpoint."),
-    ] = None,
-    at: Annotated[
-        int | None, _option("--at", group=WHAT, help="Go back to the checkpoint of this step (with --resume).")
-    ] = None,
-    name: Annotated[str | None, _option("--name", "-n", group=WHAT, help="Write the run to runs/NAME.")] = None,
+    resume: Annotated[Path | None, option(WHAT, "Go on with the run in this folder, from its last checkpoint.")] = None,
+    at: Annotated[int | None, option(WHAT, "Go back to the checkpoint of this step (with --resume).")] = None,
+    name: Annotated[str | None, option(WHAT, "Write the run to runs/NAME.", "--name", "-n")] = None,
     output: Annotated[
-        Path | None, _option("--output", "-o", group=WHAT, help="Write the run here.  [default: runs/PRESET]")
+        Path | None, option(WHAT, "Write the run here.  [default: runs/PRESET]", "--output", "-o")
     ] = None,
-    overwrite: Annotated[bool, _option("--overwrite", group=WHAT, help="Replace the run that is there.")] = False,
+    overwrite: Annotated[bool, option(WHAT, "Replace the run that is there.", "--overwrite")] = False,
     data: Annotated[
         str | None,
-        _option(
-            "--data",
-            group=IMAGES,
-            help="A name, a folder, a zip, hf:...  [default: the preset's]",
-            autocompletion=names("SOURCES"),
-        ),
+        option(IMAGES, "A name, a folder, a zip, hf:...  [default: the preset's]", autocompletion=names("SOURCES")),
     ] = None,
-    size: Annotated[
-        int | None, _option("--size", group=IMAGES, help="Pixels a side of an image.  [default: the preset's]")
-    ] = None,
-    licence: Annotated[
-        str | None, _option("--licence", group=IMAGES, help="Licence of images given by a path, for the model's card.")
-    ] = None,
+    size: Annotated[int | None, option(IMAGES, "Pixels a side of an image.  [default: the preset's]")] = None,
+    licence: Annotated[str | None, option(IMAGES, "Licence of images given by a path, for the model's card.")] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
-    steps: Annotated[
-        int | None, _option("--steps", group=HOW, help="Steps in all; each updates both networks.")
-    ] = None,
-    epochs: Annotated[
-        float | None, _option("--epochs", group=HOW, help="Passes over the data, instead of steps.")
-    ] = None,
-    batch_size: Annotated[int | None, _option("--batch-size", group=HOW, help="Real images in a step.")] = None,
-    lr: Annotated[
-        str | None, _option("--lr", group=HOW, help="Both learning rates: a number or a schedule.", metavar="RATE")
-    ] = None,
+    steps: Annotated[int | None, option(HOW, "Steps in all; each updates both networks.")] = None,
+    epochs: Annotated[float | None, option(HOW, "Passes over the data, instead of steps.")] = None,
+    batch_size: Annotated[int | None, option(HOW, "Real images in a step.")] = None,
+    lr: Annotated[str | None, option(HOW, "Both learning rates: a number or a schedule.", metavar="RATE")] = None,
     loss: Annotated[
-        str | None,
-        _option("--loss", group=HOW, help="A loss: see `ganzoo list losses`.", autocompletion=names("LOSSES")),
+        str | None, option(HOW, "A loss: see `ganzoo list losses`.", autocompletion=names("LOSSES"))
     ] = None,
-    seed: Annotated[
-        int | None, _option("--seed", "-s", group=HOW, help="Seed of weights, batches and latents.")
-    ] = None,
+    seed: Annotated[int | None, option(HOW, "Seed of weights, batches and latents.", "--seed", "-s")] = None,
     set_: Annotated[
         list[str] | None,
-        _option(
-            "--set",
-            group=HOW,
-            help="Any setting, or generator.KEY, discriminator.KEY; may be repeated.",
-            metavar="KEY=VALUE",
-        ),
+        option(HOW, "Any setting, or generator.KEY, discriminator.KEY; may be repeated.", "--set", metavar="KEY=VALUE"),
     ] = None,
-    device: Annotated[
-        str | None, _option("--device", group=HOW, help="cpu, cuda, mps.  [default: what Accelerate finds]")
-    ] = None,
+    device: Annotated[str | None, option(HOW, "cpu, cuda, mps.  [default: what Accelerate finds]")] = None,
 ) -> None:
     """Train a GAN on images, and write the run into one folder.
 
@@ -160,10 +121,10 @@ def _resumed(
     from ganzoo.runs.folder import train_on_command
     from ganzoo.training import Trainer
 
-    for option, value in others.items():
+    for name, value in others.items():
         if value is not None:
             raise ConfigError(
-                f"{option} can't be used with --resume; to train its networks on in a new run: {train_on_command(run)}"
+                f"{name} can't be used with --resume; to train its networks on in a new run: {train_on_command(run)}"
             )
     return Trainer.resume(run, data=data, device=device, at=at, **changes)
 
