@@ -146,7 +146,7 @@ def test_going_back_after_nan_brings_a_callbacks_state_back_too(tmp_path):
 def test_an_exception_saves_the_last_step_first_and_says_how_to_go_on(tmp_path, counter):
     with pytest.raises(TrainingError) as caught:
         trainer(tmp_path / "run", callbacks=("counter(fail_at=5)",)).fit()
-    assert 'callback counter(fail_at=5) fails at step 5 (RuntimeError: "out of ideas")' in str(caught.value)
+    assert "callback counter(fail_at=5) fails at step 5 (RuntimeError: out of ideas)" in str(caught.value)
     assert "saved as of step 5; go on with: ganzoo.Trainer.resume(" in str(caught.value)
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert checkpoints(tmp_path / "run")[0].name == "step-00000005"

@@ -729,7 +729,7 @@ def test_an_answer_that_the_client_does_not_understand_is_an_error_of_ours(hub, 
         load(hub)
     hub.faults.clear()
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: {}["id"])
-    with pytest.raises(HubError, match=r'answer is not understood \("KeyError: \'id\'"\); check \$HF_ENDPOINT'):
+    with pytest.raises(HubError, match=r"answer is not understood \(KeyError: 'id'\); check \$HF_ENDPOINT"):
         load(hub)
 
 

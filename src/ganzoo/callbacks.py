@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from typing import Annotated, Any
 
 from ganzoo.config import Bounds
-from ganzoo.errors import ConfigError, PluginError, quote
+from ganzoo.errors import ConfigError, PluginError, quote, words_of
 from ganzoo.gan import GAN
 from ganzoo.registry import Registry
 from ganzoo.stateful import Stateful
@@ -159,9 +159,7 @@ def json_state(part: Callback | Stateful, place: str) -> dict[str, Any]:
         state = part.state_dict()
         text = json.dumps(state, allow_nan=False)
     except Exception as error:
-        raise PluginError(
-            f"{place}: its state_dict can't be saved as JSON ({type(error).__name__}: {quote(str(error), 200)})"
-        ) from error
+        raise PluginError(f"{place}: its state_dict can't be saved as JSON ({words_of(error)})") from error
     restored = json.loads(text)
     if not isinstance(state, dict) or restored != state:
         raise PluginError(

@@ -197,7 +197,7 @@ def blame(what: str) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise PluginError(f"{what} fails ({type(error).__name__}: {quote(str(error))}); tell its author") from error
+        raise PluginError(f"{what} fails ({words_of(error)}); tell its author") from error
 
 
 def _cut(text: str, limit: int = 80) -> str:
@@ -234,9 +234,9 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def words_of(error: Exception) -> str:
-    """What `error` says, short and in one line."""
-    return quote(f"{type(error).__name__}: {error}", 300).strip('"')
+def words_of(error: BaseException) -> str:
+    """The kind of `error` and what it says, short and in one line."""
+    return _cut(printable(" ".join(f"{type(error).__name__}: {error}".split())), 300)
 
 
 def failure(error: Exception, what: str) -> Exception:

@@ -20,6 +20,7 @@ from ganzoo.errors import (
     quote,
     reason,
     shown,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -119,8 +120,7 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
     if isinstance(error, UnicodeError):
         return HubConnectionError(f"{named}: the Hub's address is not valid ({error}); check $HF_ENDPOINT.")
     if not isinstance(error, OSError):  # of the client, that takes an answer for granted
-        said = quote(f"{type(error).__name__}: {error}", 200)
-        return HubError(f"{named}: the Hub's answer is not understood ({said}); check $HF_ENDPOINT.")
+        return HubError(f"{named}: the Hub's answer is not understood ({words_of(error)}); check $HF_ENDPOINT.")
     if "Consistency check failed" in str(error):
         return HubDamagedError(f"{named} did not come whole: its size is not what the Hub says. Try again.")
     return HubError(f"{named}: {quote(reason(error), 300)}.")

@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import Annotated
 
 from ganzoo.config import Bounds
-from ganzoo.errors import ConfigError, PluginError, quote
+from ganzoo.errors import ConfigError, PluginError, quote, words_of
 from ganzoo.registry import Registry
 
 Schedule = Callable[[int, int], float]  # of the steps done and the steps of the run
@@ -44,8 +44,7 @@ def value_at(schedule: Schedule, step: int, steps: int, place: str, high: float 
     try:
         value = schedule(step, steps)
     except Exception as error:
-        said = f"{type(error).__name__}: {quote(str(error), 200)}"
-        raise PluginError(f"{place}: the schedule fails at step {step} ({said}); tell its author") from error
+        raise PluginError(f"{place}: the schedule fails at step {step} ({words_of(error)}); tell its author") from error
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         raise PluginError(f"{place}: the schedule gives {quote(value)} at step {step}, no number; tell its author")
     if not 0 <= value <= high:

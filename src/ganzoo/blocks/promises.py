@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ganzoo.errors import BlockError, ModelError, quote
+from ganzoo.errors import BlockError, ModelError, quote, words_of
 
 
 class Promises(ABC):
@@ -47,7 +47,7 @@ class Promises(ABC):
         return (y * torch.randn_like(y)).sum()
 
     def broken(self, promise: str, how: str, error: Exception | None = None) -> Exception:
-        cause = f" ({type(error).__name__}: {quote(str(error), 200)})" if error else ""
+        cause = f" ({words_of(error)})" if error else ""
         return self.error(f"{self.kind[0]} {self.name} breaks the promise of {promise}: {how}{cause}.")
 
     def call(self, module: nn.Module, inputs: tuple[Tensor, ...], promise: str) -> Tensor:

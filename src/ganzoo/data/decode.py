@@ -22,7 +22,7 @@ from PIL import Image, ImageColor, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.reading import SKIP, Reading
-from ganzoo.errors import DataError, quote, shown, words_of
+from ganzoo.errors import DataError, shown, words_of
 from ganzoo.files import what_else
 from ganzoo.images import is_grey, to_mode
 
@@ -164,9 +164,8 @@ def decode(content: bytes, place: str, reading: Reading) -> np.ndarray:
     except Exception as error:  # PIL's decoders raise a dozen kinds on damaged files
         if other := what_else(content):
             raise DataError(f"{place} is {other}.") from error
-        reason = quote(f"{type(error).__name__}: {error}", 200)
         raise DataError(
-            f"{place} can't be read as a picture ({reason}); remove it, or put a whole one there."
+            f"{place} can't be read as a picture ({words_of(error)}); remove it, or put a whole one there."
         ) from error
 
 

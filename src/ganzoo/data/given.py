@@ -25,7 +25,7 @@ from ganzoo.data.decode import convert, decode, prepare, with_channels
 from ganzoo.data.image_data import ImageData, assemble
 from ganzoo.data.labels import number_labels
 from ganzoo.data.reading import Reading
-from ganzoo.errors import DataError, GanzooError, quote
+from ganzoo.errors import DataError, GanzooError, quote, words_of
 
 IMAGE_NAMES = ("image", "img", "picture", "pixel_values", "images")
 LABEL_NAMES = ("label", "labels", "target", "class", "fine_label", "cls")
@@ -215,8 +215,7 @@ class _Items:
         except GanzooError:
             raise
         except Exception as error:  # of code of the user's
-            reason = quote(f"{type(error).__name__}: {error}", 200)
-            raise DataError(f"{self.name}: item {index} can't be read ({reason}).") from error
+            raise DataError(f"{self.name}: item {index} can't be read ({words_of(error)}).") from error
         if self.image is None:
             return item, None
         try:
@@ -264,8 +263,7 @@ class _Items:
             try:
                 return prepare(value, reading)
             except Exception as error:  # a closed or damaged file
-                reason = quote(f"{type(error).__name__}: {error}", 200)
-                raise DataError(f"{place} can't be read as a picture ({reason}); leave it out.") from error
+                raise DataError(f"{place} can't be read as a picture ({words_of(error)}); leave it out.") from error
         if isinstance(value, (Tensor, np.ndarray)):
             wanted = f"{place} must have shape (H, W), (1 to 4, H, W) or (H, W, 1 to 4)"
             pixels = _tensor(value, place)

@@ -17,7 +17,7 @@ from ganzoo.data.decode import decode
 from ganzoo.data.labels import check_label
 from ganzoo.data.parquet import ROWS
 from ganzoo.data.reading import Reading
-from ganzoo.errors import DataError, GanzooError, quote
+from ganzoo.errors import DataError, GanzooError, quote, words_of
 from ganzoo.seeds import derive_seed
 
 BUFFER = 2000  # rows among which the next one is chosen at random, if they fit into BUFFER_BYTES
@@ -70,8 +70,9 @@ class Stream:
         except GanzooError:
             raise
         except Exception as error:  # pyarrow's, the Hub client's, OSError
-            reason = quote(f"{type(error).__name__}: {error}", 200)
-            raise DataError(f"{self.source} can't be read ({reason}); check its files and the network.") from error
+            raise DataError(
+                f"{self.source} can't be read ({words_of(error)}); check its files and the network."
+            ) from error
 
     @cached_property
     def _pieces(self) -> list[Any]:

@@ -30,7 +30,7 @@ from filelock import Timeout
 from PIL import Image
 
 from ganzoo import markup
-from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell
+from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell, words_of
 from ganzoo.files import expand_user, fsync, locked, remove_leftovers, write_file
 from ganzoo.saving.format import GRID, check_format, read_json, read_plugins
 from ganzoo.text import number
@@ -88,8 +88,9 @@ def damage_said(run: Path) -> Iterator[None]:
     except GanzooError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        said = f"{type(error).__name__}: {quote(str(error))}"
-        raise WeightsError(f"{run}: run.json or a log beside it is damaged ({said}); restore them.") from error
+        raise WeightsError(
+            f"{run}: run.json or a log beside it is damaged ({words_of(error)}); restore them."
+        ) from error
 
 
 class RunFolder:

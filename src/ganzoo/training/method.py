@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from ganzoo.augment import AUGMENTATIONS, Augmentation
 from ganzoo.callbacks import RESERVED, json_state
 from ganzoo.config import is_number
-from ganzoo.errors import PluginError, quote
+from ganzoo.errors import PluginError, quote, words_of
 from ganzoo.losses import LOSSES, Loss
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES, WeightedPenalty
 from ganzoo.schedules import make_schedule, value_at
@@ -88,8 +88,9 @@ class Method(Stateful):
             try:
                 part.end_step(real_sign, images, mean)
             except Exception as error:
-                said = f"{type(error).__name__}: {quote(str(error), 200)}"
-                raise PluginError(f"{place}, a {type(part).__name__}, fails after a step ({said})") from error
+                raise PluginError(
+                    f"{place}, a {type(part).__name__}, fails after a step ({words_of(error)})"
+                ) from error
 
     def figures(self) -> dict[str, float]:
         found: dict[str, float] = {}

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from ganzoo.errors import ConfigError, did_you_mean, quote
+from ganzoo.errors import ConfigError, did_you_mean, quote, words_of
 from ganzoo.schedules import make_schedule
 from ganzoo.settings import Settings
 
@@ -60,9 +60,8 @@ def _timm_optimizer(network: nn.Module, learning_rate: float, settings: Settings
     try:  # some want other betas, a package, a GPU or second derivatives, or keep what JSON can't hold
         _try(timm.optim.create_optimizer_v2(probe := nn.Conv2d(2, 2, 3), settings.optimizer, **options), probe)
     except Exception as error:
-        reason = quote(f"{type(error).__name__}: {error}", 200)
         raise ConfigError(
-            f"optimizer {quote(settings.optimizer)} can't be used here ({reason}); take another"
+            f"optimizer {quote(settings.optimizer)} can't be used here ({words_of(error)}); take another"
         ) from error
     return timm.optim.create_optimizer_v2(network, settings.optimizer, **options)
 

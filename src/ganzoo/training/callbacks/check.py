@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ganzoo.callbacks import CALLBACKS, Callback, Requests, Run, json_state
-from ganzoo.errors import PluginError, quote
+from ganzoo.errors import PluginError, quote, words_of
 from ganzoo.gan import GAN
 from ganzoo.settings import Settings
 
@@ -57,9 +57,7 @@ def _call(place: str, method: Callable[..., None], *arguments: Any) -> None:
     try:
         method(*arguments)
     except Exception as error:
-        raise PluginError(
-            f"{place}: {method.__name__} fails ({type(error).__name__}: {quote(str(error), 200)})"
-        ) from error
+        raise PluginError(f"{place}: {method.__name__} fails ({words_of(error)})") from error
 
 
 def _dry_run(settings: Settings) -> Run:

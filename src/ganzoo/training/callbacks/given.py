@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ganzoo.callbacks import CALLBACKS, Callback, Run, json_state
-from ganzoo.errors import ConfigError, PluginError, TrainingError, WeightsError, quote
+from ganzoo.errors import ConfigError, PluginError, TrainingError, WeightsError, quote, words_of
 from ganzoo.settings import Settings
 
 
@@ -34,9 +34,7 @@ class GivenCallbacks:
             except (Exception, SystemExit) as error:
                 if run.requests.failure is None:
                     self.error = error
-                    run.requests.failure = (
-                        f"callback {name} fails at step {run.step} ({type(error).__name__}: {quote(str(error), 300)})"
-                    )
+                    run.requests.failure = f"callback {name} fails at step {run.step} ({words_of(error)})"
 
     def state(self) -> list[dict[str, Any]]:
         """Name and state of each, as JSON types; PluginError where that can't be had."""
@@ -55,8 +53,7 @@ class GivenCallbacks:
                 callback.load_state_dict(saved["state"])
             except Exception as error:
                 raise PluginError(
-                    f"callback {name} can't go on from the state in its checkpoint "
-                    f"({type(error).__name__}: {quote(str(error), 200)})"
+                    f"callback {name} can't go on from the state in its checkpoint ({words_of(error)})"
                 ) from error
 
 
