@@ -140,7 +140,10 @@ def takes_context(factory: BlockFactory) -> bool:
 
 def needs_context(factory: BlockFactory) -> bool:
     """Whether blocks of `factory` can't be made without a context: the argument has no default."""
-    return takes_context(factory) and _default_context(factory) is Parameter.empty
+    if not takes_context(factory):
+        return False
+    parameter = signature(factory).parameters.get("context")  # if there is none, making the block will say so
+    return parameter is not None and parameter.default is Parameter.empty
 
 
 def check_announced(block: object, in_channels: int, out_channels: int, name: str) -> None:
@@ -190,11 +193,6 @@ def _declared(factory: BlockFactory) -> list[str]:
             f"got {quote(declared)}."
         )
     return [option for option in declared if option not in bound]
-
-
-def _default_context(factory: BlockFactory) -> object:
-    parameter = signature(factory).parameters.get("context")
-    return parameter.default if parameter else None  # without the argument, making the block will say so
 
 
 def _unwrap(factory: BlockFactory) -> tuple[BlockFactory, set[str]]:

@@ -39,11 +39,10 @@ _ZIP_ERRORS = (
     RuntimeError,
     ValueError,
     EOFError,
-    NotImplementedError,
     OverflowError,
     struct.error,
     zlib.error,
-)
+)  # NotImplementedError is a RuntimeError
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ def list_zip(path: Path) -> Listing:
         archive = zipfile.ZipFile(file)
         file.counts = False
         members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError, struct.error) as error:
+    except _ZIP_ERRORS as error:
         other = what_else(content) if content and not content.startswith(b"PK") else None
         text = f"is {other}" if other else f"can't be read as a zip ({error}); name a folder or zip of images"
         raise DataError(f"{shown(str(path), 300)} {text}.") from error

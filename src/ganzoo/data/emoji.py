@@ -62,15 +62,12 @@ def _unpack(package: Path, all_tones: bool, folder: Path) -> None:
             continue
         name = re.sub(r"[^a-z0-9_+-]", "", emoji["short_name"])
         category = re.sub("[^a-z]+", "-", emoji["category"].lower())
-        place = folder / _split_of(name) / category
+        # By a hash of the name, so that it never changes; the same person as a man or a woman stays in one split.
+        split = "train" if _number(_WHO.sub("", name)) % TEST_SHARE else "test"
+        place = folder / split / category
         place.mkdir(parents=True, exist_ok=True)
         for ending, image in _forms(emoji, all_tones):
             (place / f"{name}{ending}.png").write_bytes(files[image])
-
-
-def _split_of(name: str) -> str:
-    """By a hash of the name, so that it never changes; the same person as a man or a woman stays in one split."""
-    return "train" if _number(_WHO.sub("", name)) % TEST_SHARE else "test"
 
 
 def _forms(emoji: dict[str, Any], all_tones: bool) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -218,11 +218,6 @@ def hf_splits(source: str) -> tuple[str, ...]:
     return tuple(split for split in ("train", "test") if split in found)
 
 
-def _nothing(labels: Iterable[Any]) -> bool:
-    """Whether all are null: such a column `datasets` makes of folders train and test without folders of classes."""
-    return all(label is None for label in labels)
-
-
 def _open_stream(datasets: Any, stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
     if stream.label and not stream.names:
@@ -237,9 +232,8 @@ def _open_stream(datasets: Any, stream: Stream, name: str) -> ImageData:
         stream.reading, len(first), lambda k, own: stream.picture(first[k], f"{stream.source}: row {k}", own)
     )
     stream = dataclasses.replace(stream, reading=reading)
-    if stream.label and _nothing(
-        row[stream.label] for row in islice(stream.undecoded(), HEAD)
-    ):  # mostly one row is read
+    # `datasets` makes a column of nulls of folders train and test without folders of classes; mostly one row is read
+    if stream.label and all(row[stream.label] is None for row in islice(stream.undecoded(), HEAD)):
         stream = dataclasses.replace(stream, label=None, names=())
     array, labels = _first_rows(stream)
     decoded = array, list(range(len(array))), hashlib.sha256(array.tobytes()).hexdigest()

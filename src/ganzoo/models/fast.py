@@ -40,7 +40,7 @@ class FastCopy:
             return generator
         if device.type != "cpu":
             return partial(_call_narrow, self._follower(generator)) if narrow else generator
-        if not (narrow or _has_preparation(generator)):
+        if not narrow and type(generator).prepared_for_sampling is Generator.prepared_for_sampling:
             return generator
         mark = _mark(generator)
         if self._made is None or self._made[0] is not generator or not _equal(self._made[1], mark):
@@ -60,10 +60,6 @@ class FastCopy:
 
 def _equal(one: Tensor, other: Tensor) -> bool:
     return (one.device, one.dtype) == (other.device, other.dtype) and torch.equal(one, other)
-
-
-def _has_preparation(generator: Generator) -> bool:
-    return type(generator).prepared_for_sampling is not Generator.prepared_for_sampling
 
 
 def _prepared(generator: Generator, narrow: bool) -> Callable[..., Tensor]:

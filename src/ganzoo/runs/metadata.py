@@ -72,7 +72,9 @@ def record(
     Args:
         callbacks: classes of those that were given by hand.
     """
-    used = [*settings.registered(), *_named_source(source)]
+    used = settings.registered()
+    if name := source_name(source):
+        used.append((SOURCES, name))
     networks = [network for network in (gan.generator, gan.discriminator) if network is not None]
     every = dict.fromkeys([*used, *(each for network in networks for each in used_names(network))])
     return {
@@ -108,11 +110,6 @@ def record(
 def _home(item: Any) -> str:
     """The file that `item` is defined in; a notebook's cell has none."""
     return getattr(sys.modules.get(item.__module__), "__file__", None) or "a notebook"
-
-
-def _named_source(source: Any) -> list[tuple[Registry[Any], str]]:
-    name = source_name(source)
-    return [(SOURCES, name)] if name else []
 
 
 def _absolute(source: str | Path) -> str:
