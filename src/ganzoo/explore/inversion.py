@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +13,7 @@ from ganzoo.errors import ConfigError, DataError, ShapeError, quote
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.models import evaluating
-from ganzoo.models.contract import call_with
+from ganzoo.models.contract import call_with, frozen
 from ganzoo.text import track
 
 BATCH = 64  # latents that are optimised at once
@@ -77,7 +75,7 @@ def invert(
     classes = gan.checked_labels(labels, len(images)).to(gan.device) if labels is not None else None
     starts = min(starts, candidates)
     # gradients are needed, whatever the caller has switched off, but of latents alone
-    with evaluating(gan.generator), _frozen(gan.generator), torch.inference_mode(False), torch.enable_grad():
+    with evaluating(gan.generator), frozen(gan.generator), torch.inference_mode(False), torch.enable_grad():
         images = images.to(gan.device).float().clone()  # one made in inference mode takes part in no gradient
         latents = _starts(gan, images, classes, starts, candidates, seed)  # (N, starts, latent_size)
         flat, rows = latents.flatten(0, 1), torch.arange(len(images)).repeat_interleave(starts)
@@ -98,18 +96,6 @@ def _check_images(images: Tensor, gan: GAN) -> None:
     if not images.is_floating_point() or images.abs().max() > 1.001:  # a little more may come of resampling
         low, high = images.min().item(), images.max().item()
         raise DataError(f"images must be floating in [-1, 1], got {images.dtype} from {low:g} to {high:g}.")
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """No gradient of the weights of `network` for the length of a `with` block."""
-    asked = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in asked:
-            parameter.requires_grad_(True)
 
 
 def _draw(gan: GAN, latents: Tensor, classes: Tensor | None) -> Tensor:

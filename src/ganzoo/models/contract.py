@@ -186,6 +186,18 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """No gradient of the weights of `network` for the length of a `with` block."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
 def unwrapped(network: nn.Module) -> nn.Module:
     """`network` itself, without what torch.compile, DataParallel or DistributedDataParallel put around it.
 

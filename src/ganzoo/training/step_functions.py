@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.losses import Loss
-from ganzoo.models.contract import call_with
+from ganzoo.models.contract import call_with, frozen
 
 
 class MicroBatch(NamedTuple):
@@ -138,12 +138,9 @@ def generator_step(
         The mean loss without penalty, detached, of shape (1,).
     """
     discriminate = discriminate or discriminator
-    trainable = [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
     optimizer.zero_grad(set_to_none=True)
     figures = []
-    try:
-        for parameter in trainable:
-            parameter.requires_grad_(False)
+    with frozen(discriminator):
         for part in parts:
             real_logits = None
             if loss.generator_sees_real:
@@ -154,8 +151,5 @@ def generator_step(
             extra = penalty(part) * part.share if penalty else 0.0
             backward(value * (processes if loss.reduction == "sum" else part.share) + extra)
             figures.append((value / len(part.fake) if loss.reduction == "sum" else value).detach() * part.share)
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
     step(optimizer)
     return torch.stack(figures).sum().reshape(1)

@@ -57,11 +57,8 @@ class Trial:
         """
         for network in self._networks.values():
             self._runtime.place(network)
-        device, state = self._runtime.device, copy.deepcopy(self._method.state_dict())
-        with (
-            _unchanged(*self._networks.values()),
-            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        ):
+        state = copy.deepcopy(self._method.state_dict())
+        with _unchanged(*self._networks.values()), self._runtime.random_kept():
             for network in self._networks.values():
                 network.train()
             for size in {max(self._sizes), min(self._sizes)}:
