@@ -304,13 +304,7 @@ class GAN:
             return made.float().contiguous()
 
         for start in range(0, n, batch_size):
-            stop = min(n, start + batch_size)
-            rows = None if latents is None else latents[start:stop]
-            classes = None if labels is None else labels[start:stop]
-            if rows is None or (classes is None and self.num_classes):
-                drawn, drawn_classes = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
-                rows, classes = drawn if rows is None else rows, drawn_classes if classes is None else classes
-            given = (rows,) if classes is None else (rows, classes)
+            given = self._rows(start, min(n, start + batch_size), seed, latents, labels)
             facts = self.latent_shape, self.clusters, dtype
             made = self._graphs(self.generator, images, given, device, precision == "float32", facts)
             if made is None:
@@ -323,6 +317,17 @@ class GAN:
                     self._look_at_range(made)
                 made = made.clamp(-1, 1)
             yield made
+
+    def _rows(
+        self, start: int, stop: int, seed: int, latents: Tensor | None, labels: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Latents of images `start` to `stop` - 1, and their classes if there are some: those given, else drawn ones."""
+        rows = None if latents is None else latents[start:stop]
+        classes = None if labels is None else labels[start:stop]
+        if rows is None or (classes is None and self.num_classes):
+            drawn, drawn_classes = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
+            rows, classes = drawn if rows is None else rows, drawn_classes if classes is None else classes
+        return (rows,) if classes is None else (rows, classes)
 
     def _look_at_range(self, made: Tensor) -> None:
         """Warn if many numbers are not in [-1, 1]; a `Generator` promises that, and `check_model` looks."""

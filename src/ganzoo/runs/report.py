@@ -51,10 +51,10 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     settings, data, gan = (_mapping(facts.get(name)) for name in ("settings", "data", "gan"))
     log, times = _lines(folder.path / "log.jsonl"), _lines(folder.path / "timing.jsonl")
     logged = [entry["step"] for entry in log if "remark" not in entry]  # a remark may be of a step since undone
-    every = _number(settings.get("log_every")) or 0
+    every = _setting(settings, "log_every")
     grids = sample_grids(folder.path / "samples", until=max(logged) + every if logged else None)
     step = int(max([*logged, *grids, *checkpoint_steps(folder.path), 0]))  # the last ones may stand in no log
-    steps = int(_number(settings.get("steps")) or 0)
+    steps = int(_setting(settings, "steps"))
     scores = _points(log, "score")
     best = min(scores, key=lambda point: point[1], default=None) if settings.get("keep") != "last" else None
     return page(
@@ -65,7 +65,7 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         steps=steps,
         step=step,
         stopped=_why_stopped(log, step),
-        reload=max(_number(settings.get("report_every")) or 0, 5) if under_way else None,
+        reload=max(_setting(settings, "report_every"), 5) if under_way else None,
         go_on=resume_command(folder.path),
         tiles=_tiles(step, settings, data, best, times),
         findings=_findings(log, folder.path, settings),
@@ -91,23 +91,22 @@ def _tiles(
     step: int, settings: dict[str, Any], data: dict[str, Any], best: Point | None, times: list[dict[str, Any]]
 ) -> list[tuple[str, str, str]]:
     """Name, value and remark of each figure at the top."""
-    trained = step * (_number(settings.get("batch_size")) or 0)
-    seen = trained * (_number(settings.get("discriminator_steps")) or 1)
-    images = None if data.get("streamed") is True else _number(data.get("images"))
+    trained = step * _setting(settings, "batch_size")
+    seen = trained * _setting(settings, "discriminator_steps", 1)
+    streamed, images = data.get("streamed") is True, _number(data.get("images"))
     took = seconds(times, settings)
-    left = took / step * ((_number(settings.get("steps")) or 0) - step) if step else 0
+    left = took / step * (_setting(settings, "steps") - step) if step else 0
     memory = [value for _, value in _points(times, "memory_mb")]
     tiles = [
-        ("Images seen", number(seen), f"{number(seen / images, 2)} times the data" if images else ""),
+        ("Images seen", number(seen), f"{number(seen / images, 2)} times the data" if images and not streamed else ""),
         ("Time", duration(took), f"of training; about {duration(left)} to go" if left > 0 else "of training"),
         ("Speed", f"{number(round(trained / took))}/s" if took and trained else "–", "images a second, on average"),
     ]
     if best:
         tiles.insert(0, ("Best score", number(best[1]), f"at step {number(best[0])}; kept in model/"))
-    if data.get("streamed") is True:
-        tiles.append(("Data", _text(data.get("name"), 40), "streamed"))
-    if images:
-        tiles.append(("Data", _text(data.get("name"), 40), f"{number(images)} images"))
+    if streamed or images:
+        much = "streamed" if streamed else f"{number(images or 0)} images"
+        tiles.append(("Data", _text(data.get("name"), 40), much))
     if memory:
         tiles.append(("Memory", f"{number(round(max(memory)))} MB", "at most, resident"))
     return tiles
@@ -230,6 +229,10 @@ def _number(value: Any) -> float | None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not -1e30 < value < 1e30:
         return None
     return float(value)
+
+
+def _setting(settings: dict[str, Any], name: str, otherwise: float = 0) -> float:
+    return _number(settings.get(name)) or otherwise
 
 
 def _text(value: Any, limit: int = 300) -> str:
