@@ -321,7 +321,7 @@ class GAN:
     def _rows(
         self, start: int, stop: int, seed: int, latents: Tensor | None, labels: Tensor | None
     ) -> tuple[Tensor, ...]:
-        """Latents of images `start` to `stop` - 1, and their classes if there are some: those given, else drawn ones."""
+        """Latents of images `start` to `stop` - 1, and classes if there are some: those given, else drawn ones."""
         rows = None if latents is None else latents[start:stop]
         classes = None if labels is None else labels[start:stop]
         if rows is None or (classes is None and self.num_classes):

@@ -32,7 +32,7 @@ def generator_for(seed: int, *parts: str | int) -> torch.Generator:
 
 
 def stream(seed: int, step: int, purpose: str, per_step: int, turn: int, *more: int) -> torch.Generator:
-    """That of update `turn` after `step` steps, which have `per_step` each; updates are counted from the run's first."""
+    """That of update `turn` after `step` steps of `per_step` updates each, which are counted from the run's first."""
     return generator_for(seed, purpose, step * per_step + turn, *more)
 
 
