@@ -14,8 +14,6 @@ from typing import TextIO
 
 import typer
 
-from ganzoo.cli.card_command import card
-from ganzoo.cli.compare_command import compare
 from ganzoo.cli.convert_command import convert
 from ganzoo.cli.data_command import data
 from ganzoo.cli.demo_command import demo
@@ -26,6 +24,7 @@ from ganzoo.cli.export_command import export
 from ganzoo.cli.help import Command, Group
 from ganzoo.cli.hub_commands import pull, push
 from ganzoo.cli.list_command import list_names
+from ganzoo.cli.run_commands import card, compare
 from ganzoo.cli.sample_command import sample
 from ganzoo.cli.show_command import show
 from ganzoo.cli.train_command import train
