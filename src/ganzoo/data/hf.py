@@ -33,15 +33,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
+from ganzoo.data.bounded import check_shard, read_bounded
 from ganzoo.data.cache import cached_images, differing
 from ganzoo.data.decode import read_pictures, with_channels
 from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, open_items
 from ganzoo.data.image_data import ImageData, assemble
 from ganzoo.data.labels import number_labels
-from ganzoo.data.parquet import read_few_rows
 from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.reading import Reading
-from ganzoo.data.shards import check_shard, read_small_members
 from ganzoo.data.stream import BUFFER_BYTES, Stream
 from ganzoo.errors import DataError, HubConnectionError, MissingExtraError, did_you_mean, first_line, quote, shown
 from ganzoo.files import expand_user
@@ -283,7 +282,7 @@ def _load(datasets: Any, source: str, name: str, config: str | None, split: str,
             place, config, folder = _place(name, config)
             state = _state([expand_user(name)]) if folder else config
             builder = datasets.load_dataset_builder(place, state, data_dir=folder)
-        read_small_members(read_few_rows(builder))
+        read_bounded(builder)
         if stream:
             return builder.as_streaming_dataset(split=split)
         builder.download_and_prepare()

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ganzoo.data.archives import LARGEST_FILE
+from ganzoo.data.bounded import ROWS
 from ganzoo.data.decode import decode
 from ganzoo.data.labels import check_label
-from ganzoo.data.parquet import ROWS
 from ganzoo.data.reading import Reading
 from ganzoo.errors import DataError, GanzooError, quote, words_of
 from ganzoo.seeds import derive_seed
