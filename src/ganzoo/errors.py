@@ -188,6 +188,18 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
+def writing(
+    place: object, kind: type[GanzooError], then: str = ".", also: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Raise an OSError of the block, or one of `also`, as `kind`: why `place` can't be written, and `then`."""
+    caught: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except caught as error:
+        raise kind(f"{place} can't be written ({reason(error)}){then}") from error
+
+
+@contextmanager
 def blame(what: str) -> Iterator[None]:
     """Raise what a stranger's code raises as a PluginError that names `what`; our errors and lack of memory pass."""
     try:

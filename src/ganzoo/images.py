@@ -19,7 +19,7 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote, reason
+from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote, writing
 from ganzoo.files import expand_user, write_file
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -306,8 +306,6 @@ def _marked(name: str, mark: str) -> dict[str, Any]:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    try:
+    with writing(path, DataError):
         write_file(path, content, sync=False)  # a disk would be waited for at every one of many pictures
-    except OSError as error:
-        raise DataError(f"{path} can't be written ({reason(error)}).") from error
     return path

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ganzoo.data.cache import cache_dir
-from ganzoo.errors import DataError, reason
+from ganzoo.errors import DataError, writing
 from ganzoo.files import digest_of, expand_user, locked
 
 LARGEST = 20_000_000_000  # bytes
@@ -39,14 +39,12 @@ def download(
     """
     if path.is_file():
         return path
-    try:
+    with writing(path, DataError, ", or set GANZOO_CACHE."):
         path.parent.mkdir(parents=True, exist_ok=True)
         waiting = f"another process downloads {path}: waiting for it"
         with locked(path.with_name(f".{path.name}.lock"), waiting=waiting):
             if not path.is_file():
                 _fetch_whole(urls, path, md5, sha1, largest, progress)
-    except OSError as error:
-        raise DataError(f"{path} can't be written ({reason(error)}), or set GANZOO_CACHE.") from error
     return path
 
 

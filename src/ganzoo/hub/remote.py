@@ -19,7 +19,7 @@ from ganzoo.errors import (
     SourceError,
     WeightsError,
     quote,
-    reason,
+    writing,
 )
 from ganzoo.files import expand_user, new_folder, sha256_of
 from ganzoo.hub.client import bounded_bar, client
@@ -31,6 +31,7 @@ from ganzoo.saving.format import (
     LARGEST_CONFIG,
     LOSSES,
     ONNX,
+    UNTOUCHED,
     WEIGHTS,
     read_json,
 )
@@ -111,15 +112,11 @@ def pull(
         raise HubConnectionError(f"{repo_id}: the Hub can't be reached; check the network.")
     found = {name: repository.file(name, root.name) for name in wanted}
     SavedModel.open(root).build()
-    try:
-        with new_folder(target, keep_others=True, drop=(*NETWORKS, ONNX, GRID, LOSSES, CARD)) as new:
-            for name, path in found.items():
-                (new / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, new / name)
-    except OSError as error:
-        raise WeightsError(
-            f"{target} can't be written ({reason(error)}); what was there before is untouched."
-        ) from error
+    drop = (*NETWORKS, ONNX, GRID, LOSSES, CARD)
+    with writing(target, WeightsError, UNTOUCHED), new_folder(target, keep_others=True, drop=drop) as new:
+        for name, path in found.items():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, new / name)
     return target
 
 

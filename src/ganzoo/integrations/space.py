@@ -7,11 +7,11 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ganzoo.errors import ConfigError, MissingExtraError, WeightsError, reason
+from ganzoo.errors import ConfigError, MissingExtraError, WeightsError, writing
 from ganzoo.files import expand_user, new_folder
 from ganzoo.gan import GAN
 from ganzoo.hub.space import APP, MARK, MODEL, REQUIREMENTS, is_space
-from ganzoo.saving.format import CARD, describe
+from ganzoo.saving.format import CARD, UNTOUCHED, describe
 from ganzoo.saving.resolve import local_source
 
 _APP = f'''"""A page to play with a GAN, {MARK}. Run it: python {APP}"""
@@ -69,16 +69,13 @@ def export_space(gan: GAN, folder: str | Path) -> Path:
     words |= {"models": f"models:\n- {name}\n" * on_the_hub}
     plugins = (f"{each['package']}=={each['version']}" for each in describe(gan.generator).plugins)
     needed = [f"ganzoo-torch[demo]=={version('ganzoo-torch')}", *dict.fromkeys(plugins)]
-    try:
-        with new_folder(folder, keep_others=True, drop=(MODEL,)) as new:
-            (new / APP).write_text(_APP.replace("NAME", json.dumps(name)))
-            (new / REQUIREMENTS).write_text("\n".join(needed) + "\n")
-            (new / CARD).write_text(_CARD.format(**words), encoding="utf-8")
-            GAN(gan.generator, **gan.facts).save_pretrained(new / MODEL)
-            if gan.folder is not None and (gan.folder / CARD).is_file():
-                shutil.copyfile(gan.folder / CARD, new / MODEL / CARD)
-    except OSError as error:
-        raise WeightsError(f"{folder} can't be written ({reason(error)}); what was there is untouched.") from error
+    with writing(folder, WeightsError, UNTOUCHED), new_folder(folder, keep_others=True, drop=(MODEL,)) as new:
+        (new / APP).write_text(_APP.replace("NAME", json.dumps(name)))
+        (new / REQUIREMENTS).write_text("\n".join(needed) + "\n")
+        (new / CARD).write_text(_CARD.format(**words), encoding="utf-8")
+        GAN(gan.generator, **gan.facts).save_pretrained(new / MODEL)
+        if gan.folder is not None and (gan.folder / CARD).is_file():
+            shutil.copyfile(gan.folder / CARD, new / MODEL / CARD)
     return folder
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.config import is_number
-from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote, reason
+from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote, writing
 from ganzoo.files import default_mode, new_folder, sha256_of
 from ganzoo.runs.folder import resume_command
 from ganzoo.saving.format import read_json
@@ -109,16 +109,12 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     """
     tensors, numbers = _collected(state)
     folder = checkpoint_folder(run, state.step)
-    try:
-        with new_folder(folder) as new:
-            with default_mode(new / TENSORS) as path:
-                save_file(untie(tensors), path)
-            numbers["sha256"] = {TENSORS: sha256_of(path)}
-            (new / STATE).write_text(json.dumps(numbers, indent=1) + "\n")
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(
-            f"the checkpoint {folder} can't be written ({reason(error)}); earlier ones are untouched. {remedy(run)}"
-        ) from error
+    then = f"; earlier ones are untouched. {remedy(run)}"
+    with writing(f"the checkpoint {folder}", TrainingError, then, (SafetensorError,)), new_folder(folder) as new:
+        with default_mode(new / TENSORS) as path:
+            save_file(untie(tensors), path)
+        numbers["sha256"] = {TENSORS: sha256_of(path)}
+        (new / STATE).write_text(json.dumps(numbers, indent=1) + "\n")
     steps = state.best_step, state.memory.get("advised"), *state.changed_until.values()
     kept = [checkpoint_folder(run, step) for step in steps if type(step) is int]
     for old in checkpoints(run)[KEEP:]:

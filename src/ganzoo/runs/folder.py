@@ -30,7 +30,7 @@ from filelock import Timeout
 from PIL import Image
 
 from ganzoo import markup
-from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell, words_of
+from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell, words_of, writing
 from ganzoo.files import expand_user, fsync, locked, remove_leftovers, write_file
 from ganzoo.saving.format import GRID, check_format, read_json, read_plugins
 from ganzoo.text import number
@@ -170,7 +170,7 @@ class RunFolder:
             TrainingError: as `check_free`, or the folder can't be written.
         """
         self.check_free(overwrite)
-        try:
+        with writing(self.path, TrainingError):
             self.path.mkdir(parents=True, exist_ok=True)
             self.tidy()
             for name in _OURS:
@@ -178,15 +178,11 @@ class RunFolder:
                 shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink(True)
             for name in ("log.jsonl", "timing.jsonl"):
                 (self.path / name).touch()
-        except OSError as error:
-            raise TrainingError(f"{self.path} can't be written ({reason(error)}).") from error
 
     def record(self, facts: Mapping[str, Any]) -> None:
         """Write `run.json`, when the run's first checkpoint stands: from here on it can be resumed."""
-        try:
+        with writing(self.path, TrainingError):
             write_file(self.path / "run.json", json.dumps({"format": FORMAT, **facts}, indent=2) + "\n")
-        except OSError as error:
-            raise TrainingError(f"{self.path} can't be written ({reason(error)}).") from error
 
     def exists(self) -> bool:
         """Whether a run is there."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ganzoo.errors import TrainingError, reason
+from ganzoo.errors import TrainingError, writing
 from ganzoo.files import write_file
 from ganzoo.markup import page
 from ganzoo.runs.checkpoint import checkpoint_steps
@@ -37,12 +37,8 @@ def write_report(run: str | Path, under_way: bool = False) -> Path:
     folder = RunFolder(run)
     path = folder.path / "report.html"
     content = _page(folder, under_way)
-    try:
+    with writing(path, TrainingError, f". Then: {resume_command(folder.path)}"):
         write_file(path, content)
-    except OSError as error:
-        raise TrainingError(
-            f"{path} can't be written ({reason(error)}). Then: {resume_command(folder.path)}"
-        ) from error
     return path
 
 

@@ -23,6 +23,7 @@ FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"  # beside them, for people
 ONNX = "model.onnx"  # the generator once more, if `ganzoo export` wrote it there
+UNTOUCHED = "; what was there before is untouched."  # the end of a message on a folder that can't be written
 LARGEST_CONFIG = 1_000_000  # bytes
 LARGEST_OWN = 100_000_000  # bytes of a JSON file, or of a header, in the folder of a run
 _PACKAGE = {"package": re.compile(r"\w([\w.-]*\w)?", re.ASCII), "version": re.compile(r"\w[\w.+!-]*", re.ASCII)}

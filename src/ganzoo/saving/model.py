@@ -21,7 +21,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 
-from ganzoo.errors import ConfigError, GanzooError, NoDiscriminatorError, SourceError, WeightsError, quote, reason
+from ganzoo.errors import ConfigError, GanzooError, NoDiscriminatorError, SourceError, WeightsError, quote, writing
 from ganzoo.files import expand_user, new_folder
 from ganzoo.latents import check_clusters
 from ganzoo.models import Generator
@@ -33,6 +33,7 @@ from ganzoo.saving.format import (
     GRID,
     LOSSES,
     ONNX,
+    UNTOUCHED,
     WEIGHTS,
     check_format,
     read_description,
@@ -145,26 +146,22 @@ def write_model(
         raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {quote(dtype)}")
     folder, present = expand_user(folder), {name: each for name, each in networks.items() if each is not None}
     _check_free(folder)
-    try:
-        with new_folder(folder, keep_others=True, drop=_DROPPED) as new:
-            for name, network in present.items():
-                (new / name).mkdir(exist_ok=True)
-                values = write_network(network, new / name, dtype, 0 if name else facts["clusters"]).to_dict()
-                if not name:
-                    library = {"library": "ganzoo", "library_version": version("ganzoo-torch")}
-                    values = {"format": FORMAT, **library, **facts, "generator": values}
-                (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
-            try:
-                _check_classes(present[""], facts, str(new / CONFIG))
-                SavedModel.open(new, list(present)).check()
-            except GanzooError as error:
-                said = str(error).replace(str(new), str(folder))
-                hint = "" if dtype == "float32" else f' In dtype="{dtype}" numbers may be too large: try "float32".'
-                raise WeightsError(f"{folder} is not saved, since it could not be loaded: {said}{hint}") from error
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"{folder} can't be written ({reason(error)}); what was there before is untouched."
-        ) from error
+    refused = writing(folder, WeightsError, UNTOUCHED, also=(SafetensorError,))
+    with refused, new_folder(folder, keep_others=True, drop=_DROPPED) as new:
+        for name, network in present.items():
+            (new / name).mkdir(exist_ok=True)
+            values = write_network(network, new / name, dtype, 0 if name else facts["clusters"]).to_dict()
+            if not name:
+                library = {"library": "ganzoo", "library_version": version("ganzoo-torch")}
+                values = {"format": FORMAT, **library, **facts, "generator": values}
+            (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        try:
+            _check_classes(present[""], facts, str(new / CONFIG))
+            SavedModel.open(new, list(present)).check()
+        except GanzooError as error:
+            said = str(error).replace(str(new), str(folder))
+            hint = "" if dtype == "float32" else f' In dtype="{dtype}" numbers may be too large: try "float32".'
+            raise WeightsError(f"{folder} is not saved, since it could not be loaded: {said}{hint}") from error
     return folder
 
 
