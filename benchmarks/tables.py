@@ -12,14 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ganzoo.text import number
+
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 Row = dict[str, Any]
-
-
-def number(value: float) -> str:
-    """Three digits, or all of a larger number."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def with_spread(value: list[float] | None) -> str:
