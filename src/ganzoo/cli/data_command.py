@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import JSON, names, option, print_json, print_wrapped
+from ganzoo.cli.options import JSON, names, option, output_option, print_json, print_wrapped
 from ganzoo.errors import SeveralSizesError, shown
 
 IMAGES = "Images"  # a group of options
@@ -33,9 +33,7 @@ def data(
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the first 20 images are drawn.")] = Path(
-        "data.png"
-    ),
+    output: Annotated[Path, output_option("Where the first 20 images are drawn.")] = Path("data.png"),
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Prepare a data set, say what is in it, and draw its first 20 images."""

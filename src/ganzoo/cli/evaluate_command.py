@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
-from ganzoo.cli.options import ENDPOINT, JSON, REVISION, names, print_json, print_wrapped
+from ganzoo.cli.options import ENDPOINT, JSON, REVISION, names, output_option, print_json, print_wrapped
 from ganzoo.errors import shell
 
 
@@ -47,10 +47,8 @@ def evaluate(
     seed: Annotated[int, typer.Option("--seed", "-s", help="Seed of the samples and of random choices.")] = 0,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for evaluation.json and evaluation.html.  [default: the run's; else here, named after it]",
+        output_option(
+            "Folder for evaluation.json and evaluation.html.  [default: the run's; else here, named after it]"
         ),
     ] = None,
     classes: Annotated[bool, typer.Option(help="Measure class by class too.")] = True,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, names, print_json
+from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, names, output_option, print_json
 from ganzoo.errors import ConfigError, quote, shell
 from ganzoo.text import counted
 
@@ -22,9 +22,7 @@ def walk(
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="A grid (.png), or an animation (.gif, .webp).")
-    ] = Path("walk.png"),
+    output: Annotated[Path, output_option("A grid (.png), or an animation (.gif, .webp).")] = Path("walk.png"),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Walk from sample to sample: a picture or an animation.
@@ -53,7 +51,7 @@ def directions(
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A picture.")] = Path("directions.png"),
+    output: Annotated[Path, output_option("A picture.")] = Path("directions.png"),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Move one sample along the generator's strongest directions.
@@ -77,9 +75,7 @@ def arithmetic(
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A picture: groups, their means, the result.")] = Path(
-        "arithmetic.png"
-    ),
+    output: Annotated[Path, output_option("A picture: groups, their means, the result.")] = Path("arithmetic.png"),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Add and subtract means of latents.
@@ -104,9 +100,7 @@ def invert(
     steps: Annotated[int, typer.Option(help="Steps of the optimisation.")] = 800,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The pictures above what was found.")] = Path(
-        "invert.png"
-    ),
+    output: Annotated[Path, output_option("The pictures above what was found.")] = Path("invert.png"),
     as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:

@@ -43,6 +43,11 @@ def option(group: str, help: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, rich_help_panel=group, help=help, **more)
 
 
+def output_option(help: str) -> Any:
+    """--output or -o, in all commands that write a file."""
+    return typer.Option("--output", "-o", help=help)
+
+
 def print_json(facts: Any) -> None:
     """Print `facts`, of JSON types, and nothing else."""
     print(json.dumps(facts, indent=2, ensure_ascii=False, default=str))

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import JSON, print_json, print_table
+from ganzoo.cli.options import JSON, output_option, print_json, print_table
 from ganzoo.errors import shell
 
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of two to four runs.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Write the page here.")] = Path("compare.html"),
+    output: Annotated[Path, output_option("Write the page here.")] = Path("compare.html"),
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Compare runs: settings that differ, figures, curves and samples.
