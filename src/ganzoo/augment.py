@@ -42,12 +42,6 @@ AUGMENTATIONS: Registry[Callable[..., Any]] = Registry(
 )
 
 
-def random_flip(images: Tensor, random: torch.Generator | None = None) -> Tensor:
-    """Mirror each of (N, C, H, W) left to right with probability 1/2; of any dtype. For real images."""
-    mirrored = uniform(len(images), 1, 1, 1, random=random, device=images.device) < 0.5
-    return torch.where(mirrored, images.flip(-1), images)
-
-
 def _check(images: Tensor, strength: float) -> None:
     if images.dim() != 4 or not images.is_floating_point():
         raise ShapeError(
