@@ -51,7 +51,7 @@ class Listing:
 
     Args:
         names: their paths inside it, sorted.
-        read: gives the bytes of one of them, or of one of `others`.
+        read: gives the bytes of one of them, or of one of `others`; so many from the start if a number follows.
         facts: what tells this state of the source from another, for the cache's key.
         passed_over: how many files are left out, by reason.
         others: paths of files that are no pictures by their names.
@@ -61,7 +61,7 @@ class Listing:
     """
 
     names: list[str]
-    read: Callable[[str], bytes]
+    read: Callable[..., bytes]
     facts: Sequence[tuple[Any, ...]]
     passed_over: dict[str, int] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
@@ -109,24 +109,19 @@ def list_folder(folder: Path, broken: str = "stop") -> Listing:
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror or error}).") from error
 
-    def read(name: str) -> bytes:
+    def read(name: str, size: int | None = None) -> bytes:
         path = folder / name
         try:
-            size = path.stat().st_size
-            if size <= LARGEST_FILE:
+            if size is not None:
+                with open(path, "rb", buffering=0) as file:
+                    return file.read(size)
+            if (whole := path.stat().st_size) <= LARGEST_FILE:
                 return path.read_bytes()
         except OSError as error:
             raise DataError(f"{path} can't be read ({error.strerror or error}).") from error
-        raise DataError(f"{path} has {size:,} bytes; {LARGEST_FILE:,} is the most for a picture.")
+        raise DataError(f"{path} has {whole:,} bytes; {LARGEST_FILE:,} is the most for a picture.")
 
-    def start(name: str, size: int) -> bytes:
-        try:
-            with open(folder / name, "rb", buffering=0) as file:
-                return file.read(size)
-        except OSError:
-            return b""  # said when it is decoded
-
-    return _listing(folder, found, passed, folders, read, start)
+    return _listing(folder, found, passed, folders, read)
 
 
 @dataclass(frozen=True)
@@ -178,10 +173,16 @@ def _listing(
     found: list[_File],
     passed: Counter[str],
     folders: list[str],
-    read: Callable[[str], bytes],
-    start: Callable[[str, int], bytes],
+    read: Callable[..., bytes],
 ) -> Listing:
-    """The pictures among the files `found`; `passed` counts the others, `start` gives the first bytes of a file."""
+    """The pictures among the files `found`; `passed` counts the others."""
+
+    def start(name: str, size: int) -> bytes:
+        try:
+            return read(name, size)
+        except DataError:
+            return b""  # said when it is decoded
+
     outputs = output_folders((file.path for file in found if not file.reason), start)
     kept, others = _sorted(found, outputs, passed)
     own = own_pictures([file.path for file in kept], start)
@@ -231,15 +232,9 @@ def list_zip(path: Path) -> Listing:
         except _ZIP_ERRORS as error:
             raise DataError(f"{path}: {quote(name)} can't be unpacked ({error}); get the zip again.") from error
 
-    def start(name: str, size: int) -> bytes:
-        try:
-            return read(name, size)
-        except DataError:
-            return b""  # said when it is decoded
-
     files = [_File(member.filename, member.file_size, (member.CRC,)) for member in members if not member.is_dir()]
     folders = {parent for name in by_name for parent in parents(name)}
-    return _listing(path, files, Counter(), sorted(folders), read, start)
+    return _listing(path, files, Counter(), sorted(folders), read)
 
 
 def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
