@@ -31,7 +31,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganzoo.evaluation.color_net import FEATURES, IMAGE_SIZE, ColorNet
+from ganzoo.evaluation.nets import COLOR_FEATURES, COLOR_SIZE, ColorNet
 from ganzoo.hardware import fast_bfloat16
 
 arguments = argparse.ArgumentParser()
@@ -105,7 +105,7 @@ def disturb(images: Tensor, turn: float, shrink: float, mirror: bool) -> Tensor:
         ],
         dim=1,
     )
-    grid = F.affine_grid(theta, [count, 3, IMAGE_SIZE, IMAGE_SIZE], align_corners=False)
+    grid = F.affine_grid(theta, [count, 3, COLOR_SIZE, COLOR_SIZE], align_corners=False)
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     brightness, contrast, colour = ((torch.rand(count, 1, 1, 1) * 2 - 1) * 0.3 for _ in range(3))
     images = images + brightness
@@ -113,7 +113,7 @@ def disturb(images: Tensor, turn: float, shrink: float, mirror: bool) -> Tensor:
     images = (images - images.mean(1, keepdim=True)) * (1 + colour) + images.mean(1, keepdim=True)
     if torch.rand(()) < 0.3:  # as a blurred model draws
         small = int(torch.randint(20, 48, ()))
-        images = F.interpolate(F.interpolate(images, (small, small), mode="bilinear", antialias=True), IMAGE_SIZE)
+        images = F.interpolate(F.interpolate(images, (small, small), mode="bilinear", antialias=True), COLOR_SIZE)
     return images.clamp(-1, 1)
 
 
@@ -131,14 +131,14 @@ def photograph_batch() -> tuple[Tensor, Tensor]:
 
 
 def enlarged(images: Tensor) -> Tensor:
-    return F.interpolate(images.float() / 127.5 - 1, (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True)
+    return F.interpolate(images.float() / 127.5 - 1, (COLOR_SIZE, COLOR_SIZE), mode="bilinear", antialias=True)
 
 
 class Trained(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.trunk = ColorNet()
-        self.emoji, self.photographs = nn.Linear(FEATURES, len(identities)), nn.Linear(FEATURES, 10)
+        self.emoji, self.photographs = nn.Linear(COLOR_FEATURES, len(identities)), nn.Linear(COLOR_FEATURES, 10)
 
 
 def accuracy(head: nn.Module, images: Tensor, labels: Tensor, trunk: nn.Module) -> float:

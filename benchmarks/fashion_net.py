@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import ganzoo
-from ganzoo.evaluation.fashion_net import FashionNet
+from ganzoo.evaluation.nets import FashionNet
 from ganzoo.hardware import fast_bfloat16
 
 arguments = argparse.ArgumentParser()

@@ -21,10 +21,9 @@ from ganzoo.errors import (
     WeightsError,
 )
 from ganzoo.evaluation import features as module
-from ganzoo.evaluation.color_net import ColorNet, color_net
-from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import FEATURES, LUMA, Features
 from ganzoo.evaluation.metrics import kernel_distance
+from ganzoo.evaluation.nets import ColorNet, color_net, fashion_net
 from ganzoo.models.backbones import lite_names
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")

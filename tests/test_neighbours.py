@@ -7,8 +7,8 @@ import ganzoo
 from ganzoo.data.image_data import fingerprints
 from ganzoo.errors import DataError, ShapeError
 from ganzoo.evaluation import neighbours
-from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.neighbours import different, memorisation, nearest
+from ganzoo.evaluation.nets import fashion_net
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
 

@@ -23,11 +23,11 @@ from ganzoo.data.image_data import fingerprints, scale
 from ganzoo.data.labels import same_classes
 from ganzoo.data.open import splits_of
 from ganzoo.errors import ConfigError, DataError, quote
-from ganzoo.evaluation.fashion_net import fashion_net
 from ganzoo.evaluation.features import FEATURES, Features
 from ganzoo.evaluation.generated import Generated, at_once, generated
 from ganzoo.evaluation.metrics import DEFAULT, METRICS, NamedMetric, Score, compare, make_metrics, warn_of_few
 from ganzoo.evaluation.neighbours import Memorisation, different, memorisation
+from ganzoo.evaluation.nets import fashion_net
 from ganzoo.evaluation.per_class import ClassQuality, by_class
 from ganzoo.evaluation.result import Evaluation
 from ganzoo.files import write_file

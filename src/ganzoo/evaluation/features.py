@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, blame, first_line, quote
-from ganzoo.evaluation import color_net, fashion_net
+from ganzoo.evaluation.nets import COLOR_SIZE, FASHION_SIZE, color_net, fashion_net
 from ganzoo.hardware import checked_device, full_float32
 from ganzoo.images import to_uint8
 from ganzoo.models.backbones import timm_network
@@ -132,19 +132,18 @@ FEATURES: Registry[Callable[..., Features]] = Registry(
 @FEATURES.register("fashion-net")
 def fashion_net_features() -> Features:
     """The bundled classifier of Fashion-MNIST, the default for grey images: (1, 28, 28) to 128 numbers."""
-    made = _make("fashion-net", _FashionNet(), fashion_net.IMAGE_SIZE, 1, "bilinear")
+    made = _make("fashion-net", _FashionNet(), FASHION_SIZE, 1, "bilinear")
     return replace(made, limits="fashion-net, the default for grey images, learned from 28x28 garments alone.")
 
 
 @FEATURES.register("color-net")
 def color_net_features() -> Features:
     """The bundled network of emoji and CIFAR-10, the default for colour: (3, 64, 64) to 256 numbers."""
-    network = copy.deepcopy(color_net.color_net())  # the shared one stays where it is
     limits = (
         "color-net, the default for colour, learned from emoji and CIFAR-10 at 64x64 pixels; it overlooks a light "
         "blur. Before you publish figures, also measure with inception or timm:NAME."
     )
-    return replace(_make("color-net", network, color_net.IMAGE_SIZE, 3, "bilinear"), limits=limits)
+    return replace(_make("color-net", color_net(), COLOR_SIZE, 3, "bilinear"), limits=limits)
 
 
 @FEATURES.register("inception")
@@ -196,7 +195,7 @@ def _make(name: str, network: nn.Module, image_size: int, channels: int, interpo
 class _FashionNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.network = copy.deepcopy(fashion_net.fashion_net())  # the shared one stays where it is
+        self.network = copy.deepcopy(fashion_net())  # the shared one stays where it is
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network.features(images)
