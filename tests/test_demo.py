@@ -21,9 +21,8 @@ from PIL import Image, ImageChops
 import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, HubAccessError, MissingExtraError
-from ganzoo.hub.push import push_folder
+from ganzoo.hub.push import SPACE, push_folder
 from ganzoo.hub.remote import pull
-from ganzoo.hub.space import SPACE
 from ganzoo.integrations.space import export_space
 from ganzoo.registry import Origin
 

@@ -54,8 +54,7 @@ def push(
 @contextmanager
 def _space_of(folder: Path, repo_id: str) -> Iterator[Path]:
     """The Space in `folder`, or one made of the model there, for the length of a `with` block."""
-    from ganzoo.hub.push import check_repo_id
-    from ganzoo.hub.space import is_space
+    from ganzoo.hub.push import check_repo_id, is_space
     from ganzoo.integrations.space import export_space
     from ganzoo.pretrained import from_pretrained
 

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.errors import ConfigError, WeightsError, quote
 from ganzoo.files import expand_user
 from ganzoo.hub.client import client
-from ganzoo.hub.space import MODEL, SPACE, is_space, with_model
 from ganzoo.hub_errors import hub_errors
 from ganzoo.models.onnx import fingerprint
 from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card, with_demo
-from ganzoo.saving.format import CARD, ONNX
+from ganzoo.saving.format import CARD, CONFIG, ONNX, WEIGHTS
 from ganzoo.saving.model import LAYOUT, SavedModel
 from ganzoo.saving.resolve import local_folder
 from ganzoo.saving.results import weights_hash
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+APP, REQUIREMENTS, MODEL = "app.py", "requirements.txt", "model"  # what the folder of a Space holds
+SPACE = (APP, REQUIREMENTS, CARD, *(f"{MODEL}/{name}" for name in (CONFIG, WEIGHTS, CARD)))
+MARK = "made by `ganzoo demo --export-space`"  # in the first line of app.py
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def _linked(api: HfApi, kind: str, repo_id: str, private: bool, card: bytes | Pa
     except HfHubHTTPError:  # none, or one that this account may not see
         there = False
     if kind == "space":
-        text = with_model(text, repo_id) if there else text
+        text = _with_model(text, repo_id) if there else text
     else:
         text = with_demo(text, f"{api.endpoint}/spaces/{repo_id}" if there else None)
     return text.encode("utf-8", "surrogateescape")
@@ -162,6 +165,20 @@ def _contents(root: Path, repo_id: str) -> dict[str, bytes | Path]:
     elif is_marked(text) and weights_hash(root) not in text:  # a card of what was saved here before
         text = renewed(text, model_card(root, repo_id))
     return {**contents, CARD: named(text, repo_id).encode()}
+
+
+def is_space(folder: Path) -> bool:
+    """Whether `folder` holds a Space that ganzoo wrote."""
+    try:
+        return MARK in (folder / APP).read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _with_model(card: str, repo_id: str) -> str:
+    """The `card` of a Space that names its model, so that the Hub shows each on the other's page."""
+    head, end, body = card.partition("\n---\n")
+    return card if "\nmodels:" in head or not end else f"{head}\nmodels:\n- {repo_id}{end}{body}"
 
 
 def check_repo_id(repo_id: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ganzoo.errors import ConfigError, MissingExtraError, WeightsError, writing
 from ganzoo.files import expand_user, new_folder
 from ganzoo.gan import GAN
-from ganzoo.hub.space import APP, MARK, MODEL, REQUIREMENTS, is_space
+from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, is_space
 from ganzoo.saving.format import CARD, UNTOUCHED, describe
 from ganzoo.saving.resolve import local_source
 
