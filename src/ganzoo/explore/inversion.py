@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.config import check_count, is_number
+from ganzoo.data.image_data import first_of_each
 from ganzoo.errors import ConfigError, DataError, ShapeError, quote
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
@@ -131,11 +132,8 @@ def _starts(gan: GAN, images: Tensor, classes: Tensor | None, starts: int, candi
 
 def _each_cluster_first(rows: Tensor, clusters: Tensor) -> Tensor:
     """`rows`, nearest first, in another order: the nearest of each cluster before all others."""
-    _, number = clusters.unique(return_inverse=True)
-    first = torch.full((int(number.max()) + 1,), len(rows), device=rows.device)
-    first.scatter_reduce_(0, number, torch.arange(len(rows), device=rows.device), "amin")
-    is_first = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
-    is_first[first] = True
+    is_first = torch.zeros(len(rows), dtype=torch.bool)
+    is_first[first_of_each(clusters.cpu())] = True
     return torch.cat([rows[is_first], rows[~is_first]])
 
 
