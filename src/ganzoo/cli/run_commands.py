@@ -29,7 +29,9 @@ def compare(
     names = [str(run) for run in runs]
     print_table([(name, *values) for name, values in rows(facts["runs"])], ["figure", *names])
     print()
-    differing = [(name, *map(in_words, values)) for name, values in facts["differing"].items()]
+    differing = [
+        (name, *(in_words(value, exact=True) for value in values)) for name, values in facts["differing"].items()
+    ]
     if differing:
         print_table(differing, ["setting", *names])
     else:

@@ -45,7 +45,8 @@ def show(
         rows: list[tuple[str, str]] = []
         for name, value in facts.items():
             nested = value.items() if isinstance(value, dict) else [(None, value)]
-            rows += [(f"  {name}" if key is None else f"  {name}.{key}", in_words(each)) for key, each in nested]
+            exact = name == "settings"
+            rows += [(f"  {name}" if key is None else f"  {name}.{key}", in_words(each, exact)) for key, each in nested]
         print_table(rows)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -74,9 +73,11 @@ class Stream:
                 f"{self.source} can't be read ({words_of(error)}); check its files and the network."
             ) from error
 
-    @cached_property
     def _pieces(self) -> list[Any]:
-        """The parts that can be read by themselves: the files of a set, or groups of neighbouring ones."""
+        """The parts that can be read by themselves: the files of a set, or groups of neighbouring ones.
+
+        Made anew for each pass: `datasets` notes in a part how far it was read, so two threads must not share one.
+        """
         count = min(self.rows.num_shards, MOST_PIECES)
         return [self.rows.shard(count, number) for number in range(count)]
 
@@ -89,7 +90,8 @@ class Stream:
         memory for large pictures, and its threads wait five seconds at the end of an epoch.
         """
         generator = np.random.default_rng(derive_seed(seed, "stream", number))
-        pieces = [self.undecoded(self._pieces[index]) for index in generator.permutation(len(self._pieces))]
+        parts = self._pieces()
+        pieces = [self.undecoded(parts[index]) for index in generator.permutation(len(parts))]
         if len(pieces) % processes == 0:
             rows = _in_turns(pieces[rank::processes])
         else:
