@@ -26,7 +26,7 @@ from ganzoo.cli import run
 from ganzoo.data import Batches, ImageData, cache_dir, describe, open_data, open_loader, shard
 from ganzoo.data import fashion as fashion_module
 from ganzoo.data import open as open_module
-from ganzoo.data.cache import differing
+from ganzoo.data.cache import cached_images, differing
 from ganzoo.data.decode import decode, read_pictures
 from ganzoo.data.hf import hf_splits
 from ganzoo.data.open import splits_of
@@ -169,9 +169,9 @@ def test_pictures_are_decoded_at_once_in_order_and_few_ahead(monkeypatch, platfo
 
     monkeypatch.setattr("ganzoo.data.decode.decode", decode)
     monkeypatch.setattr("sys.platform", platform)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("ganzoo.data.decode.cores", lambda: 2)
     state, asked = torch.get_rng_state(), []
-    found = read_pictures(fetch, range(400), 400, Reading())
+    found = read_pictures(fetch, range(400), 400, Reading(image_size=64))
     first = next(found)
     assert first[1] == os.getpid() and asked == [0]  # whether there is room for all is known by the first
     rest = [next(found)]
@@ -194,9 +194,20 @@ def test_a_decoding_process_that_is_ended_is_told_in_one_line(monkeypatch):
 
     here = os.getpid()
     monkeypatch.setattr("ganzoo.data.decode.decode", decode)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    with pytest.raises(DataError, match="decoding in 2 processes failed .*is there memory"):
-        list(read_pictures(lambda number: (b"", ""), range(40), 40, Reading()))
+    monkeypatch.setattr("ganzoo.data.decode.cores", lambda: 2)
+    pictures = read_pictures(lambda number: (b"", ""), range(40), 40, Reading())
+    with pytest.raises(DataError, match="a process that decodes pictures was ended.*make the pictures smaller"):
+        cached_images(["a key"], pictures, 40)
+
+
+@pytest.mark.parametrize(("reading", "most"), [(Reading(image_size=1500), 1), (Reading(), 2)])
+def test_large_pictures_are_handed_over_a_few_at_once(monkeypatch, reading, most):
+    monkeypatch.setattr("ganzoo.data.decode.cores", lambda: 2)
+    monkeypatch.setattr("ganzoo.data.decode.decode", lambda *_: np.zeros((1, 1500, 1500), np.uint8))
+    numbers = iter(range(100))
+    found = read_pictures(lambda number: (b"", ""), numbers, 100, reading)
+    next(found), next(found)
+    assert next(numbers) <= 1 + 5 * most
 
 
 def test_an_item_of_a_dataset_is_read_once_when_it_is_decoded():

@@ -29,9 +29,10 @@ def export(
     Browsers, phones and servers run it without Python.
     Needs: pip install 'ganzoo-torch[onnx]'.
     """
-    from ganzoo.integrations.onnx import export_onnx
+    from ganzoo.integrations.onnx import export_onnx, free_file
     from ganzoo.pretrained import from_pretrained
 
+    free_file(output, overwrite)  # before a model is downloaded
     gan = from_pretrained(source, revision=revision, endpoint=endpoint, discriminator=discriminator)
     done = export_onnx(
         gan,

@@ -11,3 +11,17 @@ from ganzoo.data.open import open_data as open_data
 from ganzoo.data.sources import SOURCES as SOURCES
 from ganzoo.data.sources import Licensed as Licensed
 from ganzoo.data.sources import source_name as source_name
+
+__all__ = [  # so that `import *` does not bring the module `open`
+    "SOURCES",
+    "Batches",
+    "ImageData",
+    "Licensed",
+    "Loader",
+    "cache_dir",
+    "describe",
+    "open_data",
+    "open_loader",
+    "shard",
+    "source_name",
+]

@@ -195,18 +195,26 @@ def _pack(
     kept: list[int] = []
     shape: tuple[int, ...] | None = None
     hashed = hashlib.sha256()
-    for position, picture in enumerate(pictures):
-        if picture is None:
-            continue
-        if shape is None:
-            _check_room(picture, count, most)
-        elif picture.shape != shape:
-            raise differing(shape, picture.shape)
-        shape = picture.shape
-        content = picture.tobytes()
-        file.write(content)
-        hashed.update(content)
-        kept.append(position)
+    try:
+        for position, picture in enumerate(pictures):
+            if picture is None:
+                continue
+            if shape is None:
+                _check_room(picture, count, most)
+            elif picture.shape != shape:
+                raise differing(shape, picture.shape)
+            shape = picture.shape
+            content = picture.tobytes()
+            file.write(content)
+            hashed.update(content)
+            kept.append(position)
+    except RuntimeError as error:  # torch raises it wherever this process is when one that decodes is ended
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            "a process that decodes pictures was ended, most often for want of memory; free some, or make the "
+            "pictures smaller."
+        ) from error
     if shape is None:
         raise DataError(f"none of the {count} images can be read.")
     return {"shape": [len(kept), *shape], "kept": kept, "hash": hashed.hexdigest()}

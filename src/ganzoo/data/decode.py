@@ -29,6 +29,7 @@ from ganzoo.images import is_grey, to_mode
 LARGEST_PICTURE = 40_000_000  # pixels, which take 160 MB while they are decoded
 MOST_WORKERS = 8  # each has a few chunks of files and pictures in memory
 MOST_IN_CHUNK = 32  # files that a process gets at once
+LARGEST_CHUNK = 4_000_000  # bytes of files, and of pictures, that are handed over at once
 # PIL's other formats want programs (EPS: Ghostscript) or trust
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "AVIF")
 SUFFIXES = (
@@ -60,8 +61,11 @@ def read_pictures(
             return error
 
     contents, pictures = map(fetched, items), _Pictures(reading)
-    first = map(pictures.__getitem__, islice(contents, 1))  # alone: its size may tell that there is no room for all
-    for picture in chain(first, _decoded(contents, pictures, count)):
+    first = [pictures[content] for content in islice(contents, 1)]  # alone: it may tell that there is no room for all
+    size = max((picture.nbytes for picture in first if not isinstance(picture, DataError)), default=0)
+    # without a size others may be larger, up to 160 MB
+    most = 2 if reading.image_size is None else max(1, min(MOST_IN_CHUNK, LARGEST_CHUNK // max(1, size)))
+    for picture in chain(first, _decoded(contents, pictures, count, most)):
         if isinstance(picture, DataError) and reading.broken == "stop":
             raise DataError(f"{picture} Or {SKIP}.") from picture
         yield None if isinstance(picture, DataError) else picture
@@ -83,27 +87,34 @@ class _Pictures(Dataset[Any]):
 
 
 def _decoded(
-    contents: Iterator[Encoded | DataError], pictures: _Pictures, count: int
+    contents: Iterator[Encoded | DataError], pictures: _Pictures, count: int, most: int
 ) -> Iterator[np.ndarray | DataError]:
-    workers = min(MOST_WORKERS, os.cpu_count() or 1, count // 8)  # a fork takes as long as a hundred small pictures
+    workers = min(MOST_WORKERS, cores(), count // 8)  # a fork takes as long as a hundred small pictures
     if workers < 2 or multiprocessing.current_process().daemon:  # a daemon may have no children
         yield from map(pictures.__getitem__, contents)
     elif sys.platform == "linux":
         loader = DataLoader(
             pictures,
-            batch_sampler=_chunks(contents, min(MOST_IN_CHUNK, count // workers)),
+            batch_sampler=_chunks(contents, min(most, count // workers)),
             num_workers=workers,
             collate_fn=list,
             multiprocessing_context="fork",
             worker_init_fn=_end_with_parent,
             generator=torch.Generator(),  # or it draws from the global one
         )
+        chunks = iter(loader)
         try:
-            yield from chain.from_iterable(loader)
-        except RuntimeError as error:  # a process that was ended, most often for want of memory
-            raise DataError(f"decoding in {workers} processes failed ({words_of(error)}); is there memory?") from error
+            for chunk in chunks:
+                yield from chunk
+        finally:
+            del chunks  # ends the processes, also where a traceback keeps this frame
     else:
         yield from _in_threads(contents, pictures, workers)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _end_with_parent(_: int) -> None:
@@ -114,13 +125,15 @@ def _end_with_parent(_: int) -> None:
 
 def _chunks(contents: Iterator[Encoded | DataError], most: int) -> Iterator[list[Encoded | DataError]]:
     """Lists of up to `most` files, of a few megabytes together."""
-    while chunk := list(islice(contents, 1)):
-        held = 0
-        for content in islice(contents, most - 1):
-            chunk.append(content)
-            held += 0 if isinstance(content, DataError) else len(content[0])
-            if held > 1 << 22:
-                break
+    chunk: list[Encoded | DataError] = []
+    held = 0
+    for content in contents:
+        chunk.append(content)
+        held += 0 if isinstance(content, DataError) else len(content[0])
+        if len(chunk) == most or held > LARGEST_CHUNK:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
         yield chunk
 
 

@@ -122,7 +122,9 @@ def _linked(api: HfApi, kind: str, repo_id: str, private: bool, card: bytes | Pa
     try:
         twin = api.repo_info(repo_id, repo_type="model" if kind == "space" else "space")
         there = private or not twin.private
-    except HfHubHTTPError:  # none, or one that this account may not see
+    except HfHubHTTPError as error:
+        if error.response.status_code not in (401, 403, 404):  # none, or one that this account may not see
+            raise
         there = False
     if kind == "space":
         text = _with_model(text, repo_id) if there else text

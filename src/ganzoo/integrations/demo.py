@@ -162,7 +162,7 @@ def serve(blocks: gr.Blocks, host: str = "127.0.0.1", port: int | None = None, i
             run_history=False,
             footer_links=[],
         )
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ConfigError(f"no page can be served at {host}, port {port or '7860 to 7959'}: {error}") from error
     return address.rstrip("/")
 

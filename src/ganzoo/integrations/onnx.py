@@ -42,6 +42,18 @@ class ExportedONNX:
     difference: float
 
 
+def free_file(path: str | Path, overwrite: bool) -> Path:
+    """`path`, if a file may be written there; ConfigError if it is a folder, or a file and not `overwrite`."""
+    target = expand_user(path)
+    if target.is_dir():
+        raise ConfigError(f"{target} is a folder; name a file: {target / 'model.onnx'}")
+    if target.exists() and not overwrite:
+        raise ConfigError(
+            f"{target} is there already; name another file, or replace it with --overwrite (overwrite=True)"
+        )
+    return target
+
+
 def export_onnx(
     gan: GAN,
     path: str | Path = "model.onnx",
@@ -68,13 +80,7 @@ def export_onnx(
     """
     if network not in ("generator", "discriminator"):
         raise ConfigError(f"network must be generator or discriminator, got {quote(network)}")
-    target = expand_user(path)
-    if target.is_dir():
-        raise ConfigError(f"{target} is a folder; name a file: {target / 'model.onnx'}")
-    if target.exists() and not overwrite:
-        raise ConfigError(
-            f"{target} is there already; name another file, or replace it with --overwrite (overwrite=True)"
-        )
+    target = free_file(path, overwrite)
     module = _Images(gan, half) if network == "generator" else _Logits(gan, half)
     output = "images" if network == "generator" else "logits"
     facts = {**_facts(gan), "network": network, "half": half, "weights": fingerprint(getattr(gan, network))}

@@ -181,8 +181,9 @@ class Trainer:
         if saved.get("labels_hash") != (labels_hash := trainer._labelled.hash):
             raise TrainingError(
                 f"the images fall into other clusters (hash {_short(labels_hash)}) than when {run} was begun "
-                f"(hash {_short(saved.get('labels_hash'))}): linear algebra differs between machines and versions. "
-                f"Resume it where it was begun, or begin a new run with --from {shell(run)}"
+                f"(hash {_short(saved.get('labels_hash'))}): linear algebra differs between machines and versions, and "
+                f"so do ganzoo's versions. Resume it where it was begun and with that version, or begin a new run with "
+                f"--from {shell(run)}"
             )
         names = tuple(check_facts(dict(described or {}), f"{place}: gan")["class_names"])
         found = tuple(trainer.data.class_names)
