@@ -21,7 +21,7 @@ def compare(
     A table is printed, and a page written. A score is comparable if data and size of images are the same.
     """
     from ganzoo.files import expand_user
-    from ganzoo.runs.compare import in_words, rows, write_comparison
+    from ganzoo.runs.compare import rows, setting_rows, write_comparison
 
     facts = write_comparison(runs, expand_user(output))
     if as_json:
@@ -29,11 +29,8 @@ def compare(
     names = [str(run) for run in runs]
     print_table([(name, *values) for name, values in rows(facts["runs"])], ["figure", *names])
     print()
-    differing = [
-        (name, *(in_words(value, exact=True) for value in values)) for name, values in facts["differing"].items()
-    ]
-    if differing:
-        print_table(differing, ["setting", *names])
+    if settings := setting_rows(facts):
+        print_table([(name, *values) for name, values in settings], ["setting", *names])
     else:
         print("No settings differ.")
     print(f"\npage: {shell(output)}")

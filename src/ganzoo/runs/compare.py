@@ -90,9 +90,7 @@ def write_comparison(runs: Sequence[str | Path], path: Path) -> dict[str, Any]:
         "compare_template.html",
         names=[*map(str, runs)],
         figures=rows(facts["runs"]),
-        differing=[
-            (name, [in_words(value, exact=True) for value in values]) for name, values in facts["differing"].items()
-        ],
+        differing=setting_rows(facts),
         charts=[each for each in _charts(runs, logs) if each],
         grids=[grid and (grid[0], shown(grid[1])) for grid in newest],
     )
@@ -124,12 +122,17 @@ def rows(found: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     return [(name, [in_words(each[name]) if name in each else "" for each in found]) for name in names]
 
 
+def setting_rows(facts: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Each setting that differs, by `compare`, with its value in all runs."""
+    return [(name, [in_words(each, exact=True) for each in values]) for name, values in facts["differing"].items()]
+
+
 def in_words(value: Any, exact: bool = False) -> str:
     """A value of a run's files, for a person; a number with three digits, or `exact`, as settings are told apart."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, (int, float)):
         return str(value) if exact and isinstance(value, float) else number(value)
-    return (
-        ", ".join(in_words(each, exact) for each in value) or "none" if isinstance(value, (list, tuple)) else str(value)
-    )
+    if isinstance(value, (list, tuple)):
+        return ", ".join(in_words(each, exact) for each in value) or "none"
+    return str(value)
