@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -13,6 +14,9 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many workers as cores; processes that tests start inherit it
+else:  # `datasets` keeps a copy of each Parquet file; read when it is imported, and removed when the tests end
+    _COPIES = tempfile.TemporaryDirectory(prefix="ganzoo-datasets-", ignore_cleanup_errors=True)
+    os.environ["HF_DATASETS_CACHE"] = _COPIES.name
 
 import pytest
 import torch

@@ -55,7 +55,7 @@ class Config:
         self.check()
 
     def check(self) -> None:
-        """Raise ConfigError where fields do not go together. The message starts with a field's name."""
+        """Raise ConfigError if fields do not go together. The message starts with a field's name."""
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON types; `from_dict` makes an equal object of it."""

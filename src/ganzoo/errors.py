@@ -124,7 +124,7 @@ class MissingExtraError(GanzooError, ImportError):
 
 
 def quote(value: object, limit: int = 80) -> str:
-    """`value` as a short piece of a one-line message: JSON where it can be, Python's repr otherwise."""
+    """`value` as a short piece of a one-line message: JSON if it can be, else Python's repr."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
@@ -217,7 +217,7 @@ def _cut(text: str, limit: int = 80) -> str:
 
 
 def shown(text: str, limit: int = 80) -> str:
-    """A name that a stranger gave, as it is where it is short and printable; else quoted."""
+    """A name that a stranger gave, as it is if it is short and printable, else quoted."""
     return text if len(text) <= limit and text.isprintable() else quote(text, limit)
 
 
@@ -252,7 +252,7 @@ def words_of(error: BaseException) -> str:
 
 
 def failure(error: Exception, what: str) -> Exception:
-    """The error to raise where a plug-in or a custom part fails; memory errors and ours stay as they are."""
+    """The error to raise if a plug-in or a custom part fails; memory errors and ours stay as they are."""
     if isinstance(error, ConfigError) or is_out_of_memory(error):
         return error
     return ConfigError(f"{what}: {words_of(error)}; mend it or take another")

@@ -266,7 +266,7 @@ def _carry_over(old: Path, new: Path, drop: Collection[str], within: str = "") -
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Swap two folders' names at one stroke where Linux can; elsewhere in two renames, the old one kept aside."""
+    """Swap two folders' names at one stroke if Linux can; elsewhere in two renames, the old one kept aside."""
     if sys.platform == "linux":
         renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
         names = os.fsencode(one), os.fsencode(other)

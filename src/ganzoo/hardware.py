@@ -33,7 +33,7 @@ def checked_device(device: torch.device | str) -> torch.device:
 def send(
     tensor: Tensor, device: torch.device | str, memory_format: torch.memory_format = torch.preserve_format
 ) -> Tensor:
-    """`tensor` on `device`, without waiting for it where that is safe."""
+    """`tensor` on `device`, without waiting for it if that is safe."""
     # Only CUDA copies pageable memory aside first: MPS would read it later, when it holds the next batch.
     at_once = torch.device(device).type == "cuda"
     return tensor.to(device, memory_format=memory_format, non_blocking=at_once)

@@ -104,7 +104,7 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
     unit_a, unit_b = a / safe_a, b / safe_b
     difference, total = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (unit_a - unit_b, unit_a + unit_b))
     difference = torch.where(zero, torch.ones_like(difference), difference)
-    angle = 2 * torch.atan2(difference, total)  # exact for small angles, where acos is not
+    angle = 2 * torch.atan2(difference, total)  # exact for small angles; acos is not
     straight = zero | (angle.sin() < 1e-6)
     angle = torch.where(straight, torch.ones_like(angle), angle)
     length = (1 - share) * length_a + share * length_b

@@ -160,7 +160,7 @@ def check_announced(block: object, in_channels: int, out_channels: int, name: st
 
 
 def block_scale(factory: BlockFactory, in_channels: int, out_channels: int) -> float:
-    """Output size over input size of `factory`'s blocks; read off the class where that is safe.
+    """Output size over input size of `factory`'s blocks; read off the class if that is safe.
 
     Otherwise a block is made, on torch's meta device and so without memory.
 

@@ -143,7 +143,7 @@ def initialise(module: nn.Module, name: str) -> None:
 
 
 def plain_weight(module: nn.Module) -> nn.Parameter | None:
-    """The parameter behind `module.weight`, which spectral norm hides; None where several are."""
+    """The parameter behind `module.weight`, which spectral norm hides; None if several are."""
     if not parametrize.is_parametrized(module, "weight"):
         return module.get_parameter("weight")
     return dict(module.named_parameters()).get("parametrizations.weight.original")

@@ -1,4 +1,4 @@
-"""What blocks and networks promise alike, each promise a method that raises where it is broken."""
+"""What blocks and networks promise alike, each promise a method that raises if it is broken."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ MOST_MEMBERS = 250_000  # of a zip; each takes half a kilobyte of memory
 DEEPEST = 100  # folders in folders
 LARGEST_NAME = 1000  # characters of a member's path
 LARGEST_FILE = 64_000_000  # bytes of one picture file, unpacked
-LARGEST_RATIO = 200  # of a zip member's size to its packed size, where it is larger than a megabyte
+LARGEST_RATIO = 200  # of a zip member's size to its packed size, if it is larger than a megabyte
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     OSError,
@@ -56,7 +56,7 @@ class Listing:
         passed_over: how many files are left out, by reason.
         others: paths of files that are no pictures by their names.
         folders: paths of the folders that data could lie in; some may be empty.
-        train: the pictures of the split to train on, where these are of another split.
+        train: the pictures of the split to train on, if these are of another split.
         depth: how many folders of each path lead to its split, and say nothing of its class.
     """
 

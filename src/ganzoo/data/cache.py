@@ -146,7 +146,7 @@ def _check(facts: dict[str, Any]) -> str:
 
 
 def _state(descriptor: int) -> list[int]:
-    """What changes with any writing to an open file, its time of change even where somebody sets the others back."""
+    """What changes with any writing to an open file, its time of change even if somebody sets the others back."""
     state = os.fstat(descriptor)
     return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 

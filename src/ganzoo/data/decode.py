@@ -107,7 +107,7 @@ def _decoded(
             for chunk in chunks:
                 yield from chunk
         finally:
-            del chunks  # ends the processes, also where a traceback keeps this frame
+            del chunks  # ends the processes, also if a traceback keeps this frame
     else:
         yield from _in_threads(contents, pictures, workers)
 

@@ -198,7 +198,7 @@ def _labels(
 
 
 def hf_splits(source: str) -> tuple[str, ...]:
-    """Which of train and test `source` has; the split that it names, where it does; none where it is one set of files.
+    """Which of train and test `source` has; the split that it names, if it does; none if it is one set of files.
 
     Raises:
         MissingExtraError, DataError: as `open_hf`.

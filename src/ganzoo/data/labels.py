@@ -79,7 +79,7 @@ def check_label(value: Any, names: Sequence[str], place: str) -> int:
     """The label `value` of what stands at `place`, as an int.
 
     Args:
-        names: of the classes; empty where they are not known.
+        names: of the classes; empty if they are not known.
 
     Raises:
         DataError: it is no whole number, negative, or beyond the names, or beyond what a network can have.

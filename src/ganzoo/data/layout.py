@@ -78,7 +78,7 @@ def splits(listing: Listing, place: Path) -> dict[str, list[str]]:
 
 
 def take_split(listing: Listing, split: str, place: Path) -> Listing:
-    """The pictures of `split`, "train" or "test", where the set is laid out in splits; else all of them.
+    """The pictures of `split`, "train" or "test", if the set is laid out in splits; else all of them.
 
     A set without `test` is tested with its `val`.
 
@@ -116,9 +116,9 @@ def _folders_of_split(found: dict[str, list[str]], split: str, place: Path) -> l
 
 
 def labels_of(listing: Listing, place: Path) -> tuple[Tensor, tuple[str, ...]] | None:
-    """The label of each picture, int64 (N,), and the names of the classes; None where the set has no classes.
+    """The label of each picture, int64 (N,), and the names of the classes; None if the set has no classes.
 
-    From `dataset.json` (StyleGAN's, {"labels": [[path, label], ...]}) where there is one; else from folders. What
+    From `dataset.json` (StyleGAN's, {"labels": [[path, label], ...]}) if there is one; else from folders. What
     looks like classes and is not taken for them is said.
     """
     if found := _from_file(listing, place):
@@ -178,7 +178,7 @@ def _say_empty(listing: Listing, names: list[str], place: Path) -> None:
 
 
 def _from_file(listing: Listing, place: Path) -> tuple[Tensor, tuple[str, ...]] | None:
-    """What the `dataset.json` above all pictures says; None where there is none, or it is of another kind."""
+    """What the `dataset.json` above all pictures says; None if there is none, or it is of another kind."""
     above = _folders(listing.names[0])[: _shared([_folders(name) for name in listing.names])]
     roots = ["/".join([*above[:depth], LABELS]) for depth in range(len(above), -1, -1)]
     path = next((path for path in roots if path in listing.others), None)

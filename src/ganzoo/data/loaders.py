@@ -104,7 +104,7 @@ class Loader(ABC):
             shard(torch.arange(size), 0, processes)
 
     def place(self, device: torch.device, memory: int) -> None:
-        """Give batches to `device`, where images may take so many bytes of `memory`.
+        """Give batches to `device`, whose `memory` for images is so many bytes.
 
         Images that fit lie there whole. Others are sent batch by batch; CUDA reads them from pinned memory, since it
         then copies while it computes.

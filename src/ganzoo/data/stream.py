@@ -31,10 +31,10 @@ class Stream:
 
     Args:
         rows: with a column `image` of bytes or paths, and perhaps a column `label` of ints.
-        names: of the classes; empty where they are not known.
+        names: of the classes; empty if they are not known.
         source: for messages.
         reading: how the pictures are read.
-        root: the folder that rows may name files of; None where they must hold their pictures.
+        root: the folder that rows may name files of; None if they must hold their pictures.
     """
 
     rows: Any
@@ -117,7 +117,7 @@ class Stream:
         return len(value.get("bytes") or b"") if isinstance(value, dict) else 0
 
     def _name(self, row: dict[str, Any]) -> str:
-        """What tells a row of a shuffled stream from others: its picture's path, where it has one."""
+        """What tells a row of a shuffled stream from others: its picture's path, if it has one."""
         value = row.get(self.image)
         path = value.get("path") if isinstance(value, dict) else None
         return f"a row ({quote(path)})" if path else "a row"
@@ -155,7 +155,7 @@ def _readable(path: Path, root: Path) -> bool:
 
 
 def _in_turns(pieces: Sequence[Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    """The rows of `pieces`, one of each of the first ten in turn; where one ends, the next takes its place."""
+    """The rows of `pieces`, one of each of the first ten in turn; when one ends, the next takes its place."""
     waiting = map(iter, pieces)
     opened = list(islice(waiting, OPEN_PIECES))
     while opened:

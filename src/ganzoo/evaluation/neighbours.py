@@ -13,7 +13,7 @@ from ganzoo.errors import DataError, ShapeError
 from ganzoo.seeds import generator_for
 
 QUANTILE = 0.01  # a sample nearer to the training set than this part of unseen real images is suspect
-SUSPECT = 0.1  # and where so many samples are, the generator memorises
+SUSPECT = 0.1  # and if so many samples are, the generator memorises
 FEWEST = 100  # unseen real images, or the quantile means nothing
 UNSEEN = 1000  # real images that are compared, at most
 BLOCK = 8192  # training images that are compared at once

@@ -54,7 +54,7 @@ def convert(
     Args:
         file: safetensors, or what `torch.save` wrote (.pt, .pth, .tar), opened with `weights_only=True`.
         folder: of the saved model; it must not exist.
-        key: the network to take, where the file holds several: its state dict's key, or the words that all names of
+        key: the network to take, if the file holds several: its state dict's key, or the words that all names of
             its weights begin with.
         discriminator: a second file, which holds the discriminator.
         latent_scale, output_range, activation, discriminator_activation: see `Assumptions`.
@@ -171,7 +171,7 @@ def _read(table: Table, assumptions: Assumptions) -> Reading:
 
 @torch.no_grad()
 def _difference(reading: Reading, latent_scale: float) -> float:
-    """How far the network is from its plain layers, in float64; WeightsError where that is more than `CLOSE`."""
+    """How far the network is from its plain layers, in float64; WeightsError if that is more than `CLOSE`."""
     network, plain = copy.deepcopy(reading.network).double().eval(), copy.deepcopy(reading.plain).double().eval()
     if isinstance(network, Generator):
         inputs = sample_latents(4, network.latent_size, 0)[0].double()

@@ -150,7 +150,7 @@ def check_range(labels: Tensor, num_classes: int) -> None:
 def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str) -> None:
     """Raise ShapeError unless `labels` is what a network of `num_classes` (0: none) wants for `count` rows.
 
-    Their range is looked at where that costs nothing: see `check_range`.
+    Their range is checked if that costs nothing: see `check_range`.
     """
     if num_classes == 0:
         if labels is not None:
@@ -259,7 +259,7 @@ def check_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...
     try:
         with torch.device("meta"), _Undrawn():
             wanted: Mapping[str, Tensor] = network_class(config).state_dict()
-    except (RuntimeError, NotImplementedError) as error:  # of torch, where a number is asked of a tensor that has none
+    except (RuntimeError, NotImplementedError) as error:  # of torch, if a number is asked of a tensor that has none
         raise WeightsError(
             f"{place}: a {model} can't be made without memory ({quote(str(error), 200)}), as loading does first; "
             f"its __init__ must take no number out of a tensor, as .item() does."

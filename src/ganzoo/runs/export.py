@@ -44,7 +44,7 @@ class ModelExporter:
             self._score = KernelScore(data.batch(chosen))
 
     def save_model(self, state: TrainingState) -> None:
-        """Write `model/`, with what training on from it needs; TrainingError where that can't be done."""
+        """Write `model/`, with what training on from it needs; TrainingError if that can't be done."""
         gan = averaged(self._gan, state)
         try:
             gan.save_pretrained(self._run / "model", generator_raw=state.generator)

@@ -135,7 +135,7 @@ def describe_gan(gan: GAN) -> dict[str, Any]:
 
 
 def recorded_data(facts: dict[str, Any], place: str) -> dict[str, Any]:
-    """What the run's file at `place` says of its data; TrainingError where that is damaged."""
+    """What the run's file at `place` says of its data; TrainingError if that is damaged."""
     saved = facts.get("data")
     if not isinstance(saved, dict):
         raise TrainingError(f"{place}: data must be a mapping, got {quote(saved)}; the file is damaged.")

@@ -31,7 +31,7 @@ def continued(
     **hub: str | None,
 ) -> tuple[GAN, list[str]]:
     """The GAN at `source`, ready to train on: with its discriminator or a fresh one, and the generator as it was before
-    averaging where the model keeps that one.
+    averaging if the model keeps that one.
 
     Args:
         image_size, generator, discriminator: changes of the networks, as `ganzoo.create` takes them. Weights of the

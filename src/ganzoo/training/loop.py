@@ -168,7 +168,7 @@ class TrainingLoop:
         return not stopping
 
     def _call_own(self) -> None:
-        """Call the trainer's own callbacks; where they use the weights, these are checked first."""
+        """Call the trainer's own callbacks; if they use the weights, these are checked first."""
         run, settings = self._run, self._settings
         if any(map(run.due, (settings.doctor_every, settings.score_every, settings.sample_every))):
             self._runtime.average_buffers(self._state.networks().values())

@@ -211,7 +211,7 @@ class Runtime:
         """A `with` block in which CUDA computes as the setting `speed` says.
 
         auto: convolutions in TF32, by kernels that are tried against each other. exact: in full float32, by kernels
-        that give the same bits each time, where torch has some; of others it warns.
+        that give the same bits each time, if torch has some; it warns of the others.
         """
         if self.device.type != "cuda":
             yield
@@ -262,7 +262,7 @@ class Runtime:
         return torch.cuda.mem_get_info(self.device)[0] // 4 if self.device.type == "cuda" else 0
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss`, scaled where the precision wants it."""
+        """Add the gradients of `loss`, scaled if the precision needs it."""
         self._accelerator.backward(loss)
 
     def clip(self, optimizer: Any, parameters: list[nn.Parameter], norm: float) -> None:

@@ -28,7 +28,7 @@ BlockNames = str | tuple[str, ...]
 def check_names(
     block: BlockNames, stages: int, norm: str, activation: str, initialisation: str, last_blocks: tuple[str, ...] = ()
 ) -> None:
-    """Raise where a config names what is not there, an option is wrong, or there is not one block a stage."""
+    """Raise if a config names what is not there, an option is wrong, or there is not one block a stage."""
     blocks = (block,) if isinstance(block, str) else block
     if not isinstance(block, str) and len(blocks) != stages:
         raise ConfigError(f"block must be one name or one for each of the {stages} stages, got {len(blocks)} names")
@@ -107,7 +107,7 @@ def shifted(network: nn.Module, by: int, parts: tuple[str, ...] = ("stages",)) -
 
 
 def check_memory(channels: tuple[int, ...], sizes: list[float]) -> None:
-    """Raise ConfigError where a stage would hold too many numbers: a small file may ask for a network that does."""
+    """Raise ConfigError if a stage would hold too many numbers: a small file may ask for a network that does."""
     for width, size in zip(channels, sizes):
         if width * size**2 > MOST_NUMBERS:
             raise ConfigError(
@@ -117,7 +117,7 @@ def check_memory(channels: tuple[int, ...], sizes: list[float]) -> None:
 
 
 def final_norm(stages: nn.ModuleList, channels: int, norm: str, activation: partial[nn.Module]) -> nn.Module:
-    """What stands between the last stage and the head: norm and activation where the last stage lacks its own."""
+    """What stands between the last stage and the head: norm and activation if the last stage lacks its own."""
     if not len(stages) or not isinstance(stages[-1], ImageBlock) or stages[-1].output_activated:
         return nn.Identity()
     return nn.Sequential(make_norm(norm, channels), activation())

@@ -106,7 +106,7 @@ class ProjectedDiscriminator(Discriminator):
         return self
 
     def load_backbone(self, state: dict[str, Tensor]) -> None:
-        """Fill the backbone from the state dict of the whole model of timm; ConfigError where a part is missing."""
+        """Fill the backbone from the state dict of the whole model of timm; ConfigError if a part is missing."""
         wanted = self.backbone.state_dict()
         missing = [key for key, value in wanted.items() if key not in state or state[key].shape != value.shape]
         if missing:

@@ -154,7 +154,7 @@ def diagnose(seen: Snapshot, memory: dict[str, Any]) -> list[Finding]:
 
 
 class Doctor(Callback):
-    """Says what goes wrong, and stops a run on mode collapse where that is asked; on the main process."""
+    """Says what goes wrong, and stops a run on mode collapse if that is set; on the main process."""
 
     def __init__(
         self,

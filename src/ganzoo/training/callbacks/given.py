@@ -37,7 +37,7 @@ class GivenCallbacks:
                     run.requests.failure = f"callback {name} fails at step {run.step} ({words_of(error)})"
 
     def state(self) -> list[dict[str, Any]]:
-        """Name and state of each, as JSON types; PluginError where that can't be had."""
+        """Name and state of each, as JSON types; PluginError if that can't be had."""
         return [{"name": name, "state": json_state(callback, f"callback {name}")} for name, callback in self._named]
 
     def load_state(self, states: list[dict[str, Any]]) -> None:

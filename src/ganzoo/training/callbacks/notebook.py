@@ -46,7 +46,7 @@ class NotebookDisplay(Callback):
         self._draw(run)
 
     def _draw(self, run: Run) -> None:
-        if self._handle:  # there is none where nothing draws
+        if self._handle:  # none if nothing draws
             self._handle.update(self._shown(run.step), raw=True)
         self._drawn = time.perf_counter()
 

@@ -21,7 +21,7 @@ from ganzoo.training.callbacks.doctor import MemoryWatch
 from ganzoo.training.callbacks.notebook import NotebookDisplay
 
 ENOUGH = 2  # seconds of steps that tell a run's speed
-PLAIN = 30  # seconds between plain lines where no terminal draws a bar
+PLAIN = 30  # seconds between plain lines if no terminal draws a bar
 
 
 class Clock(Callback):
