@@ -37,11 +37,7 @@ def share(row: Row) -> str:
 
 
 def points(row: Row) -> str:
-    return ", ".join(f"{processor:.0f} s: {distance:.2f}" for _, processor, _, distance in row["course"])
-
-
-def last_seconds(row: Row) -> str:
-    return f"{row['course'][-1][0]:.0f}"
+    return ", ".join(f"{clock:.0f} ({processor:.0f}): {found:.3g}" for clock, processor, _, found in row["course"])
 
 
 TABLES: dict[str, tuple[tuple[str, ...], dict[str, Callable[[Row], str]]]] = {  # file: (what tells rows apart, columns)
@@ -85,11 +81,9 @@ TABLES: dict[str, tuple[tuple[str, ...], dict[str, Callable[[Row], str]]]] = {  
         {
             "recipe": plain("recipe"),
             "changed": plain("arm"),
-            "seed": plain("seed"),
             "threads": plain("threads"),
             "images": lambda row: number(row["images"]),
-            "distance after seconds of the processor": points,
-            "seconds of the clock": last_seconds,
+            "seconds of the clock (of the processor): distance": points,
         },
     ),
     "scaling": (
