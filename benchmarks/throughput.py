@@ -27,7 +27,7 @@ import ganzoo
 
 NETWORKS = ("pokemon-64-d2l", "pokemon-64", "fashion-mnist")  # the chapter's at 64 px, a preset's, and at 28 px
 OTHERS = ("torchgan", "particlegan")
-LEFT_OUT = {"lightweight-gan 1.2.1": "its Trainer makes networks of its own alone, and computes on CUDA alone"}
+LEFT_OUT = {"lightweight-gan 1.2.1": "its Trainer trains only its own networks, and only on CUDA"}
 
 
 class Worker:

@@ -11,7 +11,8 @@ version = release = installed("ganzoo-torch")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 html_theme = "furo"
 html_title = "ganzoo"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["commands.css"]
 html_show_copyright = False
 html_show_sphinx = False
 exclude_patterns = ["**/README.md"]
@@ -26,6 +27,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True  # as the code writes them
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
@@ -39,5 +41,14 @@ def escape_signs(app: object, what: str, name: str, item: object, options: objec
         lines[index] = "".join(code)
 
 
+def lay_out(app: object, what: str, name: str, item: object, options: object, lines: list[str]) -> None:
+    """Put each error of a docstring on a line of its own, as napoleon reads them; drop what Python says of a tuple."""
+    error = re.compile(r"(?<=\.) (?=[A-Z]\w*Error: )")
+    lines[:] = [re.match(" *", line)[0] + part for line in lines for part in error.split(line.strip())]  # type: ignore[index]
+    if lines[0].startswith("Alias for field number"):
+        lines.clear()
+
+
 def setup(app: object) -> None:
-    app.connect("autodoc-process-docstring", escape_signs, priority=600)  # type: ignore[attr-defined]  # behind napoleon
+    app.connect("autodoc-process-docstring", lay_out, priority=400)  # type: ignore[attr-defined]  # before napoleon
+    app.connect("autodoc-process-docstring", escape_signs, priority=600)  # type: ignore[attr-defined]  # behind it

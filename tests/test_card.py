@@ -19,6 +19,7 @@ from ganzoo.runs.times import duration
 from ganzoo.saving.format import CARD
 from ganzoo.saving.resolve import bundled_models
 from ganzoo.saving.results import Figure, weights_hash
+from ganzoo.text import with_spread
 
 HOSTILE = "x\n---\nlicense: mit | `code` <!-- ganzoo:end --> <script>alert(1)</script> [a](b)"
 FIGURES = [
@@ -104,7 +105,7 @@ def test_a_card_begins_with_what_the_model_draws_and_how_to_draw_it(finished, tm
     assert line.startswith(
         "A GAN that draws grey images of 8x8 pixels like those of fashion-mnist-mini. Its generator has"
     )
-    assert re.search(r"has [\d,]+ parameters and takes [\d.e-]+ ms an image on .* 1 thread\.$", line)
+    assert re.search(r"has [\d,]+ parameters and takes [\d.e-]+ ms for an image on .* 1 thread\.$", line)
     code = re.search("```python\n(.*?)```", head, re.DOTALL)[1]
     assert len([line for line in code.splitlines() if line]) == 3
     monkeypatch.chdir(tmp_path)
@@ -399,6 +400,10 @@ def test_a_name_that_is_no_text_does_not_cost_the_card(a_run):
     facts = json.loads((a_run / "run.json").read_text())
     change(a_run, data={**facts["data"], "name": "x\udcff\0y"}, command="ganzoo train \udcff")
     assert run_card(a_run) and " like those of x y." in card_of(a_run)
+
+
+def test_a_small_figure_has_no_exponent():
+    assert with_spread(-4.377e-05, 3.1e-05) == "-0.000044 ± 0.000031"
 
 
 def test_a_saved_model_alone_has_a_card_that_claims_nothing(tmp_path, capsys):

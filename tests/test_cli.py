@@ -527,7 +527,7 @@ BAD = [
     (["sample", "{model}", "--count", "5000"], "--folder"),
     (["sample", "{model}", "--seed", "1.5"], 'got "1.5"'),
     (["sample", "{model}", "--seed", "-1"], "seed"),
-    (["sample", "{model}", "--batch-size", "0"], "batch_size must be an int from 1"),
+    (["sample", "{model}", "--batch-size", "0"], "batch_size must be an int of at least 1"),
     (["sample", "{model}", "--columns", "0"], "columns"),
     (["sample", "{model}", "--label", "hat"], 'label "hat"'),
     (["sample", "{model}", "--label", "10"], 'label "10"'),

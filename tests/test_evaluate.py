@@ -393,7 +393,7 @@ def test_features_are_chosen_by_the_channels_and_their_limits_are_said(channels,
             lambda: ganzoo.from_pretrained("fashion-mnist"),
             {"samples": 99},
             ConfigError,
-            "samples must be an int from 100",
+            "samples must be an int of at least 100",
         ),
         (
             lambda: ganzoo.from_pretrained("fashion-mnist"),
@@ -424,7 +424,7 @@ def test_of_a_large_training_set_a_part_is_looked_at_and_that_is_said(tmp_path):
     assert copied.distances[exact] == 0
     assert torch.equal(found.drawn[exact], MINI.pixels(copied.indices[exact : exact + 1])[0])
     assert found.to_dict()["memorised"]["pixels"]["part"] == 0.25
-    with pytest.raises(ConfigError, match="training_images must be an int from 100, got 0"):
+    with pytest.raises(ConfigError, match="training_images must be an int of at least 100, got 0"):
         ganzoo.evaluate(gan, "fashion-mnist-mini", training_images=0, **options)
 
 

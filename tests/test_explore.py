@@ -235,7 +235,7 @@ def test_arithmetic_inversion_and_truncation_write_pictures(here, capsys):
     [
         (
             ["walk", "fashion-mnist", "--points", "1"],
-            "points must be an int from 2, to walk from one to the next, got 1",
+            "points must be an int of at least 2, to walk from one to the next, got 1",
         ),
         (["walk", "fashion-mnist", "--output", "walk.xyz"], "xyz"),
         (["walk", "{conditional}"], "choose a class with label= (--label)"),

@@ -281,7 +281,7 @@ class GAN:
             n = len(latents) if isinstance(latents, Tensor) and latents.dim() else 1  # refused below
         for name, value in (("n", n), ("batch_size", batch_size)):
             if type(value) is not int or value < 1:
-                raise ConfigError(f"{name} must be an int from 1, got {quote(value)}")
+                raise ConfigError(f"{name} must be an int of at least 1, got {quote(value)}")
         if precision not in ("float32", "fast"):
             raise ConfigError(f"precision must be float32 or fast, got {quote(precision)}")
         assert n is not None  # an int by now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,10 +19,15 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def with_spread(value: float | None, spread: float | None = None) -> str:
-    """A measured value with its spread, if there are any: 0.9466, 0.0007122 ± 0.00031."""
+    """A measured value with its spread, if there are any: 0.9466, 0.0007122 ± 0.00031, -0.000044."""
     if value is None:
         return "not measured"
-    return number(value, 4) + (f" ± {number(spread, 2)}" if spread is not None else "")
+    return _plain(value, 4) + (f" ± {_plain(spread, 2)}" if spread is not None else "")
+
+
+def _plain(value: float, digits: int) -> str:
+    """`number`, but a small one has two digits and no exponent."""
+    return f"{Decimal(f'{value:.2g}'):f}" if 1e-7 < abs(value) < 1e-4 else number(value, digits)
 
 
 def counted(count: int, noun: str) -> str:
@@ -36,4 +42,5 @@ def track(parts: Iterable[T], what: str, total: int, wanted: bool = True) -> Ite
     from rich.console import Console
     from rich.progress import track as bar
 
-    return iter(bar(parts, what, total, console=Console(stderr=True), transient=True))
+    console = Console(stderr=True)
+    return iter(bar(parts, what, total, console=console, transient=True, disable=not console.is_terminal))

@@ -11,8 +11,8 @@ from ganzoo.cli.options import JSON, names, option, output_option, print_json, p
 from ganzoo.errors import SeveralSizesError, shown
 
 IMAGES = "Images"  # a group of options
-BROKEN = option(IMAGES, "stop or skip at a file that can't be read.  [default: stop]")
-GROUND = option(IMAGES, "Colour that transparency is laid on.  [default: white]")
+BROKEN = option(IMAGES, "What to do with a file that can't be read: stop or skip.  [default: stop]")
+GROUND = option(IMAGES, "Colour behind transparent parts.  [default: white]")
 FIT = option(IMAGES, "crop, pad or squash pictures that are not square.  [default: crop]")
 DRAWN = 64  # pixels a side at which a set of several sizes is shown
 ODD = {"duplicates": "{} equal an earlier one", "skipped": "{} can't be read"}  # shown if there are any

@@ -14,7 +14,7 @@ from ganzoo.errors import shell
 
 def export(
     source: Annotated[str, SOURCE],
-    output: Annotated[Path, typer.Argument(help="The file.")] = Path("model.onnx"),
+    output: Annotated[Path, typer.Argument(help="The ONNX file.")] = Path("model.onnx"),
     discriminator: Annotated[
         bool, typer.Option("--discriminator", help="The discriminator, instead of the generator.")
     ] = False,

@@ -67,7 +67,7 @@ def _space_of(folder: Path, repo_id: str) -> Iterator[Path]:
 
 
 def pull(
-    repo_id: Annotated[str, typer.Argument(help="owner/name")],
+    repo_id: Annotated[str, typer.Argument(help="The repository: owner/name.")],
     folder: Annotated[Path, typer.Argument(help="Where to put the model.")],
     revision: Annotated[str | None, typer.Option(help="A branch, tag or commit.  [default: main]")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,

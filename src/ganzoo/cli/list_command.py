@@ -28,7 +28,7 @@ def list_names(
     ] = "",
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """List names with their options, plug-ins' included, and the bundled models."""
+    """List all names with their options, also those of plug-ins, and the bundled models."""
     if what and what not in CHOICES:
         near = did_you_mean("sources" if what.startswith("data") else what, CHOICES)
         raise UnknownNameError(f"Unknown kind {quote(what)}.{near}")

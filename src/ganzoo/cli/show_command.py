@@ -33,7 +33,7 @@ def show(
 ) -> None:
     """Show what a preset, model, run or data set is.
 
-    A name that means several of them is shown as each. Settings are those that differ from the defaults.
+    If a name means several of them, all are shown. Settings are those that differ from the defaults.
     """
     found = dict(_meanings(what))
     if as_json:

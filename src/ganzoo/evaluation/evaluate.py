@@ -147,7 +147,7 @@ def evaluate(
 def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if type(count) is not int or count < FEWEST:
-            raise ConfigError(f"{name} must be an int from {FEWEST}, got {quote(count)}")
+            raise ConfigError(f"{name} must be an int of at least {FEWEST}, got {quote(count)}")
 
 
 def _drawn(made: Generated, space: Features, progress: bool) -> tuple[Tensor, Tensor]:

@@ -75,8 +75,8 @@ class Features:
         What lies beyond [-1, 1] is cut off.
 
         Raises:
-            ShapeError: other shapes, or none; or the network gives other shapes than it announces. ConfigError: not
-            floating. DataError: NaN or infinity. PluginError: the network fails.
+            ShapeError: other shapes, or none; or the network gives other shapes than it announces.
+            ConfigError: not floating. DataError: NaN or infinity. PluginError: the network fails.
         """
         if not isinstance(images, Tensor) or images.dim() != 4 or images.shape[1] not in (1, 3) or not images.numel():
             got = tuple(images.shape) if isinstance(images, Tensor) else quote(images)

@@ -39,7 +39,7 @@ def walk(
         ConfigError: an argument is out of range, or a label is missing.
     """
     if type(points) is not int or points < 2:
-        raise ConfigError(f"points must be an int from 2, to walk from one to the next, got {quote(points)}")
+        raise ConfigError(f"points must be an int of at least 2, to walk from one to the next, got {quote(points)}")
     _check_label(gan, label)
     keys, _ = paths.sample_latents(points, gan.latent_size, seed)
     keys = keys if across else gan.with_cluster(keys, keys[0])

@@ -24,7 +24,7 @@ from ganzoo.runs.times import duration, seconds
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
 from ganzoo.saving.results import Figure, evaluated, weights_hash
-from ganzoo.text import with_spread
+from ganzoo.text import number, with_spread
 
 TASK = "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")
@@ -40,9 +40,9 @@ _USE = """\
 For research, teaching and play: to draw images like those it was trained on, to train on from, to try an idea on. It is
 not made to be the only source of data for something that matters, or to pass for real pictures."""
 _LIMITS = """\
-It imitates what it was trained on and knows nothing else, gaps and bias included. A sample may come close to a training
-image. Look at the samples, and at the figures if there are any, before you rely on it. Two figures can be compared only
-if features, data and number of samples are the same."""
+It imitates the images that it was trained on, with their gaps and bias. A sample may come close to a training image.
+Look at the samples, and at the figures if there are any, before you rely on it. Two figures can be compared only if
+features, data and number of samples are the same."""
 _WEIGHTS = "not stated. Whoever trained them states it here, and in the header of this card (`license:`)."
 
 
@@ -263,7 +263,7 @@ def _machine_rows(run: _Record, timing: list[dict[str, Any]]) -> Iterator[tuple[
 def _speed(run: _Record, timing: list[dict[str, Any]]) -> str | None:
     """The time of an image, as it was measured at the run's end."""
     found = [entry["sample_seconds"] for entry in timing if entry.get("sample_seconds")]
-    return f"{with_spread(1000 * found[-1])} ms an image on {_hardware(run.facts)}" if found else None
+    return f"{number(1000 * found[-1], 2)} ms for an image on {_hardware(run.facts)}" if found else None
 
 
 def _hardware(facts: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """One update of each network, as plain functions: the whole of GAN training (Goodfellow et al. 2014, algorithm 1).
 
-They serve a custom loop as well as the `Trainer`:
+They serve a custom loop as well as the `Trainer`::
 
     fake = generator(latents)
     discriminator_step(discriminator, discriminator_optimizer, loss, [MicroBatch(real, fake)])
@@ -71,8 +71,8 @@ def discriminator_step(
         processes: that share the batch, and whose gradients are averaged: a summed loss weighs as many times as much.
 
     Returns:
-        Five means over the batch, detached: loss without penalty, real logits, fake logits, penalty, and the sign of
-        the real logits (which tells overfitting: Karras et al. 2020, "Training GANs with Limited Data", eq. 1).
+        Five means over the batch, detached (loss without penalty, real logits, fake logits, penalty, and the sign of
+        the real logits, which tells overfitting: Karras et al. 2020, "Training GANs with Limited Data", eq. 1).
     """
     optimizer.zero_grad(set_to_none=True)
     figures = []
