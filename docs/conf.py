@@ -27,7 +27,6 @@ copybutton_exclude = ".linenos, .gp, .go"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True  # as the code writes them
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
@@ -49,6 +48,12 @@ def lay_out(app: object, what: str, name: str, item: object, options: object, li
         lines.clear()
 
 
+def shorten(app: object, what: str, name: str, item: object, options: object, given: str, returns: str) -> object:
+    """Signatures with a function as a default keep long names of types, since they are no Python."""
+    return given and re.sub(r"~[\w.]+\.", "", re.sub(r"<function (<lambda>|[^<>])*>", "...", given)), returns
+
+
 def setup(app: object) -> None:
+    app.connect("autodoc-process-signature", shorten)  # type: ignore[attr-defined]
     app.connect("autodoc-process-docstring", lay_out, priority=400)  # type: ignore[attr-defined]  # before napoleon
     app.connect("autodoc-process-docstring", escape_signs, priority=600)  # type: ignore[attr-defined]  # behind it

@@ -216,11 +216,11 @@ def test_batches_hold_one_batch_at_a_time(gan):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"n": 0}, ConfigError, "n must be an int from 1, got 0"),
-        ({"n": -1}, ConfigError, "n must be an int from 1, got -1"),
-        ({"n": "4"}, ConfigError, 'n must be an int from 1, got "4"'),
-        ({}, ConfigError, "n must be an int from 1, got null"),
-        ({"n": 2, "batch_size": 0}, ConfigError, "batch_size must be an int from 1, got 0"),
+        ({"n": 0}, ConfigError, "n must be an int of at least 1, got 0"),
+        ({"n": -1}, ConfigError, "n must be an int of at least 1, got -1"),
+        ({"n": "4"}, ConfigError, 'n must be an int of at least 1, got "4"'),
+        ({}, ConfigError, "n must be an int of at least 1, got null"),
+        ({"n": 2, "batch_size": 0}, ConfigError, "batch_size must be an int of at least 1, got 0"),
         ({"n": 2, "precision": "float16"}, ConfigError, "precision must be float32 or fast"),
         ({"n": 2, "seed": 1.5}, ConfigError, "seed"),
         ({"n": 2, "seed": -1}, ConfigError, "seed"),
@@ -638,6 +638,11 @@ def test_a_config_cannot_make_us_name_any_package(gan, tmp_path, package):
     said = "made with ganzoo-acme==6.6.6, by somebody else: check it before you install"
     with pytest.raises(PluginError, match=said):
         ganzoo.from_pretrained(folder)
+
+
+def test_a_model_without_classes_says_so_to_a_label():
+    with pytest.raises(ConfigError, match='^label "3": <GAN fashion-mnist: .* has no classes; leave the label out$'):
+        ganzoo.from_pretrained("fashion-mnist").label("3")
 
 
 def test_a_label_of_5000_digits_is_no_class():

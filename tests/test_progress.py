@@ -7,6 +7,7 @@ from torch import nn
 from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
+from ganzoo.text import track
 from ganzoo.training.callbacks.progress import Clock, ProgressBar
 
 
@@ -16,6 +17,10 @@ def test_a_command_said_above_the_bar_stays_on_its_line(monkeypatch, capsys):
     with ProgressBar(10, 8) as bar:
         bar.say(text)
     assert text in capsys.readouterr().err
+
+
+def test_a_bar_writes_nothing_if_no_terminal_shows_it(capsys):
+    assert [*track([1, 2], "sampling", 2)] == [1, 2] and capsys.readouterr().err == ""
 
 
 def state_at(step, summed):

@@ -50,7 +50,8 @@ def test_its_figures_are_of_these_very_weights(name):
 def test_its_card_tells_figures_commands_licence_and_no_path(name):
     card = (MODELS[name] / "README.md").read_text().replace("\\_", "_").replace("\\#", "#")
     for figure in evaluated(MODELS[name], MODELS[name]):
-        assert f"| {figure.name.partition('(')[0]} | {with_spread(figure.value)}" in card and f" of {figure.features}," in card
+        assert f"| {figure.name.partition('(')[0]} | {with_spread(figure.value)}" in card
+        assert f" of {figure.features}," in card
     assert ("A baseline, to compare with: a GAN that draws" in card) is ganzoo.PRESETS[name].baseline
     assert weights_hash(MODELS[name]) in card and f'from_pretrained("{name}")' in card
     assert f"ganzoo train {name}" in card and f"ganzoo evaluate {name}" in card

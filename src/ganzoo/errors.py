@@ -247,8 +247,9 @@ def first_line(error: BaseException) -> str:
 
 
 def words_of(error: BaseException) -> str:
-    """The kind of `error` and what it says, short and in one line."""
-    return _cut(printable(" ".join(f"{type(error).__name__}: {error}".split())), 300)
+    """The kind of `error` and what it says, short and in one line, without addresses in memory."""
+    said = re.sub(r" ?<[\w.]+ object at 0x[0-9a-f]+>", "", f"{type(error).__name__}: {error}")
+    return _cut(printable(" ".join(said.split())), 300)
 
 
 def failure(error: Exception, what: str) -> Exception:

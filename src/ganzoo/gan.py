@@ -353,7 +353,9 @@ class GAN:
             return names.index(text.lower())
         if text.isdecimal() and len(text) < 10 and int(text) < self.num_classes:
             return int(text)
-        known = self.class_names or [f"0 to {self.num_classes - 1}" if self.num_classes else "none: it has no classes"]
+        if not self.num_classes:
+            raise ConfigError(f"label {quote(text)}: {self!r} has no classes; leave the label out")
+        known = self.class_names or [f"0 to {self.num_classes - 1}"]
         raise ConfigError(f"label {quote(text)} is not a class of {self!r}.{did_you_mean(text, known)}")
 
     def save_pretrained(
