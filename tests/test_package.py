@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -50,6 +51,16 @@ def test_all_public_names_can_be_had_by_star():
     namespace: dict[str, object] = {}
     exec("from ganzoo import *", namespace)
     assert set(ganzoo.__all__) <= set(namespace)
+
+
+@pytest.mark.parametrize("package", ["blocks", "data", "evaluation", "models", "training"])
+def test_star_brings_a_packages_public_names_and_no_submodules(package):
+    namespace: dict[str, object] = {}
+    exec(f"from ganzoo.{package} import *", namespace)
+    modules = [name for name, value in namespace.items() if isinstance(value, ModuleType)]
+    init = ast.parse((SOURCE / package / "__init__.py").read_text()).body
+    names = {each.name for node in init if isinstance(node, ast.ImportFrom) for each in node.names}
+    assert not modules and namespace.keys() - {"__builtins__"} == names
 
 
 def test_the_version_is_the_installed_distributions():

@@ -3,10 +3,11 @@
 `BLOCKS` holds those that a network can stack, by name; stems, heads and small parts are classes and functions here.
 """
 
+import types
+
 from ganzoo.blocks.dcgan import DCGANDown as DCGANDown
 from ganzoo.blocks.dcgan import DCGANUp as DCGANUp
 from ganzoo.blocks.dcgan import LinearProjection as LinearProjection
-from ganzoo.blocks.dcgan import MinibatchStandardDeviation as MinibatchStandardDeviation
 from ganzoo.blocks.dcgan import Projection as Projection
 from ganzoo.blocks.dcgan import ToImage as ToImage
 from ganzoo.blocks.dcgan import ToLogit as ToLogit
@@ -53,3 +54,7 @@ from ganzoo.blocks.residual import ResidualUp as ResidualUp
 from ganzoo.blocks.resize import BlurDown as BlurDown
 from ganzoo.blocks.resize import PixelShuffleUp as PixelShuffleUp
 from ganzoo.blocks.resize import ResizeUp as ResizeUp
+
+__all__ = [  # `import *` brings no submodules
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, types.ModuleType))
+]

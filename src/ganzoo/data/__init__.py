@@ -1,5 +1,7 @@
 """Images to train on and to compare with, whatever holds them."""
 
+import types
+
 from ganzoo.data.cache import cache_dir as cache_dir
 from ganzoo.data.image_data import ImageData as ImageData
 from ganzoo.data.image_data import describe as describe
@@ -12,16 +14,6 @@ from ganzoo.data.sources import SOURCES as SOURCES
 from ganzoo.data.sources import Licensed as Licensed
 from ganzoo.data.sources import source_name as source_name
 
-__all__ = [  # so that `import *` does not bring the module `open`
-    "SOURCES",
-    "Batches",
-    "ImageData",
-    "Licensed",
-    "Loader",
-    "cache_dir",
-    "describe",
-    "open_data",
-    "open_loader",
-    "shard",
-    "source_name",
+__all__ = [  # `import *` brings no submodules
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, types.ModuleType))
 ]

@@ -1,5 +1,7 @@
 """Networks made of one config each, by name in `MODELS`."""
 
+import types
+
 from ganzoo.models.check import check_model as check_model
 from ganzoo.models.contract import MODELS as MODELS
 from ganzoo.models.contract import Discriminator as Discriminator
@@ -24,3 +26,7 @@ from ganzoo.models.r3gan.networks import R3GANDiscriminator as R3GANDiscriminato
 from ganzoo.models.r3gan.networks import R3GANDiscriminatorConfig as R3GANDiscriminatorConfig
 from ganzoo.models.r3gan.networks import R3GANGenerator as R3GANGenerator
 from ganzoo.models.r3gan.networks import R3GANGeneratorConfig as R3GANGeneratorConfig
+
+__all__ = [  # `import *` brings no submodules
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, types.ModuleType))
+]

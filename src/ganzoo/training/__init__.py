@@ -1,5 +1,7 @@
 """Training: two plain steps, and a trainer around them."""
 
+import types
+
 from ganzoo.callbacks import Callback as Callback
 from ganzoo.callbacks import Run as Run
 from ganzoo.runs.folder import TrainingResult as TrainingResult
@@ -8,3 +10,7 @@ from ganzoo.training.step_functions import MicroBatch as MicroBatch
 from ganzoo.training.step_functions import discriminator_step as discriminator_step
 from ganzoo.training.step_functions import generator_step as generator_step
 from ganzoo.training.trainer import Trainer as Trainer
+
+__all__ = [  # `import *` brings no submodules
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, types.ModuleType))
+]
