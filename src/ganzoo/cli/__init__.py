@@ -14,18 +14,15 @@ from typing import TextIO
 
 import typer
 
-from ganzoo.cli.convert_command import convert
 from ganzoo.cli.data_command import data
-from ganzoo.cli.demo_command import demo
 from ganzoo.cli.doctor_command import doctor
 from ganzoo.cli.evaluate_command import evaluate
 from ganzoo.cli.explore_commands import arithmetic, directions, invert, probe, walk
-from ganzoo.cli.export_command import export
 from ganzoo.cli.help import Command, Group
-from ganzoo.cli.hub_commands import pull, push
 from ganzoo.cli.list_command import list_names
 from ganzoo.cli.run_commands import card, compare
 from ganzoo.cli.sample_command import sample
+from ganzoo.cli.share_commands import convert, demo, export, pull, push
 from ganzoo.cli.show_command import show
 from ganzoo.cli.train_command import train
 from ganzoo.errors import GanzooError, clean, is_out_of_memory, nearest, quote, reason, shell

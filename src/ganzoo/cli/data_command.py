@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import JSON, names, option, output_option, print_json, print_wrapped
+from ganzoo.cli.options import JSON, given, names, option, output_option, print_json, print_wrapped
 from ganzoo.errors import SeveralSizesError, shown
 
 IMAGES = "Images"  # a group of options
@@ -42,8 +42,8 @@ def data(
     from ganzoo import images
     from ganzoo.data import describe, open_data
 
-    reading: dict[str, Any] = {"image_channels": channels, "split": split, "broken": broken or "stop"}
-    reading |= {"ground": ground or "white", "fit": fit or "crop", "progress": True}
+    reading: dict[str, Any] = {"image_channels": channels, "split": split, "progress": True}
+    reading |= given(broken=broken, ground=ground, fit=fit)
     sizes = None
     try:
         opened = open_data(source, image_size=size, **reading)

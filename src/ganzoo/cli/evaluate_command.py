@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
-from ganzoo.cli.options import ENDPOINT, JSON, REVISION, names, output_option, print_json, print_wrapped
+from ganzoo.cli.options import ENDPOINT, JSON, REVISION, given, names, output_option, print_json, print_wrapped
 from ganzoo.errors import shell
 
 
@@ -76,7 +76,7 @@ def evaluate(
     from ganzoo.files import check_writable, write_file
     from ganzoo.pretrained import from_pretrained
     from ganzoo.runs.card import run_card
-    from ganzoo.runs.folder import command
+    from ganzoo.runs.folder import command, run_of
     from ganzoo.saving.results import EVALUATION, weights_hash
 
     gan = source if is_images(source) else from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
@@ -86,8 +86,7 @@ def evaluate(
     found = measure(
         gan, data, samples=samples, features=features, metrics=metric or DEFAULT, split=split, seed=seed,
         classes=classes, memorised=memorised, training_images=training_images,
-        image_size=size, broken=broken or "stop", ground=ground or "white",
-        fit=fit or "crop", device=device, progress=True,
+        image_size=size, **given(broken=broken, ground=ground, fit=fit), device=device, progress=True,
     )  # fmt: skip
     facts = {**found.to_dict(), "command": command()}
     if model is not None and model.is_dir():
@@ -99,7 +98,7 @@ def evaluate(
         print_wrapped(found.table())
     write_file(figures, json.dumps(facts, indent=2) + "\n")
     write_page(found, page, source, command())
-    run = model and _run_of(model)
+    run = model and run_of(model)
     if run and run.resolve() == folder.resolve():
         run_card(run)
     if not as_json:
@@ -110,20 +109,12 @@ def _place(output: Path | None, model: Path | None, source: str) -> tuple[Path, 
     """Where the evaluation goes: into `output`, the run of `model`, or here; and how its files' names begin, so that
     here nobody takes them for another model's."""
     from ganzoo.files import expand_user
+    from ganzoo.runs.folder import run_of
 
     if output is not None:
         return expand_user(output), ""
-    run, here = _run_of(model) if model is not None else None, Path(".")
+    run, here = run_of(model) if model is not None else None, Path(".")
     if run or (model is not None and model.resolve() == here.resolve()):
         return run or here, ""
     word = re.sub(r"[^\w.-]+", "-", Path(source.partition("?")[0]).expanduser().resolve().name).strip("-.")
     return here, f"{word or 'images'}-"
-
-
-def _run_of(model: Path) -> Path | None:
-    """The folder of the run that `model` is the saved model of."""
-    from ganzoo.runs.folder import RunFolder
-
-    model = model if model.name else model.resolve()  # "." within the run
-    run = model.parent
-    return run if model.name == "model" and RunFolder(run).exists() else None

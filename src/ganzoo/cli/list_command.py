@@ -33,7 +33,7 @@ def list_names(
         near = did_you_mean("sources" if what.startswith("data") else what, CHOICES)
         raise UnknownNameError(f"Unknown kind {quote(what)}.{near}")
     kinds = [what] if what else CHOICES
-    found = {kind: _models() if kind == "zoo" else _entries(getattr(ganzoo, KINDS[kind])) for kind in kinds}
+    found = {kind: _models() if kind == "zoo" else entries_of(getattr(ganzoo, KINDS[kind])) for kind in kinds}
     if "sources" in found:
         found["sources"].append(_hf())
     if as_json:
@@ -49,7 +49,7 @@ def list_names(
             print()
 
 
-def _entries(registry: Registry[Any]) -> list[dict[str, Any]]:
+def entries_of(registry: Registry[Any]) -> list[dict[str, Any]]:
     """Each name with its options, as they are written, and what it is, or why it is broken."""
     entries = []
     for name in registry:
@@ -71,11 +71,15 @@ def _hf() -> dict[str, Any]:
     return {"name": "hf", "options": ["dataset", *(f"{name}=" for name in OPTIONS)], "description": what}
 
 
+def call_of(entry: dict[str, Any]) -> str:
+    """The name of an entry with its options."""
+    return f"{entry['name']}({', '.join(entry['options'])})" if entry["options"] else str(entry["name"])
+
+
 def _row(entry: dict[str, Any]) -> tuple[str, str]:
     """Name with options, and what it is; many options stand behind that."""
-    options = ", ".join(entry["options"])
-    call = f"{entry['name']}({options})" if options else entry["name"]
-    return (call, entry["description"]) if len(call) < 42 else (entry["name"], f"{entry['description']} ({options})")
+    call, what = call_of(entry), entry["description"]
+    return (call, what) if len(call) < 42 else (entry["name"], f"{what} ({', '.join(entry['options'])})")
 
 
 def _models() -> list[dict[str, Any]]:

@@ -48,6 +48,11 @@ def output_option(help: str) -> Any:
     return typer.Option("--output", "-o", help=help)
 
 
+def given(**options: Any) -> dict[str, Any]:
+    """Those of the options that were given; the others keep the defaults of what they are handed to."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def print_json(facts: Any) -> None:
     """Print `facts`, of JSON types, and nothing else."""
     print(json.dumps(facts, indent=2, ensure_ascii=False, default=str))

@@ -43,12 +43,12 @@ def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved
     """
     from ganzoo.files import expand_user
     from ganzoo.runs.card import model_card, run_card, write_card
-    from ganzoo.runs.folder import RunFolder
+    from ganzoo.runs.folder import RunFolder, run_of
     from ganzoo.saving.format import CARD
     from ganzoo.saving.resolve import local_folder
 
     folder = expand_user(folder)
-    run = folder.parent if folder.name == "model" and RunFolder(folder.parent).exists() else folder
+    run = run_of(folder) or folder
     if RunFolder(run).exists():
         written, path = run_card(run), run / "model" / CARD
     else:

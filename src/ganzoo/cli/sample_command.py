@@ -113,7 +113,7 @@ def _draws(
     """The latents, if they are not those of the seed, and the labels of all images, if there are classes."""
     import torch
 
-    from ganzoo.latents import sample_latents, truncate
+    from ganzoo.latents import sample_labels, sample_latents, truncate
 
     latents = None
     if truncation is not None:
@@ -126,12 +126,7 @@ def _draws(
         return latents, torch.arange(count) % gan.num_classes
     if not gan.num_classes:
         return latents, None
-    starts = range(0, count, LARGEST_GRID)  # piece by piece: the latents of a million images would fill memory
-    drawn = [
-        sample_latents(min(LARGEST_GRID, count - start), gan.latent_size, seed, start, gan.num_classes)[1]
-        for start in starts
-    ]
-    return latents, torch.cat([each for each in drawn if each is not None])
+    return latents, sample_labels(count, gan.latent_size, seed, 0, gan.num_classes)
 
 
 def _clear(folder: Path, overwrite: bool) -> None:

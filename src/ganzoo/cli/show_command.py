@@ -13,8 +13,6 @@ from ganzoo.cli.options import JSON, names, print_json, print_table
 from ganzoo.errors import SourceError, UnknownNameError, nearest, quote
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ganzoo.config import Config
     from ganzoo.gan import GAN
 
@@ -38,7 +36,7 @@ def show(
     found = dict(_meanings(what))
     if as_json:
         return print_json(found)
-    from ganzoo.runs.compare import in_words
+    from ganzoo.text import in_words
 
     for number, (kind, facts) in enumerate(found.items()):
         print("\n" * bool(number) + f"{kind} {what}")
@@ -88,13 +86,15 @@ def _meanings(what: str) -> Iterator[tuple[str, Facts]]:
 def _preset(name: str) -> Facts:
     import torch
 
+    from ganzoo.models import parameter_count
     from ganzoo.presets import PRESETS, create
 
     preset = PRESETS[name]
     with torch.device("meta"):  # counted without memory, and without weights from elsewhere
         gan = create(dataclasses.replace(preset, start=None))
+    assert gan.discriminator is not None  # a preset has both
     networks = {
-        place: {"model": model, "parameters": _parameters(network), **_own(config)}
+        place: {"model": model, "parameters": parameter_count(network), **_own(config)}
         for place, model, config, network in (
             ("generator", preset.generator_model, preset.generator, gan.generator),
             ("discriminator", preset.discriminator_model, preset.discriminator, gan.discriminator),
@@ -105,6 +105,7 @@ def _preset(name: str) -> Facts:
 
 
 def _model(source: str) -> Facts:
+    from ganzoo.models import parameter_count
     from ganzoo.pretrained import from_pretrained
     from ganzoo.saving.results import evaluated
 
@@ -116,7 +117,7 @@ def _model(source: str) -> Facts:
         "latent_size": gan.latent_size,
         "classes": list(gan.class_names) or gan.num_classes,
         "clusters": gan.clusters,
-        "parameters": _parameters(gan.generator),
+        "parameters": parameter_count(gan.generator),
         "with discriminator": bool(folder and (folder / "discriminator").is_dir()),
         "folder": str(gan.folder),
         "figures": {figure.name: figure.value for figure in (evaluated(folder, folder) if folder else ())},
@@ -138,10 +139,6 @@ def _own(config: Config) -> Facts:
     """The values of `config` that differ from its class's defaults."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     return {name: value for name, value in config.to_dict().items() if getattr(config, name) != defaults[name]}
-
-
-def _parameters(network: nn.Module | None) -> int:
-    return sum(each.numel() for each in network.parameters()) if network else 0
 
 
 def _shape(gan: GAN) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND, IMAGES
-from ganzoo.cli.options import names, option, print_table, print_wrapped
+from ganzoo.cli.list_command import call_of, entries_of
+from ganzoo.cli.options import given, names, option, print_table, print_wrapped
 from ganzoo.errors import ConfigError, did_you_mean, quote, shell
 
 if TYPE_CHECKING:
@@ -69,19 +70,18 @@ def train(
 
     configs = _configs(preset, from_) if set_ and resume is None else {}
     changes, networks = _parse(set_ or (), configs)
-    own = {"steps": steps, "batch_size": batch_size, "loss": loss, "seed": seed}
-    own |= {"generator_lr": lr, "discriminator_lr": lr}
+    own = given(steps=steps, batch_size=batch_size, loss=loss, seed=seed, generator_lr=lr, discriminator_lr=lr)
     for field, value in own.items():
         _add(changes, "--lr" if field.endswith("_lr") else f"--{field.replace('_', '-')}", field, value)
     if resume is not None:
-        others = {"--name": name, "--output": output, "--epochs": epochs, "--size": size, "--licence": licence}
-        others |= {"--broken": broken, "--ground": ground, "--fit": fit, "--overwrite": overwrite or None}
-        trainer = _resumed(resume, data, at, device, changes, others)
+        others = given(name=name, output=output, epochs=epochs, size=size, licence=licence)
+        others |= given(broken=broken, ground=ground, fit=fit, overwrite=overwrite or None)
+        trainer = _resumed(resume, data, at, device, changes, [*others])
     elif at is not None:
         raise ConfigError("--at goes back in a run; name it with --resume")
     else:
         gan = _networks(preset, from_, size, networks, changes)
-        changes |= {"broken": broken or "stop", "ground": ground or "white", "fit": fit or "crop"}
+        changes |= given(broken=broken, ground=ground, fit=fit)
         told: dict[str, Any] = {"overwrite": overwrite, "epochs": epochs, "licence": licence, "device": device}
         trainer = Trainer(gan, data, _folder(name, output), **told, **changes)
     _finish(trainer)
@@ -94,11 +94,9 @@ def _check_one(preset: str | None, source: str | None, run: Path | None) -> None
 
 
 def _add(changes: dict[str, Any], option: str, field: str, value: Any) -> None:
-    """Put the `value` of an option of its own, if there is one, among the settings."""
+    """Put the `value` of an option of its own among the settings."""
     from ganzoo.settings import Settings
 
-    if value is None:
-        return
     if field in changes:
         raise ConfigError(f"{option} and --set {field}=... are both given; give one of them")
     changes[field] = Settings.parse(field, str(value))
@@ -115,17 +113,16 @@ def _folder(name: str | None, output: Path | None) -> Path | None:
 
 
 def _resumed(
-    run: Path, data: str | None, at: int | None, device: str | None, changes: dict[str, Any], others: dict[str, Any]
+    run: Path, data: str | None, at: int | None, device: str | None, changes: dict[str, Any], others: list[str]
 ) -> Trainer:
-    """The trainer of `run`, which goes on with `changes`; of `others` none may be given."""
+    """The trainer of `run`, which goes on with `changes`; ConfigError if `others` of the options are given too."""
     from ganzoo.runs.folder import train_on_command
     from ganzoo.training import Trainer
 
-    for name, value in others.items():
-        if value is not None:
-            raise ConfigError(
-                f"{name} can't be used with --resume; to train its networks on in a new run: {train_on_command(run)}"
-            )
+    if others:
+        raise ConfigError(
+            f"--{others[0]} can't be used with --resume; to train its networks on in a new run: {train_on_command(run)}"
+        )
     return Trainer.resume(run, data=data, device=device, at=at, **changes)
 
 
@@ -178,20 +175,11 @@ def _print_settings() -> None:
             print()
             print_table(model.config_class.described(f"{place}."), (f"option of {name}", "default", "meaning"))
     registries = [getattr(ganzoo, name) for name in ganzoo.REGISTRIES if name not in ("PRESETS", "MODELS")]
-    lines = [*map(_names, registries), "Norms and activations of timm work by name too."]
-    lines.append("Separate several values with commas: generator.widths=128,64")
     print()
-    print_wrapped("\n".join(lines))
-
-
-def _names(registry: Any) -> str:
-    """The names in `registry` with their options, in one line."""
-    broken = registry.broken()
-    calls = []
-    for name in registry:
-        options = registry.options(name) if registry.takes_options and name not in broken else {}
-        calls.append(f"{name}({', '.join(map(str, options.values()))})" if options else name)
-    return f"{registry.kind.capitalize()} names: {', '.join(calls)}."
+    for each in registries:
+        print_wrapped(f"{each.kind.capitalize()} names: {', '.join(map(call_of, entries_of(each)))}.")
+    print("Norms and activations of timm work by name too.")
+    print("Separate several values with commas: generator.widths=128,64")
 
 
 def _configs(preset: str | None, source: str | None) -> dict[str, Any]:

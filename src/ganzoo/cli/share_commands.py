@@ -1,0 +1,193 @@
+"""The commands of the group Share: `ganzoo export`, `demo`, `push`, `pull` and `convert`."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganzoo.cli.options import DEVICE, ENDPOINT, JSON, REVISION, SOURCE, print_json
+from ganzoo.errors import shell
+
+
+def export(
+    source: Annotated[str, SOURCE],
+    output: Annotated[Path, typer.Argument(help="The ONNX file.")] = Path("model.onnx"),
+    discriminator: Annotated[
+        bool, typer.Option("--discriminator", help="The discriminator, instead of the generator.")
+    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Compute in float16: half the size.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")] = False,
+    as_json: Annotated[bool, JSON] = False,
+    revision: Annotated[str | None, REVISION] = None,
+    endpoint: Annotated[str | None, ENDPOINT] = None,
+) -> None:
+    """Write a network as an ONNX file, and check it.
+
+    Browsers, phones and servers run it without Python.
+    Needs: pip install 'ganzoo-torch[onnx]'.
+    """
+    from ganzoo.integrations.onnx import export_onnx, free_file
+    from ganzoo.pretrained import from_pretrained
+
+    free_file(output, overwrite)  # before a model is downloaded
+    gan = from_pretrained(source, revision=revision, endpoint=endpoint, discriminator=discriminator)
+    done = export_onnx(
+        gan,
+        output,
+        network="discriminator" if discriminator else "generator",
+        half=half,
+        overwrite=overwrite,
+    )
+    if as_json:
+        return print_json(dataclasses.asdict(done))
+    print(f"{done.bytes / 1e6:,.1f} MB in {shell(done.path)} (ONNX, opset {done.opset})")
+    for way, named in (("input", done.inputs), ("output", done.output)):
+        for name, shape in named.items():
+            print(f"  {way:6}  {name:8} {shape}")
+    print(f"onnxruntime and torch differ by {done.difference:.1g} at most, on samples of seed 0")
+
+
+def demo(
+    source: Annotated[str, SOURCE],
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the page.  [default: the first free one from 7860]")
+    ] = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets other computers in your network see it.")] = "127.0.0.1",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    export_space: Annotated[
+        Path | None, typer.Option(help="Write a Hugging Face Space into this folder, and serve nothing.")
+    ] = None,
+    device: Annotated[str, DEVICE] = "cpu",
+    revision: Annotated[str | None, REVISION] = None,
+    endpoint: Annotated[str | None, ENDPOINT] = None,
+) -> None:
+    """Serve a page to play with a generator.
+
+    It shows samples by seed and class, a walk, directions and the model's card; it works without a network.
+    Needs: pip install 'ganzoo-torch[demo]'.
+    """
+    from ganzoo.pretrained import from_pretrained
+
+    gan = from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
+    if export_space is not None:
+        from ganzoo.integrations.space import export_space as write
+
+        folder = write(gan, export_space)
+        print(f"Space: {shell(folder)}\nrun it:  {shell('python', folder / 'app.py')}")
+        print(f"send it: {shell('ganzoo', 'push', folder, 'OWNER/NAME', '--space')}")
+        return
+    from ganzoo.integrations.demo import page, serve
+
+    blocks = page(gan)
+    print(f"{source}: {serve(blocks, host, port, open_browser)} (Ctrl-C ends it)", flush=True)
+    blocks.block_thread()
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(help="A saved model, or a run's folder.")],
+    repo_id: Annotated[str, typer.Argument(help="owner/name; created if it does not exist.")],
+    private: Annotated[
+        bool | None, typer.Option("--private/--public", help="Who can see a new repository.  [default: the account's]")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="A branch, created if it does not exist.  [default: main]")
+    ] = None,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Propose it as a pull request.")] = False,
+    message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
+    space: Annotated[
+        bool, typer.Option("--space", help="Push a demo page of it as a Space; or a folder of --export-space.")
+    ] = False,
+    as_json: Annotated[bool, JSON] = False,
+    endpoint: Annotated[str | None, ENDPOINT] = None,
+) -> None:
+    """Push a saved model to the Hub in one commit.
+
+    Networks, pictures and card are pushed, and nothing else.
+    The token is the one of `hf auth login`, or $HF_TOKEN.
+    """
+    from ganzoo.hub.push import push_folder
+    from ganzoo.runs.card import run_card
+    from ganzoo.runs.folder import RunFolder
+
+    if RunFolder(folder).exists():
+        run_card(folder)  # with what was measured since
+    how = {"private": private, "revision": revision, "create_pr": create_pr, "message": message, "endpoint": endpoint}
+    with _space_of(folder, repo_id) if space else nullcontext(folder) as root:
+        pushed = push_folder(root, repo_id, **how)  # type: ignore[arg-type]
+    if as_json:
+        return print_json(dataclasses.asdict(pushed))
+    print(f"{pushed.url}  commit {pushed.commit[:12]}" if pushed.changed else f"{pushed.url}  was the same already")
+
+
+@contextmanager
+def _space_of(folder: Path, repo_id: str) -> Iterator[Path]:
+    """The Space in `folder`, or one made of the model there, for the length of a `with` block."""
+    from ganzoo.hub.push import check_repo_id, is_space
+    from ganzoo.integrations.space import export_space
+    from ganzoo.pretrained import from_pretrained
+
+    if is_space(folder):
+        yield folder
+        return
+    check_repo_id(repo_id)
+    with tempfile.TemporaryDirectory() as root:
+        yield export_space(from_pretrained(Path(folder)), Path(root) / repo_id.rpartition("/")[2])
+
+
+def pull(
+    repo_id: Annotated[str, typer.Argument(help="The repository: owner/name.")],
+    folder: Annotated[Path, typer.Argument(help="Where to put the model.")],
+    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit.  [default: main]")] = None,
+    endpoint: Annotated[str | None, ENDPOINT] = None,
+) -> None:
+    """Copy a saved model from the Hub into a folder."""
+    from ganzoo.hub.remote import pull as pull_from_hub
+
+    print(f"model: {shell(pull_from_hub(repo_id, folder, revision, endpoint=endpoint))}")
+
+
+def convert(
+    file: Annotated[Path, typer.Argument(help="Generator, discriminator or both: .safetensors, .pt, .pth, .tar.")],
+    folder: Annotated[Path, typer.Argument(help="Where to put the saved model; a new folder.")],
+    key: Annotated[str | None, typer.Option(help="The network to take if FILE has several: netG_state_dict.")] = None,
+    discriminator: Annotated[Path | None, typer.Option(help="A second file, of the discriminator.")] = None,
+    latent_scale: Annotated[float, typer.Option(help="Deviation of the latents it was trained on.")] = 1.0,
+    output_range: Annotated[
+        str, typer.Option(metavar="LOW,HIGH", help="-1,1 for a generator that ends in tanh, 0,1 for sigmoid.")
+    ] = "-1,1",
+    activation: Annotated[
+        str | None,
+        typer.Option(help="Generator's activation, as 'leaky_relu(slope=0.1)'.  [default: its layout's, or relu]"),
+    ] = None,
+    discriminator_activation: Annotated[
+        str | None, typer.Option(help="Discriminator's activation.  [default: leaky_relu(slope=0.2)]")
+    ] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Turn the DCGAN or SNGAN weights of another library into a saved model.
+
+    Layouts of pytorch/examples, PyTorch's tutorial, "Dive into Deep Learning", torchgan and torch-mimicry's SNGAN are
+    known, and any row of convolutions, norms and activations is read. What a file does not say is assumed and printed.
+    """
+    from ganzoo.integrations.convert import convert as convert_file
+
+    converted = convert_file(
+        file,
+        folder,
+        key=key,
+        discriminator=discriminator,
+        latent_scale=latent_scale,
+        output_range=output_range,
+        activation=activation,
+        discriminator_activation=discriminator_activation,
+    )
+    if as_json:
+        return print_json({"model": converted.folder, "remarks": converted.remarks})
+    print("\n".join(converted.remarks))
+    print(f"model: {shell(converted.folder)}   sample it: {shell('ganzoo', 'sample', converted.folder)}")
