@@ -15,11 +15,10 @@ from ganzoo.cli import run as command_line
 from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.runs.card import Card, model_card, named, run_card, whole_card, write_card
 from ganzoo.runs.report import write_report
-from ganzoo.runs.times import duration
 from ganzoo.saving.format import CARD
 from ganzoo.saving.resolve import bundled_models
 from ganzoo.saving.results import Figure, weights_hash
-from ganzoo.text import with_spread
+from ganzoo.text import duration, with_spread
 
 HOSTILE = "x\n---\nlicense: mit | `code` <!-- ganzoo:end --> <script>alert(1)</script> [a](b)"
 FIGURES = [

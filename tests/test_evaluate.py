@@ -496,12 +496,12 @@ def test_the_figures_are_shown_even_where_a_full_disk_takes_no_files(tmp_path, m
 
 
 def test_the_run_of_a_model_is_found_from_within_the_model(tmp_path, monkeypatch):
-    from ganzoo.cli.evaluate_command import _run_of
+    from ganzoo.runs.folder import run_of
 
     (tmp_path / "model").mkdir()
     (tmp_path / "run.json").write_text("{}")
     monkeypatch.chdir(tmp_path / "model")
-    assert _run_of(Path(".")).resolve() == tmp_path.resolve()
+    assert run_of(Path(".")).resolve() == tmp_path.resolve()
 
 
 # --- features and metrics of other packages --------------------------------------------------------------------------

@@ -19,10 +19,10 @@ from ganzoo.gan import GAN
 from ganzoo.registry import Registry
 from ganzoo.stateful import Stateful
 
-_LOSSES = {"discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss"}
-RESERVED = frozenset(
-    {"step", "score", "best", "remark", "text", "advice", "stopped", "stretch", *_LOSSES}
-)  # of the log
+FIGURES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")  # of a step
+RESERVED = frozenset(  # names of the log
+    {"step", "score", "best", "remark", "text", "advice", "stopped", "stretch", *FIGURES}
+)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import math
+import operator
 import types
 import typing
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union
 from ganzoo.errors import ConfigError, did_you_mean, nearest, quote
 
 C = TypeVar("C", bound="Config")
+LARGEST = 2**63 - 1  # int that other programs and files can hold
 
 
 class Bounds(NamedTuple):
@@ -30,6 +32,18 @@ def option(default: Any, help: str, *, low: float | None = None, high: float | N
 def is_number(value: object) -> bool:
     """Whether `value` is a finite int or float, as JSON has them: no bool, none of NumPy's."""
     return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]  # by its type
+
+
+def checked_int(name: str, value: Any, low: int, high: int = LARGEST) -> int:
+    """`value`, the argument `name`, as an int from `low` to `high`, NumPy's and tensors' too; ConfigError otherwise."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or not low <= number <= high:
+        bounds = f"of at least {low}" if high == LARGEST and low else f"from {low} to {high}"
+        raise ConfigError(f"{name} must be an int {bounds}, got {quote(value)}")
+    return number
 
 
 def check_count(name: str, value: object, place: str, low: int = 1) -> None:
@@ -186,7 +200,7 @@ def convert_value(value: Any, kind: Any, path: str, bounds: Bounds) -> Any:
 
 
 def _check_bounds(value: float, kind: type, path: str, bounds: Bounds) -> float:
-    largest = 2**63 - 1 if kind is int else 1e300  # what other programs and files can hold
+    largest = LARGEST if kind is int else 1e300
     low, high = (-largest if bounds.low is None else bounds.low), (largest if bounds.high is None else bounds.high)
     if not (-largest <= value <= largest and low <= value <= high):  # written so that NaN is refused too
         ends = [f"at {end} {bound}" for end, bound in zip(("least", "most"), bounds, strict=True) if bound is not None]

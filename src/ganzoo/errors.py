@@ -200,6 +200,15 @@ def writing(
 
 
 @contextmanager
+def needs(said: str, extra: str) -> Iterator[None]:
+    """Raise an ImportError of the block as a MissingExtraError: what needs what, and the `extra` to install."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(f"{said}: pip install 'ganzoo-torch[{extra}]'") from error
+
+
+@contextmanager
 def blame(what: str) -> Iterator[None]:
     """Raise what a stranger's code raises as a PluginError that names `what`; our errors and lack of memory pass."""
     try:

@@ -62,6 +62,12 @@ def expand_user(path: str | Path) -> Path:
         raise ConfigError(f"{quote(str(path))} names no place: no such home folder; give a path without ~") from error
 
 
+def written_as_path(source: object) -> bool:
+    """Whether `source` is a path by the way it is written, as ./x, ../x, /x or ~/x, and so no name of anything."""
+    text = str(source)
+    return isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", "..")
+
+
 def fsync(path: Path) -> None:
     """Wait until what was written at `path`, a file or a folder's list of names, is on the disk.
 

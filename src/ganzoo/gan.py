@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from ganzoo import images as pictures
 from ganzoo import markup
-from ganzoo.config import Config
+from ganzoo.config import Config, checked_int
 from ganzoo.errors import ConfigError, WeightsError, did_you_mean, quote
 from ganzoo.hardware import checked_device, full_float32, send
 from ganzoo.latents import (
     check_clusters,
-    check_seed,
     checked_labels,
     checked_latents,
     fresh_seed,
+    sample_labels,
     sample_latents,
     sign_class,
     with_sign_class,
@@ -279,16 +279,12 @@ class GAN:
         """The images of `sample`, one batch at a time, so that any number fits into memory."""
         if n is None and latents is not None:
             n = len(latents) if isinstance(latents, Tensor) and latents.dim() else 1  # refused below
-        for name, value in (("n", n), ("batch_size", batch_size)):
-            if type(value) is not int or value < 1:
-                raise ConfigError(f"{name} must be an int of at least 1, got {quote(value)}")
+        n, batch_size = checked_int("n", n, 1), checked_int("batch_size", batch_size, 1)
         if precision not in ("float32", "fast"):
             raise ConfigError(f"precision must be float32 or fast, got {quote(precision)}")
-        assert n is not None  # an int by now
         given = checked_latents(latents, n, self.latent_size) if latents is not None else None
         chosen = self.checked_labels(labels, n) if labels is not None else None
-        seed = fresh_seed() if seed is None else seed
-        check_seed(seed)  # fails here, not in the first batch
+        seed = fresh_seed() if seed is None else checked_int("seed", seed, 0)  # fails here, not in the first batch
         return self._generate(n, seed, given, chosen, batch_size, precision)
 
     def _generate(
@@ -322,12 +318,13 @@ class GAN:
         self, start: int, stop: int, seed: int, latents: Tensor | None, labels: Tensor | None
     ) -> tuple[Tensor, ...]:
         """Latents of images `start` to `stop` - 1, and classes if there are some: those given, else drawn ones."""
-        rows = None if latents is None else latents[start:stop]
-        classes = None if labels is None else labels[start:stop]
-        if rows is None or (classes is None and self.num_classes):
-            drawn, drawn_classes = sample_latents(stop - start, self.latent_size, seed, start, self.num_classes)
-            rows, classes = drawn if rows is None else rows, drawn_classes if classes is None else classes
-        return (rows,) if classes is None else (rows, classes)
+        count, size = stop - start, self.latent_size
+        rows = sample_latents(count, size, seed, start)[0] if latents is None else latents[start:stop]
+        if not self.num_classes:
+            return (rows,)
+        if labels is None:
+            return rows, sample_labels(count, size, seed, start, self.num_classes)
+        return rows, labels[start:stop]
 
     def _look_at_range(self, made: Tensor) -> None:
         """Warn if many numbers are not in [-1, 1]; a `Generator` promises that, and `check_model` looks."""

@@ -19,6 +19,7 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from ganzoo.config import checked_int
 from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote, writing
 from ganzoo.files import expand_user, write_file
 
@@ -175,9 +176,8 @@ def grid(
     bounds = {"padding": (padding, 0, 1000), "background": (background, 0, 255), "scale": (scale, 1, 100)}
     if columns is not None:
         bounds["columns"] = (columns, 1, 10_000)
-    for name, (value, low, high) in bounds.items():
-        if type(value) is not int or not low <= value <= high:
-            raise ConfigError(f"{name} must be an int from {low} to {high}, got {quote(value)}")
+    for name, limits in bounds.items():
+        checked_int(name, *limits)
     pictures = to_pil(images)
     columns = columns or math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)

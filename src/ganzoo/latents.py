@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganzoo.config import LARGEST, checked_int
 from ganzoo.errors import ConfigError, ShapeError, quote
 
-LARGEST_SEED = 2**63 - 1
 _STEP = 0x9E3779B97F4A7C15  # the constants of splitmix64
 _ROUNDS = tuple((np.uint64(shift), np.uint64(by)) for shift, by in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)))
 
@@ -41,19 +40,22 @@ def sample_latents(
     Raises:
         ConfigError: an argument is not an int, or out of bounds.
     """
-    count = _whole("count", count, 1)
-    latent_size = _whole("latent_size", latent_size, 1)
-    num_classes = _whole("num_classes", num_classes, 0)
-    bits = _bits(seed, start, count, 0, latent_size + (num_classes > 0))
-    latents = torch.special.ndtri(_uniform(bits[:, :latent_size])).float()
-    if not num_classes:
-        return latents, None
-    return latents, torch.from_numpy((bits[:, latent_size] % np.uint64(num_classes)).astype(np.int64))
+    count = checked_int("count", count, 1)
+    latent_size = checked_int("latent_size", latent_size, 1)
+    num_classes = checked_int("num_classes", num_classes, 0)
+    latents = torch.special.ndtri(_uniform(_bits(seed, start, count, 0, latent_size))).float()
+    return latents, sample_labels(count, latent_size, seed, start, num_classes) if num_classes else None
+
+
+def sample_labels(count: int, latent_size: int, seed: int, start: int, num_classes: int) -> Tensor:
+    """The labels of `sample_latents` alone, int64 (count,): no latent takes memory for them."""
+    bits = _bits(seed, start, count, latent_size, 1)[:, 0]
+    return torch.from_numpy((bits % np.uint64(num_classes)).astype(np.int64))
 
 
 def fresh_seed() -> int:
     """Another seed each time, drawn from torch's global random state, so `torch.manual_seed` fixes it."""
-    return int(torch.randint(LARGEST_SEED, ()))
+    return int(torch.randint(LARGEST, ()))
 
 
 def truncate(latents: Tensor, limit: float, seed: int, start: int = 0) -> Tensor:
@@ -124,7 +126,7 @@ def walk(latents: Tensor, steps: int, closed: bool = False) -> Tensor:
     Returns:
         ((K - 1)*steps + 1, d), or (K*steps, d) when closed.
     """
-    steps = _whole("steps", steps, 1)
+    steps = checked_int("steps", steps, 1)
     if latents.dim() != 2 or len(latents) < 2:
         raise ShapeError(f"walk takes two or more key latents (K, latent_size), got {tuple(latents.shape)}.")
     nexts = torch.cat([latents[1:], latents[:1]])
@@ -150,7 +152,7 @@ def directions(weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """
     if weight.dim() != 2:
         raise ShapeError(f"directions takes a matrix (outputs, latent_size), got {tuple(weight.shape)}.")
-    count = _whole("count", count, 1, min(weight.shape))
+    count = checked_int("count", count, 1, min(weight.shape))
     _, values, rows = torch.linalg.svd(weight.detach().cpu().double(), full_matrices=False)
     rows = rows[:count]
     largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
@@ -222,29 +224,12 @@ def _places(count: int, latent_size: int, device: torch.device) -> Tensor:
     return 2 ** torch.arange(count.bit_length() - 2, -1, -1, device=device)[:latent_size]
 
 
-def _whole(name: str, value: int, low: int, high: int = LARGEST_SEED) -> int:
-    """`value` as an int, numpy's and tensors' too, checked."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if isinstance(value, bool) or not low <= number <= high:
-        bounds = f"from {low}" if high == LARGEST_SEED and low else f"from {low} to {high}"
-        raise ConfigError(f"{name} must be an int {bounds}, got {quote(value)}")
-    return number
-
-
-def check_seed(seed: int) -> int:
-    """`seed` as an int from 0 to 2**63 - 1; ConfigError otherwise."""
-    return _whole("seed", seed, 0)
-
-
 def _bits(seed: int, start: int, count: int, first: int, columns: int) -> NDArray[np.uint64]:
     """52 random bits (count, columns): entries first, first + 1, ... of the streams of rows from `start`.
 
     Sums and products of numpy's uint64 arrays wrap, as splitmix64 wants.
     """
-    seed, start = check_seed(seed), _whole("start", start, 0, 2**62)
+    seed, start = checked_int("seed", seed, 0), checked_int("start", start, 0, 2**62)
     rows = _mix(np.arange(start, start + count, dtype=np.uint64) + _mix(np.array([seed], dtype=np.uint64)))
     steps = np.arange(first + 1, first + columns + 1, dtype=np.uint64) * np.uint64(_STEP)
     return _mix(rows[:, None] + steps) >> np.uint64(12)

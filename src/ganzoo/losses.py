@@ -54,9 +54,9 @@ LOSSES: Registry[Callable[..., Loss]] = Registry(
 )
 
 
-def _full(logits: Tensor) -> Tensor:
-    """Logits in float32 at least: means and squares of half precision lose digits, or overflow."""
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+def full(numbers: Tensor) -> Tensor:
+    """`numbers` in float32 at least: means and squares of half precision lose digits, or overflow."""
+    return numbers.float() if numbers.dtype in (torch.float16, torch.bfloat16) else numbers
 
 
 def _cross_entropy(smoothing: float, reduction: Literal["mean", "sum"] = "mean") -> Callable[[Tensor, Tensor], Tensor]:
@@ -67,7 +67,7 @@ def _cross_entropy(smoothing: float, reduction: Literal["mean", "sum"] = "mean")
     """
 
     def for_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        real, fake = _full(real_logits), _full(fake_logits)
+        real, fake = full(real_logits), full(fake_logits)
         on_real = softplus(-real) + smoothing * real if smoothing else softplus(-real)
         if reduction == "sum":
             return (on_real.sum() + softplus(fake).sum()) / 2
@@ -87,7 +87,7 @@ def non_saturating(smoothing: Smoothing = 0.0) -> Loss:
     Args:
         smoothing: real targets are 1 minus this.
     """
-    return Loss(_cross_entropy(smoothing), lambda fake_logits, _: softplus(-_full(fake_logits)).mean())
+    return Loss(_cross_entropy(smoothing), lambda fake_logits, _: softplus(-full(fake_logits)).mean())
 
 
 @LOSSES.register("minimax")
@@ -101,7 +101,7 @@ def minimax(smoothing: Smoothing = 0.0) -> Loss:
     Args:
         smoothing: real targets are 1 minus this.
     """
-    return Loss(_cross_entropy(smoothing), lambda fake_logits, _: -softplus(_full(fake_logits)).mean())
+    return Loss(_cross_entropy(smoothing), lambda fake_logits, _: -softplus(full(fake_logits)).mean())
 
 
 @LOSSES.register("d2l")
@@ -116,12 +116,12 @@ def d2l(smoothing: Smoothing = 0.0) -> Loss:
         smoothing: real targets are 1 minus this.
     """
     return Loss(
-        _cross_entropy(smoothing, "sum"), lambda fake_logits, _: softplus(-_full(fake_logits)).sum(), reduction="sum"
+        _cross_entropy(smoothing, "sum"), lambda fake_logits, _: softplus(-full(fake_logits)).sum(), reduction="sum"
     )
 
 
 def _raise_fakes(fake_logits: Tensor, _: Tensor | None) -> Tensor:
-    return -_full(fake_logits).mean()
+    return -full(fake_logits).mean()
 
 
 @LOSSES.register("hinge")
@@ -132,7 +132,7 @@ def hinge() -> Loss:
     """
 
     def for_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        return relu(1 - _full(real_logits)).mean() + relu(1 + _full(fake_logits)).mean()
+        return relu(1 - full(real_logits)).mean() + relu(1 + full(fake_logits)).mean()
 
     return Loss(for_discriminator, _raise_fakes)
 
@@ -145,9 +145,9 @@ def least_squares() -> Loss:
     """
 
     def for_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        return ((_full(real_logits) - 1).square().mean() + _full(fake_logits).square().mean()) / 2
+        return ((full(real_logits) - 1).square().mean() + full(fake_logits).square().mean()) / 2
 
-    return Loss(for_discriminator, lambda fake_logits, _: (_full(fake_logits) - 1).square().mean() / 2)
+    return Loss(for_discriminator, lambda fake_logits, _: (full(fake_logits) - 1).square().mean() / 2)
 
 
 @LOSSES.register("wasserstein")
@@ -159,7 +159,7 @@ def wasserstein() -> Loss:
     """
 
     def for_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        return _full(fake_logits).mean() - _full(real_logits).mean()
+        return full(fake_logits).mean() - full(real_logits).mean()
 
     return Loss(for_discriminator, _raise_fakes)
 
@@ -178,7 +178,7 @@ def relativistic() -> Loss:
                 f"relativistic compares real and fake logits one by one: they must have one shape, got "
                 f"{tuple(high.shape)} and {tuple(low.shape)}."
             )
-        return softplus(_full(low) - _full(high)).mean()
+        return softplus(full(low) - full(high)).mean()
 
     def for_generator(fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
         if real_logits is None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ganzoo.config import Bounds
 from ganzoo.errors import ConfigError, ShapeError
-from ganzoo.losses import checked_number
+from ganzoo.losses import checked_number, full
 from ganzoo.registry import Registry
 from ganzoo.schedules import Schedule, make_schedule, value_at
 from ganzoo.seeds import normal_each, uniform
@@ -129,7 +129,7 @@ class PathLength(Stateful):
         self, generate: Generate, latents: Tensor, labels: Tensor | None, random: torch.Generator | None
     ) -> Tensor:
         with torch.autocast(latents.device.type, enabled=False):
-            latents = _full(latents.detach()).requires_grad_()
+            latents = full(latents.detach()).requires_grad_()
             images = generate(latents) if labels is None else generate(latents, labels)
             noise = normal_each(*images.shape, random=random, device=images.device).to(images)
             noise = noise / images[0, 0].numel() ** 0.5
@@ -156,15 +156,10 @@ class PathLength(Stateful):
         self._mean, self._lengths = float(state["mean"]), []
 
 
-def _full(images: Tensor) -> Tensor:
-    images = images.detach()
-    return images.float() if images.dtype in (torch.float16, torch.bfloat16) else images
-
-
 def gradient_norms(discriminate: Discriminate, images: Tensor) -> Tensor:
     """Euclidean norms (N,) of the gradients of the discriminator's logits by each image, differentiable once more."""
     with torch.autocast(images.device.type, enabled=False):
-        images = _full(images).requires_grad_()
+        images = full(images.detach()).requires_grad_()
         (gradient,) = torch.autograd.grad(discriminate(images).sum(), images, create_graph=True)
         return torch.linalg.vector_norm(gradient.flatten(1), dim=1)
 
@@ -210,7 +205,7 @@ def wgan_gp(
             f"wgan-gp mixes real and fake images one by one: they must have one shape, got "
             f"{tuple(real_images.shape)} and {tuple(fake_images.shape)}."
         )
-    real, fake = _full(real_images), _full(fake_images)
+    real, fake = (full(each.detach()) for each in (real_images, fake_images))
     shares = uniform(len(real), *[1] * (real.dim() - 1), random=random, device=real.device).to(real)
     return (gradient_norms(discriminate, fake + shares * (real - fake)) - 1).square().mean()
 

@@ -103,10 +103,9 @@ def create(
     clusters = preset.settings.clusters if clusters is None else check_clusters(clusters)
     num_classes = None  # the generator says it, if there are no clusters
     if clusters:
-        asked = {name: value for name, value in generator_changes.items() if name == "num_classes"}
-        num_classes = _varied(preset.generator, asked, None, "generator").to_dict().get("num_classes", 0)
-        for changes in (generator_changes, discriminator_changes):
-            changes["num_classes"] = max(1, num_classes) * clusters
+        num_classes = _classes_of(preset.generator, generator_changes)
+        labels = {"num_classes": max(1, num_classes) * clusters}
+        generator_changes, discriminator_changes = generator_changes | labels, discriminator_changes | labels
     with seeded(seed):
         config = _varied(preset.generator, generator_changes, image_size, "generator")
         fresh_generator = MODELS[preset.generator_model](config)
@@ -120,6 +119,12 @@ def create(
         if preset.start:
             preset.start(fresh_generator, fresh_discriminator)
     return GAN(fresh_generator, fresh_discriminator, num_classes=num_classes, clusters=clusters, preset=name)
+
+
+def _classes_of(config: Config, changes: Mapping[str, Any]) -> int:
+    """How many classes a user of the generator chooses among."""
+    asked = {name: value for name, value in changes.items() if name == "num_classes"}
+    return int(_varied(config, asked, None, "generator").to_dict().get("num_classes", 0))
 
 
 def _changes_of_both(generator: Any, discriminator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -162,6 +167,7 @@ _BY_CLUSTERS = Settings(  # of pictures in colour
     mismatched_labels=0.3,
     keep="last",
 )
+_TWO_STAGES = DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1)
 _GARMENTS = DCGANDiscriminatorConfig(image_size=28, image_channels=1, widths=(64, 128), class_head="spatial")
 _FASHION = Settings(
     steps=22_000,
@@ -171,135 +177,6 @@ _FASHION = Settings(
     mismatched_labels=0.3,
     keep="last",  # the rates have fallen to 0: of four runs the last state was each time the better by the evaluator
     checkpoint_every=2000,
-)
-
-PRESETS.register(
-    "pokemon-64",
-    Preset(
-        version=4,
-        description="Pokemon sprites, 64x64 in colour; averaged, augmented, with clusters in place of labels",
-        generator=DCGANGeneratorConfig(widths=(384, 192, 96, 48)),
-        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial"),
-        data="pokemon",
-        settings=_BY_CLUSTERS.replace(steps=20_000, flip=True, augmentations=_AUGMENTED, clusters=128),
-    ),
-)
-PRESETS.register(
-    "emoji-64",
-    Preset(
-        version=2,
-        description="Noto Emoji, 64x64 in colour, by category: faces, animals, food, flags and more; free to share",
-        generator=DCGANGeneratorConfig(widths=(320, 160, 80, 40), num_classes=9),
-        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial", num_classes=9),
-        data="emoji",
-        settings=_BY_CLUSTERS.replace(steps=12_000, batch_size=128, augmentations=_AUGMENTED, clusters=16),
-    ),
-)
-PRESETS.register(
-    "cifar10-32",
-    Preset(
-        version=1,
-        description="CIFAR-10 from the Hub, 32x32 in colour, by class: a plain conditional DCGAN; minutes on a GPU",
-        generator=DCGANGeneratorConfig(start_size=4, widths=(512, 256, 128), num_classes=10),
-        discriminator=DCGANDiscriminatorConfig(
-            image_size=32, widths=(128, 256, 512), last_blocks=("dcgan-same",), class_head="spatial", num_classes=10
-        ),
-        data="hf:uoft-cs/cifar10",
-        settings=_BY_CLUSTERS.replace(
-            steps=17_000,
-            batch_size=128,
-            generator_lr="cosine(start=1.5e-3)",
-            discriminator_lr="cosine(start=4e-4)",
-            flip=True,
-            augmentations=("translation", "cutout"),
-            clusters=16,
-        ),
-    ),
-)
-PRESETS.register(
-    "pokemon-64-projected",
-    Preset(
-        version=2,
-        description="discriminator on a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE; an experiment",
-        generator=DCGANGeneratorConfig(widths=(256, 128, 64, 32)),
-        discriminator=ProjectedDiscriminatorConfig(),
-        discriminator_model="projected-discriminator",
-        start=fill_backbone,
-        data="pokemon",
-        settings=Settings(
-            steps=4000,
-            loss="hinge",
-            generator_lr=1e-3,
-            beta1=0.0,
-            beta2=0.99,
-            ema_half_life=20_000,
-            flip=True,
-            augmentations=_AUGMENTED,
-            checkpoint_every=500,
-        ),
-    ),
-)
-PRESETS.register(
-    "fashion-mnist",
-    Preset(
-        version=4,
-        description="Fashion-MNIST at its own 28x28, grey; averaged, with clusters in place of labels",
-        generator=DCGANGeneratorConfig(start_size=7, widths=(128, 64), image_channels=1),
-        discriminator=_GARMENTS.replace(last_blocks=("dcgan-same",)),
-        data="fashion-mnist",
-        settings=_FASHION.replace(clusters=64),
-    ),
-)
-PRESETS.register(
-    "fashion-mnist-quick",
-    Preset(
-        version=1,
-        description="Fashion-MNIST in ten minutes: clusters by shape, small batches; of less recall than fashion-mnist",
-        generator=PRESETS["fashion-mnist"].generator.replace(head_channels=32),
-        discriminator=_GARMENTS,
-        data="fashion-mnist",
-        settings=_FASHION.replace(steps=3600, batch_size=32, clusters=64, cluster_by="shape", checkpoint_every=500),
-    ),
-)
-PRESETS.register(
-    "fashion-mnist-conditional",
-    Preset(
-        version=5,
-        description="Fashion-MNIST by class: ask for a trouser, get a trouser; with clusters within each class",
-        generator=DCGANGeneratorConfig(start_size=7, widths=(256, 128), image_channels=1, num_classes=10),
-        discriminator=_GARMENTS.replace(num_classes=10, last_blocks=("dcgan-same",)),
-        data="fashion-mnist",
-        settings=_FASHION.replace(
-            generator_lr="cosine(start=2e-3)",
-            mismatched_labels=0.2,
-            clusters=8,
-            augmentations=("translation(strength=0.3)",),
-        ),
-    ),
-)
-PRESETS.register(
-    "pokemon-64-d2l",
-    Preset(
-        version=1,
-        description="the chapter of Dive into Deep Learning as it stands: Pokemon, 20 epochs of its 40,597 images",
-        generator=DCGANGeneratorConfig(initialisation="d2l"),
-        discriminator=DCGANDiscriminatorConfig(first_norm=True, initialisation="d2l"),
-        data="pokemon",
-        settings=_TEXTBOOK,
-        baseline=True,
-    ),
-)
-PRESETS.register(
-    "fashion-mnist-d2l",
-    Preset(
-        version=1,
-        description="the chapter's networks and settings on Fashion-MNIST resized to 64x64, 20 epochs",
-        generator=DCGANGeneratorConfig(image_channels=1, initialisation="d2l"),
-        discriminator=DCGANDiscriminatorConfig(image_channels=1, first_norm=True, initialisation="d2l"),
-        data="fashion-mnist",
-        settings=_TEXTBOOK.replace(steps=4700),
-        baseline=True,
-    ),
 )
 _SNGAN = Preset(
     version=1,
@@ -335,16 +212,6 @@ _SNGAN = Preset(
         keep="last",
     ),
 )
-PRESETS.register("cifar10-sngan", _SNGAN)
-PRESETS.register(
-    "cifar10-sngan-conditional",
-    replace(
-        _SNGAN,
-        description="cifar10-sngan by class: conditional batch norm, projection (Miyato and Koyama 2018)",
-        generator=_SNGAN.generator.replace({"num_classes": 10}),
-        discriminator=_SNGAN.discriminator.replace({"num_classes": 10}),
-    ),
-)
 _R3GAN = Settings(  # Huang et al. 2024, table 4: no first moment, rates and penalties fall, the second moment lengthens
     steps=20_000,
     loss="relativistic",
@@ -356,9 +223,118 @@ _R3GAN = Settings(  # Huang et al. 2024, table 4: no first moment, rates and pen
     keep="last",
 )
 _GREY: dict[str, Any] = {"start_size": 7, "widths": (128, 64, 32), "blocks": 1, "image_channels": 1}
-PRESETS.register(
-    "fashion-mnist-r3gan",
-    Preset(
+_COLOUR: dict[str, Any] = {"widths": (768, 768, 768, 768)}
+
+_BUILT_IN = {
+    "pokemon-64": Preset(
+        version=4,
+        description="Pokemon sprites, 64x64 in colour; averaged, augmented, with clusters in place of labels",
+        generator=DCGANGeneratorConfig(widths=(384, 192, 96, 48)),
+        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial"),
+        data="pokemon",
+        settings=_BY_CLUSTERS.replace(steps=20_000, flip=True, augmentations=_AUGMENTED, clusters=128),
+    ),
+    "emoji-64": Preset(
+        version=2,
+        description="Noto Emoji, 64x64 in colour, by category: faces, animals, food, flags and more; free to share",
+        generator=DCGANGeneratorConfig(widths=(320, 160, 80, 40), num_classes=9),
+        discriminator=DCGANDiscriminatorConfig(widths=(32, 64, 128, 256), class_head="spatial", num_classes=9),
+        data="emoji",
+        settings=_BY_CLUSTERS.replace(steps=12_000, batch_size=128, augmentations=_AUGMENTED, clusters=16),
+    ),
+    "cifar10-32": Preset(
+        version=1,
+        description="CIFAR-10 from the Hub, 32x32 in colour, by class: a plain conditional DCGAN; minutes on a GPU",
+        generator=DCGANGeneratorConfig(start_size=4, widths=(512, 256, 128), num_classes=10),
+        discriminator=DCGANDiscriminatorConfig(
+            image_size=32, widths=(128, 256, 512), last_blocks=("dcgan-same",), class_head="spatial", num_classes=10
+        ),
+        data="hf:uoft-cs/cifar10",
+        settings=_BY_CLUSTERS.replace(
+            steps=17_000,
+            batch_size=128,
+            generator_lr="cosine(start=1.5e-3)",
+            discriminator_lr="cosine(start=4e-4)",
+            flip=True,
+            augmentations=("translation", "cutout"),
+            clusters=16,
+        ),
+    ),
+    "pokemon-64-projected": Preset(
+        version=2,
+        description="discriminator on a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE; an experiment",
+        generator=DCGANGeneratorConfig(widths=(256, 128, 64, 32)),
+        discriminator=ProjectedDiscriminatorConfig(),
+        discriminator_model="projected-discriminator",
+        start=fill_backbone,
+        data="pokemon",
+        settings=Settings(
+            steps=4000,
+            loss="hinge",
+            generator_lr=1e-3,
+            beta1=0.0,
+            beta2=0.99,
+            ema_half_life=20_000,
+            flip=True,
+            augmentations=_AUGMENTED,
+            checkpoint_every=500,
+        ),
+    ),
+    "fashion-mnist": Preset(
+        version=4,
+        description="Fashion-MNIST at its own 28x28, grey; averaged, with clusters in place of labels",
+        generator=_TWO_STAGES,
+        discriminator=_GARMENTS.replace(last_blocks=("dcgan-same",)),
+        data="fashion-mnist",
+        settings=_FASHION.replace(clusters=64),
+    ),
+    "fashion-mnist-quick": Preset(
+        version=1,
+        description="Fashion-MNIST in ten minutes: clusters by shape, small batches; of less recall than fashion-mnist",
+        generator=_TWO_STAGES.replace(head_channels=32),
+        discriminator=_GARMENTS,
+        data="fashion-mnist",
+        settings=_FASHION.replace(steps=3600, batch_size=32, clusters=64, cluster_by="shape", checkpoint_every=500),
+    ),
+    "fashion-mnist-conditional": Preset(
+        version=5,
+        description="Fashion-MNIST by class: ask for a trouser, get a trouser; with clusters within each class",
+        generator=DCGANGeneratorConfig(start_size=7, widths=(256, 128), image_channels=1, num_classes=10),
+        discriminator=_GARMENTS.replace(num_classes=10, last_blocks=("dcgan-same",)),
+        data="fashion-mnist",
+        settings=_FASHION.replace(
+            generator_lr="cosine(start=2e-3)",
+            mismatched_labels=0.2,
+            clusters=8,
+            augmentations=("translation(strength=0.3)",),
+        ),
+    ),
+    "pokemon-64-d2l": Preset(
+        version=1,
+        description="the chapter of Dive into Deep Learning as it stands: Pokemon, 20 epochs of its 40,597 images",
+        generator=DCGANGeneratorConfig(initialisation="d2l"),
+        discriminator=DCGANDiscriminatorConfig(first_norm=True, initialisation="d2l"),
+        data="pokemon",
+        settings=_TEXTBOOK,
+        baseline=True,
+    ),
+    "fashion-mnist-d2l": Preset(
+        version=1,
+        description="the chapter's networks and settings on Fashion-MNIST resized to 64x64, 20 epochs",
+        generator=DCGANGeneratorConfig(image_channels=1, initialisation="d2l"),
+        discriminator=DCGANDiscriminatorConfig(image_channels=1, first_norm=True, initialisation="d2l"),
+        data="fashion-mnist",
+        settings=_TEXTBOOK.replace(steps=4700),
+        baseline=True,
+    ),
+    "cifar10-sngan": _SNGAN,
+    "cifar10-sngan-conditional": replace(
+        _SNGAN,
+        description="cifar10-sngan by class: conditional batch norm, projection (Miyato and Koyama 2018)",
+        generator=_SNGAN.generator.replace({"num_classes": 10}),
+        discriminator=_SNGAN.discriminator.replace({"num_classes": 10}),
+    ),
+    "fashion-mnist-r3gan": Preset(
         version=1,
         description="R3GAN (Huang et al. 2024) at 28x28: no norms, relativistic loss, R1 and R2; three times the work",
         generator=R3GANGeneratorConfig(**_GREY),
@@ -368,11 +344,7 @@ PRESETS.register(
         data="fashion-mnist",
         settings=_R3GAN,
     ),
-)
-_COLOUR: dict[str, Any] = {"widths": (768, 768, 768, 768)}
-PRESETS.register(
-    "cifar10-r3gan",
-    Preset(
+    "cifar10-r3gan": Preset(
         version=1,
         description="R3GAN (Huang et al. 2024) at 32x32, the paper's size, on CIFAR-10 from the Hub; for a GPU",
         generator=R3GANGeneratorConfig(**_COLOUR),
@@ -389,10 +361,7 @@ PRESETS.register(
             ema_half_life=500_000,
         ),
     ),
-)
-PRESETS.register(
-    "few-shot-64",
-    Preset(
+    "few-shot-64": Preset(
         version=1,
         description="FastGAN (Liu et al. 2021) at 64x64, for hundreds of pictures: give it yours with --data",
         generator=FewShotGeneratorConfig(widths=(256, 128, 64, 32, 16)),
@@ -410,4 +379,6 @@ PRESETS.register(
             score_every=1000,
         ),
     ),
-)
+}
+for _name, _preset in _BUILT_IN.items():
+    PRESETS.register(_name, _preset)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from ganzoo.errors import ConfigError, quote
+from ganzoo.config import checked_int
 from ganzoo.hardware import send
 
 
@@ -102,9 +101,8 @@ def seeded(seed: int | None) -> Iterator[None]:
     Raises:
         ConfigError: `seed` is no int from 0 to 2**63 - 1.
     """
-    if seed is not None and not (isinstance(seed, Integral) and 0 <= seed < 2**63):
-        raise ConfigError(f"seed must be an int from 0 to {2**63 - 1}, got {quote(seed)}")
+    seed = None if seed is None else checked_int("seed", seed, 0)
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
-            torch.default_generator.manual_seed(int(seed))
+            torch.default_generator.manual_seed(seed)
         yield

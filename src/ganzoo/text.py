@@ -1,10 +1,10 @@
-"""Numbers as a person reads them, and how far a long work has come."""
+"""Numbers and times as a person reads them, and how far a long work has come."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -30,9 +30,30 @@ def _plain(value: float, digits: int) -> str:
     return f"{Decimal(f'{value:.2g}'):f}" if 1e-7 < abs(value) < 1e-4 else number(value, digits)
 
 
+def in_words(value: Any, exact: bool = False) -> str:
+    """A value of JSON for a person; a number with three digits, or `exact`, as settings are told apart."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, (int, float)) and not exact:
+        return number(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(each) if isinstance(each, list) else in_words(each, exact) for each in value) or "none"
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
 def counted(count: int, noun: str) -> str:
     """1 image, 2,000 images."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def duration(seconds: float) -> str:
+    """`seconds` for people: "42 s", "74.4 min" or "3 h 20 min"."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.1f} min" if round(minutes) < 120 else f"{round(minutes) // 60:,} h {round(minutes) % 60} min"
 
 
 def track(parts: Iterable[T], what: str, total: int, wanted: bool = True) -> Iterator[T]:

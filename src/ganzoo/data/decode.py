@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import io
 import multiprocessing
-import os
 import signal
 import sys
 from collections import deque
@@ -24,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from ganzoo.data.reading import SKIP, Reading
 from ganzoo.errors import DataError, shown, words_of
 from ganzoo.files import what_else
+from ganzoo.hardware import cores
 from ganzoo.images import is_grey, to_mode
 
 LARGEST_PICTURE = 40_000_000  # pixels, which take 160 MB while they are decoded
@@ -110,11 +110,6 @@ def _decoded(
             del chunks  # ends the processes, also if a traceback keeps this frame
     else:
         yield from _in_threads(contents, pictures, workers)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _end_with_parent(_: int) -> None:

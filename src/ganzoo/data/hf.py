@@ -42,8 +42,8 @@ from ganzoo.data.labels import number_labels
 from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.reading import Reading
 from ganzoo.data.stream import BUFFER_BYTES, Stream
-from ganzoo.errors import DataError, HubConnectionError, MissingExtraError, did_you_mean, first_line, quote, shown
-from ganzoo.files import expand_user
+from ganzoo.errors import DataError, HubConnectionError, did_you_mean, first_line, needs, quote, shown
+from ganzoo.files import expand_user, written_as_path
 from ganzoo.hub_errors import offline_if_unreachable
 from ganzoo.models.contract import MOST_CLASSES
 
@@ -266,10 +266,8 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
     for option in options:
         if option not in OPTIONS:
             raise DataError(f"{source}: {quote(option)} is unknown.{did_you_mean(option, OPTIONS)}")
-    try:
+    with needs(f"{source} needs the datasets library", "datasets"):
         import datasets
-    except ImportError as error:
-        raise MissingExtraError(f"{source} needs the datasets library: pip install 'ganzoo-torch[datasets]'") from error
     return datasets, name, options
 
 
@@ -334,7 +332,8 @@ def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
 
 def _is_here(name: str) -> bool:
     """Whether the set `name` is a path, and none of the Hub."""
-    return name.startswith(("./", "../", "/", "~")) or bool(_files(name)) or expand_user(name).exists()
+    path = expand_user(name)
+    return written_as_path(name) or path.suffix in _BUILDERS or path.exists()
 
 
 @contextmanager

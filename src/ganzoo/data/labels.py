@@ -54,8 +54,8 @@ def number_labels(
     if all(value is None for value in values):
         return None, ()
     if not all(isinstance(value, str) for value in values):
-        labels = check_labels(values, names, source, item)
-        return labels, tuple(names) or class_names(labels)
+        checked = check_labels(values, names, source, item)
+        return checked, tuple(names) or class_names(checked)
     known = tuple(names) or tuple(sorted(set(values)))
     numbers = {name: number for number, name in enumerate(known)}
     if len(known) > MOST_CLASSES:
@@ -69,10 +69,12 @@ def number_labels(
             f"class of one image. If these are file names or captions, leave them out: give the images alone.",
             stacklevel=5,
         )
+    labels = []
     for number, value in enumerate(values):
         if value not in numbers:
             raise DataError(f"{source}: {item} {number} has the label {quote(value)}.{did_you_mean(value, known)}")
-    return torch.tensor([numbers[value] for value in values]), known
+        labels.append(numbers[value])
+    return torch.tensor(labels), known
 
 
 def check_label(value: Any, names: Sequence[str], place: str) -> int:

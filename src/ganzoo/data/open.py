@@ -18,6 +18,7 @@ from ganzoo.data.passed_over import passed_over_words
 from ganzoo.data.reading import WHITE, Reading
 from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, source_name, take_made, unknown_source
 from ganzoo.errors import DataError, quote
+from ganzoo.files import written_as_path
 from ganzoo.text import track
 
 LARGEST_RATIO = 1000  # of decoded pictures to their files, if they take more than SMALL_ARRAY bytes
@@ -90,8 +91,7 @@ def _open_source(text: str, reading: Reading) -> ImageData:
 
 
 def _open_path(source: str | Path, reading: Reading) -> ImageData:
-    text = str(source)
-    local = isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", "..")
+    text, local = str(source), written_as_path(source)
     if not local and text.startswith("hf:"):
         return open_hf(text, reading)
     path = _path_of(source)

@@ -16,13 +16,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ganzoo.config import checked_int
 from ganzoo.data import ImageData, cache_dir, open_data
 from ganzoo.data.cache import unwritable
 from ganzoo.data.fashion import CLASSES
 from ganzoo.data.image_data import fingerprints, scale
 from ganzoo.data.labels import same_classes
 from ganzoo.data.open import splits_of
-from ganzoo.errors import ConfigError, DataError, quote
+from ganzoo.errors import ConfigError, DataError
 from ganzoo.evaluation.features import FEATURES, Features
 from ganzoo.evaluation.generated import Generated, at_once, generated
 from ganzoo.evaluation.metrics import DEFAULT, METRICS, NamedMetric, Score, compare, make_metrics, warn_of_few
@@ -34,7 +35,7 @@ from ganzoo.files import write_file
 from ganzoo.gan import GAN
 from ganzoo.images import to_uint8
 from ganzoo.options import split_call
-from ganzoo.registry import used_plugins
+from ganzoo.registry import Registry, used_plugins
 from ganzoo.seeds import generator_for
 from ganzoo.text import track
 
@@ -95,16 +96,15 @@ def evaluate(
         UnknownNameError, ConfigError, DataError, ShapeError: too few images, other classes, numbers that are not
             finite, a name or an option that is unknown. PluginError: a network or metric of another package fails.
     """
-    _check_counts(samples=samples, training_images=training_images)
+    samples = checked_int("samples", samples, FEWEST)
+    training_images = checked_int("training_images", training_images, FEWEST)
     chosen_metrics = make_metrics(metrics, seed)
     reading = {"broken": broken, "ground": ground, "fit": fit}
     made = generated(gan, samples, seed, image_size, reading, device, progress)
     if made.count < FEWEST:
         raise DataError(f"{made.count} images to measure are too few; {FEWEST} are needed.")
     image_size, image_channels = made.source.image_size, made.source.image_channels
-    if features is None:
-        features = "fashion-net" if image_channels == 1 else "color-net"
-    space = (features if isinstance(features, Features) else FEATURES.make(features)).to(device or made.device)
+    space, used = _space(features, image_channels, device or made.device)
     real = _Real(data, space, image_size, image_channels, reading, split, samples, training_images, seed, progress)
     labels = _labels(made, real.data)
     seconds = {}
@@ -133,21 +133,24 @@ def evaluate(
     if memorised:
         found = real.memorised(_thumbnails(scale(pixels[:COMPARED])), fake[:COMPARED])
         lap("memorisation")
-    asked = [(METRICS, metric.name) for metric in chosen_metrics]
-    named = [(FEATURES, split_call(features, "features")[0])] if isinstance(features, str) else []
+    used += [(METRICS, metric.name) for metric in chosen_metrics]
     return Evaluation(
         features=space.name_for(image_size, image_channels), limits=space.limits,
         metrics=tuple(metric.text for metric in chosen_metrics), samples=made.count, data=real.data.name,
         split=real.split, data_hash=real.data.hash, **figures,
-        classes=tuple(qualities), memorised=found, seconds=seconds, plugins=used_plugins([*named, *asked]),
+        classes=tuple(qualities), memorised=found, seconds=seconds, plugins=used_plugins(used),
         drawn=pixels, training=real.training,
     )  # fmt: skip
 
 
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if type(count) is not int or count < FEWEST:
-            raise ConfigError(f"{name} must be an int of at least {FEWEST}, got {quote(count)}")
+def _space(
+    asked: str | Features | None, image_channels: int, device: str | torch.device
+) -> tuple[Features, list[tuple[Registry[Any], str]]]:
+    """The features `asked` for, or those for images of so many channels, on `device`; and their name, if by name."""
+    if isinstance(asked, Features):
+        return asked.to(device), []
+    text = asked or ("fashion-net" if image_channels == 1 else "color-net")
+    return FEATURES.make(text).to(device), [(FEATURES, split_call(text, "features")[0])]
 
 
 def _drawn(made: Generated, space: Features, progress: bool) -> tuple[Tensor, Tensor]:

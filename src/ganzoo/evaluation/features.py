@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError, blame, first_line, quote
+from ganzoo.errors import ConfigError, DataError, ShapeError, blame, first_line, needs, quote
 from ganzoo.evaluation.nets import COLOR_SIZE, FASHION_SIZE, color_net, fashion_net
 from ganzoo.hardware import checked_device, full_float32
 from ganzoo.images import to_uint8
@@ -206,10 +206,8 @@ class _Inception(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        try:
+        with needs("inception needs torch-fidelity", "metrics"):
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-        except ImportError as error:
-            raise MissingExtraError("inception needs torch-fidelity: pip install 'ganzoo-torch[metrics]'") from error
         path = f"{torch.hub.get_dir()}/checkpoints/{INCEPTION_URL.rsplit('/', 1)[1]}"
         try:  # torch-fidelity would unpickle whatever stands there, so tensors alone are let through first
             torch.hub.load_state_dict_from_url(INCEPTION_URL, map_location="cpu", check_hash=True, weights_only=True)

@@ -1,7 +1,8 @@
 """METRICS by name: how far samples are from real images, as features. Distances of two clouds, and how they overlap.
 
-A metric of your own is a function of features `(real, fake)`, n and m rows, to a number. Its attribute `better` says
-which way is better; its keyword-only arguments are options; with an option `seed` it gets the evaluation's:
+A metric of your own is a function of features `(real, fake)`, (n, d) and (m, d) on the CPU, finite, not all alike, to a
+number. Its attribute `better` says which way is better; its keyword-only arguments are options; with an option `seed`
+it gets the evaluation's:
 
     @METRICS.register("brightness")
     @better("lower")
@@ -17,7 +18,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -49,15 +50,6 @@ class Score(NamedTuple):
 
 
 Measured = float | Score | Mapping[str, float | Score]
-
-
-class Metric(Protocol):
-    """A measure of samples against real images; `better` is "lower" or "higher", for all of its figures."""
-
-    better: str
-
-    def __call__(self, real: Tensor, fake: Tensor) -> Measured:
-        """Measure features `fake` (m, d) against `real` (n, d), both float on the CPU, finite, not all alike."""
 
 
 METRICS: Registry[Any] = Registry(

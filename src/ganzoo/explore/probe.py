@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ganzoo.config import checked_int
 from ganzoo.data import ImageData
-from ganzoo.errors import ConfigError, DataError, MissingExtraError, quote
+from ganzoo.errors import ConfigError, DataError, needs
 from ganzoo.hardware import full_float32, off_mps
 from ganzoo.models import Discriminator, config_of, evaluating
 from ganzoo.seeds import generator_for, seeded
@@ -84,17 +85,10 @@ def probe(
         MissingExtraError: scikit-learn is not installed.
         ConfigError: the discriminator does not offer features, or a number is out of bounds.
     """
-    for name, value, low, high in (("images", images, 2, 10**9), ("seed", seed, 0, 2**32 - 1)):
-        if type(value) is not int or not low <= value <= high:
-            raise ConfigError(f"{name} must be an int from {low} to {high}, got {quote(value)}")
-    for data in (train, test):
-        if data.labels is None:
-            raise DataError(f"{data.name} has no labels to classify by; take a set with classes.")
-    if train.class_names != test.class_names:
-        raise DataError(f"{train.name} and {test.name} have other classes: {train.class_names}, {test.class_names}.")
+    images, seed = checked_int("images", images, 2, 10**9), checked_int("seed", seed, 0, 2**32 - 1)
+    train_labels, test_labels = _labels(train, test)
     chosen = torch.randperm(len(train), generator=generator_for(seed, "probe"))[:images]
-    assert train.labels is not None and test.labels is not None  # seen above
-    if len(train.labels[chosen].unique()) < 2:
+    if len(train_labels[chosen].unique()) < 2:
         raise DataError(
             f"{len(chosen)} images of {train.name} are all of one class; take more of them, or another set."
         )
@@ -114,15 +108,24 @@ def probe(
             parts = indices.split(BATCH)
             shown = track(parts, f"{name}: {len(indices):,} images", len(parts), progress)
             inputs.append(torch.cat([view(data.batch(part)) for part in shown]))
-        accuracies[name] = _accuracy(inputs[0], train.labels[chosen], inputs[1], test.labels, seed)
+        accuracies[name] = _accuracy(inputs[0], train_labels[chosen], inputs[1], test_labels, seed)
     return Probe(**accuracies, images=len(chosen))
 
 
+def _labels(train: ImageData, test: ImageData) -> tuple[Tensor, Tensor]:
+    """The labels of both sets; DataError unless they have some, of the same classes."""
+    for data in (train, test):
+        if data.labels is None:
+            raise DataError(f"{data.name} has no labels to classify by; take a set with classes.")
+    if train.class_names != test.class_names:
+        raise DataError(f"{train.name} and {test.name} have other classes: {train.class_names}, {test.class_names}.")
+    assert train.labels is not None and test.labels is not None  # seen above
+    return train.labels, test.labels
+
+
 def _accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int) -> float:
-    try:
+    with needs("the probe needs scikit-learn", "metrics"):
         from sklearn.linear_model import SGDClassifier
-    except ImportError as error:
-        raise MissingExtraError("the probe needs scikit-learn: pip install 'ganzoo-torch[metrics]'") from error
     mean, spread = train.mean(0), train.std(0).clamp(min=1e-6)
     classifier = SGDClassifier(loss="hinge", alpha=1e-3, average=True, max_iter=8, tol=None, random_state=seed)
     classifier.fit(((train - mean) / spread).numpy(), train_labels.numpy())

@@ -17,16 +17,14 @@ from PIL import Image
 from torch import Tensor
 
 from ganzoo import images as pictures
-from ganzoo.errors import ConfigError, MissingExtraError, shell
+from ganzoo.errors import ConfigError, needs, shell
 from ganzoo.gan import GAN
-from ganzoo.latents import directions, sample_latents, slerp, truncate
+from ganzoo.latents import directions, sample_labels, sample_latents, slerp, truncate
 from ganzoo.models import Generator
 from ganzoo.saving.format import CARD
 
-try:
+with needs("the page needs Gradio", "demo"):
     import gradio as gr
-except ImportError as error:
-    raise MissingExtraError("the page needs Gradio: pip install 'ganzoo-torch[demo]'") from error
 
 MOST = 64  # images of a grid
 DIRECTIONS = 6
@@ -83,7 +81,7 @@ class Studio:
             return None
         if choice.label != ANY:
             return torch.full((choice.count,), choice.label)
-        return sample_latents(choice.count, self.gan.latent_size, choice.seed, num_classes=self.gan.num_classes)[1]
+        return sample_labels(choice.count, self.gan.latent_size, choice.seed, 0, self.gan.num_classes)
 
     def draw(self, choice: Choice) -> Tensor:
         """Images (count, C, H, W) in [-1, 1], as `GAN.sample` draws them."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo.errors import MissingExtraError
+from ganzoo.errors import needs
 from ganzoo.evaluation.features import Features
 
 LAYER = "features"  # the one that an extractor offers
@@ -25,12 +25,10 @@ def register(features: Features) -> str:
     Raises:
         MissingExtraError: torch-fidelity is not installed.
     """
-    try:
+    with needs("this needs torch-fidelity", "metrics"):
         from torch_fidelity import register_feature_extractor
         from torch_fidelity.feature_extractor_base import FeatureExtractorBase
         from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
-    except ImportError as error:
-        raise MissingExtraError("this needs torch-fidelity: pip install 'ganzoo-torch[metrics]'") from error
 
     name = f"{features.name}-{features.key[:12]}"
 

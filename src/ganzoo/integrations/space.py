@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
-from ganzoo.errors import ConfigError, MissingExtraError, WeightsError, writing
+from ganzoo.errors import ConfigError, WeightsError, needs, writing
 from ganzoo.files import expand_user, new_folder
 from ganzoo.gan import GAN
 from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, is_space
@@ -58,10 +58,8 @@ def export_space(gan: GAN, folder: str | Path) -> Path:
     """
     folder = expand_user(folder)
     _check_free(folder)
-    try:
+    with needs("a Space needs Gradio", "demo"):
         gradio = version("gradio")
-    except PackageNotFoundError as error:
-        raise MissingExtraError("a Space needs Gradio: pip install 'ganzoo-torch[demo]'") from error
     on_the_hub = gan.source is not None and local_source(gan.source) is None
     name = str(gan.source) if on_the_hub else Path(gan.source or gan.preset or "GAN").name
     words = {"title": json.dumps(f"{Path(name).name} demo"), "name": Path(name).name, "gradio": gradio}

@@ -44,7 +44,8 @@ class FastCopy:
             return generator
         mark = _mark(generator)
         if self._made is None or self._made[0] is not generator or not _equal(self._made[1], mark):
-            self._made = generator, mark, _prepared(generator, narrow)
+            twin = generator.prepared_for_sampling()
+            self._made = generator, mark, partial(_call_narrow, _narrowed(twin)) if narrow else twin
         return self._made[2]
 
     def _follower(self, generator: Generator) -> Generator:
@@ -60,13 +61,6 @@ class FastCopy:
 
 def _equal(one: Tensor, other: Tensor) -> bool:
     return (one.device, one.dtype) == (other.device, other.dtype) and torch.equal(one, other)
-
-
-def _prepared(generator: Generator, narrow: bool) -> Callable[..., Tensor]:
-    twin = generator.prepared_for_sampling()
-    if not narrow:
-        return twin
-    return partial(_call_narrow, _narrowed(twin))
 
 
 def _narrowed(twin: Generator) -> Generator:

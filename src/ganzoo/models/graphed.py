@@ -33,6 +33,13 @@ def captures(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
+def _fits(generator: nn.Module, count: int, device: torch.device) -> bool:
+    """Whether a pass over `count` latents is one that a graph would speed up."""
+    if not captures(device) or not isinstance(generator, Generator) or torch.is_autocast_enabled(device.type):
+        return False
+    return count * generator.image_size**2 <= MOST_PIXELS
+
+
 class GraphedPasses:
     """Passes of a generator, in eval mode, by graphs. A copy of it begins anew.
 
@@ -66,9 +73,7 @@ class GraphedPasses:
             exact: in full float32; otherwise torch's setting decides about TF32.
             facts: what `images` depends on besides.
         """
-        if self._given_up or not captures(device) or not isinstance(generator, Generator):
-            return None
-        if len(inputs[0]) * generator.image_size**2 > MOST_PIXELS or torch.is_autocast_enabled(device.type):
+        if self._given_up or not _fits(generator, len(inputs[0]), device):
             return None
         key = exact, facts, _modes(device), *((each.shape, each.dtype) for each in inputs)
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.errors import ConfigError, MissingExtraError, first_line, is_out_of_memory, quote
+from ganzoo.errors import ConfigError, first_line, is_out_of_memory, needs, quote
 
 OPSET = 18  # of 2022: the first that torch's exporter writes by itself, so that old runtimes read it too
 LARGEST_FILE = 2**31  # bytes: an ONNX file is one protocol buffer
@@ -43,10 +43,8 @@ def to_onnx(
         MissingExtraError: onnxscript is not installed.
         ConfigError: `network` can't be exported, or is too large.
     """
-    try:
+    with needs("onnxscript is not installed; ONNX needs it", "onnx"):
         import onnxscript  # noqa: F401 - torch's exporter needs it
-    except ImportError as error:
-        raise _missing(error) from error
     size = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     if size >= LARGEST_FILE:
         raise ConfigError(f"the network has {size:,} bytes; an ONNX file holds {LARGEST_FILE:,} at most: try half")
@@ -84,10 +82,8 @@ def run_onnx(content: bytes, inputs: Mapping[str, Tensor]) -> Tensor:
     Raises:
         MissingExtraError: onnxruntime is not installed.
     """
-    try:
+    with needs("onnxruntime is not installed; ONNX needs it", "onnx"):
         import onnxruntime
-    except ImportError as error:
-        raise _missing(error) from error
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return torch.from_numpy(session.run(None, {name: value.numpy() for name, value in inputs.items()})[0])
 
@@ -121,7 +117,3 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logging.disable(level)
-
-
-def _missing(error: ImportError) -> MissingExtraError:
-    return MissingExtraError(f"{error.name} is not installed; ONNX needs it: pip install 'ganzoo-torch[onnx]'")

@@ -19,12 +19,11 @@ from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.files import write_file
 from ganzoo.models import Generator, parameter_count
 from ganzoo.runs.curves import Curve, picture
-from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorded_plugins, resume_command
-from ganzoo.runs.times import duration, seconds
+from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorded_plugins, resume_command, seconds
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
 from ganzoo.saving.results import Figure, evaluated, weights_hash
-from ganzoo.text import number, with_spread
+from ganzoo.text import duration, number, with_spread
 
 TASK = "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")

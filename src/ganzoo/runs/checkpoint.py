@@ -175,9 +175,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
                 raise ValueError(f"{name} is {'not a plain file' if os.path.lexists(folder / name) else 'missing'}")
         numbers = read_json(folder / STATE, own=True)
         _check_numbers(numbers, state, folder)
-        tensors = WeightsFile.open(folder / TENSORS, own=_most_tensors(state)).tensors()
-        if sha256_of(folder / TENSORS) != numbers["sha256"][TENSORS]:
-            raise ValueError(f"{TENSORS} has another sha256 than {STATE} says")
+        tensors = _tensors(folder, numbers, _most_tensors(state))
         for name, optimizer in state.optimizers().items():
             _load_optimizer(optimizer, name, numbers[name], tensors)
         for name, network in state.networks().items():
@@ -199,12 +197,19 @@ def load_average(network: nn.Module, folder: Path) -> None:
         WeightsError: the checkpoint is damaged or of other networks.
     """
     try:
-        tensors = WeightsFile.open(folder / TENSORS, own=MOST_OWN).tensors()
-        if sha256_of(folder / TENSORS) != read_json(folder / STATE, own=True)["sha256"][TENSORS]:
-            raise ValueError(f"{TENSORS} has another sha256 than {STATE} says")
+        tensors = _tensors(folder, read_json(folder / STATE, own=True), MOST_OWN)
         _load_network(network, "average", tensors)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"the checkpoint {folder} is damaged ({quote(str(error), 200)}).") from error
+
+
+def _tensors(folder: Path, numbers: dict[str, Any], most: int) -> dict[str, Tensor]:
+    """The tensors of the checkpoint at `folder`, `most` at most; ValueError unless they are those that its `numbers`,
+    of `state.json`, belong to."""
+    tensors = WeightsFile.open(folder / TENSORS, own=most).tensors()
+    if sha256_of(folder / TENSORS) != numbers["sha256"][TENSORS]:
+        raise ValueError(f"{TENSORS} has another sha256 than {STATE} says")
+    return tensors
 
 
 def _method_state(numbers: dict[str, Any], state: TrainingState) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from ganzoo.errors import ConfigError
 from ganzoo.files import write_file
 from ganzoo.markup import page
 from ganzoo.runs.curves import PLACES, Curve, chart
-from ganzoo.runs.folder import RunFolder, damage_said
+from ganzoo.runs.folder import RunFolder, damage_said, seconds
 from ganzoo.runs.gallery import sample_grids, shown
-from ganzoo.runs.times import duration, seconds
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.results import evaluated
-from ganzoo.text import number
+from ganzoo.text import duration, in_words
 
 CURVES = {"score": "Score", "generator_loss": "Generator loss", "discriminator_loss": "Discriminator loss"}
 
@@ -125,14 +124,3 @@ def rows(found: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
 def setting_rows(facts: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Each setting that differs, by `compare`, with its value in all runs."""
     return [(name, [in_words(each, exact=True) for each in values]) for name, values in facts["differing"].items()]
-
-
-def in_words(value: Any, exact: bool = False) -> str:
-    """A value of a run's files, for a person; a number with three digits, or `exact`, as settings are told apart."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, (int, float)):
-        return str(value) if exact and isinstance(value, float) else number(value)
-    if isinstance(value, (list, tuple)):
-        return ", ".join(in_words(each, exact) for each in value) or "none"
-    return str(value)

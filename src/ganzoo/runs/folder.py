@@ -19,7 +19,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -275,6 +275,31 @@ def _is_ours(entry: Path, begun: bool) -> bool:
     if entry.name in (_LOCK, _HOLDER) or _LEFTOVER.fullmatch(entry.name):
         return True
     return entry.name in _OURS and (begun or not (any(entry.iterdir()) if entry.is_dir() else entry.stat().st_size))
+
+
+def run_of(model: Path) -> Path | None:
+    """The folder of the run that `model` is the saved model of."""
+    model = model if model.name else model.resolve()  # "." within the run
+    return model.parent if model.name == "model" and RunFolder(model.parent).exists() else None
+
+
+def seconds(times: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> float:
+    """Seconds that all steps took; steps that a resumed run made again count once, as they were made last.
+
+    Args:
+        times: lines of `timing.jsonl`; those without a step or a speed are left out.
+        settings: of the run; 0 seconds without their `batch_size`.
+    """
+
+    def sound(entry: Mapping[str, Any]) -> bool:
+        numbers = entry.get("step"), entry.get("images_per_second")
+        return all(isinstance(value, (int, float)) and 0 < value < 1e15 for value in numbers)
+
+    latest = {entry["step"]: entry["images_per_second"] for entry in times if sound(entry)}
+    steps, size = sorted(latest), settings.get("batch_size")
+    if not isinstance(size, (int, float)):
+        return 0.0
+    return float(sum((step - before) * size / latest[step] for before, step in zip([0, *steps], steps)))
 
 
 def recorded_plugins(facts: dict[str, Any], place: str) -> list[dict[str, str]]:

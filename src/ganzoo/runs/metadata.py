@@ -10,8 +10,6 @@ from typing import Any, Literal
 
 from torch import nn
 
-from ganzoo.augment import AUGMENTATIONS
-from ganzoo.callbacks import CALLBACKS
 from ganzoo.config import Config, option
 from ganzoo.data import SOURCES, ImageData, source_name
 from ganzoo.errors import PluginError, TrainingError, WeightsError, quote
@@ -22,28 +20,16 @@ from ganzoo.losses import LOSSES
 from ganzoo.models import MODELS
 from ganzoo.models.contract import check_like_file
 from ganzoo.options import join_call, split_call
-from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES
 from ganzoo.registry import Registry, used_plugins
 from ganzoo.runs.checkpoint import check_step, checkpoint_folder, load_average, saved_shapes
 from ganzoo.runs.folder import RunFolder, command, recorded_plugins, recorded_registered, versions
 from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, used_names, where_from
 from ganzoo.saving.model import check_facts
 from ganzoo.schedules import SCHEDULES
-from ganzoo.settings import Settings
+from ganzoo.settings import NAMED, Settings
 
-REGISTRIES: dict[str, Registry[Any]] = {
-    registry.kind: registry
-    for registry in (
-        MODELS,
-        *NAMED_IN_CONFIGS,
-        LOSSES,
-        PENALTIES,
-        GENERATOR_PENALTIES,
-        AUGMENTATIONS,
-        SCHEDULES,
-        CALLBACKS,
-        SOURCES,
-    )
+REGISTRIES: dict[str, Registry[Any]] = {  # that a run's names may be of, by kind
+    each.kind: each for each in (MODELS, *NAMED_IN_CONFIGS, LOSSES, *NAMED.values(), SCHEDULES, SOURCES)
 }
 
 

@@ -14,11 +14,10 @@ from ganzoo.files import write_file
 from ganzoo.markup import page
 from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import Curve, Point, chart
-from ganzoo.runs.folder import RunFolder, changed_in_words, resume_command
+from ganzoo.runs.folder import RunFolder, changed_in_words, resume_command, seconds
 from ganzoo.runs.gallery import REAL, sample_grids, shown
 from ganzoo.runs.remedies import remedy_of_entry
-from ganzoo.runs.times import duration, seconds
-from ganzoo.text import number
+from ganzoo.text import duration, in_words, number
 
 REMARKS = 40
 
@@ -169,7 +168,7 @@ def _provenance(
     rows = [
         ("Data", name + (f" ({_text(source)})" if source not in (None, data.get("name")) else "")),
         ("Hash of the data", _text(data.get("hash"))),
-        ("Images", "streamed; the first " * (data.get("streamed") is True) + _count(data.get("images"))),
+        ("Images", "streamed; the first " * (data.get("streamed") is True) + _value(data.get("images"))),
         ("Classes", _value(data.get("classes"))),
         ("Seed", _value(settings.get("seed"))),
     ]
@@ -236,14 +235,6 @@ def _text(value: Any, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _count(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else _value(value)
-
-
 def _value(value: Any) -> str:
-    """A setting: lists as words, numbers as exact as they were given."""
-    if isinstance(value, list):
-        return _text(", ".join(str(item) for item in value) or "none")
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return _text(repr(value).removesuffix(".0") if isinstance(value, float) else value)
+    """A setting."""
+    return _text(in_words(value, exact=True))

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, SourceError, nearest, quote, shell
-from ganzoo.files import expand_user, recover
+from ganzoo.files import expand_user, recover, written_as_path
 from ganzoo.saving.format import CONFIG, WEIGHTS
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -28,7 +28,7 @@ def local_source(source: str | Path) -> Path | None:
     text = str(source)
     if not text.strip() or "\0" in text or len(text) > 4096:
         raise SourceError(f"{quote(text)} names no model; give a path, a bundled name or a Hub id owner/name.")
-    if isinstance(source, Path) or text.startswith(("./", "../", "/", "~")) or text in (".", ".."):
+    if written_as_path(source):
         return local_model(text)
     bundled = bundled_models()
     if text in bundled:

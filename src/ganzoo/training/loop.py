@@ -1,15 +1,18 @@
-"""The loop of a training: step, callbacks, log, checkpoint; and back to the last checkpoint after NaN."""
+"""The loop of a training: step, callbacks, log, checkpoint; back to the last checkpoint after NaN; Ctrl-C."""
 
 from __future__ import annotations
 
 import math
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from types import FrameType
 from typing import Any
 
 import torch
 
-from ganzoo.callbacks import RESERVED, Callback, Requests, Run
+from ganzoo.callbacks import FIGURES, RESERVED, Callback, Requests, Run
 from ganzoo.data import ImageData
 from ganzoo.errors import PluginError, TrainingError
 from ganzoo.gan import GAN
@@ -23,9 +26,34 @@ from ganzoo.training.callbacks.doctor import Doctor
 from ganzoo.training.callbacks.given import GivenCallbacks
 from ganzoo.training.callbacks.progress import Clock
 from ganzoo.training.checkpoint_manager import CheckpointManager
-from ganzoo.training.interrupt import Interrupt
 from ganzoo.training.runtime import Runtime
-from ganzoo.training.step import FIGURES, TrainingStep
+from ganzoo.training.step import TrainingStep
+
+
+class Interrupt:
+    """A `with` block in which the two signals set `wished`; a second Ctrl-C stops at once, as it always does.
+
+    Outside the main thread Python lets nobody catch signals, and nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.wished = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._wish)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what `signal` gave before
+
+    def _wish(self, number: int, frame: FrameType | None) -> None:
+        if self.wished:
+            raise KeyboardInterrupt
+        self.wished = True
 
 
 class _NotFinite(Exception):

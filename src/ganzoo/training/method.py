@@ -10,15 +10,17 @@ from torch import Tensor
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
-from ganzoo.augment import AUGMENTATIONS, Augmentation
+from ganzoo.augment import Augmentation
 from ganzoo.callbacks import RESERVED, json_state
 from ganzoo.config import is_number
 from ganzoo.errors import PluginError, quote, words_of
 from ganzoo.losses import LOSSES, Loss
-from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES, WeightedPenalty
+from ganzoo.penalties import WeightedPenalty
 from ganzoo.schedules import make_schedule, value_at
-from ganzoo.settings import SCHEDULED, Settings
+from ganzoo.settings import NAMED, SCHEDULED, Settings
 from ganzoo.stateful import Stateful
+
+LISTS = ("penalties", "generator_penalties", "augmentations")  # settings whose names are parts of the method
 
 
 class Method(Stateful):
@@ -31,27 +33,19 @@ class Method(Stateful):
     def __init__(self, settings: Settings, scaler: GradScaler | None = None) -> None:
         self.scaler = scaler
         self.loss: Loss = LOSSES.make(settings.loss, "loss")
-        self.penalties: list[WeightedPenalty] = [PENALTIES.make(text, "penalties") for text in settings.penalties]
-        self.generator_penalties: list[WeightedPenalty] = [
-            GENERATOR_PENALTIES.make(text, "generator_penalties") for text in settings.generator_penalties
-        ]
-        self.augmentations: list[Augmentation] = [
-            AUGMENTATIONS.make(text, "augmentations") for text in settings.augmentations
-        ]
+        made = {name: [NAMED[name].make(text, name) for text in getattr(settings, name)] for name in LISTS}
+        self.penalties: list[WeightedPenalty] = made["penalties"]
+        self.generator_penalties: list[WeightedPenalty] = made["generator_penalties"]
+        self.augmentations: list[Augmentation] = made["augmentations"]
         self._settings = settings
         self._schedules = {name: make_schedule(getattr(settings, name), name) for name in SCHEDULED}
         self.scales = {"generator": 1.0, "discriminator": 1.0}  # of learning rates
         parts = {
-            "penalties": [each.penalty for each in self.penalties],
-            "generator_penalties": [each.penalty for each in self.generator_penalties],
-            "augmentations": self.augmentations,
+            f"{name}[{index}]": each.penalty if isinstance(each, WeightedPenalty) else each
+            for name, several in made.items()
+            for index, each in enumerate(several)
         }
-        self._stateful = {  # by place
-            f"{kind}[{index}]": part
-            for kind, made in parts.items()
-            for index, part in enumerate(made)
-            if isinstance(part, Stateful)
-        }
+        self._stateful = {place: part for place, part in parts.items() if isinstance(part, Stateful)}
 
     def augment(self, images: Tensor, random: torch.Generator | None = None) -> Tensor:
         """Images (N, C, H, W) after all augmentations, in the order of the settings."""

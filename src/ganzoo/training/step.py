@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.optim import Optimizer
 
+from ganzoo.callbacks import FIGURES
 from ganzoo.data import Loader, shard
 from ganzoo.data.image_data import scale
 from ganzoo.gan import GAN
@@ -41,7 +42,6 @@ from ganzoo.training.step_functions import (
     generator_step,
 )
 
-FIGURES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")
 REAL_SIGN = 4  # place among the figures of the updates of one that only the method sees
 
 BATCH_NORM = (

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ganzoo import markup
-from ganzoo.callbacks import Callback
+from ganzoo.callbacks import FIGURES, Callback
 from ganzoo.data import ImageData, Loader, open_data, open_loader
 from ganzoo.errors import ConfigError, TrainingError, quote, shell
 from ganzoo.gan import GAN
@@ -38,11 +38,10 @@ from ganzoo.training.callbacks.notebook import NotebookDisplay
 from ganzoo.training.callbacks.progress import ProgressBar, StartLine, say, shown
 from ganzoo.training.classes import are_names, attach_labels, few_clusters, take_names
 from ganzoo.training.finetuning import before_averaging
-from ganzoo.training.interrupt import Interrupt
-from ganzoo.training.loop import TrainingLoop
+from ganzoo.training.loop import Interrupt, TrainingLoop
 from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
-from ganzoo.training.step import FIGURES, TrainingStep
+from ganzoo.training.step import TrainingStep
 from ganzoo.training.trial import Trial, check_weights
 
 
@@ -94,10 +93,8 @@ class Trainer:
         objects: list[Callback] = []
         if callbacks is not None:
             changes["callbacks"], objects = split_callbacks(callbacks)
-        base = settings or (preset.settings if preset else Settings())
-        chosen = _with_clusters(gan, base.replace(**changes), "clusters" in changes)
-        if data is None:
-            data = _data_of(preset)
+        chosen = _settings_of(gan, preset, settings, changes)
+        data = _data_of(preset) if data is None else data
         run = RunFolder(output_dir if output_dir is not None else Path("runs") / (name or "gan"))
         run.check_free(overwrite)
         self._overwrite = overwrite
@@ -108,9 +105,8 @@ class Trainer:
         self._set_up(made, data, run, chosen, objects, progress, device)
         if before_averaging(self.gan):
             say("Training goes on from the generator before averaging: the discriminator was trained against that one.")
-        for remark in (take_names(self.data, self.gan), few_clusters(self._labelled, self.gan)):
-            if remark:
-                say(remark)
+        for remark in filter(None, (take_names(self.data, self.gan), few_clusters(self._labelled, self.gan))):
+            say(remark)
         self.data = replace(self.data, licence=licence) if licence else self.data
         if epochs is not None:
             self.settings = chosen.replace(steps=self._steps_of(epochs))
@@ -354,11 +350,13 @@ def _data_of(preset: Preset | None) -> str:
     return preset.data
 
 
-def _with_clusters(gan: str | GAN, settings: Settings, asked: bool) -> Settings:
-    """`settings` with the clusters of `gan`; ConfigError if others were `asked` for."""
+def _settings_of(gan: str | GAN, preset: Preset | None, given: Settings | None, changes: dict[str, Any]) -> Settings:
+    """Those `given`, else the preset's, else the defaults, with `changes` and the clusters of `gan`; ConfigError if
+    `changes` ask for others."""
+    settings = (given or (preset.settings if preset else Settings())).replace(**changes)
     if not isinstance(gan, GAN):
         return settings
-    if asked and settings.clusters != gan.clusters:
+    if "clusters" in changes and settings.clusters != gan.clusters:
         raise ConfigError(
             f"clusters={settings.clusters}: {gan!r} has {gan.clusters}; make it with create(clusters=...)"
         )

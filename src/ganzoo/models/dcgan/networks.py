@@ -37,10 +37,10 @@ from ganzoo.models.dcgan.stages import (
     check_widths,
     each_output,
     final_norm,
+    from_the_image,
     halved,
     has_start,
     scale_of,
-    shifted,
     stage_sizes,
     stretch,
 )
@@ -216,9 +216,8 @@ class DCGANGenerator(Generator):
         return twin
 
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
-        """Stages are counted from the image, so that a larger one keeps the stages that draw its details."""
-        shift = len(self.stages) - len(other.stages) if isinstance(other, DCGANGenerator) else 0
-        return shifted(other, shift, ("stages", "modulations"))
+        """See `from_the_image`."""
+        return from_the_image(self, other, ("stages", "modulations"))
 
     def counterpart(self) -> DCGANDiscriminator:
         """A mirror of this generator: as many halvings as it has doublings, of its widths."""

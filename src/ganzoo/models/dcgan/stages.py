@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from ganzoo.blocks import (
     check_norm_name,
     make_norm,
 )
+from ganzoo.config import checked_int
 from ganzoo.errors import BlockError, ConfigError, quote
 
 LARGEST_IMAGE = 1024
@@ -93,8 +94,14 @@ def check_widths(widths: tuple[int, ...], least: int = 1) -> None:
         raise ConfigError(f"widths must have {least} to 12 items, got {len(widths)}")
 
 
-def shifted(network: nn.Module, by: int, parts: tuple[str, ...] = ("stages",)) -> dict[str, Tensor]:
-    """The weights of `network`, with the numbers in its lists of modules `parts` raised by `by`."""
+def from_the_image(network: Any, other: nn.Module, parts: tuple[str, ...] = ("stages",)) -> dict[str, Tensor]:
+    """The weights of `other`, under the names that they have in `network`: if it is of the same class, stages are
+    counted from the image, so that a larger one keeps the stages that draw its details.
+
+    Args:
+        parts: lists of modules whose numbers move as the stages do.
+    """
+    by = len(network.stages) - len(other.stages) if isinstance(other, type(network)) else 0
 
     def name(key: str) -> str:
         for part in parts:
@@ -103,7 +110,7 @@ def shifted(network: nn.Module, by: int, parts: tuple[str, ...] = ("stages",)) -
                 return f"{part}.{int(index) + by}.{inner}"
         return key
 
-    return {name(key): value for key, value in network.state_dict().items()}
+    return {name(key): value for key, value in other.state_dict().items()}
 
 
 def check_memory(channels: tuple[int, ...], sizes: list[float]) -> None:
@@ -125,8 +132,7 @@ def final_norm(stages: nn.ModuleList, channels: int, norm: str, activation: part
 
 def check_image_size(image_size: int) -> None:
     """Raise ConfigError unless `image_size` is a size that a network of this family may have."""
-    if type(image_size) is not int or not 1 <= image_size <= LARGEST_IMAGE:
-        raise ConfigError(f"image_size must be an int from 1 to {LARGEST_IMAGE}, got {quote(image_size)}")
+    checked_int("image_size", image_size, 1, LARGEST_IMAGE)
 
 
 def halved(size: int, least: int) -> tuple[int, int]:

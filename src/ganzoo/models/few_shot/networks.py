@@ -28,8 +28,8 @@ from ganzoo.models.dcgan.stages import (
     check_memory,
     check_widths,
     each_output,
+    from_the_image,
     halved,
-    shifted,
     stretch,
 )
 from ganzoo.seeds import integers
@@ -157,9 +157,8 @@ class FewShotGenerator(Generator):
         return self.project.weight.flatten(1).T
 
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
-        """Stages are counted from the image, so that a larger one keeps the stages that draw its details."""
-        shift = len(self.stages) - len(other.stages) if isinstance(other, FewShotGenerator) else 0
-        return shifted(other, shift, ("stages", "excitations"))
+        """See `from_the_image`."""
+        return from_the_image(self, other, ("stages", "excitations"))
 
     def counterpart(self) -> FewShotDiscriminator:
         """A discriminator of this generator's widths, those of the last stages first."""
@@ -201,8 +200,7 @@ class FewShotDiscriminator(Discriminator):
 
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
         """Stages are counted from the image, as they are numbered; decoders, which end there, move theirs."""
-        shift = len(self.stages) - len(other.stages) if isinstance(other, FewShotDiscriminator) else 0
-        return shifted(other, shift, ("decoders.0", "decoders.1"))
+        return from_the_image(self, other, ("decoders.0", "decoders.1"))
 
     def counterpart(self) -> FewShotGenerator:
         """A generator of this discriminator's widths, and half the first behind them, of latents of 256 numbers."""

@@ -23,8 +23,8 @@ from ganzoo.models.dcgan.stages import (
     check_memory,
     check_widths,
     each_output,
+    from_the_image,
     halved,
-    shifted,
     stretch,
 )
 
@@ -123,9 +123,8 @@ class R3GANGenerator(Generator):
         return self.linear.weight[:, : self.latent_size]
 
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
-        """Stages are counted from the image, so that a larger one keeps the stages that draw its details."""
-        shift = len(self.stages) - len(other.stages) if isinstance(other, R3GANGenerator) else 0
-        return shifted(other, shift)
+        """See `from_the_image`."""
+        return from_the_image(self, other)
 
     def counterpart(self) -> R3GANDiscriminator:
         """The discriminator that mirrors this generator."""

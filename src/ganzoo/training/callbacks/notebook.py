@@ -12,8 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ganzoo.callbacks import Callback, Run
 from ganzoo.runs.curves import Curve, picture
-from ganzoo.runs.times import duration
-from ganzoo.text import number
+from ganzoo.text import duration, number
 
 EVERY = 2  # seconds between two drawings, at least
 WIDTH, LINE, MARGIN = 770, 24, 12  # pixels; as wide as the curves

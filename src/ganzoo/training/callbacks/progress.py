@@ -15,8 +15,8 @@ from ganzoo.callbacks import Callback, Run
 from ganzoo.errors import clean
 from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.folder import RunFolder
-from ganzoo.runs.times import duration
 from ganzoo.settings import Settings
+from ganzoo.text import duration
 from ganzoo.training.callbacks.doctor import MemoryWatch
 from ganzoo.training.callbacks.notebook import NotebookDisplay
 
