@@ -1,8 +1,11 @@
 """The benchmarks run, and the tables of docs/benchmarks.md are what their lines say. No time is asserted."""
 
+import io
 import json
 import os
+import re
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from forked import run_file
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
+import drawings  # noqa: E402
+import rank  # noqa: E402
 import tables  # noqa: E402
 
 
@@ -46,3 +51,39 @@ def test_a_benchmark_writes_lines_that_make_a_table(children, name, tmp_path):
     )
     text = tables.page(f"<!-- {name} --><!-- end of {name} -->", tmp_path)
     assert text.count("\n| ") > 2 or text.count("| ") > 6
+
+
+def test_drawings_of_one_subject_lie_in_one_split(tmp_path):
+    package, tones = tmp_path / "emoji.tgz", {"1F3FB": "-1f3fb", "1F3FF": "-1f3ff"}
+    people = [f"{person}-200D-{thing:X}" for thing in range(0x1F680, 0x1F688) for person in ("1F468", "1F469")]
+    emoji = [
+        {
+            "unified": unified, "category": category, "image": f"{unified.lower()}.png",
+            "skin_variations": {tone: {"image": f"{unified.lower()}{end}.png"} for tone, end in tones.items()},
+        }
+        for category, names in (("People & Body", people), ("Flags", ["1F3C1"])) for unified in names
+    ]  # fmt: skip
+    files = {"emoji.json": json.dumps(emoji).encode()}
+    for each in emoji:
+        for image in (each["image"], *(tone["image"] for tone in each["skin_variations"].values())):
+            files[f"img/twitter/64/{image}"] = image.encode()
+    with tarfile.open(package, "w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    drawings.write(package, tmp_path / "out")
+    splits = [{path.name for path in (tmp_path / "out" / split).iterdir()} for split in ("train", "test")]
+    assert len(splits[0] | splits[1]) == 3 * len(people) and "1f3c1.png" not in splits[0] | splits[1]
+    subjects = [{re.search("1f68.", name)[0] for name in split} for split in splits]
+    assert all(subjects) and not subjects[0] & subjects[1]
+
+
+@pytest.mark.slow
+def test_two_spaces_rank_spoiled_images(tmp_path, capsys, monkeypatch):
+    words = ["fashion-mnist", "--data", "fashion-mnist-mini", "--features", "fashion-net", "--beside", "color-net"]
+    monkeypatch.setattr(sys, "argv", ["rank.py", *words, "--count", "100", "--size", "28"])
+    rank.main()
+    said = capsys.readouterr().out
+    assert said.count("\n| ") == 10 and "| `fashion-mnist` |" in said
+    assert float(said.rpartition("Rank correlation: ")[2]) > 0

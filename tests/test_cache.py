@@ -191,7 +191,7 @@ def test_processes_that_open_one_set_at_once_decode_it_once(tmp_path):
 def test_what_is_being_decoded_is_not_removed():
     def meanwhile():
         for value in (0, 1):
-            cached_images("another", iter([np.zeros((1, 2, 2), np.uint8)]), 1)
+            cached_images("another", (np.zeros((1, 2, 2), np.uint8) for _ in range(1)), 1)
             yield np.full((1, 4, 4), value, np.uint8)
 
     assert cached_images("one", meanwhile(), 2)[0].tolist() == [[[[value] * 4] * 4] for value in (0, 1)]

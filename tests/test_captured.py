@@ -98,6 +98,16 @@ def test_a_captured_step_computes_what_a_plain_one_does(name, tmp_path, graphs, 
     same(by_graph, train(tmp_path / "plain", **METHODS[name]))
 
 
+def test_a_step_is_captured_anew_under_another_mode_of_torch(tmp_path, graphs):
+    class Faster(Callback):
+        def on_step(self, run):
+            torch.backends.cudnn.benchmark = run.step >= 5
+
+    with torch.backends.cudnn.flags(enabled=True):  # puts it back
+        train(tmp_path / "run", callbacks=[Faster()])
+    assert RecordedGraph.captured == 2
+
+
 def test_draws_of_a_discriminator_s_own_loss_reach_it_among_those_of_augmentations(tmp_path, graphs, monkeypatch):
     def run(folder):
         images = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

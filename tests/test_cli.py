@@ -1,6 +1,8 @@
 """The command line: what it does, and what it says when it can't."""
 
+import gc
 import json
+import multiprocessing
 import os
 import re
 import shlex
@@ -490,13 +492,71 @@ def test_a_printed_command_can_be_pasted(name):
     assert done.stdout == name.encode("utf-8", "surrogateescape")
 
 
-def test_the_command_that_a_run_says_is_quoted(here, capsys):
-    folder = str(here / "my run")
-    assert run([*TRAIN[:-4], "--output", folder, "--steps", "1", *QUICK, *TINY]) == 0
-    assert run(["train", "--resume", folder]) == 0
-    assert f"ganzoo train --from '{folder}' --data DATA" in capsys.readouterr().err
-    assert run([*TRAIN[:-4], "--output", folder, "--steps", "1"]) == 2
-    assert f"ganzoo train --resume '{folder}'" in capsys.readouterr().err
+def _a_sheet(folder):
+    assert run(["sample", str(folder), "-n", "4", "-o", "sheet.png"]) == 0
+
+
+def _no_model(folder):
+    (folder / "model" / "model.safetensors").unlink()
+
+
+def _no_card(folder):
+    """One more step ends in a card that can't be written."""
+    shutil.rmtree(folder / "model" / "samples")
+    (folder / "model" / "samples").touch()
+
+
+def _a_state_file(folder):
+    network = torch.nn.Sequential(torch.nn.ConvTranspose2d(4, 8, 4, bias=False), torch.nn.BatchNorm2d(8))
+    network.append(torch.nn.ConvTranspose2d(8, 1, 4, 2, 1, bias=False))
+    torch.save(network.state_dict(), "netG.pth")
+
+
+SAYING = {  # what prints a command that goes on: the words, and what to do before
+    "begin again": (["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "{run}"], None),
+    "resume": (["train", "--resume", "{run}"], None),
+    "resume as another": (["train", "--resume", "{run}", "--size", "56"], None),
+    "resume from another seed": (["train", "--resume", "{run}", "--seed", "9"], None),
+    "resume without a card": (["train", "--resume", "{run}", "--steps", "4"], _no_card),
+    "a checkpoint": (["sample", "{run}/checkpoints/step-00000003"], None),
+    "no model": (["card", "{run}"], _no_model),
+    "a sheet": (["invert", "{run}", "sheet.png"], _a_sheet),
+    "convert": (["convert", "netG.pth", "{new}"], _a_state_file),
+    "a Space": (["demo", "{run}", "--export-space", "{new}"], None),
+}
+
+
+@pytest.mark.parametrize("name", SAYING)
+def test_a_command_that_is_printed_has_its_paths_quoted(name, here, a_run, capsys):
+    words, before = SAYING[name]
+    folders = {"run": here / "my run", "new": here / "my own"}
+    shutil.copytree(a_run, folders["run"])
+    if before:
+        before(folders["run"])
+    capsys.readouterr()
+    run([word.format(**folders) for word in words])
+    said = "".join(capsys.readouterr())
+    found = re.findall(rf"(ganzoo|python) (?:[a-z-]+ )*?(?=('?){re.escape(str(here))}/my )", said)
+    assert found and all(quote for _, quote in found), said
+
+
+QUIET = {
+    "sample": ["sample", "fashion-mnist", "-n", "2"],
+    "data": ["data", "drawings"],
+    "train": ["train", "fashion-mnist", "--data", "drawings", "--size", "28", "--steps", "3", *QUICK, *TINY],
+    "evaluate": ["evaluate", "drawings", "--data", "fashion-mnist-mini", "-n", "12", "--size", "28"],
+}
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_a_command_leaves_no_file_or_process_open(name, here):
+    drawings(here / "drawings")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ResourceWarning)
+        assert run(QUIET[name]) == 0
+        gc.collect()
+    assert not [str(each.message) for each in said] and not multiprocessing.active_children()
 
 
 TRAIN = ["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "run", "--steps", "1"]

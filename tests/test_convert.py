@@ -18,6 +18,7 @@ from ganzoo.integrations.convert import convert
 from ganzoo.models import DCGANGenerator
 from ganzoo.models.contract import Network
 from ganzoo.models.state_file import read_tables
+from ganzoo.saving.results import weights_hash
 
 RELU, LEAKY = nn.ReLU(), nn.LeakyReLU(0.2)
 
@@ -196,6 +197,16 @@ def test_a_converted_generator_is_pushed_and_trains_on_with_a_fresh_discriminato
     assert run(["train", "--from", "./mine", "--data", "fashion-mnist-mini", *settings]) == 0
     assert "discriminator: fresh, since ./mine holds none" in "".join(capsys.readouterr())
     assert ganzoo.from_pretrained("runs/on", discriminator=True).discriminator.image_size == 32
+
+
+def test_a_converted_generator_is_evaluated(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(networks("torchgan")[0].state_dict(), "g.pt")
+    assert run(["convert", "g.pt", "mine"]) == 0
+    assert run(["evaluate", "./mine", "--data", "fashion-mnist-mini", "-n", "100", "--metric", "fd"]) == 0
+    facts = json.loads((tmp_path / "mine-evaluation.json").read_text())
+    assert facts["weights"] == weights_hash(tmp_path / "mine") and facts["figures"][0]["value"] > 0
+    assert run(["card", "mine"]) == 0
 
 
 def test_a_generator_whose_family_offers_no_counterpart_is_not_trained_on_alone(tmp_path, monkeypatch, capsys):

@@ -6,11 +6,13 @@ import io
 import itertools
 import json
 import mmap
+import multiprocessing
 import os
 import re
 import signal
 import stat
 import struct
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -31,7 +33,7 @@ from ganzoo.data.decode import decode, read_pictures
 from ganzoo.data.hf import hf_splits
 from ganzoo.data.open import splits_of
 from ganzoo.data.reading import Reading
-from ganzoo.data.stream import _in_turns
+from ganzoo.data.stream import Stream, _in_turns
 from ganzoo.errors import ConfigError, DataError
 from ganzoo.training import Callback
 
@@ -208,6 +210,35 @@ def test_large_pictures_are_handed_over_a_few_at_once(monkeypatch, reading, most
     found = read_pictures(lambda number: (b"", ""), numbers, 100, reading)
     next(found), next(found)
     assert next(numbers) <= 1 + 5 * most
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads decode")
+@pytest.mark.parametrize("usable", [1, 2])
+def test_no_more_processes_decode_than_this_one_may_use_cores(monkeypatch, usable):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(60, 60 + usable)})
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("ganzoo.data.decode.decode", lambda *_: np.array([os.getpid()]))
+    _, *rest = read_pictures(lambda number: (b"", ""), range(32), 32, Reading())
+    decoding = {int(picture[0]) for picture in rest}
+    assert len(decoding) == usable and (os.getpid() in decoding) == (usable == 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads decode")
+@pytest.mark.parametrize("fails", ["fetch", "use of them"])
+def test_processes_that_decode_end_though_a_traceback_keeps_the_frames(monkeypatch, fails):
+    def fetch(number):
+        if number == 40 and fails == "fetch":
+            raise OSError("a disk that is gone")
+        return str(number).encode(), ""
+
+    def decode(content, place, reading):
+        return np.zeros((1, 1, 1) if int(content) < 50 else (1, 2, 2), np.uint8)
+
+    monkeypatch.setattr("ganzoo.data.decode.cores", lambda: 2)
+    monkeypatch.setattr("ganzoo.data.decode.decode", decode)
+    with pytest.raises((OSError, DataError)) as kept:
+        cached_images(["a key"], read_pictures(fetch, range(100), 100, Reading()), 100)
+    assert kept.tb and not multiprocessing.active_children()
 
 
 def test_an_item_of_a_dataset_is_read_once_when_it_is_decoded():
@@ -1213,6 +1244,28 @@ def test_large_rows_of_a_stream_are_shuffled_within_the_memory_that_is_allowed(s
     for given, _ in enumerate(stream.epoch(0, seed=0, rank=0, processes=1)):
         assert taken[0] <= given + 6
     assert taken[0] == 24
+
+
+class Part:
+    """What `datasets` reads a stream by: it notes how far it was read, and goes on from there."""
+
+    def __init__(self, numbers):
+        self.numbers, self.num_shards = numbers, 3
+        self.rest = iter(numbers)
+
+    def shard(self, count, index):
+        return Part(self.numbers[index::count])
+
+    def iter(self, size):
+        return ({"image": [number]} for number in self.rest)
+
+
+def test_two_passes_over_a_stream_at_once_each_give_all_rows(monkeypatch):
+    monkeypatch.setattr("ganzoo.data.stream.BUFFER", 1)  # so that none is read whole before the other begins
+    stream = Stream(Part(range(12)), "image", None, (), "a set", Reading())
+    passes = [stream.epoch(0, seed=0, rank=0, processes=1) for _ in range(2)]
+    one, other = zip(*zip(*passes, strict=True), strict=True)
+    assert sorted(row["image"] for row in one) == [*range(12)] and one == other
 
 
 def test_pieces_of_a_stream_are_read_in_turns():

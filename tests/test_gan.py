@@ -271,6 +271,26 @@ def test_a_generator_in_half_precision_draws():
     assert gan.sample(latents=torch.zeros(2, 100, dtype=torch.bfloat16)).dtype == torch.float32
 
 
+def test_labels_follow_the_latents_to_their_device():
+    """Meta tensors, which refuse to be mixed with others, stand for a device."""
+
+    class Noting(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1, device="meta"))
+
+        def forward(self, latents, labels):
+            given.append((latents.device.type, labels.device.type))
+            return torch.zeros(len(latents), 1, 4, 4)
+
+    given = []
+    gan = ganzoo.GAN(Noting(), latent_size=8, num_classes=3, clusters=4)
+    assert gan.network_labels(torch.zeros(2, 8, device="meta"), torch.tensor([0, 2])).device.type == "meta"
+    gan.sample(2, seed=0)
+    gan.sample(latents=torch.zeros(2, 8, device="meta"), labels=[0, 2])
+    assert given == [("meta", "meta")] * 2
+
+
 def test_long_names_of_classes_make_no_long_message(tmp_path):
     gan = ganzoo.create("fashion-mnist-conditional", generator=SMALL, discriminator={"widths": (4, 8)})
     gan.class_names = tuple(f"{index}{'x' * 900}" for index in range(10))

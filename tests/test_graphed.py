@@ -4,10 +4,12 @@ The CPU has no graphs; `recorded_graph` repeats what was called in their place.
 """
 
 import copy
+import gc
 import pickle
 import random
 import threading
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -153,6 +155,29 @@ def test_a_graph_sees_every_change_of_its_generator(write, plain):
         after = gan.sample(2, seed=5)
         assert torch.allclose(after, plain(gan, 2, seed=5), atol=1e-6)
     assert write is _another_dtype or (after - before).abs().max() > 1e-4
+
+
+def test_what_graphs_and_the_fast_copy_hold_of_a_device_is_freed_when_it_is_left(monkeypatch):
+    gan = small()
+    sample_often(gan)
+    sample_often(gan, precision="fast")
+    kept = [weakref.ref(each) for each in (gan._graphs, gan._fast)]
+    assert all(each() is not None for each in kept) and gan.to("cpu")._graphs is kept[0]()  # where it is already
+    monkeypatch.setattr("ganzoo.gan.checked_device", torch.device)  # or meta, which stands for a device, is refused
+    gan.to("meta")
+    gc.collect()
+    assert [each() for each in kept] == [None, None]
+
+
+@pytest.mark.parametrize("name", ["deterministic", "benchmark", "allow_tf32"])
+def test_a_graph_is_not_repeated_under_another_mode_of_cudnn(name, monkeypatch):
+    """They choose how a convolution is computed."""
+    gan = small()
+    sample_often(gan, precision="fast")
+    before = RecordedGraph.captured
+    monkeypatch.setattr(torch.backends.cudnn, name, not getattr(torch.backends.cudnn, name))
+    sample_often(gan, precision="fast")
+    assert RecordedGraph.captured == before + 1
 
 
 def test_the_graphs_used_last_are_kept():

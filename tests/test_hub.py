@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors.torch import load_file
 
 import ganzoo
@@ -162,6 +164,26 @@ def test_a_card_of_a_persons_own_is_pushed_as_it_is(hub, saved):
     assert hub.files(NAME)["README.md"] == b"Mine."
 
 
+@pytest.mark.parametrize(("status", "said"), [(401, None), (403, None), (500, "answered 500"), (503, "answered 503")])
+def test_a_card_is_not_pushed_if_the_hub_cannot_say_whether_there_is_a_demo(hub, saved, monkeypatch, status, said):
+    """401 and 403 are answers: there is none that this account may see."""
+    ask = HfApi.repo_info
+
+    def answered(self, repo_id, *, repo_type=None, **options):
+        if repo_type != "space":
+            return ask(self, repo_id, repo_type=repo_type, **options)
+        response = httpx.Response(status, request=httpx.Request("GET", hub.endpoint))
+        raise HfHubHTTPError("no", response=response)
+
+    monkeypatch.setattr(HfApi, "repo_info", answered)
+    if said is None:
+        assert push(hub, saved).changed
+    else:
+        with pytest.raises(HubError, match=said):
+            push(hub, saved)
+        assert "README.md" not in hub.files(NAME)
+
+
 @pytest.mark.parametrize("name", ["README.md", "samples/grid.png", "discriminator/config.json", "model.safetensors"])
 def test_a_link_out_of_the_folder_is_not_pushed(hub, saved, tmp_path, name):
     secret = tmp_path / "id_ed25519"
@@ -216,8 +238,6 @@ def test_the_config_is_asked_for_first_and_the_library_is_named(hub, saved):
 
 
 def test_branches_tags_and_commits_are_pinned(hub, saved):
-    from huggingface_hub import HfApi
-
     first = push(hub, saved)
     HfApi(endpoint=hub.endpoint, token=OWNER).create_tag(NAME, tag="v1", revision=first.commit)
     other = small(7)

@@ -54,6 +54,13 @@ class CudaGraph:
         self._graph.replay()
 
 
+def modes() -> tuple[Any, ...]:
+    """Modes of torch by which CUDA's libraries choose how they compute: a graph bakes them in."""
+    cudnn = torch.backends.cudnn
+    tf32 = cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    return *tf32, cudnn.deterministic, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
+
+
 class Snapshot:
     """What a graph bakes in of a network: its modules, their attributes, and where their tensors lie.
 

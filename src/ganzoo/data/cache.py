@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +23,8 @@ from ganzoo.files import digest_of, expand_user, locked, new_folder, write_file
 
 VERSION = 1  # of decoding; a new one makes all sets anew
 HASHED = 256_000_000  # bytes of an entry that is hashed whenever it is opened; a larger one if it was touched
+
+Pictures = Generator["np.ndarray | None", None, None]
 
 
 def cache_dir() -> Path:
@@ -42,7 +44,7 @@ def cache_dir() -> Path:
 
 
 def cached_images(
-    key: Any, pictures: Iterator[np.ndarray | None], count: int, most: int | None = None
+    key: Any, pictures: Pictures, count: int, most: int | None = None
 ) -> tuple[np.ndarray, list[int], str]:
     """The array of all `pictures`, made on the first call for `key` and mapped into memory on later ones.
 
@@ -68,7 +70,7 @@ def cached_images(
         return _map(file, facts["shape"]), facts["kept"], facts["hash"]
 
 
-def _make(folder: Path, pictures: Iterator[np.ndarray | None], count: int, most: int | None) -> dict[str, Any]:
+def _make(folder: Path, pictures: Pictures, count: int, most: int | None) -> dict[str, Any]:
     """Write the entry `folder`, or wait until another process that writes it has done so; what is written of it."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +88,7 @@ def _make(folder: Path, pictures: Iterator[np.ndarray | None], count: int, most:
         raise DataError(unwritable(error)) from error
 
 
-def unnamed_images(pictures: Iterator[np.ndarray | None], count: int) -> tuple[np.ndarray, list[int], str]:
+def unnamed_images(pictures: Pictures, count: int) -> tuple[np.ndarray, list[int], str]:
     """As `cached_images`, for pictures that nothing tells from others before they are read.
 
     They lie in a file without a name in the cache's folder, which is gone when the array is, or the process.
@@ -179,7 +181,7 @@ def _map(file: IO[bytes], shape: Sequence[int]) -> MappedImages:
     return images
 
 
-def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int, most: int | None) -> dict[str, Any]:
+def _write(folder: Path, pictures: Pictures, count: int, most: int | None) -> dict[str, Any]:
     with open(folder / "images.bin", "wb", buffering=1 << 20) as file:
         facts = _pack(file, pictures, count, most)
         file.flush()
@@ -189,7 +191,7 @@ def _write(folder: Path, pictures: Iterator[np.ndarray | None], count: int, most
 
 
 def _pack(
-    file: IO[bytes], pictures: Iterator[np.ndarray | None], count: int, most: int | None = None
+    file: IO[bytes], pictures: Pictures, count: int, most: int | None = None
 ) -> dict[str, Any]:
     """Write `pictures` one after another; their shape (N, C, H, W), the positions of those kept, their hash."""
     kept: list[int] = []
@@ -215,6 +217,8 @@ def _pack(
             "a process that decodes pictures was ended, most often for want of memory; free some, or make the "
             "pictures smaller."
         ) from error
+    finally:
+        pictures.close()  # ends processes that decode, even if a traceback keeps this frame
     if shape is None:
         raise DataError(f"none of the {count} images can be read.")
     return {"shape": [len(kept), *shape], "kept": kept, "hash": hashed.hexdigest()}

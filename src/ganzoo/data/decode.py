@@ -8,11 +8,12 @@ import multiprocessing
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
+from traceback import clear_frames
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,7 +44,7 @@ Encoded = tuple[bytes, str]  # a picture's file, and what it is called in messag
 
 def read_pictures(
     fetch: Callable[[Item], Encoded], items: Iterable[Item], count: int, reading: Reading
-) -> Iterator[np.ndarray | None]:
+) -> Generator[np.ndarray | None, None, None]:
     """The pictures of all `count` `items` in their order, uint8 (C, H, W); None for one that is broken and skipped.
 
     `fetch` is called here. On Linux processes decode, by torch's `DataLoader`; elsewhere, where a process
@@ -106,8 +107,11 @@ def _decoded(
         try:
             for chunk in chunks:
                 yield from chunk
+        except Exception as error:
+            clear_frames(error.__traceback__)  # they hold the loader, whose end is that of the processes
+            raise
         finally:
-            del chunks  # ends the processes, also if a traceback keeps this frame
+            del chunks
     else:
         yield from _in_threads(contents, pictures, workers)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def _open_array(source: Tensor | np.ndarray, labels: list[Any] | None, reading: 
         decoded = array, list(range(count)), hashlib.sha256(array.data).hexdigest()
     else:
 
-        def pictures() -> Iterator[np.ndarray]:
+        def pictures() -> Generator[np.ndarray | None, None, None]:
             for start in range(0, count, BLOCK):
                 block = to_bytes(images[start : start + BLOCK], f"{kind} (images from {start} on)")
                 yield from (convert(picture, reading) for picture in block.numpy())
@@ -359,7 +359,7 @@ def open_items(
         _remark_random(items, count, reading)
     found: list[Any] = []
 
-    def pictures() -> Iterator[np.ndarray | None]:
+    def pictures() -> Generator[np.ndarray | None, None, None]:
         for index in range(count):
             found.append(None)
             try:

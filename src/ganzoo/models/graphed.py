@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import words_of
-from ganzoo.graphs import CudaGraph, NotCapturable, Snapshot
+from ganzoo.graphs import CudaGraph, NotCapturable, Snapshot, modes
 from ganzoo.hardware import full_float32
 from ganzoo.models.contract import Generator, evaluating
 
@@ -75,7 +75,8 @@ class GraphedPasses:
         """
         if self._given_up or not _fits(generator, len(inputs[0]), device):
             return None
-        key = exact, facts, _modes(device), *((each.shape, each.dtype) for each in inputs)
+        stream = torch.cuda.current_stream(device) if device.type == "cuda" else None  # on which passes follow each other
+        key = exact, facts, modes(), stream, *((each.shape, each.dtype) for each in inputs)
 
         def clamped(*given: Tensor) -> Tensor:
             with full_float32(device) if exact else nullcontext():
@@ -162,9 +163,3 @@ def _first(error: Exception) -> Exception:
     while isinstance(error.__context__, Exception):
         error = error.__context__
     return error
-
-
-def _modes(device: torch.device) -> tuple[Any, ...]:
-    """Modes of torch that a graph bakes in, and the stream, on which its passes follow each other."""
-    precision = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    return *precision, torch.cuda.current_stream(device) if device.type == "cuda" else None

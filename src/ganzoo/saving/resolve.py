@@ -101,9 +101,9 @@ def _model_at(path: Path) -> Path:
 
 def _of_checkpoint(path: Path) -> str:
     """What to do with the checkpoint at `path`, which holds the state of training and no saved model."""
-    run = path.resolve().parent.parent
+    run, step = path.resolve().parent.parent, path.name.removeprefix("step-").lstrip("0") or "0"
     sample, resume = shell("ganzoo", "sample", run), shell("ganzoo", "train", "--resume", run)
     return (
-        f"{path} is a checkpoint, to resume from, and no saved model. The run's model: {sample}; its last "
-        f"state: {resume}. To resume from this one, copy the run and delete the later checkpoints of the copy."
+        f"{path} is a checkpoint, to resume from, and no saved model. The run's model: {sample}; this one's images: add "
+        f"--at {step}. To go back to this one: {resume} --at {step}."
     )

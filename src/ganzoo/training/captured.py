@@ -2,8 +2,8 @@
 
 A graph repeats the kernels of the step in which it was captured, on the same memory. So all that changes from step to
 step is written there first, by one copy: latents, labels, what augmentations and penalties draw, learning rates. What a
-graph has baked in (sizes, penalties due, attributes of modules, addresses of weights) is compared before each step: if
-it has changed, another graph is captured. What can't be captured runs as it is, and the reason is said once.
+graph has baked in (sizes, penalties due, attributes of modules, addresses of weights, modes of torch) is compared before
+each step: if it has changed, another graph is captured. What can't be captured runs as it is, and the reason is said once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.errors import words_of
-from ganzoo.graphs import CudaGraph, NotCapturable
+from ganzoo.graphs import CudaGraph, NotCapturable, modes
 from ganzoo.seeds import Draw, Draws, Streams
 
 WARM = 2  # steps of a kind that run as they are before its graph is captured: kernels are chosen, optimizers begin
@@ -197,11 +197,11 @@ class CapturedStep:
     def _by_graph(self, inputs: Inputs, streams: Streams, method: tuple[Any, ...]) -> Tensor:
         before = self._baked_in()
         shapes = tuple(None if each is None else (each.shape, each.dtype) for each in inputs)
-        key = shapes, method, self._options(), tuple(before.values())
+        key = shapes, method, modes(), self._options(), tuple(before.values())
         if key not in self._kinds and len(self._kinds) == MOST_KINDS:
             raise NotCapturable(
                 f"steps are of more than {MOST_KINDS} kinds, which differ in sizes of batches, penalties due and their "
-                f"weights, options of optimizers, or attributes of modules"
+                f"weights, options of optimizers, attributes of modules, or modes of torch"
             )
         kind = self._kinds.setdefault(key, _Kind(self._updates, self._optimizers, self._device))
         if kind.warmed == WARM:
