@@ -492,24 +492,29 @@ def test_a_printed_command_can_be_pasted(name):
     assert done.stdout == name.encode("utf-8", "surrogateescape")
 
 
-def _a_sheet(folder):
+def _other_images(*_):
+    (Path("other") / "boots").mkdir(parents=True)
+    Image.new("L", (28, 28)).save("other/boots/0.png")
+
+
+def _a_sheet(folder, _):
     assert run(["sample", str(folder), "-n", "4", "-o", "sheet.png"]) == 0
 
 
-def _no_model(folder):
+def _no_model(folder, _):
     (folder / "model" / "model.safetensors").unlink()
 
 
-def _no_card(folder):
-    """One more step ends in a card that can't be written."""
-    shutil.rmtree(folder / "model" / "samples")
-    (folder / "model" / "samples").touch()
+def _no_card(_, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ganzoo.training.callbacks.built_in.run_card", full)
 
 
-def _a_state_file(folder):
-    network = torch.nn.Sequential(torch.nn.ConvTranspose2d(4, 8, 4, bias=False), torch.nn.BatchNorm2d(8))
-    network.append(torch.nn.ConvTranspose2d(8, 1, 4, 2, 1, bias=False))
-    torch.save(network.state_dict(), "netG.pth")
+def _a_state_file(*_):
+    up, norm, last = (torch.nn.ConvTranspose2d(4, 8, 4), torch.nn.BatchNorm2d(8), torch.nn.ConvTranspose2d(8, 1, 4, 2, 1))
+    torch.save(torch.nn.Sequential(up, norm, torch.nn.ReLU(), last, torch.nn.Tanh()).state_dict(), "netG.pth")
 
 
 SAYING = {  # what prints a command that goes on: the words, and what to do before
@@ -517,6 +522,7 @@ SAYING = {  # what prints a command that goes on: the words, and what to do befo
     "resume": (["train", "--resume", "{run}"], None),
     "resume as another": (["train", "--resume", "{run}", "--size", "56"], None),
     "resume from another seed": (["train", "--resume", "{run}", "--seed", "9"], None),
+    "resume with other images": (["train", "--resume", "{run}", "--data", "other"], _other_images),
     "resume without a card": (["train", "--resume", "{run}", "--steps", "4"], _no_card),
     "a checkpoint": (["sample", "{run}/checkpoints/step-00000003"], None),
     "no model": (["card", "{run}"], _no_model),
@@ -527,16 +533,16 @@ SAYING = {  # what prints a command that goes on: the words, and what to do befo
 
 
 @pytest.mark.parametrize("name", SAYING)
-def test_a_command_that_is_printed_has_its_paths_quoted(name, here, a_run, capsys):
+def test_a_command_that_is_printed_has_its_paths_quoted(name, here, a_run, capsys, monkeypatch):
     words, before = SAYING[name]
     folders = {"run": here / "my run", "new": here / "my own"}
     shutil.copytree(a_run, folders["run"])
     if before:
-        before(folders["run"])
+        before(folders["run"], monkeypatch)
     capsys.readouterr()
     run([word.format(**folders) for word in words])
     said = "".join(capsys.readouterr())
-    found = re.findall(rf"(ganzoo|python) (?:[a-z-]+ )*?(?=('?){re.escape(str(here))}/my )", said)
+    found = re.findall(rf"(ganzoo|python|with) (?:[a-z-]+ )*?(?=('?){re.escape(str(here))}/my )", said)
     assert found and all(quote for _, quote in found), said
 
 
@@ -544,13 +550,13 @@ QUIET = {
     "sample": ["sample", "fashion-mnist", "-n", "2"],
     "data": ["data", "drawings"],
     "train": ["train", "fashion-mnist", "--data", "drawings", "--size", "28", "--steps", "3", *QUICK, *TINY],
-    "evaluate": ["evaluate", "drawings", "--data", "fashion-mnist-mini", "-n", "12", "--size", "28"],
+    "evaluate": ["evaluate", "drawings", "--data", "drawings", "-n", "100", "--metric", "fd", "--no-memorised"],
 }
 
 
 @pytest.mark.parametrize("name", QUIET)
 def test_a_command_leaves_no_file_or_process_open(name, here):
-    drawings(here / "drawings")
+    drawings(here / "drawings", 200)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ResourceWarning)

@@ -203,7 +203,9 @@ def test_a_converted_generator_is_evaluated(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(networks("torchgan")[0].state_dict(), "g.pt")
     assert run(["convert", "g.pt", "mine"]) == 0
-    assert run(["evaluate", "./mine", "--data", "fashion-mnist-mini", "-n", "100", "--metric", "fd"]) == 0
+    assert run(["sample", "./mine", "-n", "200", "--folder", "real"]) == 0
+    how = ["--samples", "100", "--metric", "fd", "--no-memorised"]
+    assert run(["evaluate", "./mine", "--data", "./real", *how]) == 0
     facts = json.loads((tmp_path / "mine-evaluation.json").read_text())
     assert facts["weights"] == weights_hash(tmp_path / "mine") and facts["figures"][0]["value"] > 0
     assert run(["card", "mine"]) == 0
