@@ -513,8 +513,9 @@ def _no_card(_, monkeypatch):
 
 
 def _a_state_file(*_):
-    up, norm, last = (torch.nn.ConvTranspose2d(4, 8, 4), torch.nn.BatchNorm2d(8), torch.nn.ConvTranspose2d(8, 1, 4, 2, 1))
-    torch.save(torch.nn.Sequential(up, norm, torch.nn.ReLU(), last, torch.nn.Tanh()).state_dict(), "netG.pth")
+    first = torch.nn.ConvTranspose2d(4, 8, 4), torch.nn.BatchNorm2d(8), torch.nn.ReLU()
+    network = torch.nn.Sequential(*first, torch.nn.ConvTranspose2d(8, 1, 4, 2, 1), torch.nn.Tanh())
+    torch.save(network.state_dict(), "netG.pth")
 
 
 SAYING = {  # what prints a command that goes on: the words, and what to do before

@@ -43,6 +43,8 @@ HEALTHY = Snapshot(  # Fashion-MNIST, step 200 of the preset
     fake_nearest=0.321,
     real_smoothness=0.86,
     fake_smoothness=0.85,
+    real_between=0.48,
+    fake_between=0.72,
     activated=False,
     never_negative=False,
     outside=0.0,
@@ -54,6 +56,7 @@ ILL = {
     "mode-collapse": {"fake_variety": 0.03},
     "divergence": {"real_logit": 1e5},
     "white-noise": {"fake_smoothness": 0.0},
+    "generator-saturated": {"fake_between": 0.13},  # both rates at 0.05
     "one-image": {"real_variety": 0.0, "fake_variety": 0.0},
 }
 
@@ -204,7 +207,7 @@ def test_a_learning_rate_far_too_high_is_found(tmp_path, capsys):
 
 def test_a_generator_that_makes_noise_is_found(tmp_path):
     _, remarks = train(tmp_path / "run", generator_lr=0.3, discriminator_lr=0.05, doctor_every=10)
-    assert {"discriminator-saturated", "white-noise"} <= remarks
+    assert {"discriminator-saturated", "generator-saturated", "white-noise"} <= remarks
 
 
 def test_a_discriminator_ten_times_too_strong_is_found(tmp_path):

@@ -190,9 +190,7 @@ def _write(folder: Path, pictures: Pictures, count: int, most: int | None) -> di
     return facts
 
 
-def _pack(
-    file: IO[bytes], pictures: Pictures, count: int, most: int | None = None
-) -> dict[str, Any]:
+def _pack(file: IO[bytes], pictures: Pictures, count: int, most: int | None = None) -> dict[str, Any]:
     """Write `pictures` one after another; their shape (N, C, H, W), the positions of those kept, their hash."""
     kept: list[int] = []
     shape: tuple[int, ...] | None = None

@@ -75,7 +75,7 @@ class GraphedPasses:
         """
         if self._given_up or not _fits(generator, len(inputs[0]), device):
             return None
-        stream = torch.cuda.current_stream(device) if device.type == "cuda" else None  # on which passes follow each other
+        stream = torch.cuda.current_stream(device) if device.type == "cuda" else None  # its passes follow each other
         key = exact, facts, modes(), stream, *((each.shape, each.dtype) for each in inputs)
 
         def clamped(*given: Tensor) -> Tensor:

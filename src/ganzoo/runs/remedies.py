@@ -16,6 +16,7 @@ LOWERED = {  # by finding: the rates to lower
     "generator-starved": ("discriminator_lr",),
     "mode-collapse": ("generator_lr", "discriminator_lr"),
     "divergence": ("generator_lr", "discriminator_lr"),
+    "generator-saturated": ("generator_lr", "discriminator_lr"),
     "white-noise": ("generator_lr",),
 }
 BY = 4  # how many times lower

@@ -104,6 +104,6 @@ def _of_checkpoint(path: Path) -> str:
     run, step = path.resolve().parent.parent, path.name.removeprefix("step-").lstrip("0") or "0"
     sample, resume = shell("ganzoo", "sample", run), shell("ganzoo", "train", "--resume", run)
     return (
-        f"{path} is a checkpoint, to resume from, and no saved model. The run's model: {sample}; this one's images: add "
-        f"--at {step}. To go back to this one: {resume} --at {step}."
+        f"{path} is a checkpoint, to resume from, and no saved model. The run's model: {sample}; this one's images: "
+        f"add --at {step}. To go back to this one: {resume} --at {step}."
     )

@@ -2,8 +2,9 @@
 
 A graph repeats the kernels of the step in which it was captured, on the same memory. So all that changes from step to
 step is written there first, by one copy: latents, labels, what augmentations and penalties draw, learning rates. What a
-graph has baked in (sizes, penalties due, attributes of modules, addresses of weights, modes of torch) is compared before
-each step: if it has changed, another graph is captured. What can't be captured runs as it is, and the reason is said once.
+graph has baked in (sizes, penalties due, attributes of modules, addresses of weights, modes of torch) is compared
+before each step: if it has changed, another graph is captured. What can't be captured runs as it is, and the reason is
+said once.
 """
 
 from __future__ import annotations

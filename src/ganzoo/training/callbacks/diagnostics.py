@@ -47,6 +47,8 @@ class Snapshot:
     fake_nearest: float
     real_smoothness: float  # correlation of pixels side by side: 0 in white noise, near 1 in photographs
     fake_smoothness: float
+    real_between: float  # part of the numbers that lie between -0.99 and 0.99: neither black nor white
+    fake_between: float
     never_negative: bool  # the generator never goes below 0, not even of strong latents, and real images do
     outside: float  # part of the fakes' numbers that lie outside [-1, 1] by more than a hundredth
 
@@ -103,6 +105,8 @@ class Diagnostics:
             fake_nearest=fake.nearest,
             real_smoothness=real.smoothness,
             fake_smoothness=fake.smoothness,
+            real_between=real.between,
+            fake_between=fake.between,
             never_negative=never_negative,
             outside=fake.outside,
         )
@@ -142,13 +146,14 @@ class _Pictures:
     def __init__(self) -> None:
         self._logits: list[Tensor] = []
         self._thumbnails: list[Tensor] = []
-        self._changes = self._variance = self._outside = 0.0
+        self._changes = self._variance = self._outside = self._between = 0.0
         self.low, self.in_unit = float("inf"), True
 
     def add(self, images: Tensor, logits: Tensor) -> None:
         self.in_unit = self.in_unit and _in_unit(logits)
         self.low = min(self.low, float(images.min()))
         self._outside += float((images.abs() > 1.01).float().sum() / images[0].numel())
+        self._between += float((images.abs() < 0.99).float().sum() / images[0].numel())
         self._logits.append(logits.float().reshape(len(logits), -1).mean(1))
         self._thumbnails.append(nn.functional.adaptive_avg_pool2d(off_mps(images).float(), THUMBNAIL).flatten(1))
         across = images[..., :, 1:] - images[..., :, :-1]
@@ -163,6 +168,10 @@ class _Pictures:
     @property
     def outside(self) -> float:
         return self._outside / len(self.logits)
+
+    @property
+    def between(self) -> float:
+        return self._between / len(self.logits)
 
     @property
     def smoothness(self) -> float:

@@ -116,6 +116,14 @@ SYMPTOMS = {
         ),
         "lower both learning rates, or set penalties=r1 or clip_gradients=1",
     ),
+    "generator-saturated": _Symptom(
+        lambda seen: seen.real_between > 0.1 and seen.fake_between < 0.5 * seen.real_between,
+        lambda seen: (
+            f"the samples are hard black and white, in blots or stripes: {1 - seen.fake_between:.0%} of their numbers "
+            f"are close to -1 or 1 (real images: {1 - seen.real_between:.0%})"
+        ),
+        "lower both learning rates",
+    ),
     "white-noise": _Symptom(
         lambda seen: seen.real_smoothness > 0.5 and seen.fake_smoothness < 0.35 * seen.real_smoothness,
         lambda seen: (
