@@ -12,6 +12,7 @@ import ganzoo
 from ganzoo import GENERATOR_PENALTIES
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, PluginError, TrainingError
+from ganzoo.registry import Registry
 from ganzoo.runs.folder import resume_command
 from ganzoo.schedules import SCHEDULES, make_schedule
 from ganzoo.seeds import normal_each
@@ -397,3 +398,11 @@ def test_latents_that_are_given_are_not_drawn(monkeypatch):
     assert 24 not in asked
     gan.sample(24, seed=0)
     assert 24 in asked
+
+
+def test_settings_read_each_name_once(monkeypatch):
+    read, real = [], Registry.read
+    monkeypatch.setattr(Registry, "read", lambda self, text, place="": read.append(text) or real(self, text, place))
+    names = {"loss": "hinge", "penalties": ("r1(weight=0.5)",), "augmentations": ("color",)}
+    Settings(**names)
+    assert sorted(read) == ["color", "hinge", "r1(weight=0.5)"]

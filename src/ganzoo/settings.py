@@ -109,29 +109,36 @@ class Settings(Config):
     def _check_names(self) -> None:
         """Read all names with their options, and try schedules from the first step to the last."""
         LOSSES.read(self.loss, "loss")
-        for setting, registry in NAMED.items():
-            names = [registry.read(text, f"{setting}[{index}]")[0] for index, text in enumerate(getattr(self, setting))]
+        read = self._read_lists()
+        for setting, entries in read.items():
+            names = [name for name, _ in entries]
             for index, name in enumerate(names):
                 if name in names[:index]:
                     raise ConfigError(f"{setting}[{index}] names {quote(name)} a second time; once is enough")
-        for place, (text, high) in self._schedules().items():
+        for place, (text, high) in self._schedules(read).items():
             schedule = make_schedule(text, place)
             for step in {*range(0, self.steps, max(1, self.steps // 32)), self.steps - 1}:
                 value_at(schedule, step, self.steps, place, high)
 
-    def _schedules(self) -> dict[str, tuple[str, float]]:
-        """The schedules in these settings by their place, each with its upper bound."""
+    def _read_lists(self) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+        """The names in each list of names, with their options."""
+        return {
+            setting: [registry.read(text, f"{setting}[{index}]") for index, text in enumerate(getattr(self, setting))]
+            for setting, registry in NAMED.items()
+        }
+
+    def _schedules(self, read: dict[str, list[tuple[str, dict[str, Any]]]]) -> dict[str, tuple[str, float]]:
+        """The schedules in these settings, of which `read` are the lists, by place, each with its upper bound."""
         fields = type(self).__dataclass_fields__
         given = {name: (getattr(self, name), fields[name].metadata["bounds"].high) for name in SCHEDULED}
         for setting in ("penalties", "generator_penalties"):
-            for index, text in enumerate(getattr(self, setting)):
-                weight = NAMED[setting].read(text)[1].get("weight")
-                given[f"{setting}[{index}]: weight"] = weight, LARGEST_WEIGHT
+            for index, (_, options) in enumerate(read[setting]):
+                given[f"{setting}[{index}]: weight"] = options.get("weight"), LARGEST_WEIGHT
         return {place: (text, high) for place, (text, high) in given.items() if isinstance(text, str)}
 
     def registered(self) -> list[tuple[Registry[Any], str]]:
         """The registries' names that a run of these settings uses."""
-        texts: list[tuple[Registry[Any], str]] = [(LOSSES, self.loss)]
-        texts += [(SCHEDULES, text) for text, _ in self._schedules().values()]
-        texts += [(registry, text) for setting, registry in NAMED.items() for text in getattr(self, setting)]
-        return [(registry, registry.read(text)[0]) for registry, text in texts]
+        read = self._read_lists()
+        schedules = [(SCHEDULES, SCHEDULES.read(text)[0]) for text, _ in self._schedules(read).values()]
+        lists = [(NAMED[setting], name) for setting, entries in read.items() for name, _ in entries]
+        return [(LOSSES, LOSSES.read(self.loss)[0]), *schedules, *lists]

@@ -353,14 +353,12 @@ def _data_of(preset: Preset | None) -> str:
 def _settings_of(gan: str | GAN, preset: Preset | None, given: Settings | None, changes: dict[str, Any]) -> Settings:
     """Those `given`, else the preset's, else the defaults, with `changes` and the clusters of `gan`; ConfigError if
     `changes` ask for others."""
-    settings = (given or (preset.settings if preset else Settings())).replace(**changes)
+    settings = given or (preset.settings if preset else Settings())
     if not isinstance(gan, GAN):
-        return settings
-    if "clusters" in changes and settings.clusters != gan.clusters:
-        raise ConfigError(
-            f"clusters={settings.clusters}: {gan!r} has {gan.clusters}; make it with create(clusters=...)"
-        )
-    return settings.replace(clusters=gan.clusters)
+        return settings.replace(**changes)
+    if (asked := changes.get("clusters", gan.clusters)) != gan.clusters:
+        raise ConfigError(f"clusters={quote(asked)}: {gan!r} has {gan.clusters}; make it with create(clusters=...)")
+    return settings.replace({**changes, "clusters": gan.clusters})
 
 
 def _preset_of(gan: str | GAN, settings: Settings | None) -> tuple[str | None, Preset | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -126,7 +126,7 @@ class DCGANGeneratorConfig(Config):
         """Pixels a side of an image."""
         return int(self._sizes[-1] * (2 if self.last_layer == "doubling" else 1))
 
-    @property
+    @cached_property  # blocks are made for it
     def _sizes(self) -> list[float]:
         names = block_names(self.block, len(self.stage_widths) - 1)
         return stage_sizes(self.start_size, names, self.stage_widths, "up")
@@ -296,7 +296,7 @@ class DCGANDiscriminatorConfig(Config):
         """Pixels a side after the last stage."""
         return self._sizes[-1]
 
-    @property
+    @cached_property  # blocks are made for it
     def _sizes(self) -> list[float]:
         names = block_names(self.block, len(self.widths))
         return stage_sizes(self.image_size, names, (self.image_channels, *self.widths), "down")
