@@ -458,7 +458,7 @@ def test_the_command_writes_figures_and_a_page_and_fills_the_card(tmp_path, monk
     assert "FD(fashion-net)" in out and "Memorising, by pixels" in out and max(map(len, out.splitlines()[:-1])) <= 100
     page = Path("deep/er/evaluation.html").read_text()
     assert "ganzoo evaluate fashion-mnist --samples 120" in page and time.strftime("%Y-%m-%d") in page
-    assert "The part of the samples that look like a real image." in page and "<h2>Samples</h2>" in page
+    assert "The share of the samples that look like a real image." in page and "<h2>Samples</h2>" in page
     head = Path(ganzoo.__file__).with_name("templates").joinpath("page_template.html").read_text()
     assert head.partition(":root")[2].partition("{% block style")[0] in page, "its head is another than the report's"
     widths = [int(width) for width in re.findall(r'<img [^>]*width="(\d+)"', page)]

@@ -1,6 +1,7 @@
 """What a person sees of a run while it goes on, and what the clock writes down of it."""
 
 import time
+from types import SimpleNamespace
 
 from torch import nn
 
@@ -17,6 +18,13 @@ def test_a_command_said_above_the_bar_stays_on_its_line(monkeypatch, capsys):
     with ProgressBar(10, 8) as bar:
         bar.say(text)
     assert text in capsys.readouterr().err
+
+
+def test_a_bar_shows_no_speed_before_it_knows_one(capsys):
+    with ProgressBar(40, 8) as bar:
+        for step in (20, 40):
+            bar.on_log(SimpleNamespace(step=step), {"discriminator_loss": 1.0, "generator_loss": 2.0})
+            assert ("images/s" in bar._figures) == (step == 40)
 
 
 def test_a_bar_writes_nothing_if_no_terminal_shows_it(capsys):

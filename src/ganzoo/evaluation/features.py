@@ -133,7 +133,7 @@ FEATURES: Registry[Callable[..., Features]] = Registry(
 def fashion_net_features() -> Features:
     """The bundled classifier of Fashion-MNIST, the default for grey images: (1, 28, 28) to 128 numbers."""
     made = _make("fashion-net", _FashionNet(), FASHION_SIZE, 1, "bilinear")
-    return replace(made, limits="fashion-net, the default for grey images, learned from 28x28 garments alone.")
+    return replace(made, limits="fashion-net, the default for grey images, learned only from garments of 28x28 pixels.")
 
 
 @FEATURES.register("color-net")

@@ -21,11 +21,11 @@ SENTENCES = {
     "FD": "How far the samples as a whole are from real images: their mean and their spread. Far too high if there are "
     "few images.",
     "KD": "How far the samples as a whole are from real images, also if there are few images.",
-    "precision": "The part of the samples that look like a real image.",
-    "recall": "The part of the real images that look like a sample: what is missing, the model never draws.",
+    "precision": "The share of the samples that look like a real image.",
+    "recall": "The share of the real images that look like a sample; the model does not draw the others.",
     "density": "How many real images a sample is like; low if samples lie where few real images are.",
-    "coverage": "The part of the real images that have a sample near them.",
-    "variety": "How different two samples are, over how different two real images are; far under 1 they are too alike.",
+    "coverage": "The share of the real images that have a sample near them.",
+    "variety": "How different two samples are, divided by how different two real images are; far below 1: too alike.",
     "agreement": "How often a classifier sees the class that was asked for.",
 }
 

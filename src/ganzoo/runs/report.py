@@ -119,7 +119,7 @@ def _charts(
                 Curve("generator", _points(log, "generator_loss")),
             ],
             last_step=step,
-            hint="In a healthy run both stay level for long; neither has to fall to zero.",
+            hint="In a healthy run both stay level for a long time; neither has to fall to zero.",
         ),
         chart(
             "Score",

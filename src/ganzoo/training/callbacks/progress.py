@@ -107,12 +107,10 @@ class ProgressBar(Callback):
 
     def on_log(self, run: Run, entry: dict[str, Any]) -> None:
         now, (then, step) = time.perf_counter(), self._mark
-        speed = (run.step - step) * self._batch_size / (now - then) if step >= 0 else 0.0
+        speed = f"  {(run.step - step) * self._batch_size / (now - then):,.0f} images/s" if step >= 0 else ""
         self._mark = (now, run.step)
         if "discriminator_loss" in entry:
-            self._figures = (
-                f"D {entry['discriminator_loss']:.3f}  G {entry['generator_loss']:.3f}  {speed:,.0f} images/s"
-            )
+            self._figures = f"D {entry['discriminator_loss']:.3f}  G {entry['generator_loss']:.3f}{speed}"
         self._bar.update(self._task, completed=run.step, figures=self._figures)
         if not self._bar.console.is_terminal and now - self._said > PLAIN:
             self._said = now
