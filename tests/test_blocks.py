@@ -23,6 +23,7 @@ from ganzoo.blocks import (
     DCGANUp,
     ImageBlock,
     LinearProjection,
+    MinibatchStandardDeviation,
     OwnStart,
     PixelShuffleUp,
     Projection,
@@ -194,6 +195,7 @@ def test_a_halving_block_refuses_odd_sizes(name, shape):
         (Projection(5, 4, 4), (2, 5, 2, 2), ["(2, 5, 2, 2)"]),
         (ToImage(4, 3), (2, 3, 8, 8), ["ToImage", "(N, 4, H, W)", "(2, 3, 8, 8)"]),
         (ToLogit(4, 4), (2, 4, 5, 4), ["ToLogit", "(N, 4, 4, 4)", "(2, 4, 5, 4)"]),
+        (MinibatchStandardDeviation(4), (2, 5, 4, 4), ["MinibatchStandardDeviation", "(N, 4, H, W)", "(2, 5, 4, 4)"]),
     ],
 )
 def test_stems_and_heads_refuse_wrong_shapes(module, shape, pieces):
@@ -215,6 +217,7 @@ def test_stems_and_heads_refuse_wrong_shapes(module, shape, pieces):
         (lambda: ResizeUp(4, 4, kernel_size=4), "ResizeUp: kernel_size must be odd to keep the size, got 4"),
         (lambda: ToImage(4, 3, mode="sane"), 'ToImage: mode "sane" is unknown. Did you mean "same"?'),
         (lambda: SelfAttention(8, 8, reduction=0), "reduction must be an int of at least 1, got 0"),
+        (lambda: MinibatchStandardDeviation(8, group_size=0), "group_size must be an int of at least 1"),
         (lambda: ClassModulation(0, 8), "num_classes must be an int of at least 1, got 0"),
         (lambda: make_norm(3, 8), r"norm must be a name or a callable \(channels\) -> nn.Module, got 3"),
         (lambda: make_norm(nn.BatchNorm2d(8), 8), "norm must be a name or a callable"),
@@ -447,6 +450,20 @@ def test_to_image_ends_in_tanh_and_keeps_or_doubles_the_size():
 @pytest.mark.parametrize("spectral", [False, True])
 def test_to_logit_gives_one_number_an_image(spectral):
     assert ToLogit(4, 5, spectral=spectral)(torch.randn(3, 4, 5, 5)).shape == (3, 1, 1, 1)
+
+
+@pytest.mark.parametrize("count", range(1, 10))
+def test_minibatch_standard_deviation_takes_any_batch_size(count):
+    layer = MinibatchStandardDeviation(3)
+    x = torch.randn(count, 3, 4, 4, requires_grad=True)
+    y = layer(x)
+    assert y.shape == (count, layer.out_channels, 4, 4)
+    assert torch.equal(y[:, :3], x)
+    y.sum().backward()
+    assert x.grad.isfinite().all()
+    if 2 <= count <= 4:
+        assert torch.allclose(y[:, 3], x.std(dim=0, unbiased=False).mean().expand(count, 4, 4), atol=1e-4)
+    assert torch.allclose(layer(x[:1].expand(count, 3, 4, 4))[:, 3], torch.tensor(1e-4))  # no variety
 
 
 # --- initialisation --------------------------------------------------------------------------------------------

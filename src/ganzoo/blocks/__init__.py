@@ -8,6 +8,7 @@ import types
 from ganzoo.blocks.dcgan import DCGANDown as DCGANDown
 from ganzoo.blocks.dcgan import DCGANUp as DCGANUp
 from ganzoo.blocks.dcgan import LinearProjection as LinearProjection
+from ganzoo.blocks.dcgan import MinibatchStandardDeviation as MinibatchStandardDeviation
 from ganzoo.blocks.dcgan import Projection as Projection
 from ganzoo.blocks.dcgan import ToImage as ToImage
 from ganzoo.blocks.dcgan import ToLogit as ToLogit

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from functools import partial
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from ganzoo.blocks.activations import Activation
@@ -244,3 +245,35 @@ class ToLogit(nn.Module):
             wanted = f"(N, {self.in_channels}, {self.size}, {self.size})"
             raise ShapeError(f"ToLogit wants an input of shape {wanted}, got {tuple(x.shape)}.")
         return self.convolution(x)
+
+
+class MinibatchStandardDeviation(nn.Module):
+    """Append a channel that says how much the batch varies: (N, in_channels, H, W) -> (N, in_channels + 1, H, W).
+
+    The standard deviation of each feature at each place over a group of images, averaged to one number (Karras et
+    al. 2018, arXiv 1710.10196, section 3). A batch that `group_size` does not divide is cut into groups as even as
+    can be. A row depends on its batch mates by intent, so this is no block.
+
+    Args:
+        in_channels: channels of the input; `out_channels` announces one more.
+        group_size: images in a group, at most.
+    """
+
+    def __init__(self, in_channels: int, *, group_size: int = 4) -> None:
+        super().__init__()
+        check_count("in_channels", in_channels, "MinibatchStandardDeviation")
+        check_count("group_size", group_size, "MinibatchStandardDeviation")
+        self.in_channels, self.out_channels = in_channels, in_channels + 1
+        self.group_size = group_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raises ShapeError if `x` is not (N, in_channels, H, W)."""
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            wanted = f"(N, {self.in_channels}, H, W)"
+            raise ShapeError(f"MinibatchStandardDeviation wants an input of shape {wanted}, got {tuple(x.shape)}.")
+        added = []
+        for group in x.tensor_split(max(1, -(-len(x) // self.group_size))):
+            variance = group.var(dim=0, unbiased=False)
+            deviation = (variance + 1e-8).sqrt().mean()  # the constant keeps the root's slope finite at zero
+            added.append(deviation.expand(len(group), 1, *x.shape[2:]))
+        return torch.cat([x, torch.cat(added)], dim=1)
