@@ -245,8 +245,8 @@ def test_a_schedule_keeps_the_bounds_of_its_setting(name, text, said):
     [
         (lambda step, steps: math.nan, "gives NaN at step 0, no number"),
         (lambda step, steps: "fast", 'gives "fast" at step 0, no number'),
-        (lambda step: 1.0, "fails at step 0 .TypeError"),
-        (lambda step, steps: 1 / (5 - step), "fails at step 5 .ZeroDivisionError"),
+        (lambda step: 1.0, "the schedule at step 0 fails .TypeError"),
+        (lambda step, steps: 1 / (5 - step), "the schedule at step 5 fails .ZeroDivisionError"),
     ],
 )
 def test_a_schedule_of_a_plugin_that_fails_is_named_before_the_run(schedule, said):
@@ -309,7 +309,7 @@ class Breaks(Stateful):
 @pytest.mark.parametrize(
     "how, said",
     [
-        ("end_step", r"generator_penalties\[0\], a Breaks, fails after a step \(RuntimeError: out of ideas\)"),
+        ("end_step", r"generator_penalties\[0\], a Breaks, after a step fails \(RuntimeError: out of ideas\)"),
         ("state", r"generator_penalties\[0\], a Breaks: its state_dict can't be saved as JSON"),
     ],
 )

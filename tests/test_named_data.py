@@ -72,13 +72,13 @@ def test_a_wrong_name_or_option_is_one_line_and_status_2(named, capsys, text, me
 @pytest.mark.parametrize(
     ("maker", "error", "message"),
     [
-        (lambda: 1 / 0, PluginError, "blobs can't be made .*ZeroDivisionError"),
+        (lambda: 1 / 0, PluginError, "making source blobs fails .*ZeroDivisionError"),
         (lambda: None, DataError, "blobs: null .NoneType. holds no images"),
         (lambda: 7, DataError, "blobs: 7"),
         (lambda: "pokemon", PluginError, r'blobs gives "pokemon", the name of a source; give .*SOURCES\["pokemon"\]\('),
         (lambda: {}, DataError, "blobs has no split train, but nothing"),
         (lambda: {"test": pixels(3)}, DataError, "blobs has no split train, but test"),
-        (lambda: {"train": lambda: 1 / 0}, PluginError, "blobs can't give its split train"),
+        (lambda: {"train": lambda: 1 / 0}, PluginError, "blobs: its split train fails"),
         (lambda: {"train": []}, DataError, "blobs: list is empty"),
     ],
 )

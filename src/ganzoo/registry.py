@@ -17,9 +17,9 @@ from typing import Any, Generic, TypeVar, overload
 from ganzoo.errors import (
     ConfigError,
     DuplicateNameError,
-    GanzooError,
     PluginError,
     UnknownNameError,
+    blame,
     did_you_mean,
     quote,
 )
@@ -200,12 +200,8 @@ class Registry(Mapping[str, T], Generic[T]):
         item: Any = self[name]
         if self._given is not None or (self._functions and not inspect.isclass(item)):
             return partial(item, **options) if options else item
-        try:
+        with blame(f"making {self.kind} {name}"):
             made = item(**options)
-        except GanzooError:
-            raise
-        except Exception as error:
-            raise PluginError(f"{self.kind} {name} can't be made ({quote(error, 200)}); tell its author") from error
         if not (callable(made) if self._functions else isinstance(made, self._makes or object)):
             wanted = "function" if self._functions else (self._makes or object).__name__
             raise PluginError(f"{self.kind} {name} makes a {type(made).__name__}, not a {wanted}; tell its author")

@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import Annotated
 
 from ganzoo.config import Bounds
-from ganzoo.errors import ConfigError, PluginError, quote, words_of
+from ganzoo.errors import ConfigError, PluginError, blame, quote
 from ganzoo.registry import Registry
 
 Schedule = Callable[[int, int], float]  # of the steps done and the steps of the run
@@ -41,10 +41,8 @@ def value_at(schedule: Schedule, step: int, steps: int, place: str, high: float 
     Raises:
         PluginError: it fails, or gives no finite number. ConfigError: the number is under 0 or above `high`.
     """
-    try:
+    with blame(f"{place}: the schedule at step {step}"):
         value = schedule(step, steps)
-    except Exception as error:
-        raise PluginError(f"{place}: the schedule fails at step {step} ({words_of(error)}); tell its author") from error
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         raise PluginError(f"{place}: the schedule gives {quote(value)} at step {step}, no number; tell its author")
     if not 0 <= value <= high:

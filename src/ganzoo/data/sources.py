@@ -26,7 +26,7 @@ from ganzoo.data.given import open_given
 from ganzoo.data.image_data import ImageData
 from ganzoo.data.reading import Reading
 from ganzoo.data.torchvision_sets import torchvision_set
-from ganzoo.errors import ConfigError, DataError, GanzooError, PluginError, did_you_mean, quote
+from ganzoo.errors import ConfigError, DataError, PluginError, blame, did_you_mean, quote
 from ganzoo.options import split_call
 from ganzoo.registry import Registry
 
@@ -76,12 +76,8 @@ def take_made(made: dict[str, Any] | Licensed, split: str, text: str) -> License
     if split not in made:
         known = ", ".join(map(str, made)) or "nothing"
         raise DataError(f'{text} has no split {split}, but {known}; a source gives "train", "test" or both')
-    try:
+    with blame(f"{text}: its split {split}"):
         return _licensed(made[split]() if callable(made[split]) else made[split], text)
-    except GanzooError:
-        raise
-    except Exception as error:  # of a stranger's code
-        raise PluginError(f"{text} can't give its split {split} ({quote(error, 200)}); tell its author") from error
 
 
 def _licensed(made: Any, text: str) -> Licensed:

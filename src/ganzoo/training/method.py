@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from ganzoo.augment import Augmentation
 from ganzoo.callbacks import RESERVED, json_state
 from ganzoo.config import is_number
-from ganzoo.errors import PluginError, quote, words_of
+from ganzoo.errors import PluginError, blame, quote
 from ganzoo.losses import LOSSES, Loss
 from ganzoo.penalties import WeightedPenalty
 from ganzoo.schedules import make_schedule, value_at
@@ -79,12 +79,8 @@ class Method(Stateful):
 
     def end_step(self, real_sign: float, images: int, mean: Callable[[Tensor], Tensor]) -> None:
         for place, part in self._stateful.items():
-            try:
+            with blame(f"{place}, a {type(part).__name__}, after a step"):
                 part.end_step(real_sign, images, mean)
-            except Exception as error:
-                raise PluginError(
-                    f"{place}, a {type(part).__name__}, fails after a step ({words_of(error)})"
-                ) from error
 
     def figures(self) -> dict[str, float]:
         found: dict[str, float] = {}
