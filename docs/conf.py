@@ -25,6 +25,7 @@ highlight_language = "none"  # a fence without a language is a command or what i
 copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False  # torch's words on `forward` say nothing of ours
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 napoleon_google_docstring = True

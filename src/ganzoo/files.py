@@ -180,7 +180,7 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
     Args:
         path: where the folder shall be. After a crash the old one is there or the new one.
             Off Linux a crash can leave the old one aside: the next writer, or `recover`, brings it back.
-            Where it is a link to a folder, the link stays, and what it leads to is replaced.
+            If it is a link to a folder, the link stays, and what it leads to is replaced.
             Of several processes that write it at once, each replaces what the one before it wrote.
         keep_others: carry files over that the new one does not have, those in its subfolders too.
         drop: files and folders that are not carried over, as paths below `path` with slashes.

@@ -34,7 +34,7 @@ class Penalty(Protocol):
 
     The built-in ones compute in float32 at least, with autocast switched off, whatever the precision around them:
     squares of gradients underflow or overflow in half precision. (A module whose own forward switches autocast on
-    undoes that; hand over the plain one.) Where an image has several logits, their sum is differentiated.
+    undoes that; hand over the plain one.) If an image has several logits, their sum is differentiated.
     """
 
     def __call__(

@@ -95,7 +95,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
         Raises:
             ConfigError: `name` is no name, or `item` is not what is wanted.
-            DuplicateNameError: the name is taken. (Where a plug-in not yet loaded offers it, asking for the name is the
+            DuplicateNameError: the name is taken. (If a plug-in not yet loaded offers it, asking for the name is the
                 error, unless both are the same object.)
         """
         if item is None:

@@ -62,7 +62,7 @@ class Features:
     def name_for(self, image_size: int, image_channels: int) -> str:
         """The name of the space for images of this size and number of channels: what is done to them stands in it.
 
-        "fashion-net" for what fits, else as "fashion-net@28 from 64" or "fashion-net@28 from 64 colour".
+        `fashion-net` for what fits, else as `fashion-net@28 from 64` or `fashion-net@28 from 64 colour`.
         """
         resized, recoloured = image_size != self.image_size, image_channels != self.image_channels
         was = [str(image_size)] * resized + ["grey" if image_channels == 1 else "colour"] * recoloured
