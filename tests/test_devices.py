@@ -1,6 +1,7 @@
 """Where a run computes: the device that is asked for, images on it, draws that do not wait for it."""
 
 import contextlib
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from ganzoo import AUGMENTATIONS
 from ganzoo.cli import run
 from ganzoo.data import open_data, open_loader
 from ganzoo.errors import ConfigError, TrainingError
-from ganzoo.hardware import send
+from ganzoo.graphs import modes
+from ganzoo.hardware import full_float32, send
 from ganzoo.seeds import Draws
 from ganzoo.training.runtime import Runtime
 
@@ -111,6 +113,29 @@ def test_only_cuda_is_sent_memory_that_may_change_before_it_arrives(monkeypatch)
     for device in ("cuda", "mps", "cpu"):
         send(torch.zeros(2), device)
     assert asked == [True, False, False]
+
+
+@pytest.mark.parametrize("parts", [["conv"], ["conv", "rnn"]])
+def test_a_precision_that_is_chosen_for_an_operator_is_put_back(parts):
+    """torch refuses to read its older switch then, as `cudnn.flags` does."""
+    cudnn = torch.backends.cudnn
+    for part in parts:
+        getattr(cudnn, part).fp32_precision = "ieee"
+    try:
+        before = modes()
+        with full_float32("cuda"):
+            assert cudnn.conv.fp32_precision == "ieee" and not cudnn.allow_tf32
+            with full_float32("cuda", wanted=False):
+                assert cudnn.conv.fp32_precision == "tf32" and cudnn.allow_tf32
+        for speed in ("auto", "exact"):
+            assert modes() == before
+            with Runtime.arithmetic(SimpleNamespace(device=torch.device("cuda"), _speed=speed)):
+                assert cudnn.allow_tf32 == cudnn.benchmark == (not cudnn.deterministic) == (speed == "auto")
+        assert modes() == before
+    finally:
+        for part in parts:
+            getattr(cudnn, part).fp32_precision = "tf32"  # torch's default
+        cudnn.allow_tf32 = True
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

@@ -56,9 +56,9 @@ class CudaGraph:
 
 def modes() -> tuple[Any, ...]:
     """Modes of torch by which CUDA's libraries choose how they compute: a graph bakes them in."""
-    cudnn = torch.backends.cudnn
-    tf32 = cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    return *tf32, cudnn.deterministic, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
+    cudnn: Any = torch.backends.cudnn  # torch declares not all of it
+    precisions = cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    return *precisions, cudnn.deterministic, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
 
 
 class Snapshot:

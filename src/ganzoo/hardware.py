@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,14 +47,26 @@ def off_mps(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def full_float32(device: torch.device | str) -> Iterator[None]:
-    """A `with` block in which CUDA's convolutions keep all 23 bits of float32; torch's default keeps 10 (TF32)."""
+def full_float32(device: torch.device | str, wanted: bool = True) -> Iterator[None]:
+    """A `with` block in which CUDA's convolutions keep all 23 bits of float32, or 10 (TF32, torch's default)."""
     if torch.device(device).type != "cuda":
         yield
         return
-    now = torch.backends.cudnn
-    with now.flags(now.enabled, benchmark=now.benchmark, deterministic=now.deterministic, allow_tf32=False):
+    cudnn: Any = torch.backends.cudnn  # torch declares not all of it
+    parts = cudnn.conv, cudnn.rnn
+    before = [part.fp32_precision for part in parts]
+
+    def choose(precisions: list[str]) -> None:
+        # torch's older switch too: reading it is an error while it contradicts the newer ones
+        cudnn.allow_tf32 = precisions[0] == "tf32"
+        for part, precision in zip(parts, precisions):
+            part.fp32_precision = precision
+
+    choose(["ieee" if wanted else "tf32"] * 2)
+    try:
         yield
+    finally:
+        choose(before)
 
 
 def fast_bfloat16(device: torch.device | str) -> bool:

@@ -16,7 +16,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ganzoo.errors import MissingExtraError, TrainingError, quote
-from ganzoo.hardware import fast_bfloat16, send
+from ganzoo.hardware import fast_bfloat16, full_float32, send
 from ganzoo.runs.metadata import RuntimeConfig
 from ganzoo.settings import Settings
 
@@ -217,7 +217,8 @@ class Runtime:
             yield
             return
         exact, before = self._speed == "exact", torch.get_deterministic_debug_mode()
-        with torch.backends.cudnn.flags(enabled=True, benchmark=not exact, deterministic=exact, allow_tf32=not exact):
+        flags = torch.backends.cudnn.flags(True, benchmark=not exact, deterministic=exact, allow_tf32=not exact)
+        with full_float32(self.device, exact), flags:
             torch.use_deterministic_algorithms(exact or before > 0, warn_only=before < 2)
             try:
                 yield
