@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -183,7 +184,8 @@ def test_an_hf_set_without_a_test_split_is_halved(two_splits, monkeypatch):
 def test_the_float32_model_that_sample_gives_is_measured(monkeypatch):
     monkeypatch.setattr("ganzoo.models.FastCopy.of", lambda *_: pytest.fail("another model"))
     gan = ganzoo.from_pretrained("fashion-mnist-conditional")
-    found = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=120, seed=3, classes=False, memorised=False)
+    numbers = {"samples": np.int64(120), "seed": np.int64(3)}
+    found = ganzoo.evaluate(gan, "fashion-mnist-mini", **numbers, classes=False, memorised=False)
     drawn = gan.sample(120, seed=3, labels=torch.arange(120) % 10, batch_size=250)
     assert torch.equal(found.drawn, ganzoo.images.to_uint8(drawn))
 

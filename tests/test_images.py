@@ -153,6 +153,12 @@ def test_a_grid_is_white_keeps_its_columns_and_scales_by_whole_pixels():
     assert np.array_equal(np.array(sheet), np.array(plain).repeat(3, 0).repeat(3, 1))
 
 
+def test_a_grid_takes_numpys_integers():
+    images, options = pixels((5, 1, 3, 3)), {"columns": 100, "padding": 7, "background": 77, "scale": 2}
+    sheet = grid(images, **{name: np.uint8(value) for name, value in options.items()})
+    assert np.array_equal(np.array(sheet), np.array(grid(images, **options)))
+
+
 @pytest.mark.parametrize(
     "options", [{"columns": 0}, {"columns": 2.0}, {"padding": -1}, {"background": 256}, {"scale": 0}, {"scale": True}]
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganzoo.errors import ConfigError, ShapeError
-from ganzoo.latents import directions, fresh_seed, lerp, sample_latents, slerp, truncate, walk
+from ganzoo.latents import directions, fresh_seed, lerp, sample_labels, sample_latents, slerp, truncate, walk
 
 MASK = 2**64 - 1
 GOLDEN = [[1.1917013, -0.1724853, -1.9360013], [0.6736977, -0.3255209, -0.1553216]]
@@ -138,6 +138,11 @@ def test_ints_of_torch_and_numpy_are_ints():
     wanted, _ = sample_latents(2, 4, 3)
     for three in (np.int64(3), torch.tensor(3)):
         assert torch.equal(sample_latents(2, 4, three)[0], wanted)
+
+
+def test_labels_without_classes_are_refused():
+    with pytest.raises(ConfigError, match="num_classes must be an int of at least 1, got 0"):
+        sample_labels(2, 4, 0, 0, num_classes=0)
 
 
 def test_fresh_seeds_differ_and_follow_torchs_seed():

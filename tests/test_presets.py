@@ -1,5 +1,6 @@
 """Presets: sizes, variants, and one pinned image each."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -72,6 +73,7 @@ def test_channels_and_classes_reach_both_networks():
         (("pokemon-46",), UnknownNameError, 'Did you mean "pokemon-64"'),
         (("pokemon-64", 0), ConfigError, "image_size must be an int from 1"),
         (("pokemon-64", "64"), ConfigError, "image_size must be an int"),
+        (("pokemon-64", np.int64(64)), ConfigError, "image_size must be an int"),
         (("pokemon-64", 2048), ConfigError, "image_size must be an int from 1 to 1024"),
         (("pokemon-64", 75), ConfigError, r"can't be halved down to a start; near it: 72, 80, 64$"),
         (("fashion-mnist", 29), ConfigError, r"near it: 28, 30, 26$"),

@@ -31,6 +31,12 @@ def test_a_bar_writes_nothing_if_no_terminal_shows_it(capsys):
     assert [*track([1, 2], "sampling", 2)] == [1, 2] and capsys.readouterr().err == ""
 
 
+def test_a_notebook_shows_a_bar_as_a_terminal_does(monkeypatch):
+    monkeypatch.setattr("rich.progress.track", lambda *_, disable, **__: [disable])
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert [*track([1], "sampling", 1)] == [False]
+
+
 def state_at(step, summed):
     nothing = nn.Identity()
     return TrainingState(nothing, nothing, None, None, None, step=step, summed=summed)

@@ -173,11 +173,9 @@ def grid(
         background: 0 (black) to 255 (white).
         scale: makes each pixel a square of scale by scale.
     """
-    bounds = {"padding": (padding, 0, 1000), "background": (background, 0, 255), "scale": (scale, 1, 100)}
-    if columns is not None:
-        bounds["columns"] = (columns, 1, 10_000)
-    for name, limits in bounds.items():
-        checked_int(name, *limits)
+    padding, scale = checked_int("padding", padding, 0, 1000), checked_int("scale", scale, 1, 100)
+    background = checked_int("background", background, 0, 255)
+    columns = None if columns is None else checked_int("columns", columns, 1, 10_000)
     pictures = to_pil(images)
     columns = columns or math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)

@@ -48,7 +48,13 @@ def sample_latents(
 
 
 def sample_labels(count: int, latent_size: int, seed: int, start: int, num_classes: int) -> Tensor:
-    """The labels of `sample_latents` alone, int64 (count,): no latent takes memory for them."""
+    """The labels of `sample_latents` alone, int64 (count,): no latent takes memory for them.
+
+    Raises:
+        ConfigError: as of `sample_latents`; also without classes.
+    """
+    count, latent_size = checked_int("count", count, 1), checked_int("latent_size", latent_size, 1)
+    num_classes = checked_int("num_classes", num_classes, 1)
     bits = _bits(seed, start, count, latent_size, 1)[:, 0]
     return torch.from_numpy((bits % np.uint64(num_classes)).astype(np.int64))
 

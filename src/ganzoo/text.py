@@ -31,15 +31,14 @@ def _plain(value: float, digits: int) -> str:
 
 
 def in_words(value: Any, exact: bool = False) -> str:
-    """A value of JSON for a person; a number with three digits, or `exact`, as settings are told apart."""
+    """A value of JSON for a person; a number with three digits, or `exact`, as it is given to a setting."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, (int, float)) and not exact:
         return number(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(str(each) if isinstance(each, list) else in_words(each, exact) for each in value) or "none"
+    if isinstance(value, (list, tuple)):  # between whose numbers are commas, so that within them are none
+        words = (str(each) if isinstance(each, (int, list)) else in_words(each, exact) for each in value)
+        return ", ".join(words) or "none"
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
@@ -57,11 +56,12 @@ def duration(seconds: float) -> str:
 
 
 def track(parts: Iterable[T], what: str, total: int, wanted: bool = True) -> Iterator[T]:
-    """The `parts` of a work, `total` of them, with a bar on the terminal that is gone at the end."""
+    """The `parts` of a work, `total` of them, with a bar on the terminal or in the notebook, gone at the end."""
     if not wanted:
         return iter(parts)
     from rich.console import Console
     from rich.progress import track as bar
 
     console = Console(stderr=True)
-    return iter(bar(parts, what, total, console=console, transient=True, disable=not console.is_terminal))
+    disable = not (console.is_terminal or console.is_jupyter)
+    return iter(bar(parts, what, total, console=console, transient=True, disable=disable))

@@ -3,7 +3,7 @@
 `BLOCKS` holds those that a network can stack, by name; stems, heads and small parts are classes and functions here.
 """
 
-import types
+import types as _types
 
 from ganzoo.blocks.dcgan import DCGANDown as DCGANDown
 from ganzoo.blocks.dcgan import DCGANUp as DCGANUp
@@ -57,5 +57,5 @@ from ganzoo.blocks.resize import PixelShuffleUp as PixelShuffleUp
 from ganzoo.blocks.resize import ResizeUp as ResizeUp
 
 __all__ = [  # `import *` brings no submodules
-    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, types.ModuleType))
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _types.ModuleType))
 ]

@@ -1,6 +1,6 @@
 """Images to train on and to compare with, whatever holds them."""
 
-import types
+import types as _types
 
 from ganzoo.data.cache import cache_dir as cache_dir
 from ganzoo.data.image_data import ImageData as ImageData
@@ -15,5 +15,5 @@ from ganzoo.data.sources import Licensed as Licensed
 from ganzoo.data.sources import source_name as source_name
 
 __all__ = [  # `import *` brings no submodules
-    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, types.ModuleType))
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _types.ModuleType))
 ]

@@ -1,6 +1,6 @@
 """Honest measures of a generator: figures with their yardsticks, quality by class, memorisation."""
 
-import types
+import types as _types
 
 from ganzoo.evaluation.features import FEATURES as FEATURES
 from ganzoo.evaluation.features import Features as Features
@@ -9,5 +9,5 @@ from ganzoo.evaluation.metrics import Score as Score
 from ganzoo.evaluation.metrics import better as better
 
 __all__ = [  # `import *` brings no submodules
-    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, types.ModuleType))
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _types.ModuleType))
 ]

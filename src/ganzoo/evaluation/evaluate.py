@@ -98,6 +98,7 @@ def evaluate(
     """
     samples = checked_int("samples", samples, FEWEST)
     training_images = checked_int("training_images", training_images, FEWEST)
+    seed = checked_int("seed", seed, 0)
     chosen_metrics = make_metrics(metrics, seed)
     reading = {"broken": broken, "ground": ground, "fit": fit}
     made = generated(gan, samples, seed, image_size, reading, device, progress)

@@ -1,6 +1,6 @@
 """Networks made of one config each, by name in `MODELS`."""
 
-import types
+import types as _types
 
 from ganzoo.models.check import check_model as check_model
 from ganzoo.models.contract import MODELS as MODELS
@@ -28,5 +28,5 @@ from ganzoo.models.r3gan.networks import R3GANGenerator as R3GANGenerator
 from ganzoo.models.r3gan.networks import R3GANGeneratorConfig as R3GANGeneratorConfig
 
 __all__ = [  # `import *` brings no submodules
-    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, types.ModuleType))
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _types.ModuleType))
 ]

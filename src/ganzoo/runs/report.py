@@ -164,11 +164,12 @@ def _findings(log: list[dict[str, Any]], run: Path, settings: dict[str, Any]) ->
 def _provenance(
     facts: dict[str, Any], settings: dict[str, Any], data: dict[str, Any], stretches: list[dict[str, Any]]
 ) -> list[tuple[str, str]]:
-    source, name = data.get("source"), _text(data.get("name"))
+    source, name, images = data.get("source"), _text(data.get("name")), data.get("images")
+    count = number(images) if isinstance(images, int) else _value(images)
     rows = [
         ("Data", name + (f" ({_text(source)})" if source not in (None, data.get("name")) else "")),
         ("Hash of the data", _text(data.get("hash"))),
-        ("Images", "streamed; the first " * (data.get("streamed") is True) + _value(data.get("images"))),
+        ("Images", "streamed; the first " * (data.get("streamed") is True) + count),
         ("Classes", _value(data.get("classes"))),
         ("Seed", _value(settings.get("seed"))),
     ]

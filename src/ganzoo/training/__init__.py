@@ -1,6 +1,6 @@
 """Training: two plain steps, and a trainer around them."""
 
-import types
+import types as _types
 
 from ganzoo.callbacks import Callback as Callback
 from ganzoo.callbacks import Run as Run
@@ -12,5 +12,5 @@ from ganzoo.training.step_functions import generator_step as generator_step
 from ganzoo.training.trainer import Trainer as Trainer
 
 __all__ = [  # `import *` brings no submodules
-    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, types.ModuleType))
+    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _types.ModuleType))
 ]

@@ -17,7 +17,6 @@ from ganzoo.blocks import (
     check_norm_name,
     make_norm,
 )
-from ganzoo.config import checked_int
 from ganzoo.errors import BlockError, ConfigError, quote
 
 LARGEST_IMAGE = 1024
@@ -132,7 +131,8 @@ def final_norm(stages: nn.ModuleList, channels: int, norm: str, activation: part
 
 def check_image_size(image_size: int) -> None:
     """Raise ConfigError unless `image_size` is a size that a network of this family may have."""
-    checked_int("image_size", image_size, 1, LARGEST_IMAGE)
+    if type(image_size) is not int or not 1 <= image_size <= LARGEST_IMAGE:  # as configs have it, which are JSON
+        raise ConfigError(f"image_size must be an int from 1 to {LARGEST_IMAGE}, got {quote(image_size)}")
 
 
 def halved(size: int, least: int) -> tuple[int, int]:
