@@ -61,6 +61,7 @@ def test_star_brings_a_packages_public_names_and_no_submodules(package):
     init = ast.parse((SOURCE / package / "__init__.py").read_text()).body
     names = {each.name for node in init if isinstance(node, ast.ImportFrom) for each in node.names}
     assert not modules and namespace.keys() - {"__builtins__"} == names
+    assert not any(isinstance(node, ast.Assign) for node in init), "a type checker takes a computed __all__ for empty"
 
 
 def test_the_version_is_the_installed_distributions():

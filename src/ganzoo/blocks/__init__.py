@@ -4,6 +4,7 @@
 """
 
 import types as _types
+import typing as _typing
 
 from ganzoo.blocks.dcgan import DCGANDown as DCGANDown
 from ganzoo.blocks.dcgan import DCGANUp as DCGANUp
@@ -56,6 +57,7 @@ from ganzoo.blocks.resize import BlurDown as BlurDown
 from ganzoo.blocks.resize import PixelShuffleUp as PixelShuffleUp
 from ganzoo.blocks.resize import ResizeUp as ResizeUp
 
-__all__ = [  # `import *` brings no submodules
-    name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _types.ModuleType))
-]
+if not _typing.TYPE_CHECKING:  # a checker knows the names above, and would take this for an empty list
+    __all__ = [  # `import *` brings no submodules
+        name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _types.ModuleType))
+    ]
