@@ -551,8 +551,11 @@ QUIET = {
     "sample": ["sample", "fashion-mnist", "-n", "2"],
     "data": ["data", "drawings"],
     "train": ["train", "fashion-mnist", "--data", "drawings", "--size", "28", "--steps", "3", *QUICK, *TINY],
-    "evaluate": ["evaluate", "drawings", "--data", "drawings", "-n", "100", "--metric", "fd", "--no-memorised"],
-}
+    "evaluate": [
+        "evaluate", "drawings", "--data", "drawings", "-n", "100", "--metric", "fd", "--features", "fashion-net",
+        "--no-memorised",
+    ],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", QUIET)

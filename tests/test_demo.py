@@ -44,7 +44,7 @@ def small():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A saved model in colour, with classes, clusters and a card."""
-    folder = small().save_pretrained(tmp_path_factory.mktemp("saved") / "mine")
+    folder = small().save_pretrained(tmp_path_factory.mktemp("two words") / "mine")
     (folder / "README.md").write_text(
         f"---\nlicense: mit\n---\n# Mine\n\n![x](samples/grid.png)\n\nMade of noise. `{HASH}`\n"
     )

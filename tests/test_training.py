@@ -792,7 +792,7 @@ def test_a_path_is_recorded_as_it_can_be_opened_from_anywhere(tmp_path, monkeypa
         (["--hf-token=abc", "--API_KEY", "abc"], "'--hf-token=***' --API_KEY '***'"),
         (["--token", "--steps", "3"], "--token --steps 3"),
         (["push", "hf_" + "a" * 30, "https://me:word@host/x"], "push '***' 'https://***@host/x'"),
-        (["train", "--set", "batch_size=8"], "train --set batch_size=8"),
+        (["train", "--set", "batch_size=8", "--output", "my run"], "train --set batch_size=8 --output 'my run'"),
     ],
 )
 def test_the_recorded_command_holds_no_secret(monkeypatch, given, recorded):
