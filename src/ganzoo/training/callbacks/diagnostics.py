@@ -47,8 +47,8 @@ class Snapshot:
     fake_nearest: float
     real_smoothness: float  # correlation of pixels side by side: 0 in white noise, near 1 in photographs
     fake_smoothness: float
-    real_between: float  # part of the numbers that lie between -0.99 and 0.99: neither black nor white
-    fake_between: float
+    real_between: float  # part of the numbers that are neither black nor white, -0.8 to 0.8: paper of a scan is white
+    fake_between: float  # -0.99 to 0.99: only a generator that is driven to its ends gives others
     never_negative: bool  # the generator never goes below 0, not even of strong latents, and real images do
     outside: float  # part of the fakes' numbers that lie outside [-1, 1] by more than a hundredth
 
@@ -113,7 +113,7 @@ class Diagnostics:
 
     def _pictures(self, state: TrainingState) -> tuple[_Pictures, _Pictures]:
         generate, discriminate = self._calling(state.generator), self._calling(state.discriminator)
-        real, fake = _Pictures(), _Pictures()
+        real, fake = _Pictures(ends=0.8), _Pictures(ends=0.99)
         for rows in torch.arange(len(self._chosen)).split(self._size):
             images = self._runtime.send(self._data.batch(self._chosen[rows]))
             labels = [] if self._labels is None else [self._runtime.send(self._labels[rows])]
@@ -143,7 +143,8 @@ class Diagnostics:
 class _Pictures:
     """Collects what is wanted of pictures, batch by batch, so that large ones need no memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, ends: float) -> None:
+        self._ends = ends  # black and white begin here
         self._logits: list[Tensor] = []
         self._thumbnails: list[Tensor] = []
         self._changes = self._variance = self._outside = self._between = 0.0
@@ -153,7 +154,7 @@ class _Pictures:
         self.in_unit = self.in_unit and _in_unit(logits)
         self.low = min(self.low, float(images.min()))
         self._outside += float((images.abs() > 1.01).float().sum() / images[0].numel())
-        self._between += float((images.abs() < 0.99).float().sum() / images[0].numel())
+        self._between += float((images.abs() < self._ends).float().sum() / images[0].numel())
         self._logits.append(logits.float().reshape(len(logits), -1).mean(1))
         self._thumbnails.append(nn.functional.adaptive_avg_pool2d(off_mps(images).float(), THUMBNAIL).flatten(1))
         across = images[..., :, 1:] - images[..., :, :-1]
