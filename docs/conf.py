@@ -37,7 +37,7 @@ def escape_signs(app: object, what: str, name: str, item: object, options: objec
     """Docstrings are plain text with Markdown's backticks: |x| and f(*args) mean nothing else in them."""
     for index, line in enumerate(lines):
         code = re.split(r"(`+[^`]+`+)", line)
-        code[::2] = [re.sub(r"([|*])", r"\\\1", part) for part in code[::2]]
+        code[::2] = [re.sub(r"(?<!\\)([|*])", r"\\\1", part) for part in code[::2]]
         lines[index] = "".join(code)
 
 

@@ -110,7 +110,7 @@ def class_names(labels: Tensor) -> tuple[str, ...]:
 def same_classes(names: Sequence[str], others: Sequence[str]) -> Tensor:
     """The numbers that the classes `names` have among `others`, int64 (len(names),): matched by name.
 
-    Classes that have but numbers, on either side, are matched by number.
+    Classes without names, on either side, are matched by number.
 
     Raises:
         DataError: the classes differ; the message names both.

@@ -1,4 +1,4 @@
-"""Honest measures of a generator: figures with their yardsticks, quality by class, memorisation."""
+"""Measures of a generator: figures with their references, quality by class, memorisation."""
 
 import types as _types
 import typing as _typing

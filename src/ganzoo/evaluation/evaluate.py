@@ -84,7 +84,7 @@ def evaluate(
         metrics: names in `ganzoo.METRICS` with their options, as ("fd", "prdc(k=3)").
         seed: of samples and choices. A conditional model draws its classes in equal numbers.
         classes: measure class by class too, if labels are asked for, or can be recognised (Fashion-MNIST). Classes are
-            matched by name; those that have but numbers, by number.
+            matched by name; those without names, by number.
         memorised: look for training images among the samples: those of the train split, else all of `data`.
         training_images: how many of these at most, chosen by `seed`.
         image_size: pixels a side at which images in place of a GAN are compared; None: their own.

@@ -185,7 +185,7 @@ class _Page:
                 self.label = gr.Dropdown(classes, value=ANY, label="Class", visible=len(classes) > 1, elem_id="class")
                 self.truncation = gr.Slider(
                     0.3, NO_TRUNCATION, NO_TRUNCATION, step=0.1, label="Truncation", elem_id="truncation",
-                    info=f"Less variety, fewer odd images; {NO_TRUNCATION:g}: none",
+                    info=f"Lower: fewer odd images, less variety. {NO_TRUNCATION:g}: off.",
                 )  # fmt: skip
             self.another = gr.Button("Another seed", size="sm", elem_id="another")
             with gr.Row():
