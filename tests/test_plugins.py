@@ -17,7 +17,7 @@ import torch
 
 from ganzoo import REGISTRIES
 from ganzoo.config import Config
-from ganzoo.errors import PluginError
+from ganzoo.errors import PluginError, words_of
 from ganzoo.registry import Origin, Registry
 from ganzoo.saving.format import describe
 
@@ -604,3 +604,14 @@ def test_features_and_metrics_of_a_plugin_are_measured_with_both_references(used
     figures = json.loads((folder / "evaluation.json").read_text())["figures"]
     (found,) = [each for each in figures if each["name"].startswith("brightness") or "acme.brightness" in each["name"]]
     assert found["better"] == "lower" and found["real_reference"] is not None and found["noise_reference"] is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("no picture <_io.BytesIO object at 0x7f0a>", "no picture"),
+        ("<acme.Up object at 0x7f0a> fails", "<acme.Up object> fails"),
+    ],
+)
+def test_the_words_of_an_error_name_its_object_without_an_address(said, shown):
+    assert words_of(ValueError(said)) == f"ValueError: {shown}"

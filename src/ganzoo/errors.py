@@ -257,7 +257,7 @@ def first_line(error: BaseException) -> str:
 
 def words_of(error: BaseException) -> str:
     """The kind of `error` and what it says, short and in one line, without addresses in memory."""
-    said = re.sub(r" ?<[\w.]+ object at 0x[0-9a-f]+>", "", f"{type(error).__name__}: {error}")
+    said = re.sub(r" ?<_io\.\w+ object at 0x\w+>| at 0x\w+(?=>)", "", f"{type(error).__name__}: {error}")
     return _cut(printable(" ".join(said.split())), 300)
 
 

@@ -120,7 +120,7 @@ SYMPTOMS = {
         lambda seen: seen.real_between > 0.1 and seen.fake_between < 0.5 * seen.real_between,
         lambda seen: (
             f"the samples are hard black and white, in blots or stripes: {1 - seen.fake_between:.0%} of their numbers "
-            f"are close to -1 or 1 (real images: {1 - seen.real_between:.0%})"
+            f"are close to -1 or 1 (real images: at most {1 - seen.real_between:.0%})"
         ),
         "lower both learning rates",
     ),
