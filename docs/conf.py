@@ -49,12 +49,12 @@ def lay_out(app: object, what: str, name: str, item: object, options: object, li
         lines.clear()
 
 
-def shorten(app: object, what: str, name: str, item: object, options: object, given: str, returns: str) -> object:
-    """Signatures with a function as a default keep long names of types, since they are no Python."""
-    return given and re.sub(r"~[\w.]+\.", "", re.sub(r"<function (<lambda>|[^<>])*>", "...", given)), returns
+def leave_out(app: object, what: str, name: str, item: object, options: object, given: str, returns: str) -> object:
+    """Write a default that is no Python, such as <function f>, as three dots: Sphinx can't read it."""
+    return given and re.sub(r"<(<lambda>|[^<>])*>", "...", given), returns
 
 
 def setup(app: object) -> None:
-    app.connect("autodoc-process-signature", shorten)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-signature", leave_out)  # type: ignore[attr-defined]
     app.connect("autodoc-process-docstring", lay_out, priority=400)  # type: ignore[attr-defined]  # before napoleon
     app.connect("autodoc-process-docstring", escape_signs, priority=600)  # type: ignore[attr-defined]  # behind it
