@@ -404,6 +404,12 @@ def test_features_are_chosen_by_the_channels_and_their_limits_are_said(channels,
             'Did you mean "fashion-net"',
         ),
         (
+            lambda: ganzoo.from_pretrained("fashion-mnist"),
+            {"features": ""},
+            ConfigError,
+            'must look like name .* got ""',
+        ),
+        (
             lambda: ganzoo.create("fashion-mnist", generator={"num_classes": 3}),
             {},
             ConfigError,

@@ -150,7 +150,8 @@ def _space(
     """The features `asked` for, or those for images of so many channels, on `device`; and their name, if by name."""
     if isinstance(asked, Features):
         return asked.to(device), []
-    text = asked or ("fashion-net" if image_channels == 1 else "color-net")
+    chosen = "fashion-net" if image_channels == 1 else "color-net"
+    text = chosen if asked is None else asked
     return FEATURES.make(text).to(device), [(FEATURES, split_call(text, "features")[0])]
 
 
