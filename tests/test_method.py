@@ -309,7 +309,7 @@ class Breaks(Stateful):
 @pytest.mark.parametrize(
     "how, said",
     [
-        ("end_step", r"generator_penalties\[0\], a Breaks, after a step fails \(RuntimeError: out of ideas\)"),
+        ("end_step", r"generator_penalties\[0\]: end_step of Breaks fails \(RuntimeError: out of ideas\)"),
         ("state", r"generator_penalties\[0\], a Breaks: its state_dict can't be saved as JSON"),
     ],
 )

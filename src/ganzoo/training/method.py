@@ -79,7 +79,7 @@ class Method(Stateful):
 
     def end_step(self, real_sign: float, images: int, mean: Callable[[Tensor], Tensor]) -> None:
         for place, part in self._stateful.items():
-            with blame(f"{place}, a {type(part).__name__}, after a step"):
+            with blame(f"{place}: end_step of {type(part).__name__}"):
                 part.end_step(real_sign, images, mean)
 
     def figures(self) -> dict[str, float]:
