@@ -67,9 +67,9 @@ class GANConfig:
 class GAN:
     """A generator, and its discriminator if it has one.
 
-    Labels are int64 (N,), of `num_classes` classes. A pair with `clusters`, which training found in the images by
-    itself, is called with `max(1, num_classes) * clusters` labels: `network_labels` says which one a latent has, so
-    that a user draws from it as from a pair without, and the networks know nothing of clusters.
+    Labels are int64 (N,), of `num_classes` classes. If there are `clusters`, which training finds in the images, the
+    networks take `max(1, num_classes) * clusters` labels. `network_labels` computes these from latents and classes, so
+    a user gives classes alone.
 
     Args:
         generator: any module from latents (N, *latent_shape) to images (N, C, H, W) in [-1, 1]; with classes it is
