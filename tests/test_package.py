@@ -96,6 +96,7 @@ FLOORS = [
     [
         "errors",
         "config",
+        "exports",
         "options",
         "registry",
         "stateful",

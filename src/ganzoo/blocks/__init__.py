@@ -3,9 +3,7 @@
 `BLOCKS` holds those that a network can stack, by name; stems, heads and small parts are classes and functions here.
 """
 
-import types as _types
-import typing as _typing
-
+import ganzoo.exports as _exports
 from ganzoo.blocks.dcgan import DCGANDown as DCGANDown
 from ganzoo.blocks.dcgan import DCGANUp as DCGANUp
 from ganzoo.blocks.dcgan import LinearProjection as LinearProjection
@@ -57,7 +55,4 @@ from ganzoo.blocks.resize import BlurDown as BlurDown
 from ganzoo.blocks.resize import PixelShuffleUp as PixelShuffleUp
 from ganzoo.blocks.resize import ResizeUp as ResizeUp
 
-if not _typing.TYPE_CHECKING:  # a checker knows the names above, and would take this for an empty list
-    __all__ = [  # `import *` brings no submodules
-        name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _types.ModuleType))
-    ]
+_exports.without_submodules(globals())

@@ -1,8 +1,6 @@
 """Networks made of one config each, by name in `MODELS`."""
 
-import types as _types
-import typing as _typing
-
+import ganzoo.exports as _exports
 from ganzoo.models.check import check_model as check_model
 from ganzoo.models.contract import MODELS as MODELS
 from ganzoo.models.contract import Discriminator as Discriminator
@@ -28,7 +26,4 @@ from ganzoo.models.r3gan.networks import R3GANDiscriminatorConfig as R3GANDiscri
 from ganzoo.models.r3gan.networks import R3GANGenerator as R3GANGenerator
 from ganzoo.models.r3gan.networks import R3GANGeneratorConfig as R3GANGeneratorConfig
 
-if not _typing.TYPE_CHECKING:  # a checker knows the names above, and would take this for an empty list
-    __all__ = [  # `import *` brings no submodules
-        name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _types.ModuleType))
-    ]
+_exports.without_submodules(globals())
