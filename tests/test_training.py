@@ -350,6 +350,16 @@ def test_a_run_of_very_many_class_folders_can_be_resumed(tmp_path, monkeypatch):
     assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit().finished
 
 
+@pytest.mark.parametrize(
+    ("clusters", "words"),
+    [(4, "clusters=4: .* has 2; make it with create"), ("2", 'must be 0 or a power of two from 2 .* got "2"')],
+)
+def test_a_trainer_refuses_clusters_that_the_gan_does_not_have(tmp_path, clusters, words):
+    gan = ganzoo.create("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)}, clusters=2)
+    with pytest.raises(ConfigError, match=words):
+        ganzoo.Trainer(gan, images(), tmp_path / "run", clusters=clusters, **QUICK)
+
+
 def test_other_clusters_on_resume_are_refused(tmp_path, monkeypatch):
     gan = ganzoo.create("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)}, clusters=2)
     ganzoo.Trainer(gan, images(), tmp_path / "run", steps=4, callbacks=[StopAt(2)], **QUICK).fit()

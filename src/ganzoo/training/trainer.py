@@ -16,6 +16,7 @@ from ganzoo.data import ImageData, Loader, open_data, open_loader
 from ganzoo.errors import ConfigError, TrainingError, quote, shell
 from ganzoo.gan import GAN
 from ganzoo.hardware import checked_device
+from ganzoo.latents import check_clusters
 from ganzoo.models import parameter_count
 from ganzoo.presets import PRESETS, Preset, create
 from ganzoo.runs.checkpoint import TrainingState
@@ -356,8 +357,8 @@ def _settings_of(gan: str | GAN, preset: Preset | None, given: Settings | None, 
     settings = given or (preset.settings if preset else Settings())
     if not isinstance(gan, GAN):
         return settings.replace(**changes)
-    if (asked := changes.get("clusters", gan.clusters)) != gan.clusters:
-        raise ConfigError(f"clusters={quote(asked)}: {gan!r} has {gan.clusters}; make it with create(clusters=...)")
+    if (asked := check_clusters(changes.get("clusters", gan.clusters))) != gan.clusters:
+        raise ConfigError(f"clusters={asked}: {gan!r} has {gan.clusters}; make it with create(clusters=...)")
     return settings.replace({**changes, "clusters": gan.clusters})
 
 
