@@ -77,6 +77,11 @@ METHODS = {
     "further updates": {"discriminator_steps": 2, "generator_steps": 2, "clip_gradients": 0.5},
     "one-stage": {"updates": "one-stage"},
     "last batches": {"keep_last_batch": True, "images": 20, "steps": 16},
+    "schedules of beta2 and of a penalty": {
+        "beta2": "cosine(start=0.9,end=0.99)",
+        "penalties": ("r1(weight=linear(start=2,end=1))",),
+        "steps": 14,
+    },
     "lazy penalties": {"penalties": ("r1(weight=1,every=2)", "wgan-gp(weight=1)"), "steps": 12},
     "augmented penalties": {"augmentations": ("color", "translation"), "penalties": ("r1", "wgan-gp")},
     "bf16": {"precision": "bf16"},
@@ -162,6 +167,15 @@ class Hooked(Callback):
         self.handle.remove()
 
 
+class Steeper(Callback):
+    """Changes an attribute of the discriminator after every step."""
+
+    def on_step(self, run):
+        for module in run.gan.discriminator.modules():
+            if isinstance(module, nn.LeakyReLU):
+                module.negative_slope += 0.01
+
+
 def counting_block(monkeypatch):
     class CountingUp(ganzoo.BLOCKS["dcgan-up"]):
         def __init__(self, in_channels, out_channels, **options):
@@ -176,8 +190,12 @@ REASONS = {
     "a block that counts": ({"block": "counting-up"}, "the generator.stages.0.activation changes attributes"),
     "an augmentation that draws itself": ({"augmentations": ("own-noise",)}, "augment draws random numbers by itself"),
     "a callback with a hook": ({"callbacks": [Hooked()]}, "the discriminator.* has hooks"),
-    "weights of a penalty that change": (
-        {"penalties": ("r1(weight=linear(start=2,end=1))",), "steps": 12}, "steps are of more than 8 kinds"
+    "a callback that changes each step": (
+        {"callbacks": [Steeper()], "steps": 12},
+        "steps are of more than 8 kinds; they differ in attributes or memory of modules",
+    ),
+    "a beta2 that adamw is given anew": (
+        {"beta2": "cosine(start=0.9,end=0.99)", "optimizer": "adamw"}, "a graph can't change beta2 of adamw"
     ),
     "path length": ({"generator_penalties": ("path-length",)}, r"generator_penalties\[0\] keeps numbers"),
     "another optimizer": ({"optimizer": "rmsprop"}, "a graph can't change the learning rate of rmsprop"),

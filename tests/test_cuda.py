@@ -431,6 +431,7 @@ METHODS = {
     "penalised": {"penalties": ("r1(every=2)", "wgan-gp"), "generator_steps": 2, "clip_gradients": 1.0},
     "accumulated": {"accumulate": 2, "augmentations": ("color",)},
     "spectral": {"norm": "spectral", "loss": "hinge", "discriminator_steps": 2},
+    "scheduled": {"beta2": "linear(start=0.5,end=0.99)", "penalties": ("r1(weight=linear(start=50,end=1))",)},
 }
 
 

@@ -83,9 +83,14 @@ def integers(low: int, high: int, *shape: int, random: torch.Generator | None, d
     return _taken(lambda source: torch.randint(low, high, shape, generator=source), random, device)
 
 
-def number(read: Callable[[], float], random: torch.Generator | None, device: torch.device) -> Tensor:
-    """What `read` gives, a number that changes from step to step, as a float64 of no dimensions, as `uniform`."""
-    return _taken(lambda source: torch.tensor(read(), dtype=torch.float64), random, device)
+def number(
+    read: Callable[[], float],
+    random: torch.Generator | None,
+    device: torch.device,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    """What `read` gives, a number that changes from step to step, as a tensor of no dimensions, as `uniform`."""
+    return _taken(lambda source: torch.tensor(read(), dtype=dtype), random, device)
 
 
 def _taken(draw: Draw, random: torch.Generator | None, device: torch.device) -> Tensor:

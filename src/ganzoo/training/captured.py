@@ -1,10 +1,10 @@
 """The updates of a step as one CUDA graph: hundreds of small kernels started by one call, so that a GPU need not wait.
 
 A graph repeats the kernels of the step in which it was captured, on the same memory. So all that changes from step to
-step is written there first, by one copy: latents, labels, what augmentations and penalties draw, learning rates. What a
-graph has baked in (sizes, penalties due, attributes of modules, addresses of weights, modes of torch) is compared
-before each step: if it has changed, another graph is captured. What can't be captured runs as it is, and the reason is
-said once.
+step is written there first, by one copy: latents, labels, what augmentations and penalties draw, what schedules give.
+What a graph has baked in (sizes, penalties due, attributes of modules, addresses of weights, modes of torch) is
+compared before each step: if it has changed, another graph is captured. What can't be captured runs as it is, and the
+reason is said once.
 """
 
 from __future__ import annotations
@@ -20,9 +20,14 @@ from torch.optim import Optimizer
 from ganzoo.errors import words_of
 from ganzoo.graphs import CudaGraph, NotCapturable, modes
 from ganzoo.seeds import Draw, Draws, Streams
+from ganzoo.training.optimizers import ScheduledAdam
 
 WARM = 2  # steps of a kind that run as they are before its graph is captured: kernels are chosen, optimizers begin
 MOST_KINDS = 8  # of steps, each with a graph that holds memory
+DIFFERENCES = (  # of two kinds, in the order of a key
+    "sizes of batches", "penalties due", "modes of torch", "options of optimizers",
+    "attributes or memory of modules",
+)  # fmt: skip
 ALIGNED = 16  # bytes
 TAKE = "ganzoo.seeds.uniform, normal, normal_each, integers or number"
 
@@ -80,6 +85,8 @@ class _Kind:
     def __init__(self, updates: Updates, optimizers: Sequence[Optimizer], device: torch.device) -> None:
         self._updates, self._device = updates, device
         self._groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        self._by_tensors = [each for each in optimizers if isinstance(each, ScheduledAdam)]
+        self._scheduled = [group for each in self._by_tensors for group in each.param_groups]
         self._sources: list[tuple[Source, list[Draw]]] = []
         self._graph: CudaGraph | None = None
         self.warmed = 0
@@ -112,6 +119,7 @@ class _Kind:
             random = streams(*source)
             small += [draw(random) for draw in draws]
         small += [torch.tensor(group["lr"]) for group in self._groups]
+        small += [torch.tensor(group["betas"][1], dtype=torch.float64) for group in self._scheduled]
         if self._graph is None:
             self._packed = _Packed(small, self._device)
             self._images = [torch.empty_like(each, device=self._device) for each in images]
@@ -129,22 +137,28 @@ class _Kind:
     def _capture(self, inputs: Inputs) -> None:
         numbers, images = iter(self._packed.tensors), iter(self._images)
         placed = [None if each is None else next(images if each.dim() == 4 else numbers) for each in inputs]
-        rates = self._packed.tensors[-len(self._groups) :]
-        before = [(group["lr"], group["capturable"]) for group in self._groups]
+        options = self._packed.tensors[len(self._packed.tensors) - len(self._groups) - len(self._scheduled) :]
+        before = [dict(group) for group in self._groups]
         graph, drawn = CudaGraph(), [_Drawn() for _ in self._sources]
         # Draws of several sources alternate, so each hands out its own; sources are asked for in the order of `warm`.
-        for each, (_, draws) in zip(drawn, self._sources):
-            each.numbers = iter([next(numbers) for _ in draws])
+        for source, (_, draws) in zip(drawn, self._sources):
+            source.numbers = iter([next(numbers) for _ in draws])
         sources = iter(drawn)
         try:
-            for group, rate in zip(self._groups, rates):
-                group["lr"], group["capturable"] = rate, True
+            for group, rate in zip(self._groups, options):
+                group |= {"lr": rate, "capturable": True}
+            for group, beta2 in zip(self._scheduled, options[len(self._groups) :]):
+                group["betas"] = group["betas"][0], beta2
+            for each in self._by_tensors:
+                each.step = each.step_by_tensors  # type: ignore[assignment]
             self._figures = graph.capture(lambda: self._updates(placed, lambda *source: next(sources)))
         except Exception as error:  # of a custom part, or of CUDA, each in a way of its own
             raise NotCapturable(words_of(error)) from error
         finally:
-            for group, (rate, capturable) in zip(self._groups, before):
-                group["lr"], group["capturable"] = rate, capturable
+            for group, saved in zip(self._groups, before):
+                group.update(saved)
+            for each in self._by_tensors:
+                vars(each).pop("step", None)
         self._graph = graph
         self._gradients = [(each, each.grad) for group in self._groups for each in group["params"]]
 
@@ -181,7 +195,7 @@ class CapturedStep:
         """The figures of a step; the next one may overwrite them.
 
         Args:
-            method: what of the method tells steps apart: which penalties are due, and how strong.
+            method: what of the method tells steps apart: which penalties are due.
         """
         if self.reason is None:
             try:
@@ -200,10 +214,8 @@ class CapturedStep:
         shapes = tuple(None if each is None else (each.shape, each.dtype) for each in inputs)
         key = shapes, method, modes(), self._options(), tuple(before.values())
         if key not in self._kinds and len(self._kinds) == MOST_KINDS:
-            raise NotCapturable(
-                f"steps are of more than {MOST_KINDS} kinds, which differ in sizes of batches, penalties due and their "
-                f"weights, options of optimizers, attributes of modules, or modes of torch"
-            )
+            differ = [name for name, *values in zip(DIFFERENCES, key, *self._kinds) if len(set(values)) > 1]
+            raise NotCapturable(f"steps are of more than {MOST_KINDS} kinds; they differ in {', '.join(differ)}")
         kind = self._kinds.setdefault(key, _Kind(self._updates, self._optimizers, self._device))
         if kind.warmed == WARM:
             return kind.repeat(inputs, streams)
@@ -217,9 +229,15 @@ class CapturedStep:
         return figures
 
     def _options(self) -> tuple[Any, ...]:
-        """Options of optimizers but the learning rate."""
-        groups = (group for optimizer in self._optimizers for group in optimizer.param_groups)
-        return tuple(value for group in groups for name, value in group.items() if name not in ("params", "lr"))
+        """Options of optimizers but those that a graph is given in each step."""
+        found: list[Any] = []
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                options = {name: value for name, value in group.items() if name not in ("params", "lr")}
+                if isinstance(optimizer, ScheduledAdam):
+                    options["betas"] = options["betas"][0]
+                found += options.values()
+        return tuple(found)
 
     def _baked_in(self) -> dict[str, tuple[Any, ...]]:
         """Of each module its plain attributes and where its tensors lie; NotCapturable if one has hooks."""

@@ -67,10 +67,10 @@ class Method(Stateful):
                     beta2 = self.now("beta2", step)
                     group |= {"betas": (group["betas"][0], beta2)} if "betas" in group else {"alpha": beta2}
 
-    def due(self, penalties: list[WeightedPenalty], index: int, step: int) -> list[tuple[int, Any, float]]:
-        """Those of `penalties` that count at update `index`, after `step` steps: number, function, factor."""
-        due = [(number, each) for number, each in enumerate(penalties) if index % each.every == 0]
-        return [(number, each.penalty, each.factor(step, self._settings.steps)) for number, each in due]
+    @staticmethod
+    def due(penalties: list[WeightedPenalty], index: int) -> list[tuple[int, WeightedPenalty]]:
+        """Those of `penalties` that count at update `index`, with their numbers."""
+        return [(number, each) for number, each in enumerate(penalties) if index % each.every == 0]
 
     def scale_learning_rates(self, generator: float = 1.0, discriminator: float = 1.0) -> None:
         """Multiply the learning rates from the next step on, on top of earlier calls."""

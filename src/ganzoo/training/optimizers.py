@@ -24,6 +24,35 @@ CAPTURABLE = ("adam", "adamw")  # of which learning rates may be numbers on the 
 _FUSED = ("adam", "adamw")
 
 
+class ScheduledAdam(torch.optim.Adam):
+    """Adam whose beta2 a schedule changes. `step_by_tensors` is `step` for a CUDA graph, which would repeat a float."""
+
+    @torch.no_grad()
+    def step_by_tensors(self, closure: Any = None) -> None:
+        """Adam (Kingma & Ba 2015, algorithm 1), with rate and beta2 (float64) on the device, after `step` made the
+        state."""
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            parameters = [each for each in group["params"] if each.grad is not None]
+            gradients = [each.grad for each in parameters]
+            steps, means, squares = (
+                [self.state[each][name] for each in parameters] for name in ("step", "exp_avg", "exp_avg_sq")
+            )
+            torch._foreach_add_(steps, 1.0)
+            # m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2. 1 - beta2 is small: float32 would round it.
+            torch._foreach_lerp_(means, gradients, 1 - beta1)
+            torch._foreach_mul_(squares, beta2.float())
+            news = torch._foreach_mul(torch._foreach_mul(gradients, gradients), (1 - beta2).float())
+            torch._foreach_add_(squares, news)
+            # w <- w - rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps); weights may differ in their steps t
+            roots = torch._foreach_sqrt(squares)
+            torch._foreach_div_(roots, [(1 - beta2**each).sqrt().float() for each in steps])
+            torch._foreach_add_(roots, group["eps"])
+            moves = torch._foreach_div(means, roots)
+            torch._foreach_mul_(moves, [group["lr"] / (1 - beta1**each) for each in steps])
+            torch._foreach_sub_(parameters, moves)
+
+
 def make_optimizer(network: nn.Module, learning_rate: float, settings: Settings) -> Optimizer:
     """The optimizer `settings.optimizer` for `network`: torch's by these names, else timm's by its own.
 
@@ -43,6 +72,8 @@ def make_optimizer(network: nn.Module, learning_rate: float, settings: Settings)
         options["momentum"] = settings.beta1
     if settings.speed == "auto" and name in _FUSED and all(each.device.type in ("cpu", "cuda") for each in parameters):
         options["fused"] = True
+    if name == "adam" and isinstance(settings.beta2, str):
+        return ScheduledAdam(parameters, **options)  # type: ignore[arg-type]
     return _TORCH[name](parameters, **options)  # type: ignore[arg-type]  # each class takes its own options
 
 

@@ -23,8 +23,9 @@ from ganzoo.data.image_data import scale
 from ganzoo.gan import GAN
 from ganzoo.models import Discriminator
 from ganzoo.models.contract import call_with, offers_auxiliary_loss
+from ganzoo.penalties import WeightedPenalty
 from ganzoo.runs.checkpoint import TrainingState
-from ganzoo.seeds import Streams, derive_seed, generator_for, stream
+from ganzoo.seeds import Streams, derive_seed, generator_for, number, stream
 from ganzoo.settings import Settings
 from ganzoo.training.captured import CapturedStep
 from ganzoo.training.classes import LabelMap
@@ -234,13 +235,15 @@ class TrainingStep:
             return "batches are computed in parts (accumulate)"
         if settings.optimizer not in CAPTURABLE:
             return f"a graph can't change the learning rate of {settings.optimizer}, only that of adam and adamw"
+        if isinstance(settings.beta2, str) and settings.optimizer != "adam":
+            return f"a graph can't change beta2 of {settings.optimizer}, only that of adam"
         return self.method.obstacle
 
     def _due(self) -> tuple[Any, ...]:
-        """Which penalties this step has, and how strong."""
+        """Which penalties this step has."""
         due = [self._due_penalties(turn) for turn in range(self._settings.discriminator_steps)]
         due += [self._due_generator_penalties(turn) for turn in range(self._settings.generator_steps)]
-        return tuple(tuple((number, factor) for number, _, factor in parts) for parts in due)
+        return tuple(tuple(place for place, _ in parts) for parts in due)
 
     def _updates(self, inputs: Sequence[Tensor | None], streams: Streams) -> Tensor:
         """All that the device computes in a step: both networks' updates.
@@ -360,9 +363,9 @@ class TrainingStep:
                 random = streams("auxiliary", self._settings.discriminator_steps, turn)
                 auxiliary = discriminator.auxiliary_loss(draws.augment(real), random)
                 values = [] if auxiliary is None else [auxiliary]
-            for number, each, factor in due:
-                random = draws.behind(streams("penalty", self._settings.discriminator_steps, turn, number))
-                values.append(each(discriminate, real, fake, random) * factor)
+            for place, each in due:
+                random = draws.behind(streams("penalty", self._settings.discriminator_steps, turn, place))
+                values.append(self._weighted(each, each.penalty(discriminate, real, fake, random), random))
             return torch.stack(values).sum() if values else real.new_zeros(())
 
         return penalty
@@ -380,20 +383,28 @@ class TrainingStep:
         def penalty(part: MicroBatch) -> Tensor:
             assert part.latents is not None
             values = []
-            for number, each, factor in due:
-                random = draws.behind(streams("generator-penalty", self._settings.generator_steps, turn, number))
-                values.append(each(generate, part.latents, part.labels, random) * factor)
+            for place, each in due:
+                random = draws.behind(streams("generator-penalty", self._settings.generator_steps, turn, place))
+                values.append(self._weighted(each, each.penalty(generate, part.latents, part.labels, random), random))
             return torch.stack(values).sum()
 
         return penalty
 
-    def _due_penalties(self, turn: int) -> list[tuple[int, Any, float]]:
-        index = self.state.step * self._settings.discriminator_steps + turn
-        return self.method.due(self.method.penalties, index, self.state.step)
+    def _weighted(self, penalty: WeightedPenalty, value: Tensor, random: torch.Generator) -> Tensor:
+        """`value` of `penalty` times its factor, which a graph is given in each step, since schedules change it."""
 
-    def _due_generator_penalties(self, turn: int) -> list[tuple[int, Any, float]]:
+        def factor() -> float:
+            return penalty.factor(self.state.step, self._settings.steps)
+
+        return value * number(factor, random, value.device, value.dtype)
+
+    def _due_penalties(self, turn: int) -> list[tuple[int, WeightedPenalty]]:
+        index = self.state.step * self._settings.discriminator_steps + turn
+        return self.method.due(self.method.penalties, index)
+
+    def _due_generator_penalties(self, turn: int) -> list[tuple[int, WeightedPenalty]]:
         index = self.state.step * self._settings.generator_steps + turn
-        return self.method.due(self.method.generator_penalties, index, self.state.step)
+        return self.method.due(self.method.generator_penalties, index)
 
     def _optimizer_step(self, optimizer: Optimizer) -> None:
         if self._settings.clip_gradients:
