@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -209,6 +210,34 @@ def test_a_run_clusters_by_what_its_setting_says(tmp_path):
     assert not torch.equal(*found.values())
 
 
+def test_clusters_are_found_as_in_the_run_that_is_trained_on_from_unless_told_otherwise(tmp_path):
+    from ganzoo.training.finetuning import continued
+
+    small = {"latent_size": 4, "widths": (8, 4)}
+    data = torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    gan = ganzoo.create("pokemon-64", 8, {**small, "image_channels": 1}, {"widths": (4, 8)}, seed=0, clusters=2)
+    settings = {"steps": 1, "batch_size": 8, "progress": False}
+    first = Trainer(gan, data, tmp_path / "first", cluster_by="shape", **settings)
+    first.fit()
+
+    def found(name, gan=None, **changes):
+        gan = gan or ganzoo.from_pretrained(tmp_path / "first", discriminator=True)
+        return Trainer(gan, data, tmp_path / name, **settings, **changes)
+
+    again = found("again")
+    assert again.settings.cluster_by == "shape" and torch.equal(again._labelled.labels, first._labelled.labels)
+    wider, _ = continued(tmp_path / "first", discriminator={"widths": (4, 4)})
+    assert found("wider", wider).settings.cluster_by == "shape"
+    assert found("by pixels", cluster_by="pixels").settings.cluster_by == "pixels"
+    shutil.copytree(tmp_path / "first/model", tmp_path / "first/elsewhere")  # not the run's model
+    elsewhere = ganzoo.from_pretrained(tmp_path / "first/elsewhere", discriminator=True)
+    assert found("elsewhere", elsewhere).settings.cluster_by == "pixels"  # the preset's
+    facts = json.loads((tmp_path / "first/run.json").read_text())
+    for damaged in ([], None, {}, {"cluster_by": ["shape"]}):
+        (tmp_path / "first/run.json").write_text(json.dumps({**facts, "settings": damaged}))
+        assert found(f"damaged {damaged}").settings.cluster_by == "pixels"
+
+
 # --- networks ------------------------------------------------------------------------------------------------
 
 
@@ -339,7 +368,14 @@ def test_both_networks_get_the_label_of_the_real_image(num_classes, tmp_path):
     """The fake's latent chooses the cluster of the real image that stands beside it."""
     gan, labels = small(num_classes), torch.arange(210) % 3
     data = images(210, labels=labels)
-    settings = {"steps": 2, "batch_size": 12, "mismatched_labels": 0.5, "score_every": 0, "progress": False}
+    settings = {
+        "steps": 2,
+        "cluster_by": "pixels",
+        "batch_size": 12,
+        "mismatched_labels": 0.5,
+        "score_every": 0,
+        "progress": False,
+    }
     trainer = Trainer(gan, data, tmp_path / "run", **settings)
     clusters, calls = divided(data if num_classes else images(210), 4), []
     judge, generate = gan.discriminator.forward, gan.generator.forward
@@ -453,7 +489,14 @@ def test_a_discriminator_that_takes_no_other_labels_is_called_twice(tmp_path):
     def losses(name, wrap):
         gan = small(norm="none", initialisation="torch")
         gan = ganzoo.GAN(gan.generator, Judge(gan.discriminator), clusters=gan.clusters) if wrap else gan
-        settings = {"steps": 1, "batch_size": 8, "mismatched_labels": 0.3, "log_every": 1, "precision": "float32"}
+        settings = {
+            "steps": 1,
+            "cluster_by": "pixels",
+            "batch_size": 8,
+            "mismatched_labels": 0.3,
+            "log_every": 1,
+            "precision": "float32",
+        }
         run = Trainer(gan, images(), tmp_path / name, progress=False, **settings).fit().run
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
         return [line["discriminator_loss"] for line in lines if "discriminator_loss" in line]

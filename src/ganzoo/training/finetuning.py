@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
 
-from ganzoo.errors import ConfigError, NoDiscriminatorError
+from ganzoo.data.clusters import ClusterBy
+from ganzoo.errors import ConfigError, GanzooError, NoDiscriminatorError
 from ganzoo.gan import GAN
 from ganzoo.models import MODELS
 from ganzoo.models.contract import Network
 from ganzoo.presets import Preset, create
 from ganzoo.pretrained import from_pretrained
+from ganzoo.runs.folder import RunFolder, damage_said, run_of
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.weights import WeightsFile
 from ganzoo.seeds import seeded
@@ -55,7 +58,7 @@ def continued(
     varied.preset = gan.preset
     if varied.num_classes == gan.num_classes:
         varied.class_names = gan.class_names
-    varied.source = gan.source
+    varied.source, varied.folder = gan.source, gan.folder
     for name in ("generator", "discriminator"):
         if remark := load_matching_weights(getattr(gan, name), getattr(varied, name)):
             remarks.append(f"{name}: {remark}")
@@ -96,6 +99,17 @@ def before_averaging(gan: GAN) -> bool:
             return False
     WeightsFile.open(raw).load_into(gan.generator)
     return True
+
+
+def clusters_found_by(gan: GAN) -> str | None:
+    """`cluster_by` of the run that made `gan`, whose clusters its networks know; None if that run is not here."""
+    run = run_of(gan.folder) if gan.folder and gan.clusters else None
+    if run is None:
+        return None
+    with suppress(GanzooError), damage_said(run):  # a damaged record is no reason to refuse a model that is whole
+        found = RunFolder(run).facts()["settings"]["cluster_by"]
+        return found if found in get_args(ClusterBy) else None
+    return None
 
 
 def load_matching_weights(old: nn.Module, new: nn.Module) -> str:

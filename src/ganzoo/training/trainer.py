@@ -38,7 +38,7 @@ from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, s
 from ganzoo.training.callbacks.notebook import NotebookDisplay
 from ganzoo.training.callbacks.progress import ProgressBar, StartLine, say, shown
 from ganzoo.training.classes import are_names, attach_labels, few_clusters, take_names
-from ganzoo.training.finetuning import before_averaging
+from ganzoo.training.finetuning import before_averaging, clusters_found_by
 from ganzoo.training.loop import Interrupt, TrainingLoop
 from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
@@ -352,13 +352,15 @@ def _data_of(preset: Preset | None) -> str:
 
 
 def _settings_of(gan: str | GAN, preset: Preset | None, given: Settings | None, changes: dict[str, Any]) -> Settings:
-    """Those `given`, else the preset's, else the defaults, with `changes` and the clusters of `gan`; ConfigError if
-    `changes` ask for others."""
+    """Those `given`, else the preset's, else the defaults, with `changes`, the clusters of `gan` and `cluster_by` of
+    its run; ConfigError if `changes` ask for other clusters."""
     settings = given or (preset.settings if preset else Settings())
     if not isinstance(gan, GAN):
         return settings.replace(**changes)
     if (asked := check_clusters(changes.get("clusters", gan.clusters))) != gan.clusters:
         raise ConfigError(f"clusters={asked}: {gan!r} has {gan.clusters}; make it with create(clusters=...)")
+    if given is None and (found_by := clusters_found_by(gan)):
+        changes = {"cluster_by": found_by, **changes}
     return settings.replace({**changes, "clusters": gan.clusters})
 
 
