@@ -127,7 +127,8 @@ def to_mode(image: Image.Image, channels: int, ground: str = "white") -> Image.I
     image = to_8_bits(image)
     if channels in (2, 4):
         return image.convert("RGBA").convert(MODES[channels])
-    return (on_ground(image, ground) if is_transparent(image) else image).convert(MODES[channels])
+    opaque = on_ground(image, ground) if is_transparent(image) else image
+    return opaque if opaque.mode == MODES[channels] else opaque.convert(MODES[channels])  # which would copy
 
 
 def is_grey(image: Image.Image) -> bool:

@@ -11,6 +11,7 @@ from ganzoo import REGISTRIES
 from ganzoo.cli.options import JSON, print_json, print_table
 from ganzoo.errors import PluginError, UnknownNameError, did_you_mean, quote
 from ganzoo.registry import Registry
+from ganzoo.text import with_spread
 
 KINDS = {name.lower().replace("_", "-"): name for name in REGISTRIES}  # as typed: as in Python
 CHOICES = (*KINDS, "zoo")
@@ -107,7 +108,7 @@ def _print_models(models: list[dict[str, Any]]) -> None:
         values, way = {}, "not measured"
         for figure in model["figures"]:
             name, _, features = figure["name"].rstrip(")").partition("(")
-            values[name], way = f"{figure['value']:.3g}", f"by {features}, {figure['measured']}"
+            values[name], way = with_spread(figure["value"]), f"by {features}, {figure['measured']}"
         name = model["name"] + " (baseline)" * model["baseline"]
         ways.setdefault(way, []).append([name, model["megabytes"], *(values.get(each, "") for each in SHOWN)])
     for number, (way, rows) in enumerate(ways.items()):

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageColor, ImageOps
+from PIL import ExifTags, Image, ImageColor, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.reading import SKIP, Reading
@@ -183,7 +183,9 @@ def decode(content: bytes, place: str, reading: Reading) -> np.ndarray:
 
 def prepare(picture: Image.Image, reading: Reading) -> np.ndarray:
     """A picture that is open, as uint8 (C, H, W); see `decode`. The picture itself stays as it is."""
-    return _to_array(_to_mode(ImageOps.exif_transpose(picture), reading), reading)
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else PIL would make a copy
+        picture = ImageOps.exif_transpose(picture)
+    return _to_array(_to_mode(picture, reading), reading)
 
 
 def with_channels(reading: Reading, count: int, read: Callable[[int, Reading], np.ndarray]) -> Reading:
