@@ -4,9 +4,10 @@
     python benchmarks/zoo.py pokemon-64 --data pokemon.zip --samples 2000 --licence TEXT --features FEATURES
 
 With `--then 18000 '12000 augmentations=translation'` the model is trained on for so many steps, the rates from their
-start again, first with the settings it has and then with these, in `runs/NAME-2` and `runs/NAME-3`, and the last is
-kept. Run, figures and pages are left in `runs/NAME` here; begun anew it goes on where it stopped. The weights are kept
-in half precision, and it is those that are measured. Paths are best given as seen from here: they stand in the card.
+start again, first with the preset's settings and then with these changed, in `runs/NAME-2` and `runs/NAME-3`, and the
+last is kept. Run, figures and pages are left in `runs/NAME` here; begun anew it goes on where it stopped. The weights
+are kept in half precision, and it is those that are measured. Paths are best given as seen from here: they stand in the
+card.
 """
 
 from __future__ import annotations
