@@ -143,7 +143,7 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
         "hidden-256-wrong": {"clusters": 256},
         "wrong-half": {"mismatched_labels": 0.5},
         "equal-rates": {"generator_lr": "cosine(start=1e-3)"},
-        "shape": {"cluster_by": "shape"},
+        "pixels": {"cluster_by": "pixels"},
         "hinge": {"loss": "hinge"},
         "preset-relativistic": {"loss": "relativistic"},
         "not-averaged": {"ema_half_life": 0},

@@ -116,7 +116,7 @@ class GAN:
         self.class_names = tuple(class_names)
         self.preset = preset
         self.source: str | None = None  # what `from_pretrained` was asked for; of fresh weights None
-        self.folder: Path | None = None  # what it loaded: a saved model's folder, or a single weights file
+        self.folder: Path | None = None  # what it, or the GAN it varies, loaded: a model's folder, or a weights file
         self._fast = FastCopy()
         self._graphs = GraphedPasses()
         self._check_pair()

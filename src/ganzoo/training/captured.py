@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -134,31 +135,39 @@ class _Kind:
             parameter.grad = gradient
         return self._figures
 
+    @contextmanager
+    def _options_on_device(self) -> Iterator[None]:
+        """Let optimizers take what changes from the last tensors of `_packed`."""
+        first = len(self._packed.tensors) - len(self._groups) - len(self._scheduled)
+        numbers = iter(self._packed.tensors[first:])
+        before = [dict(group) for group in self._groups]
+        try:
+            for group in self._groups:
+                group |= {"lr": next(numbers), "capturable": True}
+            for group in self._scheduled:
+                group["betas"] = group["betas"][0], next(numbers)
+            for each in self._by_tensors:
+                each.step = each.step_by_tensors  # type: ignore[assignment]
+            yield
+        finally:
+            for group, saved in zip(self._groups, before):
+                group.update(saved)
+            for each in self._by_tensors:
+                vars(each).pop("step", None)
+
     def _capture(self, inputs: Inputs) -> None:
         numbers, images = iter(self._packed.tensors), iter(self._images)
         placed = [None if each is None else next(images if each.dim() == 4 else numbers) for each in inputs]
-        options = self._packed.tensors[len(self._packed.tensors) - len(self._groups) - len(self._scheduled) :]
-        before = [dict(group) for group in self._groups]
         graph, drawn = CudaGraph(), [_Drawn() for _ in self._sources]
         # Draws of several sources alternate, so each hands out its own; sources are asked for in the order of `warm`.
         for source, (_, draws) in zip(drawn, self._sources):
             source.numbers = iter([next(numbers) for _ in draws])
         sources = iter(drawn)
         try:
-            for group, rate in zip(self._groups, options):
-                group |= {"lr": rate, "capturable": True}
-            for group, beta2 in zip(self._scheduled, options[len(self._groups) :]):
-                group["betas"] = group["betas"][0], beta2
-            for each in self._by_tensors:
-                each.step = each.step_by_tensors  # type: ignore[assignment]
-            self._figures = graph.capture(lambda: self._updates(placed, lambda *source: next(sources)))
+            with self._options_on_device():
+                self._figures = graph.capture(lambda: self._updates(placed, lambda *source: next(sources)))
         except Exception as error:  # of a custom part, or of CUDA, each in a way of its own
             raise NotCapturable(words_of(error)) from error
-        finally:
-            for group, saved in zip(self._groups, before):
-                group.update(saved)
-            for each in self._by_tensors:
-                vars(each).pop("step", None)
         self._graph = graph
         self._gradients = [(each, each.grad) for group in self._groups for each in group["params"]]
 

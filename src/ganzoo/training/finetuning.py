@@ -102,12 +102,14 @@ def before_averaging(gan: GAN) -> bool:
 
 
 def clusters_found_by(gan: GAN) -> str | None:
-    """`cluster_by` of the run that made `gan`, whose clusters its networks know; None if that run is not here."""
+    """`cluster_by` of the run that made `gan`, whose clusters its networks know; None if that run is not here, or had
+    none."""
     run = run_of(gan.folder) if gan.folder and gan.clusters else None
     if run is None:
         return None
     with suppress(GanzooError), damage_said(run):  # a damaged record is no reason to refuse a model that is whole
-        found = RunFolder(run).facts()["settings"]["cluster_by"]
+        settings = RunFolder(run).facts()["settings"]
+        found = settings["cluster_by"] if settings["clusters"] else None
         return found if found in get_args(ClusterBy) else None
     return None
 

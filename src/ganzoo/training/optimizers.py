@@ -25,12 +25,13 @@ _FUSED = ("adam", "adamw")
 
 
 class ScheduledAdam(torch.optim.Adam):
-    """Adam whose beta2 a schedule changes. `step_by_tensors` is `step` for a CUDA graph, which would repeat a float."""
+    """Adam whose beta2 follows a schedule. A CUDA graph would repeat a fixed beta2; `step_by_tensors` reads it from the
+    device."""
 
     @torch.no_grad()
     def step_by_tensors(self, closure: Any = None) -> None:
-        """Adam (Kingma & Ba 2015, algorithm 1), with rate and beta2 (float64) on the device, after `step` made the
-        state."""
+        """Adam (Kingma & Ba 2015, algorithm 1). Learning rate and beta2 (float64) are tensors on the device; `step`
+        must have made the state."""
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
             parameters = [each for each in group["params"] if each.grad is not None]
@@ -39,7 +40,8 @@ class ScheduledAdam(torch.optim.Adam):
                 [self.state[each][name] for each in parameters] for name in ("step", "exp_avg", "exp_avg_sq")
             )
             torch._foreach_add_(steps, 1.0)
-            # m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2. 1 - beta2 is small: float32 would round it.
+            # m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2. Near beta2 = 1, 1 - beta2 loses digits in
+            # float32.
             torch._foreach_lerp_(means, gradients, 1 - beta1)
             torch._foreach_mul_(squares, beta2.float())
             news = torch._foreach_mul(torch._foreach_mul(gradients, gradients), (1 - beta2).float())

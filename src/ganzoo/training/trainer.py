@@ -352,8 +352,8 @@ def _data_of(preset: Preset | None) -> str:
 
 
 def _settings_of(gan: str | GAN, preset: Preset | None, given: Settings | None, changes: dict[str, Any]) -> Settings:
-    """Those `given`, else the preset's, else the defaults, with `changes`, the clusters of `gan` and `cluster_by` of
-    its run; ConfigError if `changes` ask for other clusters."""
+    """Those `given`, else the preset's with `cluster_by` of the run that made `gan`, else the defaults; with `changes`
+    and the clusters of `gan`. ConfigError if `changes` ask for others."""
     settings = given or (preset.settings if preset else Settings())
     if not isinstance(gan, GAN):
         return settings.replace(**changes)
