@@ -1435,3 +1435,19 @@ def test_a_row_can_only_name_files_of_its_own_folder(tmp_path, mode):
         else:
             with pytest.raises(DataError, match="is not a readable file of this set"):
                 open_data(source)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_the_start_of_a_zip_s_member_is_what_zipfile_gives(tmp_path, packing):
+    from ganzoo.data.archives import _start_of
+
+    contents = {"a.png": os.urandom(5000), "b/c.png": b"abc" * 3000, "d.png": b"", "e.png": b"short"}
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", packing) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    with zipfile.ZipFile(tmp_path / "set.zip") as archive, open(tmp_path / "set.zip", "rb") as file:
+        for name, content in contents.items():
+            assert _start_of(file, archive.getinfo(name), 2048) == content[:2048]
+        archive.getinfo("a.png").header_offset += 1
+        with pytest.raises(zipfile.BadZipFile, match="a.png does not begin where it should"):
+            _start_of(file, archive.getinfo("a.png"), 2048)
