@@ -226,12 +226,7 @@ def list_zip(path: Path) -> Listing:
         other = what_else(content) if content and not content.startswith(b"PK") else None
         text = f"is {other}" if other else f"can't be read as a zip ({error}); name a folder or zip of images"
         raise DataError(f"{shown(str(path), 300)} {text}.") from error
-    by_name = {}
-    for member in members:
-        _check_member(member, path)
-        if member.filename in by_name and not member.is_dir():
-            raise DataError(f"{path} holds {quote(member.filename)} twice; pack it again.")
-        by_name[member.filename] = member
+    by_name = _by_name(members, path)
 
     def read(name: str, size: int | None = None) -> bytes:
         most = by_name[name].file_size + 1  # no more than was checked, whatever is packed
@@ -250,6 +245,17 @@ def list_zip(path: Path) -> Listing:
             )
     except OSError as error:
         raise DataError(f"{shown(str(path), 300)} can't be read ({error.strerror or error}).") from error
+
+
+def _by_name(members: list[zipfile.ZipInfo], path: Path) -> dict[str, zipfile.ZipInfo]:
+    """The checked `members` of a zip by their names; DataError if two files have one name."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        _check_member(member, path)
+        if member.filename in found and not member.is_dir():
+            raise DataError(f"{path} holds {quote(member.filename)} twice; pack it again.")
+        found[member.filename] = member
+    return found
 
 
 def _start_of(file: IO[bytes], member: zipfile.ZipInfo, size: int) -> bytes:
