@@ -175,18 +175,10 @@ def _listing(
     passed: Counter[str],
     folders: list[str],
     read: Callable[..., bytes],
-    quick_start: Callable[[str, int], bytes] | None = None,
 ) -> Listing:
-    """The pictures among the files `found`; `passed` counts the others.
-
-    Args:
-        quick_start: what `read` gives with a size, sooner; it may raise whatever zip files lead to.
-    """
+    """The pictures among the files `found`; `passed` counts the others."""
 
     def start(name: str, size: int) -> bytes:
-        if quick_start:
-            with suppress(*_ZIP_ERRORS):
-                return quick_start(name, size)
         try:
             return read(name, size)
         except DataError:
@@ -221,6 +213,7 @@ def list_zip(path: Path) -> Listing:
         file = _Counted(open(path, "rb", buffering=0))  # noqa: SIM115  # open as long as the listing is used
         archive = zipfile.ZipFile(file)
         file.counts = False
+        beginnings = open(path, "rb")  # noqa: SIM115  # as well; `archive` moves in the other
         members = archive.infolist()
     except _ZIP_ERRORS as error:
         other = what_else(content) if content and not content.startswith(b"PK") else None
@@ -229,6 +222,9 @@ def list_zip(path: Path) -> Listing:
     by_name = _by_name(members, path)
 
     def read(name: str, size: int | None = None) -> bytes:
+        if size is not None:
+            with suppress(*_ZIP_ERRORS):
+                return _start_of(beginnings, by_name[name], size)
         most = by_name[name].file_size + 1  # no more than was checked, whatever is packed
         try:
             with archive.open(by_name[name]) as file:
@@ -238,13 +234,7 @@ def list_zip(path: Path) -> Listing:
 
     files = [_File(member.filename, member.file_size, (member.CRC,)) for member in members if not member.is_dir()]
     folders = {parent for name in by_name for parent in parents(name)}
-    try:
-        with open(path, "rb") as again:
-            return _listing(
-                path, files, Counter(), sorted(folders), read, lambda name, size: _start_of(again, by_name[name], size)
-            )
-    except OSError as error:
-        raise DataError(f"{shown(str(path), 300)} can't be read ({error.strerror or error}).") from error
+    return _listing(path, files, Counter(), sorted(folders), read)
 
 
 def _by_name(members: list[zipfile.ZipInfo], path: Path) -> dict[str, zipfile.ZipInfo]:
