@@ -72,6 +72,7 @@ def test_list_zoo_shows_size_and_figures(capsys):
     assert run(["list", "zoo"]) == 0
     told = capsys.readouterr().out
     assert all(re.search(rf"^{name}( \(baseline\))? +\d\.\d +[\d.]+ ", told, re.MULTILINE) for name in MODELS)
+    assert not re.search(r"\de-\d", told)  # small figures have no exponent
 
 
 @pytest.mark.parametrize("what", ["zoo", "presets"])
