@@ -97,7 +97,6 @@ def families(
 
 SETS = {"garments": "fashion-mnist", "sprites": "pokemon", "emoji": "emoji", "cifar10": "hf:uoft-cs/cifar10"}
 FAMILIES = ("dcgan", "sngan", "r3gan", "few-shot")  # the arms that `families` compares
-PROJECTED = {"preset": "pokemon-64-projected", "keep": "last"}  # needs GANZOO_BACKBONE
 GARMENTS = families(28, 1, {"preset": "fashion-mnist"}, 2)
 SPRITES = families(64, 3, {"preset": "pokemon-64"}, 4, flip=True)
 EMOJI = families(64, 3, {"preset": "pokemon-64"}, 4, flip=False)
@@ -108,8 +107,8 @@ CLASSES = {"generator.num_classes": 10, "clusters": 0}
 
 ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --set takes them
     "garments": {**GARMENTS, "dcgan-quick": {"preset": "fashion-mnist-quick"}},
-    "sprites": {**SPRITES, "projected": PROJECTED},
-    "emoji": {**EMOJI, "projected": {**PROJECTED, "flip": False}},
+    "sprites": SPRITES,
+    "emoji": EMOJI,
     "cifar10": {
         **CIFAR,
         "dcgan-conditional": {**CIFAR["dcgan"], **CLASSES},
@@ -205,7 +204,6 @@ ARMS: dict[str, dict[str, dict[str, Any]]] = {  # changes of the preset, as --se
     },
     "fashion-mnist-d2l": {},
     "pokemon-64-d2l": {},
-    "pokemon-64-projected": {},
 }
 for group, arms in ARMS.items():
     if group in ganzoo.PRESETS:

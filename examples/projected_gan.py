@@ -1,6 +1,8 @@
-"""A projected GAN (Sauer et al. 2021) on a backbone of timm: python examples/projected_gan.py BACKBONE WEIGHTS [STEPS]
+"""A projected GAN (Sauer et al. 2021): python examples/projected_gan.py DATA BACKBONE WEIGHTS [STEPS]
 
-BACKBONE is a name of timm, as resnet18, and WEIGHTS a file of its weights; "random" goes without, to try it out.
+DATA is a folder of images, or what else `ganzoo train --data` takes. BACKBONE is a name of timm, as resnet18. WEIGHTS
+is a file of its weights; "hub" fetches timm's own, "random" goes without, to try it out. docs/experiments.md says what
+came of it.
 """
 
 import argparse
@@ -10,20 +12,22 @@ from ganzoo.models import ProjectedDiscriminator, ProjectedDiscriminatorConfig
 from ganzoo.models.backbones import timm_network
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("backbone")
-parser.add_argument("weights")
-parser.add_argument("steps", type=int, nargs="?", default=1000)
+for name in ("data", "backbone", "weights"):
+    parser.add_argument(name)
+parser.add_argument("steps", type=int, nargs="?", default=4000)
 given = parser.parse_args()
-generator = ganzoo.create("fashion-mnist", image_size=32, clusters=0).generator
-data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)
-settings = {"steps": given.steps, "batch_size": 16, "loss": "hinge"}
+settings = {
+    **{"steps": given.steps, "loss": "hinge", "generator_lr": 1e-3, "beta1": 0.0, "beta2": 0.99},
+    **{"ema_half_life": 20_000, "flip": True, "augmentations": ("color", "translation", "cutout")},
+}
 try:
-    config = ProjectedDiscriminatorConfig(backbone=given.backbone, image_size=32, image_channels=1, width=32)
-    discriminator = ProjectedDiscriminator(config)
+    discriminator = ProjectedDiscriminator(ProjectedDiscriminatorConfig(backbone=given.backbone))
     if given.weights != "random":
-        discriminator.load_backbone(timm_network(given.backbone, given.weights)[0].model.state_dict())
+        network, _ = timm_network(given.backbone, "" if given.weights == "hub" else given.weights)
+        discriminator.load_backbone(network.model.state_dict())
+    generator = ganzoo.create("pokemon-64", generator={"widths": (256, 128, 64, 32)}, clusters=0).generator
     gan = ganzoo.GAN(generator, discriminator)
-    ganzoo.Trainer(gan, data, output_dir="runs/projected", overwrite=True, **settings).fit()
+    ganzoo.Trainer(gan, given.data, output_dir="runs/projected", overwrite=True, **settings).fit()
     ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/projected.png")
 except ganzoo.GanzooError as error:
     parser.exit(2, f"{error}\n")

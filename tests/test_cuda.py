@@ -50,12 +50,6 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _backbone(request, monkeypatch):
-    if "projected" in request.node.name:
-        monkeypatch.setenv("GANZOO_BACKBONE", str(request.getfixturevalue("backbone")))
-
-
 def close(one, other, tolerance=ALIKE):
     assert torch.allclose(one.detach().cpu().double(), other.detach().cpu().double(), rtol=tolerance, atol=tolerance)
 

@@ -64,9 +64,7 @@ def sample_often(gan, times=3, n=2, **options):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_graph_draws_what_the_generator_of_a_preset_does(name, plain, request, monkeypatch):
-    if "projected" in name:
-        monkeypatch.setenv("GANZOO_BACKBONE", str(request.getfixturevalue("backbone")))
+def test_a_graph_draws_what_the_generator_of_a_preset_does(name, plain):
     widths = {"r3gan-generator": (8, 8, 4), "few-shot-generator": (8, 8, 4, 4)}
     given = widths.get(PRESETS[name].generator_model, (8, 4))
     gan = ganzoo.GAN(MODELS[PRESETS[name].generator_model](PRESETS[name].generator.replace(widths=given)), clusters=0)

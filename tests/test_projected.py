@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import ganzoo
-from ganzoo.errors import ConfigError, HubError, ShapeError
+from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.models import ProjectedDiscriminator, ProjectedDiscriminatorConfig
 
 TINY = {"backbone": "test_efficientnet", "width": 8, "image_size": 32}
@@ -91,24 +90,12 @@ def test_in_training_a_logit_tells_of_the_batch_too(discriminator):
     assert torch.allclose(discriminator(images)[0], discriminator(alike)[0], atol=1e-5)
 
 
-def test_the_preset_takes_its_backbone_from_a_file(backbone, monkeypatch):
-    monkeypatch.setenv("GANZOO_BACKBONE", str(backbone))
-    gan = ganzoo.create("pokemon-64-projected", seed=0)
-    assert torch.equal(gan.discriminator.backbone.conv_stem.weight, load_file(backbone)["conv_stem.weight"])
-
-
-def test_the_preset_without_a_network_says_so(monkeypatch):
-    monkeypatch.delenv("GANZOO_BACKBONE", raising=False)
-    with pytest.raises(HubError, match="timm/tf_efficientnet_lite0"):
-        ganzoo.create("pokemon-64-projected")
-
-
-def test_the_preset_trains_and_resumes(tmp_path, monkeypatch, discriminator):
+def test_a_run_with_it_trains_and_resumes(tmp_path, discriminator):
     made = ganzoo.create("pokemon-64", generator={"widths": (8, 8), "start_size": 8}, clusters=0, seed=0).generator
     images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
-    settings = ganzoo.PRESETS["pokemon-64-projected"].settings.replace(batch_size=8, checkpoint_every=2, score_every=2)
+    settings = ganzoo.Settings(steps=4, loss="hinge", batch_size=8, checkpoint_every=2, score_every=2)
     gan = ganzoo.GAN(made, discriminator)
-    result = ganzoo.Trainer(gan, images, tmp_path / "run", settings=settings, steps=4, progress=False).fit()
+    result = ganzoo.Trainer(gan, images, tmp_path / "run", settings=settings, progress=False).fit()
     assert result.finished and all(map(torch.isfinite, map(torch.tensor, result.figures.values())))
     again = ganzoo.Trainer.resume(tmp_path / "run", images, progress=False)
     assert again.fit().finished

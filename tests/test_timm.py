@@ -14,7 +14,6 @@ from ganzoo.evaluation.features import _make
 from ganzoo.integrations.timm import ARCHITECTURES, register
 from ganzoo.saving.resolve import bundled_models
 
-PROJECTED = "pokemon-64-projected"
 register()
 TAGGED = {f"{name}.{model}": model for name, tags in ARCHITECTURES.items() for model in tags}  # timm's names with tags
 NAMES = tuple(TAGGED)
@@ -124,8 +123,11 @@ REFUSED = {
 @pytest.mark.parametrize("backbone", REFUSED)
 def test_a_backbone_that_can_not_serve_is_refused_with_the_reason_before_a_run(backbone, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    config = ganzoo.models.ProjectedDiscriminatorConfig(backbone="test_resnet", width=8)
+    generator = ganzoo.create("pokemon-64", generator={"widths": (8, 8, 8, 8)}, clusters=0).generator
+    ganzoo.GAN(generator, ganzoo.models.ProjectedDiscriminator(config)).save_pretrained("projected")
     options = ["--data", "fashion-mnist-mini", "--set", f"discriminator.backbone={backbone}", "--output", "runs/no"]
-    assert run(["train", PROJECTED, *options]) == 2
+    assert run(["train", "--from", "./projected", *options]) == 2
     said = capsys.readouterr().err
     assert REFUSED[backbone] in said and backbone in said and not (tmp_path / "runs").exists()
 

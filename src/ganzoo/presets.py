@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
-
-from torch import nn
 
 from ganzoo.config import Config
 from ganzoo.errors import BlockError, ConfigError, quote
@@ -19,11 +17,9 @@ from ganzoo.models import (
     FewShotDiscriminatorConfig,
     FewShotGeneratorConfig,
     Generator,
-    ProjectedDiscriminatorConfig,
     R3GANDiscriminatorConfig,
     R3GANGeneratorConfig,
 )
-from ganzoo.models.projected.discriminator import fill_backbone
 from ganzoo.registry import Registry, matching
 from ganzoo.seeds import seeded
 from ganzoo.settings import Settings
@@ -38,7 +34,6 @@ class Preset:
         description: one line for `ganzoo list presets`.
         generator, discriminator: configs of the two networks.
         generator_model, discriminator_model: names in `MODELS`.
-        start: called with the fresh networks, for weights that come from outside.
         data: what `ganzoo.data.open_data` takes.
         settings: of a run.
         baseline: it is there to compare with, not to use; lists and cards say so.
@@ -52,7 +47,6 @@ class Preset:
     settings: Settings
     generator_model: str = "dcgan-generator"
     discriminator_model: str = "dcgan-discriminator"
-    start: Callable[[nn.Module, nn.Module], None] | None = None
     baseline: bool = False
 
 
@@ -96,7 +90,6 @@ def create(
     Raises:
         UnknownNameError: no such preset.
         ConfigError: a field is unknown or wrong, or `image_size` can't be reached.
-        HubError, WeightsError: weights from outside, which a preset wants, can't be had.
     """
     name, preset = (None, preset) if isinstance(preset, Preset) else (preset, PRESETS[preset])
     generator_changes, discriminator_changes = _changes_of_both(generator, discriminator)
@@ -116,8 +109,6 @@ def create(
             raise ConfigError(f"image_size {image_size} was asked for, the generator's options make {drawn}")
         config = _varied(preset.discriminator, discriminator_changes, image_size, "discriminator")
         fresh_discriminator = MODELS[preset.discriminator_model](config)
-        if preset.start:
-            preset.start(fresh_generator, fresh_discriminator)
     return GAN(fresh_generator, fresh_discriminator, num_classes=num_classes, clusters=clusters, preset=name)
 
 
@@ -258,26 +249,6 @@ _BUILT_IN = {
             flip=True,
             augmentations=("translation", "cutout"),
             clusters=16,
-        ),
-    ),
-    "pokemon-64-projected": Preset(
-        version=2,
-        description="discriminator on a pretrained EfficientNet-Lite0, fetched once or GANZOO_BACKBONE; an experiment",
-        generator=DCGANGeneratorConfig(widths=(256, 128, 64, 32)),
-        discriminator=ProjectedDiscriminatorConfig(),
-        discriminator_model="projected-discriminator",
-        start=fill_backbone,
-        data="pokemon",
-        settings=Settings(
-            steps=4000,
-            loss="hinge",
-            generator_lr=1e-3,
-            beta1=0.0,
-            beta2=0.99,
-            ema_half_life=20_000,
-            flip=True,
-            augmentations=_AUGMENTED,
-            checkpoint_every=500,
         ),
     ),
     "fashion-mnist": Preset(

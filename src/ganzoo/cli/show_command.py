@@ -90,8 +90,8 @@ def _preset(name: str) -> Facts:
     from ganzoo.presets import PRESETS, create
 
     preset = PRESETS[name]
-    with torch.device("meta"):  # counted without memory, and without weights from elsewhere
-        gan = create(dataclasses.replace(preset, start=None))
+    with torch.device("meta"):  # counted without memory
+        gan = create(preset)
     assert gan.discriminator is not None  # a preset has both
     networks = {
         place: {"model": model, "parameters": parameter_count(network), **_own(config)}

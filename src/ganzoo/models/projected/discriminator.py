@@ -6,7 +6,6 @@ converge in fewer steps. It wants outside weights and costs many times a DCGAN's
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -59,7 +58,7 @@ class ProjectedDiscriminator(Discriminator):
     Section 3.2 of the paper: the levels of a frozen `backbone` are mixed across channels by random 1x1 convolutions,
     then across scales by random 3x3 convolutions, coarse to fine, which are never trained; each level has a head of
     spectrally and batch normed blocks that ends in 4x4 logits or fewer. A fresh one has a random backbone, for
-    `load_backbone` to fill; a preset's has been filled. All weights are saved, so that it wants nothing from outside.
+    `load_backbone` to fill. All weights are saved, so that it wants nothing from outside.
     """
 
     config_class: ClassVar[type[Config]] = ProjectedDiscriminatorConfig
@@ -171,12 +170,3 @@ def _check_levels(backbone: Any, config: ProjectedDiscriminatorConfig, sizes: li
     if found != wanted:
         last = " (channels last)" if found == [(1, size, size, channels) for _, channels, size, _ in wanted] else ""
         raise ConfigError(f"{place} gives {found[0]}{last} for images of {side}x{side}, not {wanted[0]}; {remedy}")
-
-
-def fill_backbone(_: nn.Module, discriminator: nn.Module) -> None:
-    """A preset's start: pretrained weights from the Hub, or from the file that GANZOO_BACKBONE names."""
-    from ganzoo.models.backbones import timm_network
-
-    assert isinstance(discriminator, ProjectedDiscriminator)
-    network, _name = timm_network(discriminator.config.timm_name, os.environ.get("GANZOO_BACKBONE", ""))
-    discriminator.load_backbone(network.model.state_dict())
