@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from ganzoo.errors import WeightsError, shown
 
-# the parts of a layer: torch's own names, those of its two spectral norms, and mimicry's
-_PARTS = {
-    "weight": "weight",
-    "bias": "bias",
-    "running_mean": "running_mean",
-    "running_var": "running_var",
-    "num_batches_tracked": "num_batches_tracked",
-    "weight_orig": "original",
-    "weight_u": "u",
-    "weight_v": "v",
-    "parametrizations.weight.original": "original",
-    "parametrizations.weight.0._u": "u",
-    "parametrizations.weight.0._v": "v",
-    "sn_u": "sn_u",
-    "sn_sigma": "sn_sigma",
-}
-_NAME = re.compile(rf"(.+)\.({'|'.join(map(re.escape, sorted(_PARTS, key=len, reverse=True)))})")
+# torch's older spectral norm has other names for its parts
+_SPECTRAL = {"weight_orig": "original", "weight_u": "0._u", "weight_v": "0._v"}
+_OWN = rf"weight|bias|running_mean|running_var|num_batches_tracked|{'|'.join(_SPECTRAL)}"
+_NAME = re.compile(rf"(.+?)\.({_OWN}|parametrizations\.weight\.(?:original|0\._[uv]))")
 _MOST_ROOTS = 4  # first words of names, whose order is tried
 
 
@@ -38,7 +26,7 @@ class Layer:
 
     Args:
         name: its place in the network, as "main.3".
-        tensors: its parts, as "weight" and "running_mean".
+        tensors: its parts, by the names that torch's own module has for them.
         between: layers without weights that stand before it, which the numbers of a Sequential tell; None: unknown.
     """
 
@@ -47,25 +35,52 @@ class Layer:
     between: int | None = None
 
     @property
-    def weight(self) -> Tensor | None:
-        """Its weight; of a layer under spectral norm the one that is normalised."""
-        return self.tensors.get("original", self.tensors.get("weight"))
+    def spectral(self) -> bool:
+        """Whether it is under spectral norm."""
+        return "parametrizations.weight.original" in self.tensors
 
     @property
-    def bias(self) -> Tensor | None:
-        return self.tensors.get("bias")
+    def weight(self) -> Tensor:
+        """Its weight; of a layer under spectral norm the one that is normalised."""
+        return self.tensors["parametrizations.weight.original" if self.spectral else "weight"]
 
     @property
     def kind(self) -> Literal["convolution", "linear layer", "norm", "other"]:
         """What its weight's shape says that it is."""
-        if "running_mean" in self.tensors or (self.weight is not None and self.weight.dim() == 1):
+        dimensions = self.weight.dim() if self.spectral or "weight" in self.tensors else 0
+        if "running_mean" in self.tensors or dimensions == 1:
             return "norm"
-        dimensions = 0 if self.weight is None else self.weight.dim()
         return "convolution" if dimensions == 4 else "linear layer" if dimensions == 2 else "other"
+
+    def fill(self, module: nn.Module) -> nn.Module:
+        """`module`, one of torch's own, with this layer's tensors; WeightsError if they do not fit."""
+        if self.spectral:
+            parametrizations.spectral_norm(module)
+        try:
+            module.load_state_dict(dict(self.tensors))
+        except RuntimeError as error:
+            raise self.refuse(str(error).splitlines()[-1].strip(" \t.")) from error
+        return module
+
+    def convolution(
+        self, kind: type[nn.Conv2d | nn.ConvTranspose2d] = nn.Conv2d, stride: int = 1, padding: int = 0
+    ) -> nn.Module:
+        """Torch's own convolution with this layer's weights."""
+        outputs, inputs = self.weight.shape[:2] if kind is nn.Conv2d else (self.weight.shape[1], self.weight.shape[0])
+        return self.fill(kind(inputs, outputs, self.weight.shape[2], stride, padding, bias="bias" in self.tensors))
+
+    def reshaped(self, *shape: int) -> Layer:
+        """This layer with its weight in another shape."""
+        name = next(each for each in self.tensors if each.endswith(("weight", "original")))
+        return replace(self, tensors={**self.tensors, name: self.tensors[name].reshape(shape)})
+
+    def batch_norm(self) -> nn.Module:
+        """Torch's own batch norm with this layer's statistics, scale and shift."""
+        return self.fill(nn.BatchNorm2d(len(self.tensors["running_mean"]), affine="weight" in self.tensors))
 
     def refuse(self, why: str) -> WeightsError:
         """The error that says why this layer can't be expressed."""
-        shape = "" if self.weight is None else f" {tuple(self.weight.shape)}"
+        shape = f" {tuple(self.weight.shape)}" if self.kind in ("convolution", "linear layer") else ""
         return WeightsError(f"{shown(self.name)} does not fit ({self.kind}{shape}): {why}.")
 
 
@@ -81,7 +96,8 @@ def rows(table: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
         found = _NAME.fullmatch(name)
         if found is None or not (tensor.is_floating_point() or found[2] == "num_batches_tracked"):
             raise WeightsError(f"{shown(name)} is not a weight of a convolution, a linear layer or a norm.")
-        layers.setdefault(found[1], {})[_PARTS[found[2]]] = tensor
+        part = f"parametrizations.weight.{_SPECTRAL[found[2]]}" if found[2] in _SPECTRAL else found[2]
+        layers.setdefault(found[1], {})[part] = tensor
     natural = sorted(layers, key=lambda name: _order(Layer(name, layers[name])))
     roots = list(dict.fromkeys(name.partition(".")[0] for name in layers))
     orders = [list(layers), natural]

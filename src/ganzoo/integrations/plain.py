@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 
 from ganzoo.blocks import make_activation
 from ganzoo.errors import ConfigError, WeightsError, quote
 from ganzoo.integrations.layers import Layer
-from ganzoo.models import DCGANDiscriminator, DCGANDiscriminatorConfig, DCGANGenerator, DCGANGeneratorConfig
+from ganzoo.models import DCGANDiscriminator, DCGANDiscriminatorConfig, DCGANGenerator, DCGANGeneratorConfig, Generator
 from ganzoo.models.contract import Network
 
 _RANGES = {"-1,1": "tanh", "0,1": "sigmoid"}
@@ -61,6 +61,16 @@ class Assumptions:
             raise ConfigError(f"--output-range must be {known}, got {quote(self.output_range)}")
 
     @property
+    def half(self) -> float:
+        """What the last layer of a generator is multiplied by, so that it can end in tanh."""
+        return 0.5 if self.output_range == "0,1" else 1.0
+
+    @property
+    def end(self) -> nn.Module:
+        """What ends the plain generator."""
+        return SigmoidToRange() if self.output_range == "0,1" else nn.Tanh()
+
+    @property
     def of_generator(self) -> list[str]:
         """What was not said of a generator's two ends, in words."""
         said = ["latents of deviation 1 (--latent-scale)"] if self.latent_scale == 1 else []
@@ -93,18 +103,20 @@ class Unit:
     norm: Layer | None
 
     @property
-    def weight(self) -> Tensor:
-        assert self.layer.weight is not None
-        return self.layer.weight
-
-    @property
     def norm_name(self) -> str:
         """By the name that a config has for it."""
         if self.norm is None:
-            return "spectral" if "original" in self.layer.tensors else "none"
+            return "spectral" if self.layer.spectral else "none"
         if "running_mean" not in self.norm.tensors:
             raise self.norm.refuse("an instance, group or layer norm, which the file doesn't tell apart")
         return "batch" if "weight" in self.norm.tensors else "batch(affine=false)"
+
+    def modules(self, channels: int, activation: str) -> list[nn.Module]:
+        """What stands behind the layer, which gives `channels`: torch's own batch norm, if any, and the activation."""
+        norms = [] if self.norm is None else [self.norm.batch_norm()]
+        if self.norm and len(self.norm.tensors["running_mean"]) != channels:
+            raise self.norm.refuse(f"the layer before gives {channels} channels")
+        return [*norms, make_activation(activation)]
 
 
 def layout_of(row: Sequence[Layer]) -> tuple[str, str, str]:
@@ -121,14 +133,14 @@ def read_row(row: Sequence[Layer], assumptions: Assumptions) -> Reading:
     Raises:
         WeightsError: the first layer that does not fit, and why.
     """
-    units = _units(row)
-    first, last = units[0], units[-1]
-    to_logit = first.layer.kind == "convolution" and first.weight.shape[1] <= 4 and len(last.weight) == 1
+    units, layout = _units(row), layout_of(row)[0]
+    first, last = units[0].layer, units[-1].layer
+    to_logit = first.kind == "convolution" and first.weight.shape[1] <= 4 and len(last.weight) == 1
     try:
         return (_read_discriminator if to_logit else _read_generator)(row, units, assumptions)
     except WeightsError as error:
         kind = "discriminator" if to_logit else "generator"
-        raise WeightsError(f"{error} The file seems to hold a {kind} ({layout_of(row)[0]}).") from error
+        raise WeightsError(f"{error} The file seems to hold a {kind} ({layout}).") from error
 
 
 def _units(row: Sequence[Layer]) -> list[Unit]:
@@ -145,21 +157,9 @@ def _units(row: Sequence[Layer]) -> list[Unit]:
     if len(units) < 2:
         raise row[0].refuse("a network has two layers or more")
     for unit in units:
-        if unit.layer.kind == "convolution" and unit.weight.shape[2] != unit.weight.shape[3]:
+        if unit.layer.kind == "convolution" and unit.layer.weight.shape[2] != unit.layer.weight.shape[3]:
             raise unit.layer.refuse("its kernel is not square")
     return units
-
-
-def _check_norm(unit: Unit, first: Unit) -> None:
-    """Raise WeightsError unless `unit` has the norm of the `first` of its network."""
-    if unit.norm_name != first.norm_name:
-        names = f"{first.layer.name} has {first.norm_name}, this one {unit.norm_name}"
-        raise unit.layer.refuse(f"one norm must serve all stages; {names}")
-
-
-def _one_or_all(names: list[str], usual: str) -> str | tuple[str, ...]:
-    """Blocks as a config names them: once if all are the same."""
-    return next(iter({*names}), usual) if len({*names}) < 2 else tuple(names)
 
 
 def _read_generator(row: Sequence[Layer], units: list[Unit], assumptions: Assumptions) -> Reading:
@@ -168,40 +168,117 @@ def _read_generator(row: Sequence[Layer], units: list[Unit], assumptions: Assump
     stem, *stages, head = units
     if stem.norm_name == "spectral":
         raise stem.layer.refuse("spectral norm in a generator is not read")
-    weight = _stem(stem, stages[0] if stages else head)
-    modules = [convolution(nn.ConvTranspose2d, weight, stem), *batch_norm(stem), make_activation(activation)]
-    state = _state("project", weight * assumptions.latent_scale, stem, weight.shape[1])
-    names, widths, size = [], [weight.shape[1]], weight.shape[2]
-    for index, unit in enumerate(stages):
-        up = _up(unit, widths[-1])
-        _check_norm(unit, stem)
-        modules += [*up.modules, *batch_norm(unit), make_activation(activation)]
-        state |= _state(f"stages.{index}", up.weight, unit, up.channels)
-        names.append(up.block)
-        widths.append(up.channels)
-    last = _to_image(head, widths[-1])
-    half = 0.5 if assumptions.output_range == "0,1" else 1.0
-    bias = head.layer.bias
-    state["to_image.convolution.weight"] = last.weight * half
-    if bias is not None or last.block == "same":
-        state["to_image.convolution.bias"] = (torch.zeros(last.channels) if bias is None else bias) * half
+    first = _stem(stem, (stages or [head])[0].layer)
+    latent_size, width, size = first.weight.shape[:3]
+    start = [first.convolution(nn.ConvTranspose2d), *stem.modules(width, activation)]
+    modules, names, widths = _stages(stages, width, _up, activation, stem)
+    last, mode, channels = _to_image(head.layer, widths[-1], head.norm)
     config = DCGANGeneratorConfig(
-        latent_size=weight.shape[0],
+        latent_size=latent_size,
         start_size=size,
         widths=tuple(widths),
         block=_one_or_all(names, "dcgan-up"),
         norm=stem.norm_name,
         activation=activation,
-        head=last.block,
-        head_bias=bias is not None and last.block == "doubling",
-        image_channels=last.channels,
+        head=mode,
+        head_bias=mode == "doubling" and "bias" in head.layer.tensors,
+        image_channels=channels,
     )
-    network = DCGANGenerator(config)
-    network.load_state_dict(state)
-    end = nn.Tanh() if half == 1 else SigmoidToRange()
-    assumed = [f"{activation} between the layers (--activation)", *_strides(names)]
-    plain = nn.Sequential(*modules, *last.modules, end)
-    return Reading(network, plain, layout, [*assumed, *assumptions.of_generator])
+    plain = nn.Sequential(*start, *modules, last, assumptions.end)
+    assumed = [f"{activation} between the layers (--activation)", *_strides(names), *assumptions.of_generator]
+    return filled(DCGANGenerator(config), plain, layout, assumed, assumptions)
+
+
+def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: Assumptions) -> Reading:
+    layout, _, activation = layout_of(row)
+    activation = assumptions.discriminator_activation or activation
+    *stages, head = units
+    normed = next((unit for unit in stages[:2] if unit.norm_name != "none"), stages[0])
+    odd_halves = all(unit.layer.weight.shape[-1] % 2 for unit in stages)
+    channels = stages[0].layer.weight.shape[1]
+    modules, names, widths = _stages(stages, channels, partial(_down, odd_halves=odd_halves), activation, normed)
+    last = _to_logit(head, widths[-1], normed.norm_name)
+    config = DCGANDiscriminatorConfig(
+        image_size=last.weight.shape[-1] * 2 ** sum(name.startswith("dcgan-down") for name in names),
+        image_channels=channels,
+        widths=tuple(widths[1:]),
+        block=_one_or_all(names, "dcgan-down"),
+        norm=normed.norm_name,
+        first_norm=stages[0].norm is not None,
+        activation=activation,
+        head_bias="bias" in last.tensors,
+    )
+    assumed = [f"{activation} between the layers (--discriminator-activation)", *_strides(names)]
+    if any((unit.layer.between or 0) > 1 for unit in stages):
+        assumed.append("layers without weights beside the activations, as dropout, do nothing")
+    assumed.append("logits at the end: an activation there (a sigmoid, torchgan's leaky_relu) is left out")
+    return filled(DCGANDiscriminator(config), nn.Sequential(*modules, last.convolution()), layout, assumed, assumptions)
+
+
+# what a stage is taken for: our block, plain modules, and the channels behind them
+Stage = tuple[str, list[nn.Module], int]
+
+
+def _stages(
+    units: Sequence[Unit], channels: int, read: Callable[[Unit, int], Stage], activation: str, normed: Unit
+) -> tuple[list[nn.Module], list[str], list[int]]:
+    """The plain modules of `units` behind `channels`, our blocks for them, and the channels before and behind each.
+
+    All must have the norm of `normed`, but for the first stage of a discriminator, which may have none.
+    """
+    modules: list[nn.Module] = []
+    names: list[str] = []
+    widths = [channels]
+    for unit in units:
+        name, convolution, made = read(unit, widths[-1])
+        free = unit is units[0] and normed in units
+        if unit.norm_name != normed.norm_name and not free:
+            others = f"{normed.layer.name} has {normed.norm_name}, this one {unit.norm_name}"
+            raise unit.layer.refuse(f"one norm must serve all stages; {others}")
+        modules += [*convolution, *unit.modules(made, activation)]
+        names.append(name)
+        widths.append(made)
+    return modules, names, widths
+
+
+def _one_or_all(names: list[str], usual: str) -> str | tuple[str, ...]:
+    """Blocks as a config names them: once if all are the same."""
+    return next(iter({*names}), usual) if len({*names}) < 2 else tuple(names)
+
+
+@torch.no_grad()
+def filled(network: Network, plain: nn.Module, layout: str, assumed: list[str], assumptions: Assumptions) -> Reading:
+    """`network` with the weights of `plain`, whose layers stand in the same order.
+
+    What lacks a bias there gets zeros; a bias that has no place here moves into the mean of the norm behind.
+
+    Raises:
+        WeightsError: their shapes differ.
+    """
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)
+    ours = [(name, module) for name, module in network.named_modules() if isinstance(module, kinds)]
+    theirs = [module for module in plain.modules() if isinstance(module, kinds)]
+    state: dict[str, Tensor] = {}
+    moved: Tensor | None = None
+    for (name, module), other in zip(ours, theirs):
+        found = other.state_dict()
+        if isinstance(module, nn.BatchNorm2d):
+            found["running_mean"] = found["running_mean"] - (0 if moved is None else moved)
+            moved = None
+        elif module.bias is None:
+            moved = found.pop("bias", None)
+        else:
+            found.setdefault("bias", torch.zeros_like(module.bias))
+        state |= {f"{name}.{key}": value for key, value in found.items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"it is not {layout}: {str(error).splitlines()[1].strip()}") from error
+    if isinstance(network, Generator):
+        ours[0][1].get_parameter("weight").mul_(assumptions.latent_scale)
+        for parameter in ours[-1][1].parameters():
+            parameter.mul_(assumptions.half)
+    return Reading(network, plain, layout, assumed)
 
 
 class SigmoidToRange(nn.Module):
@@ -211,150 +288,97 @@ class SigmoidToRange(nn.Module):
         return 2 * x.sigmoid() - 1
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a layer is taken for: our block (of a head its kind), plain modules, our weight, and channels after it."""
-
-    block: Any
-    modules: list[nn.Module]
-    weight: Tensor
-    channels: int
-
-
-def _stem(unit: Unit, following: Unit) -> Tensor:
-    """The weight of a first transposed convolution (latent_size, channels, size, size), also of a linear layer."""
-    weight = unit.weight
-    if unit.layer.kind == "convolution":
-        return weight
+def _stem(unit: Unit, following: Layer) -> Layer:
+    """A first transposed convolution (latent_size, channels, size, size), also of a linear layer."""
+    layer, weight = unit.layer, unit.layer.weight
+    if layer.kind == "convolution":
+        return layer
     channels = len(unit.norm.tensors["running_mean"]) if unit.norm else 0
     if not channels or channels == len(weight):
         channels = following.weight.shape[0 if following.weight.shape[-1] % 2 == 0 else 1]
     size = math.isqrt(len(weight) // channels)
-    if following.layer.kind != "convolution" or channels * size**2 != len(weight):
-        raise unit.layer.refuse("it makes no square features for the layer behind it")
+    if following.kind != "convolution" or channels * size**2 != len(weight):
+        raise layer.refuse("it makes no square features for the layer behind it")
     if unit.norm and len(unit.norm.tensors["running_mean"]) != channels:
         raise unit.norm.refuse("behind a linear layer it must norm channels, not single numbers")
-    bias = _channel_bias(unit.layer, channels)
-    if bias is not None and not torch.equal(bias.repeat_interleave(size**2), unit.layer.tensors["bias"]):
-        raise unit.layer.refuse("its bias differs from place to place; a dcgan-generator's is one for each channel")
-    return weight.T.reshape(-1, channels, size, size)
+    tensors = {"weight": weight.T.reshape(-1, channels, size, size)}
+    if "bias" in layer.tensors:
+        bias = layer.fill(nn.Linear(weight.shape[1], len(weight))).get_parameter("bias").detach()
+        tensors["bias"] = bias[:: size**2]
+        if not torch.equal(tensors["bias"].repeat_interleave(size**2), bias):
+            raise layer.refuse("its bias differs from place to place; a dcgan-generator's is one for each channel")
+    return replace(layer, tensors=tensors)
 
 
-def _up(unit: Unit, channels: int) -> Part:
+def _up(unit: Unit, channels: int) -> Stage:
     """A stage of a generator, behind `channels` channels."""
-    weight, layer = unit.weight, unit.layer
+    layer = unit.layer
     if layer.kind != "convolution":
         raise layer.refuse("a linear layer can only be the first of a generator")
-    given, made, kernel = weight.shape[0], weight.shape[1], weight.shape[2]
+    given, made, kernel = layer.weight.shape[:3]
     if kernel % 2 == 0:
         _check_channels(layer, channels, given)
-        options = {"kernel_size": kernel, "padding": (kernel - 2) // 2}
-        block = "dcgan-up" if kernel == 4 else _call("dcgan-up", options)
-        return Part(block, [convolution(nn.ConvTranspose2d, weight, unit, 2, (kernel - 2) // 2)], weight, made)
+        padding = (kernel - 2) // 2
+        block = "dcgan-up" if kernel == 4 else f"dcgan-up(kernel_size={kernel},padding={padding})"
+        return block, [layer.convolution(nn.ConvTranspose2d, 2, padding)], made
     given, made = made, given
     if channels == made != given:
         raise layer.refuse(f"no block is a transposed convolution of kernel {kernel}; it must be even, as 4")
     _check_channels(layer, channels, given)
-    module = convolution(nn.Conv2d, weight, unit, 1, kernel // 2)
-    options = {} if kernel == 3 else {"kernel_size": kernel}
+    module, options = layer.convolution(padding=kernel // 2), _kernel(kernel)
     if unit.norm and 4 * len(unit.norm.tensors["running_mean"]) == made:
-        if layer.bias is not None:
+        if "bias" in layer.tensors:
             raise layer.refuse("a bias before its pixels are shuffled and normed")
-        return Part(_call("pixelshuffle-up", options), [module, nn.PixelShuffle(2)], weight, made // 4)
+        return f"pixelshuffle-up{options}", [module, nn.PixelShuffle(2)], made // 4
     if (layer.between or 0) > 1:  # an activation, and what doubles the size
-        return Part(_call("resize-up", options), [nn.Upsample(scale_factor=2), module], weight, made)
-    return Part(_call("dcgan-same", options), [module], weight, made)
+        return f"resize-up{options}", [nn.Upsample(scale_factor=2), module], made
+    return f"dcgan-same{options}", [module], made
 
 
-def _to_image(unit: Unit, channels: int) -> Part:
-    """The last layer of a generator."""
-    weight, layer = unit.weight, unit.layer
-    kernel = weight.shape[-1]
+def _to_image(layer: Layer, channels: int, norm: Layer | None) -> tuple[nn.Module, Literal["doubling", "same"], int]:
+    """The last layer of a generator, behind `channels` channels: a plain module, our head, and the image's channels."""
+    kernel = layer.weight.shape[-1]
     if layer.kind != "convolution" or kernel not in (3, 4):
         raise layer.refuse("the last layer must be a transposed convolution of kernel 4 or a convolution of kernel 3")
-    given, made = (weight.shape[0], weight.shape[1]) if kernel == 4 else (weight.shape[1], weight.shape[0])
+    given, made = layer.weight.shape[:2] if kernel == 4 else (layer.weight.shape[1], layer.weight.shape[0])
     _check_channels(layer, channels, given)
-    if made > 4 or unit.norm:
-        raise (unit.norm or layer).refuse("an image has 1 to 4 channels, and no norm behind it")
+    if made > 4 or norm:
+        raise (norm or layer).refuse("an image has 1 to 4 channels, and no norm behind it")
     if kernel == 4:
-        return Part("doubling", [convolution(nn.ConvTranspose2d, weight, unit, 2, 1)], weight, made)
+        return layer.convolution(nn.ConvTranspose2d, 2, 1), "doubling", made
     if (layer.between or 0) > 1:
         raise layer.refuse("something that doubles the size seems to stand before it, which only a stage can")
-    return Part("same", [convolution(nn.Conv2d, weight, unit, 1, 1)], weight, made)
+    return layer.convolution(padding=1), "same", made
 
 
-def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: Assumptions) -> Reading:
-    layout, _, activation = layout_of(row)
-    activation = assumptions.discriminator_activation or activation
-    *stages, head = units
-    normed = next((unit for unit in stages[:2] if unit.norm_name != "none"), stages[0])
-    even = any(unit.weight.shape[-1] % 2 == 0 for unit in stages)
-    modules: list[nn.Module] = []
-    names: list[str] = []
-    state: dict[str, Tensor] = {}
-    widths = [stages[0].weight.shape[1]]
-    for index, unit in enumerate(stages):
-        down = _down(unit, widths[-1], odd_halves=not even)
-        if index:
-            _check_norm(unit, normed)
-        modules += [*down.modules, *batch_norm(unit), make_activation(activation)]
-        state |= _state(f"stages.{index}", down.weight, unit, down.channels)
-        names.append(down.block)
-        widths.append(down.channels)
-    weight = _to_logit(head, widths[-1], normed.norm_name)
-    state |= weight_tensors("to_logit.convolution.", weight, head.layer)
-    if (bias := _channel_bias(head.layer, 1)) is not None:
-        state["to_logit.convolution.bias"] = bias
-    halvings = sum(name.startswith("dcgan-down") for name in names)
-    config = DCGANDiscriminatorConfig(
-        image_size=weight.shape[-1] * 2**halvings,
-        image_channels=widths[0],
-        widths=tuple(widths[1:]),
-        block=_one_or_all(names, "dcgan-down"),
-        norm=normed.norm_name,
-        first_norm=stages[0].norm is not None,
-        activation=activation,
-        head_bias=bias is not None,
-    )
-    network = DCGANDiscriminator(config)
-    network.load_state_dict(state)
-    assumed = [f"{activation} between the layers (--discriminator-activation)", *_strides(names)]
-    if any((unit.layer.between or 0) > 1 for unit in stages):
-        assumed.append("layers without weights beside the activations, as dropout, do nothing")
-    assumed.append("logits at the end: an activation there (a sigmoid, torchgan's leaky_relu) is left out")
-    plain = nn.Sequential(*modules, convolution(nn.Conv2d, weight, head))
-    return Reading(network, plain, layout, assumed)
-
-
-def _down(unit: Unit, channels: int, *, odd_halves: bool) -> Part:
+def _down(unit: Unit, channels: int, *, odd_halves: bool) -> Stage:
     """A stage of a discriminator, behind `channels` channels."""
-    weight, layer = unit.weight, unit.layer
+    layer = unit.layer
     if layer.kind != "convolution":
         raise layer.refuse("a linear layer can only be the last of a discriminator")
-    made, given, kernel = weight.shape[:3]
+    made, given, kernel = layer.weight.shape[:3]
     _check_channels(layer, channels, given)
     if kernel % 2 and not odd_halves:
-        block = _call("dcgan-same", {} if kernel == 3 else {"kernel_size": kernel})
-        return Part(block, [convolution(nn.Conv2d, weight, unit, 1, kernel // 2)], weight, made)
+        return f"dcgan-same{_kernel(kernel)}", [layer.convolution(padding=kernel // 2)], made
     padding = (kernel - 1) // 2
-    block = _call("dcgan-down", {} if kernel == 4 else {"kernel_size": kernel, "padding": padding})
-    return Part(block, [convolution(nn.Conv2d, weight, unit, 2, padding)], weight, made)
+    block = "dcgan-down" if kernel == 4 else f"dcgan-down(kernel_size={kernel},padding={padding})"
+    return block, [layer.convolution(stride=2, padding=padding)], made
 
 
-def _to_logit(unit: Unit, channels: int, norm: str) -> Tensor:
-    """The weight of a discriminator's last layer as that of a convolution (1, channels, size, size)."""
-    weight = unit.weight
+def _to_logit(unit: Unit, channels: int, norm: str) -> Layer:
+    """A discriminator's last layer, behind `channels` channels, as a convolution (1, channels, size, size)."""
+    layer, weight = unit.layer, unit.layer.weight
     if unit.norm:
         raise unit.norm.refuse("no norm can stand behind the logit")
-    if ("original" in unit.layer.tensors) is not (norm == "spectral"):
-        raise unit.layer.refuse("spectral norm must be on all layers or on none")
-    if unit.layer.kind == "convolution":
-        _check_channels(unit.layer, channels, weight.shape[1])
-        return weight
+    if layer.spectral is not (norm == "spectral"):
+        raise layer.refuse("spectral norm must be on all layers or on none")
+    if layer.kind == "convolution":
+        _check_channels(layer, channels, weight.shape[1])
+        return layer
     size = math.isqrt(weight.shape[1] // channels)
     if channels * size**2 != weight.shape[1]:
-        raise unit.layer.refuse(f"its inputs must be the {channels} channels before, times a square")
-    return weight.reshape(1, channels, size, size)
+        raise layer.refuse(f"its inputs must be the {channels} channels before, times a square")
+    return layer.reshaped(1, channels, size, size)
 
 
 def _check_channels(layer: Layer, before: int, taken: int) -> None:
@@ -362,76 +386,10 @@ def _check_channels(layer: Layer, before: int, taken: int) -> None:
         raise layer.refuse(f"it takes {taken} channels, the layer before gives {before}")
 
 
-def _call(name: str, options: dict[str, int]) -> str:
-    """`name` with `options`, as configs write it."""
-    return f"{name}({','.join(f'{key}={value}' for key, value in options.items())})" if options else name
+def _kernel(size: int) -> str:
+    """The option of a block whose kernel is of another `size` than 3."""
+    return "" if size == 3 else f"(kernel_size={size})"
 
 
 def _strides(names: Sequence[str]) -> list[str]:
     return ["kernels of even size double or halve the size, those of odd size keep it"] if names else []
-
-
-def convolution(
-    kind: type[nn.Conv2d | nn.ConvTranspose2d], weight: Tensor, unit: Unit, stride: int = 1, padding: int = 0
-) -> nn.Module:
-    """Torch's own convolution with the unit's weights."""
-    outputs, inputs = weight.shape[:2] if kind is nn.Conv2d else (weight.shape[1], weight.shape[0])
-    bias = _channel_bias(unit.layer, outputs)
-    module = kind(inputs, outputs, weight.shape[2], stride, padding, bias=bias is not None)
-    if "original" in unit.layer.tensors:
-        parametrizations.spectral_norm(module)
-    module.load_state_dict(weight_tensors("", weight, unit.layer) | ({} if bias is None else {"bias": bias}))
-    return module
-
-
-def _channel_bias(layer: Layer, channels: int) -> Tensor | None:
-    """The bias of a convolution to `channels`; a linear layer's is one for each place of a channel, all alike."""
-    weight, bias = layer.weight, layer.bias
-    if bias is None or weight is None:
-        return None
-    wanted = channels if layer.kind == "convolution" else len(weight)
-    if tuple(bias.shape) != (wanted,):
-        raise layer.refuse(f"its bias must have the shape ({wanted},), got {tuple(bias.shape)}")
-    return bias.view(channels, -1)[:, 0]
-
-
-def batch_norm(unit: Unit) -> list[nn.Module]:
-    """Torch's own batch norm with the unit's statistics, scale and shift."""
-    if unit.norm is None:
-        return []
-    tensors = norm_tensors(unit.norm)
-    module = nn.BatchNorm2d(len(tensors["running_mean"]), affine="weight" in tensors)
-    module.load_state_dict(tensors)
-    return [module]
-
-
-def norm_tensors(norm: Layer) -> dict[str, Tensor]:
-    """Statistics, scale and shift of a batch norm by torch's names."""
-    tensors = {"num_batches_tracked": torch.tensor(0), **norm.tensors}  # which torch before 1.0 did not count
-    names = ("running_mean", "running_var", *(("weight", "bias") if "weight" in tensors else ()))
-    if any(name not in tensors or tensors[name].shape != tensors["running_mean"].shape for name in names):
-        raise norm.refuse("a batch norm has a mean and a variance, and a scale and a shift or none of them")
-    return tensors
-
-
-def weight_tensors(place: str, weight: Tensor, layer: Layer) -> dict[str, Tensor]:
-    """The weight of a convolution, or the weight and singular vectors of one under spectral norm, by torch's names."""
-    if "original" not in layer.tensors:
-        return {f"{place}weight": weight}
-    parts = {"original": weight, "0._u": layer.tensors.get("u"), "0._v": layer.tensors.get("v")}
-    if parts["0._u"] is None or parts["0._v"] is None:
-        raise layer.refuse("its spectral norm lacks a singular vector")
-    return {f"{place}parametrizations.weight.{name}": value for name, value in parts.items() if value is not None}
-
-
-def _state(place: str, weight: Tensor, unit: Unit, channels: int) -> dict[str, Tensor]:
-    """The state of one of our blocks, which have no bias before a norm: subtracted again, it moves into the mean."""
-    state, bias = weight_tensors(f"{place}.convolution.", weight, unit.layer), _channel_bias(unit.layer, channels)
-    if unit.norm is None:
-        return state | {f"{place}.convolution.bias": torch.zeros(channels) if bias is None else bias}
-    tensors = norm_tensors(unit.norm)
-    if len(tensors["running_mean"]) != channels:
-        raise unit.norm.refuse(f"the layer before gives {channels} channels")
-    if bias is not None:
-        tensors["running_mean"] = tensors["running_mean"] - bias
-    return state | {f"{place}.norm.{name}": value for name, value in tensors.items()}
