@@ -46,10 +46,11 @@ def checked_int(name: str, value: Any, low: int, high: int = LARGEST) -> int:
     return number
 
 
-def check_count(name: str, value: object, place: str, low: int = 1) -> None:
-    """Raise ConfigError unless `value`, the argument `name` of `place`, is an int of at least `low`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise ConfigError(f"{place}: {name} must be an int of at least {low}, got {quote(value)}")
+def check_counts(place: str, low: int = 1, /, **counts: object) -> None:
+    """Raise ConfigError unless all `counts`, arguments of `place` by their names, are ints of at least `low`."""
+    for name, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise ConfigError(f"{place}: {name} must be an int of at least {low}, got {quote(value)}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

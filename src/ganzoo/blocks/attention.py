@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ganzoo.blocks.contract import BLOCKS, ImageBlock
 from ganzoo.blocks.initialisation import OwnStart
 from ganzoo.blocks.norms import Norm, make_norm, with_weight_norm
-from ganzoo.config import check_count
+from ganzoo.config import check_counts
 from ganzoo.errors import ConfigError
 
 
@@ -38,7 +38,7 @@ class SelfAttention(OwnStart, ImageBlock):
 
     def __init__(self, in_channels: int, out_channels: int, *, reduction: int = 8, norm: Norm = "spectral") -> None:
         super().__init__(in_channels, out_channels)
-        check_count("reduction", reduction, "SelfAttention")
+        check_counts("SelfAttention", reduction=reduction)
         if in_channels != out_channels:
             raise ConfigError(f"SelfAttention: out_channels must be {in_channels} like in_channels, got {out_channels}")
         inner = max(1, in_channels // reduction)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ganzoo.blocks.activations import Activation
 from ganzoo.blocks.norms import Norm
-from ganzoo.config import check_count
+from ganzoo.config import check_counts
 from ganzoo.errors import BlockError, ShapeError, quote
 from ganzoo.registry import Registry
 
@@ -65,9 +65,8 @@ class ImageBlock(nn.Module, ABC):
 
     def __init__(self, in_channels: int, out_channels: int, *, context: int = 0) -> None:
         super().__init__()
-        check_count("in_channels", in_channels, type(self).__name__)
-        check_count("out_channels", out_channels, type(self).__name__)
-        check_count("context", context, type(self).__name__, low=0)
+        check_counts(type(self).__name__, in_channels=in_channels, out_channels=out_channels)
+        check_counts(type(self).__name__, 0, context=context)
         self.in_channels, self.out_channels, self.context = in_channels, out_channels, context
 
     @abstractmethod

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganzoo.blocks.activations import Activation, make_activation
 from ganzoo.blocks.contract import ImageBlock
 from ganzoo.blocks.norms import Norm, make_norm, wants_bias, with_weight_norm
-from ganzoo.config import check_count
+from ganzoo.config import check_counts
 from ganzoo.errors import ConfigError
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
@@ -78,7 +78,7 @@ class SameConvolution(ConvolutionBlock):
         slope: float = 0.2,
     ) -> None:
         place = type(self).__name__
-        check_count("kernel_size", kernel_size, place)
+        check_counts(place, kernel_size=kernel_size)
         if kernel_size % 2 == 0:
             raise ConfigError(f"{place}: kernel_size must be odd to keep the size, got {kernel_size}")
 

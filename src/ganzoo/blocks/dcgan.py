@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.blocks.activations import Activation
-from ganzoo.blocks.contract import BLOCKS
+from ganzoo.blocks.contract import BLOCKS, ImageBlock
 from ganzoo.blocks.conv import ConvolutionBlock, SameConvolution
 from ganzoo.blocks.norms import Norm, with_weight_norm
-from ganzoo.config import check_count
+from ganzoo.config import check_counts
 from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
 
 
@@ -42,8 +42,8 @@ class StridedConvolution(ConvolutionBlock):
         activation: Activation | None = None,
         slope: float = 0.2,
     ) -> None:
-        for name, value, low in (("kernel_size", kernel_size, 1), ("stride", stride, 1), ("padding", padding, 0)):
-            check_count(name, value, type(self).__name__, low)
+        check_counts(type(self).__name__, kernel_size=kernel_size, stride=stride)
+        check_counts(type(self).__name__, 0, padding=padding)
         convolution = partial(self.kind, in_channels, out_channels, kernel_size, stride, padding)
         super().__init__(in_channels, out_channels, convolution, norm=norm, activation=activation, slope=slope)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
@@ -134,8 +134,7 @@ class Projection(ConvolutionBlock):
     def __init__(
         self, latent_size: int, channels: int, size: int, *, norm: Norm = "batch", activation: Activation = "relu"
     ) -> None:
-        for name, value in (("latent_size", latent_size), ("channels", channels), ("size", size)):
-            check_count(name, value, "Projection")
+        check_counts("Projection", latent_size=latent_size, channels=channels, size=size)
         convolution = partial(nn.ConvTranspose2d, latent_size, channels, size)
         super().__init__(latent_size, channels, convolution, norm=norm, activation=activation)
         self.latent_size, self.size = latent_size, size
@@ -160,8 +159,7 @@ class LinearProjection(nn.Module):
 
     def __init__(self, latent_size: int, channels: int, size: int, *, norm: Norm = "none") -> None:
         super().__init__()
-        for name, value in (("latent_size", latent_size), ("channels", channels), ("size", size)):
-            check_count(name, value, "LinearProjection")
+        check_counts("LinearProjection", latent_size=latent_size, channels=channels, size=size)
         self.latent_size, self.out_channels, self.size = latent_size, channels, size
         self.linear = with_weight_norm(nn.Linear(latent_size, channels * size * size), norm)
 
@@ -179,7 +177,7 @@ def _flat(latents: Tensor, size: int, place: str) -> Tensor:
     return latents.reshape(-1, size)
 
 
-class ToImage(nn.Module):
+class ToImage(ImageBlock):
     """Features to an image in [-1, 1]: convolution and tanh.
 
     Args:
@@ -199,13 +197,10 @@ class ToImage(nn.Module):
         mode: Literal["doubling", "same"] = "doubling",
         bias: bool = False,
     ) -> None:
-        super().__init__()
-        check_count("in_channels", in_channels, "ToImage")
-        check_count("image_channels", image_channels, "ToImage")
+        super().__init__(in_channels, image_channels)
         if mode not in ("doubling", "same"):
             known = did_you_mean(mode, ("doubling", "same"))
             raise ConfigError(f"ToImage: mode {quote(mode)} is unknown.{known}")
-        self.in_channels, self.out_channels = in_channels, image_channels
         self.scale_factor = 2.0 if mode == "doubling" else 1.0
         self.convolution: nn.Module
         if mode == "doubling":
@@ -216,8 +211,7 @@ class ToImage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Raises ShapeError if `x` is not (N, in_channels, H, W)."""
-        if x.dim() != 4 or x.shape[1] != self.in_channels:
-            raise ShapeError(f"ToImage wants an input of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}.")
+        self.check_input(x)
         return self.activation(self.convolution(x))
 
 
@@ -233,8 +227,7 @@ class ToLogit(nn.Module):
 
     def __init__(self, in_channels: int, size: int, *, spectral: bool = False, bias: bool = False) -> None:
         super().__init__()
-        check_count("in_channels", in_channels, "ToLogit")
-        check_count("size", size, "ToLogit")
+        check_counts("ToLogit", in_channels=in_channels, size=size)
         self.in_channels, self.size = in_channels, size
         convolution = nn.Conv2d(in_channels, 1, size, bias=bias)
         self.convolution = with_weight_norm(convolution, "spectral" if spectral else "none")
@@ -247,30 +240,28 @@ class ToLogit(nn.Module):
         return self.convolution(x)
 
 
-class MinibatchStandardDeviation(nn.Module):
+class MinibatchStandardDeviation(ImageBlock):
     """Append a channel that says how much the batch varies: (N, in_channels, H, W) -> (N, in_channels + 1, H, W).
 
     The standard deviation of each feature at each place over a group of images, averaged to one number (Karras et
     al. 2018, arXiv 1710.10196, section 3). A batch that `group_size` does not divide is cut into groups as even as
-    can be. A row depends on its batch mates by intent, so this is no block.
+    can be. A row depends on its batch mates by intent, which `check_block` does not allow.
 
     Args:
         in_channels: channels of the input; `out_channels` announces one more.
         group_size: images in a group, at most.
     """
 
+    scale_factor: float | None = 1.0
+
     def __init__(self, in_channels: int, *, group_size: int = 4) -> None:
-        super().__init__()
-        check_count("in_channels", in_channels, "MinibatchStandardDeviation")
-        check_count("group_size", group_size, "MinibatchStandardDeviation")
-        self.in_channels, self.out_channels = in_channels, in_channels + 1
+        super().__init__(in_channels, in_channels + 1)
+        check_counts("MinibatchStandardDeviation", group_size=group_size)
         self.group_size = group_size
 
     def forward(self, x: Tensor) -> Tensor:
         """Raises ShapeError if `x` is not (N, in_channels, H, W)."""
-        if x.dim() != 4 or x.shape[1] != self.in_channels:
-            wanted = f"(N, {self.in_channels}, H, W)"
-            raise ShapeError(f"MinibatchStandardDeviation wants an input of shape {wanted}, got {tuple(x.shape)}.")
+        self.check_input(x)
         added = []
         for group in x.tensor_split(max(1, -(-len(x) // self.group_size))):
             variance = group.var(dim=0, unbiased=False)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ganzoo.blocks.initialisation import OwnStart
 from ganzoo.blocks.norms import Norm, make_norm
-from ganzoo.config import check_count
+from ganzoo.config import check_counts
 
 
 class ClassModulation(OwnStart):
@@ -21,8 +21,7 @@ class ClassModulation(OwnStart):
 
     def __init__(self, num_classes: int, channels: int) -> None:
         super().__init__()
-        check_count("num_classes", num_classes, "ClassModulation")
-        check_count("channels", channels, "ClassModulation")
+        check_counts("ClassModulation", num_classes=num_classes, channels=channels)
         self.num_classes, self.channels = num_classes, channels
         self.scale = nn.Embedding(num_classes, channels)
         self.shift = nn.Embedding(num_classes, channels)
@@ -53,7 +52,7 @@ class ConditionalNorm(OwnStart):
 
     def __init__(self, norm: Norm, channels: int, context: int) -> None:
         super().__init__()
-        check_count("context", context, "ConditionalNorm")
+        check_counts("ConditionalNorm", context=context)
         self.norm = make_norm(norm, channels, affine=False)
         self.scale = nn.Linear(context, channels, bias=False)
         self.shift = nn.Linear(context, channels, bias=False)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from ganzoo.blocks.activations import find_named
-from ganzoo.config import Bounds, check_count
+from ganzoo.config import Bounds, check_counts
 from ganzoo.errors import ConfigError, UnknownNameError, did_you_mean, quote
 from ganzoo.registry import Registry
 
@@ -73,7 +73,7 @@ def make_norm(norm: Norm, channels: int, *, affine: bool = True) -> nn.Module:
         UnknownNameError: nobody knows the name.
         ConfigError: an option is wrong, or the norm can't be made for so many channels.
     """
-    check_count("channels", channels, "make_norm")
+    check_counts("make_norm", channels=channels)
     build: Callable[..., nn.Module] = find_named(NORMS, norm, _timm_norm) if isinstance(norm, str) else norm
     if not callable(build) or isinstance(build, nn.Module):
         raise ConfigError(f"norm must be a name or a callable (channels) -> nn.Module, got {quote(norm)}")

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ganzoo.blocks.contract import BLOCKS, ImageBlock
 from ganzoo.blocks.initialisation import OwnStart
-from ganzoo.config import check_count
+from ganzoo.config import check_counts
 
 SLOPE = 0.2  # of the leaky ReLU below zero
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # keeps the variance behind it (He et al. 2015, arXiv 1502.01852, eq. 15)
@@ -80,8 +80,7 @@ class R3GANStage(OwnStart, ImageBlock):
         depth: int = 8,
     ) -> None:
         super().__init__(in_channels, out_channels)
-        for name, value in (("blocks", blocks), ("expansion", expansion), ("group_size", group_size), ("depth", depth)):
-            check_count(name, value, type(self).__name__)
+        check_counts(type(self).__name__, blocks=blocks, expansion=expansion, group_size=group_size, depth=depth)
         width = in_channels if self.residual_first else out_channels
         self.residual = nn.Sequential(
             *(GroupedResidual(width, expansion=expansion, group_size=group_size, depth=depth) for _ in range(blocks))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganzoo.config import check_count, is_number
+from ganzoo.config import check_counts, is_number
 from ganzoo.data.image_data import first_of_each
 from ganzoo.errors import ConfigError, DataError, ShapeError, quote
 from ganzoo.gan import GAN
@@ -66,8 +66,7 @@ def invert(
     Raises:
         ShapeError, ConfigError, DataError: images or an argument that can't be used.
     """
-    for name, value in (("starts", starts), ("steps", steps), ("candidates", candidates)):
-        check_count(name, value, "invert")
+    check_counts("invert", starts=starts, steps=steps, candidates=candidates)
     if not is_number(rate) or rate <= 0:
         raise ConfigError(f"rate must be a number above 0, got {quote(rate)}")
     _check_images(images, gan)

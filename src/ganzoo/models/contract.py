@@ -15,7 +15,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,23 +26,16 @@ from ganzoo.errors import ConfigError, ShapeError, WeightsError, quote, shown
 from ganzoo.registry import Registry
 
 
-@runtime_checkable
-class ConfiguredModule(Protocol):
-    """The contract of a class in `MODELS`."""
-
-    config_class: ClassVar[type[Config]]
-    config: Any
-
-
-def config_of(network: nn.Module | None) -> Config | None:
-    """The config that `network` is made of; None for a module without one."""
-    return network.config if isinstance(network, ConfiguredModule) and isinstance(network.config, Config) else None
-
-
 def _is_model(item: Any) -> bool:
     made_of = getattr(item, "config_class", None)
     is_class = isinstance(item, type) and issubclass(item, nn.Module)
     return is_class and isinstance(made_of, type) and issubclass(made_of, Config)
+
+
+def config_of(network: nn.Module | None) -> Config | None:
+    """The config that `network` is made of; None for a module without one."""
+    config = getattr(network, "config", None)
+    return config if isinstance(config, Config) and _is_model(type(network)) else None
 
 
 MODELS: Registry[type[nn.Module]] = Registry(
@@ -52,11 +45,25 @@ MOST_CLASSES = 10_000  # of a network: it is made of their number, which a stran
 
 
 class Network(nn.Module, ABC):
-    """What both networks announce and offer. `num_classes` is 0 for a network without labels."""
+    """What both networks announce and offer.
+
+    Args:
+        config: what it is made of, whose `image_size` and `image_channels` it announces; None: it announces its own.
+
+    Attributes:
+        image_size: pixels a side of an image. image_channels: its channels.
+        num_classes: 0 for a network without labels.
+    """
 
     image_size: int
     image_channels: int
-    num_classes: int
+    num_classes: int = 0
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__()
+        if config is not None:
+            self.config = config
+            self.image_size, self.image_channels = config.image_size, config.image_channels
 
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
         """The weights of `other`, this network at another size or with other options, under this network's names.
@@ -172,11 +179,7 @@ def call_with(network: Callable[..., Tensor], inputs: Tensor, labels: Tensor | N
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Evaluation mode for the length of a `with` block; every submodule's mode comes back."""
-    training, found = [], [network]
-    for module in found:  # grows; a quarter of the time of `modules()`, which counts for one image
-        if module.training:
-            training.append(module)
-        found += [each for each in module._modules.values() if each is not None]
+    training = [module for module in network.modules() if module.training]
     if training:
         network.eval()
     try:

@@ -165,10 +165,8 @@ class DCGANGenerator(Generator):
     config_class: ClassVar[type[Config]] = DCGANGeneratorConfig
 
     def __init__(self, config: DCGANGeneratorConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.latent_size, self.num_classes = config.latent_size, config.num_classes
-        self.image_size, self.image_channels = config.image_size, config.image_channels
         widths = config.stage_widths
         self.project = _stem(config)
         names = block_names(config.block, len(widths) - 1)
@@ -328,9 +326,7 @@ class DCGANDiscriminator(Discriminator):
     config_class: ClassVar[type[Config]] = DCGANDiscriminatorConfig
 
     def __init__(self, config: DCGANDiscriminatorConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.image_size, self.image_channels = config.image_size, config.image_channels
+        super().__init__(config)
         self.num_classes = config.num_classes
         activation = partial(make_activation, config.activation, slope=config.slope)
         spectral = config.norm == "spectral"

@@ -126,10 +126,8 @@ class FewShotGenerator(Generator):
     config_class: ClassVar[type[Config]] = FewShotGeneratorConfig
 
     def __init__(self, config: FewShotGeneratorConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.latent_size, self.num_classes = config.latent_size, 0
-        self.image_size, self.image_channels = config.image_size, config.image_channels
+        super().__init__(config)
+        self.latent_size = config.latent_size
         widths = config.widths
         self.project = nn.ConvTranspose2d(config.latent_size, 2 * widths[0], config.start_size, bias=False)
         self.project_norm = nn.BatchNorm2d(2 * widths[0])
@@ -179,9 +177,7 @@ class FewShotDiscriminator(Discriminator):
     config_class: ClassVar[type[Config]] = FewShotDiscriminatorConfig
 
     def __init__(self, config: FewShotDiscriminatorConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.image_size, self.image_channels, self.num_classes = config.image_size, config.image_channels, 0
+        super().__init__(config)
         widths, norm = config.widths, config.norm
         first = nn.Sequential(nn.Conv2d(config.image_channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2))
         later = [TwoPathDown(*pair, norm=norm) for pair in zip(widths, widths[1:])]

@@ -67,9 +67,7 @@ class ProjectedDiscriminator(Discriminator):
     std: Tensor
 
     def __init__(self, config: ProjectedDiscriminatorConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.image_size, self.image_channels, self.num_classes = config.image_size, config.image_channels, 0
+        super().__init__(config)
         self.backbone, mean, std = _backbone(config.timm_name)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])

@@ -91,10 +91,8 @@ class R3GANGenerator(Generator):
     config_class: ClassVar[type[Config]] = R3GANGeneratorConfig
 
     def __init__(self, config: R3GANGeneratorConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.latent_size, self.num_classes = config.latent_size, config.num_classes
-        self.image_size, self.image_channels = config.image_size, config.image_channels
         widths, options = config.widths, config.stage_options
         self.embedding = _embedding(self.num_classes, self.latent_size) if self.num_classes else None
         inputs = self.latent_size * (2 if self.num_classes else 1)
@@ -142,10 +140,8 @@ class R3GANDiscriminator(Discriminator):
     config_class: ClassVar[type[Config]] = R3GANDiscriminatorConfig
 
     def __init__(self, config: R3GANDiscriminatorConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.num_classes = config.num_classes
-        self.image_size, self.image_channels = config.image_size, config.image_channels
         widths, options = config.widths[::-1], config.stage_options
         self.from_image = nn.Conv2d(config.image_channels, widths[0], 1, bias=False)
         stages = [R3GANDown(before, after, **options) for before, after in zip(widths, widths[1:])]
