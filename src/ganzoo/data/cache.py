@@ -51,7 +51,9 @@ def cached_images(
     An entry that is damaged is made again. What killed processes left half-made is removed.
 
     Args:
-        key: what the array depends on, as JSON types; for an equal one `pictures` are not asked for.
+        key: what the array depends on, as JSON types; for an equal one `pictures` are not asked for. None if nothing
+            tells them from others before they are read: they then lie in a file without a name, which is gone when
+            the array is, or the process.
         pictures: uint8 (C, H, W) of one shape, or None for one that is left out.
         count: how many `pictures` gives.
         most: bytes that the array may have; None for as many as the disk has room for.
@@ -62,46 +64,33 @@ def cached_images(
     Raises:
         DataError: shapes differ, all are left out, the array is too large, or the cache can't be written.
     """
-    digest = hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:24]
-    folder = cache_dir() / "data" / digest
-    _remove_half_made(folder.parent)
-    facts = _facts(folder) or _make(folder, pictures, count, most)
-    with open(folder / "images.bin", "rb") as file:
-        return _map(file, facts["shape"]), facts["kept"], facts["hash"]
+    place = cache_dir() / "data"
+    _remove_half_made(place)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if key is None:
+            with tempfile.TemporaryFile(dir=place) as file:
+                return _mapped(file, _pack(file, pictures, count, most))
+        folder = place / hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()[:24]
+        facts = _facts(folder) or _make(folder, pictures, count, most)
+        with open(folder / "images.bin", "rb") as file:
+            return _mapped(file, facts)
+    except OSError as error:
+        raise DataError(unwritable(error)) from error
 
 
 def _make(folder: Path, pictures: Pictures, count: int, most: int | None) -> dict[str, Any]:
     """Write the entry `folder`, or wait until another process that writes it has done so; what is written of it."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with locked(_lock(folder), waiting=f"another process decodes these pictures into {folder}: waiting for it"):
-            facts = _facts(folder)
-            if facts is None:
-                if folder.exists():
-                    warnings.warn(
-                        f"{folder} in the cache is damaged or of an older ganzoo: it is made again", stacklevel=4
-                    )
-                with new_folder(folder) as new:
-                    facts = _write(new, pictures, count, most)
-            return facts
-    except OSError as error:
-        raise DataError(unwritable(error)) from error
-
-
-def unnamed_images(pictures: Pictures, count: int) -> tuple[np.ndarray, list[int], str]:
-    """As `cached_images`, for pictures that nothing tells from others before they are read.
-
-    They lie in a file without a name in the cache's folder, which is gone when the array is, or the process.
-    """
-    folder = cache_dir() / "data"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            facts = _pack(file, pictures, count)
-            file.flush()
-            return _map(file, facts["shape"]), facts["kept"], facts["hash"]
-    except OSError as error:
-        raise DataError(unwritable(error)) from error
+    with locked(_lock(folder), waiting=f"another process decodes these pictures into {folder}: waiting for it"):
+        if (facts := _facts(folder)) is None:
+            if folder.exists():
+                warnings.warn(f"{folder} in the cache is damaged or of an older ganzoo: it is made again", stacklevel=4)
+            with new_folder(folder) as new:
+                with open(new / "images.bin", "wb", buffering=1 << 20) as file:
+                    facts = _pack(file, pictures, count, most)
+                    facts["state"] = _state(file.fileno())
+                (new / "facts.json").write_text(_with_check(facts))
+        return facts
 
 
 def unwritable(error: OSError) -> str:
@@ -153,41 +142,26 @@ def _state(descriptor: int) -> list[int]:
     return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
-class MappedImages(np.ndarray):
-    """Images (N, C, H, W) mapped from a file, which can be asked for before they are read."""
-
-    mapping: mmap.mmap | None = None  # a slice or copy has none
-
-    def ask(self, indices: Sequence[int]) -> None:
-        """Let the system fetch the images at `indices`, all at once, in the background.
-
-        Without it, each page of a set larger than memory is waited for by itself; with the system's own guess of what
-        comes next, most of what is read is never looked at.
-        """
-        if self.mapping is None or sys.platform == "win32":
-            return
-        size = self[0].nbytes
-        for index in indices:
-            start = index * size - index * size % mmap.PAGESIZE
-            self.mapping.madvise(mmap.MADV_WILLNEED, start, (index + 1) * size - start)
+def _mapped(file: IO[bytes], facts: dict[str, Any]) -> tuple[np.ndarray, list[int], str]:
+    images = np.memmap(file, np.uint8, "r", shape=tuple(facts["shape"]))
+    if isinstance(images.base, mmap.mmap) and sys.platform != "win32":
+        images.base.madvise(mmap.MADV_RANDOM)
+    return images, facts["kept"], facts["hash"]
 
 
-def _map(file: IO[bytes], shape: Sequence[int]) -> MappedImages:
-    mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if sys.platform != "win32":
-        mapping.madvise(mmap.MADV_RANDOM)
-    images = np.frombuffer(mapping, np.uint8).reshape(shape).view(MappedImages)
-    images.mapping = mapping
-    return images
+def fetch_ahead(images: np.ndarray, indices: Sequence[int]) -> None:
+    """Let the system fetch those of `images` at `indices`, all at once, in the background, if they lie in a file.
 
-
-def _write(folder: Path, pictures: Pictures, count: int, most: int | None) -> dict[str, Any]:
-    with open(folder / "images.bin", "wb", buffering=1 << 20) as file:
-        facts = _pack(file, pictures, count, most)
-        file.flush()
-        facts["state"] = _state(file.fileno())
-    (folder / "facts.json").write_text(_with_check(facts))
-    return facts
+    Without it, each page of a set larger than memory is waited for by itself; with the system's own guess of what
+    comes next, most of what is read is never looked at.
+    """
+    mapping = images.base  # a slice or copy has another
+    if not isinstance(mapping, mmap.mmap) or sys.platform == "win32":
+        return
+    size = images[0].nbytes
+    for index in indices:
+        start = index * size - index * size % mmap.PAGESIZE
+        mapping.madvise(mmap.MADV_WILLNEED, start, (index + 1) * size - start)
 
 
 def _pack(file: IO[bytes], pictures: Pictures, count: int, most: int | None = None) -> dict[str, Any]:
@@ -210,6 +184,7 @@ def _pack(file: IO[bytes], pictures: Pictures, count: int, most: int | None = No
             kept.append(position)
     finally:
         pictures.close()  # ends processes that decode, even if a traceback keeps this frame
+    file.flush()
     if shape is None:
         raise DataError(f"none of the {count} images can be read.")
     return {"shape": [len(kept), *shape], "kept": kept, "hash": hashed.hexdigest()}

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from ganzoo.data.archives import LARGEST_FILE
-from ganzoo.data.cache import unnamed_images
+from ganzoo.data.cache import cached_images
 from ganzoo.data.decode import convert, decode, prepare, with_channels
 from ganzoo.data.image_data import ImageData, assemble
 from ganzoo.data.labels import number_labels
@@ -125,7 +125,7 @@ def _open_array(source: Tensor | np.ndarray, labels: list[Any] | None, reading: 
                 block = to_bytes(images[start : start + BLOCK], f"{kind} (images from {start} on)")
                 yield from (convert(picture, reading) for picture in block.numpy())
 
-        decoded = unnamed_images(pictures(), count)
+        decoded = cached_images(None, pictures(), count)
     numbers, names = number_labels(labels or [], (), "labels", "image")
     return assemble(decoded, numbers, names, kind, BY_HAND, range(count), reading, images.is_floating_point())
 
@@ -370,7 +370,7 @@ def open_items(
                     raise
                 yield None
 
-    decoded = unnamed_images(pictures(), count)
+    decoded = cached_images(None, pictures(), count)
     if isinstance(labels, Tensor):
         numbers: Tensor | None = labels[decoded[1]]
     else:

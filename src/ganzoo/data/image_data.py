@@ -15,7 +15,7 @@ from PIL import ImageColor
 from torch import Tensor
 
 from ganzoo import markup
-from ganzoo.data.cache import MappedImages
+from ganzoo.data.cache import fetch_ahead
 from ganzoo.data.labels import say_gaps
 from ganzoo.data.reading import Reading
 from ganzoo.data.stream import Stream
@@ -106,8 +106,7 @@ class ImageData:
 
     def pixels(self, indices: Tensor) -> Tensor:
         """The images at `indices` (n,), as they are: uint8 (n, C, H, W)."""
-        if isinstance(self.images, MappedImages):
-            self.images.ask(indices.tolist())
+        fetch_ahead(self.images, indices.tolist())
         return torch.from_numpy(np.take(self.images, indices.numpy(), axis=0))
 
 
@@ -194,7 +193,7 @@ def assemble(
     reading: Reading,
     floating: bool = False,
 ) -> ImageData:
-    """The set of pictures that `cached_images` or `unnamed_images` has `decoded`; what is odd about it is said.
+    """The set of pictures that `cached_images` has `decoded`; what is odd about it is said.
 
     Args:
         labels: of those that were kept, int64 (N,).
