@@ -1,5 +1,6 @@
 """Downloads, from a real server on 127.0.0.1 that breaks in every way."""
 
+import dataclasses
 import hashlib
 import multiprocessing
 import shutil
@@ -10,10 +11,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from ganzoo.data import emoji, fashion, open_data, sources
-from ganzoo.data.download import download
+from ganzoo.data.download import Published
+from ganzoo.data.download import download as fetch_published
 from ganzoo.errors import DataError
 
 CONTENT = bytes(range(256)) * 500
+
+
+def download(url, path, sha1="0000", largest=10**9):
+    return fetch_published(Published(url, f"sha1:{sha1}", largest), path)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -63,59 +69,54 @@ def sha1():
 
 
 def test_a_file_is_fetched_checked_and_kept(server, tmp_path, sha1):
-    path = download([server.url + "/whole"], tmp_path / "a" / "file", sha1=sha1)
+    path = download(server.url + "/whole", tmp_path / "a" / "file", sha1=sha1)
     assert path.read_bytes() == CONTENT
-    download([server.url + "/whole"], path, sha1=sha1)
+    download(server.url + "/whole", path, sha1=sha1)
     assert len(server.seen) == 1 and [each.name for each in path.parent.iterdir()] == ["file"]
 
 
 def test_a_broken_line_is_gone_on_with(server, tmp_path, sha1):
     server.cuts = 1
-    assert download([server.url + "/cut"], tmp_path / "file", sha1=sha1).read_bytes() == CONTENT
+    assert download(server.url + "/cut", tmp_path / "file", sha1=sha1).read_bytes() == CONTENT
     assert [wish for _, wish in server.seen] == [None, f"bytes={len(CONTENT) // 2}-"]
 
 
 def test_a_server_that_cannot_resume_starts_anew(server, tmp_path, sha1):
     server.cuts = 1
-    assert download([server.url + "/no-range"], tmp_path / "file", sha1=sha1).read_bytes() == CONTENT
+    assert download(server.url + "/no-range", tmp_path / "file", sha1=sha1).read_bytes() == CONTENT
 
 
 def test_a_part_of_an_earlier_try_is_used_and_a_wrong_one_dropped(server, tmp_path, sha1):
     (tmp_path / "file.part").write_bytes(CONTENT[:100])
-    download([server.url + "/whole"], tmp_path / "file", sha1=sha1)
+    download(server.url + "/whole", tmp_path / "file", sha1=sha1)
     assert server.seen[-1][1] == "bytes=100-"
     (tmp_path / "other.part").write_bytes(CONTENT + b"more")
-    assert download([server.url + "/whole"], tmp_path / "other", sha1=sha1).read_bytes() == CONTENT
+    assert download(server.url + "/whole", tmp_path / "other", sha1=sha1).read_bytes() == CONTENT
 
 
 def test_a_wrong_hash_leaves_nothing(server, tmp_path):
-    with pytest.raises(DataError, match="md5 .*, not 0000"):
-        download([server.url + "/whole"], tmp_path / "file", md5="0000")
+    with pytest.raises(DataError, match="sha1 .*, not 0000"):
+        download(server.url + "/whole", tmp_path / "file")
     assert not list(tmp_path.iterdir())
-
-
-def test_the_next_address_is_tried(server, tmp_path, sha1):
-    download([server.url + "/missing", server.url + "/whole"], tmp_path / "file", sha1=sha1)
-    assert (tmp_path / "file").read_bytes() == CONTENT
 
 
 def test_what_cannot_be_had_is_said(server, tmp_path):
     with pytest.raises(DataError, match="404.*put it at .*file by hand"):
-        download([server.url + "/missing"], tmp_path / "file")
+        download(server.url + "/missing", tmp_path / "file")
     with pytest.raises(DataError, match="is the most"):
-        download([server.url + "/huge"], tmp_path / "file")
+        download(server.url + "/huge", tmp_path / "file")
     server.cuts = 10
     with pytest.raises(DataError, match="the line broke"):
-        download([server.url + "/no-range"], tmp_path / "file")
+        download(server.url + "/no-range", tmp_path / "file")
     with pytest.raises(DataError, match="can't be downloaded"):
-        download(["http://127.0.0.1:9/x"], tmp_path / "file")
+        download("http://127.0.0.1:9/x", tmp_path / "file")
     assert not (tmp_path / "file").exists()
 
 
 def fetch(url, path, sha1, barrier, results):
     barrier.wait()
     try:
-        results.put(download([url], path, sha1=sha1).read_bytes() == CONTENT)
+        results.put(download(url, path, sha1=sha1).read_bytes() == CONTENT)
     except DataError as error:
         results.put(str(error))
 
@@ -136,7 +137,7 @@ def test_processes_that_want_one_file_at_once_fetch_it_once(server, tmp_path, sh
 def test_more_bytes_than_a_file_can_have_are_stopped_and_removed(server, tmp_path):
     for path, said in (("/whole", "has 128,000 bytes; 1,000 is the most"), ("/endless", "gives more than 1,000 bytes")):
         with pytest.raises(DataError, match=said):
-            download([server.url + path], tmp_path / "file", largest=1000)
+            download(server.url + path, tmp_path / "file", largest=1000)
     assert not list(tmp_path.iterdir())
 
 
@@ -144,24 +145,26 @@ def test_no_room_for_a_download_is_said_before_it_starts(server, tmp_path, monke
     usage = namedtuple("usage", "total used free")(10**6, 10**6 - 1000, 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(DataError, match="has 128,000 bytes, and 1,000 are free"):
-        download([server.url + "/whole"], tmp_path / "file")
+        download(server.url + "/whole", tmp_path / "file")
     assert not list(tmp_path.iterdir())
 
 
 def test_named_sets_are_downloaded_where_no_disk_has_them(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fashion, "URLS", [server.url + "/"])
+    monkeypatch.setattr(fashion, "URL", server.url + "/")
     monkeypatch.setattr(fashion, "places", lambda root: [])
     with pytest.raises(DataError, match="gave a file with md5"):
         open_data("fashion-mnist")
-    monkeypatch.setattr(sources, "POKEMON_URLS", [server.url + "/pokemon.zip"])
+    monkeypatch.setattr(sources, "POKEMON", dataclasses.replace(sources.POKEMON, url=server.url + "/pokemon.zip"))
     with pytest.raises(DataError, match="gave a file with sha1"):
         open_data("pokemon")
-    monkeypatch.setattr(emoji, "URLS", [server.url + "/emoji.tgz"])
+    monkeypatch.setattr(emoji, "PACKAGE", dataclasses.replace(emoji.PACKAGE, url=server.url + "/emoji.tgz"))
     with pytest.raises(DataError, match="gave a file with sha1"):
         open_data("emoji")
     assert [path for path, _ in server.seen] == ["/train-images-idx3-ubyte.gz", "/pokemon.zip", "/emoji.tgz"]
 
 
-def test_a_bar_is_shown_when_asked(server, tmp_path, capsys):
-    download([server.url + "/whole"], tmp_path / "file", progress=True)
-    assert "file" in capsys.readouterr().err
+def test_a_bar_is_shown_on_a_terminal(server, tmp_path, capsys, monkeypatch, sha1):
+    for forced in ("", "1"):
+        monkeypatch.setenv("FORCE_COLOR", forced)
+        download(server.url + "/whole", tmp_path / f"file{forced}", sha1=sha1)
+        assert ("file" in capsys.readouterr().err) == bool(forced)

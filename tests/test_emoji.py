@@ -80,7 +80,7 @@ def test_of_several_skin_tones_one_is_taken_or_all(package, tmp_path):
 def test_without_a_download_the_package_s_place_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path))
     monkeypatch.delenv("GANZOO_DATA", raising=False)
-    with pytest.raises(DataError, match=f"emoji is not at {tmp_path}.*allow the download"):
+    with pytest.raises(DataError, match=f"{tmp_path}.*emoji.* is not there; allow the download"):
         open_data("emoji(download=false)")
 
 

@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.data.cache import cache_dir
-from ganzoo.data.download import find_or_download
+from ganzoo.data.download import Published, find_or_download
 from ganzoo.errors import DataError
 from ganzoo.files import new_folder
 
 NAME = "emoji-datasource-google-16.0.0.tgz"
-URLS = [f"https://registry.npmjs.org/emoji-datasource-google/-/{NAME}"]
-SHA1 = "a80ac3e8106cbd4d8648ce758aa099e8827b6157"
-BYTES = 74_344_091
+PACKAGE = Published(
+    f"https://registry.npmjs.org/emoji-datasource-google/-/{NAME}",
+    "sha1:a80ac3e8106cbd4d8648ce758aa099e8827b6157",
+    74_344_091,
+)
 TEST_SHARE = 8  # one name in so many belongs to the test split
 _WHO = re.compile("^(man|men|woman|women|male|female|person|people|two_men|two_women)[-_]|(_facing_right|_man|_woman)$")
 
 
-def load_emoji(root: str, skin_tones: str, fetch: bool, progress: bool) -> Path:
+def load_emoji(root: str, skin_tones: str, fetch: bool) -> Path:
     """The folder that holds `train` and `test`, each with a folder a category; unpacked once into the cache.
 
     Raises:
@@ -32,16 +34,7 @@ def load_emoji(root: str, skin_tones: str, fetch: bool, progress: bool) -> Path:
     """
     folder = cache_dir() / f"emoji-{skin_tones}"
     if not folder.is_dir():
-        package = find_or_download(
-            (NAME,),
-            root,
-            URLS,
-            allowed=fetch,
-            missing=f"emoji is not at {{path}}; allow the download, or put {NAME} of npm there.",
-            sha1=SHA1,
-            largest=BYTES,
-            progress=progress,
-        )
+        package = find_or_download((NAME,), root, PACKAGE, fetch)
         try:
             with new_folder(folder) as aside:
                 _unpack(package, skin_tones == "all", aside)

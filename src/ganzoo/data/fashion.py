@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.cache import cache_dir
-from ganzoo.data.download import download
+from ganzoo.data.download import Published, download
 from ganzoo.errors import ConfigError, DataError
 from ganzoo.files import expand_user
 
@@ -30,7 +30,7 @@ CLASSES = (
     "Bag",
     "Ankle boot",
 )
-URLS = ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"]
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 # md5 of the unpacked bytes, their number, and md5 of the .gz as it is published
 FILES = {
     "train-images-idx3-ubyte": ("f4a8712d7a061bf5bd6d2ca38dc4d50a", 47_040_016, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
@@ -55,7 +55,7 @@ def places(root: str) -> list[Path]:
     return [place / name for place in found for name in inside]
 
 
-def load_fashion_mnist(split: str, root: str, fetch: bool, progress: bool) -> tuple[Tensor, Tensor, str]:
+def load_fashion_mnist(split: str, root: str, fetch: bool) -> tuple[Tensor, Tensor, str]:
     """Images (N, 1, 28, 28) uint8, labels (N,) int64, and where they come from.
 
     Raises:
@@ -64,24 +64,23 @@ def load_fashion_mnist(split: str, root: str, fetch: bool, progress: bool) -> tu
     prefix = {"train": "train", "test": "t10k"}[split]
     names = [name for name in FILES if name.startswith(prefix)]
     for place in places(root):
-        paths = [_either(place / name) for name in names]
-        if all(paths):
-            contents = [_read(path, name) for path, name in zip(paths, names) if path]
+        paths = [path for name in names if (path := _either(place / name))]
+        if len(paths) == len(names):
             break
     else:
         if not fetch:
             looked = ", ".join(dict.fromkeys(str(place) for place in places(root)))
             raise DataError(f"fashion-mnist is on none of {looked}; allow the download, or put its idx files there.")
         place = cache_dir() / "fashion-mnist"
-        contents = []
-        for name in names:
-            path = place / f"{name}.gz"
-            _, size, packed = FILES[name]
-            download([url + path.name for url in URLS], path, md5=packed, largest=size + 1000, progress=progress)
-            contents.append(_read(path, name))
-    images = torch.frombuffer(bytearray(contents[0]), dtype=torch.uint8, offset=16).view(-1, 1, 28, 28)
-    labels = torch.from_numpy(np.frombuffer(contents[1], np.uint8, offset=8).astype(np.int64))
-    return images, labels, str(place)
+        paths = [_download(name, place) for name in names]
+    images, labels = (np.frombuffer(_read(path, name), np.uint8) for path, name in zip(paths, names))
+    pixels = torch.from_numpy(images[16:].reshape(-1, 1, 28, 28).copy())
+    return pixels, torch.from_numpy(labels[8:].astype(np.int64)), str(place)
+
+
+def _download(name: str, folder: Path) -> Path:
+    _, size, packed = FILES[name]
+    return download(Published(f"{URL}{name}.gz", f"md5:{packed}", size + 1000), folder / f"{name}.gz")
 
 
 def _either(path: Path) -> Path | None:

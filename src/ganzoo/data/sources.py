@@ -9,7 +9,6 @@ split in use is read.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ganzoo.data.download import find_or_download
+from ganzoo.data.download import Published, find_or_download
 from ganzoo.data.emoji import load_emoji
 from ganzoo.data.fashion import CLASSES, load_fashion_mnist
 from ganzoo.data.given import open_given
@@ -30,9 +29,11 @@ from ganzoo.errors import ConfigError, DataError, PluginError, blame, did_you_me
 from ganzoo.options import split_call
 from ganzoo.registry import Registry
 
-POKEMON_URLS = ["http://d2l-data.s3-accelerate.amazonaws.com/pokemon.zip"]
-POKEMON_SHA1 = "c065c0e2593b8b161a2d7873e42418bf6a21106c"
-POKEMON_BYTES = 59_824_621
+POKEMON = Published(
+    "http://d2l-data.s3-accelerate.amazonaws.com/pokemon.zip",
+    "sha1:c065c0e2593b8b161a2d7873e42418bf6a21106c",
+    59_824_621,
+)
 SPLITS = ("train", "test")
 
 SOURCES: Registry[Callable[..., Any]] = Registry("source", "ganzoo.sources", "a function", callable, makes=object)
@@ -110,12 +111,11 @@ def fashion_mnist(root: str = "", download: bool = True) -> dict[str, Callable[[
 
 
 def _fashion_mnist(split: str, root: str, download: bool) -> ImageData:
-    images, labels, place = load_fashion_mnist(split, root, download, sys.stderr.isatty())
-    return _of_fashion((images, labels), place)
+    return _of_fashion(*load_fashion_mnist(split, root, download))
 
 
-def _of_fashion(pair: tuple[torch.Tensor, torch.Tensor], place: str) -> ImageData:
-    data = open_given(pair, Reading())
+def _of_fashion(images: torch.Tensor, labels: torch.Tensor, place: str) -> ImageData:
+    data = open_given((images, labels), Reading())
     return dataclasses.replace(data, class_names=CLASSES, source=place, licence="MIT, Zalando SE")
 
 
@@ -126,7 +126,7 @@ def fashion_mnist_mini() -> ImageData:
     with np.load(place.open("rb"), allow_pickle=False) as file:  # type: ignore[arg-type]
         images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"].astype(np.int64))
     where = "bundled with ganzoo: 200 training images of each class of Fashion-MNIST"
-    return _of_fashion((images[:, None], labels), where)
+    return _of_fashion(images[:, None], labels, where)
 
 
 @SOURCES.register("pokemon")
@@ -137,16 +137,7 @@ def pokemon(root: str = "", download: bool = True) -> Licensed:
         root: a folder to look in before all others.
         download: fetch the zip if it is on no disk.
     """
-    path = find_or_download(
-        ("pokemon.zip", "pokemon"),
-        root,
-        POKEMON_URLS,
-        allowed=download,
-        missing="pokemon is not at {path}; allow the download, or name a zip or folder of sprites.",
-        sha1=POKEMON_SHA1,
-        largest=POKEMON_BYTES,
-        progress=sys.stderr.isatty(),
-    )
+    path = find_or_download(("pokemon.zip", "pokemon"), root, POKEMON, download)
     return Licensed(path, "© The Pokémon Company: for research and teaching")
 
 
@@ -163,7 +154,7 @@ def emoji(skin_tones: Literal["one", "all"] = "one", root: str = "", download: b
     """
 
     def split(name: str) -> Licensed:
-        folder = load_emoji(root, skin_tones, download, sys.stderr.isatty())
+        folder = load_emoji(root, skin_tones, download)
         return Licensed(folder / name, "Apache-2.0, Google LLC (Noto Emoji)")
 
     return {name: partial(split, name) for name in SPLITS}
