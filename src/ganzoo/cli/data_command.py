@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from ganzoo.cli.options import JSON, given, names, option, output_option, print_json, print_wrapped
+from ganzoo.cli.options import JSON, argument, given, option, print_json, print_wrapped
 from ganzoo.errors import SeveralSizesError, shown
 
-IMAGES = "Images"  # a group of options
-BROKEN = option(IMAGES, "What to do with a file that can't be read: stop or skip.  [default: stop]")
-GROUND = option(IMAGES, "Colour behind transparent parts.  [default: white]")
-FIT = option(IMAGES, "crop, pad or squash pictures that are not square.  [default: crop]")
+of_images = partial(option, group="Images")
+BROKEN = of_images("What to do with a file that can't be read: stop or skip.  [default: stop]")
+GROUND = of_images("Colour behind transparent parts.  [default: white]")
+FIT = of_images("crop, pad or squash pictures that are not square.  [default: crop]")
 DRAWN = 64  # pixels a side at which a set of several sizes is shown
 ODD = {"duplicates": "{} equal an earlier one", "skipped": "{} can't be read"}  # shown if there are any
 
 
 def data(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A name (see ganzoo list sources), a folder, a zip, hf:...", autocompletion=names("SOURCES")
-        ),
-    ],
-    size: Annotated[
-        int | None, typer.Option(help="Resize to this many pixels a side.  [default: the images' own size]")
-    ] = None,
-    channels: Annotated[int | None, typer.Option(help="1 grey, 3 colour, 4 with transparency.")] = None,
-    split: Annotated[str, typer.Option(help="train or test, if the set has both.")] = "train",
+    source: Annotated[str, argument("A name (see ganzoo list sources), a folder, a zip, hf:...", "SOURCES")],
+    size: Annotated[int | None, option("Resize to this many pixels a side.  [default: the images' own size]")] = None,
+    channels: Annotated[int | None, option("1 grey, 3 colour, 4 with transparency.")] = None,
+    split: Annotated[str, option("train or test, if the set has both.")] = "train",
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
-    output: Annotated[Path, output_option("Where the first 20 images are drawn.")] = Path("data.png"),
+    output: Annotated[Path, option("Where the first 20 images are drawn.", "--output", "-o")] = Path("data.png"),
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Prepare a data set, say what is in it, and draw its first 20 images."""

@@ -7,61 +7,51 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
-from ganzoo.cli.options import ENDPOINT, JSON, REVISION, given, names, output_option, print_json, print_wrapped
+from ganzoo.cli.options import ENDPOINT, JSON, REVISION, argument, given, option, print_json, print_wrapped
 from ganzoo.errors import shell
 
 
 def evaluate(
     source: Annotated[
         str,
-        typer.Argument(
-            help="A bundled name, a saved model, a run's folder, a Hub id; or images: a folder, a zip, hf:...",
-            autocompletion=names("zoo"),
-        ),
+        argument("A bundled name, a saved model, a run's folder, a Hub id; or images: a folder, a zip, hf:...", "zoo"),
     ],
-    data: Annotated[
-        str, typer.Option(help="Real images: a name, a folder, a zip, hf:...", autocompletion=names("SOURCES"))
-    ],
-    samples: Annotated[
-        int, typer.Option("--samples", "-n", help="Images to draw, and real images to use at most.")
-    ] = 10_000,
+    data: Annotated[str, option("Real images: a name, a folder, a zip, hf:...", complete="SOURCES")],
+    samples: Annotated[int, option("Images to draw, and real images to use at most.", "--samples", "-n")] = 10_000,
     features: Annotated[
         str | None,
-        typer.Option(
-            help="fashion-net, color-net, inception, 'timm:NAME?weights=FILE', or a plug-in's.  "
+        option(
+            "fashion-net, color-net, inception, 'timm:NAME?weights=FILE', or a plug-in's.  "
             "[default: fashion-net for grey images, color-net for colour]",
-            autocompletion=names("FEATURES"),
+            complete="FEATURES",
         ),
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(
-            help="fd, kd, 'prdc(k=3)', variety, or a plug-in's; may be repeated.  [default: these four]",
-            autocompletion=names("METRICS"),
+        option(
+            "fd, kd, 'prdc(k=3)', variety, or a plug-in's; may be repeated.  [default: these four]", complete="METRICS"
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="test or train, if the set has both.")] = "test",
-    seed: Annotated[int, typer.Option("--seed", "-s", help="Seed of the samples and of random choices.")] = 0,
+    split: Annotated[str, option("test or train, if the set has both.")] = "test",
+    seed: Annotated[int, option("Seed of the samples and of random choices.", "--seed", "-s")] = 0,
     output: Annotated[
         Path | None,
-        output_option(
-            "Folder for evaluation.json and evaluation.html.  [default: the run's; else here, named after it]"
+        option(
+            "Folder for evaluation.json and evaluation.html.  [default: the run's; else here, named after it]",
+            "--output",
+            "-o",
         ),
     ] = None,
-    classes: Annotated[bool, typer.Option(help="Measure class by class too.")] = True,
-    memorised: Annotated[bool, typer.Option(help="Look for training images among the samples.")] = True,
-    training_images: Annotated[
-        int, typer.Option(help="Training images that samples are compared with, at most.")
-    ] = 100_000,
-    size: Annotated[int | None, typer.Option(help="Size in pixels at which a folder of images is compared.")] = None,
+    classes: Annotated[bool, option("Measure class by class too.")] = True,
+    memorised: Annotated[bool, option("Look for training images among the samples.")] = True,
+    training_images: Annotated[int, option("Training images that samples are compared with, at most.")] = 100_000,
+    size: Annotated[int | None, option("Size in pixels at which a folder of images is compared.")] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
     as_json: Annotated[bool, JSON] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+    device: Annotated[str, option("cpu, cuda, mps.")] = "cpu",
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:

@@ -6,23 +6,23 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, names, output_option, print_json
+from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, argument, option, print_json
 from ganzoo.errors import ConfigError, quote, shell
 from ganzoo.text import counted
 
-ACROSS = typer.Option("--across", help="Leave the cluster of the first latent, if the model has clusters.")
+ACROSS = option("Leave the cluster of the first latent, if the model has clusters.", "--across")
 
 
 def walk(
     source: Annotated[str, SOURCE],
-    points: Annotated[int, typer.Option(help="Latents to pass through.")] = 5,
-    steps: Annotated[int, typer.Option(help="Frames from one to the next.")] = 8,
+    points: Annotated[int, option("Latents to pass through.")] = 5,
+    steps: Annotated[int, option("Frames from one to the next.")] = 8,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, output_option("A grid (.png), or an animation (.gif, .webp).")] = Path("walk.png"),
+    output: Annotated[Path, option("A grid (.png), or an animation (.gif, .webp).", "--output", "-o")] = Path(
+        "walk.png"
+    ),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Walk from sample to sample: a picture or an animation.
@@ -46,12 +46,12 @@ def walk(
 
 def directions(
     source: Annotated[str, SOURCE],
-    count: Annotated[int, typer.Option("--count", "-n", help="Directions, strongest first.")] = 6,
-    strength: Annotated[float, typer.Option(help="How far to go, both ways.")] = 4.0,
+    count: Annotated[int, option("Directions, strongest first.", "--count", "-n")] = 6,
+    strength: Annotated[float, option("How far to go, both ways.")] = 4.0,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, output_option("A picture.")] = Path("directions.png"),
+    output: Annotated[Path, option("A picture.", "--output", "-o")] = Path("directions.png"),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Move one sample along the generator's strongest directions.
@@ -70,12 +70,14 @@ def directions(
 
 def arithmetic(
     source: Annotated[str, SOURCE],
-    plus: Annotated[list[str], typer.Option(help="Numbers of samples, as 3,17,40; their mean is added. Repeatable.")],
-    minus: Annotated[list[str] | None, typer.Option(help="Samples whose mean is taken away. Repeatable.")] = None,
+    plus: Annotated[list[str], option("Numbers of samples, as 3,17,40; their mean is added. Repeatable.")],
+    minus: Annotated[list[str] | None, option("Samples whose mean is taken away. Repeatable.")] = None,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, output_option("A picture: groups, their means, the result.")] = Path("arithmetic.png"),
+    output: Annotated[Path, option("A picture: groups, their means, the result.", "--output", "-o")] = Path(
+        "arithmetic.png"
+    ),
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Add and subtract means of latents.
@@ -95,12 +97,12 @@ def arithmetic(
 
 def invert(
     source: Annotated[str, SOURCE],
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures to find latents for.")],
-    starts: Annotated[int, typer.Option(help="Latents tried for each.")] = 4,
-    steps: Annotated[int, typer.Option(help="Steps of the optimisation.")] = 800,
+    pictures: Annotated[list[Path], argument("Pictures to find latents for.")],
+    starts: Annotated[int, option("Latents tried for each.")] = 4,
+    steps: Annotated[int, option("Steps of the optimisation.")] = 800,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
-    output: Annotated[Path, output_option("The pictures above what was found.")] = Path("invert.png"),
+    output: Annotated[Path, option("The pictures above what was found.", "--output", "-o")] = Path("invert.png"),
     as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
@@ -142,11 +144,9 @@ def invert(
 
 def probe(
     source: Annotated[str, SOURCE],
-    data: Annotated[
-        str, typer.Option(help="A labelled set with two splits.", autocompletion=names("SOURCES"))
-    ] = "fashion-mnist",
-    images: Annotated[int, typer.Option(help="Training images, at most.")] = 60_000,
-    seed: Annotated[int, typer.Option("--seed", "-s", help="Seed of the classifier.")] = 0,
+    data: Annotated[str, option("A labelled set with two splits.", complete="SOURCES")] = "fashion-mnist",
+    images: Annotated[int, option("Training images, at most.")] = 60_000,
+    seed: Annotated[int, option("Seed of the classifier.", "--seed", "-s")] = 0,
     as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:

@@ -22,9 +22,7 @@ def list_names(
     what: Annotated[
         str,
         typer.Argument(
-            help=f"One of {', '.join(CHOICES)}.  [default: all]",
-            metavar="WHAT",
-            autocompletion=lambda: list(CHOICES),
+            help=f"One of {', '.join(CHOICES)}.  [default: all]", metavar="WHAT", autocompletion=lambda: list(CHOICES)
         ),
     ] = "",
     as_json: Annotated[bool, JSON] = False,

@@ -27,25 +27,24 @@ def names(*kinds: str) -> Callable[[], list[str]]:
     return listed
 
 
-SOURCE = typer.Argument(
-    help="A bundled name, a saved model, a run's folder, or a Hub id owner/name.", autocompletion=names("zoo")
-)
+def argument(help: str, *complete: str, **more: Any) -> Any:
+    """An argument, which a shell completes with `names(*complete)`."""
+    return typer.Argument(help=help, autocompletion=names(*complete) if complete else None, **more)
+
+
+def option(help: str, *flags: str, group: str | None = None, complete: str | None = None, **more: Any) -> Any:
+    """An option that stands in a `group` of the help; without `flags` it is called as its parameter is."""
+    completion = names(complete) if complete else None
+    return typer.Option(*flags, rich_help_panel=group, help=help, autocompletion=completion, **more)
+
+
+SOURCE = argument("A bundled name, a saved model, a run's folder, or a Hub id owner/name.", "zoo")
 LABEL = typer.Option(help="Class of all images, by number or name.")
 DEVICE = typer.Option(help="Where to compute: cpu, cuda, mps.")
 SEED = typer.Option("--seed", "-s", help="Seed of the latents.")
 JSON = typer.Option("--json", help="Print the facts as JSON.")
 ENDPOINT = typer.Option(help="Address of another Hub than huggingface.co.  [default: $HF_ENDPOINT]")
 REVISION = typer.Option(help="Branch, tag or commit on the Hub.")
-
-
-def option(group: str, help: str, *names: str, **more: Any) -> Any:
-    """An option that stands in a `group` of the help; without `names` it is called as its argument is."""
-    return typer.Option(*names, rich_help_panel=group, help=help, **more)
-
-
-def output_option(help: str) -> Any:
-    """--output or -o, in all commands that write a file."""
-    return typer.Option("--output", "-o", help=help)
 
 
 def given(**options: Any) -> dict[str, Any]:

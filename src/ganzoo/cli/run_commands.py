@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ganzoo.cli.options import JSON, output_option, print_json, print_table
+from ganzoo.cli.options import JSON, argument, option, print_json, print_table
 from ganzoo.errors import shell
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of two to four runs.")],
-    output: Annotated[Path, output_option("Write the page here.")] = Path("compare.html"),
+    runs: Annotated[list[Path], argument("Folders of two to four runs.")],
+    output: Annotated[Path, option("Write the page here.", "--output", "-o")] = Path("compare.html"),
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Compare runs: settings that differ, figures, curves and samples.
@@ -36,7 +34,7 @@ def compare(
     print(f"\npage: {shell(output)}")
 
 
-def card(folder: Annotated[Path, typer.Argument(help="A run's folder, or a saved model.")]) -> None:
+def card(folder: Annotated[Path, argument("A run's folder, or a saved model.")]) -> None:
     """Write the model card of a run or saved model again.
 
     What was edited outside its markers is kept.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from ganzoo.cli.data_command import of_images
 from ganzoo.cli.options import DEVICE, ENDPOINT, LABEL, REVISION, SOURCE, option
 from ganzoo.errors import ConfigError, shell
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from ganzoo.gan import GAN
 
 LARGEST_GRID = 4096  # images; more go to a folder, one batch in memory at a time
-IMAGES, PICTURE, FOLDER = "Images", "One picture", "A folder of pictures"
+of_picture, of_folder = partial(option, group="One picture"), partial(option, group="A folder of pictures")
 
 
 def sample(
     source: Annotated[str, SOURCE],
-    count: Annotated[int, option(IMAGES, "How many images.", "--count", "-n")] = 64,
-    seed: Annotated[int, option(IMAGES, "Image i depends only on the seed and i.", "--seed", "-s")] = 0,
-    label: Annotated[str | None, option(IMAGES, str(LABEL.help))] = None,
-    balanced: Annotated[bool, option(IMAGES, "Draw all classes in turn, equally often.", "--balanced")] = False,
+    count: Annotated[int, of_images("How many images.", "--count", "-n")] = 64,
+    seed: Annotated[int, of_images("Image i depends only on the seed and i.", "--seed", "-s")] = 0,
+    label: Annotated[str | None, of_images(str(LABEL.help))] = None,
+    balanced: Annotated[bool, of_images("Draw all classes in turn, equally often.", "--balanced")] = False,
     truncation: Annotated[
-        float | None, option(IMAGES, "Redraw latent numbers beyond this: 2 is mild; below 1, images fade.")
+        float | None, of_images("Redraw latent numbers beyond this: 2 is mild; below 1, images fade.")
     ] = None,
-    at: Annotated[int | None, option(IMAGES, "Sample a run's checkpoint of this step.")] = None,
-    output: Annotated[Path | None, option(PICTURE, "Write a grid here.  [default: grid.png]", "--output", "-o")] = None,
-    columns: Annotated[int | None, option(PICTURE, "Columns of the grid.")] = None,
+    at: Annotated[int | None, of_images("Sample a run's checkpoint of this step.")] = None,
+    output: Annotated[Path | None, of_picture("Write a grid here.  [default: grid.png]", "--output", "-o")] = None,
+    columns: Annotated[int | None, of_picture("Columns of the grid.")] = None,
     scale: Annotated[
-        int | None, option(PICTURE, "Draw each pixel as SCALE x SCALE.  [default: by size; 1 for one image]")
+        int | None, of_picture("Draw each pixel as SCALE x SCALE.  [default: by size; 1 for one image]")
     ] = None,
-    folder: Annotated[Path | None, option(FOLDER, "Write single pictures here, instead of a grid.")] = None,
-    overwrite: Annotated[bool, option(FOLDER, "Replace the samples that are there.", "--overwrite")] = False,
-    batch_size: Annotated[int, typer.Option(help="Images made at once.")] = 64,
-    fast: Annotated[bool, typer.Option("--fast", help="Compute in bfloat16 if the device is fast at it.")] = False,
+    folder: Annotated[Path | None, of_folder("Write single pictures here, instead of a grid.")] = None,
+    overwrite: Annotated[bool, of_folder("Replace the samples that are there.", "--overwrite")] = False,
+    batch_size: Annotated[int, option("Images made at once.")] = 64,
+    fast: Annotated[bool, option("Compute in bfloat16 if the device is fast at it.", "--fast")] = False,
     device: Annotated[str, DEVICE] = "cpu",
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,

@@ -9,20 +9,16 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ganzoo.cli.options import DEVICE, ENDPOINT, JSON, REVISION, SOURCE, print_json
+from ganzoo.cli.options import DEVICE, ENDPOINT, JSON, REVISION, SOURCE, argument, option, print_json
 from ganzoo.errors import shell
 
 
 def export(
     source: Annotated[str, SOURCE],
-    output: Annotated[Path, typer.Argument(help="The ONNX file.")] = Path("model.onnx"),
-    discriminator: Annotated[
-        bool, typer.Option("--discriminator", help="The discriminator, instead of the generator.")
-    ] = False,
-    half: Annotated[bool, typer.Option("--half", help="Compute in float16: half the size.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")] = False,
+    output: Annotated[Path, argument("The ONNX file.")] = Path("model.onnx"),
+    discriminator: Annotated[bool, option("The discriminator, instead of the generator.", "--discriminator")] = False,
+    half: Annotated[bool, option("Compute in float16: half the size.", "--half")] = False,
+    overwrite: Annotated[bool, option("Replace the file that is there.", "--overwrite")] = False,
     as_json: Annotated[bool, JSON] = False,
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
@@ -56,12 +52,12 @@ def export(
 def demo(
     source: Annotated[str, SOURCE],
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the page.  [default: the first free one from 7860]")
+        int | None, option("Port of the page.  [default: the first free one from 7860]", min=1, max=65535)
     ] = None,
-    host: Annotated[str, typer.Option(help="0.0.0.0 lets other computers in your network see it.")] = "127.0.0.1",
-    open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    host: Annotated[str, option("0.0.0.0 lets other computers in your network see it.")] = "127.0.0.1",
+    open_browser: Annotated[bool, option("Open it in a browser.", "--open")] = False,
     export_space: Annotated[
-        Path | None, typer.Option(help="Write a Hugging Face Space into this folder, and serve nothing.")
+        Path | None, option("Write a Hugging Face Space into this folder, and serve nothing.")
     ] = None,
     device: Annotated[str, DEVICE] = "cpu",
     revision: Annotated[str | None, REVISION] = None,
@@ -90,18 +86,16 @@ def demo(
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(help="A saved model, or a run's folder.")],
-    repo_id: Annotated[str, typer.Argument(help="owner/name; created if it does not exist.")],
+    folder: Annotated[Path, argument("A saved model, or a run's folder.")],
+    repo_id: Annotated[str, argument("owner/name; created if it does not exist.")],
     private: Annotated[
-        bool | None, typer.Option("--private/--public", help="Who can see a new repository.  [default: the account's]")
+        bool | None, option("Who can see a new repository.  [default: the account's]", "--private/--public")
     ] = None,
-    revision: Annotated[
-        str | None, typer.Option(help="A branch, created if it does not exist.  [default: main]")
-    ] = None,
-    create_pr: Annotated[bool, typer.Option("--create-pr", help="Propose it as a pull request.")] = False,
-    message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
+    revision: Annotated[str | None, option("A branch, created if it does not exist.  [default: main]")] = None,
+    create_pr: Annotated[bool, option("Propose it as a pull request.", "--create-pr")] = False,
+    message: Annotated[str | None, option("Message of the commit.")] = None,
     space: Annotated[
-        bool, typer.Option("--space", help="Push a demo page of it as a Space; or a folder of --export-space.")
+        bool, option("Push a demo page of it as a Space; or a folder of --export-space.", "--space")
     ] = False,
     as_json: Annotated[bool, JSON] = False,
     endpoint: Annotated[str | None, ENDPOINT] = None,
@@ -141,9 +135,9 @@ def _space_of(folder: Path, repo_id: str) -> Iterator[Path]:
 
 
 def pull(
-    repo_id: Annotated[str, typer.Argument(help="The repository: owner/name.")],
-    folder: Annotated[Path, typer.Argument(help="Where to put the model.")],
-    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit.  [default: main]")] = None,
+    repo_id: Annotated[str, argument("The repository: owner/name.")],
+    folder: Annotated[Path, argument("Where to put the model.")],
+    revision: Annotated[str | None, option("A branch, tag or commit.  [default: main]")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
     """Copy a saved model from the Hub into a folder."""
@@ -153,20 +147,19 @@ def pull(
 
 
 def convert(
-    file: Annotated[Path, typer.Argument(help="Generator, discriminator or both: .safetensors, .pt, .pth, .tar.")],
-    folder: Annotated[Path, typer.Argument(help="Where to put the saved model; a new folder.")],
-    key: Annotated[str | None, typer.Option(help="The network to take if FILE has several: netG_state_dict.")] = None,
-    discriminator: Annotated[Path | None, typer.Option(help="A second file, of the discriminator.")] = None,
-    latent_scale: Annotated[float, typer.Option(help="Deviation of the latents it was trained on.")] = 1.0,
+    file: Annotated[Path, argument("Generator, discriminator or both: .safetensors, .pt, .pth, .tar.")],
+    folder: Annotated[Path, argument("Where to put the saved model; a new folder.")],
+    key: Annotated[str | None, option("The network to take if FILE has several: netG_state_dict.")] = None,
+    discriminator: Annotated[Path | None, option("A second file, of the discriminator.")] = None,
+    latent_scale: Annotated[float, option("Deviation of the latents it was trained on.")] = 1.0,
     output_range: Annotated[
-        str, typer.Option(metavar="LOW,HIGH", help="-1,1 for a generator that ends in tanh, 0,1 for sigmoid.")
+        str, option("-1,1 for a generator that ends in tanh, 0,1 for sigmoid.", metavar="LOW,HIGH")
     ] = "-1,1",
     activation: Annotated[
-        str | None,
-        typer.Option(help="Generator's activation, as 'leaky_relu(slope=0.1)'.  [default: its layout's, or relu]"),
+        str | None, option("Generator's activation, as 'leaky_relu(slope=0.1)'.  [default: its layout's, or relu]")
     ] = None,
     discriminator_activation: Annotated[
-        str | None, typer.Option(help="Discriminator's activation.  [default: leaky_relu(slope=0.2)]")
+        str | None, option("Discriminator's activation.  [default: leaky_relu(slope=0.2)]")
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from ganzoo.cli.options import JSON, names, print_json, print_table
+from ganzoo.cli.options import JSON, argument, print_json, print_table
 from ganzoo.errors import SourceError, UnknownNameError, nearest, quote
 
 if TYPE_CHECKING:
@@ -20,13 +18,7 @@ Facts = dict[str, Any]
 
 
 def show(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="A preset, a model, a run's folder, or a data set.",
-            autocompletion=names("PRESETS", "zoo", "SOURCES"),
-        ),
-    ],
+    what: Annotated[str, argument("A preset, a model, a run's folder, or a data set.", "PRESETS", "zoo", "SOURCES")],
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Show what a preset, model, run or data set is.

@@ -3,61 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganzoo.cli.data_command import BROKEN, FIT, GROUND, IMAGES
+from ganzoo.cli.data_command import BROKEN, FIT, GROUND, of_images
 from ganzoo.cli.list_command import call_of, entries_of
-from ganzoo.cli.options import given, names, option, print_table, print_wrapped
+from ganzoo.cli.options import argument, given, option, print_table, print_wrapped
 from ganzoo.errors import ConfigError, did_you_mean, quote, shell
 
 if TYPE_CHECKING:
     from ganzoo.training import Trainer
 
 
-WHAT, HOW = "What to train", "How to train"
+of_what, of_how = partial(option, group="What to train"), partial(option, group="How to train")
 
 
 def train(
-    preset: Annotated[
-        str | None,
-        typer.Argument(help="A preset's name: see `ganzoo list presets`.", autocompletion=names("PRESETS")),
-    ] = None,
+    preset: Annotated[str | None, argument("A preset's name: see `ganzoo list presets`.", "PRESETS")] = None,
     from_: Annotated[
-        str | None,
-        option(WHAT, "Start from this trained model instead of random weights.", "--from", autocompletion=names("zoo")),
+        str | None, of_what("Start from this trained model instead of random weights.", "--from", complete="zoo")
     ] = None,
-    resume: Annotated[Path | None, option(WHAT, "Go on with the run in this folder, from its last checkpoint.")] = None,
-    at: Annotated[int | None, option(WHAT, "Go back to the checkpoint of this step (with --resume).")] = None,
-    name: Annotated[str | None, option(WHAT, "Write the run to runs/NAME.", "--name", "-n")] = None,
-    output: Annotated[
-        Path | None, option(WHAT, "Write the run here.  [default: runs/PRESET]", "--output", "-o")
-    ] = None,
-    overwrite: Annotated[bool, option(WHAT, "Replace the run that is there.", "--overwrite")] = False,
+    resume: Annotated[Path | None, of_what("Go on with the run in this folder, from its last checkpoint.")] = None,
+    at: Annotated[int | None, of_what("Go back to the checkpoint of this step (with --resume).")] = None,
+    name: Annotated[str | None, of_what("Write the run to runs/NAME.", "--name", "-n")] = None,
+    output: Annotated[Path | None, of_what("Write the run here.  [default: runs/PRESET]", "--output", "-o")] = None,
+    overwrite: Annotated[bool, of_what("Replace the run that is there.", "--overwrite")] = False,
     data: Annotated[
-        str | None,
-        option(IMAGES, "A name, a folder, a zip, hf:...  [default: the preset's]", autocompletion=names("SOURCES")),
+        str | None, of_images("A name, a folder, a zip, hf:...  [default: the preset's]", complete="SOURCES")
     ] = None,
-    size: Annotated[int | None, option(IMAGES, "Pixels a side of an image.  [default: the preset's]")] = None,
-    licence: Annotated[str | None, option(IMAGES, "Licence of images given by a path, for the model's card.")] = None,
+    size: Annotated[int | None, of_images("Pixels a side of an image.  [default: the preset's]")] = None,
+    licence: Annotated[str | None, of_images("Licence of images given by a path, for the model's card.")] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
-    steps: Annotated[int | None, option(HOW, "Steps in all; each updates both networks.")] = None,
-    epochs: Annotated[float | None, option(HOW, "Passes over the data, instead of steps.")] = None,
-    batch_size: Annotated[int | None, option(HOW, "Real images in a step.")] = None,
-    lr: Annotated[str | None, option(HOW, "Both learning rates: a number or a schedule.", metavar="RATE")] = None,
-    loss: Annotated[
-        str | None, option(HOW, "A loss: see `ganzoo list losses`.", autocompletion=names("LOSSES"))
-    ] = None,
-    seed: Annotated[int | None, option(HOW, "Seed of weights, batches and latents.", "--seed", "-s")] = None,
+    steps: Annotated[int | None, of_how("Steps in all; each updates both networks.")] = None,
+    epochs: Annotated[float | None, of_how("Passes over the data, instead of steps.")] = None,
+    batch_size: Annotated[int | None, of_how("Real images in a step.")] = None,
+    lr: Annotated[str | None, of_how("Both learning rates: a number or a schedule.", metavar="RATE")] = None,
+    loss: Annotated[str | None, of_how("A loss: see `ganzoo list losses`.", complete="LOSSES")] = None,
+    seed: Annotated[int | None, of_how("Seed of weights, batches and latents.", "--seed", "-s")] = None,
     set_: Annotated[
         list[str] | None,
-        option(HOW, "Any setting, or generator.KEY, discriminator.KEY; may be repeated.", "--set", metavar="KEY=VALUE"),
+        of_how("Any setting, or generator.KEY, discriminator.KEY; may be repeated.", "--set", metavar="KEY=VALUE"),
     ] = None,
-    device: Annotated[str | None, option(HOW, "cpu, cuda, mps.  [default: what Accelerate finds]")] = None,
+    device: Annotated[str | None, of_how("cpu, cuda, mps.  [default: what Accelerate finds]")] = None,
 ) -> None:
     """Train a GAN on images, and write the run into one folder.
 
