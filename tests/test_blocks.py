@@ -914,7 +914,7 @@ BROKEN = [
     (OtherDevice, "promise of device"),
     (MovedAway, "promise of device"),
     (MadeOnTheCPU, "promise of device: it gives a tensor on cpu"),
-    (NoMeta, "promise of device: its constructor fails on the meta device"),
+    (NoMeta, "promise of the meta device: it can't be built"),
     (DeadParameter, "promise of gradients: none reaches unused"),
     (ZeroForEver, "promise of gradients: none reaches scale"),
     (Detached, "promise of gradients: none reaches its input"),

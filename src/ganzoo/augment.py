@@ -17,7 +17,7 @@ from torch import Tensor
 from ganzoo.config import Bounds
 from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.registry import Registry
-from ganzoo.seeds import integers, normal, number, uniform
+from ganzoo.seeds import Random, integers, normal, number, seeded, uniform
 from ganzoo.stateful import SERVES, Stateful, serves
 
 Strength = Annotated[float, Bounds(0, 1)]
@@ -27,7 +27,7 @@ ADA_STEPS = 4  # between changes of its probability
 class Augmentation(Protocol):
     """A function from a batch of images to one of the same shape and dtype; its keyword-only arguments are options."""
 
-    def __call__(self, images: Tensor, random: torch.Generator | None = None) -> Tensor:
+    def __call__(self, images: Tensor, random: Random = None) -> Tensor:
         """Alter each image in its own random way, whatever the others of the batch are.
 
         Args:
@@ -52,7 +52,7 @@ def _check(images: Tensor, strength: float) -> None:
 
 
 @AUGMENTATIONS.register("color")
-def color(images: Tensor, random: torch.Generator | None = None, *, strength: Strength = 1.0) -> Tensor:
+def color(images: Tensor, random: Random = None, *, strength: Strength = 1.0) -> Tensor:
     """Brightness, then saturation, then contrast, each by a uniform draw an image.
 
     Brightness adds up to 0.5*strength either way; saturation scales the distance from the mean of a pixel's channels
@@ -69,7 +69,7 @@ def color(images: Tensor, random: torch.Generator | None = None, *, strength: St
 
 
 @AUGMENTATIONS.register("translation")
-def translation(images: Tensor, random: torch.Generator | None = None, *, strength: Strength = 1.0) -> Tensor:
+def translation(images: Tensor, random: Random = None, *, strength: Strength = 1.0) -> Tensor:
     """Shift by whole pixels, up to strength/8 of the height and of the width, rounded, either way.
 
     What comes in from outside is 0, the middle grey, as in the paper.
@@ -84,9 +84,7 @@ def translation(images: Tensor, random: torch.Generator | None = None, *, streng
     return moved.masked_fill(~inside, 0)
 
 
-def _shifted(
-    count: int, size: int, strength: float, random: torch.Generator | None, device: torch.device
-) -> tuple[Tensor, Tensor]:
+def _shifted(count: int, size: int, strength: float, random: Random, device: torch.device) -> tuple[Tensor, Tensor]:
     """For each image, where its pixels along one axis come from (count, size), and whether that is inside."""
     furthest = int(size * strength / 8 + 0.5)
     shifts = integers(-furthest, furthest + 1, count, 1, random=random, device=device)
@@ -95,7 +93,7 @@ def _shifted(
 
 
 @AUGMENTATIONS.register("cutout")
-def cutout(images: Tensor, random: torch.Generator | None = None, *, strength: Strength = 1.0) -> Tensor:
+def cutout(images: Tensor, random: Random = None, *, strength: Strength = 1.0) -> Tensor:
     """Set a rectangle of strength/2 of the height and of the width, rounded, to 0, the middle grey.
 
     Its centre falls everywhere alike, so at the border a part of it lies outside.
@@ -107,7 +105,7 @@ def cutout(images: Tensor, random: torch.Generator | None = None, *, strength: S
     return images.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0)
 
 
-def _hole(count: int, size: int, strength: float, random: torch.Generator | None, device: torch.device) -> Tensor:
+def _hole(count: int, size: int, strength: float, random: Random, device: torch.device) -> Tensor:
     """For each image, which places along one axis a hole covers: (count, size)."""
     length = int(size * strength / 2 + 0.5)
     # an even length has its centre between two pixels, or at either end: one place more
@@ -147,7 +145,7 @@ class AdaptiveAugmentation(Stateful):
         self._target, self._length = target, length
         self.p, self._signs, self._images, self._steps = float(start), 0.0, 0, 0
 
-    def __call__(self, images: Tensor, random: torch.Generator | None = None) -> Tensor:
+    def __call__(self, images: Tensor, random: Random = None) -> Tensor:
         _check(images, self.p)
         # places are computed in float64, which MPS lacks
         where = torch.device("cpu") if images.device.type == "mps" else images.device
@@ -320,6 +318,5 @@ def check_augmentation(augmentation: str | Augmentation) -> None:
 
 def _drawn(alter: Augmentation, images: Tensor, seed: int) -> Tensor:
     """`images` altered by the same `random` each time, while torch's global state is of `seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return alter(images, torch.Generator().manual_seed(0))

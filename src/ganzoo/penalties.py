@@ -22,7 +22,7 @@ from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.losses import checked_number, full
 from ganzoo.registry import Registry
 from ganzoo.schedules import Schedule, make_schedule, value_at
-from ganzoo.seeds import normal_each, uniform
+from ganzoo.seeds import Random, normal_each, seeded, uniform
 from ganzoo.stateful import SERVES, Stateful, serves
 
 Discriminate = Callable[[Tensor], Tensor]
@@ -38,11 +38,7 @@ class Penalty(Protocol):
     """
 
     def __call__(
-        self,
-        discriminate: Discriminate,
-        real_images: Tensor,
-        fake_images: Tensor,
-        random: torch.Generator | None = None,
+        self, discriminate: Discriminate, real_images: Tensor, fake_images: Tensor, random: Random = None
     ) -> Tensor:
         """Compute the penalty.
 
@@ -89,9 +85,7 @@ class Generate(Protocol):
 class GeneratorPenalty(Protocol):
     """A scalar to add, times a weight, to the generator's loss; computed in float32."""
 
-    def __call__(
-        self, generate: Generate, latents: Tensor, labels: Tensor | None, random: torch.Generator | None
-    ) -> Tensor:
+    def __call__(self, generate: Generate, latents: Tensor, labels: Tensor | None, random: Random) -> Tensor:
         """Compute the penalty.
 
         Args:
@@ -125,9 +119,7 @@ class PathLength(Stateful):
         self._decay, self._mean = decay, 0.0
         self._lengths: list[Tensor] = []
 
-    def __call__(
-        self, generate: Generate, latents: Tensor, labels: Tensor | None, random: torch.Generator | None
-    ) -> Tensor:
+    def __call__(self, generate: Generate, latents: Tensor, labels: Tensor | None, random: Random) -> Tensor:
         with torch.autocast(latents.device.type, enabled=False):
             latents = full(latents.detach()).requires_grad_()
             images = generate(latents) if labels is None else generate(latents, labels)
@@ -165,34 +157,19 @@ def gradient_norms(discriminate: Discriminate, images: Tensor) -> Tensor:
 
 
 @PENALTIES.register("r1")
-def r1(
-    discriminate: Discriminate,
-    real_images: Tensor,
-    fake_images: Tensor,
-    random: torch.Generator | None = None,
-) -> Tensor:
+def r1(discriminate: Discriminate, real_images: Tensor, fake_images: Tensor, random: Random = None) -> Tensor:
     """1/2 E |gradient of D at real images|^2, the half included (Mescheder et al. 2018, eq. 9); its weight is gamma."""
     return gradient_norms(discriminate, real_images).square().mean() / 2
 
 
 @PENALTIES.register("r2")
-def r2(
-    discriminate: Discriminate,
-    real_images: Tensor,
-    fake_images: Tensor,
-    random: torch.Generator | None = None,
-) -> Tensor:
+def r2(discriminate: Discriminate, real_images: Tensor, fake_images: Tensor, random: Random = None) -> Tensor:
     """1/2 E |gradient of D at fakes|^2, the half included (Mescheder et al. 2018, section 4.1)."""
     return gradient_norms(discriminate, fake_images).square().mean() / 2
 
 
 @PENALTIES.register("wgan-gp")
-def wgan_gp(
-    discriminate: Discriminate,
-    real_images: Tensor,
-    fake_images: Tensor,
-    random: torch.Generator | None = None,
-) -> Tensor:
+def wgan_gp(discriminate: Discriminate, real_images: Tensor, fake_images: Tensor, random: Random = None) -> Tensor:
     """E (|gradient of D| - 1)^2 at random points between real images and fakes (Gulrajani et al. 2017, eq. 3).
 
     The points are e*real + (1 - e)*fake with one e, uniform in 0 to 1, a pair. The paper's weight is 10.
@@ -238,11 +215,10 @@ def _tried(penalty: Callable[..., Tensor], on_discriminator: bool, place: str, s
     random = torch.Generator().manual_seed(0)
     real, fake = (torch.rand(4, 2, 4, 4, generator=random) * 2 - 1 for _ in range(2))
     latents = torch.randn(4, 5, generator=random)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         discriminate = nn.Sequential(nn.Flatten(), nn.Linear(32, 6), nn.Tanh(), nn.Linear(6, 1))
         draw = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 32), nn.Unflatten(1, (2, 4, 4)))
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = discriminate if on_discriminator else draw
         given: tuple[Any, ...] = (discriminate, real, fake)
         if not on_discriminator:

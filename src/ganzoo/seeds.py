@@ -36,7 +36,8 @@ def stream(seed: int, step: int, purpose: str, per_step: int, turn: int, *more: 
 
 
 Streams = Callable[..., torch.Generator]  # `stream` of one step
-Draw = Callable[["torch.Generator | None"], Tensor]
+Random = torch.Generator | None  # None: torch's global random state
+Draw = Callable[[Random], Tensor]
 
 
 class Draws(torch.Generator):
@@ -47,9 +48,7 @@ class Draws(torch.Generator):
         return send(draw(self), device)
 
 
-def uniform(
-    *shape: int, random: torch.Generator | None, device: torch.device, dtype: torch.dtype = torch.float32
-) -> Tensor:
+def uniform(*shape: int, random: Random, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """Numbers in [0, 1), drawn on the CPU from `random` (None: torch's global state), on `device` without waiting.
 
     Numbers of a run come from the CPU so that they do not depend on the device. A CUDA graph of a training step gets
@@ -58,42 +57,37 @@ def uniform(
     return _taken(lambda source: torch.rand(shape, generator=source, dtype=dtype), random, device)
 
 
-def normal(
-    *shape: int, random: torch.Generator | None, device: torch.device, dtype: torch.dtype = torch.float32
-) -> Tensor:
+def normal(*shape: int, random: Random, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """Standard normal numbers, as `uniform`."""
     return _taken(lambda source: torch.randn(shape, generator=source, dtype=dtype), random, device)
 
 
-def normal_each(count: int, *shape: int, random: torch.Generator | None, device: torch.device) -> Tensor:
+def normal_each(count: int, *shape: int, random: Random, device: torch.device) -> Tensor:
     """Standard normal numbers (count, *shape), as `normal`, those of a row from one number of `random`.
 
     So processes and parts of a batch, which draw for their own images, draw as one would for all.
     """
 
-    def draw(source: torch.Generator | None) -> Tensor:
+    def draw(source: Random) -> Tensor:
         seeds = torch.randint(2**31, (count,), generator=source).tolist()
         return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
     return _taken(draw, random, device)
 
 
-def integers(low: int, high: int, *shape: int, random: torch.Generator | None, device: torch.device) -> Tensor:
+def integers(low: int, high: int, *shape: int, random: Random, device: torch.device) -> Tensor:
     """int64 from `low` to `high` - 1, as `uniform`."""
     return _taken(lambda source: torch.randint(low, high, shape, generator=source), random, device)
 
 
 def number(
-    read: Callable[[], float],
-    random: torch.Generator | None,
-    device: torch.device,
-    dtype: torch.dtype = torch.float64,
+    read: Callable[[], float], random: Random, device: torch.device, dtype: torch.dtype = torch.float64
 ) -> Tensor:
     """What `read` gives, a number that changes from step to step, as a tensor of no dimensions, as `uniform`."""
     return _taken(lambda source: torch.tensor(read(), dtype=dtype), random, device)
 
 
-def _taken(draw: Draw, random: torch.Generator | None, device: torch.device) -> Tensor:
+def _taken(draw: Draw, random: Random, device: torch.device) -> Tensor:
     return random.take(draw, device) if isinstance(random, Draws) else send(draw(random), device)
 
 

@@ -39,9 +39,8 @@ def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int |
         for context in contexts:
             fitting = out_channels or _fitting_channels(factory, in_channels, {"context": context} if context else {})
             trial = _BlockPromises(factory, name, (in_channels, fitting), context)
-            for promise in (trial.shape, trial.dtype, trial.device, trial.gradients):
-                promise()
-            for promise in (trial.noise, trial.batch, trial.state, trial.odd_sizes, trial.options):
+            promises = trial.shape, trial.dtype, trial.meta, trial.device, trial.gradients, trial.noise, trial.batch
+            for promise in (*promises, trial.state, trial.odd_sizes, trial.options):
                 promise()
 
 
@@ -96,15 +95,6 @@ class _BlockPromises(Promises):
                 if tuple(y.shape) != wanted:
                     made = f"of {tuple(inputs[0].shape)} it makes {tuple(y.shape)}"
                     raise self.broken("shape", f"{made}, its scale_factor says {wanted}")
-
-    def device(self) -> None:
-        try:
-            with torch.device("meta"):
-                self.build()
-        except BlockError as error:
-            how = "its constructor fails on the meta device, where saved models are tried before memory is spent"
-            raise self.broken("device", how, error) from error
-        super().device()
 
     @torch.no_grad()
     def odd_sizes(self) -> None:

@@ -110,7 +110,8 @@ class Promises(ABC):
             for name, each in learned.items():
                 if each.grad is not None and not each.grad.isfinite().all():
                     raise self.broken("gradients", f"that of {name} is not finite")
-            missing = {name for name in missing & learned.keys() if not _reached(learned[name])}
+            reached = {name for name, each in learned.items() if each.grad is not None and each.grad.any()}
+            missing = (missing & learned.keys()) - reached
             if "its input" in missing:
                 raise self.broken("gradients", "none reaches its input")
             with torch.no_grad():
@@ -144,6 +145,18 @@ class Promises(ABC):
         row = self.call(module, tuple(each[:1].contiguous() for each in inputs), "batch independence")
         self.compare(whole[:1], row, "batch independence", "in eval mode a row depends on its batch mates")
 
+    def meta(self) -> None:
+        module = self.build()
+        try:
+            with torch.device("meta"):
+                twin = self.build()
+        except Exception as error:
+            how = "it can't be built without memory, as saved models first are"
+            raise self.broken("the meta device", how, error) from error
+        shapes, found = ({key: value.shape for key, value in each.state_dict().items()} for each in (module, twin))
+        if found != shapes:
+            raise self.broken("the meta device", "built without memory, its weights have other names or shapes")
+
     @torch.no_grad()
     def state(self) -> None:
         module, fresh = self.moved(), self.build()
@@ -158,7 +171,3 @@ class Promises(ABC):
         inputs = self.inputs(module)
         one, other = (self.call(each.eval(), inputs, "state") for each in (module, fresh))
         self.compare(one, other, "state", f"a fresh {self.kind[1]} with its saved weights gives other outputs")
-
-
-def _reached(value: Tensor) -> bool:
-    return value.grad is not None and bool(value.grad.any())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -53,13 +52,12 @@ def check_model(name: str, config: Config | None = None, *, onnx: bool = False) 
     if not isinstance(given, network_class.config_class):
         wanted = network_class.config_class.__name__
         raise ModelError(f"Model {name} is built from a {wanted}, and the config is a {type(given).__name__}.")
-    fields = {field.name for field in dataclasses.fields(given)}
+    forms = {name: given}
+    if given.to_dict().get("num_classes") == 0:
+        forms[f"{name} with num_classes={CLASSES}"] = given.replace(num_classes=CLASSES)
     with seeded(0), torch.device("cpu"):
-        _ModelPromises(name, network_class, given, onnx).run()
-        if "num_classes" in fields and not getattr(given, "num_classes"):  # noqa: B009 - a field of some configs
-            _ModelPromises(
-                f"{name} with num_classes={CLASSES}", network_class, given.replace(num_classes=CLASSES), onnx
-            ).run()
+        for form, made_of in forms.items():
+            _ModelPromises(form, network_class, made_of, onnx).run()
 
 
 class _ModelPromises(Promises):
@@ -134,17 +132,6 @@ class _ModelPromises(Promises):
             value = getattr(self.network, name, None)
             if type(value) is not int or value < (name != "num_classes"):
                 raise self.broken("announced sizes", f"{name} must be an int, and is {quote(value)}")
-
-    def meta(self) -> None:
-        try:
-            with torch.device("meta"):
-                shapes = {key: value.shape for key, value in self.network_class(self.config).state_dict().items()}  # type: ignore[call-arg]
-        except Exception as error:
-            raise self.broken(
-                "the meta device", "it can't be built without memory, as saved models first are", error
-            ) from error
-        if shapes != {key: value.shape for key, value in self.network.state_dict().items()}:
-            raise self.broken("the meta device", "built without memory, its weights have other names or shapes")
 
     @torch.no_grad()
     def shape(self) -> None:

@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 from ganzoo.config import Config
 from ganzoo.errors import ConfigError, ShapeError, WeightsError, quote, shown
 from ganzoo.registry import Registry
+from ganzoo.seeds import Random
 
 
 def _is_model(item: Any) -> bool:
@@ -130,7 +131,7 @@ class Discriminator(Network):
         """
         raise ConfigError(f"a {type(self).__name__} does not offer features; a dcgan-discriminator does")
 
-    def auxiliary_loss(self, images: Tensor, random: torch.Generator | None = None) -> Tensor | None:
+    def auxiliary_loss(self, images: Tensor, random: Random = None) -> Tensor | None:
         """A number to add to the discriminator's loss on real `images`, as of a task that it must also solve.
 
         `random` is a CPU generator of random numbers; None: torch's global one. By default None: nothing is added.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from ganzoo.blocks import (
     check_norm_name,
     make_norm,
 )
+from ganzoo.config import Config, option
 from ganzoo.errors import BlockError, ConfigError, quote
 
 LARGEST_IMAGE = 1024
@@ -110,6 +112,28 @@ def from_the_image(network: Any, other: nn.Module, parts: tuple[str, ...] = ("st
         return key
 
     return {name(key): value for key, value in other.state_dict().items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PyramidConfig(Config):
+    """A network whose stages, one for each of `widths`, have `start_size` pixels a side, then each twice as many."""
+
+    start_size: int
+    widths: tuple[int, ...]
+    image_channels: int = option(3, "channels of an image", low=1, high=4)
+
+    def check_stages(self, inner: int) -> None:
+        """Raise ConfigError unless there are 1 to 12 stages, none of them too large with `inner` times its channels."""
+        check_widths(self.widths)
+        if self.image_size > LARGEST_IMAGE:
+            raise ConfigError(f"widths make images of {self.image_size} pixels; {LARGEST_IMAGE} is the most")
+        sizes = [float(self.start_size * 2**stage) for stage in range(len(self.widths))]
+        check_memory(tuple(inner * width for width in self.widths), sizes)
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of an image."""
+        return int(self.start_size * 2 ** (len(self.widths) - 1))
 
 
 def check_memory(channels: tuple[int, ...], sizes: list[float]) -> None:

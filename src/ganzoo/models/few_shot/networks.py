@@ -24,6 +24,7 @@ from ganzoo.errors import ConfigError
 from ganzoo.models.contract import MODELS, Discriminator, Generator, check_labels
 from ganzoo.models.dcgan.stages import (
     LARGEST_IMAGE,
+    PyramidConfig,
     check_image_size,
     check_memory,
     check_widths,
@@ -32,13 +33,13 @@ from ganzoo.models.dcgan.stages import (
     halved,
     stretch,
 )
-from ganzoo.seeds import integers
+from ganzoo.seeds import Random, integers
 
 LEAST = 4  # pixels a side that excitation and the head's 4x4 convolution need
 
 
 @dataclass(frozen=True, kw_only=True)
-class FewShotGeneratorConfig(Config):
+class FewShotGeneratorConfig(PyramidConfig):
     """A generator: a projection to `start_size`, a doubling stage for each step between two widths, a 3x3 head."""
 
     latent_size: int = option(256, "numbers in a latent", low=1, high=8192)
@@ -48,20 +49,10 @@ class FewShotGeneratorConfig(Config):
     )
     norm: str = option("batch", "normalisation, by name")
     skip: int = option(3, "stages between the features that excite and those that are excited; 0: none", low=0, high=12)
-    image_channels: int = option(3, "channels of an image", low=1, high=4)
 
     def check(self) -> None:
-        check_widths(self.widths)
         check_norm_name(self.norm)
-        if self.image_size > LARGEST_IMAGE:
-            raise ConfigError(f"widths make images of {self.image_size} pixels; {LARGEST_IMAGE} is the most")
-        sizes = [float(self.start_size * 2**stage) for stage in range(len(self.widths))]
-        check_memory(tuple(2 * width for width in self.widths), sizes)
-
-    @property
-    def image_size(self) -> int:
-        """Pixels a side of an image."""
-        return int(self.start_size * 2 ** (len(self.widths) - 1))
+        self.check_stages(2)
 
     def resized(self, image_size: int) -> FewShotGeneratorConfig:
         """For images of `image_size`: stages are added or dropped where the channels are widest."""
@@ -220,7 +211,7 @@ class FewShotDiscriminator(Discriminator):
         check_labels(labels, len(images), 0, "FewShotDiscriminator")
         return self.to_logits(self.features(images)[-1])
 
-    def auxiliary_loss(self, images: Tensor, random: torch.Generator | None = None) -> Tensor | None:
+    def auxiliary_loss(self, images: Tensor, random: Random = None) -> Tensor | None:
         """How badly real `images` are redrawn from the last features, and a quarter of them from those before."""
         if not self.config.reconstruction:
             return None

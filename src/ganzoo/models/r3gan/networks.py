@@ -17,20 +17,11 @@ from ganzoo.blocks.r3gan import R3GANDown, R3GANSame, R3GANUp, draw_by_fan_in
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError
 from ganzoo.models.contract import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
-from ganzoo.models.dcgan.stages import (
-    LARGEST_IMAGE,
-    check_image_size,
-    check_memory,
-    check_widths,
-    each_output,
-    from_the_image,
-    halved,
-    stretch,
-)
+from ganzoo.models.dcgan.stages import PyramidConfig, check_image_size, each_output, from_the_image, halved, stretch
 
 
 @dataclass(frozen=True, kw_only=True)
-class R3GANConfig(Config):
+class R3GANConfig(PyramidConfig):
     """What both networks share. `widths` are channels of the stages, from the smallest size to the largest."""
 
     start_size: int = option(4, "pixels a side of the smallest stage", low=2, high=64)
@@ -38,20 +29,10 @@ class R3GANConfig(Config):
     blocks: int = option(2, "residual blocks a stage", low=1, high=16)
     expansion: int = option(2, "channels inside a residual block over those outside", low=1, high=8)
     group_size: int = option(16, "channels of a group of the 3x3 convolutions", low=1, high=8192)
-    image_channels: int = option(3, "channels of an image", low=1, high=4)
     num_classes: int = option(0, "classes of a conditional model; 0: no labels", low=0, high=MOST_CLASSES)
 
     def check(self) -> None:
-        check_widths(self.widths)
-        if self.image_size > LARGEST_IMAGE:
-            raise ConfigError(f"widths make images of {self.image_size} pixels; {LARGEST_IMAGE} is the most")
-        sizes = [float(self.start_size * 2**stage) for stage in range(len(self.widths))]
-        check_memory(tuple(width * self.expansion for width in self.widths), sizes)
-
-    @property
-    def image_size(self) -> int:
-        """Pixels a side of an image; each stage after the first doubles."""
-        return int(self.start_size * 2 ** (len(self.widths) - 1))
+        self.check_stages(self.expansion)
 
     @property
     def stage_options(self) -> dict[str, int]:
