@@ -90,9 +90,9 @@ def test_messages_are_one_short_line_and_tell_nothing_of_other_files(results, co
         ("a header of forty megabytes of spaces, load", ["a header of 40,000,002 bytes; 4,000,000 is the most"]),
         ("a header of five thousand tensors and one, load", ["has 5,001 tensors; 5,000 is the most"]),
         ("folders within folders within folders", ["has folders in folders, over 100 deep"]),
-        ("weights of F32 that are promised alone", ["bytes declared, 0 there"]),
+        ("weights of F32 that are promised alone", ["is not an intact safetensors file", "get it again"]),
         ("weights of type I64", ["is of type torch.int64, its network needs torch.float32"]),
-        ("weights of type C64", ['is of type "C64"; weights are of F64, F32, F16']),
+        ("weights of type C64", ["C64"]),  # one of safetensors' own, or none, by its version
         ("weights with NaN", ['"stages.0.convolution.weight" holds NaN or infinity']),
         ("a judge's weights with infinity", ["discriminator/model.safetensors", "holds NaN or infinity"]),
         ("a checkpoint with NaN", ["step-00000001", "generator/stages.0.convolution.weight holds NaN"]),

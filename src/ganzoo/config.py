@@ -49,8 +49,7 @@ def checked_int(name: str, value: Any, low: int, high: int = LARGEST) -> int:
 def check_counts(place: str, low: int = 1, /, **counts: object) -> None:
     """Raise ConfigError unless all `counts`, arguments of `place` by their names, are ints of at least `low`."""
     for name, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise ConfigError(f"{place}: {name} must be an int of at least {low}, got {quote(value)}")
+        checked_int(f"{place}: {name}", value, low)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

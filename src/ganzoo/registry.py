@@ -286,12 +286,11 @@ class Registry(Mapping[str, T], Generic[T]):
 
 def matching(names: Iterable[str], pattern: str | Sequence[str], exclude: str | Sequence[str] = ()) -> list[str]:
     """The `names` that one pattern with wildcards matches, and none of `exclude`: "fashion*", or several."""
-    wanted, unwanted = ([each] if isinstance(each, str) else [*each] for each in (pattern, exclude))
 
-    def fits(name: str, patterns: list[str]) -> bool:
-        return any(fnmatch.fnmatchcase(name, each) for each in patterns)
+    def fits(name: str, patterns: str | Sequence[str]) -> bool:
+        return any(fnmatch.fnmatchcase(name, each) for each in ([patterns] if isinstance(patterns, str) else patterns))
 
-    return [name for name in names if fits(name, wanted) and not fits(name, unwanted)]
+    return [name for name in names if fits(name, pattern) and not fits(name, exclude)]
 
 
 def used_plugins(used: Iterable[tuple[Registry[Any], str]]) -> list[dict[str, str]]:

@@ -8,8 +8,22 @@ from typer import Context
 from typer.core import TyperCommand, TyperGroup
 
 
+def _write(formatter: Any, groups: dict[str, list[tuple[str, str]]]) -> None:
+    for name, rows in groups.items():
+        with formatter.section(name):
+            formatter.write_dl(rows)
+
+
+def _write_examples(self: Any, ctx: Context, formatter: Any) -> None:
+    """Write the examples of a command, its epilog, none of them broken into lines."""
+    with formatter.section("Examples"):
+        formatter.write("".join(f"  {line}\n" for line in self.epilog.splitlines()))
+
+
 class Command(TyperCommand):
     """A command whose options stand in groups (`rich_help_panel`); its epilog is a list of examples, a line each."""
+
+    format_epilog = _write_examples  # type: ignore[assignment]
 
     def format_options(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]  # Typer's own are private
         """Write arguments, then each group of options, in the order of the signature."""
@@ -20,13 +34,11 @@ class Command(TyperCommand):
                 groups.setdefault(parameter.rich_help_panel or plain, []).append(record)  # type: ignore[attr-defined]
         _write(formatter, groups | {"Options": groups.pop("Options")})  # last, and never empty: --help is there
 
-    def format_epilog(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]
-        """Write the examples, none of them broken into lines."""
-        _write_examples(formatter, self.epilog)
-
 
 class Group(TyperGroup):
     """The whole command line, its commands in groups."""
+
+    format_epilog = _write_examples  # type: ignore[assignment]
 
     def format_commands(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]
         """Write each group of commands, with a line for each."""
@@ -35,19 +47,3 @@ class Group(TyperGroup):
             command: Any = self.get_command(ctx, name)
             groups.setdefault(command.rich_help_panel, []).append((name, command.get_short_help_str(limit=200)))
         _write(formatter, groups)
-
-    def format_epilog(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]
-        """Write the examples."""
-        _write_examples(formatter, self.epilog)
-
-
-def _write(formatter: Any, groups: dict[str, list[tuple[str, str]]]) -> None:
-    for name, rows in groups.items():
-        with formatter.section(name):
-            formatter.write_dl(rows)
-
-
-def _write_examples(formatter: Any, lines: str | None) -> None:
-    if lines:
-        with formatter.section("Examples"):
-            formatter.write("".join(f"  {line}\n" for line in lines.splitlines()))

@@ -57,18 +57,30 @@ def train(
     """
     if preset == "settings":
         return _print_settings()
-    _check_one(preset, from_, resume)
+    starts = [*given(PRESET=preset, **{"--from": from_, "--resume": resume})]
+    if len(starts) != 1:
+        raise ConfigError(f"give one of PRESET, --from and --resume, got {' and '.join(starts) or 'none'}")
+    from ganzoo.runs.folder import train_on_command
+    from ganzoo.settings import Settings
     from ganzoo.training import Trainer
 
     configs = _configs(preset, from_) if set_ and resume is None else {}
     changes, networks = _parse(set_ or (), configs)
     own = given(steps=steps, batch_size=batch_size, loss=loss, seed=seed, generator_lr=lr, discriminator_lr=lr)
     for field, value in own.items():
-        _add(changes, "--lr" if field.endswith("_lr") else f"--{field.replace('_', '-')}", field, value)
+        if field in changes:
+            flag = "--lr" if field.endswith("_lr") else f"--{field.replace('_', '-')}"
+            raise ConfigError(f"{flag} and --set {field}=... are both given; give one of them")
+        changes[field] = Settings.parse(field, str(value))
     if resume is not None:
         others = given(name=name, output=output, epochs=epochs, size=size, licence=licence)
         others |= given(broken=broken, ground=ground, fit=fit, overwrite=overwrite or None)
-        trainer = _resumed(resume, data, at, device, changes, [*others])
+        if others:
+            on = train_on_command(resume)
+            raise ConfigError(
+                f"--{next(iter(others))} can't be used with --resume; to train its networks on in a new run: {on}"
+            )
+        trainer = Trainer.resume(resume, data=data, device=device, at=at, **changes)
     elif at is not None:
         raise ConfigError("--at goes back in a run; name it with --resume")
     else:
@@ -79,21 +91,6 @@ def train(
     _finish(trainer)
 
 
-def _check_one(preset: str | None, source: str | None, run: Path | None) -> None:
-    given = [name for name, value in (("PRESET", preset), ("--from", source), ("--resume", run)) if value is not None]
-    if len(given) != 1:
-        raise ConfigError(f"give one of PRESET, --from and --resume, got {' and '.join(given) or 'none'}")
-
-
-def _add(changes: dict[str, Any], option: str, field: str, value: Any) -> None:
-    """Put the `value` of an option of its own among the settings."""
-    from ganzoo.settings import Settings
-
-    if field in changes:
-        raise ConfigError(f"{option} and --set {field}=... are both given; give one of them")
-    changes[field] = Settings.parse(field, str(value))
-
-
 def _folder(name: str | None, output: Path | None) -> Path | None:
     if name is None:
         return output
@@ -102,20 +99,6 @@ def _folder(name: str | None, output: Path | None) -> Path | None:
     if not name or Path(name).name != name:
         raise ConfigError(f"--name {quote(name)} must be a plain name; give a path with --output")
     return Path("runs") / name
-
-
-def _resumed(
-    run: Path, data: str | None, at: int | None, device: str | None, changes: dict[str, Any], others: list[str]
-) -> Trainer:
-    """The trainer of `run`, which goes on with `changes`; ConfigError if `others` of the options are given too."""
-    from ganzoo.runs.folder import train_on_command
-    from ganzoo.training import Trainer
-
-    if others:
-        raise ConfigError(
-            f"--{others[0]} can't be used with --resume; to train its networks on in a new run: {train_on_command(run)}"
-        )
-    return Trainer.resume(run, data=data, device=device, at=at, **changes)
 
 
 def _networks(

@@ -74,9 +74,13 @@ def push_folder(
         SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded, or links out of it.
         HubError: the Hub refuses, or can't be reached.
     """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
     check_repo_id(repo_id)
     if is_space(root := expand_user(folder)):
-        kind, sdk, layout, contents = "space", "gradio", SPACE, _space_contents(root)
+        kind, sdk, layout = "space", "gradio", SPACE
+        contents: dict[str, bytes | Path] = {**_files_of(root, SPACE)}
+        SavedModel.open(root / MODEL).build()
     else:
         root = local_folder(folder)
         kind, sdk, layout, contents = "model", None, LAYOUT, _contents(root, repo_id)
@@ -90,10 +94,11 @@ def push_folder(
         found: Any = api.repo_info(repo_id, repo_type=kind, revision=revision)
         if CARD in contents:
             contents[CARD] = _linked(api, kind, repo_id, found.private, contents[CARD])
-        held = {file.rfilename for file in found.siblings or ()}
+        left = {file.rfilename for file in found.siblings or ()}.intersection(layout) - contents.keys()
+        added = [CommitOperationAdd(name, content) for name, content in contents.items()]
         made = api.create_commit(
             repo_id,
-            _operations(contents, held.intersection(layout)),
+            [*added, *map(CommitOperationDelete, sorted(left))],
             commit_message=message or f"{'Demo' if sdk else 'Model'} of ganzoo: {title}",
             repo_type=kind,
             revision=revision,
@@ -101,14 +106,6 @@ def push_folder(
             parent_commit=found.sha,
         )
     return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
-
-
-def _operations(contents: dict[str, bytes | Path], held: set[str]) -> list[Any]:
-    """What brings a repository that has the files `held` of a layout to `contents`."""
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
-    added = [CommitOperationAdd(name, content) for name, content in contents.items()]
-    return [*added, *map(CommitOperationDelete, sorted(held - contents.keys()))]
 
 
 def _linked(api: HfApi, kind: str, repo_id: str, private: bool, card: bytes | Path) -> bytes:
@@ -143,13 +140,6 @@ def _files_of(root: Path, layout: Collection[str]) -> dict[str, Path]:
                 f"{path} is a link out of the folder, to {place}; nothing was pushed: put the file itself there"
             )
     return found
-
-
-def _space_contents(root: Path) -> dict[str, bytes | Path]:
-    """The files of the Space at `root`; errors as of `_contents`."""
-    contents: dict[str, bytes | Path] = {**_files_of(root, SPACE)}
-    SavedModel.open(root / MODEL).build()
-    return contents
 
 
 def _contents(root: Path, repo_id: str) -> dict[str, bytes | Path]:

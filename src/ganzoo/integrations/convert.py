@@ -120,26 +120,25 @@ def _networks(path: Path, key: str | None, assumptions: Assumptions) -> tuple[di
 def _tables(path: Path, key: str | None) -> dict[str, dict[str, Tensor]]:
     """The tables of `path` that may be networks, by name; without the names of torch.compile's and DDP's wrappers.
 
+    With `key`, the weights whose names, with their table's before them, begin with it.
     A table of several networks, as Lightning writes, falls into them by the first words of its names.
     """
     tables = read_tables(path)
-    flat = {(place, name): value for place, table in tables.items() for name, value in table.items()}
-    for (_, name), value in flat.items():
+    named = {
+        f"{place}.{name}" if place else name: value for place, table in tables.items() for name, value in table.items()
+    }
+    for name, value in named.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise WeightsError(f"{path}: {shown(name)} holds NaN or infinity; take weights from before that happened.")
-    if key is not None:
-        return {key: _unwrapped(_of_key(path, flat, key))}
-    return {name: part for place, table in tables.items() for name, part in _parts(place, _unwrapped(table)).items()}
-
-
-def _of_key(path: Path, flat: Mapping[tuple[str, str], Tensor], key: str) -> dict[str, Tensor]:
-    """The weights whose names, with their table's before them, begin with `key`; without that beginning."""
-    named = {f"{place}.{name}" if place else name: value for (place, name), value in flat.items()}
-    chosen = {name[len(key) + 1 :]: value for name, value in named.items() if name.startswith(f"{key}.")}
+    if key is None:
+        return {
+            name: part for place, table in tables.items() for name, part in _parts(place, _unwrapped(table)).items()
+        }
+    chosen = {name.removeprefix(f"{key}."): value for name, value in named.items() if name.startswith(f"{key}.")}
     if not chosen:
-        known = sorted({place or name.partition(".")[0] for place, name in flat})
+        known = sorted({place or name.partition(".")[0] for place, table in tables.items() for name in table})
         raise WeightsError(f"{path} holds nothing by --key {quote(key)}, but {', '.join(map(shown, known[:20]))}.")
-    return chosen
+    return {key: _unwrapped(chosen)}
 
 
 def _parts(place: str, table: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:

@@ -52,6 +52,13 @@ class Layer:
             return "norm"
         return "convolution" if dimensions == 4 else "linear layer" if dimensions == 2 else "other"
 
+    @property
+    def channels(self) -> int:
+        """Of a batch norm; WeightsError of a norm without statistics."""
+        if "running_mean" not in self.tensors:
+            raise self.refuse("an instance, group or layer norm, which the file doesn't tell apart")
+        return len(self.tensors["running_mean"])
+
     def fill(self, module: nn.Module) -> nn.Module:
         """`module`, one of torch's own, with this layer's tensors; WeightsError if they do not fit."""
         if self.spectral:
@@ -76,7 +83,7 @@ class Layer:
 
     def batch_norm(self) -> nn.Module:
         """Torch's own batch norm with this layer's statistics, scale and shift."""
-        return self.fill(nn.BatchNorm2d(len(self.tensors["running_mean"]), affine="weight" in self.tensors))
+        return self.fill(nn.BatchNorm2d(self.channels, affine="weight" in self.tensors))
 
     def refuse(self, why: str) -> WeightsError:
         """The error that says why this layer can't be expressed."""
@@ -94,7 +101,8 @@ def rows(table: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
     layers: dict[str, dict[str, Tensor]] = {}
     for name, tensor in table.items():
         found = _NAME.fullmatch(name)
-        if found is None or not (tensor.is_floating_point() or found[2] == "num_batches_tracked"):
+        number = tensor.is_floating_point() or (found and found[2] == "num_batches_tracked")
+        if found is None or not number or not tensor.numel():
             raise WeightsError(f"{shown(name)} is not a weight of a convolution, a linear layer or a norm.")
         part = f"parametrizations.weight.{_SPECTRAL[found[2]]}" if found[2] in _SPECTRAL else found[2]
         layers.setdefault(found[1], {})[part] = tensor

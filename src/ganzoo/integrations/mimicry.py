@@ -51,9 +51,11 @@ def read_mimicry(row: Sequence[Layer], assumptions: Assumptions) -> Reading:
 
 
 def _check_whole(layers: Iterable[Layer]) -> None:
+    kinds = {"b": "norm", "c": "convolution", "l": "linear layer"}
     for layer in layers:
-        if layer.kind == "other":
-            raise layer.refuse("it has no weight")
+        wanted = kinds[layer.name.rpartition(".")[2][0]]
+        if layer.kind != wanted:
+            raise layer.refuse(f"it has no weight of a {wanted}")
         if "bias" not in layer.tensors:
             raise layer.refuse("it has no bias")
 

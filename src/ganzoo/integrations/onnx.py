@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -81,9 +81,18 @@ def export_onnx(
     if network not in ("generator", "discriminator"):
         raise ConfigError(f"network must be generator or discriminator, got {quote(network)}")
     target = free_file(path, overwrite)
-    module = _Images(gan, half) if network == "generator" else _Logits(gan, half)
+    module = _Exported(gan, network, half)
     output = "images" if network == "generator" else "logits"
-    facts = {**_facts(gan), "network": network, "half": half, "weights": fingerprint(getattr(gan, network))}
+    facts = {
+        "library": "ganzoo",
+        "library_version": version("ganzoo-torch"),
+        **gan.facts,
+        **{name: getattr(gan, name) for name in ("latent_size", "image_size", "image_channels")},
+        "range": [-1, 1],
+        "network": network,
+        "half": half,
+        "weights": fingerprint(getattr(gan, network)),
+    }
     what = f"the {network} (a {type(getattr(gan, network)).__name__})"
     content = to_onnx(module, _inputs(gan, network, 2), output, facts, what)
     difference, shape = 0.0, ""
@@ -104,32 +113,23 @@ def export_onnx(
     return ExportedONNX(target, len(content), takes, {output: shape}, OPSET, difference)
 
 
-class _Images(nn.Module):
-    """Latents (N, latent_size), and labels (N,) of the user's classes, to the images of `GAN.sample`."""
+class _Exported(nn.Module):
+    """A network as its file computes it: latents, and the user's classes, to the images of `GAN.sample`; or images,
+    and the networks' labels, to logits."""
 
-    def __init__(self, gan: GAN, half: bool) -> None:
+    def __init__(self, gan: GAN, network: str, half: bool) -> None:
         super().__init__()
-        self.gan, self.dtype = gan, torch.float16 if half else torch.float32
-        self.generator = copy.deepcopy(gan.generator).cpu().eval().to(self.dtype)  # the exporter folds batch norms
-
-    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        labels = self.gan.network_labels(latents, labels)
-        z = latents.reshape(-1, *self.gan.latent_shape).to(self.dtype)
-        return call_with(self.generator, z, labels).float().clamp(-1, 1)
-
-
-class _Logits(nn.Module):
-    """Images (N, C, H, W), and labels (N,) of the networks, to logits."""
-
-    def __init__(self, gan: GAN, half: bool) -> None:
-        super().__init__()
-        if gan.discriminator is None:
+        if getattr(gan, network) is None:
             raise ConfigError(f"{gan!r} has no discriminator to export; load it: from_pretrained(discriminator=True)")
-        self.dtype = torch.float16 if half else torch.float32
-        self.discriminator = copy.deepcopy(gan.discriminator).cpu().eval().to(self.dtype)
+        self.gan, self.generates, self.dtype = gan, network == "generator", torch.float16 if half else torch.float32
+        self.network = copy.deepcopy(getattr(gan, network)).cpu().eval().to(self.dtype)  # batch norms get folded
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        return call_with(self.discriminator, images.to(self.dtype), labels).float()
+    def forward(self, inputs: Tensor, labels: Tensor | None = None) -> Tensor:
+        if not self.generates:
+            return call_with(self.network, inputs.to(self.dtype), labels).float()
+        labels = self.gan.network_labels(inputs, labels)
+        latents = inputs.reshape(-1, *self.gan.latent_shape).to(self.dtype)
+        return call_with(self.network, latents, labels).float().clamp(-1, 1)
 
 
 def _inputs(gan: GAN, network: str, count: int) -> dict[str, Tensor]:
@@ -143,19 +143,6 @@ def _inputs(gan: GAN, network: str, count: int) -> dict[str, Tensor]:
         noise = sample_latents(count, channels * side * side, 0)[0]
         inputs = {"images": noise.reshape(count, channels, side, side).tanh()}
     return inputs if labels is None else {**inputs, "labels": labels}
-
-
-def _facts(gan: GAN) -> dict[str, Any]:
-    """What the file says of itself, in JSON types."""
-    return {
-        "library": "ganzoo",
-        "library_version": version("ganzoo-torch"),
-        **gan.facts,
-        "latent_size": gan.latent_size,
-        "image_size": gan.image_size,
-        "image_channels": gan.image_channels,
-        "range": [-1, 1],
-    }
 
 
 def _shape(value: Tensor) -> str:

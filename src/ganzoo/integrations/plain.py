@@ -107,14 +107,12 @@ class Unit:
         """By the name that a config has for it."""
         if self.norm is None:
             return "spectral" if self.layer.spectral else "none"
-        if "running_mean" not in self.norm.tensors:
-            raise self.norm.refuse("an instance, group or layer norm, which the file doesn't tell apart")
         return "batch" if "weight" in self.norm.tensors else "batch(affine=false)"
 
     def modules(self, channels: int, activation: str) -> list[nn.Module]:
         """What stands behind the layer, which gives `channels`: torch's own batch norm, if any, and the activation."""
         norms = [] if self.norm is None else [self.norm.batch_norm()]
-        if self.norm and len(self.norm.tensors["running_mean"]) != channels:
+        if self.norm and self.norm.channels != channels:
             raise self.norm.refuse(f"the layer before gives {channels} channels")
         return [*norms, make_activation(activation)]
 
@@ -133,13 +131,15 @@ def read_row(row: Sequence[Layer], assumptions: Assumptions) -> Reading:
     Raises:
         WeightsError: the first layer that does not fit, and why.
     """
-    units, layout = _units(row), layout_of(row)[0]
+    units, (layout, *usual) = _units(row), layout_of(row)
     first, last = units[0].layer, units[-1].layer
-    to_logit = first.kind == "convolution" and first.weight.shape[1] <= 4 and len(last.weight) == 1
+    read, kind, activation = _read_generator, "generator", assumptions.activation or usual[0]
+    if first.kind == "convolution" and first.weight.shape[1] <= 4 and len(last.weight) == 1:
+        read, kind = _read_discriminator, "discriminator"
+        activation = assumptions.discriminator_activation or usual[1]
     try:
-        return (_read_discriminator if to_logit else _read_generator)(row, units, assumptions)
+        return read(units, layout, activation, assumptions)
     except WeightsError as error:
-        kind = "discriminator" if to_logit else "generator"
         raise WeightsError(f"{error} The file seems to hold a {kind} ({layout}).") from error
 
 
@@ -162,9 +162,7 @@ def _units(row: Sequence[Layer]) -> list[Unit]:
     return units
 
 
-def _read_generator(row: Sequence[Layer], units: list[Unit], assumptions: Assumptions) -> Reading:
-    layout, activation, _ = layout_of(row)
-    activation = assumptions.activation or activation
+def _read_generator(units: list[Unit], layout: str, activation: str, assumptions: Assumptions) -> Reading:
     stem, *stages, head = units
     if stem.norm_name == "spectral":
         raise stem.layer.refuse("spectral norm in a generator is not read")
@@ -189,9 +187,7 @@ def _read_generator(row: Sequence[Layer], units: list[Unit], assumptions: Assump
     return filled(DCGANGenerator(config), plain, layout, assumed, assumptions)
 
 
-def _read_discriminator(row: Sequence[Layer], units: list[Unit], assumptions: Assumptions) -> Reading:
-    layout, _, activation = layout_of(row)
-    activation = assumptions.discriminator_activation or activation
+def _read_discriminator(units: list[Unit], layout: str, activation: str, assumptions: Assumptions) -> Reading:
     *stages, head = units
     normed = next((unit for unit in stages[:2] if unit.norm_name != "none"), stages[0])
     odd_halves = all(unit.layer.weight.shape[-1] % 2 for unit in stages)
@@ -293,13 +289,13 @@ def _stem(unit: Unit, following: Layer) -> Layer:
     layer, weight = unit.layer, unit.layer.weight
     if layer.kind == "convolution":
         return layer
-    channels = len(unit.norm.tensors["running_mean"]) if unit.norm else 0
+    channels = unit.norm.channels if unit.norm else 0
     if not channels or channels == len(weight):
         channels = following.weight.shape[0 if following.weight.shape[-1] % 2 == 0 else 1]
     size = math.isqrt(len(weight) // channels)
     if following.kind != "convolution" or channels * size**2 != len(weight):
         raise layer.refuse("it makes no square features for the layer behind it")
-    if unit.norm and len(unit.norm.tensors["running_mean"]) != channels:
+    if unit.norm and unit.norm.channels != channels:
         raise unit.norm.refuse("behind a linear layer it must norm channels, not single numbers")
     tensors = {"weight": weight.T.reshape(-1, channels, size, size)}
     if "bias" in layer.tensors:
@@ -326,7 +322,7 @@ def _up(unit: Unit, channels: int) -> Stage:
         raise layer.refuse(f"no block is a transposed convolution of kernel {kernel}; it must be even, as 4")
     _check_channels(layer, channels, given)
     module, options = layer.convolution(padding=kernel // 2), _kernel(kernel)
-    if unit.norm and 4 * len(unit.norm.tensors["running_mean"]) == made:
+    if unit.norm and 4 * unit.norm.channels == made:
         if "bias" in layer.tensors:
             raise layer.refuse("a bias before its pixels are shuffled and normed")
         return f"pixelshuffle-up{options}", [module, nn.PixelShuffle(2)], made // 4

@@ -57,7 +57,9 @@ def export_space(gan: GAN, folder: str | Path) -> Path:
         ConfigError: `folder` holds something else. WeightsError: it can't be written.
     """
     folder = expand_user(folder)
-    _check_free(folder)
+    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not free and not is_space(folder):
+        raise ConfigError(f"{folder} holds something else than a Space of ganzoo; name a new folder")
     with needs("a Space needs Gradio", "demo"):
         gradio = version("gradio")
     on_the_hub = gan.source is not None and local_source(gan.source) is None
@@ -75,10 +77,3 @@ def export_space(gan: GAN, folder: str | Path) -> Path:
         if gan.folder is not None and (gan.folder / CARD).is_file():
             shutil.copyfile(gan.folder / CARD, new / MODEL / CARD)
     return folder
-
-
-def _check_free(folder: Path) -> None:
-    """Raise ConfigError if `folder` holds something else than a Space."""
-    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    if not empty and not is_space(folder):
-        raise ConfigError(f"{folder} holds something else than a Space of ganzoo; name a new folder")

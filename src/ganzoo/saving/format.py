@@ -46,10 +46,9 @@ class Description:
 
 def describe(network: nn.Module) -> Description:
     """The description of `network`, as the registries know it."""
-    name = MODELS.name_of(type(network))
-    if name is None:
+    if not (used := used_names(network)):
         return Description(None, None)
-    return Description(name, network.config, tuple(used_plugins(used_names(network))))  # type: ignore[arg-type]
+    return Description(used[0][1], network.config, tuple(used_plugins(used)))  # type: ignore[arg-type]
 
 
 def used_names(network: nn.Module) -> list[tuple[Registry[Any], str]]:

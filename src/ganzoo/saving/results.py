@@ -49,17 +49,11 @@ def evaluated(folder: Path, model: Path) -> tuple[Figure, ...]:
     check_format(found, str(path))
     if found.get("weights") != weights_hash(model):
         return ()
-    for key, kind in {
-        "samples": int,
-        "features": str,
-        "data": str,
-        "split": str,
-        "command": str,
-        "figures": list,
-    }.items():
+    names = ("features", "data", "split", "command")
+    for key, kind in {**dict.fromkeys(names, str), "samples": int, "figures": list}.items():
         if not isinstance(found.get(key), kind):
             raise WeightsError(f"{path}: {key} must be {kind.__name__}, got {quote(found.get(key))}; evaluate again.")
-    shared = {key: found[key] for key in ("features", "data", "split", "command")}
+    shared = {key: found[key] for key in names}
     shared["how"] = f"{found['samples']:,} samples against {found['data']} ({found['split']})"
     entries = enumerate(found["figures"])
     return tuple(Figure(**_numbers(entry, f"{path}: figures[{index}]"), **shared) for index, entry in entries)

@@ -7,8 +7,8 @@ are written in random order, and equal models would be different files).
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ganzoo.errors import ConfigError, SourceError, WeightsError, quote
+from ganzoo.errors import ConfigError, GanzooError, SourceError, WeightsError, quote
 from ganzoo.files import default_mode
 from ganzoo.latents import check_clusters
 from ganzoo.models import build_like_file
@@ -39,8 +39,8 @@ LARGEST_HEADER = 4_000_000  # bytes of what a weights file says of its tensors, 
 MOST_TENSORS = 5_000  # of a weights file: its library takes a tenth of a millisecond for each, however small
 LARGEST_WEIGHTS = 8_000_000_000  # bytes of a weights file
 MOST_OWN = 100_000  # tensors of a checkpoint, if nothing else says how many it should have
+KINDS = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")  # of numbers in a weights file
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,8 @@ class WeightsFile:
             SourceError: no such file.
             WeightsError: not a safetensors file, damaged, too large, or its header is not a valid description.
         """
-        values, room = _header(path, own)
+        shapes, text = _read_header(path, own)
         place = f"{path} (header)"
-        metadata = values.pop("__metadata__", {})
-        text = metadata.get("ganzoo", "") if isinstance(metadata, dict) else metadata
-        shapes = _checked_shapes(values, room, path, own or MOST_TENSORS)
-        if not isinstance(text, str):
-            raise WeightsError(f"{place}: ganzoo must be text, got {quote(text)}.")
         if not text:
             return cls(path, shapes, None)
         values = parse_json(text, place)
@@ -95,13 +90,8 @@ class WeightsFile:
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors, as they are in the file; WeightsError if it is damaged."""
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
-            raise WeightsError(
-                f"{self.path} is not an intact safetensors file ({quote(str(error))}); get it again."
-            ) from error
+        with _intact(self.path) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
     def weights(self) -> dict[str, Tensor]:
         """All tensors, if a network can compute with them.
@@ -157,49 +147,45 @@ class WeightsFile:
         return tensors
 
 
-def _header(path: Path, own: int) -> tuple[dict[str, Any], int]:
-    """The header of the safetensors file `path`, and how many bytes follow it."""
-    size = file_size(path)
+@contextmanager
+def _intact(path: Path) -> Iterator[Any]:
+    """The safetensors file `path`, by its library; WeightsError if that finds it damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, GanzooError):
+            raise
+        damaged = f"{path} is not an intact safetensors file"
+        with path.open("rb") as content:
+            check_kind(content.read(100), damaged)
+        raise WeightsError(f"{damaged} ({quote(str(error))}); get it again.") from error
+
+
+def _read_header(path: Path, own: int) -> tuple[dict[str, tuple[int, ...]], str]:
+    """The shapes of the tensors in `path`, by name, and what its header says of the network; no tensor is read."""
+    size, most = file_size(path), own or MOST_TENSORS
     if size > LARGEST_WEIGHTS and not own:
         raise WeightsError(f"{path} has {size:,} bytes; {LARGEST_WEIGHTS:,} is the most for weights.")
     longest = LARGEST_OWN if own > MOST_TENSORS else LARGEST_HEADER
-    damaged = f"{path} is not an intact safetensors file"
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= size - 8:
-                file.seek(0)
-                check_kind(file.read(100), damaged)
-                raise WeightsError(f"{damaged} (a header of {length:,} bytes in {size:,}); get it again.")
-            if length > longest:
-                raise WeightsError(f"{path} has a header of {length:,} bytes; {longest:,} is the most.")
-            return parse_json(file.read(length).decode(), f"{path} (header)"), size - 8 - length
+        with path.open("rb") as content:
+            length = int.from_bytes(content.read(8), "little")
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise WeightsError(f"{damaged} ({quote(str(error))}); get it again.") from error
-
-
-def _checked_shapes(values: dict[str, Any], room: int, path: Path, most: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors that a header declares; their bytes must be the `room` that follows it."""
-    damaged = f"{path} is not an intact safetensors file"
-    try:
-        entries = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in values.items()}
-    except (KeyError, TypeError) as error:
-        raise WeightsError(f"{damaged} ({quote(str(error))}); get it again.") from error
-    if len(entries) > most:
-        raise WeightsError(f"{path} has {len(entries):,} tensors; {most:,} is the most.")
-    declared = 0
-    for name, (dtype, shape) in entries.items():
-        if not isinstance(dtype, str) or dtype not in _BYTES:
-            known = ", ".join(_BYTES)
-            raise WeightsError(f"{path}: {quote(name)} is of type {quote(dtype)}; weights are of {known}.")
-        if len(shape) > 8 or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
-            raise WeightsError(f"{path}: {quote(name)} has shape {quote(shape)}, which no weights have; get it again.")
-        declared += math.prod(shape) * _BYTES[dtype]
-    if declared != room:
-        raise WeightsError(f"{damaged} ({declared:,} bytes declared, {room:,} there); get it again.")
-    return {name: shape for name, (_, shape) in entries.items()}
+    if longest < length < size:
+        raise WeightsError(f"{path} has a header of {length:,} bytes; {longest:,} is the most.")
+    with _intact(path) as file:
+        names = file.keys()
+        if len(names) > most:
+            raise WeightsError(f"{path} has {len(names):,} tensors; {most:,} is the most.")
+        parts = {name: file.get_slice(name) for name in names}
+        for name, part in parts.items():
+            if part.get_dtype() not in KINDS:
+                kind = quote(part.get_dtype())
+                raise WeightsError(f"{path}: {quote(name)} is of type {kind}; weights are of {', '.join(KINDS)}.")
+        shapes = {name: tuple(part.get_shape()) for name, part in parts.items()}
+        return shapes, (file.metadata() or {}).get("ganzoo", "")
 
 
 def write_network(network: nn.Module, folder: Path, dtype: str = "float32", clusters: int = 0) -> Description:
