@@ -5,9 +5,10 @@
 
 With `--then 18000 '12000 augmentations=translation'` the model is trained on for so many steps, the rates from their
 start again, first with the preset's settings and then with these changed, in `runs/NAME-2` and `runs/NAME-3`, and the
-last is kept. Run, figures and pages are left in `runs/NAME` here; begun anew it goes on where it stopped. The weights
-are kept in half precision, and it is those that are measured. Paths are best given as seen from here: they stand in the
-card.
+last is kept. `--latent-scale 1.2` multiplies the first layer of a DCGAN generator after training, so that latents count
+as 1.2 times as long: more variety, less precision (the reverse of truncation, Brock et al. 2019, section 3.1). Run,
+figures and pages are left in `runs/NAME` here; begun anew it goes on where it stopped. The weights are kept in half
+precision, and it is those that are measured. Paths are best given as seen from here: they stand in the card.
 """
 
 from __future__ import annotations
@@ -18,11 +19,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 import ganzoo
 from ganzoo.runs.card import run_card
 from ganzoo.saving.resolve import bundled_models
 
 GRID = 64  # samples of seed 0
+SCALED = """
+
+## After training
+
+The first layer of the generator was multiplied by {scale} after training, as if latents were {scale} times as long.
+Samples vary more, and are a little less precise."""
 
 
 def call(*words: str) -> None:
@@ -50,6 +59,8 @@ def make(options: argparse.Namespace) -> Path:
         train(run, "--from", f"./{earlier[-1]}", "--data", data, *told, "--steps", steps, "--output", str(run), *change)
     folder = next(iter(bundled_models().values())).parent / name
     gan = ganzoo.from_pretrained(f"./{run}", discriminator=not ganzoo.PRESETS[name].baseline)
+    with torch.no_grad():
+        gan.generator.project.convolution.weight.mul_(options.latent_scale)
     gan.save_pretrained(folder, dtype="float16")
     (folder / "samples").mkdir(exist_ok=True)
     gan = ganzoo.from_pretrained(name)
@@ -59,9 +70,12 @@ def make(options: argparse.Namespace) -> Path:
     shutil.move(f"{name}-evaluation.json", folder / "evaluation.json")
     shutil.move(f"{name}-evaluation.html", run / "evaluation-of-the-bundled.html")
     run_card(run, folder, name, earlier)
+    card = folder / "README.md"
     if ganzoo.PRESETS[name].baseline:
-        card = folder / "README.md"
         card.write_text(card.read_text().replace("\nA GAN that", "\nA baseline, to compare with: a GAN that"))
+    if options.latent_scale != 1:
+        said = SCALED.format(scale=options.latent_scale)
+        card.write_text(card.read_text().replace("\n\n## Intended use", f"{said}\n\n## Intended use"))
     return folder
 
 
@@ -74,5 +88,6 @@ if __name__ == "__main__":
     parser.add_argument("--licence", help="of images that are given by a path; stands in the card")
     parser.add_argument("--steps", type=int, help="fewer than the preset's")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="as of ganzoo train")
+    parser.add_argument("--latent-scale", type=float, default=1.0, help="of the finished generator's first layer")
     parser.add_argument("--then", nargs="+", default=[], metavar="'STEPS [SETTING=VALUE ...]'", help="to train on")
     print(make(parser.parse_args()))
