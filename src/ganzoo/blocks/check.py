@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from ganzoo.blocks.contract import BlockFactory, check_announced, factory_name, make_block, needs_context, takes_context
 from ganzoo.blocks.promises import Promises
-from ganzoo.errors import BlockError, ShapeError
+from ganzoo.errors import BlockError, ShapeError, words_of
 from ganzoo.seeds import seeded
 
 CONTEXT = 6  # numbers in the context of a trial
@@ -37,23 +38,24 @@ def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int |
     contexts = [0] if not takes_context(factory) else [CONTEXT] if needs_context(factory) else [0, CONTEXT]
     with seeded(0), torch.device("cpu"):
         for context in contexts:
-            fitting = out_channels or _fitting_channels(factory, in_channels, {"context": context} if context else {})
-            trial = _BlockPromises(factory, name, (in_channels, fitting), context)
+            make = partial(factory, context=context) if context else factory
+            channels = in_channels, out_channels or _fitting_channels(make, in_channels)
+            trial = _BlockPromises(make, name, channels, context)
             promises = trial.shape, trial.dtype, trial.meta, trial.device, trial.gradients, trial.noise, trial.batch
             for promise in (*promises, trial.state, trial.odd_sizes, trial.options):
                 promise()
 
 
-def _fitting_channels(factory: BlockFactory, in_channels: int, options: dict[str, int]) -> int:
+def _fitting_channels(factory: BlockFactory, in_channels: int) -> int:
     try:
-        factory(in_channels, 12, **options)
+        factory(in_channels, 12)
     except Exception:  # whatever a stranger raises to demand equal channels; else the next build says what is wrong
         return in_channels
     return 12
 
 
 class _BlockPromises(Promises):
-    """Those of the blocks of `factory`, made with these channels and a context of so many numbers, or none."""
+    """Those of the blocks of `factory`, made with these channels, which take a context of so many numbers, or none."""
 
     kind = ("Block", "block")
     error = BlockError
@@ -65,10 +67,9 @@ class _BlockPromises(Promises):
 
     def build(self) -> Any:
         try:
-            block = self.factory(*self.channels, **({"context": self.context} if self.context else {}))
+            block = self.factory(*self.channels)
         except Exception as error:
-            cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise BlockError(f"Block {self.name} can't be made with {self.channels} ({cause}).") from error
+            raise BlockError(f"Block {self.name} can't be made with {self.channels} ({words_of(error)}).") from error
         check_announced(block, *self.channels, self.name)
         return block
 
@@ -116,7 +117,6 @@ class _BlockPromises(Promises):
 
     def options(self) -> None:
         """The options that it declares are taken."""
-        given: dict[str, Any] = {"norm": "group", "activation": "silu", "context": self.context}
         for first in (False, True):
-            block = make_block(self.factory, *self.channels, first=first, **given)
+            block = make_block(self.factory, *self.channels, norm="group", activation="silu", first=first)
             self.call(block, self.inputs(block), "its options")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.errors import ConfigError, WeightsError, nearest, quote
+from ganzoo.errors import ConfigError, WeightsError, nearest, quote, words_of
 from ganzoo.files import expand_user
 from ganzoo.hub_errors import hub_errors, offline_if_unreachable
 from ganzoo.models.state_file import read_tables
@@ -105,13 +105,7 @@ def _load(model: nn.Module, path: Path, classifier: str | tuple[str, ...]) -> No
         state = lite_names(state, model)
     heads = tuple(f"{head}." for head in ([classifier] if isinstance(classifier, str) else classifier))
     state = {key: tensor for key, tensor in state.items() if not key.startswith(heads)}
-    wanted = model.state_dict()
-    for what, keys in (("lacks", wanted.keys() - state), ("holds, unlike the model,", state.keys() - wanted.keys())):
-        if keys:
-            raise WeightsError(f"{path} {what} {min(keys)} (one of {len(keys)}); give the weights of this very model.")
-    for key, tensor in state.items():
-        if tensor.shape != wanted[key].shape:
-            raise WeightsError(
-                f"{path}: {key} is {tuple(tensor.shape)}, the model's {tuple(wanted[key].shape)}; give its own weights."
-            )
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{path} does not fit ({words_of(error)}); give the weights of this very model.") from error
