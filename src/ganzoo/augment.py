@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ganzoo.config import Bounds
-from ganzoo.errors import ConfigError, ShapeError, quote
+from ganzoo.errors import ConfigError, ShapeError, failure, quote
+from ganzoo.losses import kind_of
 from ganzoo.registry import Registry
 from ganzoo.seeds import Random, integers, normal, number, seeded, uniform
 from ganzoo.stateful import SERVES, Stateful, serves
@@ -300,23 +301,33 @@ def check_augmentation(augmentation: str | Augmentation) -> None:
     for shape in ((4, 3, 8, 8), (4, 1, 9, 6)):
         images = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
         given = images.clone().requires_grad_()
-        made = _drawn(alter, given, 1)
-        if not isinstance(made, Tensor) or made.shape != images.shape or made.dtype != images.dtype:
-            raise ConfigError(f"augmentation {name}: shape and type must stay {shape} and float32")
-        if not torch.equal(given, images):
-            raise ConfigError(f"augmentation {name} changes its input in place; it must return new images")
+        made = _drawn(alter, name, given, 1)
         if not made.isfinite().all():
             raise ConfigError(f"augmentation {name} gives NaN or infinity")
         if not made.requires_grad or not torch.autograd.grad(made.square().sum(), given, create_graph=True)[0].any():
             raise ConfigError(f"augmentation {name}: no gradient passes through it")
-        if not torch.equal(made, _drawn(alter, images, 2)):
+        if not torch.equal(made, _drawn(alter, name, images, 2)):
             raise ConfigError(f"augmentation {name} draws from torch's global state; draw from `random`")
         others = torch.cat([images[:1], -images[1:].flip(0)])
-        if not torch.allclose(made[:1], _drawn(alter, others, 1)[:1], atol=1e-6):
+        if not torch.allclose(made[:1], _drawn(alter, name, others, 1)[:1], atol=1e-6):
             raise ConfigError(f"augmentation {name}: what an image becomes must not depend on the others of its batch")
 
 
-def _drawn(alter: Augmentation, images: Tensor, seed: int) -> Tensor:
+def _drawn(alter: Augmentation, name: str, images: Tensor, seed: int) -> Tensor:
     """`images` altered by the same `random` each time, while torch's global state is of `seed`."""
     with seeded(seed):
-        return alter(images, torch.Generator().manual_seed(0))
+        return altered(alter, name, images, torch.Generator().manual_seed(0))
+
+
+def altered(alter: Augmentation, name: str, images: Tensor, random: Random) -> Tensor:
+    """What the augmentation `name` makes of `images`; ConfigError if it fails, or changes shape, type or its input."""
+    before = images.detach().clone()
+    try:
+        made = alter(images, random)
+    except Exception as error:
+        raise failure(error, f"augmentation {name} fails on images of shape {tuple(images.shape)}") from error
+    if not isinstance(made, Tensor) or made.shape != images.shape or made.dtype != images.dtype:
+        raise ConfigError(f"augmentation {name} makes {kind_of(made)} of {kind_of(images)}; shape and type must stay")
+    if not torch.equal(before, images.detach()):
+        raise ConfigError(f"augmentation {name} changes its input in place; it must return new images")
+    return made

@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ganzoo.augment import altered
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, GanzooError, failure, words_of
 from ganzoo.gan import GAN
-from ganzoo.losses import checked_number, kind_of
+from ganzoo.losses import checked_number
 from ganzoo.models.checked import checked_images, checked_logits
 from ganzoo.penalties import GeneratorPenalty, Penalty
 from ganzoo.seeds import generator_for
@@ -137,18 +138,7 @@ class Trial:
 
     def _augmented(self, images: Tensor) -> Tensor:
         for name, augmentation in zip(self._settings.augmentations, self._method.augmentations):
-            random, before = generator_for(self._settings.seed, "trial", name), images.detach().clone()
-            try:
-                altered = augmentation(images, random)
-            except Exception as error:
-                raise failure(error, f"augmentation {name} fails on images of shape {tuple(images.shape)}") from error
-            if not isinstance(altered, Tensor) or altered.shape != images.shape or altered.dtype != images.dtype:
-                raise ConfigError(
-                    f"augmentation {name} makes {kind_of(altered)} of {kind_of(images)}; it must keep type and shape"
-                )
-            if not torch.equal(before, images.detach()):
-                raise ConfigError(f"augmentation {name} changes its input in place; it must return new images")
-            images = altered
+            images = altered(augmentation, name, images, generator_for(self._settings.seed, "trial", name))
         return images
 
     def _penalty(self, name: str, penalty: Penalty, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
