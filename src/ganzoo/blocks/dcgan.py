@@ -13,8 +13,10 @@ from ganzoo.blocks.activations import Activation
 from ganzoo.blocks.contract import BLOCKS, ImageBlock
 from ganzoo.blocks.conv import ConvolutionBlock, SameConvolution
 from ganzoo.blocks.norms import Norm, with_weight_norm
-from ganzoo.config import check_counts
-from ganzoo.errors import ConfigError, ShapeError, did_you_mean, quote
+from ganzoo.config import Bounds, check_counts, convert_value
+from ganzoo.errors import ShapeError
+
+Mode = Literal["doubling", "same"]
 
 
 class StridedConvolution(ConvolutionBlock):
@@ -189,18 +191,9 @@ class ToImage(ImageBlock):
         bias: give the transposed convolution one too.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        image_channels: int,
-        *,
-        mode: Literal["doubling", "same"] = "doubling",
-        bias: bool = False,
-    ) -> None:
+    def __init__(self, in_channels: int, image_channels: int, *, mode: Mode = "doubling", bias: bool = False) -> None:
         super().__init__(in_channels, image_channels)
-        if mode not in ("doubling", "same"):
-            known = did_you_mean(mode, ("doubling", "same"))
-            raise ConfigError(f"ToImage: mode {quote(mode)} is unknown.{known}")
+        convert_value(mode, Mode, "ToImage: mode", Bounds())
         self.scale_factor = 2.0 if mode == "doubling" else 1.0
         self.convolution: nn.Module
         if mode == "doubling":

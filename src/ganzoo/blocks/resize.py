@@ -13,7 +13,9 @@ from ganzoo.blocks.contract import BLOCKS
 from ganzoo.blocks.conv import Convolution, SameConvolution
 from ganzoo.blocks.initialisation import OwnStart, plain_weight
 from ganzoo.blocks.norms import Norm
-from ganzoo.errors import ConfigError, did_you_mean, quote
+from ganzoo.config import Bounds, convert_value
+
+Mode = Literal["nearest", "bilinear"]
 
 
 @BLOCKS.register("resize-up")
@@ -35,15 +37,13 @@ class ResizeUp(SameConvolution):
         in_channels: int,
         out_channels: int,
         *,
-        mode: Literal["nearest", "bilinear"] = "nearest",
+        mode: Mode = "nearest",
         kernel_size: int = 3,
         norm: Norm = "batch",
         activation: Activation | None = None,
         slope: float = 0.2,
     ) -> None:
-        if mode not in ("nearest", "bilinear"):
-            known = did_you_mean(mode, ("nearest", "bilinear"))
-            raise ConfigError(f"ResizeUp: mode {quote(mode)} is unknown.{known}")
+        convert_value(mode, Mode, "ResizeUp: mode", Bounds())
         super().__init__(
             in_channels, out_channels, kernel_size=kernel_size, norm=norm, activation=activation, slope=slope
         )
