@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ganzoo.config import Config
@@ -103,7 +103,7 @@ def create(
         config = _varied(preset.generator, generator_changes, image_size, "generator")
         fresh_generator = MODELS[preset.generator_model](config)
         drawn = fresh_generator.image_size if isinstance(fresh_generator, Generator) else None
-        if image_size is None and drawn and any(field.name == "image_size" for field in fields(preset.discriminator)):
+        if image_size is None and drawn and "image_size" in preset.discriminator.to_dict():
             discriminator_changes.setdefault("image_size", drawn)
         if image_size is not None and drawn not in (None, image_size):
             raise ConfigError(f"image_size {image_size} was asked for, the generator's options make {drawn}")

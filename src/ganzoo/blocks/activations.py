@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -95,21 +94,21 @@ def find_named(registry: Registry[Any], text: Any, other: Callable[[str], Any]) 
     raise UnknownNameError(f"Unknown {registry.kind} {quote(name)}.{did_you_mean(name, registry)}")
 
 
-@functools.cache
-def _timm_layer(name: str) -> Callable[[], nn.Module]:
-    from timm.layers import get_act_layer
+def timm_layer(registry: Registry[Any], get: str, name: str) -> Any:
+    """What makes the layer `name` of timm, found by its function `get`; an error says what `registry` has besides."""
+    from timm import layers
 
     try:
-        build = get_act_layer(name)
-    except (KeyError, AttributeError):
+        build = getattr(layers, get)(name)
+    except (KeyError, AssertionError, AttributeError):
         build = None
-    if not isinstance(build, type):
-        known = did_you_mean(name, ACTIVATIONS)
+    if build is None:
+        known = did_you_mean(name, registry)
         raise UnknownNameError(
-            f"Unknown activation {quote(name)}.{known} Any other goes to timm.layers, which has none."
+            f"Unknown {registry.kind} {quote(name)}.{known} Any other goes to timm.layers, which has none."
         )
     return build
 
 
 def _timm_activation(name: str) -> nn.Module:
-    return _timm_layer(name)()
+    return timm_layer(ACTIVATIONS, "get_act_layer", name)()

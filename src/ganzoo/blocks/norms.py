@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from ganzoo.blocks.activations import find_named
+from ganzoo.blocks.activations import find_named, timm_layer
 from ganzoo.config import Bounds, check_counts
 from ganzoo.errors import ConfigError, UnknownNameError, did_you_mean, quote
 from ganzoo.registry import Registry
@@ -95,18 +95,11 @@ def check_norm_name(name: str) -> None:
 
 @functools.cache
 def _timm_norm(name: str) -> Callable[[int], nn.Module]:
-    from timm.layers import get_norm_layer
-
-    known = f"{did_you_mean(name, NORMS)} Any other goes to timm.layers, "
-    try:
-        build = get_norm_layer(name)
-    except (KeyError, AssertionError, AttributeError):
-        build = None
-    if build is None:
-        raise UnknownNameError(f"Unknown norm {quote(name)}.{known}which has no such norm.")
+    build: Callable[[int], nn.Module] = timm_layer(NORMS, "get_norm_layer", name)
     try:  # some of timm's norm the last axis, or wants no images at all
         build(32)(torch.zeros(2, 32, 2, 2))
     except Exception as error:
+        known = f"{did_you_mean(name, NORMS)} Any other goes to timm.layers, "
         raise UnknownNameError(f"Unknown norm {quote(name)}.{known}where it does not norm (N, C, H, W).") from error
     return build
 
