@@ -139,9 +139,8 @@ def takes_context(factory: BlockFactory) -> bool:
 
 def needs_context(factory: BlockFactory) -> bool:
     """Whether blocks of `factory` can't be made without a context: the argument has no default."""
-    if not takes_context(factory):
-        return False
-    parameter = signature(factory).parameters.get("context")  # if there is none, making the block will say so
+    # if it declares a context that it does not take, making the block will say so
+    parameter = signature(factory).parameters.get("context") if takes_context(factory) else None
     return parameter is not None and parameter.default is Parameter.empty
 
 
