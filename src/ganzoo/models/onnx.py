@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from typing import Any
 
@@ -49,7 +48,9 @@ def to_onnx(
     if size >= LARGEST_FILE:
         raise ConfigError(f"the network has {size:,} bytes; an ONNX file holds {LARGEST_FILE:,} at most: try half")
     try:
-        with _quiet():
+        # What it prints and warns of are internals of torch, of which a user can change nothing.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
             program: Any = torch.onnx.export(
                 network.eval(),
                 tuple(inputs.values()),
@@ -103,17 +104,3 @@ def largest_difference(one: Tensor, other: Tensor) -> float:
         return math.inf
     found = float((one - other).abs().max())
     return found if math.isfinite(found) else math.inf
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what the exporter prints, logs and warns of: internals of torch, of which a user can change nothing."""
-    dropped = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(dropped), contextlib.redirect_stderr(dropped):
-        warnings.simplefilter("ignore")
-        level = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(level)
