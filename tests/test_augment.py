@@ -200,7 +200,7 @@ def in_place(images, random=None):
     "broken, said",
     [
         (lambda images, random=None: images[:, :, 1:], "shape"),
-        (lambda images, random=None: images.double(), "shape and type"),
+        (lambda images, random=None: images.double(), "type and shape"),
         (lambda images, random=None: images.detach(), "no gradient"),
         (lambda images, random=None: images.round() * 1.0, "no gradient"),
         (lambda images, random=None: images / 0, "NaN"),

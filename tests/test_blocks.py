@@ -215,7 +215,10 @@ def test_stems_and_heads_refuse_wrong_shapes(module, shape, pieces):
         (lambda: DCGANDown(4, 4, kernel_size=2.5), "kernel_size must be an int of at least 1, got 2.5"),
         (lambda: ResizeUp(4, 4, mode="bilinaer"), 'Did you mean "bilinear"?'),
         (lambda: ResizeUp(4, 4, kernel_size=4), "ResizeUp: kernel_size must be odd to keep the size, got 4"),
-        (lambda: ToImage(4, 3, mode="sane"), 'ToImage: mode must be one of doubling, same, got "sane". Did you mean "same"?'),
+        (
+            lambda: ToImage(4, 3, mode="sane"),
+            'ToImage: mode must be one of doubling, same, got "sane". Did you mean "same"?',
+        ),
         (lambda: SelfAttention(8, 8, reduction=0), "reduction must be an int of at least 1, got 0"),
         (lambda: MinibatchStandardDeviation(8, group_size=0), "group_size must be an int of at least 1"),
         (lambda: ClassModulation(0, 8), "num_classes must be an int of at least 1, got 0"),

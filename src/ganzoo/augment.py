@@ -327,7 +327,9 @@ def altered(alter: Augmentation, name: str, images: Tensor, random: Random) -> T
     except Exception as error:
         raise failure(error, f"augmentation {name} fails on images of shape {tuple(images.shape)}") from error
     if not isinstance(made, Tensor) or made.shape != images.shape or made.dtype != images.dtype:
-        raise ConfigError(f"augmentation {name} makes {kind_of(made)} of {kind_of(images)}; shape and type must stay")
+        raise ConfigError(
+            f"augmentation {name} makes {kind_of(made)} of {kind_of(images)}; it must keep type and shape"
+        )
     if not torch.equal(before, images.detach()):
         raise ConfigError(f"augmentation {name} changes its input in place; it must return new images")
     return made
