@@ -40,9 +40,8 @@ class AcmeGenerator(Generator):
     config_class: ClassVar[type[Config]] = AcmeConfig
 
     def __init__(self, config: AcmeConfig) -> None:
-        super().__init__()
-        self.config, self.latent_size, self.num_classes = config, config.latent_size, config.num_classes
-        self.image_size, self.image_channels = config.image_size, config.image_channels
+        super().__init__(config)
+        self.latent_size, self.num_classes = config.latent_size, config.num_classes
         self.embedding = nn.Embedding(config.num_classes, config.latent_size) if config.num_classes else None
         self.start = nn.Linear(config.latent_size, 8 * (config.image_size // 4) ** 2)
         self.stages = nn.Sequential(*(AcmeUp(8, 8) for _ in range(2)))
@@ -61,9 +60,8 @@ class AcmeDiscriminator(Discriminator):
     config_class: ClassVar[type[Config]] = AcmeConfig
 
     def __init__(self, config: AcmeConfig) -> None:
-        super().__init__()
-        self.config, self.num_classes = config, config.num_classes
-        self.image_size, self.image_channels = config.image_size, config.image_channels
+        super().__init__(config)
+        self.num_classes = config.num_classes
         self.patches = nn.Conv2d(config.image_channels, 8, 4, stride=4)
         self.end = nn.Linear(8 * (config.image_size // 4) ** 2, max(1, config.num_classes))
 
