@@ -74,26 +74,14 @@ class _ModelPromises(Promises):
 
     def run(self) -> None:
         self.network = self.build()
-        for promise in (
-            self.config_kept,
-            self.sizes,
-            self.meta,
-            self.shape,
-            self.dtype,
-            self.device,
-            self.gradients,
-            self.labels,
-            self.noise,
-            self.batch,
-            self.state,
-            self.resized,
-            self.features,
-            self.first_layer,
-            self.prepared_for_sampling,
-            self.others,
-            *((self.exported,) if self.onnx else ()),
-        ):
+        for promise in (self.config_kept, self.sizes, self.meta, self.shape, self.dtype, self.device, self.gradients):
             promise()
+        for promise in (self.labels, self.noise, self.batch, self.state):
+            promise()
+        for offer in (self.resized, self.features, self.first_layer, self.prepared_for_sampling, self.others):
+            offer()
+        if self.onnx:
+            self.exported()
 
     def build(self, config: Config | None = None) -> Any:
         """A network of `config`, its parameters moved away from a start such as zeros, which hides what follows."""
