@@ -36,7 +36,7 @@ def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int |
     """
     name = factory_name(factory)
     contexts = [0] if not takes_context(factory) else [CONTEXT] if needs_context(factory) else [0, CONTEXT]
-    with seeded(0), torch.device("cpu"):
+    with seeded(0), torch.device("cpu"), torch.no_grad():
         for context in contexts:
             make = partial(factory, context=context) if context else factory
             channels = in_channels, out_channels or _fitting_channels(make, in_channels)
@@ -73,7 +73,6 @@ class _BlockPromises(Promises):
         check_announced(block, *self.channels, self.name)
         return block
 
-    @torch.no_grad()
     def moved(self) -> Any:
         block = self.build()
         for parameter in block.parameters():
@@ -85,7 +84,6 @@ class _BlockPromises(Promises):
         x = torch.randn(4, module.in_channels, height, width)
         return (x, torch.randn(4, self.context)) if self.context else (x,)
 
-    @torch.no_grad()
     def shape(self) -> None:
         block = self.build()
         for training in (True, False):
@@ -97,7 +95,6 @@ class _BlockPromises(Promises):
                     made = f"of {tuple(inputs[0].shape)} it makes {tuple(y.shape)}"
                     raise self.broken("shape", f"{made}, its scale_factor says {wanted}")
 
-    @torch.no_grad()
     def odd_sizes(self) -> None:
         block = self.build().eval()
         for height, width in ((7, 7), (6, 9), (9, 6)):

@@ -13,7 +13,7 @@ from ganzoo.errors import BlockError, ModelError, quote, words_of
 
 
 class Promises(ABC):
-    """Tries a module, which `build` makes, on random inputs.
+    """Tries a module, which `build` makes, on random inputs; called without gradients, of which it asks where it must.
 
     Attributes:
         kind: what it is called in messages, with its `name`, and what it is.
@@ -114,10 +114,9 @@ class Promises(ABC):
             missing = (missing & learned.keys()) - reached
             if "its input" in missing:
                 raise self.broken("gradients", "none reaches its input")
-            with torch.no_grad():
-                for parameter in trained.values():
-                    if parameter.grad is not None:
-                        parameter -= 0.01 * parameter.grad
+            for parameter in trained.values():
+                if parameter.grad is not None:
+                    parameter -= 0.01 * parameter.grad
         if missing:
             raise self.broken("gradients", f"none reaches {', '.join(sorted(missing)[:3])}")
 
@@ -130,14 +129,12 @@ class Promises(ABC):
             except RuntimeError as error:
                 raise self.broken("gradients", "the backward pass fails", error) from error
 
-    @torch.no_grad()
     def noise(self) -> None:
         module = self.moved().eval()
         inputs = self.inputs(module)
         one, other = (self.call(module, inputs, "no noise") for _ in range(2))
         self.compare(one, other, "no noise", "two calls with one input differ in eval mode")
 
-    @torch.no_grad()
     def batch(self) -> None:
         module = self.moved().eval()
         inputs = self.inputs(module)
@@ -157,7 +154,6 @@ class Promises(ABC):
         if found != shapes:
             raise self.broken("the meta device", "built without memory, its weights have other names or shapes")
 
-    @torch.no_grad()
     def state(self) -> None:
         module, fresh = self.moved(), self.build()
         for _call in range(3):  # statistics move

@@ -55,7 +55,7 @@ def check_model(name: str, config: Config | None = None, *, onnx: bool = False) 
     forms = {name: given}
     if given.to_dict().get("num_classes") == 0:
         forms[f"{name} with num_classes={CLASSES}"] = given.replace(num_classes=CLASSES)
-    with seeded(0), torch.device("cpu"):
+    with seeded(0), torch.device("cpu"), torch.no_grad():
         for form, made_of in forms.items():
             _ModelPromises(form, network_class, made_of, onnx).run()
 
@@ -89,9 +89,8 @@ class _ModelPromises(Promises):
             network: Any = self.network_class(config or self.config)  # type: ignore[call-arg]  # the contract: a config alone
         except Exception as error:
             raise self.broken("one config", "its constructor, given its config alone, fails", error) from error
-        with torch.no_grad():
-            for parameter in network.parameters():
-                parameter.add_(0.02 * torch.randn_like(parameter))
+        for parameter in network.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
         return network
 
     def inputs(self, module: Any, count: int = COUNT) -> tuple[Tensor, ...]:
@@ -121,7 +120,6 @@ class _ModelPromises(Promises):
             if type(value) is not int or value < (name != "num_classes"):
                 raise self.broken("announced sizes", f"{name} must be an int, and is {quote(value)}")
 
-    @torch.no_grad()
     def shape(self) -> None:
         for training in (True, False):
             self.check_output(self.call(self.network.train(training), self.inputs(self.network), "shape"), self.network)
@@ -138,7 +136,6 @@ class _ModelPromises(Promises):
         elif not found or found[0] != COUNT or not math.prod(found):
             raise self.broken("shape", f"{COUNT} images give {found}; logits must be ({COUNT}, ...)")
 
-    @torch.no_grad()
     def labels(self) -> None:
         network = self.build().eval()
         first, *labels = self.inputs(network)
@@ -155,11 +152,10 @@ class _ModelPromises(Promises):
         else:
             raise self.broken("labels", f"it must raise ShapeError {what}")
         if labels:
-            same = [self.call(network, (first[:1].expand(COUNT, *first.shape[1:]), each), "labels") for each in labels]
-            if torch.allclose(same[0][0], same[0][1]):
+            one, other, *_ = self.call(network, (first[:1].expand_as(first), *labels), "labels")
+            if torch.allclose(one, other):
                 raise self.broken("labels", "one input under two labels gives the same")
 
-    @torch.no_grad()
     def resized(self) -> None:
         if type(self.config).resized is Config.resized:
             return
@@ -173,7 +169,6 @@ class _ModelPromises(Promises):
             raise self.broken("resized", f"resized({size}) makes a network for images of {network.image_size} pixels")
         self.check_output(self.call(network.eval(), self.inputs(network), "resized"), network)
 
-    @torch.no_grad()
     def features(self) -> None:
         network = self.network.eval()
         if not isinstance(network, Discriminator) or type(network).features is Discriminator.features:
@@ -190,7 +185,6 @@ class _ModelPromises(Promises):
         if len(found) != 2 or found[1] != network.latent_size:
             raise self.broken("first_layer", f"it must be (outputs, {network.latent_size}), and is {found}")
 
-    @torch.no_grad()
     def prepared_for_sampling(self) -> None:
         network = self.network.eval()
         if not isinstance(network, Generator):
@@ -203,7 +197,6 @@ class _ModelPromises(Promises):
         if not torch.equal(before, self.call(network, inputs, "prepared_for_sampling")):
             raise self.broken("prepared_for_sampling", "it changes the network itself")
 
-    @torch.no_grad()
     def others(self) -> None:
         network, offered = self.network, type(self.network)
         names = set(network.state_dict())
@@ -215,7 +208,6 @@ class _ModelPromises(Promises):
             if sizes[0] != sizes[1] or isinstance(network, Generator) is isinstance(other, Generator):
                 raise self.broken("counterpart", "it must be of the other kind, for the same images and labels")
 
-    @torch.no_grad()
     def exported(self) -> None:
         network = self.network.eval()
         first = "latents" if isinstance(network, Generator) else "images"
