@@ -294,7 +294,7 @@ def damaged(tmp_path, model):
         "half.pth": "can't be read",
         "less.safetensors": f"Missing key.*{first}",
         "more.safetensors": "Unexpected key.*more.weight",
-        "shape.safetensors": r"\(2, 2\)",
+        "shape.safetensors": r"\[2, 2\]",
     }
 
 
