@@ -31,7 +31,6 @@ IMAGE_NAMES = ("image", "img", "picture", "pixel_values", "images")
 LABEL_NAMES = ("label", "labels", "target", "class", "fine_label", "cls")
 TWICE = 16  # times an item is read twice, to see whether it is random: one flip in two is missed in 1 of 65,536
 BY_HAND = "given by hand"  # where it comes from
-BLOCK = 64  # images of an array that are converted at once
 
 
 def open_given(source: Any, reading: Reading) -> ImageData:
@@ -47,7 +46,9 @@ def open_given(source: Any, reading: Reading) -> ImageData:
     if isinstance(source, np.ndarray) and source.dtype == object and source.ndim:
         source = list(source)
     if isinstance(source, (Tensor, np.ndarray)):
-        return _open_array(source, labels, reading)
+        kind = "tensor" if isinstance(source, Tensor) else "array"
+        images = _planes(source, f"{'a tensor' if kind == 'tensor' else 'an array'} of images", whole=True)
+        return open_items(images, labels, reading, name=kind)
     if isinstance(source, (list, tuple, Dataset)):
         return open_items(source, labels, reading)
     remedy = _remedy(source)
@@ -107,51 +108,33 @@ def _listed(labels: Any, count: int) -> list[Any] | None:
     return found
 
 
-# --- arrays ---
+def _planes(values: Tensor | np.ndarray, place: str, whole: bool = False) -> Tensor:
+    """A picture (H, W), (C, H, W) or (H, W, C), seen as (C, H, W), or a `whole` set of them, seen as (N, C, H, W).
 
+    Nothing is copied.
 
-def _open_array(source: Tensor | np.ndarray, labels: list[Any] | None, reading: Reading) -> ImageData:
-    kind = "tensor" if isinstance(source, Tensor) else "array"
-    images = _pictures(source, f"{'a tensor' if kind == 'tensor' else 'an array'} of images")
-    count, own, *sides = images.shape
-    fits = reading.image_channels in (None, own) and sides == [reading.image_size or side for side in sides]
-    if images.dtype == torch.uint8 and images.is_contiguous() and fits:
-        array = images.numpy()
-        decoded = array, list(range(count)), hashlib.sha256(array.data).hexdigest()
-    else:
+    Raises:
+        DataError: of an array that may have its channels first or last; of all other shapes.
+    """
+    images = _tensor(values, place)
 
-        def pictures() -> Generator[np.ndarray | None, None, None]:
-            for start in range(0, count, BLOCK):
-                block = to_bytes(images[start : start + BLOCK], f"{kind} (images from {start} on)")
-                yield from (convert(picture, reading) for picture in block.numpy())
+    def refused(more: str = "") -> DataError:
+        lead, got = "N, " if whole else "", tuple(images.shape)
+        shapes = f"({lead}H, W), ({lead}1 to 4, H, W) or ({lead}H, W, 1 to 4)"
+        return DataError(f"{place} must have shape {shapes} and not be empty, got {got}{more}.")
 
-        decoded = cached_images(None, pictures(), count)
-    numbers, names = number_labels(labels or [], (), "labels", "image")
-    return assemble(decoded, numbers, names, kind, BY_HAND, range(count), reading, images.is_floating_point())
-
-
-def _pictures(source: Tensor | np.ndarray, what: str) -> Tensor:
-    """A set (N, H, W), (N, C, H, W) or (N, H, W, C), seen as (N, C, H, W); nothing is copied."""
-    images = _tensor(source, what)
-    wanted = f"{what} must have shape (N, H, W), (N, 1 to 4, H, W) or (N, H, W, 1 to 4)"
-    if images.dim() not in (3, 4) or not images.numel():
-        raise DataError(f"{wanted} and not be empty, got {tuple(images.shape)}.")
-    if images.dim() == 3 and (len(images) in (3, 4) or images.shape[-1] <= 4):
-        raise DataError(
-            f"{wanted}, got {tuple(images.shape)}; of one picture give images[None], of grey ones images[:, None]."
-        )
-    return _channels_first(images if images.dim() == 4 else images[:, None], isinstance(source, Tensor), wanted)
-
-
-def _channels_first(images: Tensor, tensor: bool, wanted: str) -> Tensor:
-    """`images` (..., C, H, W) or (..., H, W, C), seen with channels first; an array of which both holds is refused."""
+    axes = images.dim() - whole
+    if axes not in (2, 3) or not images.numel():
+        raise refused()
+    if axes == 2:
+        if whole and (images.shape[-1] <= 4 or len(images) in (3, 4)):
+            raise refused("; of one picture give images[None], of grey ones images[:, None]")
+        return images.unsqueeze(-3)
     first, last = images.shape[-3] <= 4, images.shape[-1] <= 4
     if not first and not last:
-        raise DataError(f"{wanted}, got {tuple(images.shape)}.")
-    if first and last and not tensor:
-        raise DataError(
-            f"{wanted}, got {tuple(images.shape)}, which may be either of two; give a tensor with channels first."
-        )
+        raise refused()
+    if first and last and isinstance(values, np.ndarray):
+        raise refused(", which may be either of two; give a tensor with channels first")
     return images if first else images.movedim(-1, -3)
 
 
@@ -182,7 +165,7 @@ def to_bytes(images: Tensor, place: str) -> Tensor:
     if images.dtype == torch.uint16:  # as a picture of 16 bits in a file
         return ((images.int() + 128) // 257).to(torch.uint8)
     values = images.float() if images.is_floating_point() else images.long()
-    low, high = values.min().item(), values.max().item()
+    low, high = (bound.item() for bound in values.aminmax())
     if not images.is_floating_point():
         if not 0 <= low <= high <= 255:
             raise DataError(
@@ -193,9 +176,6 @@ def to_bytes(images: Tensor, place: str) -> Tensor:
         hint = "give uint8: images.astype('uint8'), or images.byte()" if 0 <= low < 100 < high <= 255 else "scale it"
         raise DataError(f"{place} is floating and must lie in [-1, 1], got {low:g} to {high:g}; {hint}.")
     return ((values + 1) * 127.5).round().to(torch.uint8)
-
-
-# --- one by one ---
 
 
 @dataclass
@@ -265,15 +245,9 @@ class _Items:
             except Exception as error:  # a closed or damaged file
                 raise DataError(f"{place} can't be read as a picture ({words_of(error)}); leave it out.") from error
         if isinstance(value, (Tensor, np.ndarray)):
-            wanted = f"{place} must have shape (H, W), (1 to 4, H, W) or (H, W, 1 to 4)"
-            pixels = _tensor(value, place)
-            if pixels.dim() not in (2, 3) or not pixels.numel():
-                raise DataError(f"{wanted} and not be empty, got {tuple(pixels.shape)}.")
-            if pixels.dim() == 3:
-                pixels = _channels_first(pixels, isinstance(value, Tensor), wanted)
+            pixels = _planes(value, place)
             self.floating = self.floating or pixels.is_floating_point()
-            pixels = to_bytes(pixels.reshape(-1, *pixels.shape[-2:]), place)
-            return convert(pixels.numpy(), reading)
+            return convert(to_bytes(pixels, place).numpy(), reading)
         path = isinstance(value, (str, Path))
         remedy = "open it with PIL.Image.open, or give the folder" if path else "give PIL images, arrays or tensors"
         raise DataError(f"{place} is not an image but {quote(value)} ({type(value).__name__}); {remedy}.")
@@ -355,13 +329,12 @@ def open_items(
     items.choose(label)
     if _has_mode(items.item(0)[0]):
         reading = with_channels(reading, count, items.picture)
-    if not isinstance(source, (list, tuple)):
+    if not isinstance(source, (list, tuple, Tensor)):
         _remark_random(items, count, reading)
-    found: list[Any] = []
+    found: list[Any] = [None] * count
 
     def pictures() -> Generator[np.ndarray | None, None, None]:
         for index in range(count):
-            found.append(None)
             try:
                 value, found[index] = items.item(index)
                 yield items.pixels(value, index, reading)
@@ -370,7 +343,7 @@ def open_items(
                     raise
                 yield None
 
-    decoded = cached_images(None, pictures(), count)
+    decoded = _as_it_is(source, reading) or cached_images(None, pictures(), count)
     if isinstance(labels, Tensor):
         numbers: Tensor | None = labels[decoded[1]]
     else:
@@ -378,6 +351,17 @@ def open_items(
         chosen = found if labels is None else labels
         numbers, names = number_labels([chosen[index] for index in decoded[1]], names, name, "item")
     return assemble(decoded, numbers, names, name, BY_HAND, range(count), reading, items.floating)
+
+
+def _as_it_is(images: Any, reading: Reading) -> tuple[np.ndarray, list[int], str] | None:
+    """The tensor `images` (N, C, H, W), with its hash, if it is what `cached_images` would make of it; else None."""
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or not images.is_contiguous():
+        return None
+    own, *sides = images.shape[1:]
+    if reading.image_channels not in (None, own) or sides != [reading.image_size or side for side in sides]:
+        return None
+    array = images.numpy()
+    return array, list(range(len(array))), hashlib.sha256(array.data).hexdigest()
 
 
 def _remark_random(items: _Items, count: int, reading: Reading) -> None:
