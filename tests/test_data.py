@@ -13,6 +13,7 @@ import signal
 import stat
 import struct
 import sys
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -163,6 +164,7 @@ def test_pictures_are_decoded_at_once_in_order_and_few_ahead(monkeypatch, platfo
     def decode(content, place, reading):
         if place == "last":
             raise DataError("the last is broken.")
+        time.sleep(0.001)  # or one process may be done with all before the other begins
         return np.array([int(content), os.getpid()])
 
     def fetch(number):
@@ -217,7 +219,8 @@ def test_large_pictures_are_handed_over_a_few_at_once(monkeypatch, reading, most
 def test_no_more_processes_decode_than_this_one_may_use_cores(monkeypatch, usable):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {*range(60, 60 + usable)})
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    monkeypatch.setattr("ganzoo.data.decode.decode", lambda *_: np.array([os.getpid()]))
+    # it takes a while, or one process may be done with all before the other begins
+    monkeypatch.setattr("ganzoo.data.decode.decode", lambda *_: time.sleep(0.02) or np.array([os.getpid()]))
     _, *rest = read_pictures(lambda number: (b"", ""), range(32), 32, Reading())
     decoding = {int(picture[0]) for picture in rest}
     assert len(decoding) == usable and (os.getpid() in decoding) == (usable == 1)

@@ -119,7 +119,7 @@ def _size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
 def _channels(image: Image.Image) -> int:
     if is_grey(image):
         return 2 if image.mode in ("LA", "La") else 1
-    return 4 if is_transparent(image) else 3
+    return 4 if image.has_transparency_data else 3
 
 
 def to_mode(image: Image.Image, channels: int, ground: str = "white") -> Image.Image:
@@ -127,18 +127,13 @@ def to_mode(image: Image.Image, channels: int, ground: str = "white") -> Image.I
     image = to_8_bits(image)
     if channels in (2, 4):
         return image.convert("RGBA").convert(MODES[channels])
-    opaque = on_ground(image, ground) if is_transparent(image) else image
+    opaque = on_ground(image, ground) if image.has_transparency_data else image
     return opaque if opaque.mode == MODES[channels] else opaque.convert(MODES[channels])  # which would copy
 
 
 def is_grey(image: Image.Image) -> bool:
     """Whether the mode of `image` has no colour; a palette counts as colour."""
     return image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
-
-
-def is_transparent(image: Image.Image) -> bool:
-    """Whether `image` has a channel, or a colour of its palette, that says what shines through."""
-    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
 
 
 def to_8_bits(image: Image.Image) -> Image.Image:

@@ -110,19 +110,25 @@ def list_folder(folder: Path, broken: str = "stop") -> Listing:
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror or error}).") from error
 
-    def read(name: str, size: int | None = None) -> bytes:
-        path = folder / name
-        try:
-            if size is not None:
-                with open(path, "rb", buffering=0) as file:
-                    return file.read(size)
-            if (whole := path.stat().st_size) <= LARGEST_FILE:
-                return path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path} can't be read ({error.strerror or error}).") from error
-        raise DataError(f"{path} has {whole:,} bytes; {LARGEST_FILE:,} is the most for a picture.")
+    return _listing(folder, found, passed, folders, lambda name, size=None: read_file(folder / name, size))
 
-    return _listing(folder, found, passed, folders, read)
+
+def read_file(path: Path, size: int | None = None) -> bytes:
+    """The content of the file `path`, or its first `size` bytes.
+
+    Raises:
+        DataError: it can't be read, or all of it is more than a picture may have.
+    """
+    try:
+        if size is not None:
+            with open(path, "rb", buffering=0) as file:
+                return file.read(size)
+        state = path.stat()
+        if stat.S_ISREG(state.st_mode) and state.st_size <= LARGEST_FILE:
+            return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+        raise DataError(f"{path} can't be read ({getattr(error, 'strerror', None) or error}).") from error
+    raise DataError(f"{path} has {state.st_size:,} bytes; {LARGEST_FILE:,} is the most for a picture.")
 
 
 @dataclass(frozen=True)
@@ -147,19 +153,15 @@ def _file(folder: Path, path: str, root: Path) -> _File:
     return _File(path, state.st_size, stamp, "" if stat.S_ISREG(state.st_mode) else "not plain files")
 
 
-def _reason(file: _File, outputs: set[str]) -> str | None:
-    """Why `file` is no data; None for a picture, "" for what nobody takes for one."""
-    by_name = reason_by_name(file.path)
-    if outputs and not outputs.isdisjoint(parents(file.path)):
-        return OURS if by_name is None else ""
-    return file.reason or None if by_name is None else by_name
-
-
 def _sorted(found: list[_File], outputs: set[str], passed: Counter[str]) -> tuple[list[_File], list[str]]:
     """The pictures among `found`, and paths of files that are none by name; `passed` counts what is left out."""
     kept, others = [], []
     for file in sorted(found, key=lambda file: file.path):
-        reason = _reason(file, outputs)
+        reason = reason_by_name(file.path)
+        if outputs and not outputs.isdisjoint(parents(file.path)):
+            reason = OURS if reason is None else ""
+        elif reason is None:
+            reason = file.reason or None
         if reason is None:
             kept.append(file)
         elif reason:

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from ganzoo.data.archives import LARGEST_FILE
+from ganzoo.data.archives import read_file
 from ganzoo.data.cache import cached_images
 from ganzoo.data.decode import convert, decode, prepare, with_channels
 from ganzoo.data.image_data import ImageData, assemble
@@ -280,15 +280,9 @@ def _content(value: dict[str, Any], place: str) -> bytes:
     if isinstance(value["bytes"], bytes):
         return value["bytes"]
     try:
-        return _read(Path(value["path"]))
-    except (OSError, TypeError, ValueError) as error:
+        return read_file(Path(value["path"]))
+    except (DataError, TypeError) as error:
         raise DataError(f"{place} names {quote(value['path'])}, which can't be read ({error}).") from error
-
-
-def _read(path: Path) -> bytes:
-    if not path.is_file() or path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"no file, or one over {LARGEST_FILE:,} bytes")
-    return path.read_bytes()
 
 
 def is_number(value: Any) -> bool:
@@ -394,7 +388,7 @@ def _reader(source: Any) -> Callable[[int], Any]:
 
         if isinstance(source, DatasetFolder) and source.loader is default_loader and source.transforms is None:
             samples = source.samples
-            return lambda index: (_read(Path(samples[index][0])), samples[index][1])
+            return lambda index: (read_file(Path(samples[index][0])), samples[index][1])
     return lambda index: source[index]
 
 

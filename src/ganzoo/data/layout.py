@@ -7,7 +7,6 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -35,12 +34,7 @@ def heads(paths: list[str]) -> list[str | None]:
 
 
 def _folders(path: str) -> tuple[str, ...]:
-    return _parts(path.rpartition("/")[0])
-
-
-@lru_cache(10_000)  # many files lie in one folder
-def _parts(folder: str) -> tuple[str, ...]:
-    return PurePosixPath(folder).parts
+    return tuple(part for part in path.split("/")[:-1] if part not in ("", "."))
 
 
 def _shared(folders: list[tuple[str, ...]]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -197,15 +198,14 @@ class StreamLoader(Loader):
 
     def _from(self, position: int, rank: int, processes: int) -> Iterator[dict[str, Any]]:
         """Rows of this process for ever, from its row `position` on."""
-        epoch = passed = 0
-        while True:
-            found = False
-            for row in self._stream.epoch(epoch, self._seed, rank, processes):
-                found = True
-                if passed < position:
-                    passed += 1
-                else:
-                    yield row
-            if not found:
-                raise DataError(f"{self._stream.source} gives process {rank} of {processes} no rows; use fewer.")
-            epoch += 1
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for epoch in count():
+                following = self._stream.epoch(epoch, self._seed, rank, processes)
+                first = next(following, None)
+                if first is None:
+                    raise DataError(f"{self._stream.source} gives process {rank} of {processes} no rows; use fewer.")
+                yield first
+                yield from following
+
+        return islice(rows(), position, None)

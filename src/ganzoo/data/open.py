@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from ganzoo.data.image_data import ImageData, assemble, hash_of
 from ganzoo.data.layout import labels_of, splits, take_split
 from ganzoo.data.passed_over import passed_over_words
 from ganzoo.data.reading import WHITE, Reading
-from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, source_name, take_made, unknown_source
-from ganzoo.errors import DataError, quote
+from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, source_name, take_made
+from ganzoo.errors import DataError, did_you_mean, quote
 from ganzoo.files import written_as_path
 from ganzoo.text import track
 
@@ -97,7 +98,7 @@ def _open_path(source: str | Path, reading: Reading) -> ImageData:
     path = _path_of(source)
     if not path.exists():
         names = "no such path" if local else f"no folder or zip here ({Path.cwd()}), no name of a data set"
-        raise DataError(f"No data {quote(text)}: {names}.{unknown_source(text)}")
+        raise DataError(f"No data {quote(text)}: {names}.{did_you_mean(re.split('[(:]', text)[0], SOURCES)}")
     listing = take_split(_listed(path, reading.broken), reading.split, path)
     return _from_listing(listing, path, reading, text if not local else path.name or str(path))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from ganzoo.data.decode import SUFFIXES
@@ -56,13 +55,8 @@ def hidden(path: str) -> bool:
 
 def parents(path: str) -> list[str]:
     """The folders that hold `path`, from the nearest to "."."""
-    return _upwards(path.rstrip("/").rpartition("/")[0])
-
-
-@lru_cache(10_000)  # many files lie in one folder
-def _upwards(folder: str) -> list[str]:
-    path = PurePosixPath(folder)
-    return [path.as_posix(), *(parent.as_posix() for parent in path.parents)]
+    parts = path.rstrip("/").split("/")
+    return ["/".join(parts[:depth]) for depth in range(len(parts) - 1, 0, -1)] + ["."]
 
 
 def output_folders(paths: Iterable[str], start: Callable[[str, int], bytes]) -> set[str]:

@@ -25,7 +25,7 @@ from ganzoo.data.given import open_given
 from ganzoo.data.image_data import ImageData
 from ganzoo.data.reading import Reading
 from ganzoo.data.torchvision_sets import torchvision_set
-from ganzoo.errors import ConfigError, DataError, PluginError, blame, did_you_mean, quote
+from ganzoo.errors import ConfigError, DataError, PluginError, blame, quote
 from ganzoo.options import split_call
 from ganzoo.registry import Registry
 
@@ -89,14 +89,6 @@ def _licensed(made: Any, text: str) -> Licensed:
             f'ganzoo.SOURCES["{name}"](), or, if a folder here is meant, Path("{name}")'
         )
     return made
-
-
-def unknown_source(text: str) -> str:
-    """The end of a message about a path that isn't there: the names near to it, and all names."""
-    try:
-        return did_you_mean(split_call(text, "data")[0], SOURCES)
-    except ConfigError:
-        return did_you_mean(text, SOURCES)
 
 
 @SOURCES.register("fashion-mnist")

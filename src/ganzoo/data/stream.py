@@ -4,6 +4,7 @@ mode."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ganzoo.data.archives import LARGEST_FILE
+from ganzoo.data.archives import LARGEST_FILE, read_file
 from ganzoo.data.bounded import ROWS
 from ganzoo.data.decode import decode
 from ganzoo.data.labels import check_label
@@ -136,22 +137,13 @@ class Stream:
 
     def _file(self, path: str, place: str) -> bytes:
         """The file that a row names, which must lie in the set's own folder: a stranger wrote the row."""
-        try:
-            root = self.root.resolve() if self.root else None
-            found = (root / path).resolve() if root else None
-            content = found.read_bytes() if found and root and _readable(found, root) else None
-        except (OSError, ValueError, RuntimeError):  # a name too long, with a NUL in it, or a link to itself
-            content = None
-        if content is None:
-            raise DataError(
-                f"{place} names {quote(path)}, which is not a readable file of this set "
-                f"(at most {LARGEST_FILE:,} bytes); pack the pictures into it."
-            )
-        return content
-
-
-def _readable(path: Path, root: Path) -> bool:
-    return path.is_relative_to(root) and path.is_file() and path.stat().st_size <= LARGEST_FILE
+        with suppress(DataError, OSError, ValueError, RuntimeError):  # a name too long, or a link to itself
+            if self.root and (found := (self.root / path).resolve()).is_relative_to(self.root.resolve()):
+                return read_file(found)
+        raise DataError(
+            f"{place} names {quote(path)}, which is not a readable file of this set "
+            f"(at most {LARGEST_FILE:,} bytes); pack the pictures into it."
+        )
 
 
 def _in_turns(pieces: Sequence[Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
