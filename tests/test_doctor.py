@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import ganzoo
 from ganzoo.training import Callback
-from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot, _Pictures
+from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot, _numbers
 from ganzoo.training.callbacks.doctor import PATIENCE, SYMPTOMS, MemoryWatch, diagnose
 from ganzoo.training.runtime import Runtime
 
@@ -445,5 +445,5 @@ def test_mps_gets_no_copy_that_is_still_under_way_and_pools_on_the_cpu():
         Runtime.send(machine, tensor)
         assert [options["non_blocking"] for options in _OnMPS.asked] == [False]
     _OnMPS.asked.clear()
-    _Pictures(ends=0.99).add(images, torch.zeros(2))
+    _numbers(images, torch.zeros(2), ends=0.99)
     assert "cpu" in _OnMPS.asked

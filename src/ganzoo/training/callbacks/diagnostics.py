@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,49 +79,42 @@ class Diagnostics:
         """The numbers of `state`, between two steps."""
         with self._runtime.random_kept():
             self._runtime.seed(derive_seed(self._settings.seed, "doctor", state.step))
-            real, fake = self._pictures(state)
-            activated = real.in_unit and fake.in_unit and _in_unit(self._strained(state.discriminator, of_images=True))
-            never_negative = real.low < -0.5 and fake.low >= 0
+            real, fake = self._seen(state)
+            activated = all(float(each["beyond_unit"].max()) == 0 for each in (real, fake))
+            activated = activated and not _beyond_unit(self._strained(state.discriminator, of_images=True)).any()
+            never_negative = float(real["low"].min()) < -0.5 and float(fake["low"].min()) >= 0
             never_negative = never_negative and float(self._strained(state.generator, of_images=False).min()) >= 0
-        loss = self._loss
-        per_image = len(real.logits) if loss.reduction == "sum" else 1
-        zeros = torch.zeros_like(real.logits)
-        scale = self._settings.batch_size / self._settings.accumulate if loss.reduction == "sum" else 1
+        loss, settings = self._loss, self._settings
+        summed = loss.reduction == "sum"
+        per_image, scale = (len(real["logit"]), settings.batch_size / settings.accumulate) if summed else (1, 1)
+        zeros = torch.zeros_like(real["logit"])
+        figures: dict[str, Any] = {f"real_{name}": figure for name, figure in _figures(real).items()}
+        figures |= {f"fake_{name}": figure for name, figure in _figures(fake).items()}
         return Snapshot(
             step=state.step,
-            real_logit=float(real.logits.mean()),
-            fake_logit=float(fake.logits.mean()),
-            real_logit_spread=float(real.logits.std(unbiased=False)),
-            fake_logit_spread=float(fake.logits.std(unbiased=False)),
             activated=activated,
-            overlap=float((fake.logits[:, None] >= real.logits).float().mean()),
-            discriminator_loss=float(loss.for_discriminator(real.logits, fake.logits)) / per_image,
-            generator_loss=float(loss.for_generator(fake.logits, real.logits)) / per_image,
+            overlap=float((fake["logit"][:, None] >= real["logit"]).float().mean()),
+            discriminator_loss=float(loss.for_discriminator(real["logit"], fake["logit"])) / per_image,
+            generator_loss=float(loss.for_generator(fake["logit"], real["logit"])) / per_image,
             undecided_loss=float(loss.for_discriminator(zeros, zeros)) / per_image,
             discriminator_gradient=_gradient_norm(state.discriminator) / scale,
             generator_gradient=_gradient_norm(state.generator) / scale,
-            real_variety=real.variety,
-            fake_variety=fake.variety,
-            real_nearest=real.nearest,
-            fake_nearest=fake.nearest,
-            real_smoothness=real.smoothness,
-            fake_smoothness=fake.smoothness,
-            real_between=real.between,
-            fake_between=fake.between,
             never_negative=never_negative,
-            outside=fake.outside,
+            outside=float(fake["outside"].mean()),
+            **figures,
         )
 
-    def _pictures(self, state: TrainingState) -> tuple[_Pictures, _Pictures]:
+    def _seen(self, state: TrainingState) -> list[dict[str, Tensor]]:
+        """The numbers of real images and of as many fakes, batch by batch, so that large ones need no memory."""
         generate, discriminate = self._calling(state.generator), self._calling(state.discriminator)
-        real, fake = _Pictures(ends=0.8), _Pictures(ends=0.99)
+        batches: tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]] = ([], [])
         for rows in torch.arange(len(self._chosen)).split(self._size):
             images = self._runtime.send(self._data.batch(self._chosen[rows]))
             labels = [] if self._labels is None else [self._runtime.send(self._labels[rows])]
             made = generate(self._latents[rows].to(self._runtime.device), *labels)
-            real.add(images, discriminate(images, *labels))
-            fake.add(made, discriminate(made, *labels))
-        return real, fake
+            batches[0].append(_numbers(images, discriminate(images, *labels), ends=0.8))
+            batches[1].append(_numbers(made, discriminate(made, *labels), ends=0.99))
+        return [{name: torch.cat([each[name] for each in several]) for name in several[0]} for several in batches]
 
     def _strained(self, network: nn.Module, of_images: bool) -> Tensor:
         """What `network` gives, in evaluation mode, for numbers a hundred times too strong: layers without an
@@ -140,67 +134,45 @@ class Diagnostics:
         return self._runtime.autocast(lambda *inputs: functional_call(network, buffers, inputs))
 
 
-class _Pictures:
-    """Collects what is wanted of pictures, batch by batch, so that large ones need no memory."""
-
-    def __init__(self, ends: float) -> None:
-        self._ends = ends  # black and white begin here
-        self._logits: list[Tensor] = []
-        self._thumbnails: list[Tensor] = []
-        self._changes = self._variance = self._outside = self._between = 0.0
-        self.low, self.in_unit = float("inf"), True
-
-    def add(self, images: Tensor, logits: Tensor) -> None:
-        self.in_unit = self.in_unit and _in_unit(logits)
-        self.low = min(self.low, float(images.min()))
-        self._outside += float((images.abs() > 1.01).float().sum() / images[0].numel())
-        self._between += float((images.abs() < self._ends).float().sum() / images[0].numel())
-        self._logits.append(logits.float().reshape(len(logits), -1).mean(1))
-        self._thumbnails.append(nn.functional.adaptive_avg_pool2d(off_mps(images).float(), THUMBNAIL).flatten(1))
-        across = images[..., :, 1:] - images[..., :, :-1]
-        down = images[..., 1:, :] - images[..., :-1, :]
-        self._changes += float(across.square().mean() + down.square().mean()) / 2
-        self._variance += float((images - images.mean((2, 3), keepdim=True)).square().mean())
-
-    @property
-    def logits(self) -> Tensor:
-        return torch.cat(self._logits)
-
-    @property
-    def outside(self) -> float:
-        return self._outside / len(self.logits)
-
-    @property
-    def between(self) -> float:
-        return self._between / len(self.logits)
-
-    @property
-    def smoothness(self) -> float:
-        """1 for pictures of one colour each."""
-        return 1 - self._changes / (2 * self._variance + 1e-6)
-
-    @property
-    def variety(self) -> float:
-        distances = self._distances()
-        return float(distances.sum() / max(1, len(distances) * (len(distances) - 1)))
-
-    @property
-    def nearest(self) -> float:
-        distances = self._distances()
-        return float(distances.fill_diagonal_(float("inf")).min(1).values.mean()) if len(distances) > 1 else 0.0
-
-    def _distances(self) -> Tensor:
-        thumbnails = torch.cat(self._thumbnails)
-        return (
-            torch.cdist(thumbnails, thumbnails, compute_mode="donot_use_mm_for_euclid_dist")
-            / thumbnails.shape[1] ** 0.5
-        )
+def _numbers(images: Tensor, logits: Tensor, ends: float) -> dict[str, Tensor]:
+    """What is wanted of each picture (N, C, H, W) and its logits; black and white begin at -`ends` and `ends`."""
+    across, down = images.diff(dim=3), images.diff(dim=2)
+    return {
+        "logit": _means(logits),
+        "beyond_unit": _means(_beyond_unit(logits)),
+        "low": images.flatten(1).amin(1),
+        "outside": _means(images.abs() > 1.01),
+        "between": _means(images.abs() < ends),
+        "change": (_means(across.square()) + _means(down.square())) / 2,
+        "variance": _means((images - images.mean((2, 3), keepdim=True)).square()),
+        "thumbnail": nn.functional.adaptive_avg_pool2d(off_mps(images).float(), THUMBNAIL).flatten(1),
+    }
 
 
-def _in_unit(values: Tensor) -> bool:
-    return bool(((values >= 0) & (values <= 1)).all())
+def _figures(seen: dict[str, Tensor]) -> dict[str, float]:
+    """What a snapshot holds of pictures, real ones as fakes, whose `_numbers` are `seen`."""
+    thumbnails, count = seen["thumbnail"], len(seen["thumbnail"])
+    distances = torch.cdist(thumbnails, thumbnails, compute_mode="donot_use_mm_for_euclid_dist")
+    distances /= thumbnails.shape[1] ** 0.5
+    others = distances.clone().fill_diagonal_(float("inf"))
+    return {
+        "logit": float(seen["logit"].mean()),
+        "logit_spread": float(seen["logit"].std(unbiased=False)),
+        "variety": float(distances.sum()) / max(1, count * (count - 1)),
+        "nearest": float(others.min(1).values.mean()) if count > 1 else 0.0,
+        "smoothness": 1 - float(seen["change"].mean() / (2 * seen["variance"].mean() + 1e-6)),  # 1: each of one colour
+        "between": float(seen["between"].mean()),
+    }
+
+
+def _means(values: Tensor) -> Tensor:
+    """The mean of each row."""
+    return values.float().reshape(len(values), -1).mean(1)
+
+
+def _beyond_unit(values: Tensor) -> Tensor:
+    return ~((values >= 0) & (values <= 1))  # NaN too
 
 
 def _gradient_norm(network: nn.Module) -> float:
-    norms = [torch.linalg.vector_norm(each.grad) for each in network.parameters() if each.grad is not None]
-    return float(torch.linalg.vector_norm(torch.stack(norms))) if norms else 0.0
+    return float(nn.utils.get_total_norm([each.grad for each in network.parameters() if each.grad is not None]))
