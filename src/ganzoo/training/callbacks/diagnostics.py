@@ -80,8 +80,8 @@ class Diagnostics:
         with self._runtime.random_kept():
             self._runtime.seed(derive_seed(self._settings.seed, "doctor", state.step))
             real, fake = self._seen(state)
-            activated = all(float(each["beyond_unit"].max()) == 0 for each in (real, fake))
-            activated = activated and not _beyond_unit(self._strained(state.discriminator, of_images=True)).any()
+            activated = all(float(each["in_unit"].min()) == 1 for each in (real, fake))
+            activated = activated and bool(_in_unit(self._strained(state.discriminator, of_images=True)).all())
             never_negative = float(real["low"].min()) < -0.5 and float(fake["low"].min()) >= 0
             never_negative = never_negative and float(self._strained(state.generator, of_images=False).min()) >= 0
         loss, settings = self._loss, self._settings
@@ -139,7 +139,7 @@ def _numbers(images: Tensor, logits: Tensor, ends: float) -> dict[str, Tensor]:
     across, down = images.diff(dim=3), images.diff(dim=2)
     return {
         "logit": _means(logits),
-        "beyond_unit": _means(_beyond_unit(logits)),
+        "in_unit": _means(_in_unit(logits)),
         "low": images.flatten(1).amin(1),
         "outside": _means(images.abs() > 1.01),
         "between": _means(images.abs() < ends),
@@ -170,8 +170,8 @@ def _means(values: Tensor) -> Tensor:
     return values.float().reshape(len(values), -1).mean(1)
 
 
-def _beyond_unit(values: Tensor) -> Tensor:
-    return ~((values >= 0) & (values <= 1))  # NaN too
+def _in_unit(values: Tensor) -> Tensor:
+    return (values >= 0) & (values <= 1)
 
 
 def _gradient_norm(network: nn.Module) -> float:
