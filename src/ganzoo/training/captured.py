@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from ganzoo.errors import words_of
 from ganzoo.graphs import CudaGraph, NotCapturable, modes
+from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.seeds import Draw, Draws, Streams
 from ganzoo.training.optimizers import ScheduledAdam
 
@@ -177,20 +178,14 @@ class CapturedStep:
 
     Args:
         updates: of what is drawn for a step (images alone have four dimensions), and of a source of generators.
-        networks, optimizers: that the updates change.
+        state: whose networks and optimizers the updates change.
         reason: why nothing is to be captured.
     """
 
-    def __init__(
-        self,
-        updates: Updates,
-        networks: dict[str, nn.Module],
-        optimizers: Sequence[Optimizer],
-        device: torch.device,
-        reason: str | None = None,
-    ) -> None:
+    def __init__(self, updates: Updates, state: TrainingState, device: torch.device, reason: str | None = None) -> None:
         self._updates, self._device = updates, device
-        self._networks, self._optimizers = networks, optimizers
+        self._networks = {"generator": state.generator, "discriminator": state.discriminator}
+        self._optimizers = [*state.optimizers().values()]
         self._kinds: dict[Any, _Kind] = {}
         self.reason: str | None = None
         if reason:

@@ -67,11 +67,6 @@ class Method(Stateful):
                     beta2 = self.now("beta2", step)
                     group |= {"betas": (group["betas"][0], beta2)} if "betas" in group else {"alpha": beta2}
 
-    @staticmethod
-    def due(penalties: list[WeightedPenalty], index: int) -> list[tuple[int, WeightedPenalty]]:
-        """Those of `penalties` that count at update `index`, with their numbers."""
-        return [(number, each) for number, each in enumerate(penalties) if index % each.every == 0]
-
     def scale_learning_rates(self, generator: float = 1.0, discriminator: float = 1.0) -> None:
         """Multiply the learning rates from the next step on, on top of earlier calls."""
         self.scales["generator"] *= generator
@@ -122,12 +117,7 @@ class Method(Stateful):
         if scales.keys() != self.scales.keys() or not all(is_number(each) and each >= 0 for each in scales.values()):
             raise ValueError(f"scales of learning rates are {quote(scales)}")
         wanted = self.scaler.state_dict() if self.scaler else None
-        if scaler != wanted and not (
-            wanted
-            and isinstance(scaler, dict)
-            and scaler.keys() == wanted.keys()
-            and all(map(is_number, scaler.values()))
-        ):
+        if (scaler or {}).keys() != (wanted or {}).keys() or not all(map(is_number, (scaler or {}).values())):
             raise ValueError(f"scaler is {quote(scaler)}, not as {quote(wanted)}")
         for place, part in self._stateful.items():
             part.load_state_dict(state[place])

@@ -72,6 +72,7 @@ def _give_device(device: str) -> None:
         TrainingError: processes that were launched together have devices of their own.
     """
     from accelerate.state import PartialState
+    from accelerate.utils import patch_environment
 
     if torch.distributed.is_initialized() or "LOCAL_RANK" in os.environ:
         raise TrainingError(
@@ -79,15 +80,8 @@ def _give_device(device: str) -> None:
             f"own: leave it out; for CPUs set ACCELERATE_USE_CPU=true"
         )
     _forget_device()
-    before = os.environ.get("ACCELERATE_TORCH_DEVICE")
-    os.environ["ACCELERATE_TORCH_DEVICE"] = device
-    try:
+    with patch_environment(ACCELERATE_TORCH_DEVICE=device):
         PartialState(cpu=device == "cpu")
-    finally:
-        if before is None:
-            del os.environ["ACCELERATE_TORCH_DEVICE"]
-        else:
-            os.environ["ACCELERATE_TORCH_DEVICE"] = before
 
 
 def _forget_device() -> None:
@@ -266,14 +260,15 @@ class Runtime:
         """Add the gradients of `loss`, scaled if the precision needs it."""
         self._accelerator.backward(loss)
 
-    def clip(self, optimizer: Any, parameters: list[nn.Parameter], norm: float) -> None:
+    def clip(self, optimizer: Optimizer, norm: float) -> None:
         """Scale the gradients of `optimizer` down to `norm` at most."""
         self._accelerator.unscale_gradients(optimizer)
-        torch.nn.utils.clip_grad_norm_(parameters, norm)
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, norm)
 
     def mean(self, figures: Tensor) -> Tensor:
         """The mean of `figures` over all processes."""
-        return self._accelerator.reduce(figures, "mean") if self.processes > 1 else figures
+        return self._accelerator.reduce(figures, "mean")
 
     def average_buffers(self, networks: Iterable[nn.Module]) -> None:
         """Make float buffers (batch norm's statistics) equal on all processes: their mean."""
@@ -285,16 +280,12 @@ class Runtime:
 
     def agree(self, value: Any) -> Any:
         """The main process's `value`, on all processes."""
-        if self.processes == 1:
-            return value
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([value])[0]
 
     def gather(self, value: Any) -> list[Any]:
         """The values of all processes, the main one's first."""
-        if self.processes == 1:
-            return [value]
         from accelerate.utils import gather_object
 
         return list(gather_object([value]))

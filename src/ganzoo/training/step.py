@@ -77,16 +77,16 @@ class _Draws:
     Args:
         method: whose augmentations draw.
         random: gives the numbers; the generator's update goes on where the discriminator's has ended.
-        count: images of the whole batch.
-        first: place in it of this process's first image.
+        images: of the batch that this process holds; all processes of `runtime` hold as many.
 
     Attributes:
         start: place of the first image of the part that is computed.
     """
 
-    def __init__(self, method: Method, random: torch.Generator, count: int, first: int) -> None:
-        self._method, self._random, self._count, self._first = method, random, count, first
-        self._state, self.start = random.get_state(), first
+    def __init__(self, method: Method, random: torch.Generator, images: int, runtime: Runtime) -> None:
+        self._method, self._random = method, random
+        self._count, self._first = images * runtime.processes, images * runtime.rank
+        self._state, self.start = random.get_state(), self._first
 
     def begin(self, part: int) -> None:
         """From here on a part is computed that begins `part` images behind the process's first."""
@@ -130,8 +130,17 @@ class TrainingStep:
         generator, discriminator = runtime.place(gan.generator), runtime.place(gan.discriminator)
         generator_optimizer = make_optimizer(generator, method.now("generator_lr", 0), settings)
         discriminator_optimizer = make_optimizer(discriminator, method.now("discriminator_lr", 0), settings)
-        self._generate, self._generator_optimizer = runtime.prepare(generator, generator_optimizer)
-        self._discriminate, self._discriminator_optimizer = runtime.prepare(discriminator, discriminator_optimizer)
+        self._generate, of_generator = runtime.prepare(generator, generator_optimizer)
+        self._discriminate, of_discriminator = runtime.prepare(discriminator, discriminator_optimizer)
+        alike: dict[str, Any] = {"loss": method.loss, "processes": runtime.processes, "backward": runtime.backward}
+        alike |= {"step": self._optimizer_step}
+        share = settings.mismatched_labels
+        self._train_discriminator = partial(
+            discriminator_step, optimizer=of_discriminator, mismatched_share=share, **alike
+        )
+        self._train_generator = partial(generator_step, discriminator, of_generator, **alike)
+        optimizers = (of_discriminator, of_generator)
+        self._train_both = partial(one_stage_step, optimizers=optimizers, mismatched_share=share, **alike)
         if settings.penalties and any(
             isinstance(part, nn.modules.batchnorm._BatchNorm) for part in discriminator.modules()
         ):
@@ -140,11 +149,6 @@ class TrainingStep:
         self._discriminate_alone = runtime.autocast(discriminator)
         self._auxiliary = offers_auxiliary_loss(discriminator)
         self._both_labels_at_once = "other_labels" in inspect.signature(discriminator.forward).parameters
-        optimizers = [generator_optimizer, discriminator_optimizer]
-        networks = {"generator": generator, "discriminator": discriminator}
-        self._captured: CapturedStep | None = None
-        if runtime.captures:
-            self._captured = CapturedStep(self._updates, networks, optimizers, runtime.device, self._obstacle())
         self._average = AveragedGenerator(generator, method.now("ema_half_life", 0))
         self.state = TrainingState(
             generator=generator,
@@ -155,6 +159,9 @@ class TrainingStep:
             method=method,
             sums=[0.0] * len(FIGURES),
         )
+        self._captured: CapturedStep | None = None
+        if runtime.captures:
+            self._captured = CapturedStep(self._updates, self.state, runtime.device, self._obstacle())
 
     def __call__(self) -> Tensor:
         """Make one step; return its `FIGURES`, on the device."""
@@ -170,7 +177,7 @@ class TrainingStep:
         if self._captured is None:
             figures = self._updates(inputs, streams)
         else:
-            figures = self._captured(inputs, streams, self._due())
+            figures = self._captured(inputs, streams, self._places_due())
         if self.method.changes:
             images = settings.batch_size * settings.discriminator_steps
             self.method.end_step(float(self._runtime.mean(figures[REAL_SIGN])), images, self._runtime.mean)
@@ -239,11 +246,20 @@ class TrainingStep:
             return f"a graph can't change beta2 of {settings.optimizer}, only that of adam"
         return self.method.obstacle
 
-    def _due(self) -> tuple[Any, ...]:
-        """Which penalties this step has."""
-        due = [self._due_penalties(turn) for turn in range(self._settings.discriminator_steps)]
-        due += [self._due_generator_penalties(turn) for turn in range(self._settings.generator_steps)]
-        return tuple(tuple(place for place, _ in parts) for parts in due)
+    def _due(self, penalties: Sequence[WeightedPenalty], per_step: int, turn: int) -> list[tuple[int, WeightedPenalty]]:
+        """Those of `penalties` that count at update `turn` of this step, which has `per_step`, with their places."""
+        index = self.state.step * per_step + turn
+        return [(place, each) for place, each in enumerate(penalties) if index % each.every == 0]
+
+    def _places_due(self) -> tuple[Any, ...]:
+        """Which penalties this step has: their places, by network and update."""
+        method, settings = self.method, self._settings
+        kinds = (
+            (method.penalties, settings.discriminator_steps),
+            (method.generator_penalties, settings.generator_steps),
+        )
+        due = [self._due(penalties, count, turn) for penalties, count in kinds for turn in range(count)]
+        return tuple(tuple(place for place, _ in several) for several in due)
 
     def _updates(self, inputs: Sequence[Tensor | None], streams: Streams) -> Tensor:
         """All that the device computes in a step: both networks' updates.
@@ -263,47 +279,30 @@ class TrainingStep:
             # With one part a batch, the fakes of the last discriminator update are the generator's too.
             shared = turn == settings.discriminator_steps - 1 and settings.accumulate == 1
             fakes = call_with(self._generate, batch.latents, batch.labels) if shared else None
-            draws = self._draws(streams("augment", settings.discriminator_steps, turn, 0), batch)
+            random = streams("augment", settings.discriminator_steps, turn, 0)
+            draws = _Draws(self.method, random, len(batch.real), self._runtime)
+            discriminate = self._behind(draws.augment, self._discriminate)
+            penalty = self._penalty(turn, draws, streams)
             if settings.updates == "one-stage":
-                return one_stage_step(
-                    self._behind(draws.augment, self._discriminate),
-                    (self._discriminator_optimizer, self._generator_optimizer),
-                    self.method.loss,
-                    self._parts(batch, fakes, draws, training_generator=True),
-                    mismatched_share=settings.mismatched_labels,
-                    penalty=self._penalty(turn, draws, streams),
+                return self._train_both(
+                    discriminate=discriminate,
+                    parts=self._parts(batch, fakes, draws, training_generator=True),
+                    penalty=penalty,
                     generator_penalty=self._generator_penalty(0, draws, streams),
-                    processes=self._runtime.processes,
-                    backward=self._runtime.backward,
-                    step=self._optimizer_step,
                 )
-            figures = discriminator_step(
-                self._behind(draws.augment, self._discriminate),
-                self._discriminator_optimizer,
-                self.method.loss,
-                self._parts(batch, fakes, draws, training_generator=False),
-                mismatched_share=settings.mismatched_labels,
-                penalty=self._penalty(turn, draws, streams),
-                processes=self._runtime.processes,
-                backward=self._runtime.backward,
-                step=self._optimizer_step,
-            )
+            parts = self._parts(batch, fakes, draws, training_generator=False)
+            figures = self._train_discriminator(discriminate=discriminate, parts=parts, penalty=penalty)
             draws.end_of_network()
         assert batch is not None
         for again in range(settings.generator_steps):
             if again:
                 batch, fakes = self._sent(drawn[turn + again], batch), None
-                draws = self._draws(streams("augment", settings.discriminator_steps, turn, again), batch)
-            figures_of_generator = generator_step(
-                self.state.discriminator,
-                self._generator_optimizer,
-                self.method.loss,
-                self._parts(batch, fakes, draws, training_generator=True),
+                random = streams("augment", settings.discriminator_steps, turn, again)
+                draws = _Draws(self.method, random, len(batch.real), self._runtime)
+            figures_of_generator = self._train_generator(
+                parts=self._parts(batch, fakes, draws, training_generator=True),
                 discriminate=self._behind(draws.augment, self._discriminate_alone),
                 penalty=self._generator_penalty(again, draws, streams),
-                processes=self._runtime.processes,
-                backward=self._runtime.backward,
-                step=self._optimizer_step,
             )
         return torch.cat([figures, figures_of_generator])
 
@@ -311,26 +310,18 @@ class TrainingStep:
         self, batch: _Batch, fakes: Tensor | None, draws: _Draws, training_generator: bool
     ) -> Iterator[MicroBatch]:
         """The batch in `accumulate` parts, fakes made one part at a time unless they are there already."""
-        if fakes is not None:
-            draws.begin(0)
-            yield MicroBatch(batch.real, fakes, batch.labels, batch.mismatched_labels, latents=batch.latents)
-            return
         size = -(-len(batch.real) // self._settings.accumulate)
+        generate = self._generate if training_generator else self._generate_alone
         for start in range(0, len(batch.real), size):
             rows = slice(start, start + size)
             draws.begin(start)
-            labels, mismatched_labels = (each[rows] if each is not None else None for each in batch[2:4])
-            if training_generator:
-                fake = call_with(self._generate, batch.latents[rows], labels)
-            else:
-                with torch.no_grad():
-                    fake = call_with(self._generate_alone, batch.latents[rows], labels)
+            labels, mismatched_labels = (each[rows] if each is not None else None for each in batch[2:])
+            fake = fakes
+            if fake is None:
+                with torch.set_grad_enabled(training_generator):
+                    fake = call_with(generate, batch.latents[rows], labels)
             share = len(fake) / len(batch.real)
             yield MicroBatch(batch.real[rows], fake, labels, mismatched_labels, share, batch.latents[rows])
-
-    def _draws(self, random: torch.Generator, batch: _Batch) -> _Draws:
-        size = len(batch.real)
-        return _Draws(self.method, random, size * self._runtime.processes, size * self._runtime.rank)
 
     def _behind(self, augment: Callable[[Tensor], Tensor], network: Callable[..., Tensor]) -> Discriminate:
         """The discriminator, seeing augmented images."""
@@ -346,10 +337,10 @@ class TrainingStep:
         return discriminate
 
     def _penalty(self, turn: int, draws: _Draws, streams: Streams) -> Penalty | None:
-        """What is added to the discriminator's loss at update `turn` of the step: a loss of its own, and the penalties
-        due, in float32: each every k batches, k times as strong."""
-        due = self._due_penalties(turn)
-        discriminator = self.state.discriminator
+        """What is added to the discriminator's loss at update `turn` of the step, in float32: a loss of its own, and
+        the penalties due."""
+        discriminator, per_step = self.state.discriminator, self._settings.discriminator_steps
+        due = self._due(self.method.penalties, per_step, turn)
         if not due and not self._auxiliary:
             return None
 
@@ -360,11 +351,10 @@ class TrainingStep:
             values = []
             if self._auxiliary:
                 assert isinstance(discriminator, Discriminator)
-                random = streams("auxiliary", self._settings.discriminator_steps, turn)
-                auxiliary = discriminator.auxiliary_loss(draws.augment(real), random)
+                auxiliary = discriminator.auxiliary_loss(draws.augment(real), streams("auxiliary", per_step, turn))
                 values = [] if auxiliary is None else [auxiliary]
             for place, each in due:
-                random = draws.behind(streams("penalty", self._settings.discriminator_steps, turn, place))
+                random = draws.behind(streams("penalty", per_step, turn, place))
                 values.append(self._weighted(each, each.penalty(discriminate, real, fake, random), random))
             return torch.stack(values).sum() if values else real.new_zeros(())
 
@@ -372,7 +362,8 @@ class TrainingStep:
 
     def _generator_penalty(self, turn: int, draws: _Draws, streams: Streams) -> GeneratorPenalty | None:
         """The generator's penalties due at its update `turn`, as `_penalty`."""
-        due = self._due_generator_penalties(turn)
+        per_step = self._settings.generator_steps
+        due = self._due(self.method.generator_penalties, per_step, turn)
         if not due:
             return None
 
@@ -381,10 +372,9 @@ class TrainingStep:
             return call_with(self.state.generator, latents, chosen)
 
         def penalty(part: MicroBatch) -> Tensor:
-            assert part.latents is not None
             values = []
             for place, each in due:
-                random = draws.behind(streams("generator-penalty", self._settings.generator_steps, turn, place))
+                random = draws.behind(streams("generator-penalty", per_step, turn, place))
                 values.append(self._weighted(each, each.penalty(generate, part.latents, part.labels, random), random))
             return torch.stack(values).sum()
 
@@ -392,22 +382,11 @@ class TrainingStep:
 
     def _weighted(self, penalty: WeightedPenalty, value: Tensor, random: torch.Generator) -> Tensor:
         """`value` of `penalty` times its factor, which a graph is given in each step, since schedules change it."""
-
-        def factor() -> float:
-            return penalty.factor(self.state.step, self._settings.steps)
-
-        return value * number(factor, random, value.device, value.dtype)
-
-    def _due_penalties(self, turn: int) -> list[tuple[int, WeightedPenalty]]:
-        index = self.state.step * self._settings.discriminator_steps + turn
-        return self.method.due(self.method.penalties, index)
-
-    def _due_generator_penalties(self, turn: int) -> list[tuple[int, WeightedPenalty]]:
-        index = self.state.step * self._settings.generator_steps + turn
-        return self.method.due(self.method.generator_penalties, index)
+        return value * number(
+            lambda: penalty.factor(self.state.step, self._settings.steps), random, value.device, value.dtype
+        )
 
     def _optimizer_step(self, optimizer: Optimizer) -> None:
         if self._settings.clip_gradients:
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            self._runtime.clip(optimizer, parameters, self._settings.clip_gradients)
+            self._runtime.clip(optimizer, self._settings.clip_gradients)
         optimizer.step()
