@@ -109,7 +109,7 @@ def test_other_processes_take_the_checkpoint_that_the_main_one_could_read(tmp_pa
     answers = iter([1, (0.5, 1)])  # the main process found the checkpoint of step 2 damaged, this one would not
     machine = SimpleNamespace(processes=2, is_main=False, agree=lambda mine: next(answers))
     other = make_state(seed=1)
-    CheckpointManager(RunFolder(tmp_path), machine, None, print).restore(other)
+    CheckpointManager(RunFolder(tmp_path), machine, None).restore(other)
     assert (other.step, other.best_score, other.best_step) == (1, 0.5, 1)
     assert_equal(tensors(other), older)
 

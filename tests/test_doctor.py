@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import ganzoo
 from ganzoo.training import Callback
 from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot, _numbers
-from ganzoo.training.callbacks.doctor import PATIENCE, SYMPTOMS, MemoryWatch, diagnose
+from ganzoo.training.callbacks.doctor import PATIENCE, SYMPTOMS, diagnose
 from ganzoo.training.runtime import Runtime
 
 QUICK = {
@@ -149,13 +149,6 @@ def test_a_remark_names_the_figure_and_the_remedy():
     for _ in range(PATIENCE + 1):
         remarks = diagnose(dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), memory)
     assert "0.03" in remarks[0].text and "0.67" in remarks[0].text and "r1" in remarks[0].advice
-
-
-def test_memory_that_grows_is_said_once():
-    watch = MemoryWatch()
-    said = [watch(step, 1000 + 100 * step) for step in range(30)]
-    assert [remark.step for remark in said if remark] == [10]
-    assert "from 1,000 to 2,000 MB" in said[10].text
 
 
 @pytest.fixture(autouse=True)

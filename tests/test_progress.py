@@ -5,18 +5,19 @@ from types import SimpleNamespace
 
 from torch import nn
 
+from ganzoo.callbacks import Run
 from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
 from ganzoo.text import track
-from ganzoo.training.callbacks.progress import Clock, ProgressBar
+from ganzoo.training.callbacks.progress import Clock, ProgressBar, say
 
 
 def test_a_command_said_above_the_bar_stays_on_its_line(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     text = f"Go on with: ganzoo train --resume /home/somebody/{'a-long-name/' * 8}run"
-    with ProgressBar(10, 8) as bar:
-        bar.say(text)
+    with ProgressBar(10, 8):
+        say(text)
     assert text in capsys.readouterr().err
 
 
@@ -47,10 +48,10 @@ def speeds(tmp_path, monkeypatch, before, notes):
     seconds = iter(range(0, 100, 2))
     monkeypatch.setattr(time, "perf_counter", lambda: next(seconds))
     run, state = RunFolder(tmp_path), state_at(0, before)
-    clock = Clock(run, Settings(batch_size=8, doctor_every=0), state, print)
-    clock.on_start(None)
+    clock, seen = Clock(run, state), Run(None, None, Settings(batch_size=8, doctor_every=0))
+    clock.on_start(seen)
     for state.step, state.summed in notes:
-        clock.on_log(None, {"generator_loss": 1.0})
+        clock.on_log(seen, {"generator_loss": 1.0})
     return [entry["images_per_second"] for entry in run.entries("timing.jsonl")]
 
 
@@ -60,3 +61,11 @@ def test_the_clock_counts_all_steps_of_a_new_run(tmp_path, monkeypatch):
 
 def test_after_a_resume_the_clock_counts_no_step_of_the_process_before(tmp_path, monkeypatch):
     assert speeds(tmp_path, monkeypatch, 15, [(140, 20), (160, 20)]) == [20, 80]
+
+
+def test_memory_that_grows_is_said_once(tmp_path, capsys):
+    clock = Clock(RunFolder(tmp_path), state := state_at(0, 0))
+    for state.step in range(30):
+        clock.watch(1000 + 100 * state.step)
+    said = capsys.readouterr().err
+    assert said.startswith("Step 10, memory: this process has grown from 1,000 to 2,000 MB") and said.count("\n") == 1

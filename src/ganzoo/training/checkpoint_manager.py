@@ -22,6 +22,7 @@ from ganzoo.runs.export import ModelExporter
 from ganzoo.runs.folder import RunFolder, train_on_command
 from ganzoo.runs.stretches import Stretch
 from ganzoo.saving.format import WEIGHTS
+from ganzoo.training.callbacks.progress import say
 from ganzoo.training.runtime import Runtime
 
 PATIENCE = 10  # seconds until a file of one machine is seen by the others
@@ -33,13 +34,10 @@ class CheckpointManager:
 
     Args:
         outputs: of the main process; None on others.
-        say: tells a person.
     """
 
-    def __init__(
-        self, run: RunFolder, runtime: Runtime, outputs: ModelExporter | None, say: Callable[[str], None]
-    ) -> None:
-        self._run, self._runtime, self._outputs, self._say = run, runtime, outputs, say
+    def __init__(self, run: RunFolder, runtime: Runtime, outputs: ModelExporter | None) -> None:
+        self._run, self._runtime, self._outputs = run, runtime, outputs
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -94,7 +92,7 @@ class CheckpointManager:
             if stretch is not None:
                 stretch.record(self._run, state.step)
             if not self._run.cut_log(state.log_bytes):
-                self._say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
+                say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
             for each in self._run.stretches():
                 if each["step"] >= state.step:  # the checkpoint is of before
                     state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
@@ -111,7 +109,7 @@ class CheckpointManager:
                 return load_checkpoint(state, folder)
             except WeightsError as error:
                 problems.append(str(error))
-                self._say(f"{error} Trying the one before.")
+                say(f"{error} Trying the one before.")
         said = " ".join([f"{self._run.path} has no checkpoint that can be read.", *problems])
         if (self._run.path / "model" / WEIGHTS).is_file():
             said += f" Its model is there; to train on from that: {train_on_command(self._run.path)}"
@@ -137,14 +135,14 @@ class CheckpointManager:
             if best not in (None, step):
                 load_checkpoint(state, checkpoint_folder(self._run.path, best))
         except WeightsError as error:
-            self._say(f"{error} The best model is lost with it: the scores that come choose another.")
+            say(f"{error} The best model is lost with it: the scores that come choose another.")
             load_checkpoint(state, here)
             state.best_score = state.best_step = None
             outputs.save_model(state)
         else:
             outputs.save_model(state)
             load_checkpoint(state, here)
-        self._say(f"{self._run.path / 'model'} is missing; it is written again, of step {best or step}.")
+        say(f"{self._run.path / 'model'} is missing; it is written again, of step {best or step}.")
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint, and the model while no score has chosen a best one, or if the last is kept."""
@@ -179,5 +177,5 @@ class CheckpointManager:
         self.restore(state)
         state.rollbacks = rollbacks
         text = f"losses are not finite; back to step {state.step}, at learning rates {2**rollbacks} times lower"
-        self._say(f"Step {step}: {text}.")
+        say(f"Step {step}: {text}.")
         return {"step": step, "remark": "not-finite", "text": text}

@@ -24,7 +24,7 @@ from ganzoo.training.callbacks.built_in import Card, Report, Samples, Score, Tra
 from ganzoo.training.callbacks.diagnostics import Diagnostics
 from ganzoo.training.callbacks.doctor import Doctor
 from ganzoo.training.callbacks.given import GivenCallbacks
-from ganzoo.training.callbacks.progress import Clock
+from ganzoo.training.callbacks.progress import Clock, say
 from ganzoo.training.checkpoint_manager import CheckpointManager
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import TrainingStep
@@ -66,7 +66,6 @@ class TrainingLoop:
     Args:
         data: images with the labels that the discriminator gets.
         exporter: on the main process; else None.
-        say: tells a person.
 
     Attributes:
         stopped: why a callback stopped the run; None if none did.
@@ -82,11 +81,10 @@ class TrainingLoop:
         runtime: Runtime,
         exporter: ModelExporter | None,
         given: GivenCallbacks,
-        say: Callable[[str], None],
     ) -> None:
-        self._settings, self._folder, self._runtime, self._say = settings, folder, runtime, say
+        self._settings, self._folder, self._runtime = settings, folder, runtime
         self._step, self._state, self._given = step, step.state, given
-        self._checkpoints = CheckpointManager(folder, runtime, exporter, say)
+        self._checkpoints = CheckpointManager(folder, runtime, exporter)
         self._run = Run(gan, averaged(gan, step.state), settings, runtime.is_main)
         self._run.reserved = RESERVED | step.method.figures().keys()
         self._sums = torch.zeros(len(FIGURES), device=runtime.device)
@@ -102,14 +100,14 @@ class TrainingLoop:
         score = Score(exporter if exporter and exporter.can_score else None, state, self._runtime, self._note)
         if exporter is None:
             return [score]
-        own: list[Callback] = [Clock(self._folder, settings, state, self._say)]
+        own: list[Callback] = [Clock(self._folder, state)]
         if settings.trackers:
             own.append(Trackers(self._runtime, self._folder.path.name))
         if settings.doctor_every:
             diagnostics = Diagnostics(gan, data, settings, self._runtime, self._step.method.loss)
-            self._doctor = Doctor(self._folder.path, diagnostics, state, self._note, self._say)
+            self._doctor = Doctor(self._folder.path, diagnostics, state, self._note)
             own.append(self._doctor)
-        return [*own, score, Samples(exporter, state), self._report, Card(self._folder, self._say)]
+        return [*own, score, Samples(exporter, state), self._report, Card(self._folder)]
 
     @property
     def collapsed(self) -> bool:
@@ -218,7 +216,7 @@ class TrainingLoop:
         if early or self.stopped:
             why = f": {self.stopped}" if self.stopped else ""
             on = f" Go on with: {resume_command(self._folder.path)}" if early else ""
-            self._say(f"Stopped at step {run.step} and saved{why}.{on}")
+            say(f"Stopped at step {run.step} and saved{why}.{on}")
 
     def _call(self, call: Callable[[Callback], None]) -> None:
         """Make `call` on the given callbacks, then on the trainer's own."""

@@ -35,8 +35,7 @@ from ganzoo.runs.stretches import Stretch, open_stretch
 from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
-from ganzoo.training.callbacks.notebook import NotebookDisplay
-from ganzoo.training.callbacks.progress import ProgressBar, StartLine, say, shown
+from ganzoo.training.callbacks.progress import StartLine, say, shown
 from ganzoo.training.classes import are_names, attach_labels, few_clusters, take_names
 from ganzoo.training.finetuning import before_averaging, clusters_found_by
 from ganzoo.training.loop import Interrupt, TrainingLoop
@@ -214,7 +213,6 @@ class Trainer:
             self._labelled, settings.batch_size, settings.seed, not settings.keep_last_batch
         )
         self._source, self._progress = data, progress
-        self._displays: list[ProgressBar | NotebookDisplay] = []
 
     def __repr__(self) -> str:
         return f"<Trainer of {self.gan!r}: {self._plan()}>"
@@ -260,9 +258,7 @@ class Trainer:
         self._loader.place(runtime.device, runtime.memory_for_images)
         step = TrainingStep(self.gan, self._loader, self._labelled.clusters, self.settings, runtime, method)
         exporter = ModelExporter(self.gan, self.data, self.settings, self.run.path) if runtime.is_main else None
-        loop = TrainingLoop(
-            self.gan, self._labelled, self.settings, self.run, step, runtime, exporter, self._callbacks, self._tell
-        )
+        loop = TrainingLoop(self.gan, self._labelled, self.settings, self.run, step, runtime, exporter, self._callbacks)
         with loop.folder_held():
             if self._config is None:
                 loop.begin(lambda: self._record(runtime), self._overwrite)
@@ -279,10 +275,8 @@ class Trainer:
             else:
                 wanted = self._progress and runtime.is_main
                 with shown(wanted, self.settings, self.run.path / "samples") as displays, Interrupt() as interrupt:
-                    self._displays = displays
-                    start = [StartLine(self._in_words(runtime), self._tell)] if wanted else []
+                    start = [StartLine(self._in_words(runtime))] if wanted else []
                     loop.run(interrupt, [*start, *displays])
-            self._displays = []
             return self._result(step.state, loop)
 
     def _in_words(self, runtime: Runtime) -> str:
@@ -317,13 +311,6 @@ class Trainer:
         return record(
             self.gan, self.data, self._source, reading, self.settings, runtime.config, self._callbacks.by_hand
         )
-
-    def _tell(self, text: str) -> None:
-        """Say `text` to a person, above the bar if there is one."""
-        for display in self._displays:
-            if isinstance(display, ProgressBar):
-                return display.say(text)
-        say(text)
 
     def _result(self, state: TrainingState, loop: TrainingLoop) -> TrainingResult:
         losses = [entry for entry in self.run.entries() if "generator_loss" in entry]

@@ -16,6 +16,7 @@ from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.export import ModelExporter
 from ganzoo.runs.folder import RunFolder
 from ganzoo.runs.report import write_report
+from ganzoo.training.callbacks.progress import say
 from ganzoo.training.runtime import Runtime
 
 MOST = 50  # a report that takes a second is written every 50 seconds, at most
@@ -118,15 +119,15 @@ class Report(Callback):
 class Card(Callback):
     """Takes the time of a sample and writes the model's card, at the end; on the main process."""
 
-    def __init__(self, folder: RunFolder, say: Callable[[str], None]) -> None:
-        self._folder, self._say = folder, say
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
 
     def on_end(self, run: Run) -> None:
         try:
             self._folder.time(step=run.step, sample_seconds=_sample_seconds(run.averaged))
             run_card(self._folder.path)
         except (GanzooError, OSError) as error:  # the model is safe
-            self._say(f"The card can't be written ({error}). Later: {shell('ganzoo', 'card', self._folder.path)}")
+            say(f"The card can't be written ({error}). Later: {shell('ganzoo', 'card', self._folder.path)}")
 
 
 def _sample_seconds(gan: GAN, count: int = 16) -> float:

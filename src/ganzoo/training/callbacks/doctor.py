@@ -18,10 +18,10 @@ from ganzoo.callbacks import Callback, Run
 from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.remedies import remedy
 from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot
+from ganzoo.training.callbacks.progress import say
 
 PATIENCE = 3  # checks that show it, minus those that don't
 FIRST_CHECKS = 1  # that are ignored: every generator begins with grey noise
-MEMORY_GROWTH = 1000  # megabytes
 
 
 @dataclass(frozen=True)
@@ -170,10 +170,8 @@ class Doctor(Callback):
         diagnostics: Diagnostics,
         state: TrainingState,
         note: Callable[[dict[str, Any]], None],
-        say: Callable[[str], None],
     ) -> None:
-        self._folder, self._diagnostics, self._state = folder, diagnostics, state
-        self._note, self._say = note, say
+        self._folder, self._diagnostics, self._state, self._note = folder, diagnostics, state, note
         self.collapsed = False
 
     def on_step(self, run: Run) -> None:
@@ -182,30 +180,8 @@ class Doctor(Callback):
                 found = remedy(self._folder, finding.name, finding.step, run.settings)
                 if found:
                     self._state.memory["advised"] = found[0]  # that checkpoint is kept
-                self._say(finding.sentence() + (f" Command: {found[1]}" if found else ""))
+                say(finding.sentence() + (f" Command: {found[1]}" if found else ""))
                 self._note(finding.entry())
                 if finding.name == "mode-collapse" and run.settings.stop_on_collapse:
                     self.collapsed = True
                     run.stop("mode collapse")
-
-
-class MemoryWatch:
-    """Says once when this process has grown by a gigabyte since its first steps.
-
-    It looks at the machine, not at the run, so what it says stands in no log that a resumed run must match.
-    """
-
-    def __init__(self) -> None:
-        self._first: int | None = None
-        self._said = False
-
-    def __call__(self, step: int, megabytes: int) -> Finding | None:
-        """A finding, if the resident `megabytes` at `step` are too many."""
-        self._first = self._first or megabytes
-        if self._said or megabytes < self._first + MEMORY_GROWTH:
-            return None
-        self._said = True
-        text = f"this process has grown from {self._first:,} to {megabytes:,} MB since its first steps"
-        return Finding(
-            "memory", step, text, "look for a custom callback that keeps tensors; a resumed run starts with free memory"
-        )

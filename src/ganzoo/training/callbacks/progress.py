@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,23 @@ from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
 from ganzoo.text import duration
-from ganzoo.training.callbacks.doctor import MemoryWatch
 from ganzoo.training.callbacks.notebook import NotebookDisplay
 
 ENOUGH = 2  # seconds of steps that tell a run's speed
 PLAIN = 30  # seconds between plain lines if no terminal draws a bar
+MEMORY_GROWTH = 1000  # megabytes
+_bars: list[ProgressBar] = []  # that are drawn
 
 
 class Clock(Callback):
-    """Writes speed and memory in use beside each line of losses; says so if memory grows too much."""
+    """Writes speed and memory in use beside each line of losses; says once if memory has grown by a gigabyte.
 
-    def __init__(self, folder: RunFolder, settings: Settings, state: TrainingState, say: Callable[[str], None]) -> None:
-        self._folder, self._settings, self._state, self._say = folder, settings, state, say
-        self._memory_watch = MemoryWatch()
+    That is of the machine, not of the run, so it stands in no log that a resumed run must match.
+    """
+
+    def __init__(self, folder: RunFolder, state: TrainingState) -> None:
+        self._folder, self._state = folder, state
+        self._first_megabytes, self._said = 0, False
 
     def on_start(self, run: Run) -> None:
         self._before = self._state.summed  # steps since the last line of the log, which another process made
@@ -38,14 +42,23 @@ class Clock(Callback):
     def on_log(self, run: Run, entry: dict[str, Any]) -> None:
         if "generator_loss" not in entry:
             return
-        now, state = time.perf_counter(), self._state
-        memory = psutil.Process().memory_info()._asdict()
-        mapped = memory.get("shared", 0)  # images mapped from the cache among it, which the machine takes back at need
-        speed = round((state.summed - self._before) * self._settings.batch_size / (now - self._start), 1)
-        self._folder.time(step=state.step, images_per_second=speed, memory_mb=memory["rss"] >> 20)
+        now, state, memory = time.perf_counter(), self._state, psutil.Process().memory_info()
+        speed = round((state.summed - self._before) * run.settings.batch_size / (now - self._start), 1)
+        self._folder.time(step=state.step, images_per_second=speed, memory_mb=memory.rss >> 20)
         self._start, self._before = now, 0
-        if self._settings.doctor_every and (remark := self._memory_watch(state.step, (memory["rss"] - mapped) >> 20)):
-            self._say(remark.sentence())
+        if run.settings.doctor_every:  # images mapped from the cache are shared: the machine takes them back at need
+            self.watch((memory.rss - getattr(memory, "shared", 0)) >> 20)
+
+    def watch(self, megabytes: int) -> None:
+        """Say once that this process holds too many `megabytes`."""
+        first = self._first_megabytes = self._first_megabytes or megabytes
+        if not self._said and megabytes >= first + MEMORY_GROWTH:
+            self._said = True
+            say(
+                f"Step {self._state.step}, memory: this process has grown from {first:,} to {megabytes:,} MB since its "
+                f"first steps. Try: look for a custom callback that keeps tensors; a resumed run starts with free "
+                f"memory."
+            )
 
 
 class StartLine(Callback):
@@ -55,8 +68,8 @@ class StartLine(Callback):
         what: is trained, on what, where.
     """
 
-    def __init__(self, what: str, say: Callable[[str], None]) -> None:
-        self._what, self._say = what, say
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._first: tuple[int, float] | None = None  # step and time, of the first step's end: that one is slow
         self._said = False
 
@@ -70,7 +83,7 @@ class StartLine(Callback):
             return
         self._said = True
         left = (last - run.step) * (now - then) / (run.step - step) if run.step > step else 0.0
-        self._say(f"{self._what}; steps {step} to {last:,}" + (f", about {duration(left)} more." if left >= 1 else "."))
+        say(f"{self._what}; steps {step} to {last:,}" + (f", about {duration(left)} more." if left >= 1 else "."))
 
 
 class ProgressBar(Callback):
@@ -96,14 +109,16 @@ class ProgressBar(Callback):
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
+        _bars.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+        _bars.remove(self)
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line above the bar, never broken: there may be a command to copy in it."""
-        self._bar.console.print(clean(text), markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def on_log(self, run: Run, entry: dict[str, Any]) -> None:
         now, (then, step) = time.perf_counter(), self._mark
@@ -118,7 +133,7 @@ class ProgressBar(Callback):
 
 
 @contextmanager
-def shown(wanted: bool, settings: Settings, samples: Path) -> Iterator[list[ProgressBar | NotebookDisplay]]:
+def shown(wanted: bool, settings: Settings, samples: Path) -> Iterator[list[Callback]]:
     """What suits where this Python runs, if anything is wanted, for the length of a `with` block."""
     if not wanted:
         yield []
@@ -130,8 +145,11 @@ def shown(wanted: bool, settings: Settings, samples: Path) -> Iterator[list[Prog
 
 
 def say(text: str) -> None:
-    """Print a line for a person, on stderr."""
-    print(clean(text), file=sys.stderr)
+    """Print a line for a person, on stderr, above the bar if there is one."""
+    if _bars:
+        _bars[-1].print(clean(text))
+    else:
+        print(clean(text), file=sys.stderr)
 
 
 def in_notebook() -> bool:
