@@ -25,7 +25,7 @@ def test_a_bar_shows_no_speed_before_it_knows_one(capsys):
     with ProgressBar(40, 8) as bar:
         for step in (20, 40):
             bar.on_log(SimpleNamespace(step=step), {"discriminator_loss": 1.0, "generator_loss": 2.0})
-            assert ("images/s" in bar._figures) == (step == 40)
+            assert ("images/s" in bar._bar.tasks[0].fields["figures"]) == (step == 40)
 
 
 def test_a_bar_writes_nothing_if_no_terminal_shows_it(capsys):

@@ -14,6 +14,7 @@ from ganzoo.errors import TrainingError, WeightsError
 from ganzoo.runs.checkpoint import (
     TrainingState,
     checkpoint_folder,
+    checkpoint_steps,
     checkpoints,
     load_checkpoint,
     save_checkpoint,
@@ -118,11 +119,9 @@ class CheckpointManager:
     def _go_back(self, state: TrainingState, step: int) -> None:
         """Load the checkpoint of `step`, and remove all that came later, the model too: it is written again."""
         load_checkpoint(state, checkpoint_folder(self._run.path, step))
-        for later in checkpoints(self._run.path):  # the newest first: whenever it ends, the rest is a whole run
-            if later != checkpoint_folder(self._run.path, step):
-                shutil.rmtree(later)
-                continue
-            break
+        for later in reversed(checkpoint_steps(self._run.path)):  # whenever it ends, the rest is a whole run
+            if later > step:
+                shutil.rmtree(checkpoint_folder(self._run.path, later))
         self._run.remove_after(step)
 
     def _mend_model(self, state: TrainingState, outputs: ModelExporter) -> None:

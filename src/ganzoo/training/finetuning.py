@@ -141,16 +141,12 @@ def load_matching_weights(old: nn.Module, new: nn.Module) -> str:
 
 def _recipe(gan: GAN) -> Preset:
     """The networks of `gan` as a recipe that can be varied."""
-    configs, names = [], []
+    networks: dict[str, Any] = {}
     for name in ("generator", "discriminator"):
         network = getattr(gan, name)
-        registered = MODELS.name_of(type(network))
-        if registered is None:
+        model = MODELS.name_of(type(network))
+        if model is None:
             raise ConfigError(f"{name} is a module of your own; its size can't be changed here: build it anew")
         labels = {"num_classes": gan.num_classes} if gan.clusters else {}  # without clusters, which `build` adds
-        configs.append(network.config.replace(labels))
-        names.append(registered)
-    return Preset(
-        version=1, description="", data="", settings=Settings(clusters=gan.clusters),
-        generator=configs[0], discriminator=configs[1], generator_model=names[0], discriminator_model=names[1],
-    )  # fmt: skip
+        networks |= {name: network.config.replace(labels), f"{name}_model": model}
+    return Preset(version=1, description="", data="", settings=Settings(clusters=gan.clusters), **networks)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -30,30 +30,27 @@ from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import TrainingStep
 
 
-class Interrupt:
-    """A `with` block in which the two signals set `wished`; a second Ctrl-C stops at once, as it always does.
+@contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """A `with` block in which Ctrl-C and SIGTERM are noted in a list; a second one stops at once, as it always does.
 
     Outside the main thread Python lets nobody catch signals, and nothing is changed.
     """
+    noted: list[int] = []
+    before: dict[int, Any] = {}
 
-    def __init__(self) -> None:
-        self.wished = False
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._wish)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what `signal` gave before
-
-    def _wish(self, number: int, frame: FrameType | None) -> None:
-        if self.wished:
+    def note(number: int, frame: FrameType | None) -> None:
+        if noted:
             raise KeyboardInterrupt
-        self.wished = True
+        noted.append(number)
+
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _NotFinite(Exception):
@@ -142,7 +139,7 @@ class TrainingLoop:
         self._given.load_state(self._state.callbacks)
         self._step.state_loaded()
 
-    def run(self, interrupt: Interrupt, shown: Sequence[Callback]) -> None:
+    def run(self, interrupted: Sequence[int], shown: Sequence[Callback]) -> None:
         """Train until the last step, an interruption, or a callback's wish; `shown` are callbacks of the terminal."""
         self._own += shown
         self._run.step = self._state.step
@@ -156,7 +153,7 @@ class TrainingLoop:
                 self._state.summed += 1
                 self._run.step = self._state.step
                 try:
-                    going_on = self._after_step(interrupt)
+                    going_on = self._after_step(interrupted)
                 except _NotFinite:
                     self._raise_failure()
                     line = self._checkpoints.roll_back(self._state)
@@ -172,7 +169,7 @@ class TrainingLoop:
                 raise PluginError(f"{error}. {self._way_on()}") from error
             raise
 
-    def _after_step(self, interrupt: Interrupt) -> bool:
+    def _after_step(self, interrupted: Sequence[int]) -> bool:
         """What follows step `run.step`; whether the training goes on."""
         run, settings = self._run, self._settings
         self._given.call(run, lambda each: each.on_step(run))
@@ -181,7 +178,7 @@ class TrainingLoop:
         if run.due(settings.log_every) or (self._given and run.requests.stop):
             self._write_losses()
         self._call_own()
-        stopping = self._stopping(interrupt)
+        stopping = self._stopping(interrupted)
         if stopping and run.requests.stop and self.stopped is None:
             self._write_losses()
         if stopping or run.requests.save or run.due(settings.checkpoint_every) or run.step == settings.steps:
@@ -202,14 +199,14 @@ class TrainingLoop:
         for each in self._own:
             each.on_step(run)
 
-    def _stopping(self, interrupt: Interrupt) -> bool:
+    def _stopping(self, interrupted: Sequence[int]) -> bool:
         """Whether the run ends with this step, on all processes alike; several ask that only when they log."""
         if not self._given and self._runtime.processes > 1 and not self._run.due(self._settings.log_every):
             return False
         self._settle()
         # A callback that failed stops the run too, but first the step gets its line, score, samples and checkpoint.
         asked = self._run.requests.stop is not None or self._run.requests.failure is not None
-        return bool(self._runtime.agree(interrupt.wished)) or asked
+        return bool(self._runtime.agree(bool(interrupted))) or asked
 
     def _say_stopped(self) -> None:
         run, early = self._run, self._run.step < self._settings.steps

@@ -38,7 +38,7 @@ from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, s
 from ganzoo.training.callbacks.progress import StartLine, say, shown
 from ganzoo.training.classes import are_names, attach_labels, few_clusters, take_names
 from ganzoo.training.finetuning import before_averaging, clusters_found_by
-from ganzoo.training.loop import Interrupt, TrainingLoop
+from ganzoo.training.loop import TrainingLoop, interrupts
 from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import TrainingStep
@@ -274,9 +274,9 @@ class Trainer:
                 say(f"To train on from it: {train_on_command(self.run.path)}")
             else:
                 wanted = self._progress and runtime.is_main
-                with shown(wanted, self.settings, self.run.path / "samples") as displays, Interrupt() as interrupt:
+                with shown(wanted, self.settings, self.run.path / "samples") as displays, interrupts() as interrupted:
                     start = [StartLine(self._in_words(runtime))] if wanted else []
-                    loop.run(interrupt, [*start, *displays])
+                    loop.run(interrupted, [*start, *displays])
             return self._result(step.state, loop)
 
     def _in_words(self, runtime: Runtime) -> str:

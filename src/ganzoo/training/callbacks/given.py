@@ -65,13 +65,13 @@ def split_callbacks(given: Sequence[str | Callback]) -> tuple[tuple[str, ...], l
     """
     if isinstance(given, (str, Callback, type)) or not isinstance(given, Iterable):
         raise ConfigError(f"callbacks must be a list of names and objects, got {quote(given)} alone")
-    objects = [each for each in given if isinstance(each, Callback)]
     for each in given:
         if not isinstance(each, (str, Callback)):
             raise ConfigError(
                 f"callbacks: {quote(each)} must be a name or an object of a subclass of ganzoo.training.Callback"
             )
-    if len({id(each) for each in objects}) < len(objects):
+    objects = [each for each in given if isinstance(each, Callback)]
+    if len(set(map(id, objects))) < len(objects):
         raise ConfigError("callbacks: an object stands there twice; once is enough")
     return tuple(each for each in given if isinstance(each, str)), objects
 
@@ -91,15 +91,13 @@ def compare_callbacks(
             f"callbacks: {run} was begun with {', '.join(settings.callbacks) or 'none by name'}; a resumed run makes "
             f"those itself, so pass objects alone"
         )
-    recorded = facts.get("callbacks", [])
-    names = recorded if isinstance(recorded, list) else []
+    recorded = facts.get("callbacks")
+    names = [str(name) for name in recorded] if isinstance(recorded, list) else []
     classes = [type(each).__name__ for each in objects]
     if classes != names:
-        missing = [name for name in names if name not in classes] or names
         wanted = f"callbacks=[{', '.join(f'{name}(...)' for name in names)}]" if names else "no callbacks"
         raise TrainingError(
-            f"{run} was begun with the callback{'s' * (len(missing) != 1)} {', '.join(map(str, missing)) or 'none'} "
-            f"given by hand, this has {', '.join(classes) or 'none'}; pass them as then: "
-            f"ganzoo.Trainer.resume({run!r}, {wanted})"
+            f"{run} was begun with other callbacks given by hand ({', '.join(names) or 'none'}) than this has "
+            f"({', '.join(classes) or 'none'}); pass them as then: ganzoo.Trainer.resume({run!r}, {wanted})"
         )
     return objects

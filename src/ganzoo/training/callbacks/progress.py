@@ -94,7 +94,6 @@ class ProgressBar(Callback):
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._batch_size = batch_size
-        self._figures = ""
         self._bar = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(bar_width=None),
@@ -104,7 +103,6 @@ class ProgressBar(Callback):
             refresh_per_second=2,
         )
         self._task = self._bar.add_task("", total=steps, figures="")
-        self._mark = (time.perf_counter(), -1)
         self._said = time.perf_counter()
 
     def __enter__(self) -> ProgressBar:
@@ -121,15 +119,15 @@ class ProgressBar(Callback):
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def on_log(self, run: Run, entry: dict[str, Any]) -> None:
-        now, (then, step) = time.perf_counter(), self._mark
-        speed = f"  {(run.step - step) * self._batch_size / (now - then):,.0f} images/s" if step >= 0 else ""
-        self._mark = (now, run.step)
+        self._bar.update(self._task, completed=run.step)
         if "discriminator_loss" in entry:
-            self._figures = f"D {entry['discriminator_loss']:.3f}  G {entry['generator_loss']:.3f}{speed}"
-        self._bar.update(self._task, completed=run.step, figures=self._figures)
-        if not self._bar.console.is_terminal and now - self._said > PLAIN:
+            speed = self._bar.tasks[0].speed  # None before two lines of the log
+            figures = f"D {entry['discriminator_loss']:.3f}  G {entry['generator_loss']:.3f}"
+            figures += f"  {speed * self._batch_size:,.0f} images/s" if speed else ""
+            self._bar.update(self._task, figures=figures)
+        if not self._bar.console.is_terminal and (now := time.perf_counter()) - self._said > PLAIN:
             self._said = now
-            say(f"step {run.step}  {self._figures}")
+            say(f"step {run.step}  {self._bar.tasks[0].fields['figures']}")
 
 
 @contextmanager
