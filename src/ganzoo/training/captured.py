@@ -87,8 +87,9 @@ class _Kind:
     def __init__(self, updates: Updates, optimizers: Sequence[Optimizer], device: torch.device) -> None:
         self._updates, self._device = updates, device
         self._groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-        self._by_tensors = [each for each in optimizers if isinstance(each, ScheduledAdam)]
-        self._scheduled = [group for each in self._by_tensors for group in each.param_groups]
+        self._scheduled = [
+            group for each in optimizers if isinstance(each, ScheduledAdam) for group in each.param_groups
+        ]
         self._sources: list[tuple[Source, list[Draw]]] = []
         self._graph: CudaGraph | None = None
         self.warmed = 0
@@ -147,14 +148,10 @@ class _Kind:
                 group |= {"lr": next(numbers), "capturable": True}
             for group in self._scheduled:
                 group["betas"] = group["betas"][0], next(numbers)
-            for each in self._by_tensors:
-                each.step = each.step_by_tensors  # type: ignore[assignment]
             yield
         finally:
             for group, saved in zip(self._groups, before):
                 group.update(saved)
-            for each in self._by_tensors:
-                vars(each).pop("step", None)
 
     def _capture(self, inputs: Inputs) -> None:
         numbers, images = iter(self._packed.tensors), iter(self._images)
@@ -234,14 +231,13 @@ class CapturedStep:
 
     def _options(self) -> tuple[Any, ...]:
         """Options of optimizers but those that a graph is given in each step."""
-        found: list[Any] = []
-        for optimizer in self._optimizers:
-            for group in optimizer.param_groups:
-                options = {name: value for name, value in group.items() if name not in ("params", "lr")}
-                if isinstance(optimizer, ScheduledAdam):
-                    options["betas"] = options["betas"][0]
-                found += options.values()
-        return tuple(found)
+        return tuple(
+            value[0] if name == "betas" and isinstance(optimizer, ScheduledAdam) else value
+            for optimizer in self._optimizers
+            for group in optimizer.param_groups
+            for name, value in group.items()
+            if name not in ("params", "lr")
+        )
 
     def _baked_in(self) -> dict[str, tuple[Any, ...]]:
         """Of each module its plain attributes and where its tensors lie; NotCapturable if one has hooks."""
@@ -251,8 +247,6 @@ class CapturedStep:
                 if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
                     raise NotCapturable(f"{path} has hooks, which a graph would leave out")
                 plain = [value for value in vars(module).values() if isinstance(value, (int, float, str))]
-                tensors = [
-                    each for each in (*module._parameters.values(), *module._buffers.values()) if each is not None
-                ]
+                tensors = filter(torch.is_tensor, [*module._parameters.values(), *module._buffers.values()])
                 found[path] = (type(module), *plain, *((each.data_ptr(), each.requires_grad) for each in tensors))
         return found

@@ -43,16 +43,17 @@ class AveragedGenerator:
         """Take in the generator's weights after an update on `batch_size` images, `images_seen` in all."""
         half_life = min(self.half_life, images_seen * RAMP)
         weight = 1 - 0.5 ** (batch_size / half_life) if half_life else 1.0
-        averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
+        averages: list[Tensor] = []
+        weights: list[Tensor] = []
         for mine, theirs, name in self._places:
             # looked up each time: a module may put a new buffer in an old one's place
-            pair: tuple[Tensor, Tensor] = getattr(mine, name), getattr(theirs, name)
-            if pair[1].is_floating_point() and (isinstance(pair[1], nn.Parameter) or name in STATISTICS):
-                averaged[0].append(pair[0])
-                averaged[1].append(pair[1])
+            average, value = getattr(mine, name), getattr(theirs, name)
+            if value.is_floating_point() and (isinstance(value, nn.Parameter) or name in STATISTICS):
+                averages.append(average)
+                weights.append(value)
             else:
-                pair[0].copy_(pair[1])
-        torch._foreach_lerp_(*averaged, weight)
+                average.copy_(value)
+        torch._foreach_lerp_(averages, weights, weight)
 
 
 def _names_once(network: nn.Module) -> list[tuple[str, str]]:

@@ -6,32 +6,32 @@ import json
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.errors import ConfigError, did_you_mean, quote, words_of
 from ganzoo.schedules import make_schedule
 from ganzoo.settings import Settings
 
-_TORCH: dict[str, type[Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "nadam": torch.optim.NAdam,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
+_TORCH: dict[str, tuple[type[Optimizer], str]] = {  # with the option that takes the decays of moments
+    "adam": (torch.optim.Adam, "betas"),
+    "adamw": (torch.optim.AdamW, "betas"),
+    "nadam": (torch.optim.NAdam, "betas"),
+    "rmsprop": (torch.optim.RMSprop, "alpha"),
+    "sgd": (torch.optim.SGD, "momentum"),
 }
-CAPTURABLE = ("adam", "adamw")  # of which learning rates may be numbers on the device
-_FUSED = ("adam", "adamw")
+CAPTURABLE = ("adam", "adamw")  # of which learning rates may be numbers on the device; they have fused kernels too
 
 
 class ScheduledAdam(torch.optim.Adam):
-    """Adam whose beta2 follows a schedule. A CUDA graph would repeat a fixed beta2; `step_by_tensors` reads it from the
-    device."""
+    """Adam whose beta2 follows a schedule. A CUDA graph would repeat a fixed beta2, so it may lie on the device."""
 
     @torch.no_grad()
-    def step_by_tensors(self, closure: Any = None) -> None:
-        """Adam (Kingma & Ba 2015, algorithm 1). Learning rate and beta2 (float64) are tensors on the device; `step`
-        must have made the state."""
+    def step(self, closure: Any = None) -> Any:
+        """Adam (Kingma & Ba 2015, algorithm 1). If beta2 (float64) and the learning rate are tensors on the device, an
+        earlier step must have made the state."""
+        if not isinstance(self.param_groups[0]["betas"][1], Tensor):
+            return super().step(closure)
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
             parameters = [each for each in group["params"] if each.grad is not None]
@@ -62,41 +62,34 @@ def make_optimizer(network: nn.Module, learning_rate: float, settings: Settings)
         ConfigError: neither knows the name.
     """
     name, parameters = settings.optimizer, [each for each in network.parameters() if each.requires_grad]
-    if name not in _TORCH:
-        return _timm_optimizer(network, learning_rate, settings)
     beta2 = make_schedule(settings.beta2, "beta2")(0, settings.steps)
-    options: dict[str, object] = {"lr": learning_rate}
-    if name in ("adam", "adamw", "nadam"):
-        options["betas"] = (settings.beta1, beta2)
-    elif name == "rmsprop":
-        options["alpha"] = beta2
-    else:
-        options["momentum"] = settings.beta1
-    if settings.speed == "auto" and name in _FUSED and all(each.device.type in ("cpu", "cuda") for each in parameters):
+    decays = {"betas": (settings.beta1, beta2), "alpha": beta2, "momentum": settings.beta1}
+    if name not in _TORCH:
+        return _timm_optimizer(network, name, learning_rate, decays["betas"])
+    make, option = _TORCH[name]
+    options: dict[str, Any] = {"lr": learning_rate, option: decays[option]}
+    on_known = all(each.device.type in ("cpu", "cuda") for each in parameters)
+    if settings.speed == "auto" and name in CAPTURABLE and on_known:
         options["fused"] = True
     if name == "adam" and isinstance(settings.beta2, str):
-        return ScheduledAdam(parameters, **options)  # type: ignore[arg-type]
-    return _TORCH[name](parameters, **options)  # type: ignore[arg-type]  # each class takes its own options
+        make = ScheduledAdam
+    return make(parameters, **options)
 
 
-def _timm_optimizer(network: nn.Module, learning_rate: float, settings: Settings) -> Optimizer:
+def _timm_optimizer(network: nn.Module, name: str, learning_rate: float, betas: Any) -> Optimizer:
     import timm.optim
 
-    known = [str(name) for name in timm.optim.list_optimizers()]
-    if settings.optimizer not in known:
-        hint = did_you_mean(settings.optimizer, [*_TORCH, *known])
-        raise ConfigError(f"optimizer {quote(settings.optimizer)} is unknown.{hint}")
-    info = timm.optim.get_optimizer_info(settings.optimizer)
+    known = [str(each) for each in timm.optim.list_optimizers()]
+    if name not in known:
+        raise ConfigError(f"optimizer {quote(name)} is unknown.{did_you_mean(name, [*_TORCH, *known])}")
     options: dict[str, Any] = {"lr": learning_rate, "weight_decay": 0.0}
-    if info.has_betas:
-        options["betas"] = (settings.beta1, make_schedule(settings.beta2, "beta2")(0, settings.steps))
+    if timm.optim.get_optimizer_info(name).has_betas:
+        options["betas"] = betas
     try:  # some want other betas, a package, a GPU or second derivatives, or keep what JSON can't hold
-        _try(timm.optim.create_optimizer_v2(probe := nn.Conv2d(2, 2, 3), settings.optimizer, **options), probe)
+        _try(timm.optim.create_optimizer_v2(probe := nn.Conv2d(2, 2, 3), name, **options), probe)
     except Exception as error:
-        raise ConfigError(
-            f"optimizer {quote(settings.optimizer)} can't be used here ({words_of(error)}); take another"
-        ) from error
-    return timm.optim.create_optimizer_v2(network, settings.optimizer, **options)
+        raise ConfigError(f"optimizer {quote(name)} can't be used here ({words_of(error)}); take another") from error
+    return timm.optim.create_optimizer_v2(network, name, **options)
 
 
 def _try(optimizer: Optimizer, network: nn.Module) -> None:
@@ -106,4 +99,4 @@ def _try(optimizer: Optimizer, network: nn.Module) -> None:
     optimizer.step()
     values = optimizer.state_dict()
     kept = [*values["state"].values(), *({**group, "params": None} for group in values["param_groups"])]
-    json.dumps([value for each in kept for value in each.values() if not isinstance(value, torch.Tensor)])
+    json.dumps([value for each in kept for value in each.values() if not isinstance(value, Tensor)])

@@ -68,6 +68,9 @@ class Trainer:
 
     data: ImageData
     _labelled: ImageData
+    _overwrite = False
+    _config: RuntimeConfig | None = None  # of a run that goes on
+    _stretch: Stretch | None = None
 
     def __init__(
         self,
@@ -98,8 +101,6 @@ class Trainer:
         run = RunFolder(output_dir if output_dir is not None else Path("runs") / (name or "gan"))
         run.check_free(overwrite)
         self._overwrite = overwrite
-        self._config: RuntimeConfig | None = None
-        self._stretch: Stretch | None = None
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground, "fit": fit}
         made = create(gan, seed=chosen.seed, clusters=chosen.clusters) if isinstance(gan, str) else gan
         self._set_up(made, data, run, chosen, objects, progress, device)
@@ -161,7 +162,7 @@ class Trainer:
         if data is None:
             raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
         trainer = cls.__new__(cls)
-        trainer._overwrite, trainer._stretch = False, stretch
+        trainer._stretch = stretch
         trainer._reading = recorded_reading(saved)
         trainer._config = RuntimeConfig.from_dict(facts.get("machine"), f"{place}: machine")
         described = facts.get("gan")
@@ -206,8 +207,8 @@ class Trainer:
         self.gan, self.run, self.settings = gan, run, settings
         self._device = None if device is None else str(checked_device(device))
         self._callbacks = GivenCallbacks(settings, callbacks)
-        size: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
-        self.data = open_data(data, **size, **self._reading, progress=progress)
+        shape: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
+        self.data = open_data(data, **shape, **self._reading, progress=progress)
         self._labelled = attach_labels(self.data, gan, settings.cluster_by)
         self._loader: Loader = open_loader(
             self._labelled, settings.batch_size, settings.seed, not settings.keep_last_batch

@@ -40,12 +40,12 @@ def check_callback(factory: str | Callable[..., Callback], settings: Settings | 
     if (again := json_state(second, place)) != state:
         raise PluginError(f"{place}: after load_state_dict its state is {quote(again)}, not {quote(state)}")
     run.step += 1
+    seen = []
     for each in (first, second):
         run.requests, run.logged = Requests(), {}
         _call(place, each.on_step, run)
-        if each is first:
-            asked, logged = run.requests, run.logged
-    if (run.requests, run.logged) != (asked, logged) or json_state(first, place) != json_state(second, place):
+        seen.append((run.requests, run.logged, json_state(each, place)))
+    if seen[0] != seen[1]:
         raise PluginError(
             f"{place}: resumed from its state it goes on otherwise than without a stop; keep in state_dict "
             f"all that on_step changes"

@@ -33,14 +33,6 @@ class Finding:
     text: str
     advice: str
 
-    def sentence(self) -> str:
-        """The finding for a person."""
-        return f"Step {self.step}, {self.name}: {self.text}. Try: {self.advice}."
-
-    def entry(self) -> dict[str, Any]:
-        """The finding as a line of the log."""
-        return {"step": self.step, "remark": self.name, "text": self.text, "advice": self.advice}
-
 
 @dataclass(frozen=True)
 class _Symptom:
@@ -176,12 +168,13 @@ class Doctor(Callback):
 
     def on_step(self, run: Run) -> None:
         if run.due(run.settings.doctor_every):
-            for finding in diagnose(self._diagnostics(self._state), self._state.memory):
-                found = remedy(self._folder, finding.name, finding.step, run.settings)
-                if found:
-                    self._state.memory["advised"] = found[0]  # that checkpoint is kept
-                say(finding.sentence() + (f" Command: {found[1]}" if found else ""))
-                self._note(finding.entry())
-                if finding.name == "mode-collapse" and run.settings.stop_on_collapse:
+            for found in diagnose(self._diagnostics(self._state), self._state.memory):
+                said = f"Step {found.step}, {found.name}: {found.text}. Try: {found.advice}."
+                if advised := remedy(self._folder, found.name, found.step, run.settings):
+                    self._state.memory["advised"] = advised[0]  # that checkpoint is kept
+                    said += f" Command: {advised[1]}"
+                say(said)
+                self._note({"step": found.step, "remark": found.name, "text": found.text, "advice": found.advice})
+                if found.name == "mode-collapse" and run.settings.stop_on_collapse:
                     self.collapsed = True
                     run.stop("mode collapse")

@@ -95,9 +95,10 @@ def compare_callbacks(
     names = [str(name) for name in recorded] if isinstance(recorded, list) else []
     classes = [type(each).__name__ for each in objects]
     if classes != names:
+        begun = f"the callback{'s' * (len(names) > 1)} {', '.join(names)}" if names else "no callbacks"
         wanted = f"callbacks=[{', '.join(f'{name}(...)' for name in names)}]" if names else "no callbacks"
         raise TrainingError(
-            f"{run} was begun with other callbacks given by hand ({', '.join(names) or 'none'}) than this has "
-            f"({', '.join(classes) or 'none'}); pass them as then: ganzoo.Trainer.resume({run!r}, {wanted})"
+            f"{run} was begun with {begun} given by hand, this has {', '.join(classes) or 'none'}; pass them as then: "
+            f"ganzoo.Trainer.resume({run!r}, {wanted})"
         )
     return objects
