@@ -15,18 +15,15 @@ import torch
 from ganzoo.callbacks import FIGURES, RESERVED, Callback, Requests, Run
 from ganzoo.data import ImageData
 from ganzoo.errors import PluginError, TrainingError
-from ganzoo.gan import GAN
 from ganzoo.runs.export import ModelExporter, averaged
 from ganzoo.runs.folder import RunFolder, resume_command
 from ganzoo.runs.stretches import Stretch
-from ganzoo.settings import Settings
 from ganzoo.training.callbacks.built_in import Card, Report, Samples, Score, Trackers
 from ganzoo.training.callbacks.diagnostics import Diagnostics
 from ganzoo.training.callbacks.doctor import Doctor
 from ganzoo.training.callbacks.given import GivenCallbacks
 from ganzoo.training.callbacks.progress import Clock, say
 from ganzoo.training.checkpoint_manager import CheckpointManager
-from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import TrainingStep
 
 
@@ -61,6 +58,7 @@ class TrainingLoop:
     """Brings a run to its last step.
 
     Args:
+        step: brings its state from one step to the next.
         data: images with the labels that the discriminator gets.
         exporter: on the main process; else None.
 
@@ -70,26 +68,23 @@ class TrainingLoop:
 
     def __init__(
         self,
-        gan: GAN,
-        data: ImageData,
-        settings: Settings,
-        folder: RunFolder,
         step: TrainingStep,
-        runtime: Runtime,
+        data: ImageData,
+        folder: RunFolder,
         exporter: ModelExporter | None,
         given: GivenCallbacks,
     ) -> None:
-        self._settings, self._folder, self._runtime = settings, folder, runtime
-        self._step, self._state, self._given = step, step.state, given
-        self._checkpoints = CheckpointManager(folder, runtime, exporter)
-        self._run = Run(gan, averaged(gan, step.state), settings, runtime.is_main)
+        self._step, self._state, self._settings, self._runtime = step, step.state, step.settings, step.runtime
+        self._folder, self._given = folder, given
+        self._checkpoints = CheckpointManager(folder, step.runtime, exporter)
+        self._run = Run(step.gan, averaged(step.gan, step.state), step.settings, step.runtime.is_main)
         self._run.reserved = RESERVED | step.method.figures().keys()
-        self._sums = torch.zeros(len(FIGURES), device=runtime.device)
-        self._own: list[Callback] = self._own_callbacks(gan, data, exporter)
+        self._sums = torch.zeros(len(FIGURES), device=step.runtime.device)
+        self._own: list[Callback] = self._own_callbacks(data, exporter)
         self.stopped: str | None = None
         self._saved = -1  # the step of the newest checkpoint
 
-    def _own_callbacks(self, gan: GAN, data: ImageData, exporter: ModelExporter | None) -> list[Callback]:
+    def _own_callbacks(self, data: ImageData, exporter: ModelExporter | None) -> list[Callback]:
         """The trainer's own, in the order in which a step calls them."""
         settings, state = self._settings, self._state
         self._doctor: Doctor | None = None
@@ -101,7 +96,7 @@ class TrainingLoop:
         if settings.trackers:
             own.append(Trackers(self._runtime, self._folder.path.name))
         if settings.doctor_every:
-            diagnostics = Diagnostics(gan, data, settings, self._runtime, self._step.method.loss)
+            diagnostics = Diagnostics(self._step.gan, data, settings, self._runtime, self._step.method.loss)
             self._doctor = Doctor(self._folder.path, diagnostics, state, self._note)
             own.append(self._doctor)
         return [*own, score, Samples(exporter, state), self._report, Card(self._folder)]

@@ -57,8 +57,9 @@ def _own_settings() -> Iterator[None]:
 
 def _check_joined(processes: int) -> None:
     """Raise TrainingError if more processes were launched than train together: each would write into the folder."""
-    launched = max(int(number) for name in _SIZES if (number := os.environ.get(name, "1")).isdecimal())
-    if processes < launched:
+    from accelerate.utils import get_int_from_env
+
+    if processes < (launched := get_int_from_env(_SIZES, 1)):
         raise TrainingError(
             f"{launched} processes are launched, and this one would train alone, into the same folder: Accelerate "
             f"joins processes on GPUs alone unless it is asked to; on CPUs set ACCELERATE_USE_CPU=true."

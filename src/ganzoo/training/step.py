@@ -125,7 +125,7 @@ class TrainingStep:
     ) -> None:
         assert gan.discriminator is not None
         self._labels = LabelMap(gan, clusters)
-        self._gan, self._loader, self._settings, self._runtime = gan, loader, settings, runtime
+        self.gan, self._loader, self.settings, self.runtime = gan, loader, settings, runtime
         self.method = method
         generator, discriminator = runtime.place(gan.generator), runtime.place(gan.discriminator)
         generator_optimizer = make_optimizer(generator, method.now("generator_lr", 0), settings)
@@ -165,11 +165,11 @@ class TrainingStep:
 
     def __call__(self) -> Tensor:
         """Make one step; return its `FIGURES`, on the device."""
-        state, settings = self.state, self._settings
+        state, settings = self.state, self.settings
         state.generator.train()
         state.discriminator.train()
         # Dropout and the like, in modules of one's own, draw from the global state.
-        self._runtime.seed(derive_seed(settings.seed, "step", state.step, self._runtime.rank))
+        self.runtime.seed(derive_seed(settings.seed, "step", state.step, self.runtime.rank))
         optimizers = {"generator": state.generator_optimizer, "discriminator": state.discriminator_optimizer}
         self.method.set_rates(optimizers, state.step, state.rollbacks)
         inputs = [tensor for draw in self._drawn() for tensor in draw]
@@ -180,7 +180,7 @@ class TrainingStep:
             figures = self._captured(inputs, streams, self._places_due())
         if self.method.changes:
             images = settings.batch_size * settings.discriminator_steps
-            self.method.end_step(float(self._runtime.mean(figures[REAL_SIGN])), images, self._runtime.mean)
+            self.method.end_step(float(self.runtime.mean(figures[REAL_SIGN])), images, self.runtime.mean)
         self._average.half_life = self.method.now("ema_half_life", state.step)
         state.step += 1
         self._average.update(state.step * settings.batch_size, settings.batch_size)
@@ -189,10 +189,10 @@ class TrainingStep:
     def _drawn(self) -> list[_Draw]:
         """All that this step draws: a batch for each update of the discriminator, then latents for each further one of
         the generator."""
-        settings, step = self._settings, self.state.step
+        settings, step = self.settings, self.state.step
         drawn, first = [], step * settings.discriminator_steps
         for index in range(first, first + settings.discriminator_steps):
-            count, pixels, labels = self._loader.draw(index, self._runtime.rank, self._runtime.processes)
+            count, pixels, labels = self._loader.draw(index, self.runtime.rank, self.runtime.processes)
             drawn.append(self._draw(generator_for(settings.seed, "batch", index), count, labels, pixels))
         for turn in range(1, settings.generator_steps):
             drawn.append(self._draw(generator_for(settings.seed, "generator", index, turn), count, labels))
@@ -202,8 +202,8 @@ class TrainingStep:
         self, random: torch.Generator, count: int, real_labels: Tensor | None, pixels: Tensor | None = None
     ) -> _Draw:
         """This process's part of a batch of `count` images; without `pixels`, new latents for the images before."""
-        gan, settings = self._gan, self._settings
-        mine = shard(torch.arange(count), self._runtime.rank, self._runtime.processes)
+        gan, settings = self.gan, self.settings
+        mine = shard(torch.arange(count), self.runtime.rank, self.runtime.processes)
         drawn = torch.randn(count, gan.latent_size, generator=random)
         labels, latents = self._labels.align_latents(real_labels, drawn[mine])
         if pixels is None:
@@ -217,8 +217,8 @@ class TrainingStep:
 
     def _sent(self, drawn: _Draw, before: _Batch | None) -> _Batch:
         """What was drawn, on the device; bytes travel, and become numbers there."""
-        send = self._runtime.send
-        latents = send(drawn.latents).reshape(-1, *self._gan.latent_shape)
+        send = self.runtime.send
+        latents = send(drawn.latents).reshape(-1, *self.gan.latent_shape)
         labels, mismatched_labels, mirrored = (None if each is None else send(each) for each in drawn[1:4])
         if drawn.pixels is None:
             assert before is not None
@@ -235,8 +235,8 @@ class TrainingStep:
 
     def _obstacle(self) -> str | None:
         """What keeps steps of these settings from being repeated by a CUDA graph."""
-        settings = self._settings
-        if self._runtime.processes > 1:
+        settings = self.settings
+        if self.runtime.processes > 1:
             return "several processes share their gradients in each step"
         if settings.accumulate > 1:
             return "batches are computed in parts (accumulate)"
@@ -253,7 +253,7 @@ class TrainingStep:
 
     def _places_due(self) -> tuple[Any, ...]:
         """Which penalties this step has: their places, by network and update."""
-        method, settings = self.method, self._settings
+        method, settings = self.method, self.settings
         kinds = (
             (method.penalties, settings.discriminator_steps),
             (method.generator_penalties, settings.generator_steps),
@@ -271,7 +271,7 @@ class TrainingStep:
         Returns:
             The discriminator's figures of the last update, and the generator's, in one row.
         """
-        settings, fields = self._settings, len(_Draw._fields)
+        settings, fields = self.settings, len(_Draw._fields)
         drawn = [_Draw(*inputs[first : first + fields]) for first in range(0, len(inputs), fields)]  # type: ignore[arg-type]
         batch: _Batch | None = None
         for turn, each in enumerate(drawn[: settings.discriminator_steps]):
@@ -280,7 +280,7 @@ class TrainingStep:
             shared = turn == settings.discriminator_steps - 1 and settings.accumulate == 1
             fakes = call_with(self._generate, batch.latents, batch.labels) if shared else None
             random = streams("augment", settings.discriminator_steps, turn, 0)
-            draws = _Draws(self.method, random, len(batch.real), self._runtime)
+            draws = _Draws(self.method, random, len(batch.real), self.runtime)
             discriminate = self._behind(draws.augment, self._discriminate)
             penalty = self._penalty(turn, draws, streams)
             if settings.updates == "one-stage":
@@ -298,7 +298,7 @@ class TrainingStep:
             if again:
                 batch, fakes = self._sent(drawn[turn + again], batch), None
                 random = streams("augment", settings.discriminator_steps, turn, again)
-                draws = _Draws(self.method, random, len(batch.real), self._runtime)
+                draws = _Draws(self.method, random, len(batch.real), self.runtime)
             figures_of_generator = self._train_generator(
                 parts=self._parts(batch, fakes, draws, training_generator=True),
                 discriminate=self._behind(draws.augment, self._discriminate_alone),
@@ -310,7 +310,7 @@ class TrainingStep:
         self, batch: _Batch, fakes: Tensor | None, draws: _Draws, training_generator: bool
     ) -> Iterator[MicroBatch]:
         """The batch in `accumulate` parts, fakes made one part at a time unless they are there already."""
-        size = -(-len(batch.real) // self._settings.accumulate)
+        size = -(-len(batch.real) // self.settings.accumulate)
         generate = self._generate if training_generator else self._generate_alone
         for start in range(0, len(batch.real), size):
             rows = slice(start, start + size)
@@ -339,7 +339,7 @@ class TrainingStep:
     def _penalty(self, turn: int, draws: _Draws, streams: Streams) -> Penalty | None:
         """What is added to the discriminator's loss at update `turn` of the step, in float32: a loss of its own, and
         the penalties due."""
-        discriminator, per_step = self.state.discriminator, self._settings.discriminator_steps
+        discriminator, per_step = self.state.discriminator, self.settings.discriminator_steps
         due = self._due(self.method.penalties, per_step, turn)
         if not due and not self._auxiliary:
             return None
@@ -362,13 +362,13 @@ class TrainingStep:
 
     def _generator_penalty(self, turn: int, draws: _Draws, streams: Streams) -> GeneratorPenalty | None:
         """The generator's penalties due at its update `turn`, as `_penalty`."""
-        per_step = self._settings.generator_steps
+        per_step = self.settings.generator_steps
         due = self._due(self.method.generator_penalties, per_step, turn)
         if not due:
             return None
 
         def generate(latents: Tensor, labels: Tensor | None = None) -> Tensor:
-            chosen = self._gan.network_labels(latents, None) if labels is None else labels
+            chosen = self.gan.network_labels(latents, None) if labels is None else labels
             return call_with(self.state.generator, latents, chosen)
 
         def penalty(part: MicroBatch) -> Tensor:
@@ -383,10 +383,10 @@ class TrainingStep:
     def _weighted(self, penalty: WeightedPenalty, value: Tensor, random: torch.Generator) -> Tensor:
         """`value` of `penalty` times its factor, which a graph is given in each step, since schedules change it."""
         return value * number(
-            lambda: penalty.factor(self.state.step, self._settings.steps), random, value.device, value.dtype
+            lambda: penalty.factor(self.state.step, self.settings.steps), random, value.device, value.dtype
         )
 
     def _optimizer_step(self, optimizer: Optimizer) -> None:
-        if self._settings.clip_gradients:
-            self._runtime.clip(optimizer, self._settings.clip_gradients)
+        if self.settings.clip_gradients:
+            self.runtime.clip(optimizer, self.settings.clip_gradients)
         optimizer.step()

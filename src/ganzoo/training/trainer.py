@@ -259,7 +259,7 @@ class Trainer:
         self._loader.place(runtime.device, runtime.memory_for_images)
         step = TrainingStep(self.gan, self._loader, self._labelled.clusters, self.settings, runtime, method)
         exporter = ModelExporter(self.gan, self.data, self.settings, self.run.path) if runtime.is_main else None
-        loop = TrainingLoop(self.gan, self._labelled, self.settings, self.run, step, runtime, exporter, self._callbacks)
+        loop = TrainingLoop(step, self._labelled, self.run, exporter, self._callbacks)
         with loop.folder_held():
             if self._config is None:
                 loop.begin(lambda: self._record(runtime), self._overwrite)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.export import ModelExporter
 from ganzoo.runs.folder import RunFolder
 from ganzoo.runs.report import write_report
+from ganzoo.training.callbacks import Note
 from ganzoo.training.callbacks.progress import say
 from ganzoo.training.runtime import Runtime
 
@@ -29,13 +29,7 @@ class Score(Callback):
         exporter: on the main process, if it can score; else None.
     """
 
-    def __init__(
-        self,
-        exporter: ModelExporter | None,
-        state: TrainingState,
-        runtime: Runtime,
-        note: Callable[[dict[str, Any]], None],
-    ) -> None:
+    def __init__(self, exporter: ModelExporter | None, state: TrainingState, runtime: Runtime, note: Note) -> None:
         self._exporter, self._state, self._runtime, self._note = exporter, state, runtime, note
 
     def on_step(self, run: Run) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from ganzoo.callbacks import Callback, Run
 from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.remedies import remedy
+from ganzoo.training.callbacks import Note
 from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot
 from ganzoo.training.callbacks.progress import say
 
@@ -156,13 +157,7 @@ def diagnose(seen: Snapshot, memory: dict[str, Any]) -> list[Finding]:
 class Doctor(Callback):
     """Says what goes wrong, and stops a run on mode collapse if that is set; on the main process."""
 
-    def __init__(
-        self,
-        folder: Path,
-        diagnostics: Diagnostics,
-        state: TrainingState,
-        note: Callable[[dict[str, Any]], None],
-    ) -> None:
+    def __init__(self, folder: Path, diagnostics: Diagnostics, state: TrainingState, note: Note) -> None:
         self._folder, self._diagnostics, self._state, self._note = folder, diagnostics, state, note
         self.collapsed = False
 

@@ -133,9 +133,11 @@ class ProgressBar(Callback):
 @contextmanager
 def shown(wanted: bool, settings: Settings, samples: Path) -> Iterator[list[Callback]]:
     """What suits where this Python runs, if anything is wanted, for the length of a `with` block."""
+    from rich.console import Console
+
     if not wanted:
         yield []
-    elif in_notebook():
+    elif Console().is_jupyter:
         yield [NotebookDisplay(settings.steps, settings.batch_size, samples)]
     else:
         with ProgressBar(settings.steps, settings.batch_size) as bar:
@@ -148,9 +150,3 @@ def say(text: str) -> None:
         _bars[-1].print(clean(text))
     else:
         print(clean(text), file=sys.stderr)
-
-
-def in_notebook() -> bool:
-    """Whether this Python draws in a notebook."""
-    shell = sys.modules.get("IPython")
-    return bool(shell and shell.get_ipython() and "IPKernelApp" in shell.get_ipython().config)
