@@ -35,7 +35,7 @@ from ganzoo.runs.stretches import Stretch, open_stretch
 from ganzoo.saving.model import check_facts
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
-from ganzoo.training.callbacks.progress import StartLine, say, shown
+from ganzoo.training.callbacks.progress import say, shown
 from ganzoo.training.classes import are_names, attach_labels, few_clusters, take_names
 from ganzoo.training.finetuning import before_averaging, clusters_found_by
 from ganzoo.training.loop import TrainingLoop, interrupts
@@ -274,10 +274,9 @@ class Trainer:
                 say(f"To go on with it: {resume_command(self.run.path, steps='STEPS')}")
                 say(f"To train on from it: {train_on_command(self.run.path)}")
             else:
-                wanted = self._progress and runtime.is_main
-                with shown(wanted, self.settings, self.run.path / "samples") as displays, interrupts() as interrupted:
-                    start = [StartLine(self._in_words(runtime))] if wanted else []
-                    loop.run(interrupted, [*start, *displays])
+                what = self._in_words(runtime) if self._progress and runtime.is_main else None
+                with shown(what, self.settings, self.run.path / "samples") as displays, interrupts() as interrupted:
+                    loop.run(interrupted, displays)
             return self._result(step.state, loop)
 
     def _in_words(self, runtime: Runtime) -> str:

@@ -131,17 +131,17 @@ class ProgressBar(Callback):
 
 
 @contextmanager
-def shown(wanted: bool, settings: Settings, samples: Path) -> Iterator[list[Callback]]:
-    """What suits where this Python runs, if anything is wanted, for the length of a `with` block."""
+def shown(what: str | None, settings: Settings, samples: Path) -> Iterator[list[Callback]]:
+    """What shows a person that `what` is trained and how far it is, for a `with` block; nothing if that is None."""
     from rich.console import Console
 
-    if not wanted:
+    if what is None:
         yield []
     elif Console().is_jupyter:
-        yield [NotebookDisplay(settings.steps, settings.batch_size, samples)]
+        yield [StartLine(what), NotebookDisplay(settings.steps, settings.batch_size, samples)]
     else:
         with ProgressBar(settings.steps, settings.batch_size) as bar:
-            yield [bar]
+            yield [StartLine(what), bar]
 
 
 def say(text: str) -> None:
