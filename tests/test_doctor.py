@@ -377,7 +377,7 @@ def test_of_several_processes_all_stop_though_the_look_falls_between_lines_of_th
 
 @pytest.mark.parametrize("every", [0, 10])
 def test_memory_is_watched_unless_the_doctor_is_off(tmp_path, monkeypatch, capsys, every):
-    monkeypatch.setattr("ganzoo.training.callbacks.doctor.MEMORY_GROWTH", 0)
+    monkeypatch.setattr("ganzoo.training.callbacks.progress.MEMORY_GROWTH", 0)
     gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
     settings = {**QUICK, "doctor_every": every, "log_every": 1}
     ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=2, progress=False, **settings).fit()
