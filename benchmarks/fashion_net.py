@@ -54,7 +54,8 @@ def accuracy(model: FashionNet) -> float:
     assert test.labels is not None
     model.eval()
     with torch.no_grad():
-        hits = [model(test.batch(part)).argmax(1) == test.labels[part] for part in torch.arange(len(test)).split(1000)]
+        parts = torch.arange(len(test)).split(1000)
+        hits = [model.classify(model(test.batch(part))).argmax(1) == test.labels[part] for part in parts]
     return float(torch.cat(hits).float().mean())
 
 
@@ -66,7 +67,7 @@ for epoch in range(options.epochs):
     for batch in torch.randperm(len(train)).split(options.batch_size)[: len(train) // options.batch_size]:
         images = disturb(train.batch(batch)).contiguous(memory_format=torch.channels_last)
         with autocast:
-            value = loss(network(images), train.labels[batch])
+            value = loss(network.classify(network(images)), train.labels[batch])
         optimizer.zero_grad()
         value.backward()
         optimizer.step()

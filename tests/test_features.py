@@ -59,7 +59,7 @@ def test_fashion_net_gives_what_its_classifier_takes():
     found = FEATURES.make("fashion-net")(images)
     assert found.shape == (300, 128) and found.dtype == torch.float32 and found.device.type == "cpu"
     assert not found.requires_grad
-    torch.testing.assert_close(found, fashion_net().features(images))
+    torch.testing.assert_close(found, fashion_net()(images))
     accuracy = (fashion_net().classify(found).argmax(1) == MINI.labels[:300]).float().mean()
     assert accuracy > 0.9
 

@@ -9,14 +9,17 @@ import io
 import time
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 from PIL import Image
 from torch import Tensor
 
 from ganzoo import images as pictures
-from ganzoo.text import number
+from ganzoo.text import number, with_spread
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> Markup:
@@ -47,13 +50,19 @@ def summary(title: str, rows: Iterable[tuple[str, object]], picture: str = "") -
     return f"<div><b>{escape(title)}</b>{table((name, left.format(value)) for name, value in rows)}{picture}</div>"
 
 
-@functools.cache  # it keeps the templates that it has compiled
-def _environment() -> Any:
+def templates(**options: Any) -> Environment:
+    """The files of `templates/`, with more `options` of jinja2's Environment; autoescaping, and strict of names."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, loader=PackageLoader("ganzoo", "templates"))
-    environment.filters["number"] = number
+    loader = PackageLoader("ganzoo", "templates")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, loader=loader, **options)
+    environment.filters.update(number=number, with_spread=with_spread)
     return environment
+
+
+@functools.cache  # it keeps the templates that it has compiled
+def _pages() -> Environment:
+    return templates()
 
 
 def page(template: str, **facts: Any) -> str:
@@ -67,4 +76,4 @@ def page(template: str, **facts: Any) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = Markup(f"script-src 'sha256-{digest}'; " if script else "")
     written = time.strftime("%Y-%m-%d %H:%M:%S %Z")
-    return _environment().get_template(template).render(script_policy=policy, written=written, **facts)
+    return _pages().get_template(template).render(script_policy=policy, written=written, **facts)

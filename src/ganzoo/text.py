@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -45,6 +45,12 @@ def in_words(value: Any, exact: bool = False) -> str:
 def counted(count: int, noun: str) -> str:
     """1 image, 2,000 images."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table: columns as wide as their widest cells, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
 def duration(seconds: float) -> str:

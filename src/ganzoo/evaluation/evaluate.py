@@ -6,9 +6,9 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from ganzoo.data.labels import same_classes
 from ganzoo.data.open import splits_of
 from ganzoo.errors import ConfigError, DataError
 from ganzoo.evaluation.features import FEATURES, Features
-from ganzoo.evaluation.generated import Generated, at_once, generated
+from ganzoo.evaluation.generated import Generated, generated
 from ganzoo.evaluation.metrics import DEFAULT, METRICS, NamedMetric, Score, compare, make_metrics, warn_of_few
 from ganzoo.evaluation.neighbours import Memorisation, different, memorisation
 from ganzoo.evaluation.nets import fashion_net
@@ -106,7 +106,7 @@ def evaluate(
         raise DataError(f"{made.count} images to measure are too few; {FEWEST} are needed.")
     image_size, image_channels = made.source.image_size, made.source.image_channels
     space, used = _space(features, image_channels, device or made.device)
-    real = _Real(data, space, image_size, image_channels, reading, split, samples, training_images, seed, progress)
+    real = _Real(data, made, space, reading, split, samples, training_images, seed, progress)
     labels = _labels(made, real.data)
     seconds = {}
     start = time.perf_counter()
@@ -208,61 +208,63 @@ def _by_class(
     """
     names, recognised = data.class_names, None
     if space.name == "fashion-net" and names == CLASSES:
-        recognised = fashion_net().classify(fake).argmax(1)
+        classify = fashion_net().classify
+        recognised = classify(fake).argmax(1)
     if labels is None:
         return ([] if recognised is None else by_class(real, real_labels, fake, recognised, names, metrics)), {}
     agreement = {}
     if recognised is not None:
-        own = fashion_net().classify(real).argmax(1) == real_labels
+        own = classify(real).argmax(1) == real_labels
         shares = float((recognised == labels).float().mean()), float(own.float().mean()), 1 / len(names)
         agreement = {side: Score(share, better="higher") for side, share in zip(SIDES, shares)}
     return by_class(real, real_labels, fake, labels, names, metrics, recognised), agreement
 
 
+@dataclass
 class _Real:
     """Real images of two kinds: those that are compared with, and others; their features and those of noise."""
 
-    def __init__(
-        self,
-        data: Any,
-        chosen: Features,
-        image_size: int,
-        image_channels: int,
-        reading: dict[str, Any],
-        split: str,
-        samples: int,
-        training_images: int,
-        seed: int,
-        progress: bool,
-    ) -> None:
-        # Real images are brought to the generator's size, so that both sides are resampled alike for the features.
-        options: dict[str, Any] = {"image_size": image_size, "image_channels": image_channels, **reading}
-        splits = splits_of(data, reading["broken"])
+    source: Any
+    made: Generated
+    space: Features
+    reading: dict[str, Any]
+    split: str
+    samples: int
+    training_images: int
+    seed: int
+    progress: bool
+
+    def __post_init__(self) -> None:
+        splits, split = splits_of(self.source, self.reading["broken"]), self.split
         if splits and split not in splits:
             split = OTHER.get(split, split)  # what there is
         both = len(splits) == 2
-        self.data = open_data(data, split=split, progress=progress, **options)
-        self.other = open_data(data, split=OTHER[split], progress=progress, **options) if both else self.data
+        self.data = self._open(split)
+        self.other = self._open(OTHER[split]) if both else self.data
         self.split = split if both else f"{splits[0] if splits else 'all'}, in halves"
         if self.data.stream is not None:
             self.split += f", the first {len(self.data):,} images of a stream"
         self._held_out = both and split == "test"  # `data` was not trained on
         self.training = self.other if self._held_out else self.data
-        self._at_once = at_once(image_size, image_channels)
-        looked_at = torch.randperm(len(self.training), generator=generator_for(seed, "training"))[:training_images]
-        self._looked_at = looked_at.sort().values
-        self._chosen, self._samples, self._seed, self._progress = chosen, samples, seed, progress
-        order = torch.randperm(len(self.data), generator=generator_for(seed, "real"))
-        if both:
-            self._indices = order[:samples]
-            self._others = torch.randperm(len(self.other), generator=generator_for(seed, "other"))[:samples]
-        else:
-            half = len(order) // 2
-            self._indices, self._others = order[:half][:samples], order[half:][:samples]
+        self._looked_at = self._shuffled(self.training, "training")[: self.training_images].sort().values
+        order, half = self._shuffled(self.data, "real"), len(self.data) // 2
+        self._others = (self._shuffled(self.other, "other") if both else order[half:])[: self.samples]
+        self._indices = (order if both else order[:half])[: self.samples]
         if len(self._indices) < FEWEST:
             count, halved = len(self.data), "" if both else ", which are halved"
             least = FEWEST if both else 2 * FEWEST
             raise DataError(f"{self.data.name} has {count} images{halved}; {least} are needed to compare with.")
+
+    def _open(self, split: str) -> ImageData:
+        """A split at the generator's size, so that both sides are resampled alike for the features."""
+        size: dict[str, Any] = {
+            "image_size": self.made.source.image_size,
+            "image_channels": self.made.source.image_channels,
+        }
+        return open_data(self.source, split=split, progress=self.progress, **size, **self.reading)
+
+    def _shuffled(self, data: ImageData, purpose: str) -> Tensor:
+        return torch.randperm(len(data), generator=generator_for(self.seed, purpose))
 
     @property
     def labels(self) -> Tensor | None:
@@ -271,19 +273,18 @@ class _Real:
 
     def measure(self) -> None:
         """Make `features`, those of `others` and of `noise`, or take them from the cache."""
-        path = self._cache("real", self.data.hash, self.other.hash, self._samples, self._seed)
-        kept = _kept(path)
-        if kept is None:
-            draws, shape = generator_for(self._seed, "noise"), self.data.images.shape[1:]
-            noise = (
-                torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in self._indices.split(self._at_once)
-            )
-            kept = {
+
+        def made() -> dict[str, Tensor]:
+            draws, shape = generator_for(self.seed, "noise"), self.data.images.shape[1:]
+            parts = self._indices.split(self.made.at_once)
+            noise = (torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in parts)
+            return {
                 "features": torch.cat([*self._of(self.data, self._indices, "features of real images")]),
                 "others": torch.cat([*self._of(self.other, self._others, "features of other real images")]),
-                "noise": torch.cat([self._chosen(scale(to_uint8(batch))) for batch in noise]),
+                "noise": torch.cat([self.space(scale(to_uint8(batch))) for batch in noise]),
             }
-            _keep(path, kept)
+
+        kept = self._cached(made, "real", self.data.hash, self.other.hash, self.samples, self.seed)
         self.features, self.others, self.noise = kept["features"], kept["others"], kept["noise"]
 
     def memorised(self, drawn: Tensor, fake: Tensor) -> dict[str, Memorisation]:
@@ -294,9 +295,9 @@ class _Real:
         """
         looked_at = self._looked_at
         trained = self.training.fingerprints[looked_at]
-        unseen = self._indices[:COMPARED] if self._held_out else looked_at[different(trained, self._seed)]
+        unseen = self._indices[:COMPARED] if self._held_out else looked_at[different(trained, self.seed)]
         prints = fingerprints(self.data.pixels(unseen)), trained
-        thumbnails = (_thumbnails(self.training.batch(part)) for part in looked_at.split(self._at_once))
+        thumbnails = (_thumbnails(self.training.batch(part)) for part in looked_at.split(self.made.at_once))
         features = self._training_features()
         if self._held_out:
             seen = self.features[:COMPARED]
@@ -315,46 +316,35 @@ class _Real:
         }
 
     def _training_features(self) -> Tensor | Iterable[Tensor]:
-        """Features of the training images looked at, from the cache if it holds them; in blocks if more than `KEPT`."""
-        count = len(self._looked_at)
-        path = self._cache("training", self.training.hash, *[count, self._seed] * (count < len(self.training)))
-        kept = _kept(path)
-        if kept is not None:
-            return kept["features"]
-        blocks = self._of(self.training, self._looked_at, "features of training images")
-        if count * self._chosen.dimension * 4 > KEPT:
+        """Features of the training images looked at, which the cache keeps; in blocks if they are more than `KEPT`."""
+        count, blocks = len(self._looked_at), self._of(self.training, self._looked_at, "features of training images")
+        if count * self.space.dimension * 4 > KEPT:
             return blocks
-        found = torch.cat([*blocks])
-        _keep(path, {"features": found})
-        return found
+        chosen = [count, self.seed] * (count < len(self.training))
+        made = self._cached(lambda: {"features": torch.cat([*blocks])}, "training", self.training.hash, *chosen)
+        return made["features"]
 
     def _of(self, data: ImageData, indices: Tensor, text: str) -> Iterator[Tensor]:
-        parts = indices.split(self._at_once)
-        batches = (self._chosen(data.batch(part)) for part in parts)
-        return track(batches, text, len(parts), self._progress)
+        parts = indices.split(self.made.at_once)
+        batches = (self.space(data.batch(part)) for part in parts)
+        return track(batches, text, len(parts), self.progress)
 
-    def _cache(self, *what: Any) -> Path:
-        key = [VERSION, self._chosen.key, self._chosen.device.type, *what]
-        return cache_dir() / "evaluation" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.features"
-
-
-def _keep(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Into the cache, which saves time and no more: if it can't be written, evaluation goes on."""
-    content = save(tensors)
-    try:
-        write_file(path, hashlib.sha256(content).digest() + content)
-    except OSError as error:
-        warnings.warn(f"{unwritable(error)} These features will be computed again next time.", stacklevel=2)
-
-
-def _kept(path: Path) -> dict[str, Tensor] | None:
-    """What `_keep` wrote; None if there is nothing, or if it is damaged."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    digest, content = content[:32], content[32:]
-    return load_tensors(content) if hashlib.sha256(content).digest() == digest else None
+    def _cached(self, make: Callable[[], dict[str, Tensor]], *what: Any) -> dict[str, Tensor]:
+        """Features of `what`, of the cache if it has them whole; else `make` makes them, and they are kept there, which
+        saves time and no more: if it can't be written, evaluation goes on."""
+        key = json.dumps([VERSION, self.space.key, self.space.device.type, *what])
+        path = cache_dir() / "evaluation" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.features"
+        with suppress(OSError):
+            content = path.read_bytes()
+            if hashlib.sha256(content[32:]).digest() == content[:32]:
+                return load_tensors(content[32:])
+        found = make()
+        content = save(found)
+        try:
+            write_file(path, hashlib.sha256(content).digest() + content)
+        except OSError as error:
+            warnings.warn(f"{unwritable(error)} These features will be computed again next time.", stacklevel=2)
+        return found
 
 
 def _thumbnails(images: Tensor) -> Tensor:

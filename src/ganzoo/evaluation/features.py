@@ -9,7 +9,6 @@ Features of your own are a function that makes a `Features`; its keywords are op
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -132,8 +131,8 @@ FEATURES: Registry[Callable[..., Features]] = Registry(
 @FEATURES.register("fashion-net")
 def fashion_net_features() -> Features:
     """The bundled classifier of Fashion-MNIST, the default for grey images: (1, 28, 28) to 128 numbers."""
-    made = _make("fashion-net", _FashionNet(), FASHION_SIZE, 1, "bilinear")
-    return replace(made, limits="fashion-net, the default for grey images, learned only from garments of 28x28 pixels.")
+    limits = "fashion-net, the default for grey images, learned only from garments of 28x28 pixels."
+    return _make("fashion-net", fashion_net(), FASHION_SIZE, 1, "bilinear", limits)
 
 
 @FEATURES.register("color-net")
@@ -143,7 +142,7 @@ def color_net_features() -> Features:
         "color-net, the default for colour, learned from emoji and CIFAR-10 at 64x64 pixels; it overlooks a light "
         "blur. Before you publish figures, also measure with inception or timm:NAME."
     )
-    return replace(_make("color-net", color_net(), COLOR_SIZE, 3, "bilinear"), limits=limits)
+    return _make("color-net", color_net(), COLOR_SIZE, 3, "bilinear", limits)
 
 
 @FEATURES.register("inception")
@@ -178,7 +177,9 @@ def timm(model: str, weights: str = "") -> Features:
     return replace(made, name=f"{made.name}#{made.key[:6]}") if weights else made
 
 
-def _make(name: str, network: nn.Module, image_size: int, channels: int, interpolation: str) -> Features:
+def _make(
+    name: str, network: nn.Module, image_size: int, channels: int, interpolation: str, limits: str = ""
+) -> Features:
     digest = hashlib.sha256(f"{VERSION} {name} {image_size} {channels} {interpolation}".encode())
     for key, tensor in sorted(network.state_dict().items()):
         digest.update(key.encode() + tensor.cpu().contiguous().numpy().tobytes())
@@ -188,17 +189,8 @@ def _make(name: str, network: nn.Module, image_size: int, channels: int, interpo
     if not isinstance(found, Tensor) or found.dim() != 2:
         what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise ConfigError(f"{name} gives {what} for an image, not one row of features; take another")
-    dimension = found.shape[1]
-    return Features(name, image_size, channels, dimension, digest.hexdigest(), network, interpolation)
-
-
-class _FashionNet(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = copy.deepcopy(fashion_net())  # the shared one stays where it is
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network.features(images)
+    key, dimension = digest.hexdigest(), found.shape[1]
+    return Features(name, image_size, channels, dimension, key, network, interpolation, limits=limits)
 
 
 class _Inception(nn.Module):

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.config import Bounds
-from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, blame, quote, shown
+from ganzoo.errors import ConfigError, DataError, PluginError, blame, quote, shown
 from ganzoo.registry import Registry
 from ganzoo.seeds import derive_seed, generator_for
 
@@ -136,14 +136,10 @@ def compare(real: Tensor, fake: Tensor, metrics: Sequence[NamedMetric]) -> dict[
     """All figures of samples `fake` (m, d) against `real` (n, d), both as features, by their names.
 
     Raises:
-        ShapeError: not rows of equally many numbers. DataError: fewer than `FEWEST` rows, NaN or infinity, or all rows
-            of a side alike. PluginError: a metric fails.
+        DataError: NaN or infinity, or all rows of a side alike. PluginError: a metric fails.
     """
-    real, fake = _checked(real, "real images"), _checked(fake, "samples")
-    if real.shape[1] != fake.shape[1]:
-        raise ShapeError(
-            f"real images have {real.shape[1]} features, samples {fake.shape[1]}; take both from one network."
-        )
+    _check(real, "real images")
+    _check(fake, "samples")
     return {name: score for metric in metrics for name, score in metric(real, fake).items()}
 
 
@@ -293,15 +289,7 @@ def variety(real: Tensor, fake: Tensor) -> float:
     return float((fake.double().var(0).sum() / real.double().var(0).sum()).sqrt())
 
 
-def _checked(features: Tensor, what: str) -> Tensor:
-    if not isinstance(features, Tensor) or features.dim() != 2:
-        got = tuple(features.shape) if isinstance(features, Tensor) else quote(features)
-        raise ShapeError(f"features of {what} must be a tensor (n, d), got {got}.")
-    if len(features) < FEWEST or not features.shape[1]:
-        raise DataError(
-            f"{len(features)} {what} with {features.shape[1]} features each can't be measured: {K} neighbours need "
-            f"{FEWEST} images; take more."
-        )
+def _check(features: Tensor, what: str) -> None:
     bad = int((~features.isfinite()).any(1).sum())
     if bad:
         raise DataError(
@@ -315,4 +303,3 @@ def _checked(features: Tensor, what: str) -> Tensor:
             f"all {len(features)} {what} have the very same features, so there is no spread to measure: they are one "
             "image over and over, or blank. Look at them."
         )
-    return features.detach().cpu()

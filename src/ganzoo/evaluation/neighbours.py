@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.image_data import first_of_each
-from ganzoo.errors import DataError, ShapeError
+from ganzoo.errors import DataError
 from ganzoo.seeds import generator_for
 
 QUANTILE = 0.01  # a sample nearer to the training set than this part of unseen real images is suspect
@@ -81,7 +81,7 @@ def nearest(
         A distance is infinite if there was nothing to compare with.
 
     Raises:
-        ShapeError: the dimensions differ. DataError: there is nothing to compare, or a number is not finite.
+        DataError: a number is not finite.
     """
     queries = _finite(queries)
     blocks = references.flatten(1).split(BLOCK) if isinstance(references, Tensor) else references
@@ -89,10 +89,6 @@ def nearest(
     found, rows, start = torch.zeros(len(queries), dtype=torch.long), torch.zeros_like(queries), 0
     for block in blocks:
         block = _finite(block)
-        if queries.shape[1] != block.shape[1]:
-            raise ShapeError(f"queries have {queries.shape[1]} numbers each, references {block.shape[1]}.")
-        if not len(queries) or not len(block):
-            continue
         squared = _squared_distances(queries, block)
         if prints is not None:
             squared[prints[0][:, None] == prints[1][start : start + len(block)]] = float("inf")
@@ -100,8 +96,6 @@ def nearest(
         nearer = values < best
         best[nearer], found[nearer], rows[nearer] = values[nearer], places[nearer] + start, block[places[nearer]]
         start += len(block)
-    if not len(queries) or not start:
-        raise DataError(f"{len(queries)} images can't be compared with {start}; give more.")
     exact = (queries - rows).norm(dim=1)  # sums of large squares lose what small distances are made of
     return Nearest(exact.where(best.isfinite(), best), found)
 
@@ -126,8 +120,6 @@ def memorisation(
         DataError: there are fewer than `FEWEST` real images to compare with.
     """
     samples, real = samples.flatten(1), real.flatten(1)
-    if samples.shape[1] != real.shape[1]:
-        raise ShapeError(f"samples have {samples.shape[1]} numbers each, real images {real.shape[1]}.")
     if prints is not None:
         prints = torch.cat([torch.full((len(samples),), ANY), prints[0]]), prints[1]
     near = nearest(torch.cat([samples, real]), training, prints)

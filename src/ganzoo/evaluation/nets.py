@@ -9,7 +9,6 @@ their images) they can't judge well. `benchmarks/rank.py` compares color-net's r
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -41,7 +40,10 @@ class Residual(nn.Module):
 
 
 class FashionNet(nn.Module):
-    """Images (N, 1, 28, 28) in [-1, 1] to logits (N, 10) of the classes of Fashion-MNIST."""
+    """Images (N, 1, 28, 28) in [-1, 1] to features (N, 128), none negative: the last activations, averaged.
+
+    `classify` gives logits (N, 10) of the classes of Fashion-MNIST for them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,12 +57,8 @@ class FashionNet(nn.Module):
         )
         self.classify = nn.Linear(128, 10)
 
-    def features(self, images: Tensor) -> Tensor:
-        """What is classified: the last activations, averaged over the image, (N, 128), none negative."""
-        return self.stages(images).mean((2, 3))
-
     def forward(self, images: Tensor) -> Tensor:
-        return self.classify(self.features(images))
+        return self.stages(images).mean((2, 3))
 
 
 class ColorNet(nn.Module):
@@ -83,9 +81,8 @@ class ColorNet(nn.Module):
         return self.stages(images).mean((2, 3))
 
 
-@cache
 def fashion_net() -> FashionNet:
-    """The bundled network, float32, in evaluation mode; one for all callers, not to be trained."""
+    """A new copy of the bundled network, float32, in evaluation mode."""
     return _filled(FashionNet(), "fashion-net.safetensors")
 
 

@@ -13,7 +13,6 @@ from ganzoo.evaluation.per_class import ClassQuality
 from ganzoo.evaluation.result import Evaluation
 from ganzoo.files import write_file
 from ganzoo.markup import grid, page, table
-from ganzoo.text import with_spread
 
 _SAMPLES, _NEAREST, _ROW = 50, 16, 8  # samples shown; beside their nearest training images; of those in a row
 _LARGE, _SMALL = 90, 60  # pixels a side of an image, at most
@@ -52,16 +51,12 @@ def _sections(found: Evaluation) -> Iterator[tuple[str, Markup]]:
 
 def _classes(found: Evaluation) -> Markup:
     """The figures of all classes as a table, and below it of each class its best and worst samples."""
-    names, recognised = found.class_figures(), any(each.agreement is not None for each in found.classes)
-    rows = []
-    for each in found.classes:
-        cells = [with_spread(each.scores[name].value) if each.scores else "" for name in names]
-        if recognised:
-            cells.append(f"{each.agreement:.1%}" if each.agreement is not None else "")
-        few = "" if each.scores else Markup("<br><small>{}</small>").format(each.too_few())
-        rows.append([Markup("{}{}").format(each.name, few), f"{each.share:.1%}", *cells])
-    figures = table(rows, ["class", "share", *names, *["recognised"] * recognised])
-    return figures + Markup("").join(_extremes(found, each) for each in found.classes if each.best)
+    head, *rows = found.class_rows()
+    cells: list[list[object]] = [
+        [name if of.scores else Markup("{}<br><small>{}</small>").format(name, of.too_few()), *others]
+        for of, (name, *others) in zip(found.classes, rows)
+    ]
+    return table(cells, head) + Markup("").join(_extremes(found, each) for each in found.classes if each.best)
 
 
 def _extremes(found: Evaluation, of: ClassQuality) -> Markup:

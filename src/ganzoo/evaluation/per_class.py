@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ganzoo.errors import ShapeError
 from ganzoo.evaluation.metrics import FEWEST, NamedMetric, Score, compare
 from ganzoo.evaluation.neighbours import nearest
 from ganzoo.text import counted
@@ -60,13 +59,7 @@ def by_class(
         real_labels: classes (n,) of the real images.
         fake_labels: classes (m,) of the samples: what was asked for, or what a classifier takes them for.
         recognised: (m,) what a classifier takes the samples for, if labels were asked for.
-
-    Raises:
-        ShapeError: labels and features differ in number.
     """
-    for features, labels in ((real, real_labels), (fake, fake_labels)):
-        if len(features) != len(labels):
-            raise ShapeError(f"{len(features)} features have {len(labels)} labels.")
     qualities = []
     for index, name in enumerate(class_names):
         real_of_class, chosen = real[real_labels == index], (fake_labels == index).nonzero()[:, 0]
@@ -84,8 +77,8 @@ def by_class(
                 agreement=float((recognised[chosen] == index).float().mean())
                 if recognised is not None and len(chosen)
                 else None,
-                best=tuple(order[: min(SHOWN, (len(order) + 1) // 2)].tolist()),  # none is among both
-                worst=tuple(order.flip(0)[: min(SHOWN, len(order) // 2)].tolist()),
+                best=tuple(order[: (len(order) + 1) // 2][:SHOWN].tolist()),  # none is among both
+                worst=tuple(order.flip(0)[: len(order) // 2][:SHOWN].tolist()),
             )
         )
     return qualities

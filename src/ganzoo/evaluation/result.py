@@ -14,7 +14,7 @@ from ganzoo.data import ImageData
 from ganzoo.evaluation.metrics import METRICS, Score
 from ganzoo.evaluation.neighbours import QUANTILE, Memorisation
 from ganzoo.evaluation.per_class import ClassQuality
-from ganzoo.text import with_spread
+from ganzoo.text import aligned, with_spread
 
 FORMAT = 1
 SENTENCES = {
@@ -104,31 +104,20 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as JSON types."""
+        same = ("features", "limits", "samples", "data", "split", "data_hash", "seconds", "plugins")
+        memorised = ("memorised", "suspect", "ratio", "part")
         return {
             "format": FORMAT,
-            "features": self.features,
-            "limits": self.limits,
+            **{name: getattr(self, name) for name in same},
             "metrics": list(self.metrics),
-            "samples": self.samples,
-            "data": self.data,
-            "split": self.split,
-            "data_hash": self.data_hash,
             "figures": self.figures(),
             "classes": [
                 {**asdict(each), "scores": each.scores and {name: score.value for name, score in each.scores.items()}}
                 for each in self.classes
             ],
             "memorised": {
-                space: {
-                    "memorised": found.memorised,
-                    "suspect": found.suspect,
-                    "ratio": found.ratio,
-                    "part": found.part,
-                }
-                for space, found in self.memorised.items()
+                space: {name: getattr(found, name) for name in memorised} for space, found in self.memorised.items()
             },
-            "seconds": self.seconds,
-            "plugins": self.plugins,
         }
 
     def headline(self) -> str:
@@ -149,33 +138,28 @@ class Evaluation:
             f"unseen real images are. Their median distance is {found.ratio:.2f} times that of unseen images.{part}"
         )
 
-    def class_figures(self) -> list[str]:
-        """Names of the figures that classes have."""
-        return next((list(each.scores) for each in self.classes if each.scores), [])
+    def class_rows(self) -> list[list[str]]:
+        """The figures of all classes as text: the names of the columns, then a line a class."""
+        names = next((list(each.scores) for each in self.classes if each.scores), [])
+        recognised = any(each.agreement is not None for each in self.classes)
+        rows = [["class", "share", *names, *["recognised"] * recognised]]
+        for each in self.classes:
+            figures = [with_spread(each.scores[name].value) if each.scores else "" for name in names]
+            agreement = "" if each.agreement is None else f"{each.agreement:.1%}"
+            rows.append([each.name, f"{each.share:.1%}", *figures, *[agreement] * recognised])
+        return rows
 
     def table(self) -> str:
         """All figures as text."""
-        width = max(len(each["name"]) for each in self.figures()) + 2
-        lines = [
-            self.headline(),
-            *[self.limits] * bool(self.limits),
-            f"{'':{width}}{'generator':>20}{'real':>12}{'noise':>12}",
-        ]
+        rows = [["", "generator", "real", "noise", ""]]
         for each in self.figures():
-            references = "".join(f"{with_spread(each[name]):>12}" for name in ("real_reference", "noise_reference"))
+            references = (with_spread(each[name]) for name in ("real_reference", "noise_reference"))
             value = with_spread(each["value"], each["spread"])
-            lines.append(f"{each['name']:{width}}{value:>20}{references}  {each['better']} is better")
+            rows.append([each["name"], value, *references, f"{each['better']} is better"])
+        lines = [self.headline(), *[self.limits] * bool(self.limits), *aligned(rows)]
         if self.classes:
-            lines += ["", f"{'class':16}{'share':>7}" + "".join(f" {name:>8}" for name in self.class_figures())]
-            lines[-1] += " recognised" * any(each.agreement is not None for each in self.classes)
-        for quality in self.classes:
-            if quality.scores is None:
-                text = f"  {quality.too_few()}"
-            else:
-                scores = quality.scores.items()
-                text = "".join(f" {with_spread(score.value):>{max(8, len(name))}}" for name, score in scores)
-                text += f" {quality.agreement:>10.1%}" if quality.agreement is not None else ""
-            lines.append(f"{quality.name:16}{quality.share:>7.1%}{text}")
+            few = ["", *("" if each.scores else f"  {each.too_few()}" for each in self.classes)]
+            lines += ["", *map("".join, zip(aligned(self.class_rows()), few))]
         return "\n".join([*lines, *(f"\nMemorising, by {space}: {self.verdict(space)}" for space in self.memorised)])
 
 

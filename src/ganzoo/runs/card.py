@@ -14,9 +14,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from markupsafe import Markup
+
 from ganzoo import images
 from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.files import write_file
+from ganzoo.markup import templates
 from ganzoo.models import Generator, parameter_count
 from ganzoo.runs.curves import Curve, picture
 from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorded_plugins, resume_command, seconds
@@ -35,14 +38,6 @@ _ON_THE_HUB = {"fashion-mnist": "zalando-datasets/fashion_mnist"}
 _HUB_SOURCE = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(\?.*)?", re.ASCII)
 _BELOW = "Everything below describes the weights with sha256"
 _DEMO = re.compile(r"Try it in a browser: .*\n\n")
-_USE = """\
-For research, teaching and play: to draw images like those it was trained on, to train on from, to try an idea on. It is
-not made to be the only source of data for something that matters, or to pass for real pictures."""
-_LIMITS = """\
-It imitates the images that it was trained on, with their gaps and bias. A sample may come close to a training image.
-Look at the samples, and at the figures if there are any, before you rely on it. Two figures can be compared only if
-features, data and number of samples are the same."""
-_WEIGHTS = "not stated. Whoever trained them states it here, and in the header of this card (`license:`)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,26 +93,20 @@ def write_card(folder: Path, card: Card) -> bool:
 
 def named(text: str, source: str) -> str:
     """The card `text` with `source` as its title and as what one loads, if the markers are there."""
-    if not is_marked(text):
-        return text
-    start, end = map(text.index, _BODY)
-    before = _SOURCE.search(text, start, end)
+    head, ours, tail = _parts(text, _BODY)
+    before = _SOURCE.search(ours)
     if before is None:
         return text
-    text = f"{text[: before.start(1)]}{_literal(source)}{text[before.end(1) :]}"
-    old, new = (f"\n# {_title(name)}\n" for name in (json.loads(before[1]), source))
-    return text[:start].replace(old, new, 1) + text[start:]
+    old, new = (f"\n# {_plain(_title(name))}\n" for name in (json.loads(before[1]), source))
+    ours = ours[: before.start(1)] + _literal(source) + ours[before.end(1) :]
+    return head.replace(old, new, 1) + ours + tail
 
 
 def with_demo(text: str, address: str | None) -> str:
     """The card `text` with a link to its demo page, if the markers are there; None: without one."""
-    if not is_marked(text):
-        return text
-    start, end = map(text.index, _BODY)
-    ours = _DEMO.sub("", text[start:end])
-    if address:
-        ours = ours.replace(_BELOW, f"Try it in a browser: [demo page]({address}).\n\n{_BELOW}", 1)
-    return text[:start] + ours + text[end:]
+    head, ours, tail = _parts(text, _BODY)
+    link = f"Try it in a browser: [demo page]({address}).\n\n" if address else ""
+    return head + _DEMO.sub("", ours).replace(_BELOW, link + _BELOW, 1) + tail
 
 
 def model_card(folder: Path, source: str) -> Card:
@@ -295,50 +284,52 @@ def _hub_id(data: dict[str, Any]) -> str | None:
 
 
 def whole_card(card: Card) -> str:
-    """The text of a new card."""
-    header = f"---\n{_metadata(card)}\n{_results(card)}\n---\n\n# {_title(card.source)}\n\n"
-    data = _plain(card.data or "not recorded")
-    if card.data_id:
-        data = f"[{data}](https://huggingface.co/datasets/{card.data_id})"
-    origin = (
-        f"- Data: {data}. Licence of the data: {_plain(card.data_licence)}.\n- Licence of the weights: {_WEIGHTS}\n"
+    """The text of a new card, by templates/card_template.md."""
+    cards = templates(finalize=_escaped, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    cards.filters.update(code=_code, literal=lambda text: Markup(_literal(text)))
+    return str(
+        cards.get_template("card_template.md").render(
+            card=card,
+            title=_title(card.source),
+            metadata=Markup(_metadata(card)),
+            results=Markup(_results(card)),
+            below=_BELOW,
+            figures=map(_row, card.figures),
+            GRID=GRID,
+            LOSSES=LOSSES,
+        )
     )
-    parts = {"Intended use": _USE, "Limits": _LIMITS, "Data and licences": origin}
-    return header + _measured(card) + "".join(f"\n\n## {name}\n\n{text}" for name, text in parts.items())
 
 
 def _title(source: str) -> str:
     """The name of the repository, model or run."""
-    return _plain(source.rstrip("/").rpartition("/")[2]) or "GAN"
-
-
-def _draws(card: Card) -> str:
-    """What the model draws, as the one line that a card begins with."""
-    like = f" like those of {_plain(card.data)}" if card.data else ""
-    text = f"A GAN that draws {card.images}{like}."
-    if card.label:
-        text += f" You choose the class: `labels={card.label[0]}` draws {_plain(card.label[1])}."
-    if card.parameters:
-        speed = f" and takes {_plain(card.speed)}" if card.speed else ""
-        text += f" Its generator has {card.parameters:,} parameters{speed}."
-    return text
+    return source.rstrip("/").rpartition("/")[2] or "GAN"
 
 
 def is_marked(text: str) -> bool:
     """Whether the markers are in the card `text`, so that what is ours in it can be renewed."""
-    return _marked(text, _BODY)
+    return _parts(text, _BODY)[1] != ""
+
+
+def _parts(text: str, markers: tuple[str, str]) -> tuple[str, str, str]:
+    """`text` before the `markers`, from one to the other, and behind; all is before unless each is there once, in
+    order."""
+    begin, end = markers
+    found = re.fullmatch(f"(.*)({begin}.*{end})(.*)", text, re.DOTALL)
+    return (found[1], found[2], found[3]) if found and text.count(begin) == text.count(end) == 1 else (text, "", "")
 
 
 def renewed(text: str, card: Card) -> str:
     """The card `text`, which must be marked, with what is ours in it as `card` tells it."""
-    begin, end = map(text.index, _BODY)
-    ours = _with_known(_measured(card), text[begin:end].replace("\r\n", "\n"), card)
-    text = _between(text, *_BODY, ours)
+    new, (begin, old, end) = whole_card(card), _parts(text, _BODY)
+    ours = _with_known(_parts(new, _BODY)[1], old.replace("\r\n", "\n"), card)
+    text = begin + ours + end
     head = re.match(r"\ufeff?---\r?\n.*?\n---\r?\n", text, re.DOTALL)
-    if head is None or not _marked(head[0], _HEADER) or (not card.figures and _NOT_MEASURED not in ours):
+    begin, results, end = _parts(head[0] if head else "", _HEADER)
+    if head is None or not results or (not card.figures and _NOT_MEASURED not in ours):
         return text
-    theirs = re.search(r"^model-index\s*:", _between(head[0], *_HEADER, ""), re.MULTILINE)  # a key stands but once
-    header = _between(head[0], *_HEADER, "\n".join(_HEADER) if theirs else _results(card))
+    theirs = re.search(r"^model-index\s*:", begin + end, re.MULTILINE)  # a key stands but once
+    header = begin + ("\n".join(_HEADER) if theirs else _parts(new, _HEADER)[1]) + end
     if GRID not in card.pictures:  # the grid was of weights that are gone, and so is its file
         header = header.replace(_WIDGET, "")
     return header + text[head.end() :]
@@ -359,14 +350,6 @@ def _with_known(new: str, old: str, card: Card) -> str:
 def _first_line(ours: str) -> str:
     """What stands first of what is ours: what the model draws."""
     return ours.removeprefix(_BODY[0]).lstrip("\n").partition("\n")[0]
-
-
-def _marked(text: str, markers: tuple[str, str]) -> bool:
-    return all(text.count(marker) == 1 for marker in markers) and text.index(markers[0]) < text.index(markers[1])
-
-
-def _between(text: str, begin: str, end: str, block: str) -> str:
-    return text.partition(begin)[0] + block + text.partition(end)[2]
 
 
 def _metadata(card: Card) -> str:
@@ -408,40 +391,9 @@ def _results(card: Card) -> str:
     return f"{_HEADER[0]}\n{yaml_dump(index, sort_keys=False)}{_HEADER[1]}"
 
 
-def _measured(card: Card) -> str:
-    """What is ours in the body, between markers."""
-    parts = [_BODY[0], "", _draws(card), ""]
-    if GRID in card.pictures:
-        parts += [f"![Samples of seed 0]({GRID})", ""]
-    parts += ["```", f"pip install {' '.join(('ganzoo-torch', *card.packages))}", "```", ""]
-    if card.packages:
-        parts += [
-            "The model needs this package of other authors; it can run any code: look at it before you install it.",
-            "",
-        ]
-    parts += ["```python", "import ganzoo", "", f"gan = ganzoo.from_pretrained({_literal(card.source)})"]
-    parts += ['ganzoo.images.save(gan.sample(64, seed=0), "samples.png")', "```", ""]
-    parts += [f"{_BELOW} `{card.weights}`.", _TRAINING]
-    parts += _table(("", ""), card.training) if card.training else ["Not recorded."]
-    parts += ["", *_code(card.command)] if card.command else []
-    parts += [*(["", f"![Losses over the steps]({LOSSES})"] if LOSSES in card.pictures else []), _FIGURES]
-    for how in dict.fromkeys((figure.features, figure.how) for figure in card.figures):
-        parts += [f"In features of {_plain(how[0])}, {_plain(how[1])}:", ""]
-    head = ("measure", "this model", "real images", "noise", "better")
-    parts += _table(head, map(_row, card.figures)) if card.figures else [_NOT_MEASURED]
-    for command in dict.fromkeys(figure.command for figure in card.figures):
-        parts += ["", *_code(command)]
-    return "\n".join([*parts, "", _BODY[1]])
-
-
 def _row(of: Figure) -> tuple[str, ...]:
     references = with_spread(of.real_reference), with_spread(of.noise_reference)
     return of.name.replace(f"({of.features})", ""), with_spread(of.value, of.spread), *references, of.better
-
-
-def _table(head: tuple[str, ...], rows: Any) -> list[str]:
-    lines = [head, tuple("---" for _ in head), *(tuple(map(_plain, row)) for row in rows)]
-    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def _printable(text: str) -> str:
@@ -455,15 +407,20 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\|`*_\[\]])", r"\\\1", text).replace("&", "&amp;").replace("<", "&lt;")
 
 
+def _escaped(value: object) -> Markup:
+    """`value` as Markdown shows it; what is Markdown stays."""
+    return value if isinstance(value, Markup) else Markup(_plain(str(value)))
+
+
 def _word(text: str) -> str:
     """`text` without what a marker could be made of."""
     return " ".join(re.sub(r"[<>#]", " ", _printable(text)).split())
 
 
-def _code(text: str) -> list[str]:
+def _code(text: str) -> Markup:
     """`text` as it is, in a fence that nothing in it can close."""
     fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", text))])
-    return [fence, _printable(text).replace("<!--", "<! --"), fence]
+    return Markup("\n".join([fence, _printable(text).replace("<!--", "<! --"), fence]))
 
 
 def _literal(text: str) -> str:

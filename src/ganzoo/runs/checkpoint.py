@@ -30,7 +30,6 @@ from ganzoo.saving.weights import MOST_OWN, WeightsFile, is_finite, untie
 from ganzoo.stateful import Stateful
 
 KEEP = 2  # of the newest checkpoints, beside the best
-ENTRIES = 20  # of a parameter's state in an optimizer, at most
 TENSORS, STATE = "tensors.safetensors", "state.json"
 
 
@@ -132,10 +131,7 @@ def _collected(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]
         tensors.update({f"{name}/{key}": value for key, value in network.state_dict().items()})
     for name, optimizer in state.optimizers().items():
         values = optimizer.state_dict()
-        groups = [{key: value for key, value in group.items() if key != "params"} for group in values["param_groups"]]
-        for group in groups:
-            group.update({key: value.item() for key, value in group.items() if isinstance(value, Tensor)})
-        numbers[name] = {"groups": groups, "state": {}}
+        numbers[name] = {"groups": _options(optimizer), "state": {}}
         for index, entries in values["state"].items():
             for key, value in entries.items():
                 if isinstance(value, Tensor):
@@ -175,7 +171,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
                 raise ValueError(f"{name} is {'not a plain file' if os.path.lexists(folder / name) else 'missing'}")
         numbers = read_json(folder / STATE, own=True)
         _check_numbers(numbers, state, folder)
-        tensors = _tensors(folder, numbers, _most_tensors(state))
+        tensors = _tensors(folder, numbers)
         for name, optimizer in state.optimizers().items():
             _load_optimizer(optimizer, name, numbers[name], tensors)
         for name, network in state.networks().items():
@@ -197,16 +193,16 @@ def load_average(network: nn.Module, folder: Path) -> None:
         WeightsError: the checkpoint is damaged or of other networks.
     """
     try:
-        tensors = _tensors(folder, read_json(folder / STATE, own=True), MOST_OWN)
+        tensors = _tensors(folder, read_json(folder / STATE, own=True))
         _load_network(network, "average", tensors)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"the checkpoint {folder} is damaged ({quote(str(error), 200)}).") from error
 
 
-def _tensors(folder: Path, numbers: dict[str, Any], most: int) -> dict[str, Tensor]:
-    """The tensors of the checkpoint at `folder`, `most` at most; ValueError unless they are those that its `numbers`,
-    of `state.json`, belong to."""
-    tensors = WeightsFile.open(folder / TENSORS, own=most).tensors()
+def _tensors(folder: Path, numbers: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of the checkpoint at `folder`; ValueError unless they are those that its `numbers`, of `state.json`,
+    belong to."""
+    tensors = WeightsFile.open(folder / TENSORS, own=MOST_OWN).tensors()
     if sha256_of(folder / TENSORS) != numbers["sha256"][TENSORS]:
         raise ValueError(f"{TENSORS} has another sha256 than {STATE} says")
     return tensors
@@ -224,21 +220,17 @@ def _load_network(network: nn.Module, name: str, tensors: dict[str, Tensor]) -> 
     weights, wanted = {key for key, _ in network.named_parameters()}, network.state_dict()
     saved = {key: tensors.pop(f"{name}/{key}") for key in wanted}
     for key, value in wanted.items():
-        if saved[key].shape != value.shape or saved[key].is_floating_point() != value.is_floating_point():
+        if _kind(saved[key]) != _kind(value):
             raise ValueError(f"{name}/{key} is {_kind(saved[key])}, not {_kind(value)}")
         if key in weights and not is_finite(saved[key]):
             raise ValueError(f"{name}/{key} holds NaN or infinity")
     network.load_state_dict(saved)
 
 
-def _most_tensors(state: TrainingState) -> int:
-    """More than a checkpoint of `state` has."""
-    groups = [group for optimizer in state.optimizers().values() for group in optimizer.param_groups]
-    moments = ENTRIES * sum(len(group["params"]) for group in groups)
-    return moments + sum(len(network.state_dict()) for network in state.networks().values())
-
-
-def _kind(value: Tensor) -> str:
+def _kind(value: Any) -> str:
+    """The type and shape of a tensor; anything else as it is."""
+    if not isinstance(value, Tensor):
+        return quote(value)
     return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 
 
@@ -271,61 +263,56 @@ def _check_numbers(numbers: dict[str, Any], state: TrainingState, folder: Path) 
         raise ValueError(f"sums are {quote(numbers['sums'])}")
 
 
+def _options(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """Rates and switches of each group of parameters, as JSON types."""
+    return [
+        {key: value.item() if isinstance(value, Tensor) else value for key, value in group.items() if key != "params"}
+        for group in optimizer.param_groups
+    ]
+
+
 def _load_optimizer(optimizer: Optimizer, name: str, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     """Bring `optimizer` to what was saved under `name`, and take it out of `tensors`; its parameters are changed.
 
     What its state must look like is found by a step with gradients of 0: fused updates would write behind the ends of
     tensors that are too short.
     """
-    groups = optimizer.state_dict()["param_groups"]
+    options = _options(optimizer)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    found = _take_state(name, numbers["state"], tensors)
-    if not found.keys() <= set(range(len(parameters))):
-        raise ValueError(f"{name} has no parameter {max(found)}")
-    entries = {
-        index: _fitting(saved, optimizer.state[parameters[index]], f"{name}/{index}") for index, saved in found.items()
-    }
-    _set_groups(name, groups, numbers["groups"])
-    optimizer.load_state_dict({"state": entries, "param_groups": groups})
-
-
-def _take_state(name: str, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> dict[int, dict[str, Any]]:
-    """The state of each parameter, by its index: `numbers`, and `tensors` under `name`, which are taken out."""
-    found: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in numbers.items()}
+    found: dict[int, dict[str, Any]] = {int(place): dict(values) for place, values in numbers["state"].items()}
     for key in [key for key in tensors if key.startswith(f"{name}/")]:
-        _, index, entry = key.split("/", 2)
-        found.setdefault(int(index), {})[entry] = tensors.pop(key)
-    return found
+        _, place, entry = key.split("/", 2)
+        found.setdefault(int(place), {})[entry] = tensors.pop(key)
+    for index, parameter in enumerate(parameters):
+        state, saved = optimizer.state.pop(parameter, {}), found.pop(index, {})
+        if saved:
+            if saved.keys() != state.keys():
+                raise ValueError(f"{name}/{index} holds {quote(sorted(saved))}, not {quote(sorted(state))}")
+            _fill(state, saved, f"{name}/{index}")
+            optimizer.state[parameter] = state
+    if found:
+        raise ValueError(f"{name} has no parameter {max(found)}")
+    for group, mine, saved in zip(optimizer.param_groups, options, numbers["groups"], strict=True):
+        _fill(mine, saved, f"{name}: options")
+        mine["params"] = group["params"]
+        group.clear()
+        group.update(mine)
 
 
-def _set_groups(name: str, groups: list[dict[str, Any]], saved_groups: list[dict[str, Any]]) -> None:
-    """Give an optimizer's `groups` of parameters their saved rates and switches."""
-    if len(saved_groups) != len(groups):
-        raise ValueError(f"{name} has {len(saved_groups)} groups, not {len(groups)}")
-    for group, saved in zip(groups, saved_groups):
-        for key, value in saved.items():
-            if key == "params" or (key in group and not _alike(value, group[key])):
-                raise ValueError(f"{name}: {key} is {quote(value)}, not as {quote(group.get(key))}")
-            group[key] = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
-
-
-def _fitting(saved: dict[str, Any], like: dict[str, Any], place: str) -> dict[str, Any]:
-    """The `saved` state of one parameter, in memory as `like` is: ValueError if names, shapes or types differ."""
-    if saved.keys() != like.keys():
-        raise ValueError(f"{place} holds {quote(sorted(saved))}, not {quote(sorted(like))}")
+def _fill(mine: dict[str, Any], saved: dict[str, Any], place: str) -> None:
+    """Put what was `saved` of an optimizer into `mine`, tensors into their own memory; ValueError unless it fits."""
     for key, value in saved.items():
-        mine = like[key]
-        if isinstance(mine, Tensor) and isinstance(value, Tensor):
-            if (value.shape, value.dtype) != (mine.shape, mine.dtype):
-                raise ValueError(f"{place}/{key} is {_kind(value)}, not {_kind(mine)}")
-            mine.copy_(value)
-        elif isinstance(mine, Tensor) or isinstance(value, Tensor) or not _alike(value, None):
-            raise ValueError(f"{place}/{key} is {quote(value)}, not as {quote(mine)}")
-    return {key: like[key] if isinstance(value, Tensor) else value for key, value in saved.items()}
+        like = mine.get(key)
+        if isinstance(like, Tensor) and isinstance(value, Tensor) and _kind(like) == _kind(value):
+            like.copy_(value)
+        elif isinstance(like, Tensor) or not _alike(value, like):
+            raise ValueError(f"{place}/{key} is {_kind(value)}, not as {_kind(like)}")
+        else:
+            mine[key] = tuple(value) if isinstance(value, list) else value  # JSON has no tuples
 
 
 def _alike(value: Any, like: Any) -> bool:
