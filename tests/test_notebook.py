@@ -15,7 +15,7 @@ from torch import nn
 import ganzoo
 from ganzoo.callbacks import Run
 from ganzoo.data import open_data
-from ganzoo.runs.curves import Curve, picture
+from ganzoo.runs.curves import picture
 from ganzoo.training.callbacks.notebook import EVERY, NotebookDisplay
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -47,7 +47,7 @@ def test_a_notebook_shows_one_picture_of_figures_curves_and_the_newest_samples(c
     assert re.fullmatch(r"step 4 of 8, [\d,.]+ images/s, about \d+ s left", steps)
     assert losses == "losses: discriminator 1.000, generator 2.000" and score == "score 0.25, the best so far"
     shown = Image.open(io.BytesIO(base64.b64decode(last["image/png"])))
-    curves = picture([Curve("discriminator", [(4, 1.0)]), Curve("generator", [(4, 2.0)])], last_step=8)
+    curves = picture({"discriminator": [(4, 1.0)], "generator": [(4, 2.0)]}, last_step=8)
     assert shown.crop((0, 66, curves.width, 66 + curves.height)).tobytes() == curves.tobytes()
     assert shown.getpixel((400, 66 + curves.height + 20)) == (128, 128, 128)  # the newest grid stands below, enlarged
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.errors import TrainingError
-from ganzoo.runs.curves import BUCKETS, Curve, chart, number, picture
+from ganzoo.runs.curves import BUCKETS, chart, number, picture
 from ganzoo.runs.gallery import GRIDS, sample_grids
 from ganzoo.runs.report import write_report
 from ganzoo.training import Callback
@@ -291,7 +291,7 @@ def test_the_page_names_no_address(tmp_path):
 def test_long_curves_are_thinned_and_keep_their_peaks():
     points = [(step, 1.0 + 0.001 * (step % 7)) for step in range(1, 100_001)]
     points[77_777] = (77_778, 1.012)
-    drawn = chart("Losses", [Curve("generator", points)], last_step=100_000)
+    drawn = chart("Losses", {"generator": points}, last_step=100_000)
     paths = re.findall(r' d="([^"]*)"', drawn)
     assert sum(path.count("L") + path.count("M") for path in paths) == 3 * BUCKETS
     heights = [float(pair.split()[1]) for pair in re.split("[ML]", paths[0].rstrip("z"))[1:]]
@@ -300,12 +300,12 @@ def test_long_curves_are_thinned_and_keep_their_peaks():
 
 
 def test_one_point_can_be_seen():
-    assert "h0" in chart("Score", [Curve("score", [(500, 0.5)])], last_step=500)
+    assert "h0" in chart("Score", {"score": [(500, 0.5)]}, last_step=500)
 
 
 def test_a_wild_point_does_not_flatten_the_rest_and_is_named():
     points = [(step, 1 + step % 2) for step in range(1, 1000)]
-    drawn = chart("Losses", [Curve("generator", [*points, (1000, 1e9)])], last_step=1000)
+    drawn = chart("Losses", {"generator": [*points, (1000, 1e9)]}, last_step=1000)
     assert "as far as 1e+09, at step 1,000" in drawn
     path = re.search(r'<path class="first" d="M([^"]*)"', drawn)
     heights = [float(pair.split()[1]) for pair in path[1].split("L")]
@@ -315,14 +315,14 @@ def test_a_wild_point_does_not_flatten_the_rest_and_is_named():
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-1e29, 1e29], [1e-20, 3e-20], [1e-9, 1e9], [-3.0, -2.9999]])
 @pytest.mark.parametrize("axis", ["linear", "from zero", "logarithmic"])
 def test_any_values_make_a_drawing_with_labels(values, axis):
-    drawn = chart("Any", [Curve("any", list(enumerate(values)))], last_step=len(values), axis=axis)
+    drawn = chart("Any", {"any": list(enumerate(values))}, last_step=len(values), axis=axis)
     assert "nan" not in drawn and 1 <= drawn.count('class="y"') <= 10
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1000])
 def test_the_picture_of_the_card_draws_both_curves_over_the_whole_width(count):
     points = [(step + 1, float(step % 7)) for step in range(count)]
-    curves = [Curve("one", points), Curve("two", [(step, 10 - value) for step, value in points])]
+    curves = {"one": points, "two": [(step, 10 - value) for step, value in points]}
     drawn = picture(curves, last_step=count)
     for colour in ((0x2A, 0x6F, 0xC9), (0xCF, 0x56, 0x20)):
         columns = [

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+LONGEST = 4000  # characters of a text of others on a page
+
+
 def table(rows: Iterable[Sequence[object]], head: Sequence[object] = ()) -> Markup:
     """A table with a line of `head`, if there is one; cells are escaped unless they are `Markup`."""
     lines = [("th", head), *(("td", row) for row in rows)]
@@ -62,7 +65,13 @@ def templates(**options: Any) -> Environment:
 
 @functools.cache  # it keeps the templates that it has compiled
 def _pages() -> Environment:
-    return templates()
+    return templates(finalize=_shortened)
+
+
+def _shortened(value: object) -> object:
+    """`value` as a page shows it: a text that is not the page's own may be endless."""
+    text = "none" if value is None else value
+    return text if isinstance(text, Markup) or len(str(text)) <= LONGEST else f"{str(text)[:LONGEST]}…"
 
 
 def page(template: str, **facts: Any) -> str:
@@ -76,4 +85,9 @@ def page(template: str, **facts: Any) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = Markup(f"script-src 'sha256-{digest}'; " if script else "")
     written = time.strftime("%Y-%m-%d %H:%M:%S %Z")
-    return _pages().get_template(template).render(script_policy=policy, written=written, **facts)
+    return str(part(template, script_policy=policy, written=written, **facts))
+
+
+def part(template: str, **facts: Any) -> Markup:
+    """What a file in `templates/` makes of `facts`, which are shown as text unless they are `Markup`."""
+    return Markup(_pages().get_template(template).render(**facts))

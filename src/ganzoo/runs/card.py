@@ -21,7 +21,7 @@ from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.files import write_file
 from ganzoo.markup import templates
 from ganzoo.models import Generator, parameter_count
-from ganzoo.runs.curves import Curve, picture
+from ganzoo.runs.curves import picture
 from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorded_plugins, resume_command, seconds
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
@@ -170,10 +170,10 @@ def run_card(
     with damage_said(folder.path):
         record, *before = (_Record(each.facts(), each.entries()) for each in map(RunFolder, (run, *earlier)))
         if record.losses:
-            curves = [
-                Curve(name.replace("_", " "), [(each["step"], each[name]) for each in record.losses])
+            curves = {
+                name.replace("_", " "): [(each["step"], each[name]) for each in record.losses]
                 for name in ("discriminator_loss", "generator_loss")
-            ]
+            }
             images.save(picture(curves, last_step=record.last), model / LOSSES)
         data = facts["data"]
         card = replace(

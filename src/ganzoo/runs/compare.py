@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ganzoo.errors import ConfigError
 from ganzoo.files import write_file
 from ganzoo.markup import page
-from ganzoo.runs.curves import PLACES, Curve, chart
+from ganzoo.runs.curves import PLACES, chart
 from ganzoo.runs.folder import RunFolder, damage_said, seconds
 from ganzoo.runs.gallery import sample_grids, shown
 from ganzoo.saving.format import WEIGHTS
@@ -103,10 +103,10 @@ def _charts(runs: Sequence[str | Path], logs: Sequence[list[dict[str, Any]]]) ->
     return [
         chart(
             title,
-            [
-                Curve(str(run), [(entry["step"], float(entry[name])) for entry in log if name in entry])
+            {
+                str(run): [(entry["step"], float(entry[name])) for entry in log if name in entry]
                 for run, log in zip(runs, logs)
-            ],
+            },
             last_step=last,
             axis="logarithmic" if name == "score" else "linear",
             hint="A kernel distance to real images; lower is better." if name == "score" else "",

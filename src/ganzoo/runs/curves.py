@@ -6,17 +6,17 @@ On a page, colours come from its style (`--first`, `--second`), so the same draw
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from markupsafe import Markup
 from PIL import Image, ImageDraw, ImageFont
 
+from ganzoo.markup import part
 from ganzoo.text import number
 
 Point = tuple[float, float]
+Curves = Mapping[str, Sequence[Point]]  # by name: (step, value), finite, in order of their steps
 BUCKETS = 300  # a longer curve is drawn as the mean, least and greatest of so many stretches: 900 points at most
 PLACES = ("first", "second", "third", "fourth")  # classes of curves on a page, each with its colour
 _EDGE = 1000  # width and height of the drawing in its own units
@@ -25,17 +25,9 @@ _INNER = 64, 30, 740, 256  # the rectangle of its curves: left, top, right, bott
 _COLOURS = ("#2a6fc9", "#cfdef3"), ("#cf5620", "#f5d8cc")  # of a line, of the band behind it
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One line of a chart. `points` are (step, value), finite, in order of their steps."""
-
-    name: str
-    points: Sequence[Point]
-
-
 def chart(
     title: str,
-    curves: Sequence[Curve],
+    curves: Curves,
     *,
     last_step: float,
     hint: str = "",
@@ -45,48 +37,36 @@ def chart(
     """A `<section>` with up to four curves over the steps 0 to `last_step`; empty if there are no points.
 
     Args:
-        title, hint: plain text; the hint stands below the title.
+        title, hint: plain text; the hint stands below the drawing.
         dot: a point to mark, as the best score.
         axis: logarithmic only if values are above 0 and the greatest is 20 times the least; else linear, and a few
             points far from all others are cut off and the worst is named.
     """
-    curves = [curve for curve in curves if curve.points]
+    curves, last_step = {name: points for name, points in curves.items() if points}, max(last_step, 1)
     if not curves:
         return Markup("")
-    scale, note = _scale(curves, axis)
-    last_step = max(last_step, 1)
-
-    drawn, keys = [], []
-    for place, curve in zip(PLACES, curves):
-        points = [(step / last_step * _EDGE, _EDGE - scale(value) * _EDGE) for step, value in curve.points]
-        drawn.append(_draw(points, place))
-        keys.append(f'<li class="{place}">{escape(curve.name)} <b>{number(curve.points[-1][1])}</b></li>')
-    marks = "".join(
-        f'<span class="y" style="bottom:{100 * scale(value):.1f}%">{text}</span>' for value, text in scale.ticks()
-    )
-    marks += "".join(
-        f'<span class="x" style="left:{100 * step / last_step:.1f}%">{text}</span>'
-        for step, text in _ticks(0, last_step, 4)
-    )
-    if dot:
-        marks += (
-            f'<span class="dot" style="left:{100 * dot[0] / last_step:.2f}%;bottom:{100 * scale(dot[1]):.2f}%"></span>'
-        )
-    summary = "; ".join(f"{curve.name} from {_ends(curve.points)}" for curve in curves)
-    label = escape(f"{title} over steps 0 to {number(last_step)}: {summary}")
-    below = " ".join(filter(None, (hint, note)))
-    return Markup(
-        f'<section class="card chart"><h2>{escape(title)}</h2><ul class="key">{"".join(keys)}</ul>'
-        f'<div class="plot" data-last="{last_step:g}">{marks}'
-        f'<svg viewBox="0 0 {_EDGE} {_EDGE}" preserveAspectRatio="none" role="img" aria-label="{label}">'
-        f'{"".join(drawn)}</svg><span class="marker"></span></div><p class="hint">{escape(below)}</p></section>'
+    scale, note = _scale([*curves.values()], axis)
+    drawn = [
+        (place, name, points, _draw([(step / last_step * _EDGE, (1 - scale(y)) * _EDGE) for step, y in points], place))
+        for place, (name, points) in zip(PLACES, curves.items())
+    ]
+    return part(
+        "chart_template.html",
+        title=title,
+        curves=drawn,
+        scale=scale,
+        steps=_ticks(0, last_step, 4),
+        last_step=last_step,
+        edge=_EDGE,
+        dot=dot,
+        hint=" ".join(filter(None, (hint, note))),
     )
 
 
-def picture(curves: Sequence[Curve], *, last_step: float) -> Image.Image:
+def picture(curves: Curves, *, last_step: float) -> Image.Image:
     """One or two curves over the steps 0 to `last_step`, for pages and notebooks that show pictures alone."""
-    curves, last_step = [curve for curve in curves if curve.points], max(last_step, 1)
-    scale = _scale(curves, "linear")[0] if curves else _Scale(0.0, 1.0, False, pad=False)
+    curves, last_step = {name: points for name, points in curves.items() if points}, max(last_step, 1)
+    scale = _scale([*curves.values()], "linear")[0] if curves else _Scale(0.0, 1.0, False, pad=False)
     image = Image.new("RGB", (_FINE * _WIDTH, _FINE * _HEIGHT), "white")
     draw, (left, top, right, bottom) = ImageDraw.Draw(image), _INNER
 
@@ -100,7 +80,7 @@ def picture(curves: Sequence[Curve], *, last_step: float) -> Image.Image:
     heights = [(place((0, value))[1], text) for value, text in scale.ticks()]
     for y, _ in heights:
         draw.line([_FINE * left, _FINE * y, _FINE * right, _FINE * y], "#e0dfd9", _FINE)
-    thinned = [_thinned(curve.points, 60) for curve in curves]
+    thinned = [_thinned(points, 60) for points in curves.values()]
     for (_, lower, upper), (_, light) in zip(thinned, _COLOURS):
         if lower:
             draw.polygon(path([*upper, *reversed(lower)]), light)
@@ -113,22 +93,19 @@ def picture(curves: Sequence[Curve], *, last_step: float) -> Image.Image:
         draw.text((left - 8, y), text, quiet, font, "rm")
     for step, text in _ticks(0, last_step, 6):
         draw.text((place((step, 0.0))[0], bottom + 8), text, quiet, font, "mt")
-    for index, (curve, (dark, _)) in enumerate(zip(curves, _COLOURS)):
-        draw.text((left + 180 * index, 4), curve.name, dark, font)
+    for index, (name, (dark, _)) in enumerate(zip(curves, _COLOURS)):
+        draw.text((left + 180 * index, 4), name, dark, font)
     return image
 
 
-def _ends(points: Sequence[Point]) -> str:
-    return f"{number(points[0][1])} to {number(points[-1][1])}"
-
-
-def _draw(points: Sequence[Point], place: str) -> str:
+def _draw(points: Sequence[Point], place: str) -> Markup:
     """A line; behind a thinned one, the band between its least and greatest; few points stand as dots too."""
     line, lower, upper = _thinned(points, BUCKETS)
-    drawn = f'<path class="{place} band" d="{_line([*lower, *reversed(upper)])}z"/>' if lower else ""
-    drawn += f'<path class="{place}" d="{_line(line)}"/>'
+    path = Markup('<path class="{}" d="{}"/>').format
+    drawn = path(f"{place} band", f"{_line([*lower, *reversed(upper)])}z") if lower else Markup("")
+    drawn += path(place, _line(line))
     if len(points) <= 40:
-        drawn += f'<path class="{place} dots" d="{"".join(f"M{_pair(point)}h0" for point in points)}"/>'
+        drawn += path(f"{place} dots", "".join(f"{_line([point])}h0" for point in points))
     return drawn
 
 
@@ -144,36 +121,25 @@ def _thinned(points: Sequence[Point], most: int) -> tuple[list[Point], list[Poin
 
 
 def _line(points: Iterable[Point]) -> str:
-    return "M" + "L".join(map(_pair, points))
+    return "M" + "L".join(f"{x:.0f} {min(max(y, -_EDGE), 2 * _EDGE):.0f}" for x, y in points)
 
 
-def _pair(point: Point) -> str:
-    x, y = point
-    return f"{x:.0f} {min(max(y, -_EDGE), 2 * _EDGE):.0f}"
-
-
-def _scale(curves: Sequence[Curve], axis: str) -> tuple[_Scale, str]:
+def _scale(curves: Sequence[Sequence[Point]], axis: str) -> tuple[_Scale, str]:
     """The scale that suits `curves`, and what there is to say of it."""
-    values = [value for curve in curves for _, value in curve.points]
-    low, high = min(values), max(values)
-    zero = axis == "from zero"
+    points = [point for curve in curves for point in curve]
+    values = sorted(value for _, value in points)
+    low, high, zero, note = values[0], values[-1], axis == "from zero", ""
     if axis == "logarithmic" and low > 0 and high > 20 * low:
         return _Scale(low, high, True, pad=True), "Logarithmic axis."
-    note = ""
-    inner_low, inner_high = _without_outliers(values)
+    # the bounds of all but the outermost hundredth at either end, with some room about them
+    inner_low, inner_high = values[len(values) // 100], values[-1 - len(values) // 100]
+    room = 0.1 * (inner_high - inner_low)
+    inner_low, inner_high = inner_low - room, inner_high + room
     if high - low > 4 * (inner_high - inner_low) > 0:
-        out = [point for curve in curves for point in curve.points if not inner_low <= point[1] <= inner_high]
-        worst = max(out, key=lambda point: max(inner_low - point[1], point[1] - inner_high))
+        worst = max(points, key=lambda point: max(inner_low - point[1], point[1] - inner_high))
         note = f"Cut off: as far as {number(worst[1])}, at step {number(worst[0])}."
         low, high = inner_low, inner_high
     return _Scale(min(low, 0.0) if zero else low, high, False, pad=not zero), note
-
-
-def _without_outliers(values: Sequence[float]) -> Point:
-    """The bounds of all but the outermost hundredth at either end, with some room about them."""
-    ordered = sorted(values)
-    low, high = ordered[len(ordered) // 100], ordered[-1 - len(ordered) // 100]
-    return low - 0.1 * (high - low), high + 0.1 * (high - low)
 
 
 class _Scale:

@@ -105,8 +105,13 @@ class RunFolder:
             raise TrainingError(f"{self.path} is a file; name a folder for the run.")
         found = list(self.path.iterdir()) if self.path.is_dir() else []
         begun = any(entry.name == _HOLDER for entry in found)
-        if self.exists() and not begun:
-            self._check_ours()
+        if self.exists() and not begun:  # what stands beside another program's run.json is never deleted
+            try:
+                self.facts()
+            except GanzooError as error:
+                raise TrainingError(
+                    f"{self.path / 'run.json'} is damaged or no run's of ganzoo; name another folder."
+                ) from error
         if self.exists() and not overwrite:
             raise TrainingError(
                 f"{self.path} holds a run already; go on with `{resume_command(self.path)}`, "
@@ -120,15 +125,6 @@ class RunFolder:
         others = [entry.name for entry in found if not _is_ours(entry, begun)]
         if others and not self.exists():
             raise TrainingError(f"{self.path} is not empty and holds no run ({min(others)}); name another folder.")
-
-    def _check_ours(self) -> None:
-        """Raise TrainingError unless `run.json` is of a run: what stands beside another program's is never deleted."""
-        try:
-            ours = {"settings", "machine", "gan", "data"} <= self.facts().keys()
-        except GanzooError:
-            ours = False
-        if not ours:
-            raise TrainingError(f"{self.path / 'run.json'} is damaged or no run's of ganzoo; name another folder.")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -188,8 +184,11 @@ class RunFolder:
         """Whether a run is there."""
         return (self.path / "run.json").is_file()
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, check: bool = True) -> dict[str, Any]:
         """What `run.json` says.
+
+        Args:
+            check: that its settings, machine, gan and data are mappings.
 
         Raises:
             TrainingError: no run is there. WeightsError: the file is damaged or of a newer format.
@@ -199,21 +198,24 @@ class RunFolder:
                 f"{self.path} holds no run that can be resumed (no run.json): name a folder that a training wrote; "
                 f"one that was killed before its first step is begun again."
             )
-        facts = read_json(self.path / "run.json", own=True)
-        check_format(facts, str(self.path / "run.json"))
+        place = self.path / "run.json"
+        facts = read_json(place, own=True)
+        check_format(facts, str(place))
+        for name in ("settings", "machine", "gan", "data") if check else ():
+            if not isinstance(facts.get(name), dict):
+                raise WeightsError(
+                    f"{place}: {name} must be a mapping, got {quote(facts.get(name))}; the file is damaged."
+                )
         return facts
 
     def stretches(self) -> list[dict[str, Any]]:
         """What `run.json` says of the times that the run went on with other settings; WeightsError if damaged."""
-        found = self.facts().get("stretches", []) if self.exists() else []
-        for each in found if isinstance(found, list) else [found]:
-            changed = each.get("changed") if isinstance(each, dict) else None
-            pairs = isinstance(changed, dict) and all(
-                isinstance(two, list) and len(two) == 2 for two in changed.values()
-            )
-            if not pairs or type(each.get("step")) is not int:
-                raise WeightsError(f"{self.path / 'run.json'}: stretches hold {quote(each)}; the file is damaged.")
-        return list(found)
+        found = self.facts(check=False).get("stretches", []) if self.exists() else []
+        with damage_said(self.path):
+            for each in found:
+                each["step"] = int(each["step"])
+                each["changed"] = {name: [before, after] for name, (before, after) in each["changed"].items()}
+            return list(found)
 
     def tidy(self) -> None:
         """Remove what a killed process left half-written."""
@@ -287,28 +289,18 @@ def seconds(times: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> 
     """Seconds that all steps took; steps that a resumed run made again count once, as they were made last.
 
     Args:
-        times: lines of `timing.jsonl`; those without a step or a speed are left out.
+        times: lines of `timing.jsonl`; those without a speed are left out.
         settings: of the run; 0 seconds without their `batch_size`.
     """
-
-    def sound(entry: Mapping[str, Any]) -> bool:
-        numbers = entry.get("step"), entry.get("images_per_second")
-        return all(isinstance(value, (int, float)) and 0 < value < 1e15 for value in numbers)
-
-    latest = {entry["step"]: entry["images_per_second"] for entry in times if sound(entry)}
-    steps, size = sorted(latest), settings.get("batch_size")
-    if not isinstance(size, (int, float)):
-        return 0.0
+    latest = {entry["step"]: entry["images_per_second"] for entry in times if entry.get("images_per_second", 0) > 0}
+    steps, size = sorted(latest), settings.get("batch_size", 0)
     return float(sum((step - before) * size / latest[step] for before, step in zip([0, *steps], steps)))
 
 
 def recorded_plugins(facts: dict[str, Any], place: str) -> list[dict[str, str]]:
     """Kind, name, package and version of what a run uses from outside: in its settings, and in its networks."""
-    found = list(read_plugins(facts.get("plugins", []), place))
-    gan = facts.get("gan")
-    for name in ("generator", "discriminator"):
-        network = gan.get(name) if isinstance(gan, dict) else None
-        found += read_plugins(network.get("plugins", []) if isinstance(network, dict) else [], place)
+    of_networks = [each for name in ("generator", "discriminator") for each in facts["gan"][name].get("plugins", [])]
+    found = read_plugins([*facts.get("plugins", []), *of_networks], place)
     return [each for number, each in enumerate(found) if each not in found[:number]]
 
 

@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+from markupsafe import Markup
 from PIL import Image
 
 REAL = "real.png"  # beside the sample grids
@@ -35,7 +36,7 @@ def sample_grids(folder: Path, until: float | None = None) -> dict[int, Path]:
     return {step: found[step] for step in [*order[::stride], *order[-1:]]}
 
 
-def shown(path: Path) -> tuple[str, int, int] | None:
+def shown(path: Path) -> tuple[Markup, int, int] | None:
     """The picture `path` as a data URI, with the width and height to show it at; None if it can't be read."""
     try:
         status = path.stat()
@@ -47,7 +48,7 @@ def shown(path: Path) -> tuple[str, int, int] | None:
 
 
 @lru_cache(maxsize=2 * GRIDS)
-def _picture(path: Path, changed: int, size: int) -> tuple[str, int, int]:
+def _picture(path: Path, changed: int, size: int) -> tuple[Markup, int, int]:
     """A picture as a data URI of at most LARGEST bytes, and its size in pixels; kept, as a page is written often."""
     with Image.open(path, formats=("PNG",)) as image:
         width, height = image.size
@@ -67,5 +68,5 @@ def _picture(path: Path, changed: int, size: int) -> tuple[str, int, int]:
     raise ValueError(f"{path} does not shrink to {LARGEST} bytes")
 
 
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+def _uri(kind: str, content: bytes) -> Markup:
+    return Markup(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")

@@ -12,7 +12,7 @@ from torch import nn
 
 from ganzoo.config import Config, option
 from ganzoo.data import SOURCES, ImageData, source_name
-from ganzoo.errors import PluginError, TrainingError, WeightsError, quote
+from ganzoo.errors import PluginError, TrainingError, quote
 from ganzoo.files import expand_user
 from ganzoo.gan import GAN
 from ganzoo.hardware import name_of
@@ -22,7 +22,7 @@ from ganzoo.models.contract import check_like_file
 from ganzoo.options import join_call, split_call
 from ganzoo.registry import Registry, used_plugins
 from ganzoo.runs.checkpoint import check_step, checkpoint_folder, load_average, saved_shapes
-from ganzoo.runs.folder import RunFolder, command, recorded_plugins, recorded_registered, versions
+from ganzoo.runs.folder import RunFolder, command, damage_said, recorded_plugins, recorded_registered, versions
 from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, used_names, where_from
 from ganzoo.saving.model import check_facts
 from ganzoo.schedules import SCHEDULES
@@ -120,19 +120,6 @@ def describe_gan(gan: GAN) -> dict[str, Any]:
     }
 
 
-def recorded_data(facts: dict[str, Any], place: str) -> dict[str, Any]:
-    """What the run's file at `place` says of its data; TrainingError if that is damaged."""
-    saved = facts.get("data")
-    if not isinstance(saved, dict):
-        raise TrainingError(f"{place}: data must be a mapping, got {quote(saved)}; the file is damaged.")
-    return saved
-
-
-def recorded_reading(saved: dict[str, Any]) -> dict[str, Any]:
-    """How the images of a run were read, which `recorded_data` gave; a run of earlier days tells nothing of it."""
-    return {name: saved[name] for name in ("broken", "ground", "fit") if name in saved}
-
-
 def compare_plugins(facts: dict[str, Any], place: str, run: str) -> list[str]:
     """A sentence for each plug-in that has another version here than in `run`, which `facts` are of.
 
@@ -146,7 +133,9 @@ def compare_plugins(facts: dict[str, Any], place: str, run: str) -> list[str]:
                 f"{quote(each['where'], 300)}: import or run that, then ganzoo.Trainer.resume({run!r}).fit()"
             )
     told = []
-    for each in recorded_plugins(facts, place):
+    with damage_said(Path(run)):
+        plugins = recorded_plugins(facts, place)
+    for each in plugins:
         registry, name = REGISTRIES.get(each["kind"]), each["name"]
         used = f"{place}: the run uses the {each['kind']} {quote(name)} of {each['package']} {each['version']}"
         if registry is None or name not in registry:
@@ -158,14 +147,12 @@ def compare_plugins(facts: dict[str, Any], place: str, run: str) -> list[str]:
     return told
 
 
-def is_described(gan: GAN, described: Any) -> bool:
+def is_described(gan: GAN, described: dict[str, Any]) -> bool:
     """Whether `gan` is made as `describe_gan` said; names of classes that it lacks came from the data."""
-    if isinstance(described, dict) and not gan.class_names:
-        described = {**described, "class_names": []}
-    return bool(describe_gan(gan) == described)
+    return describe_gan(gan) == (described if gan.class_names else {**described, "class_names": []})
 
 
-def rebuild(described: Any, run: Path) -> GAN:
+def rebuild(described: dict[str, Any], run: Path) -> GAN:
     """The GAN that `describe_gan` described in the folder `run`, with fresh weights of the sizes of its checkpoint.
 
     Raises:
@@ -173,8 +160,6 @@ def rebuild(described: Any, run: Path) -> GAN:
             damaged.
     """
     place = str(run / "run.json")
-    if not isinstance(described, dict):
-        raise WeightsError(f"{place}: gan must be a mapping, got {quote(described)}.")
     facts, shapes = check_facts(described, f"{place}: gan"), saved_shapes(run)
     networks: list[nn.Module] = []
     for name in ("generator", "discriminator"):
@@ -197,6 +182,6 @@ def open_checkpoint(run: str | Path, step: int) -> GAN:
     folder = RunFolder(run)
     facts = folder.facts()
     check_step(folder.path, step)
-    gan = rebuild(facts.get("gan"), folder.path)
+    gan = rebuild(facts["gan"], folder.path)
     load_average(gan.generator, checkpoint_folder(folder.path, step))
     return gan

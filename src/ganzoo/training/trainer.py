@@ -28,8 +28,6 @@ from ganzoo.runs.metadata import (
     is_described,
     rebuild,
     record,
-    recorded_data,
-    recorded_reading,
 )
 from ganzoo.runs.stretches import Stretch, open_stretch
 from ganzoo.saving.model import check_facts
@@ -153,19 +151,18 @@ class Trainer:
         facts, place = folder.facts(), str(folder.path / "run.json")
         for remark in compare_plugins(facts, place, str(run)):
             say(remark)
-        settings = Settings.from_dict(facts.get("settings"), f"{place}: settings")
+        settings = Settings.from_dict(facts["settings"], f"{place}: settings")
         stretch = open_stretch(folder, settings, changes, at)
         settings = stretch.settings if stretch else settings
         objects = compare_callbacks(callbacks, facts, str(run), settings)
-        saved = recorded_data(facts, place)
+        saved, described = facts["data"], facts["gan"]
         data = data if data is not None else saved.get("source")
         if data is None:
             raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
         trainer = cls.__new__(cls)
         trainer._stretch = stretch
-        trainer._reading = recorded_reading(saved)
-        trainer._config = RuntimeConfig.from_dict(facts.get("machine"), f"{place}: machine")
-        described = facts.get("gan")
+        trainer._reading = {name: saved[name] for name in ("broken", "ground", "fit") if name in saved}
+        trainer._config = RuntimeConfig.from_dict(facts["machine"], f"{place}: machine")
         if gan is not None and not is_described(gan, described):
             raise TrainingError(f"gan differs from the one that {run} trains; make it as {place} says")
         trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, objects, progress, device)
@@ -182,7 +179,7 @@ class Trainer:
                 f"so do ganzoo's versions. Resume it where it was begun and with that version, or begin a new run with "
                 f"--from {shell(run)}"
             )
-        names = tuple(check_facts(dict(described or {}), f"{place}: gan")["class_names"])
+        names = tuple(check_facts(described, f"{place}: gan")["class_names"])
         found = tuple(trainer.data.class_names)
         if trainer.gan.num_classes and names != found and are_names(names) and are_names(found):
             raise TrainingError(

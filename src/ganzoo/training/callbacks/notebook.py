@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from ganzoo.callbacks import Callback, Run
-from ganzoo.runs.curves import Curve, picture
+from ganzoo.runs.curves import picture
 from ganzoo.text import duration, number
 
 EVERY = 2  # seconds between two drawings, at least
@@ -70,7 +70,7 @@ class NotebookDisplay(Callback):
 
     def _figure(self, lines: list[str]) -> Image.Image:
         names = ("discriminator", "generator")
-        curves = [Curve(name, [(row[0], row[index]) for row in self._losses]) for index, name in enumerate(names, 1)]
+        curves = {name: [(row[0], row[index]) for row in self._losses] for index, name in enumerate(names, 1)}
         parts = [picture(curves, last_step=self._steps)] if self._losses else []
         grids = sorted(self._samples.glob("step-*.png"), key=lambda path: (len(path.name), path.name))  # of any step
         for path in grids[-1:]:
