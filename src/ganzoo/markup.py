@@ -36,9 +36,14 @@ def image(picture: Image.Image, alt: str, scale: int = 1) -> Markup:
     """`picture` as an element that holds all of it, shown `scale` times as large, pixel by pixel."""
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
-    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    source = data_uri("png", buffer.getvalue())
     size = f'width="{scale * picture.width}" height="{scale * picture.height}"'
     return Markup(f'<img alt="{escape(alt)}" {size} style="image-rendering: pixelated" src="{source}">')
+
+
+def data_uri(kind: str, content: bytes) -> Markup:
+    """An image file as an address that holds all of it."""
+    return Markup(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
 
 
 def grid(images: Tensor, columns: int | None = None, side: int = 56) -> Markup:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganzoo import images as pictures
 from ganzoo.errors import ConfigError, quote
+from ganzoo.explore.walk import check_label
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents
 
@@ -56,8 +57,7 @@ def arithmetic(
     """
     if not groups:
         raise ConfigError("groups must hold one or more of (sign, numbers of samples)")
-    if gan.num_classes and label is None:
-        raise ConfigError(f"{gan!r}: choose the class of all groups with label= (--label)")
+    check_label(gan, label)
     columns = [_latents_of(gan, sign, numbers, seed) for sign, numbers in groups]
     means = [latents.mean(0) for latents in columns]
     total = torch.stack([sign * mean for (sign, _), mean in zip(groups, means)]).sum(0)
@@ -77,7 +77,8 @@ def arithmetic(
     order = torch.tensor([1, 2, 3, 4, 0, 5, 6, 7, 8])  # the sum's own in the middle
     sheets.append(pictures.grid(results[order], columns=3, scale=SCALE))
     signs = ["+" if sign > 0 else MINUS for sign, _ in groups] + ["="]
-    return Arithmetic(total, results, _side_by_side(sheets, signs[1:] if groups[0][0] > 0 else signs))
+    signs[0] = signs[0].replace("+", "")
+    return Arithmetic(total, results, _side_by_side(sheets, signs))
 
 
 def _latents_of(gan: GAN, sign: int, numbers: Sequence[int], seed: int) -> Tensor:
@@ -92,11 +93,10 @@ def _lengthened(latent: Tensor) -> Tensor:
 
 
 def _side_by_side(sheets: list[Image.Image], signs: list[str]) -> Image.Image:
-    """Pictures in a row, aligned at the bottom, with a sign before each but (where there is one less) the first."""
+    """Pictures in a row, aligned at the bottom, each behind its sign if it has one."""
     from PIL import ImageDraw, ImageFont
 
     gap, font = 28, ImageFont.load_default(24)
-    signs = [""] * (len(sheets) - len(signs)) + signs
     width = sum(sheet.width for sheet in sheets) + gap * sum(bool(sign) for sign in signs)
     height = max(sheet.height for sheet in sheets)
     whole = Image.new("RGB", (width, height), "white")

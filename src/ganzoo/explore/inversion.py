@@ -112,21 +112,19 @@ def _starts(gan: GAN, images: Tensor, classes: Tensor | None, starts: int, candi
         (N, starts, latent_size).
     """
     drawn = sample_latents(candidates, gan.latent_size, seed, start=FIRST)[0].to(gan.device)
-    chosen = []
+    distances = torch.empty(len(images), candidates, device=images.device)
     for label in [None] if classes is None else classes.unique().tolist():
-        labels = None if label is None else torch.full((candidates,), label, device=gan.device)
-        rows = torch.arange(len(images)) if label is None else (classes == label).nonzero()[:, 0].cpu()  # type: ignore[operator]
-        distances = []  # a batch at a time: 2,000 images of 256 pixels would take 1.6 GB
-        for part in torch.arange(candidates).split(BATCH):
-            made = _draw(gan, drawn[part], None if labels is None else labels[part])
-            distances.append(torch.cdist(images[rows].flatten(1), made.flatten(1)))
-        order = torch.cat(distances, 1).argsort(1)
-        if gan.clusters:
-            clusters = sign_class(drawn, gan.clusters)
-            order = torch.stack([_each_cluster_first(row, clusters[row]) for row in order])
-        chosen.append((rows, drawn[order[:, :starts]]))
-    order = torch.cat([rows for rows, _ in chosen]).argsort()
-    return torch.cat([latents for _, latents in chosen])[order]
+        rows = torch.ones(len(images), dtype=torch.bool) if classes is None else classes == label
+        for start in range(0, candidates, BATCH):  # 2,000 images of 256 pixels would take 1.6 GB
+            latents = drawn[start : start + BATCH]
+            labels = None if label is None else torch.full((len(latents),), label, device=gan.device)
+            made = _draw(gan, latents, labels).flatten(1)
+            distances[rows, start : start + BATCH] = torch.cdist(images[rows].flatten(1), made)
+    order = distances.argsort(1)
+    if gan.clusters:
+        clusters = sign_class(drawn, gan.clusters)
+        order = torch.stack([_each_cluster_first(row, clusters[row]) for row in order])
+    return drawn[order[:, :starts]]
 
 
 def _each_cluster_first(rows: Tensor, clusters: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def walk(
     """
     if type(points) is not int or points < 2:
         raise ConfigError(f"points must be an int of at least 2, to walk from one to the next, got {quote(points)}")
-    _check_label(gan, label)
+    check_label(gan, label)
     keys, _ = paths.sample_latents(points, gan.latent_size, seed)
     keys = keys if across else gan.with_cluster(keys, keys[0])
     return gan.sample(latents=paths.walk(keys, steps, closed), labels=label)
@@ -68,7 +68,7 @@ def directions(
         raise ConfigError(f"strength must be above 0 and at most 1e6, got {strength:g}")
     if not isinstance(gan.generator, Generator):
         raise ConfigError(f"a {type(gan.generator).__name__} has no first layer to take apart; a dcgan-generator has")
-    _check_label(gan, label)
+    check_label(gan, label)
     found, _ = paths.directions(gan.generator.first_layer(), count)
     start, _ = paths.sample_latents(1, gan.latent_size, seed)
     moves = torch.linspace(-strength, strength, MOVES)
@@ -77,6 +77,7 @@ def directions(
     return gan.sample(latents=moved, labels=label).unflatten(0, (count, MOVES))
 
 
-def _check_label(gan: GAN, label: int | None) -> None:
+def check_label(gan: GAN, label: int | None) -> None:
+    """Raise ConfigError if `gan` has classes and none is chosen."""
     if gan.num_classes and label is None:
         raise ConfigError(f"{gan!r}: choose a class with label= (--label)")

@@ -26,7 +26,7 @@ from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorde
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
 from ganzoo.saving.results import Figure, evaluated, weights_hash
-from ganzoo.text import duration, number, with_spread
+from ganzoo.text import counted, duration, number, with_spread
 
 TASK = "unconditional-image-generation"
 _BODY = ("<!-- ganzoo:begin -->", "<!-- ganzoo:end -->")
@@ -162,28 +162,29 @@ def run_card(
         TrainingError: no run is there, or it has no model. WeightsError: a file of it is damaged.
     """
     folder = RunFolder(run)
-    facts, model = folder.facts(), Path(model or folder.path / "model")
+    folder.facts()
+    model = Path(model or folder.path / "model")
     if not (model / WEIGHTS).is_file():
         raise TrainingError(
             f"{folder.path} has no saved model ({WEIGHTS} in {model}); go on with it: {resume_command(folder.path)}"
         )
     with damage_said(folder.path):
-        record, *before = (_Record(each.facts(), each.entries()) for each in map(RunFolder, (run, *earlier)))
+        record, *before = map(_Record, (run, *earlier))
         if record.losses:
             curves = {
                 name.replace("_", " "): [(each["step"], each[name]) for each in record.losses]
                 for name in ("discriminator_loss", "generator_loss")
             }
             images.save(picture(curves, last_step=record.last), model / LOSSES)
-        data = facts["data"]
+        data = record.facts["data"]
         card = replace(
             model_card(model, source or Path(run).as_posix()),
-            preset=facts["gan"]["preset"],
-            speed=_speed(record, folder.entries("timing.jsonl")),
+            preset=record.facts["gan"]["preset"],
+            speed=_speed(record),
             data=str(data["name"]),
             data_id=_hub_id(data),
             data_licence=str(data.get("licence", "not known")),
-            training=tuple(_rows(record, folder.entries("timing.jsonl"), before)),
+            training=tuple(_rows(record, before)),
             command=" && ".join(
                 str(each["command"]) for of in (*before, record) for each in (of.facts, *of.facts.get("stretches", ()))
             ),
@@ -196,8 +197,10 @@ def run_card(
 class _Record:
     """What the files of a run say, as far as a card tells it."""
 
-    def __init__(self, facts: dict[str, Any], log: list[dict[str, Any]]) -> None:
-        self.facts, self.settings = facts, facts["settings"]
+    def __init__(self, run: str | Path) -> None:
+        folder = RunFolder(run)
+        self.facts, log, self.timing = folder.facts(), folder.entries(), folder.entries("timing.jsonl")
+        self.settings, self.machine = self.facts["settings"], self.facts["machine"]
         self.losses = [entry for entry in log if "generator_loss" in entry]
         self.scores = [entry for entry in log if entry.get("best")]  # those that were best when they came
         self.last = self.losses[-1]["step"] if self.losses else 0
@@ -208,8 +211,12 @@ class _Record:
         """Real images seen in so many steps, at most."""
         return int(steps * self.settings["batch_size"] * self.settings["discriminator_steps"])
 
+    def hardware(self) -> str:
+        """What it ran on."""
+        return f"{self.facts.get('hardware', self.machine['device'])}, {counted(self.machine['threads'], 'thread')}"
 
-def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) -> Iterator[tuple[str, str]]:
+
+def _rows(run: _Record, earlier: list[_Record]) -> Iterator[tuple[str, str]]:
     """The rows of the training table."""
     facts, settings, data = run.facts, run.settings, run.facts["data"]
     streamed = "streamed, of which the first " * bool(data.get("streamed"))  # and the hash is of those
@@ -226,7 +233,7 @@ def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) ->
         yield f"from step {each['step']:,} on", changed_in_words(each["changed"])
     yield "seed", str(settings["seed"])
     yield "kind", _kind(facts["gan"], data.get("clusters_found"))
-    yield from _machine_rows(run, timing)
+    yield from _machine_rows(run)
     if run.scores:
         last = settings.get("keep") == "last"  # which a run of an earlier version does not know
         why = "of the last state, which was kept" if last else f"the best: step {run.kept:,} was kept"
@@ -234,30 +241,24 @@ def _rows(run: _Record, timing: list[dict[str, Any]], earlier: list[_Record]) ->
         yield "score", f"{score}. A kernel distance in random features; compare it only within this run"
 
 
-def _machine_rows(run: _Record, timing: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def _machine_rows(run: _Record) -> Iterator[tuple[str, str]]:
     """How long it took, on what, with which programs."""
-    facts, machine = run.facts, run.facts["machine"]
-    if times := [entry for entry in timing if entry.get("images_per_second")]:
+    facts, machine = run.facts, run.machine
+    if times := [entry for entry in run.timing if entry.get("images_per_second")]:
         speed = median(entry["images_per_second"] for entry in times)
         yield "time", f"{duration(seconds(times, run.settings))} by the clock, median speed {speed:,.0f} images/s"
     processes = f", {machine['processes']} processes" if machine["processes"] > 1 else ""
-    yield "machine", f"{_hardware(facts)}, {machine['precision']}{processes}"
+    yield "machine", f"{run.hardware()}, {machine['precision']}{processes}"
     if plugins := recorded_plugins(facts, "run.json"):
         named = (f"{each['kind']} {each['name']} of {each['package']} {each['version']}" for each in plugins)
         yield "plug-ins, by others", ", ".join(named)
     yield "versions", ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
 
 
-def _speed(run: _Record, timing: list[dict[str, Any]]) -> str | None:
+def _speed(run: _Record) -> str | None:
     """The time of an image, as it was measured at the run's end."""
-    found = [entry["sample_seconds"] for entry in timing if entry.get("sample_seconds")]
-    return f"{number(1000 * found[-1], 2)} ms for an image on {_hardware(run.facts)}" if found else None
-
-
-def _hardware(facts: dict[str, Any]) -> str:
-    machine = facts["machine"]
-    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
-    return f"{facts.get('hardware', machine['device'])}, {threads}"
+    found = [entry["sample_seconds"] for entry in run.timing if entry.get("sample_seconds")]
+    return f"{number(1000 * found[-1], 2)} ms for an image on {run.hardware()}" if found else None
 
 
 def _at_most(runs: Sequence[_Record]) -> str:

@@ -3,7 +3,6 @@ run is."""
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 from functools import lru_cache
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 from PIL import Image
+
+from ganzoo.markup import data_uri
 
 REAL = "real.png"  # beside the sample grids
 SHOWN = 604  # pixels that a small picture is enlarged to, by a whole number
@@ -56,7 +57,7 @@ def _picture(path: Path, changed: int, size: int) -> tuple[Markup, int, int]:
             raise ValueError(f"{path} has {width} x {height} pixels")
         image.load()
         if size <= LARGEST:
-            return _uri("png", path.read_bytes()), width, height
+            return data_uri("png", path.read_bytes()), width, height
         shown = image.convert("RGBA" if "A" in image.getbands() else "RGB")
     shown.thumbnail((2048, 2048))
     for scale, quality in _SHRINK:
@@ -64,9 +65,5 @@ def _picture(path: Path, changed: int, size: int) -> tuple[Markup, int, int]:
         smaller = shown.resize((max(1, round(shown.width * scale)), max(1, round(shown.height * scale))))
         smaller.save(content, "WEBP", quality=quality, method=2)
         if content.tell() <= LARGEST:
-            return _uri("webp", content.getvalue()), width, height
+            return data_uri("webp", content.getvalue()), width, height
     raise ValueError(f"{path} does not shrink to {LARGEST} bytes")
-
-
-def _uri(kind: str, content: bytes) -> Markup:
-    return Markup(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
