@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ganzoo import images as pictures
 from ganzoo.data import ImageData
@@ -36,6 +35,10 @@ class ModelExporter:
 
     def __init__(self, gan: GAN, data: ImageData, settings: Settings, run: Path) -> None:
         self._gan, self._data, self._seed, self._run = gan, data, settings.seed, run
+        self._columns = gan.num_classes if 1 < gan.num_classes <= 16 else 8  # of a grid
+        self._count = GRID // self._columns * self._columns
+        one_each = gan.num_classes == self._columns  # a class a column
+        self._labels = torch.arange(self._count) % self._columns if one_each else None
         self.keeps_best = settings.keep == "best"
         self._score: KernelScore | None = None
         self.can_score = settings.score_every > 0 and len(data) > 1  # one image has no spread to score by
@@ -75,21 +78,14 @@ class ModelExporter:
         path = self._run / "samples" / REAL
         if path.exists():
             return
-        columns, count, labels = self._layout(self._gan)
         chosen = torch.randperm(len(self._data), generator=generator_for(self._seed, "real images"))
-        if labels is not None and self._data.labels is not None:
-            of_class = [chosen[self._data.labels[chosen] == label] for label in range(columns)]
+        if self._labels is not None and self._data.labels is not None:
+            of_class = [chosen[self._data.labels[chosen] == label] for label in range(self._columns)]
             if all(map(len, of_class)):
-                chosen = torch.stack([each[row % len(each)] for row in range(count // columns) for each in of_class])
-        pictures.save(pictures.grid(self._data.batch(chosen[:count]), columns=columns), path)
-
-    def _layout(self, gan: GAN) -> tuple[int, int, Tensor | None]:
-        """Columns, count and labels of a grid; of a conditional model, one class a column."""
-        columns = gan.num_classes if 1 < gan.num_classes <= 16 else 8
-        count = GRID // columns * columns
-        return columns, count, torch.arange(count) % columns if gan.num_classes == columns else None
+                rows = range(self._count // self._columns)
+                chosen = torch.stack([each[row % len(each)] for row in rows for each in of_class])
+        pictures.save(pictures.grid(self._data.batch(chosen[: self._count]), columns=self._columns), path)
 
     def _grid(self, gan: GAN) -> Any:
         """Samples of fixed latents."""
-        columns, count, labels = self._layout(gan)
-        return pictures.grid(gan.sample(count, seed=self._seed, labels=labels), columns=columns)
+        return pictures.grid(gan.sample(self._count, seed=self._seed, labels=self._labels), columns=self._columns)

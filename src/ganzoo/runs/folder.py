@@ -31,7 +31,7 @@ from PIL import Image
 
 from ganzoo import markup
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell, words_of, writing
-from ganzoo.files import expand_user, fsync, locked, remove_leftovers, write_file
+from ganzoo.files import expand_user, locked, remove_leftovers, write_file
 from ganzoo.saving.format import GRID, check_format, read_json, read_plugins
 from ganzoo.text import number
 
@@ -246,10 +246,6 @@ class RunFolder:
         times = [entry for entry in self.entries("timing.jsonl") if entry["step"] <= step]
         write_file(self.path / "timing.jsonl", "".join(f"{json.dumps(entry)}\n" for entry in times))
 
-    def flush_log(self) -> None:
-        """Wait until `log.jsonl` is on the disk: a checkpoint says how long it is."""
-        fsync(self.path / "log.jsonl")
-
     def _cut(self, name: str, length: int | None = None) -> None:
         """Cut a log to `length` bytes at most, and back to the end of a whole line."""
         if (self.path / name).is_file():
@@ -336,18 +332,18 @@ def resume_command(run: Path, at: int | None = None, **changes: Any) -> str:
     Args:
         at: the step of a checkpoint to go back to. changes: of settings, in JSON types.
     """
-    data, networks, callbacks, registered = _given_by_hand(run)
-    if not data and not networks and not callbacks and not registered:
+    given, registered = _given_by_hand(run)
+    if not given and not registered:
         words = ["--at", at] if at is not None else []
         for name, value in changes.items():
             text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
             words += ["--steps", text] if name == "steps" else ["--set", f"{name}={text}"]
         return shell("ganzoo", "train", "--resume", run, *words)
-    given = ", data=..." * data + ", gan=..." * networks + ", callbacks=[...]" * callbacks
     more = {**({} if at is None else {"at": at}), **changes}
-    given += "".join(f", {name}={value!r}" for name, value in more.items())
+    given |= {name: repr(value) for name, value in more.items()}
+    options = "".join(f", {name}={value}" for name, value in given.items())
     where = f"  # where {', '.join(registered)} is registered" if registered else ""
-    return f"ganzoo.Trainer.resume({str(run)!r}{given}).fit(){where}"
+    return f"ganzoo.Trainer.resume({str(run)!r}{options}).fit(){where}"
 
 
 def changed_in_words(changed: Mapping[str, list[Any]]) -> str:
@@ -357,25 +353,27 @@ def changed_in_words(changed: Mapping[str, list[Any]]) -> str:
 
 def train_on_command(run: Path) -> str:
     """What begins a new run with the networks of `run`: a command to fill in, or a Python line for custom networks."""
-    if _given_by_hand(run)[1]:
+    if "gan" in _given_by_hand(run)[0]:
         return f"ganzoo.Trainer(ganzoo.GAN(...).load_weights({str(run)!r}), data=..., output_dir=...).fit()"
     return f"{shell('ganzoo', 'train', '--from', run)} --data DATA --output NEW_RUN --steps N"
 
 
-def _given_by_hand(run: Path) -> tuple[bool, bool, bool, list[str]]:
-    """Whether the images of `run` have no name that opens them, its networks are custom modules, it has callbacks that
-    are objects; and the names that somebody's own code registers."""
+def _given_by_hand(run: Path) -> tuple[dict[str, str], list[str]]:
+    """The arguments that `run` was given and no text can give again: images without a name, custom modules, callbacks
+    that are objects; and the names that somebody's own code registers."""
     try:
         facts = RunFolder(run).facts()
         networks = [facts["gan"][name]["model"] for name in ("generator", "discriminator")]
-        return (
-            facts["data"]["source"] is None,
-            None in networks,
-            bool(facts.get("callbacks")),
-            [f"the {each['kind']} {quote(each['name'])}" for each in recorded_registered(facts, str(run))],
-        )
+        by_hand = {
+            "data": facts["data"]["source"] is None,
+            "gan": None in networks,
+            "callbacks": facts.get("callbacks"),
+        }
+        shown = {"data": "...", "gan": "...", "callbacks": "[...]"}
+        registered = [f"the {each['kind']} {quote(each['name'])}" for each in recorded_registered(facts, str(run))]
+        return {name: text for name, text in shown.items() if by_hand[name]}, registered
     except (GanzooError, KeyError, TypeError):  # no run yet, or a damaged file, which is said elsewhere
-        return False, False, False, []
+        return {}, []
 
 
 def command() -> str:

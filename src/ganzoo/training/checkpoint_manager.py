@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ganzoo.errors import TrainingError, WeightsError
+from ganzoo.files import fsync
 from ganzoo.runs.checkpoint import (
     TrainingState,
     checkpoint_folder,
@@ -150,7 +151,7 @@ class CheckpointManager:
             if state.best_step is None or not self._outputs.keeps_best:
                 self._outputs.save_model(state)
                 state.best_step = None if state.best_step is None else state.step
-            self._run.flush_log()
+            fsync(self._run.path / "log.jsonl")  # the checkpoint says how long it is
             save_checkpoint(state, self._run.path)
         self._runtime.wait()
 
