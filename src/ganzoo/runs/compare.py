@@ -14,6 +14,7 @@ from ganzoo.markup import page
 from ganzoo.runs.curves import PLACES, chart
 from ganzoo.runs.folder import RunFolder, damage_said, seconds
 from ganzoo.runs.gallery import sample_grids, shown
+from ganzoo.runs.report import log_lines, points_of
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.results import evaluated
 from ganzoo.text import duration, in_words
@@ -81,10 +82,9 @@ def write_comparison(runs: Sequence[str | Path], path: Path) -> dict[str, Any]:
         ConfigError, TrainingError, WeightsError: as `compare`.
     """
     facts = compare(runs)
-    folders, logs = [*map(RunFolder, runs)], []
-    for folder in folders:
-        logs.append([entry for entry in folder.entries() if isinstance(entry.get("step"), int)])
-    newest = [next(reversed([*sample_grids(folder.path / "samples").items()]), None) for folder in folders]
+    folders = [RunFolder(run).path for run in runs]
+    logs = [log_lines(folder / "log.jsonl") for folder in folders]
+    newest = [next(reversed(sample_grids(folder / "samples").items()), None) for folder in folders]
     content = page(
         "compare_template.html",
         names=[*map(str, runs)],
@@ -103,10 +103,7 @@ def _charts(runs: Sequence[str | Path], logs: Sequence[list[dict[str, Any]]]) ->
     return [
         chart(
             title,
-            {
-                str(run): [(entry["step"], float(entry[name])) for entry in log if name in entry]
-                for run, log in zip(runs, logs)
-            },
+            {str(run): points_of(log, name) for run, log in zip(runs, logs)},
             last_step=last,
             axis="logarithmic" if name == "score" else "linear",
             hint="A kernel distance to real images; lower is better." if name == "score" else "",

@@ -47,12 +47,12 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     facts = folder.facts(check=False)
     settings, data, gan = (_mapping(facts.get(name)) for name in ("settings", "data", "gan"))
     numbers, images = _numbers(settings), _numbers(data).get("images", 0)
-    log, times = _lines(folder.path / "log.jsonl"), _lines(folder.path / "timing.jsonl")
+    log, times = log_lines(folder.path / "log.jsonl"), log_lines(folder.path / "timing.jsonl")
     logged = [entry["step"] for entry in log if "remark" not in entry]  # a remark may be of a step since undone
     until = max(logged) + numbers.get("log_every", 0) if logged else None
     grids = sample_grids(folder.path / "samples", until)
     step = int(max([*logged, *grids, *checkpoint_steps(folder.path), 0]))  # the last ones may stand in no log
-    scores = _points(log, "score")
+    scores = points_of(log, "score")
     best = min(scores, key=lambda point: point[1], default=None) if settings.get("keep") != "last" else None
     return page(
         "report_template.html",
@@ -101,7 +101,7 @@ def _tiles(
         tiles.insert(0, ("Best score", number(best[1]), f"at step {number(best[0])}; kept in model/"))
     if streamed or images:
         tiles.append(("Data", data.get("name"), "streamed" if streamed else f"{number(images)} images"))
-    if memory := [value for _, value in _points(times, "memory_mb")]:
+    if memory := [value for _, value in points_of(times, "memory_mb")]:
         tiles.append(("Memory", f"{number(round(max(memory)))} MB", "at most, resident"))
     return tiles
 
@@ -109,12 +109,12 @@ def _tiles(
 def _charts(
     log: list[dict[str, Any]], times: list[dict[str, Any]], scores: list[Point], best: Point | None, step: int
 ) -> list[Markup]:
-    losses = {name: _points(log, f"{name}_loss") for name in ("discriminator", "generator")}
+    losses = {name: points_of(log, f"{name}_loss") for name in ("discriminator", "generator")}
     logits = {
-        f"{name} images": _points(log, f"{key}_logits") for name, key in (("real", "real"), ("generated", "fake"))
+        f"{name} images": points_of(log, f"{key}_logits") for name, key in (("real", "real"), ("generated", "fake"))
     }
-    penalties = [point for point in _points(log, "penalty") if point[1]]
-    speed = _points(times, "images_per_second")
+    penalties = [point for point in points_of(log, "penalty") if point[1]]
+    speed = points_of(times, "images_per_second")
     lower = "Lower is better" + ("; the ring is the best, which is the model that was kept." if best else ".")
     level = "In a healthy run both stay level for a long time; neither has to fall to zero."
     near = "Mean logits. The nearer the two, the harder it is to tell them apart."
@@ -174,7 +174,7 @@ def _network(name: str, described: dict[str, Any]) -> dict[str, Any]:
     return {"name": name.capitalize(), "model": model, "config": config, "plugins": found}
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def log_lines(path: Path) -> list[dict[str, Any]]:
     """The entries of a log that have a step, in the order written: their numbers, and remarks as text; damaged lines
     are left out."""
     lines, entries = [], []
@@ -190,7 +190,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _points(entries: list[dict[str, Any]], name: str) -> list[Point]:
+def points_of(entries: list[dict[str, Any]], name: str) -> list[Point]:
     """(step, value) of the entries that have a number of this name, by step; of one step the last holds."""
     return sorted({entry["step"]: entry[name] for entry in entries if name in entry}.items())
 
