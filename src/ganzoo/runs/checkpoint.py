@@ -30,6 +30,7 @@ from ganzoo.saving.weights import MOST_OWN, WeightsFile, is_finite, untie
 from ganzoo.stateful import Stateful
 
 KEEP = 2  # of the newest checkpoints, beside the best
+ENTRIES = 20  # of a parameter's state in an optimizer, at most
 TENSORS, STATE = "tensors.safetensors", "state.json"
 
 
@@ -171,7 +172,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
                 raise ValueError(f"{name} is {'not a plain file' if os.path.lexists(folder / name) else 'missing'}")
         numbers = read_json(folder / STATE, own=True)
         _check_numbers(numbers, state, folder)
-        tensors = _tensors(folder, numbers)
+        tensors = _tensors(folder, numbers, _most_tensors(state))
         for name, optimizer in state.optimizers().items():
             _load_optimizer(optimizer, name, numbers[name], tensors)
         for name, network in state.networks().items():
@@ -193,16 +194,16 @@ def load_average(network: nn.Module, folder: Path) -> None:
         WeightsError: the checkpoint is damaged or of other networks.
     """
     try:
-        tensors = _tensors(folder, read_json(folder / STATE, own=True))
+        tensors = _tensors(folder, read_json(folder / STATE, own=True), MOST_OWN)
         _load_network(network, "average", tensors)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"the checkpoint {folder} is damaged ({quote(str(error), 200)}).") from error
 
 
-def _tensors(folder: Path, numbers: dict[str, Any]) -> dict[str, Tensor]:
-    """The tensors of the checkpoint at `folder`; ValueError unless they are those that its `numbers`, of `state.json`,
-    belong to."""
-    tensors = WeightsFile.open(folder / TENSORS, own=MOST_OWN).tensors()
+def _tensors(folder: Path, numbers: dict[str, Any], most: int) -> dict[str, Tensor]:
+    """The tensors of the checkpoint at `folder`, `most` at most; ValueError unless they are those that its `numbers`,
+    of `state.json`, belong to."""
+    tensors = WeightsFile.open(folder / TENSORS, own=most).tensors()
     if sha256_of(folder / TENSORS) != numbers["sha256"][TENSORS]:
         raise ValueError(f"{TENSORS} has another sha256 than {STATE} says")
     return tensors
@@ -225,6 +226,13 @@ def _load_network(network: nn.Module, name: str, tensors: dict[str, Tensor]) -> 
         if key in weights and not is_finite(saved[key]):
             raise ValueError(f"{name}/{key} holds NaN or infinity")
     network.load_state_dict(saved)
+
+
+def _most_tensors(state: TrainingState) -> int:
+    """More than a checkpoint of `state` has."""
+    groups = [group for optimizer in state.optimizers().values() for group in optimizer.param_groups]
+    moments = ENTRIES * sum(len(group["params"]) for group in groups)
+    return moments + sum(len(network.state_dict()) for network in state.networks().values())
 
 
 def _kind(value: Any) -> str:
