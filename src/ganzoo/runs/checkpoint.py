@@ -304,11 +304,11 @@ def _load_optimizer(optimizer: Optimizer, name: str, numbers: dict[str, Any], te
             optimizer.state[parameter] = state
     if found:
         raise ValueError(f"{name} has no parameter {max(found)}")
-    for group, mine, saved in zip(optimizer.param_groups, options, numbers["groups"], strict=True):
+    whole = optimizer.state_dict()
+    for group, mine, saved in zip(whole["param_groups"], options, numbers["groups"], strict=True):
         _fill(mine, saved, f"{name}: options")
         mine["params"] = group["params"]
-        group.clear()
-        group.update(mine)
+    optimizer.load_state_dict({"state": whole["state"], "param_groups": options})  # some turn options into tensors
 
 
 def _fill(mine: dict[str, Any], saved: dict[str, Any], place: str) -> None:
