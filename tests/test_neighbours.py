@@ -83,6 +83,7 @@ def test_half_a_set_of_copies_is_caught():
     training, unseen = pixels(order[:1200]), pixels(order[1200:1600])
     verdict = memorisation(torch.cat([training[:150], pixels(order[1600:1750])]), training, unseen)
     assert verdict.memorised and verdict.suspect == pytest.approx(0.5, abs=0.05)
+    assert len(repr(verdict)) < 100  # not its hundreds of distances
 
 
 def test_duplicates_in_the_training_set_hide_no_copies_and_make_no_honest_sample_suspect():

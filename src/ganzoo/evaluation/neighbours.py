@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -45,8 +45,8 @@ class Memorisation:
         part: of the training set that was looked at.
     """
 
-    samples: Nearest
-    unseen: Tensor
+    samples: Nearest = field(repr=False)
+    unseen: Tensor = field(repr=False)
     suspect: float
     part: float = 1.0
 
