@@ -59,8 +59,9 @@ def make(options: argparse.Namespace) -> Path:
         train(run, "--from", f"./{earlier[-1]}", "--data", data, *told, "--steps", steps, "--output", str(run), *change)
     folder = next(iter(bundled_models().values())).parent / name
     gan = ganzoo.from_pretrained(f"./{run}", discriminator=not ganzoo.PRESETS[name].baseline)
-    with torch.no_grad():
-        gan.generator.project.convolution.weight.mul_(options.latent_scale)
+    if options.latent_scale != 1:
+        with torch.no_grad():
+            gan.generator.project.convolution.weight.mul_(options.latent_scale)
     gan.save_pretrained(folder, dtype="float16")
     (folder / "samples").mkdir(exist_ok=True)
     gan = ganzoo.from_pretrained(name)

@@ -67,7 +67,8 @@ class _BlockPromises(Promises):
 
     def build(self) -> Any:
         try:
-            block = self.factory(*self.channels)
+            with torch.enable_grad():  # as a user builds it
+                block = self.factory(*self.channels)
         except Exception as error:
             raise BlockError(f"Block {self.name} can't be made with {self.channels} ({words_of(error)}).") from error
         check_announced(block, *self.channels, self.name)

@@ -192,6 +192,7 @@ class ToImage(ImageBlock):
     """
 
     def __init__(self, in_channels: int, image_channels: int, *, mode: Mode = "doubling", bias: bool = False) -> None:
+        check_counts("ToImage", image_channels=image_channels)
         super().__init__(in_channels, image_channels)
         convert_value(mode, Mode, "ToImage: mode", Bounds())
         self.scale_factor = 2.0 if mode == "doubling" else 1.0
@@ -248,8 +249,8 @@ class MinibatchStandardDeviation(ImageBlock):
     scale_factor: float | None = 1.0
 
     def __init__(self, in_channels: int, *, group_size: int = 4) -> None:
+        check_counts("MinibatchStandardDeviation", in_channels=in_channels, group_size=group_size)
         super().__init__(in_channels, in_channels + 1)
-        check_counts("MinibatchStandardDeviation", group_size=group_size)
         self.group_size = group_size
 
     def forward(self, x: Tensor) -> Tensor:

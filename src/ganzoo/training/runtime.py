@@ -57,9 +57,8 @@ def _own_settings() -> Iterator[None]:
 
 def _check_joined(processes: int) -> None:
     """Raise TrainingError if more processes were launched than train together: each would write into the folder."""
-    from accelerate.utils import get_int_from_env
-
-    if processes < (launched := get_int_from_env(_SIZES, 1)):
+    launched = max((int(size) for name in _SIZES if (size := os.environ.get(name, "")).isdecimal()), default=1)
+    if processes < launched:
         raise TrainingError(
             f"{launched} processes are launched, and this one would train alone, into the same folder: Accelerate "
             f"joins processes on GPUs alone unless it is asked to; on CPUs set ACCELERATE_USE_CPU=true."
@@ -281,12 +280,16 @@ class Runtime:
 
     def agree(self, value: Any) -> Any:
         """The main process's `value`, on all processes."""
+        if self.processes == 1:  # of one process too, NCCL would wait for the device
+            return value
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([value])[0]
 
     def gather(self, value: Any) -> list[Any]:
         """The values of all processes, the main one's first."""
+        if self.processes == 1:
+            return [value]
         from accelerate.utils import gather_object
 
         return list(gather_object([value]))

@@ -101,7 +101,7 @@ class ProgressBar(Callback):
             TimeRemainingColumn(),
             console=Console(stderr=True),
             refresh_per_second=2,
-            speed_estimate_period=300,  # seconds: lines of the log may be far apart
+            speed_estimate_period=3600,  # seconds: lines of the log may be far apart
         )
         self._task = self._bar.add_task("", total=steps, figures="")
         self._said = time.perf_counter()
