@@ -221,6 +221,8 @@ def test_stems_and_heads_refuse_wrong_shapes(module, shape, pieces):
         ),
         (lambda: SelfAttention(8, 8, reduction=0), "reduction must be an int of at least 1, got 0"),
         (lambda: MinibatchStandardDeviation(8, group_size=0), "group_size must be an int of at least 1"),
+        (lambda: MinibatchStandardDeviation("8"), 'in_channels must be an int of at least 1, got "8"'),
+        (lambda: ToImage(8, 0), "ToImage: image_channels must be an int of at least 1, got 0"),
         (lambda: ClassModulation(0, 8), "num_classes must be an int of at least 1, got 0"),
         (lambda: make_norm(3, 8), r"norm must be a name or a callable \(channels\) -> nn.Module, got 3"),
         (lambda: make_norm(nn.BatchNorm2d(8), 8), "norm must be a name or a callable"),
@@ -677,6 +679,16 @@ def test_make_block_refuses_what_does_not_fit(factory, message):
     for channels in ((4, 6), (4,)):
         with pytest.raises(BlockError):
             check_block(factory, *channels)
+
+
+def test_a_block_that_can_only_be_built_without_gradients_is_refused():
+    class Scaled(DCGANUp):
+        def __init__(self, in_channels, out_channels):
+            super().__init__(in_channels, out_channels)
+            self.convolution.weight *= 0.5  # torch refuses this for whoever builds it
+
+    with pytest.raises(BlockError, match="can't be made with .*in-place operation"):
+        check_block(Scaled)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -381,6 +381,8 @@ def test_a_mimicry_sngan_computes_what_it_did_there(size, tmp_path):
         (lambda state: state.update({"block3.b1.embed.weight": torch.ones(3, 16)}), "block3.b1.embed does not fit"),
         (lambda state: state.update({"block3.c1.weight": torch.ones(8, 9, 3, 3)}), "size mismatch for stages.1"),
         (lambda state: state.update({"l_y.weight": torch.ones(4, 8)}), "l_y does not fit"),
+        (lambda state: state.update({"block3.c1.weight": torch.ones(8, 8, 9000, 1)}), "kernel is not square"),
+        (lambda state: state.update({"block3.b1.running_mean": torch.tensor(1.0)}), "running_mean is no row"),
     ],
 )
 def test_a_mimicry_network_that_is_no_sngan_names_the_layer(change, words, tmp_path):

@@ -337,7 +337,7 @@ def opened(source, said="", **options):
     return data
 
 
-@pytest.mark.parametrize("kind", ["folder", "zip"])
+@pytest.mark.parametrize("kind", ["folder", "zip", "zip with ./ in its names"])
 def test_what_ganzoo_wrote_is_passed_over(tmp_path, kind):
     folder = fill(tmp_path / "set", ["cat/1.png", "dog/2.png"])
     sheet = torch.zeros(4, 3, 6, 6)
@@ -350,8 +350,10 @@ def test_what_ganzoo_wrote_is_passed_over(tmp_path, kind):
     gan.save_pretrained(folder / "kept/model")
     fill(folder, ["runs/one/samples/old.png", "kept/model/samples/old.png"])  # of a version that left no mark
     wrote = sum(1 for path in folder.rglob("*") if path.suffix in (".png", ".jpg", ".gif", ".webp", ".tiff")) - 2
-    if kind == "zip":
-        members = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    if kind != "folder":
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        dotted = kind != "zip"
+        members = {("./" if dotted and "samples" in name else "") + name: content for name, content in files.items()}
         folder = pack(tmp_path / "set.zip", members)
     data = opened(folder, f"passed over: written by ganzoo {wrote}$")
     assert data.class_names == ("cat", "dog") and data.passed_over == {"written by ganzoo": wrote}

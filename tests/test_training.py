@@ -437,6 +437,17 @@ def test_a_launch_that_this_trainer_does_not_know_is_refused_before_anything_is_
     assert not (tmp_path / "run").exists()
 
 
+def test_of_several_launchers_variables_the_largest_counts_and_what_is_no_number_does_not(tmp_path, monkeypatch):
+    trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=2, **QUICK)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
+    with pytest.raises(TrainingError, match="4 processes are launched"):
+        trainer.fit()
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "")
+    monkeypatch.setenv("PMI_SIZE", "x")
+    assert trainer.fit().finished
+
+
 def test_what_could_not_be_read_back_does_not_begin(tmp_path, monkeypatch):
     hashes = iter("ab")  # as of a disk that gives back other bytes than it took
     monkeypatch.setattr("ganzoo.runs.checkpoint.sha256_of", lambda path: next(hashes))

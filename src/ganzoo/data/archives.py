@@ -124,7 +124,9 @@ def read_file(path: Path, size: int | None = None) -> bytes:
             with open(path, "rb", buffering=0) as file:
                 return file.read(size)
         state = path.stat()
-        if stat.S_ISREG(state.st_mode) and state.st_size <= LARGEST_FILE:
+        if not stat.S_ISREG(state.st_mode):
+            raise DataError(f"{path} is no file.")
+        if state.st_size <= LARGEST_FILE:
             return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
         raise DataError(f"{path} can't be read ({getattr(error, 'strerror', None) or error}).") from error

@@ -182,6 +182,13 @@ def _pack(file: IO[bytes], pictures: Pictures, count: int, most: int | None = No
             file.write(content)
             hashed.update(content)
             kept.append(position)
+    except RuntimeError as error:  # torch raises it wherever this process is when one that decodes is ended
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            "a process that decodes pictures was ended, most often for want of memory; free some, or make the "
+            "pictures smaller."
+        ) from error
     finally:
         pictures.close()  # ends processes that decode, even if a traceback keeps this frame
     file.flush()

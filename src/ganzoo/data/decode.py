@@ -8,16 +8,18 @@ import multiprocessing
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
+from traceback import clear_frames
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from PIL import ExifTags, Image, ImageColor, ImageOps
+from torch.utils.data import DataLoader, Dataset
 
 from ganzoo.data.reading import SKIP, Reading
 from ganzoo.errors import DataError, shown, words_of
@@ -45,8 +47,9 @@ def read_pictures(
 ) -> Generator[np.ndarray | None, None, None]:
     """The pictures of all `count` `items` in their order, uint8 (C, H, W); None for one that is broken and skipped.
 
-    `fetch` is called here. On Linux processes decode; elsewhere, where a process would import torch again and run the
-    user's script, threads do. With small files these gain nothing, as Pillow holds Python's lock for half of the time.
+    `fetch` is called here. On Linux processes decode, by torch's `DataLoader`; elsewhere, where a process
+    would import torch again and run the user's script, threads do. With small files threads gain nothing, as Pillow
+    holds Python's lock for half of the time.
 
     Raises:
         DataError: of the first item that can't be read, unless `reading.broken` is "skip".
@@ -58,59 +61,64 @@ def read_pictures(
         except DataError as error:
             return error
 
-    contents = map(fetched, items)
-    first = _decode_all(list(islice(contents, 1)), reading)  # alone: it may tell that there is no room for all
+    contents, pictures = map(fetched, items), _Pictures(reading)
+    first = [pictures[content] for content in islice(contents, 1)]  # alone: it may tell that there is no room for all
     size = max((picture.nbytes for picture in first if not isinstance(picture, DataError)), default=0)
     # without a size others may be larger, up to 160 MB
     most = 2 if reading.image_size is None else max(1, min(MOST_IN_CHUNK, LARGEST_CHUNK // max(1, size)))
-    for picture in chain(first, _decoded(contents, reading, count, most)):
+    for picture in chain(first, _decoded(contents, pictures, count, most)):
         if isinstance(picture, DataError) and reading.broken == "stop":
             raise DataError(f"{picture} Or {SKIP}.") from picture
         yield None if isinstance(picture, DataError) else picture
 
 
-def _decode_all(contents: Sequence[Encoded | DataError], reading: Reading) -> list[np.ndarray | DataError]:
-    """The picture of each of `contents`, or the error."""
-    pictures: list[np.ndarray | DataError] = []
-    for content in contents:
+class _Pictures(Dataset[Any]):
+    """A map from a fetched file to its picture, or to the error."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def __getitem__(self, content: Encoded | DataError) -> np.ndarray | DataError:
+        if isinstance(content, DataError):
+            return content
         try:
-            pictures.append(content if isinstance(content, DataError) else decode(*content, reading))
+            return decode(*content, self._reading)
         except DataError as error:
-            pictures.append(error)
-    return pictures
+            return error
 
 
 def _decoded(
-    contents: Iterator[Encoded | DataError], reading: Reading, count: int, most: int
+    contents: Iterator[Encoded | DataError], pictures: _Pictures, count: int, most: int
 ) -> Iterator[np.ndarray | DataError]:
     workers = min(MOST_WORKERS, cores(), count // 8)  # a fork takes as long as a hundred small pictures
     if workers < 2 or multiprocessing.current_process().daemon:  # a daemon may have no children
-        for content in contents:
-            yield from _decode_all([content], reading)
-        return
-    pool: Executor = ThreadPoolExecutor(workers, "ganzoo-decode")
-    if sys.platform == "linux":
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _leave_ends_to_parent)
-    waiting: deque[Future[list[np.ndarray | DataError]]] = deque()
-    try:
-        for chunk in _chunks(contents, min(most, count // workers)):
-            waiting.append(pool.submit(_decode_all, chunk, reading))
-            if len(waiting) > 2 * workers:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process that decodes pictures was ended, most often for want of memory; free some, or make the "
-            "pictures smaller."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+        yield from map(pictures.__getitem__, contents)
+    elif sys.platform == "linux":
+        loader = DataLoader(
+            pictures,
+            batch_sampler=_chunks(contents, min(most, count // workers)),
+            num_workers=workers,
+            collate_fn=list,
+            multiprocessing_context="fork",
+            worker_init_fn=_end_with_parent,
+            generator=torch.Generator(),  # or it draws from the global one
+        )
+        chunks = iter(loader)
+        try:
+            for chunk in chunks:
+                yield from chunk
+        except Exception as error:
+            clear_frames(error.__traceback__)  # they hold the loader, whose end is that of the processes
+            raise
+        finally:
+            del chunks
+    else:
+        yield from _in_threads(contents, pictures, workers)
 
 
-def _leave_ends_to_parent() -> None:
-    """Let this process end with its parent even if that is killed, and not by a Ctrl-C, which the parent gets too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _end_with_parent(_: int) -> None:
+    """Let the system end this process once its parent is killed: torch's would wait for ever to hand pictures over, and
+    hold the cache's lock."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
@@ -126,6 +134,22 @@ def _chunks(contents: Iterator[Encoded | DataError], most: int) -> Iterator[list
             chunk, held = [], 0
     if chunk:
         yield chunk
+
+
+def _in_threads(
+    contents: Iterator[Encoded | DataError], pictures: _Pictures, threads: int
+) -> Iterator[np.ndarray | DataError]:
+    waiting: deque[Future[np.ndarray | DataError]] = deque()
+    with ThreadPoolExecutor(threads, "ganzoo-decode") as pool:
+        try:
+            for content in contents:
+                waiting.append(pool.submit(pictures.__getitem__, content))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # after an error nobody takes the rest
+            pool.shutdown(cancel_futures=True)
 
 
 def decode(content: bytes, place: str, reading: Reading) -> np.ndarray:

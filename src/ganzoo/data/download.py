@@ -109,11 +109,11 @@ def _fetch(file: Published, part: Path) -> None:
             while block := body.read(1 << 16):
                 opened.write(block)
                 if opened.tell() > file.largest:
-                    part.unlink()
-                    raise DataError(
-                        f"{file.url} gives more than {file.largest:,} bytes, which was deleted; tell its owner."
-                    )
+                    break
                 left = None if left is None else left - len(block)
+    if part.stat().st_size > file.largest:
+        part.unlink()
+        raise DataError(f"{file.url} gives more than {file.largest:,} bytes, which was deleted; tell its owner.")
     if left:
         raise ConnectionError(f"the line broke {left:,} bytes before the end")
 

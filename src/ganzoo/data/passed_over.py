@@ -55,7 +55,7 @@ def hidden(path: str) -> bool:
 
 def parents(path: str) -> list[str]:
     """The folders that hold `path`, from the nearest to "."."""
-    parts = path.rstrip("/").split("/")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
     return ["/".join(parts[:depth]) for depth in range(len(parts) - 1, 0, -1)] + ["."]
 
 

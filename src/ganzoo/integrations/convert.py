@@ -124,17 +124,19 @@ def _tables(path: Path, key: str | None) -> dict[str, dict[str, Tensor]]:
     A table of several networks, as Lightning writes, falls into them by the first words of its names.
     """
     tables = read_tables(path)
-    named = {
-        f"{place}.{name}" if place else name: value for place, table in tables.items() for name, value in table.items()
-    }
-    for name, value in named.items():
+    pairs = [
+        (f"{place}.{name}" if place else name, value)
+        for place, table in tables.items()
+        for name, value in table.items()
+    ]
+    for name, value in pairs:
         if value.is_floating_point() and not value.isfinite().all():
             raise WeightsError(f"{path}: {shown(name)} holds NaN or infinity; take weights from before that happened.")
     if key is None:
         return {
             name: part for place, table in tables.items() for name, part in _parts(place, _unwrapped(table)).items()
         }
-    chosen = {name.removeprefix(f"{key}."): value for name, value in named.items() if name.startswith(f"{key}.")}
+    chosen = {name.removeprefix(f"{key}."): value for name, value in pairs if name.startswith(f"{key}.")}
     if not chosen:
         known = sorted({place or name.partition(".")[0] for place, table in tables.items() for name in table})
         raise WeightsError(f"{path} holds nothing by --key {quote(key)}, but {', '.join(map(shown, known[:20]))}.")

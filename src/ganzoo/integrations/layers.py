@@ -57,6 +57,8 @@ class Layer:
         """Of a batch norm; WeightsError of a norm without statistics."""
         if "running_mean" not in self.tensors:
             raise self.refuse("an instance, group or layer norm, which the file doesn't tell apart")
+        if self.tensors["running_mean"].dim() != 1:
+            raise self.refuse("its running_mean is no row of numbers")
         return len(self.tensors["running_mean"])
 
     def fill(self, module: nn.Module) -> nn.Module:
@@ -72,7 +74,9 @@ class Layer:
     def convolution(
         self, kind: type[nn.Conv2d | nn.ConvTranspose2d] = nn.Conv2d, stride: int = 1, padding: int = 0
     ) -> nn.Module:
-        """Torch's own convolution with this layer's weights."""
+        """Torch's own convolution with this layer's weights; WeightsError if its kernel is not square."""
+        if self.weight.dim() != 4 or self.weight.shape[2] != self.weight.shape[3]:  # else a long one takes its square
+            raise self.refuse("its kernel is not square")
         outputs, inputs = self.weight.shape[:2] if kind is nn.Conv2d else (self.weight.shape[1], self.weight.shape[0])
         return self.fill(kind(inputs, outputs, self.weight.shape[2], stride, padding, bias="bias" in self.tensors))
 

@@ -256,20 +256,20 @@ def filled(network: Network, plain: nn.Module, layout: str, assumed: list[str], 
     theirs = [module for module in plain.modules() if isinstance(module, kinds)]
     state: dict[str, Tensor] = {}
     moved: Tensor | None = None
-    for (name, module), other in zip(ours, theirs):
-        found = other.state_dict()
-        if isinstance(module, nn.BatchNorm2d):
-            found["running_mean"] = found["running_mean"] - (0 if moved is None else moved)
-            moved = None
-        elif module.bias is None:
-            moved = found.pop("bias", None)
-        else:
-            found.setdefault("bias", torch.zeros_like(module.bias))
-        state |= {f"{name}.{key}": value for key, value in found.items()}
     try:
+        for (name, module), other in zip(ours, theirs):
+            found = other.state_dict()
+            if isinstance(module, nn.BatchNorm2d):
+                found["running_mean"] = found["running_mean"] - (0 if moved is None else moved)
+                moved = None
+            elif module.bias is None:
+                moved = found.pop("bias", None)
+            else:
+                found.setdefault("bias", torch.zeros_like(module.bias))
+            state |= {f"{name}.{key}": value for key, value in found.items()}
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise WeightsError(f"it is not {layout}: {str(error).splitlines()[1].strip()}") from error
+        raise WeightsError(f"it is not {layout}: {str(error).splitlines()[:2][-1].strip()}") from error
     if isinstance(network, Generator):
         ours[0][1].get_parameter("weight").mul_(assumptions.latent_scale)
         for parameter in ours[-1][1].parameters():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -157,9 +157,10 @@ def _intact(path: Path) -> Iterator[Any]:
         if isinstance(error, GanzooError):
             raise
         damaged = f"{path} is not an intact safetensors file"
-        with path.open("rb") as content:
+        with suppress(OSError), path.open("rb") as content:  # it may be gone by now
             check_kind(content.read(100), damaged)
-        raise WeightsError(f"{damaged} ({quote(str(error))}); get it again.") from error
+        reason = str(error).removeprefix("Error while deserializing header: ")
+        raise WeightsError(f"{damaged} ({quote(reason)}); get it again.") from error
 
 
 def _read_header(path: Path, own: int) -> tuple[dict[str, tuple[int, ...]], str]:
@@ -185,6 +186,11 @@ def _read_header(path: Path, own: int) -> tuple[dict[str, tuple[int, ...]], str]
                 kind = quote(part.get_dtype())
                 raise WeightsError(f"{path}: {quote(name)} is of type {kind}; weights are of {', '.join(KINDS)}.")
         shapes = {name: tuple(part.get_shape()) for name, part in parts.items()}
+        for name, shape in shapes.items():
+            if len(shape) > 8 or max(shape, default=0) >= 2**40:
+                raise WeightsError(
+                    f"{path}: {quote(name)} has shape {quote(shape)}, which no weights have; get it again."
+                )
         return shapes, (file.metadata() or {}).get("ganzoo", "")
 
 
