@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ganzoo.data.cache import cache_dir
 from ganzoo.errors import DataError, writing
@@ -90,9 +91,6 @@ def _fetch_whole(file: Published, path: Path) -> None:
 
 
 def _fetch(file: Published, part: Path) -> None:
-    from rich.console import Console
-    from rich.progress import wrap_file
-
     have = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "ganzoo", **({"Range": f"bytes={have}-"} if have else {})}
     request = urllib.request.Request(file.url, headers=headers)
@@ -102,15 +100,21 @@ def _fetch(file: Published, part: Path) -> None:
         left = int(length) if length and length.isdecimal() and len(length) < 20 else None
         if left is not None:
             _check_room(file, have + left, left, part.parent)
-        console = Console(stderr=True)
-        hidden = not (console.is_terminal or console.is_jupyter)
-        bar = wrap_file(response, left or file.largest, description=part.stem, console=console, disable=hidden)
-        with open(part, "ab" if have else "wb") as opened, bar as body:
-            while block := body.read(1 << 16):
-                opened.write(block)
-                if opened.tell() > file.largest:
-                    break
-                left = None if left is None else left - len(block)
+        _receive(file, response, part, bool(have), left)
+
+
+def _receive(file: Published, response: Any, part: Path, goes_on: bool, left: int | None) -> None:
+    """Write what comes to `part`, behind what is there if it `goes_on`, with a bar; `left` bytes are announced."""
+    from rich.console import Console
+    from rich.progress import wrap_file
+
+    console = Console(stderr=True)
+    hidden = not (console.is_terminal or console.is_jupyter)
+    bar = wrap_file(response, left or file.largest, description=part.stem, console=console, disable=hidden)
+    with open(part, "ab" if goes_on else "wb") as opened, bar as body:
+        while opened.tell() <= file.largest and (block := body.read(1 << 16)):
+            opened.write(block)
+            left = None if left is None else left - len(block)
     if part.stat().st_size > file.largest:
         part.unlink()
         raise DataError(f"{file.url} gives more than {file.largest:,} bytes, which was deleted; tell its owner.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,9 +129,7 @@ def _tables(path: Path, key: str | None) -> dict[str, dict[str, Tensor]]:
         for place, table in tables.items()
         for name, value in table.items()
     ]
-    for name, value in pairs:
-        if value.is_floating_point() and not value.isfinite().all():
-            raise WeightsError(f"{path}: {shown(name)} holds NaN or infinity; take weights from before that happened.")
+    _check_finite(path, pairs)
     if key is None:
         return {
             name: part for place, table in tables.items() for name, part in _parts(place, _unwrapped(table)).items()
@@ -141,6 +139,12 @@ def _tables(path: Path, key: str | None) -> dict[str, dict[str, Tensor]]:
         known = sorted({place or name.partition(".")[0] for place, table in tables.items() for name in table})
         raise WeightsError(f"{path} holds nothing by --key {quote(key)}, but {', '.join(map(shown, known[:20]))}.")
     return {key: _unwrapped(chosen)}
+
+
+def _check_finite(path: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    for name, value in tensors:
+        if value.is_floating_point() and not value.isfinite().all():
+            raise WeightsError(f"{path}: {shown(name)} holds NaN or infinity; take weights from before that happened.")
 
 
 def _parts(place: str, table: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:

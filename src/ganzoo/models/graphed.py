@@ -94,19 +94,24 @@ class GraphedPasses:
                 return kept.repeat(kept.graph, inputs)
             here = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
             with here, evaluating(generator), torch.no_grad():
-                if kept is None or not kept.network.holds():
-                    kept = _Kind(Snapshot(generator))
-                if not kept.network.capturable:
-                    return None
-                self._kinds[key] = kept
-                if len(self._kinds) > MOST_GRAPHS:
-                    del self._kinds[next(iter(self._kinds))]
-                try:
-                    return kept.begin(clamped, inputs, device)
-                except NotCapturable as error:
-                    self._give_up()
-                    warnings.warn(f"sampling runs without a CUDA graph, which is slower: {error}", stacklevel=4)
-                    return None
+                return self._begin(kept, generator, clamped, inputs, device, key)
+
+    def _begin(
+        self, kept: _Kind | None, generator: nn.Module, images: Pass, inputs: Sequence[Tensor], device: Any, key: Any
+    ) -> Tensor | None:
+        if kept is None or not kept.network.holds():
+            kept = _Kind(Snapshot(generator))
+        if not kept.network.capturable:
+            return None
+        self._kinds[key] = kept
+        if len(self._kinds) > MOST_GRAPHS:
+            del self._kinds[next(iter(self._kinds))]
+        try:
+            return kept.begin(images, inputs, device)
+        except NotCapturable as error:
+            self._give_up()
+            warnings.warn(f"sampling runs without a CUDA graph, which is slower: {error}", stacklevel=5)
+            return None
 
     def _give_up(self) -> None:
         self._given_up = True

@@ -105,26 +105,29 @@ class RunFolder:
             raise TrainingError(f"{self.path} is a file; name a folder for the run.")
         found = list(self.path.iterdir()) if self.path.is_dir() else []
         begun = any(entry.name == _HOLDER for entry in found)
-        if self.exists() and not begun:  # what stands beside another program's run.json is never deleted
+        if self.exists():
+            return self._check_replaced(begun, overwrite)
+        if not overwrite and any(self.path.glob("checkpoints/step-*[1-9]*")):
+            raise TrainingError(
+                f"{self.path} holds a run that has lost its run.json; bring that back, name another folder, or start "
+                f"anew with --overwrite (overwrite=True)."
+            )
+        if others := [entry.name for entry in found if not _is_ours(entry, begun)]:
+            raise TrainingError(f"{self.path} is not empty and holds no run ({min(others)}); name another folder.")
+
+    def _check_replaced(self, begun: bool, overwrite: bool) -> None:
+        if not begun:  # what stands beside another program's run.json is never deleted
             try:
                 self.facts()
             except GanzooError as error:
                 raise TrainingError(
                     f"{self.path / 'run.json'} is damaged or no run's of ganzoo; name another folder."
                 ) from error
-        if self.exists() and not overwrite:
+        if not overwrite:
             raise TrainingError(
                 f"{self.path} holds a run already; go on with `{resume_command(self.path)}`, "
                 f"or start anew with --overwrite (overwrite=True)."
             )
-        if not self.exists() and not overwrite and any(self.path.glob("checkpoints/step-*[1-9]*")):
-            raise TrainingError(
-                f"{self.path} holds a run that has lost its run.json; bring that back, name another folder, or start "
-                f"anew with --overwrite (overwrite=True)."
-            )
-        others = [entry.name for entry in found if not _is_ours(entry, begun)]
-        if others and not self.exists():
-            raise TrainingError(f"{self.path} is not empty and holds no run ({min(others)}); name another folder.")
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -177,21 +177,24 @@ def _read_header(path: Path, own: int) -> tuple[dict[str, tuple[int, ...]], str]
     if longest < length < size:
         raise WeightsError(f"{path} has a header of {length:,} bytes; {longest:,} is the most.")
     with _intact(path) as file:
-        names = file.keys()
-        if len(names) > most:
-            raise WeightsError(f"{path} has {len(names):,} tensors; {most:,} is the most.")
-        parts = {name: file.get_slice(name) for name in names}
-        for name, part in parts.items():
-            if part.get_dtype() not in KINDS:
-                kind = quote(part.get_dtype())
-                raise WeightsError(f"{path}: {quote(name)} is of type {kind}; weights are of {', '.join(KINDS)}.")
-        shapes = {name: tuple(part.get_shape()) for name, part in parts.items()}
-        for name, shape in shapes.items():
-            if len(shape) > 8 or max(shape, default=0) >= 2**40:
-                raise WeightsError(
-                    f"{path}: {quote(name)} has shape {quote(shape)}, which no weights have; get it again."
-                )
-        return shapes, (file.metadata() or {}).get("ganzoo", "")
+        return _checked_shapes(file, path, most), (file.metadata() or {}).get("ganzoo", "")
+
+
+def _checked_shapes(file: Any, path: Path, most: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in `file`, by name; WeightsError if there are more than `most`, or one that no weights
+    have."""
+    names = file.keys()
+    if len(names) > most:
+        raise WeightsError(f"{path} has {len(names):,} tensors; {most:,} is the most.")
+    shapes = {}
+    for name in names:
+        part = file.get_slice(name)
+        if (kind := part.get_dtype()) not in KINDS:
+            raise WeightsError(f"{path}: {quote(name)} is of type {quote(kind)}; weights are of {', '.join(KINDS)}.")
+        shape = shapes[name] = tuple(part.get_shape())
+        if len(shape) > 8 or max(shape, default=0) >= 2**40:
+            raise WeightsError(f"{path}: {quote(name)} has shape {quote(shape)}, which no weights have; get it again.")
+    return shapes
 
 
 def write_network(network: nn.Module, folder: Path, dtype: str = "float32", clusters: int = 0) -> Description:
