@@ -49,7 +49,8 @@ def checked_int(name: str, value: Any, low: int, high: int = LARGEST) -> int:
 def check_counts(place: str, low: int = 1, /, **counts: object) -> None:
     """Raise ConfigError unless all `counts`, arguments of `place` by their names, are ints of at least `low`."""
     for name, value in counts.items():
-        checked_int(f"{place}: {name}", value, low)
+        if type(value) is not int or value < low:
+            raise ConfigError(f"{place}: {name} must be an int of at least {low}, got {quote(value)}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
