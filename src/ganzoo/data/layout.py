@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganzoo.data.archives import LARGEST_FILE, Listing
 from ganzoo.data.labels import check_labels, class_names
-from ganzoo.data.passed_over import LABELS
+from ganzoo.data.passed_over import LABELS, folders_of
 from ganzoo.errors import DataError, quote, shown
 
 _TAIL = r"([-_ ]?(set|data|images|split|\d+|[ab]))?"  # trainA, trainB: the two sides of a CycleGAN's set
@@ -28,13 +28,9 @@ _NUMBERED = re.compile(r"\d{4,}")  # a part of a large set, as 00000; the classe
 
 def heads(paths: list[str]) -> list[str | None]:
     """For each of `paths` the folder in which they first differ; None for one that lies in no such folder."""
-    folders = [_folders(path) for path in paths]
+    folders = [folders_of(path) for path in paths]
     depth = _shared(folders)
     return [parts[depth] if len(parts) > depth else None for parts in folders]
-
-
-def _folders(path: str) -> tuple[str, ...]:
-    return tuple(part for part in path.split("/")[:-1] if part not in ("", "."))
 
 
 def _shared(folders: list[tuple[str, ...]]) -> int:
@@ -94,7 +90,7 @@ def take_split(listing: Listing, split: str, place: Path) -> Listing:
         f"in other splits ({_some(aside)})": len(chosen) - len(kept) - stray,
         "beside the folders of the splits": stray,
     }
-    depth = _shared([_folders(name) for name in listing.names]) + 1
+    depth = _shared([folders_of(name) for name in listing.names]) + 1
     return replace(listing.only(kept, passed), train=train, depth=depth)
 
 
@@ -154,13 +150,13 @@ def _classes(listing: Listing) -> tuple[list[str | None], list[str]]:
 
 def _below(name: str, listing: Listing) -> tuple[str, ...]:
     """The path `name` below the folder of its split."""
-    return (*_folders(name), name.rpartition("/")[2])[listing.depth :]
+    return (*folders_of(name), name.rpartition("/")[2])[listing.depth :]
 
 
 def _say_empty(listing: Listing, names: list[str], place: Path) -> None:
     """Say which folders beside those of the classes `names` hold no pictures."""
     depth = listing.depth + _shared([_below(name, listing)[:-1] for name in listing.names])
-    above = {_folders(name)[:depth] for name in listing.names}
+    above = {folders_of(name)[:depth] for name in listing.names}
     beside = {PurePosixPath(folder).parts for folder in listing.folders}
     empty = sorted({parts[depth] for parts in beside if len(parts) == depth + 1 and parts[:depth] in above})
     if empty := [name for name in empty if name not in names]:
@@ -173,7 +169,7 @@ def _say_empty(listing: Listing, names: list[str], place: Path) -> None:
 
 def _from_file(listing: Listing, place: Path) -> tuple[Tensor, tuple[str, ...]] | None:
     """What the `dataset.json` above all pictures says; None if there is none, or it is of another kind."""
-    above = _folders(listing.names[0])[: _shared([_folders(name) for name in listing.names])]
+    above = folders_of(listing.names[0])[: _shared([folders_of(name) for name in listing.names])]
     roots = ["/".join([*above[:depth], LABELS]) for depth in range(len(above), -1, -1)]
     path = next((path for path in roots if path in listing.others), None)
     if path is None:

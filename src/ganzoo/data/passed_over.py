@@ -53,10 +53,15 @@ def hidden(path: str) -> bool:
     return any((part.startswith(".") and part != ".") or part == "__MACOSX" for part in path.split("/"))
 
 
+def folders_of(path: str) -> tuple[str, ...]:
+    """The names of the folders that hold `path`, the outermost first."""
+    return tuple(part for part in path.split("/")[:-1] if part not in ("", "."))
+
+
 def parents(path: str) -> list[str]:
     """The folders that hold `path`, from the nearest to "."."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    return ["/".join(parts[:depth]) for depth in range(len(parts) - 1, 0, -1)] + ["."]
+    names = folders_of(path.rstrip("/"))
+    return ["/".join(names[:depth]) for depth in range(len(names), 0, -1)] + ["."]
 
 
 def output_folders(paths: Iterable[str], start: Callable[[str, int], bytes]) -> set[str]:

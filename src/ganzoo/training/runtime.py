@@ -268,7 +268,7 @@ class Runtime:
 
     def mean(self, figures: Tensor) -> Tensor:
         """The mean of `figures` over all processes."""
-        return self._accelerator.reduce(figures, "mean")
+        return self._accelerator.reduce(figures, "mean") if self.processes > 1 else figures
 
     def average_buffers(self, networks: Iterable[nn.Module]) -> None:
         """Make float buffers (batch norm's statistics) equal on all processes: their mean."""
