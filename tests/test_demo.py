@@ -231,7 +231,12 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(opened):
 
 @pytest.mark.slow
 def test_the_command_names_the_address_and_a_taken_port_is_an_error(model, served, capsys):
-    assert any(f"{model}: {served.address.rstrip('/')} (Ctrl-C ends it)" in line for line in served.said)
+    line = f"{model}: {served.address.rstrip('/')} (Ctrl-C ends it)\n"
+    for _ in range(300):  # the line comes after the page
+        if line in served.said:
+            break
+        time.sleep(0.1)
+    assert line in served.said
     assert run(["demo", str(model), "--port", served.address.rstrip("/").rpartition(":")[2]]) == 2
     assert "no page can be served at 127.0.0.1" in capsys.readouterr().err
 
