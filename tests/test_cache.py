@@ -156,6 +156,24 @@ def test_processes_that_decode_end_with_the_one_that_is_killed(tmp_path):
         time.sleep(0.01)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads decode")
+def test_a_process_that_decodes_ends_if_its_parent_was_killed_before_it_asked_to_end_with_it():
+    reads, writes = os.pipe()
+    process = os.fork()
+    if process == 0:
+        parent = os.getpid()
+        if os.fork() == 0:
+            while os.getppid() == parent:
+                time.sleep(0.001)
+            decode_module._end_with_parent(parent, 0)
+            os.write(writes, b"it lives")
+        os._exit(0)
+    os.close(writes)
+    os.waitpid(process, 0)
+    assert os.read(reads, 99) == b""
+    os.close(reads)
+
+
 def lives(process):
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import io
 import multiprocessing
+import os
 import signal
 import sys
 from collections import deque
@@ -12,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from traceback import clear_frames
 from typing import Any, TypeVar
@@ -100,7 +102,7 @@ def _decoded(
             num_workers=workers,
             collate_fn=list,
             multiprocessing_context="fork",
-            worker_init_fn=_end_with_parent,
+            worker_init_fn=partial(_end_with_parent, os.getpid()),
             generator=torch.Generator(),  # or it draws from the global one
         )
         chunks = iter(loader)
@@ -116,10 +118,12 @@ def _decoded(
         yield from _in_threads(contents, pictures, workers)
 
 
-def _end_with_parent(_: int) -> None:
+def _end_with_parent(parent: int, _: int) -> None:
     """Let the system end this process once its parent is killed: torch's would wait for ever to hand pictures over, and
     hold the cache's lock."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:  # it was killed before that
+        os._exit(1)
 
 
 def _chunks(contents: Iterator[Encoded | DataError], most: int) -> Iterator[list[Encoded | DataError]]:
