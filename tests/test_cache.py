@@ -2,6 +2,7 @@
 
 import io
 import json
+import mmap
 import multiprocessing
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ganzoo.data import cache as cache_module
@@ -96,6 +98,15 @@ def test_a_large_entry_that_was_copied_is_hashed_once(pictures, monkeypatch):
     for _ in range(3):
         open_data(pictures)
     assert len(calls) == 1
+
+
+def test_images_of_a_mapped_set_are_counted_from_its_end_too_and_others_are_no_images(pictures):
+    data = open_data(pictures)
+    assert isinstance(data.images.base, mmap.mmap)
+    assert torch.equal(data.pixels(torch.tensor([-1, -5])), data.pixels(torch.tensor([4, 0])))
+    for index in (5, -6):
+        with pytest.raises(IndexError, match="out of bounds"):
+            data.pixels(torch.tensor([index]))
 
 
 def test_another_picture_of_the_same_bytes_and_time_is_seen(pictures):

@@ -160,8 +160,9 @@ def fetch_ahead(images: np.ndarray, indices: Sequence[int]) -> None:
         return
     size = images[0].nbytes
     for index in indices:
-        start = index * size - index * size % mmap.PAGESIZE
-        mapping.madvise(mmap.MADV_WILLNEED, start, (index + 1) * size - start)
+        first = index % len(images) * size  # -1 is the last image
+        start = first - first % mmap.PAGESIZE
+        mapping.madvise(mmap.MADV_WILLNEED, start, first + size - start)
 
 
 def _pack(file: IO[bytes], pictures: Pictures, count: int, most: int | None = None) -> dict[str, Any]:
