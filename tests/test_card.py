@@ -236,11 +236,13 @@ def test_measured_figures_come_with_their_yardsticks_and_how(a_run, place):
     assert [(each.metric_value, each.dataset_split) for each in metrics] == [(1.25, "test"), (0.9, "test")]
 
 
-def test_a_figure_names_the_data_it_was_measured_on_not_the_data_of_the_training(a_run):
-    evaluate(a_run, data="other images", split="all")
+@pytest.mark.parametrize("name, kind", [("other images", "local"), ("fashion-mnist", "zalando-datasets/fashion_mnist")])
+def test_a_figure_names_the_data_it_was_measured_on_not_the_data_of_the_training(a_run, name, kind):
+    change(a_run, data={"name": "mine", "source": "mine.zip", "hash": "0" * 64, "images": 5})
+    evaluate(a_run, data=name, split="all")
     run_card(a_run)
     (one, _) = ModelCard(card_of(a_run)).data.eval_results
-    assert (one.dataset_name, one.dataset_type, one.dataset_split) == ("other images", "local", "all")
+    assert (one.dataset_name, one.dataset_type, one.dataset_split) == (name, kind, "all")
 
 
 @pytest.mark.parametrize(

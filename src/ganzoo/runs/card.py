@@ -379,7 +379,7 @@ def _results(card: Card) -> str:
     results = [
         EvalResult(
             task_type=TASK,
-            dataset_type=card.data_id if card.data_id and figure.data == card.data else "local",
+            dataset_type=(figure.data == card.data and card.data_id) or _ON_THE_HUB.get(figure.data, "local"),
             dataset_name=_word(figure.data),
             dataset_split=_word(figure.split),
             metric_type=re.sub(r"\W+", "-", figure.name.lower()).strip("-") or "figure",
