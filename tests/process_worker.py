@@ -63,17 +63,12 @@ class Wish(ganzoo.training.Callback):
 wish = options.pop("wish", None)
 if wish:
     options["callbacks"] = [Wish()]
-trainer = ganzoo.Trainer(
-    gan,
-    data,
-    out + "/run",
-    batch_size=16,
-    log_every=1,
-    checkpoint_every=2,
-    sample_every=2,
-    score_every=2,
-    **{"precision": "float32", **options},
-)
+usual = {"batch_size": 16, "log_every": 1, "checkpoint_every": 2, "sample_every": 2, "score_every": 2}
+if options.pop("resume", False):
+    trainer = ganzoo.Trainer.resume(out + "/run", data, **options)
+    gan = trainer.gan
+else:
+    trainer = ganzoo.Trainer(gan, data, out + "/run", **{**usual, "precision": "float32", **options})
 _finish(trainer)  # as `ganzoo train` ends
 state = {
     f"{name}.{key}": value.tolist()

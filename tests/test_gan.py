@@ -100,6 +100,13 @@ def test_fast_sampling_is_nearly_the_same(gan):
     assert (exact - fast).abs().mean() < 0.01
 
 
+def test_fast_sampling_keeps_the_bias_of_the_last_layer():
+    gan = ganzoo.create("pokemon-64", 16, {"widths": (8, 4), "latent_size": 4, "head_bias": True}, seed=0)
+    with torch.no_grad():
+        gan.generator.to_image.convolution.bias.copy_(torch.tensor([0.5, -0.5, 1.0]))
+    assert (gan.sample(4, seed=0) - gan.sample(4, seed=0, precision="fast")).abs().max() < 0.02
+
+
 @torch.no_grad()
 def _in_place(gan):
     gan.generator.project.convolution.weight.mul_(1.5)

@@ -232,6 +232,14 @@ def test_a_copy_begins_anew(again):
     assert torch.allclose(sample_often(other), before, atol=1e-6)
 
 
+def test_a_graph_that_holds_nothing_is_found_before_it_is_used(monkeypatch, plain):
+    monkeypatch.setattr(RecordedGraph, "replay", lambda self: None)  # as if another card was captured
+    gan = small()
+    with pytest.warns(UserWarning, match="gives other images when it is called again"):
+        for seed in range(4):
+            assert torch.allclose(gan.sample(2, seed=seed), plain(gan, 2, seed=seed), atol=1e-6)
+
+
 class Waiting(DCGANGenerator):
     """Looks at a number on the device, as a graph can't."""
 

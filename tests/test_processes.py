@@ -36,7 +36,7 @@ def launch(folder, processes, **options):
 
 def fork(children, folder, processes, fails=False, **options):
     """The same with forked processes, which need not import torch first."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(held.getsockname()[1])}
@@ -110,6 +110,14 @@ def test_a_summed_loss_means_the_same_on_two_processes(children, tmp_path):
     logs = [fork(children, tmp_path / str(count), count, **given, penalties=["r1(weight=10)"])[1] for count in (1, 2)]
     for one, two in zip(*([entry for entry in log if "generator_loss" in entry] for log in logs), strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-5)
+
+
+def test_losses_of_a_resumed_run_are_those_of_all_processes(children, tmp_path):
+    whole = fork(
+        children, tmp_path / "two", 2, steps=4, log_every=4, checkpoint_every=3, sample_every=0, score_every=0
+    )[1]
+    again = fork(children, tmp_path / "two", 2, resume=True, at=3)[1]
+    assert again[-1]["step"] == 4 and again[-1] == whole[-1]
 
 
 def test_augmentations_and_penalties_draw_as_one_process_does(children, tmp_path):

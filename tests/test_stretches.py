@@ -137,6 +137,19 @@ def test_going_back_undoes_the_stretches_that_began_later(tmp_path):
     assert [each["step"] for each in facts["stretches"]] == [4, 4]
 
 
+def test_going_back_behind_a_change_keeps_the_state_of_augmentations(tmp_path):
+    ada = "ada(length=64,target=-0.9)"  # its probability rises at each step
+    settings = {"augmentations": (ada,), "checkpoint_every": 2, "score_every": 0}
+    train(tmp_path / "run", 8, [StopAt(0)], **settings)
+    shutil.copytree(tmp_path / "run", tmp_path / "changed")
+    resume(tmp_path / "changed", [StopAt(0)], steps=9, augmentations=(ada, "cutout"))
+    shutil.copytree(tmp_path / "run" / "checkpoints", tmp_path / "changed" / "checkpoints", dirs_exist_ok=True)
+    at = sorted(int(each.name[5:]) for each in checkpoints(tmp_path / "run"))[-2]
+    for name in ("run", "changed"):
+        resume(tmp_path / name, [StopAt(0)], at=at)
+    assert contents(tmp_path / "run") == contents(tmp_path / "changed")
+
+
 @pytest.mark.parametrize(
     "changes, said",
     [
@@ -172,6 +185,18 @@ def test_the_doctor_s_advice_is_a_command_that_runs_later_too(tmp_path, monkeypa
     assert run(shlex.split(command)[1:]) == 0
     facts = json.loads((tmp_path / "my run" / "run.json").read_text())
     assert str(facts["settings"]["generator_lr"]) == str(facts["settings"]["discriminator_lr"]) == lower
+
+
+@pytest.mark.parametrize("rate", [2e-4, "cosine(start=2e-4)"])
+def test_the_doctor_s_advice_for_a_run_whose_images_were_given_runs_too(tmp_path, rate):
+    train(tmp_path / "run", 4, generator_lr=rate, discriminator_lr=rate)
+    settings = Settings(generator_lr=rate, discriminator_lr=rate, doctor_every=10)
+    _, advice = remedy(tmp_path / "run", "divergence", 4, settings)
+    names = {"ganzoo": ganzoo, "data": images()}
+    assert advice.startswith("ganzoo.Trainer.resume(") and "data=..." in advice
+    assert eval(advice.replace("data=...", "data=data, progress=False"), names).finished
+    found = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["generator_lr"]
+    assert found == (5e-5 if rate == 2e-4 else "cosine(start=5e-05)")
 
 
 def test_no_remedy_is_named_where_none_is_known(tmp_path):

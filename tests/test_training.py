@@ -649,6 +649,24 @@ def test_fp16_without_cuda_is_an_error_that_names_the_remedy(tmp_path):
         train(tmp_path / "run", precision="fp16")
 
 
+def test_a_device_that_is_refused_is_not_the_next_run_s(tmp_path):
+    from accelerate.state import PartialState
+
+    for device in ("cpu", None):
+        with pytest.raises(TrainingError, match="this is cpu"):
+            ganzoo.Trainer(tiny(), images(), tmp_path / "run", precision="fp16", device=device).fit()
+        assert (not PartialState._shared_state) == (device == "cpu")
+
+
+def test_a_run_in_fp16_is_not_resumed_without_cuda_and_the_remedy_is_one_that_is_taken(tmp_path):
+    train(tmp_path / "run", steps=2)
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    facts["machine"]["precision"] = "fp16"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(TrainingError, match="needs a CUDA device, this is cpu; go on there, or begin anew: ganzoo"):
+        ganzoo.Trainer.resume(tmp_path / "run", images()).fit()
+
+
 def test_two_runs_of_other_precisions_in_one_python(tmp_path):
     for index, precision in enumerate(("bf16", "float32", "bf16")):
         train(tmp_path / str(index), steps=2, precision=precision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -45,13 +46,19 @@ class CudaGraph:
         """What `function` gives, in memory that each `replay` fills; this thread must have called `warm` with it."""
         # A capture that fails leaves its own stream behind, so this one is brought back. And by default no other thread
         # could use the device meanwhile, but one reads images.
-        now = torch.cuda.stream(torch.cuda.current_stream())
-        with now, torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        now, beside = torch.cuda.stream(torch.cuda.current_stream()), _capture_stream(torch.cuda.current_device())
+        with now, torch.cuda.graph(self._graph, stream=beside, capture_error_mode="thread_local"):
             return function()
 
     def replay(self) -> None:
         """Do again what was captured."""
         self._graph.replay()
+
+
+@cache
+def _capture_stream(device: int) -> torch.cuda.Stream:
+    """A stream of this device: torch's own is of the device that captured first, and elsewhere captures nothing."""
+    return torch.cuda.Stream(device)
 
 
 def modes() -> tuple[Any, ...]:

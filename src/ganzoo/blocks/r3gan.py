@@ -32,7 +32,8 @@ class GroupedResidual(OwnStart):
 
     Args:
         channels: C; `expansion` times as many inside.
-        group_size: channels of a group of the 3x3 convolution; the nearest divisor below, if it divides none.
+        group_size: channels of a group of the 3x3 convolution; the greatest common divisor with `expansion` * C, if it
+            does not divide that.
         depth: residual blocks of the whole network, for the fix-up start.
     """
 

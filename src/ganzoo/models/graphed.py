@@ -149,7 +149,7 @@ class _Kind:
         return self._made.clone()
 
     def _capture(self, images: Pass, inputs: Sequence[Tensor], expected: Tensor) -> None:
-        self._inputs, graph = [each.clone() for each in inputs], CudaGraph()
+        self._inputs, graph = [torch.zeros_like(each) for each in inputs], CudaGraph()  # the check has other numbers
         try:
             self._made = graph.capture(lambda: images(*self._inputs))
         except Exception as error:  # of a custom part, or of CUDA, each in a way of its own

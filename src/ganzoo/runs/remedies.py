@@ -39,10 +39,10 @@ def remedy(run: Path, finding: str, step: int, settings: Settings) -> tuple[int,
     return at, resume_command(run, at, **changes)
 
 
-def _lowered(rate: float | str) -> str | None:
+def _lowered(rate: float | str) -> float | str | None:
     """`rate`, a number or a schedule of ours, `BY` times lower; None for a schedule of others."""
     if not isinstance(rate, str):
-        return f"{rate / BY:.3g}"
+        return float(f"{rate / BY:.3g}")
     name, options = SCHEDULES.read(rate)
     if name not in ("constant", "linear", "cosine"):
         return None

@@ -83,7 +83,8 @@ class CheckpointManager:
         Raises:
             TrainingError: none can be read. WeightsError: that of the stretch can't be read.
         """
-        state.changed_until = {name: each["step"] for each in self._run.stretches() for name in each["changed"]}
+        known = self._run.stretches() if stretch is None else stretch.kept  # others are undone
+        state.changed_until = {name: each["step"] for each in known for name in each["changed"]}
         state.changed_until |= dict.fromkeys(stretch.changed if stretch else (), 2**53)
         if self._outputs:
             self._run.tidy()

@@ -122,7 +122,8 @@ class TrainingLoop:
         self._spread()
 
     def _collect(self) -> None:
-        """Bring all that stands outside the run's state into it."""
+        """Bring all that stands outside the run's state into it; sums as all processes will read them."""
+        self._sums = self._runtime.mean(self._sums)
         self._state.sums, self._state.logged = self._sums.tolist(), dict(self._run.logged)
         self._state.callbacks = self._given.state()
 

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from ganzoo.errors import MissingExtraError, TrainingError, quote
 from ganzoo.hardware import fast_bfloat16, full_float32, send
+from ganzoo.runs.folder import train_on_command
 from ganzoo.runs.metadata import RuntimeConfig
 from ganzoo.settings import Settings
 
@@ -145,13 +146,21 @@ class Runtime:
         folder: Path | None = None,
         device: str | None = None,
     ) -> None:
+        self._device_given = device is not None
+        _check_asked(settings)
+        if device is not None:
+            _give_device(device)
+        try:
+            self._start(settings, config, folder)
+        except Exception:
+            if self._device_given:  # or the next run would have it
+                _forget_device()
+            raise
+
+    def _start(self, settings: Settings, config: RuntimeConfig | None, folder: Path | None) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
         from accelerate.state import AcceleratorState
 
-        _check_asked(settings)
-        self._device_given = device is not None
-        if device is not None:
-            _give_device(device)
         precision = config.precision if config else _precision(settings)
         # A second run in one Python may want another precision; Accelerate keeps the first one's until told.
         AcceleratorState._reset_state(reset_partial_state=False)
@@ -169,7 +178,8 @@ class Runtime:
         self.device: torch.device = self._accelerator.device
         self._speed = settings.speed
         if precision == "fp16" and self.device.type != "cuda":
-            raise TrainingError(f"precision fp16 needs a CUDA device, this is {self.device.type}; choose bf16.")
+            choose = f"go on there, or begin anew: {train_on_command(folder)}" if config and folder else "choose bf16."
+            raise TrainingError(f"precision fp16 needs a CUDA device, this is {self.device.type}; {choose}")
         if config and config.processes != self.processes:
             raise TrainingError(
                 f"the run was begun with {config.processes} processes, this is {self.processes}; launch as many."
@@ -212,7 +222,8 @@ class Runtime:
             return
         exact, before = self._speed == "exact", torch.get_deterministic_debug_mode()
         flags = torch.backends.cudnn.flags(True, benchmark=not exact, deterministic=exact, allow_tf32=not exact)
-        with full_float32(self.device, exact), flags:
+        # Random states, streams and graphs are those of the current device.
+        with torch.cuda.device(self.device), full_float32(self.device, exact), flags:
             torch.use_deterministic_algorithms(exact or before > 0, warn_only=before < 2)
             try:
                 yield

@@ -49,6 +49,7 @@ class _Patches(nn.Module):
         self.padding = tuple(map(int, convolution.padding))
         weight = convolution.weight.detach().flatten(1).T.contiguous()  # (C * kernel * kernel, in_channels)
         self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = None if convolution.bias is None else nn.Parameter(convolution.bias.detach(), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         size = tuple(
@@ -56,7 +57,8 @@ class _Patches(nn.Module):
             for side, step, cut, kernel in zip(x.shape[2:], self.stride, self.padding, self.kernel)
         )
         patches = (self.weight @ x.flatten(2)).float()
-        return F.fold(patches, size, self.kernel, padding=self.padding, stride=self.stride)
+        images = F.fold(patches, size, self.kernel, padding=self.padding, stride=self.stride)
+        return images if self.bias is None else images + self.bias[:, None, None]
 
 
 def prepare(generator: nn.Module) -> None:

@@ -68,7 +68,8 @@ def split_callbacks(given: Sequence[str | Callback]) -> tuple[tuple[str, ...], l
     for each in given:
         if not isinstance(each, (str, Callback)):
             raise ConfigError(
-                f"callbacks: {quote(each)} must be a name or an object of a subclass of ganzoo.training.Callback"
+                f"callbacks: {quote(each)} must be a name or an object of a subclass of Callback "
+                "(from ganzoo.training import Callback)"
             )
     objects = [each for each in given if isinstance(each, Callback)]
     if len(set(map(id, objects))) < len(objects):
