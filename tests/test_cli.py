@@ -203,6 +203,12 @@ def test_sample_streams_into_a_folder(here, model):
     assert Path("out/labels.csv").read_text().splitlines() == ["file,label,name", *rows]
 
 
+def test_samples_without_labels_that_replace_others_leave_no_labels(here, model, a_run):
+    assert run(["sample", str(model), "--count", "2", "--folder", "out"]) == 0
+    assert run(["sample", str(a_run), "--count", "2", "--folder", "out", "--overwrite"]) == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["00000.png", "00001.png"]
+
+
 def test_labels_of_samples_are_those_that_the_seed_draws(here, model):
     assert run(["sample", str(model), "--count", "6", "--seed", "4", "--folder", "out"]) == 0
     labels = ganzoo.latents.sample_latents(6, 100, 4, num_classes=10)[1].tolist()

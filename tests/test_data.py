@@ -22,6 +22,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import Subset
+from torchvision.datasets import ImageFolder
 
 import ganzoo
 from ganzoo import images
@@ -77,6 +79,51 @@ def test_class_folders_become_labels(tmp_path, kind):
     assert data.class_names == ("cat", "dog") and data.labels.tolist() == [0, 0, 1, 1]
     assert data.images[:, 0, 0, 0].tolist() == [10, 0, 20, 30]  # sorted by path
     assert (data.image_size, data.image_channels, data.num_classes, len(data)) == (6, 3, 2, 4)
+
+
+class Brighter:
+    """What a user lays over a data set: other pictures, and other labels."""
+
+    def __getitem__(self, index):
+        _, label = super().__getitem__(index)
+        return Image.new("RGB", (8, 8), (200, 0, 0)), 1 - label
+
+    def __getitems__(self, indices):
+        return [self[index] for index in indices]
+
+
+def test_items_are_those_that_a_subclass_of_a_subset_or_an_image_folder_gives(tmp_path):
+    fill(tmp_path, ["a/0.png", "a/1.png", "b/0.png", "b/1.png"])
+    folder = type("Folder", (Brighter, ImageFolder), {})(tmp_path)
+    subset = type("Part", (Brighter, Subset), {})(ImageFolder(tmp_path), [3, 0])
+    for source, labels in ((folder, [1, 1, 0, 0]), (subset, [0, 1])):
+        data = open_data(source)
+        assert data.images.shape[2:] == (8, 8) and data.images[:, 0].min() == 200
+        assert data.labels.tolist() == labels
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_empty_text_is_no_folder(text):
+    with pytest.raises(DataError, match="data is empty text"):
+        open_data(text)
+
+
+def test_a_picture_that_ends_in_its_first_bytes_is_broken_and_can_be_passed_over(tmp_path):
+    fill(tmp_path, ["0.png", "1.png"])
+    (tmp_path / "2.webp").write_bytes(b"RIFF\x0a\0\0\0WEBPVP8X")
+    with pytest.raises(DataError, match="2.webp"):
+        open_data(tmp_path)
+    assert len(open_data(tmp_path, broken="skip")) == 2
+
+
+def test_folders_in_a_zip_that_was_packed_with_backslashes_are_classes(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("cats-0.png", "cats-1.png", "dogs-0.png"):
+            archive.writestr(name, png())
+    content = (tmp_path / "a.zip").read_bytes().replace(b"cats-", b"cats\\").replace(b"dogs-", b"dogs\\")
+    (tmp_path / "a.zip").write_bytes(content)
+    data = open_data(tmp_path / "a.zip")
+    assert data.class_names == ("cats", "dogs") and data.labels.tolist() == [0, 0, 1]
 
 
 def test_classes_are_the_first_folders_that_differ_however_deep_pictures_lie(tmp_path):

@@ -53,8 +53,47 @@ def test_samples_are_kept_as_bytes(measured):
 
 def test_a_generator_of_images_that_are_not_square_is_measured():
     gan = ganzoo.GAN(Copies(MINI.batch(torch.arange(200))[..., :20]), latent_size=2)
-    found = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=100, memorised=False)
-    assert found.drawn.shape == (100, 1, 28, 20)
+    with pytest.warns(UserWarning, match="memorisation is not measured: images of other sizes"):
+        found = ganzoo.evaluate(gan, "fashion-mnist-mini", samples=100)
+    assert found.drawn.shape == (100, 1, 28, 20) and not found.memorised
+
+
+def test_images_that_are_not_square_ask_for_a_size():
+    images = torch.randint(0, 256, (200, 1, 20, 28), dtype=torch.uint8)
+    with pytest.raises(DataError, match=r"28x20 pixels are not square.*image_size=, --size"):
+        ganzoo.evaluate(images, "fashion-mnist-mini", samples=100)
+    assert ganzoo.evaluate(images, "fashion-mnist-mini", samples=100, image_size=28, memorised=False).samples == 100
+
+
+def test_images_with_transparency_are_refused_before_anything_is_measured():
+    with pytest.raises(DataError, match="images of 4 channels can't be measured"):
+        ganzoo.evaluate(torch.zeros(200, 4, 8, 8, dtype=torch.uint8), torch.zeros(200, 4, 8, 8, dtype=torch.uint8))
+
+
+def test_one_class_that_can_t_be_measured_costs_the_others_no_figure():
+    torch.manual_seed(0)
+    real, fake = (torch.randint(0, 256, (400, 1, 8, 8), dtype=torch.uint8) for _ in range(2))
+    labels = torch.arange(400) % 2
+    fake[labels == 1] = 7  # a collapse in one class
+    with pytest.warns(UserWarning, match="class 1 is not measured: all 200 samples have the very same features"):
+        found = ganzoo.evaluate((fake, labels), (real, labels), samples=400, memorised=False)
+    assert [each.scores is None for each in found.classes] == [False, True]
+
+
+def test_too_few_pictures_to_look_for_copies_cost_no_other_figure():
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (300, 1, 8, 8), dtype=torch.uint8)
+    with pytest.warns(UserWarning, match="memorisation is not measured: 60 real images are too few"):
+        found = ganzoo.evaluate(images, images[:60].repeat(5, 1, 1, 1), samples=300)
+    assert found.scores and not found.memorised
+
+
+def test_without_classes_their_names_need_not_agree():
+    torch.manual_seed(0)
+    real = torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8), ["cat", "dog"] * 100
+    with pytest.raises(ConfigError, match="--no-classes"):
+        ganzoo.evaluate("fashion-mnist-conditional", real, samples=100)
+    assert not ganzoo.evaluate("fashion-mnist-conditional", real, samples=100, classes=False, memorised=False).classes
 
 
 def test_the_bundled_model_lies_between_the_yardsticks(measured):
@@ -107,7 +146,7 @@ def test_a_class_without_samples_is_said_and_not_averaged_away():
     )
     boots = next(each for each in found.classes if each.name == "Ankle boot")
     assert boots.samples == 0 and boots.scores is None
-    assert "too few to measure (0 samples, " in found.table()
+    assert "not measured (0 samples, " in found.table()
 
 
 def test_a_class_that_is_not_among_the_chosen_real_images_is_said_and_the_others_are_measured(tmp_path):
@@ -120,9 +159,9 @@ def test_a_class_that_is_not_among_the_chosen_real_images_is_said_and_the_others
     absent = [each for each in found.classes if each.real_share == 0]
     assert absent and all(each.scores is None and each.best == each.worst == () for each in absent)
     assert found.classes[0].scores is not None
-    assert "too few to measure (10 samples, 0.0% of the real images)" in found.table()
+    assert "not measured (10 samples, 0.0% of the real images)" in found.table()
     assert (
-        "too few to measure (10 samples, 0.0% of the real images)"
+        "not measured (10 samples, 0.0% of the real images)"
         in write_page(found, tmp_path / "page.html", "x").read_text()
     )
 

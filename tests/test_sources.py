@@ -523,6 +523,20 @@ def test_a_folder_of_save_to_disk_is_called_what_it_is_behind_hf_too(tmp_path):
         open_data(f"hf:{tmp_path / 'set'}")
 
 
+@pytest.mark.parametrize(
+    "query, said",
+    [
+        ("stream", "options are written as"),
+        ("split=", "split must be given once, with a value"),
+        ("split=test&split=train", "split must be given once"),
+        ("splt=test", 'Did you mean "split"'),
+    ],
+)
+def test_an_option_of_hf_that_would_be_dropped_is_refused(query, said):
+    with pytest.raises(DataError, match=said):
+        open_data(f"hf:owner/name?{query}")
+
+
 def test_shards_are_streamed_and_a_folder_of_them_has_splits_by_their_names(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
     (tmp_path / "set").mkdir()

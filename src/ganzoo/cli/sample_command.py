@@ -143,6 +143,7 @@ def _clear(folder: Path, overwrite: bool) -> None:
     for entry in found:
         if entry.stem.isdecimal():  # as `images.save_each` names them
             entry.unlink()
+            (path / "labels.csv").unlink(missing_ok=True)  # it is of these
 
 
 def _write_labels(gan: GAN, labels: Tensor | None, folder: Path) -> None:

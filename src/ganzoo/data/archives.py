@@ -244,6 +244,9 @@ def list_zip(path: Path) -> Listing:
 def _by_name(members: list[zipfile.ZipInfo], path: Path) -> dict[str, zipfile.ZipInfo]:
     """The checked `members` of a zip by their names; DataError if two files have one name."""
     found: dict[str, zipfile.ZipInfo] = {}
+    if not any("/" in member.filename for member in members):  # packed on Windows by a program that kept its own mark
+        for member in members:
+            member.filename = member.filename.replace("\\", "/")
     for member in members:
         _check_member(member, path)
         if member.filename in found and not member.is_dir():

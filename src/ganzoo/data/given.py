@@ -379,17 +379,23 @@ def _remark_random(items: _Items, count: int, reading: Reading) -> None:
 def _reader(source: Any) -> Callable[[int], Any]:
     """How to read an item. Pictures that torchvision would open just as they are in their files (an ImageFolder without
     transforms) are given as the files' bytes, since its loader cuts 16 bits off and drops transparency."""
-    if isinstance(source, Subset):
+    if is_plain_subset(source):
         inner, indices = _reader(source.dataset), source.indices
         return lambda index: inner(indices[index])
     if not isinstance(source, (list, tuple)):
         from torchvision.datasets import DatasetFolder
         from torchvision.datasets.folder import default_loader
 
-        if isinstance(source, DatasetFolder) and source.loader is default_loader and source.transforms is None:
+        plain = isinstance(source, DatasetFolder) and type(source).__getitem__ is DatasetFolder.__getitem__
+        if plain and source.loader is default_loader and source.transforms is None:
             samples = source.samples
             return lambda index: (read_file(Path(samples[index][0])), samples[index][1])
     return lambda index: source[index]
+
+
+def is_plain_subset(source: Any) -> bool:
+    """Whether `source` gives items of another data set as they are there: a subclass may change them on the way."""
+    return isinstance(source, Subset) and type(source).__getitem__ is Subset.__getitem__
 
 
 def _class_names(dataset: Any) -> tuple[str, ...]:

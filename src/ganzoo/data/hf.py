@@ -31,12 +31,11 @@ from urllib.parse import parse_qsl
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
 
 from ganzoo.data.bounded import check_shard, read_bounded
 from ganzoo.data.cache import cached_images, differing
 from ganzoo.data.decode import read_pictures, with_channels
-from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, open_items
+from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, is_plain_subset, open_items
 from ganzoo.data.image_data import ImageData, assemble
 from ganzoo.data.labels import number_labels
 from ganzoo.data.passed_over import SAVED_TO_DISK
@@ -70,7 +69,7 @@ def open_hf(source: str, reading: Reading) -> ImageData:
 
 def rows_of(source: Any) -> Any:
     """`source` as a data set of the `datasets` library, if it is one or a torch Subset of one; else None."""
-    if isinstance(source, Subset):
+    if is_plain_subset(source):
         rows = rows_of(source.dataset)
         return None if rows is None else rows.select(source.indices)
     # by its module's name: the library need not be here, and a module of the user's own may be called datasets
@@ -262,8 +261,14 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
     name, _, query = source.removeprefix("hf:").partition("?")
     if not name or len(name) > 1000:
         raise DataError(f"{quote(source)} names no data set; give hf:owner/name, hf:./folder or hf:./images-*.parquet.")
-    options = dict(parse_qsl(query))
-    for option in options:
+    try:
+        given = parse_qsl(query.replace("+", "%2B"), True, strict_parsing=bool(query))
+    except ValueError as error:
+        raise DataError(f"{source}: options are written as ?NAME=VALUE&NAME=VALUE ({error}).") from error
+    options = dict(given)
+    for option, value in given:
+        if not value or len(options) < len(given):
+            raise DataError(f"{source}: {option} must be given once, with a value.")
         if option not in OPTIONS:
             raise DataError(f"{source}: {quote(option)} is unknown.{did_you_mean(option, OPTIONS)}")
     with needs(f"{source} needs the datasets library", "datasets"):

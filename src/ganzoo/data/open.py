@@ -104,6 +104,8 @@ def _open_path(source: str | Path, reading: Reading) -> ImageData:
 
 
 def _path_of(source: str | Path) -> Path:
+    if not str(source).strip():
+        raise DataError('data is empty text; name a folder or zip of images, or "." for the folder that you are in.')
     try:
         path = Path(source).expanduser()
         path.is_dir()  # a name too long, or a folder that may not be read, is an error of the system

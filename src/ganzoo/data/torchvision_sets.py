@@ -60,7 +60,8 @@ def torchvision_set(dataset: str, root: str = "", split: str = "", download: boo
     if not split and "train" in takes:
         ways = {"train": [given], "test": [{**given, "train": False}]}
     elif not split and part:
-        ways = {"train": [given], "test": [{**given, part: name} for name in _TESTS]}
+        first = given if "train" in str(takes[part].default) else {**given, part: "train"}  # LFW's is all people
+        ways = {"train": [first], "test": [{**given, part: name} for name in _TESTS]}
     else:
         return _open(maker, dataset, [given])
     return {name: partial(_open, maker, dataset, each) for name, each in ways.items()}

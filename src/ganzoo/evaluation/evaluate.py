@@ -105,9 +105,14 @@ def evaluate(
     if made.count < FEWEST:
         raise DataError(f"{made.count} images to measure are too few; {FEWEST} are needed.")
     image_size, image_channels = made.source.image_size, made.source.image_channels
+    if image_channels not in (1, 3) and not isinstance(features, Features):
+        raise DataError(
+            f"images of {image_channels} channels can't be measured: features are of grey or colour ones. Take "
+            f"transparency out of them, or give Features of your own."
+        )
     space, used = _space(features, image_channels, device or made.device)
     real = _Real(data, made, space, reading, split, samples, training_images, seed, progress)
-    labels = _labels(made, real.data)
+    labels = _labels(made, real.data) if classes else None
     seconds = {}
     start = time.perf_counter()
 
@@ -130,9 +135,12 @@ def evaluate(
         lap("classes")
     counts = _fewer_side(qualities, len(real.features))
     warn_of_few(chosen_metrics, space.dimension, {"": min(made.count, len(real.features)), **counts})
-    found = {}
+    found: dict[str, Memorisation] = {}
     if memorised:
-        found = real.memorised(_thumbnails(scale(pixels[:COMPARED])), fake[:COMPARED])
+        try:
+            found = real.memorised(_thumbnails(scale(pixels[:COMPARED])), fake[:COMPARED])
+        except DataError as error:
+            warnings.warn(f"memorisation is not measured: {error}", stacklevel=2)
         lap("memorisation")
     used += [(METRICS, metric.name) for metric in chosen_metrics]
     return Evaluation(
@@ -184,7 +192,8 @@ def _labels(made: Generated, data: ImageData) -> Tensor | None:
     except DataError as error:
         if isinstance(made.source, GAN):
             raise ConfigError(
-                f"the model's classes are not those of {data.name}: {error} Measure it against images of its classes"
+                f"the model's classes are not those of {data.name}: {error} Measure it against images of its "
+                f"classes, or without classes (classes=False, --no-classes)"
             ) from error
         warnings.warn(f"classes are not compared: those of {made.source.name} and {data.name} differ", stacklevel=3)
         return None

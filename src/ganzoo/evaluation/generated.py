@@ -116,6 +116,12 @@ def generated(
         if isinstance(source, (str, Path)):
             raise DataError(f"{quote(str(source))} contains neither a saved model nor images: {error}") from error
         raise
+    height, width = data.images.shape[2:]
+    if height != width:
+        raise DataError(
+            f"{data.name}: images of {width}x{height} pixels are not square, and features are of square ones; give a "
+            f"size to bring them to (image_size=, --size), and how (fit=, --fit)"
+        )
     chosen = torch.randperm(len(data), generator=generator_for(seed, "generated"))[:samples].sort().values
     return Generated(data, len(chosen), None if data.labels is None else data.labels[chosen], chosen, seed)
 
@@ -129,7 +135,7 @@ def is_images(source: str | Path) -> bool:
     try:
         path = expand_user(source)
         if path.is_dir():
-            return not any((path / name).exists() for name in (CONFIG, "model", "run.json", "state.json"))
+            return not any((path / name).exists() for name in (CONFIG, f"model/{CONFIG}", "run.json", "state.json"))
         return path.is_file() and path.suffix.lower() == ".zip"
     except OSError:
         return False

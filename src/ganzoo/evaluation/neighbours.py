@@ -120,6 +120,8 @@ def memorisation(
         DataError: there are fewer than `FEWEST` real images to compare with.
     """
     samples, real = samples.flatten(1), real.flatten(1)
+    if samples.shape[1] != real.shape[1]:
+        raise DataError("images of other sizes have no distance; compare images that are square.")
     if prints is not None:
         prints = torch.cat([torch.full((len(samples),), ANY), prints[0]]), prints[1]
     near = nearest(torch.cat([samples, real]), training, prints)

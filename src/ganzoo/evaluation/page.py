@@ -53,7 +53,7 @@ def _classes(found: Evaluation) -> Markup:
     """The figures of all classes as a table, and below it of each class its best and worst samples."""
     head, *rows = found.class_rows()
     cells: list[list[object]] = [
-        [name if of.scores else Markup("{}<br><small>{}</small>").format(name, of.too_few()), *others]
+        [name if of.scores else Markup("{}<br><small>{}</small>").format(name, of.not_measured()), *others]
         for of, (name, *others) in zip(found.classes, rows)
     ]
     return table(cells, head) + Markup("").join(_extremes(found, each) for each in found.classes if each.best)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from ganzoo.errors import DataError, shown
 from ganzoo.evaluation.metrics import FEWEST, NamedMetric, Score, compare
 from ganzoo.evaluation.neighbours import nearest
 from ganzoo.text import counted
@@ -23,7 +25,7 @@ class ClassQuality:
         share: part of all samples, 0 to 1.
         real_share: part of all real images.
         samples: how many fell into it.
-        scores: of its samples against its real images; None if either are too few to measure, or not there.
+        scores: of its samples against its real images; None if they could not be measured.
         agreement: part of the samples asked for with this label that the classifier takes for it; None for a model
             without labels.
         best, worst: indices of the samples nearest to, and farthest from, a real image of the class; empty without one.
@@ -38,9 +40,9 @@ class ClassQuality:
     best: tuple[int, ...]
     worst: tuple[int, ...]
 
-    def too_few(self) -> str:
-        """Why there are no scores."""
-        return f"too few to measure ({counted(self.samples, 'sample')}, {self.real_share:.1%} of the real images)"
+    def not_measured(self) -> str:
+        """What stands in place of the scores."""
+        return f"not measured ({counted(self.samples, 'sample')}, {self.real_share:.1%} of the real images)"
 
 
 def by_class(
@@ -63,7 +65,12 @@ def by_class(
     qualities = []
     for index, name in enumerate(class_names):
         real_of_class, chosen = real[real_labels == index], (fake_labels == index).nonzero()[:, 0]
-        enough = min(len(real_of_class), len(chosen)) >= FEWEST
+        scores = None
+        if min(len(real_of_class), len(chosen)) >= FEWEST:
+            try:
+                scores = compare(real_of_class, fake[chosen], metrics)
+            except DataError as error:  # one class must not lose the others' figures
+                warnings.warn(f"class {shown(name)} is not measured: {error}", stacklevel=4)
         order = chosen[:0]
         if len(chosen) and len(real_of_class):
             order = chosen[nearest(fake[chosen], real_of_class).distances.argsort()]
@@ -73,7 +80,7 @@ def by_class(
                 share=len(chosen) / max(1, len(fake)),
                 real_share=len(real_of_class) / len(real),
                 samples=len(chosen),
-                scores=compare(real_of_class, fake[chosen], metrics) if enough else None,
+                scores=scores,
                 agreement=float((recognised[chosen] == index).float().mean())
                 if recognised is not None and len(chosen)
                 else None,

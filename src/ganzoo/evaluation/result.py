@@ -158,7 +158,7 @@ class Evaluation:
             rows.append([each["name"], value, *references, f"{each['better']} is better"])
         lines = [self.headline(), *[self.limits] * bool(self.limits), *aligned(rows)]
         if self.classes:
-            few = ["", *("" if each.scores else f"  {each.too_few()}" for each in self.classes)]
+            few = ["", *("" if each.scores else f"  {each.not_measured()}" for each in self.classes)]
             lines += ["", *map("".join, zip(aligned(self.class_rows()), few))]
         return "\n".join([*lines, *(f"\nMemorising, by {space}: {self.verdict(space)}" for space in self.memorised)])
 

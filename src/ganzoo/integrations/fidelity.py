@@ -17,8 +17,7 @@ def register(features: Features) -> str:
     """Make `features` known to torch-fidelity; give the name to pass as its `feature_extractor`.
 
     From then on `torch_fidelity.calculate_metrics(..., feature_extractor=NAME)` computes its distances, precision and
-    recall in this space, of data sets of bytes (3, H, W), of folders, or of generators. `ganzoo.evaluate` calls the
-    same functions of torch-fidelity one floor below, on features that it has extracted once for all measures.
+    recall in this space, of data sets of bytes (3, H, W), of folders, or of generators.
 
     Registered a second time, the same features keep their name.
 

@@ -69,7 +69,8 @@ class TrainingResult:
         if self.stopped:
             yield f"because {self.stopped}"
         if self.best_score is not None:
-            yield f"best score {number(self.best_score)} at step {self.best_step:,}"
+            best = "best " * (self.best_step != self.step)  # a run that keeps its last state has no other
+            yield f"{best}score {number(self.best_score)} at step {self.best_step:,}"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how the run ended, its last figures, samples of the model."""
