@@ -1,7 +1,7 @@
 """Fashion-MNIST, by class: python examples/fashion_mnist.py [STEPS] [DATA]
 
-15,000 steps take some twenty minutes on a core with bfloat16 instructions, twice that without; where Fashion-MNIST is
-not on the machine it is downloaded.
+15,000 steps take more than an hour on a CPU; the trainer prints the expected time. Fashion-MNIST is downloaded if it is
+not on the computer.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Train on your own pictures: python examples/train_folder.py FOLDER [STEPS]
 
-FOLDER (or a zip) holds images of any size; they are cropped to squares of 64 pixels. Mirroring and augmentation
-keep the discriminator from learning a few hundred by heart; how good such a run gets has not been measured.
+FOLDER (or a zip) holds images of any size; they are cropped to squares of 64 pixels. Mirroring and augmentation make it
+harder for the discriminator to learn a few hundred by heart. With so few pictures, begin with a trained model:
+`ganzoo train --from pokemon-64 --data FOLDER` (docs/drawings.md has figures).
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     pip install lightweight-gan
 
-Its generator has no tanh at its end, and its discriminator gives three things at once: a tanh is put behind the one,
-and the discriminator is ours. Any modules of latents to images and of images to logits go the same way. The package
-wants a CUDA device when it is imported, for its own trainer; its generator does without: that moment is given one.
+Its generator has no tanh at its end, so we add one. Its discriminator returns three things at once, so we use ours. The
+package refuses to be imported without a CUDA device, though its generator needs none: during the import we pretend that
+there is one.
 """
 
 import argparse
