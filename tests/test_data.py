@@ -795,6 +795,8 @@ def test_a_set_of_several_sizes_is_told_and_drawn(tmp_path, monkeypatch, capsys)
     printed = " ".join(capsys.readouterr().out.split())
     assert "remark images have several sizes (6x6, 8x6); choose one with image_size=64 (--size 64). Here" in printed
     assert "read at 64x64. " in printed and (tmp_path / "data.png").exists()
+    assert run(["show", "set"]) == 0
+    assert "Here they are read at 64x64." in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.filterwarnings("ignore:.*of 255")

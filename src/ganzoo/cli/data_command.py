@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ganzoo.cli.options import JSON, argument, given, option, print_json, print_wrapped
 from ganzoo.errors import SeveralSizesError, shown
+
+if TYPE_CHECKING:
+    from ganzoo.data import ImageData
 
 of_images = partial(option, group="Images")
 BROKEN = of_images("What to do with a file that can't be read: stop or skip.  [default: stop]")
@@ -32,18 +35,9 @@ def data(
     import torch
 
     from ganzoo import images
-    from ganzoo.data import describe, open_data
 
-    reading: dict[str, Any] = {"image_channels": channels, "split": split, "progress": True}
-    reading |= given(broken=broken, ground=ground, fit=fit)
-    sizes = None
-    try:
-        opened = open_data(source, image_size=size, **reading)
-    except SeveralSizesError as error:
-        sizes, opened = error, open_data(source, image_size=DRAWN, **reading)
-    facts = describe(opened)
-    if sizes is not None:
-        facts["remark"] = f"{sizes} Here they are read at {facts['size']}."
+    reading = {"image_channels": channels, "split": split, **given(broken=broken, ground=ground, fit=fit)}
+    opened, facts = described(source, size, **reading)
     first = opened.batch(torch.arange(min(20, len(opened))))
     images.save(images.grid(first, columns=5), output)
     facts["picture"] = str(output)
@@ -53,6 +47,19 @@ def data(
         if text := _in_words(name, value):
             line = f"{name.replace('_', ' '):14}{text if text.isprintable() else shown(text, 300)}"
             print_wrapped(line, " " * 14)
+
+
+def described(source: str, size: int | None = None, **reading: Any) -> tuple[ImageData, dict[str, Any]]:
+    """A data set and what is in it; one of several sizes is read at `DRAWN`, and a remark says so."""
+    from ganzoo.data import describe, open_data
+
+    try:
+        opened = open_data(source, image_size=size, progress=True, **reading)
+        return opened, describe(opened)
+    except SeveralSizesError as error:
+        opened = open_data(source, image_size=DRAWN, progress=True, **reading)
+        facts = describe(opened)
+        return opened, {**facts, "remark": f"{error} Here they are read at {facts['size']}."}
 
 
 def _in_words(name: str, value: Any) -> str:

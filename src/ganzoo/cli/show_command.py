@@ -42,7 +42,8 @@ def show(
 
 def _meanings(what: str) -> Iterator[tuple[str, Facts]]:
     """(kind, facts) of all that `what` names: a name may be a preset, a model and a data set; a path is one thing."""
-    from ganzoo.data import SOURCES, describe, open_data, source_name
+    from ganzoo.cli.data_command import described
+    from ganzoo.data import SOURCES, source_name
     from ganzoo.files import expand_user
     from ganzoo.presets import PRESETS
     from ganzoo.runs.folder import RunFolder
@@ -63,7 +64,7 @@ def _meanings(what: str) -> Iterator[tuple[str, Facts]]:
     elif (path / CONFIG).is_file() or path.suffix == ".safetensors":
         yield "model", _model(what)
     elif path.exists() or what.startswith("hf:"):
-        yield "data", describe(open_data(what, progress=True))
+        yield "data", described(what)[1]
     else:
         try:
             local_source(what)
