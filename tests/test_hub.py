@@ -382,6 +382,16 @@ def test_another_librarys_model_is_not_pulled_over(hub, saved, tmp_path, config)
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["config.json"]
 
 
+@pytest.mark.parametrize(
+    "files", [{"config.json": b'{"architectures": ["Bert"]}', "model.safetensors": b"x"}, {"model.safetensors": b"x"}]
+)
+def test_another_librarys_model_is_not_pushed_over(hub, saved, files):
+    hub.add(NAME, files)
+    with pytest.raises(ConfigError, match=f"{NAME} holds .*model.safetensors of something else .* new repository"):
+        push(hub, saved)
+    assert {name: hub.files(NAME)[name] for name in files} == files
+
+
 def test_pictures_of_ones_own_beside_the_models_stay(hub, saved, tmp_path):
     push(hub, saved)
     target = small(3).save_pretrained(tmp_path / "there")

@@ -14,7 +14,7 @@ from ganzoo.hub_errors import hub_errors
 from ganzoo.models.onnx import fingerprint
 from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card, with_demo
 from ganzoo.saving.format import CARD, CONFIG, ONNX, WEIGHTS
-from ganzoo.saving.model import LAYOUT, SavedModel
+from ganzoo.saving.model import LAYOUT, SavedModel, holds_model
 from ganzoo.saving.resolve import local_folder
 from ganzoo.saving.results import weights_hash
 
@@ -72,7 +72,7 @@ def push_folder(
 
     Raises:
         SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded, or links out of it.
-        HubError: the Hub refuses, or can't be reached.
+        ConfigError: the repository holds a model of another library. HubError: the Hub refuses, or can't be reached.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -92,9 +92,12 @@ def push_folder(
         if revision is not None and not create_pr:
             api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
         found: Any = api.repo_info(repo_id, repo_type=kind, revision=revision)
+        there = {file.rfilename for file in found.siblings or ()}
+        if kind == "model":
+            _check_ours(api, repo_id, found.sha, there)
         if CARD in contents:
             contents[CARD] = _linked(api, kind, repo_id, found.private, contents[CARD])
-        left = {file.rfilename for file in found.siblings or ()}.intersection(layout) - contents.keys()
+        left = there.intersection(layout) - contents.keys()
         added = [CommitOperationAdd(name, content) for name, content in contents.items()]
         made = api.create_commit(
             repo_id,
@@ -106,6 +109,19 @@ def push_folder(
             parent_commit=found.sha,
         )
     return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
+
+
+def _check_ours(api: HfApi, repo_id: str, commit: str, names: Collection[str]) -> None:
+    """Raise ConfigError if a repository with files of these `names` holds a model of another library."""
+    foreign = [name for name in (CONFIG, WEIGHTS) if name in names]
+    if not foreign or (
+        CONFIG in foreign and holds_model(Path(api.hf_hub_download(repo_id, CONFIG, revision=commit)).parent)
+    ):
+        return
+    raise ConfigError(
+        f"{repo_id} holds {', '.join(foreign)} of something else than a model of ganzoo, which would be replaced; name "
+        f"a new repository"
+    )
 
 
 def _linked(api: HfApi, kind: str, repo_id: str, private: bool, card: bytes | Path) -> bytes:
