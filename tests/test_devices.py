@@ -116,8 +116,9 @@ def test_only_cuda_is_sent_memory_that_may_change_before_it_arrives(monkeypatch)
 
 
 @pytest.mark.parametrize("parts", [["conv"], ["conv", "rnn"]])
-def test_a_precision_that_is_chosen_for_an_operator_is_put_back(parts):
+def test_a_precision_that_is_chosen_for_an_operator_is_put_back(parts, monkeypatch):
     """torch refuses to read its older switch then, as `cudnn.flags` does."""
+    monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
     cudnn = torch.backends.cudnn
     for part in parts:
         getattr(cudnn, part).fp32_precision = "ieee"
