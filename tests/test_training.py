@@ -663,7 +663,10 @@ def test_a_run_in_fp16_is_not_resumed_without_cuda_and_the_remedy_is_one_that_is
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     facts["machine"]["precision"] = "fp16"
     (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
-    with pytest.raises(TrainingError, match="needs a CUDA device, this is cpu; go on there, or begin anew: ganzoo"):
+    with pytest.raises(
+        TrainingError,
+        match="needs a CUDA device, this is cpu; go on with the run on one, or begin a new one here: ganzoo",
+    ):
         ganzoo.Trainer.resume(tmp_path / "run", images()).fit()
 
 

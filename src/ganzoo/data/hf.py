@@ -261,16 +261,17 @@ def _parse(source: str) -> tuple[Any, str, dict[str, str]]:
     name, _, query = source.removeprefix("hf:").partition("?")
     if not name or len(name) > 1000:
         raise DataError(f"{quote(source)} names no data set; give hf:owner/name, hf:./folder or hf:./images-*.parquet.")
+    query = query.strip("&").replace("+", "%2B")  # "train+test" is a split
     try:
-        given = parse_qsl(query.replace("+", "%2B"), True, strict_parsing=bool(query))
+        given = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError as error:
         raise DataError(f"{source}: options are written as ?NAME=VALUE&NAME=VALUE ({error}).") from error
     options = dict(given)
     for option, value in given:
-        if not value or len(options) < len(given):
-            raise DataError(f"{source}: {option} must be given once, with a value.")
         if option not in OPTIONS:
             raise DataError(f"{source}: {quote(option)} is unknown.{did_you_mean(option, OPTIONS)}")
+        if not value or [name for name, _ in given].count(option) > 1:
+            raise DataError(f"{source}: {option} must be given once, with a value.")
     with needs(f"{source} needs the datasets library", "datasets"):
         import datasets
     return datasets, name, options

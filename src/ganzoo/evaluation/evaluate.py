@@ -105,10 +105,10 @@ def evaluate(
     if made.count < FEWEST:
         raise DataError(f"{made.count} images to measure are too few; {FEWEST} are needed.")
     image_size, image_channels = made.source.image_size, made.source.image_channels
-    if image_channels not in (1, 3) and not isinstance(features, Features):
+    if image_channels not in (1, 3):
         raise DataError(
             f"images of {image_channels} channels can't be measured: features are of grey or colour ones. Take "
-            f"transparency out of them, or give Features of your own."
+            f"transparency out of them."
         )
     space, used = _space(features, image_channels, device or made.device)
     real = _Real(data, made, space, reading, split, samples, training_images, seed, progress)

@@ -43,7 +43,7 @@ class Evaluation:
             "agreement" is among them if labels were asked for and fashion-net knows the classes: how often it finds the
             label that was asked for (a real image's own, a label by chance).
         classes: quality by class; empty if the data has none.
-        memorised: by space, "pixels" and "features"; empty if it was not asked for.
+        memorised: by space, "pixels" and "features"; empty if it was not asked for, or if there were too few images.
         limits: what these features know, in a sentence.
         seconds: what took how long.
         plugins: kind, name, package and version of all that came from other packages.

@@ -89,12 +89,14 @@ def push_folder(
     with hub_errors(repo_id, revision):
         made_of = api.create_repo(repo_id, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
         repo_id = made_of.repo_id
-        if revision is not None and not create_pr:
-            api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
-        found: Any = api.repo_info(repo_id, repo_type=kind, revision=revision)
-        there = {file.rfilename for file in found.siblings or ()}
+        found: Any = api.repo_info(repo_id, repo_type=kind)
         if kind == "model":
-            _check_ours(api, repo_id, found.sha, there)
+            _check_ours(api, repo_id, found)
+        if revision is not None:
+            if not create_pr:
+                api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
+            found = api.repo_info(repo_id, repo_type=kind, revision=revision)
+        there = {file.rfilename for file in found.siblings or ()}
         if CARD in contents:
             contents[CARD] = _linked(api, kind, repo_id, found.private, contents[CARD])
         left = there.intersection(layout) - contents.keys()
@@ -111,12 +113,13 @@ def push_folder(
     return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
 
 
-def _check_ours(api: HfApi, repo_id: str, commit: str, names: Collection[str]) -> None:
-    """Raise ConfigError if a repository with files of these `names` holds a model of another library."""
+def _check_ours(api: HfApi, repo_id: str, found: Any) -> None:
+    """Raise ConfigError if a repository, as it was `found`, has a config or weights of another library."""
+    names = {file.rfilename for file in found.siblings or ()}
     foreign = [name for name in (CONFIG, WEIGHTS) if name in names]
-    if not foreign or (
-        CONFIG in foreign and holds_model(Path(api.hf_hub_download(repo_id, CONFIG, revision=commit)).parent)
-    ):
+    if not foreign:
+        return
+    if CONFIG in foreign and holds_model(Path(api.hf_hub_download(repo_id, CONFIG, revision=found.sha)).parent):
         return
     raise ConfigError(
         f"{repo_id} holds {', '.join(foreign)} of something else than a model of ganzoo, which would be replaced; name "

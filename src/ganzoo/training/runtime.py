@@ -178,7 +178,11 @@ class Runtime:
         self.device: torch.device = self._accelerator.device
         self._speed = settings.speed
         if precision == "fp16" and self.device.type != "cuda":
-            choose = f"go on there, or begin anew: {train_on_command(folder)}" if config and folder else "choose bf16."
+            choose = (
+                f"go on with the run on one, or begin a new one here: {train_on_command(folder)}"
+                if config and folder
+                else "choose bf16."
+            )
             raise TrainingError(f"precision fp16 needs a CUDA device, this is {self.device.type}; {choose}")
         if config and config.processes != self.processes:
             raise TrainingError(
