@@ -78,6 +78,7 @@ def test_one_class_that_can_t_be_measured_costs_the_others_no_figure():
     with pytest.warns(UserWarning, match="class 1 is not measured: all 200 samples have the very same features"):
         found = ganzoo.evaluate((fake, labels), (real, labels), samples=400, memorised=False)
     assert [each.scores is None for each in found.classes] == [False, True]
+    assert "can't be measured (200 samples, " in found.table()
 
 
 def test_too_few_pictures_to_look_for_copies_cost_no_other_figure():
@@ -146,7 +147,7 @@ def test_a_class_without_samples_is_said_and_not_averaged_away():
     )
     boots = next(each for each in found.classes if each.name == "Ankle boot")
     assert boots.samples == 0 and boots.scores is None
-    assert "not measured (0 samples, " in found.table()
+    assert "too few to measure (0 samples, " in found.table()
 
 
 def test_a_class_that_is_not_among_the_chosen_real_images_is_said_and_the_others_are_measured(tmp_path):
@@ -159,9 +160,9 @@ def test_a_class_that_is_not_among_the_chosen_real_images_is_said_and_the_others
     absent = [each for each in found.classes if each.real_share == 0]
     assert absent and all(each.scores is None and each.best == each.worst == () for each in absent)
     assert found.classes[0].scores is not None
-    assert "not measured (10 samples, 0.0% of the real images)" in found.table()
+    assert "too few to measure (10 samples, 0.0% of the real images)" in found.table()
     assert (
-        "not measured (10 samples, 0.0% of the real images)"
+        "too few to measure (10 samples, 0.0% of the real images)"
         in write_page(found, tmp_path / "page.html", "x").read_text()
     )
 

@@ -140,10 +140,11 @@ def _clear(folder: Path, overwrite: bool) -> None:
             f"{folder} holds pictures already ({found[0].name}, ...), and sets would be mixed; name another folder, or "
             f"replace the samples there with --overwrite"
         )
-    for entry in found:
-        if entry.stem.isdecimal():  # as `images.save_each` names them
-            entry.unlink()
-            (path / "labels.csv").unlink(missing_ok=True)  # it is of these
+    samples = [entry for entry in found if entry.stem.isdecimal()]  # as `images.save_each` names them
+    if samples:
+        (path / "labels.csv").unlink(missing_ok=True)  # it is of these
+    for entry in samples:
+        entry.unlink()
 
 
 def _write_labels(gan: GAN, labels: Tensor | None, folder: Path) -> None:

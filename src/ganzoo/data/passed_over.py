@@ -76,9 +76,8 @@ def own_pictures(paths: list[str], start: Callable[[str, int], bytes]) -> set[st
     marks: dict[str, str] = {}
     for path in paths:
         content = start(path, _ENDS)
-        if (
-            content[8:16] == b"WEBPVP8X" and len(content) > 20 and content[20] & 8
-        ):  # it has EXIF data, which stand at its end
+        # It has EXIF data, which stand at its end.
+        if content[8:16] == b"WEBPVP8X" and len(content) > 20 and content[20] & 8:
             content = start(path, 1 << 26)[-_ENDS:]
         if mark := written_here(content):
             marks[path] = mark

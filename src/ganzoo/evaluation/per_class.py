@@ -29,6 +29,7 @@ class ClassQuality:
         agreement: part of the samples asked for with this label that the classifier takes for it; None for a model
             without labels.
         best, worst: indices of the samples nearest to, and farthest from, a real image of the class; empty without one.
+        unmeasured: why there are no scores: "too few to measure", or else "can't be measured".
     """
 
     name: str
@@ -39,10 +40,11 @@ class ClassQuality:
     agreement: float | None
     best: tuple[int, ...]
     worst: tuple[int, ...]
+    unmeasured: str = ""
 
     def not_measured(self) -> str:
         """What stands in place of the scores."""
-        return f"not measured ({counted(self.samples, 'sample')}, {self.real_share:.1%} of the real images)"
+        return f"{self.unmeasured} ({counted(self.samples, 'sample')}, {self.real_share:.1%} of the real images)"
 
 
 def by_class(
@@ -65,11 +67,12 @@ def by_class(
     qualities = []
     for index, name in enumerate(class_names):
         real_of_class, chosen = real[real_labels == index], (fake_labels == index).nonzero()[:, 0]
-        scores = None
+        scores, unmeasured = None, "too few to measure"
         if min(len(real_of_class), len(chosen)) >= FEWEST:
             try:
-                scores = compare(real_of_class, fake[chosen], metrics)
+                scores, unmeasured = compare(real_of_class, fake[chosen], metrics), ""
             except DataError as error:  # one class must not lose the others' figures
+                unmeasured = "can't be measured"
                 warnings.warn(f"class {shown(name)} is not measured: {error}", stacklevel=4)
         order = chosen[:0]
         if len(chosen) and len(real_of_class):
@@ -86,6 +89,7 @@ def by_class(
                 else None,
                 best=tuple(order[: (len(order) + 1) // 2][:SHOWN].tolist()),  # none is among both
                 worst=tuple(order.flip(0)[: len(order) // 2][:SHOWN].tolist()),
+                unmeasured=unmeasured,
             )
         )
     return qualities

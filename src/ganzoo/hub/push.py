@@ -96,10 +96,9 @@ def push_folder(
             if not create_pr:
                 api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
             found = api.repo_info(repo_id, repo_type=kind, revision=revision)
-        there = {file.rfilename for file in found.siblings or ()}
         if CARD in contents:
             contents[CARD] = _linked(api, kind, repo_id, found.private, contents[CARD])
-        left = there.intersection(layout) - contents.keys()
+        left = _names(found).intersection(layout) - contents.keys()
         added = [CommitOperationAdd(name, content) for name, content in contents.items()]
         made = api.create_commit(
             repo_id,
@@ -113,10 +112,14 @@ def push_folder(
     return Pushed(made.pr_url or str(made.repo_url), made.oid, made.oid != found.sha)
 
 
+def _names(found: Any) -> set[str]:
+    """The files of a repository, as it was `found`."""
+    return {file.rfilename for file in found.siblings or ()}
+
+
 def _check_ours(api: HfApi, repo_id: str, found: Any) -> None:
     """Raise ConfigError if a repository, as it was `found`, has a config or weights of another library."""
-    names = {file.rfilename for file in found.siblings or ()}
-    foreign = [name for name in (CONFIG, WEIGHTS) if name in names]
+    foreign = [name for name in (CONFIG, WEIGHTS) if name in _names(found)]
     if not foreign:
         return
     if CONFIG in foreign and holds_model(Path(api.hf_hub_download(repo_id, CONFIG, revision=found.sha)).parent):
