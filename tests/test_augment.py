@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganzoo.augment import AUGMENTATIONS, check_augmentation
+from ganzoo.augment import AUGMENTATIONS, AdaptiveAugmentation, check_augmentation
 from ganzoo.errors import ConfigError, ShapeError, UnknownNameError
 
 NAMES = ["color", "translation", "cutout"]  # those of a strength
@@ -281,3 +281,9 @@ def test_hue_turns_colours_about_grey_and_saturation_keeps_luma():
     assert float(strong.mean()) == pytest.approx(1 / 3)
     grey = torch.full((1, 3, 1, 1), 0.3)
     torch.testing.assert_close(_recolor(grey, chosen, third, nothing + 1), grey)
+
+
+@pytest.mark.parametrize("length", [0, -5, 1.5])
+def test_ada_wants_images_to_rise_in(length):
+    with pytest.raises(ConfigError, match="length must be an int of at least 1"):
+        AdaptiveAugmentation(length=length)

@@ -457,6 +457,41 @@ def test_to_logit_gives_one_number_an_image(spectral):
     assert ToLogit(4, 5, spectral=spectral)(torch.randn(3, 4, 5, 5)).shape == (3, 1, 1, 1)
 
 
+def test_minibatch_standard_deviation_has_a_slope_where_images_are_alike_in_every_precision():
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        x = torch.zeros(4, 2, 4, 4, dtype=dtype, requires_grad=True)
+        made = MinibatchStandardDeviation(2)(x)
+        made.sum().backward()
+        assert made.dtype == dtype and x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_norm("spectral ", 4),
+        lambda: make_norm(" batch", 4),
+        lambda: make_activation("leaky_relu ", 0.5),
+        lambda: make_norm("group (groups=2)", 4),
+    ],
+)
+def test_a_name_with_a_space_is_unknown(make):  # as "spectral " it was no spectral norm, in silence
+    with pytest.raises(UnknownNameError):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ResidualDown(4, 8, hidden="Out"), "ResidualDown: hidden must be one of out, in"),
+        (lambda: ResidualDown(4, 8, shortcut="activatd"), "ResidualDown: shortcut must be one of input, activated"),
+        (lambda: ResidualUp(4, 8, interpolation="cubic"), "ResidualUp: interpolation must be one of nearest, bilinear"),
+    ],
+)
+def test_a_residual_block_refuses_words_that_it_does_not_know(make, said):
+    with pytest.raises(ConfigError, match=said):
+        make()
+
+
 @pytest.mark.parametrize("count", range(1, 10))
 def test_minibatch_standard_deviation_takes_any_batch_size(count):
     layer = MinibatchStandardDeviation(3)

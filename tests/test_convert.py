@@ -135,6 +135,18 @@ def test_a_checkpoint_of_both_gives_both_or_the_one_that_key_names(tmp_path, cap
     assert not (tmp_path / "none").exists()
 
 
+def test_a_network_beside_the_generator_that_no_config_takes_is_left_out(tmp_path):
+    generator, _ = networks("pytorch/examples")
+    layers = [layer for _ in range(14) for layer in (nn.Conv2d(4, 4, 4, 2, 1, bias=False), LEAKY)]
+    other = nn.Sequential(*layers, nn.Conv2d(4, 1, 4, bias=False))  # of images of 65,536 pixels
+    torch.save({"netG": copied(generator), "other": copied(other)}, tmp_path / "both.pt")
+    converted = convert(tmp_path / "both.pt", tmp_path / "model")
+    assert [line for line in converted.remarks if "left out: other (image_size must be" in line], converted.remarks
+    torch.save(copied(other), tmp_path / "one.pt")
+    with pytest.raises(WeightsError, match="one.pt: image_size must be at least 1 and at most 1024"):
+        convert(tmp_path / "one.pt", tmp_path / "none")
+
+
 def test_a_table_of_both_falls_into_them_by_the_first_words_of_its_names(tmp_path):
     generator, discriminator = networks("torchgan")
     both = {f"generator.{name}": value for name, value in generator.state_dict().items()}
@@ -290,6 +302,7 @@ def test_a_wrong_argument_is_said(tmp_path):
     for options, words in (
         ({"output_range": "0,255"}, "--output-range must be -1,1 .tanh. or 0,1 .sigmoid."),
         ({"latent_scale": 0.0}, "--latent-scale must be a number above 0"),
+        ({"latent_scale": "0.5"}, "--latent-scale must be a number above 0"),
         ({"output_range": "0,1"}, "convert the generator alone"),
     ):
         with pytest.raises(ConfigError, match=words):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import ganzoo
+from ganzoo.blocks.few_shot import SkipExcitation
 from ganzoo.callbacks import Callback
 from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.models import (
@@ -35,6 +36,33 @@ def test_early_features_weigh_the_channels_of_late_ones():
     after = generator(latents)
     assert not torch.equal(before, after)
     assert torch.allclose(after, torch.tanh(generator.to_image.bias).view(1, -1, 1, 1).expand_as(after), atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["none", "spectral", "instance"])
+def test_the_norm_reaches_every_layer(norm):
+    from torch.nn.utils import parametrize
+
+    networks = (
+        FewShotGenerator(FewShotGeneratorConfig(latent_size=6, widths=(16, 8, 8), skip=2, norm=norm)),
+        FewShotDiscriminator(FewShotDiscriminatorConfig(**SMALL, norm=norm)),
+    )
+    for network in networks:
+        assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+        assert any(parametrize.is_parametrized(module) for module in network.modules()) == (norm == "spectral")
+    head = networks[1].to_logits[0]
+    assert (head.bias is None) == (norm == "instance")  # a norm would subtract it again
+
+
+@pytest.mark.parametrize("small", [(2, 4, 2, 2), (2, 5, 4, 4), (1, 4, 4, 4), (4, 4, 4)])
+def test_excitation_names_the_small_features_it_wants(small):
+    excite = SkipExcitation(4, 8)
+    assert excite(torch.ones(2, 8, 16, 16), torch.ones(2, 4, 4, 4)).shape == (2, 8, 16, 16)
+    with pytest.raises(ShapeError, match=r"small features of shape \(2, 4, h, w\) with h and w 4 or more"):
+        excite(torch.ones(2, 8, 16, 16), torch.ones(small))
+    with pytest.raises(ShapeError, match=r"wants features of shape \(N, 8, H, W\)"):
+        excite(torch.ones(2, 7, 16, 16), torch.ones(2, 4, 4, 4))
+    with pytest.raises(ConfigError, match="channels must be an int of at least 1"):
+        SkipExcitation(4, 0)
 
 
 def test_without_skips_there_are_no_excitations():

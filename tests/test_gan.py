@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import ganzoo
+from ganzoo.blocks import DCGANUp
 from ganzoo.errors import ConfigError, PluginError, ShapeError, SourceError, WeightsError
 from ganzoo.files import new_folder, remove_leftovers, write_file
 from ganzoo.models import FastCopy
@@ -105,6 +106,40 @@ def test_fast_sampling_keeps_the_bias_of_the_last_layer():
     with torch.no_grad():
         gan.generator.to_image.convolution.bias.copy_(torch.tensor([0.5, -0.5, 1.0]))
     assert (gan.sample(4, seed=0) - gan.sample(4, seed=0, precision="fast")).abs().max() < 0.02
+
+
+class _Shifted(DCGANUp):
+    """As DCGANUp, but for a step between its convolution and its norm."""
+
+    def convolve(self, x):
+        return super().convolve(x) + 1
+
+
+class _Own(torch.nn.BatchNorm2d):
+    def forward(self, x):
+        return super().forward(x) * 0.5 + 0.25
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"block": "shifted", "norm": "batch"},
+        {"block": "dcgan-up", "norm": "own"},
+        {"block": "dcgan-up", "norm": "of-the-batch"},
+    ],
+)
+def test_fast_sampling_is_nearly_the_same_with_parts_of_ones_own(change):
+    with (
+        ganzoo.BLOCKS.temporarily("shifted", _Shifted),
+        ganzoo.NORMS.temporarily("own", lambda channels: _Own(channels)),
+        ganzoo.NORMS.temporarily("of-the-batch", lambda channels: nn.BatchNorm2d(channels, track_running_stats=False)),
+    ):
+        gan = ganzoo.create("pokemon-64", 16, {"widths": (8, 4), "latent_size": 4, **change}, seed=0, clusters=0)
+        with torch.no_grad():
+            gan.generator.to_image.convolution.weight.mul_(20)  # so that images are not all grey
+        exact = gan.sample(4, seed=0)
+        assert exact.std() > 0.1
+        assert (exact - gan.sample(4, seed=0, precision="fast")).abs().mean() < 0.01
 
 
 @torch.no_grad()
@@ -733,3 +768,15 @@ def test_leftovers_are_removed_and_what_links_lead_to_is_kept(tmp_path):
     (tmp_path / ".dangling.4.tmp").symlink_to("nowhere")
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_state_dict_of_something_else_than_tensors_is_said(tmp_path):
+    class Stated(nn.Linear):
+        def get_extra_state(self):
+            return {"counted": 3}
+
+    gan = ganzoo.create("fashion-mnist", generator=SMALL, seed=1)
+    gan.generator.more = Stated(2, 2)
+    with pytest.raises(WeightsError, match='"more._extra_state" of the state_dict is'):
+        gan.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()

@@ -177,6 +177,16 @@ def test_slerp_divides_the_angle_and_the_length_evenly(t):
     torch.testing.assert_close(slerp(b, a, 1 - t), made)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_slerp_in_half_precision_is_nearly_that_in_float32(dtype):
+    a = sample_latents(1, 100, 0)[0][0]
+    b = sample_latents(1, 100, 1)[0][0]
+    for other in (b, -a):
+        made = slerp(a.to(dtype), other.to(dtype), 0.25)
+        assert made.dtype == dtype
+        assert torch.allclose(made.float(), slerp(a, other, 0.25), atol=0.05)
+
+
 def test_slerp_on_the_circle_is_the_angle():
     a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])
     wanted = 4 / 3 * torch.tensor([math.cos(math.pi / 6), math.sin(math.pi / 6)])
@@ -259,7 +269,12 @@ def test_truncation_keeps_what_lies_within_and_redraws_the_rest():
     wanted = 1 - 2 * 0.7 * density / math.erf(0.7 / math.sqrt(2))
     assert made[~inside].var().item() == pytest.approx(wanted, rel=0.03)
     assert abs(made[~inside].mean()) < 0.01
-    assert abs(torch.corrcoef(torch.stack([latents[~inside], made[~inside]]))[0, 1]) < 0.03
+    assert abs(torch.corrcoef(torch.stack([latents[~inside], made[~inside]]).abs())[0, 1]) < 0.03
+
+
+def test_a_truncated_latent_keeps_its_signs_and_so_its_cluster():
+    latents, _ = sample_latents(200, 20, 3)
+    assert torch.equal(truncate(latents, 0.3, 3).sign(), latents.sign())
 
 
 def test_truncation_of_a_row_depends_on_its_seed_and_index_alone():

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 import ganzoo
+from ganzoo.blocks import make_block
+from ganzoo.blocks.residual import ResidualBlock
 from ganzoo.config import Config
-from ganzoo.errors import ConfigError, ShapeError, UnknownNameError
+from ganzoo.errors import BlockError, ConfigError, ShapeError, UnknownNameError
 from ganzoo.models import (
     DCGANDiscriminator,
     DCGANDiscriminatorConfig,
@@ -457,3 +459,33 @@ def test_a_stranger_s_model_is_saved_and_loaded(tmp_path):
         assert (again.image_size, again.image_channels, again.latent_size) == (4, 1, 5)
     with pytest.raises(UnknownNameError, match="linear-generator"):
         ganzoo.from_pretrained(tmp_path / "linear")
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.float32, torch.bool])
+@pytest.mark.parametrize("preset", ["fashion-mnist-conditional", "cifar10-sngan-conditional"])
+def test_labels_of_another_dtype_are_refused(preset, dtype):
+    generator = ganzoo.create(preset, 16, {"widths": (8, 4, 4), "latent_size": 4}, seed=0, clusters=0).generator
+    with pytest.raises(ShapeError, match="dtype int64"):
+        generator(torch.zeros(2, 4), torch.zeros(2, dtype=dtype))
+
+
+@pytest.mark.parametrize("block", ["dcgan-same", ("dcgan-up", "self-attention", "dcgan-up")])
+def test_a_generator_whose_blocks_do_not_all_double_is_not_resized_in_silence(block):
+    config = DCGANGeneratorConfig(block=block, widths=(8, 4, 4, 4))
+    with pytest.raises(ConfigError, match=r"image_size 64: the blocks .* give widths and blocks for it yourself"):
+        config.resized(64)
+
+
+def test_a_network_without_a_mirror_says_so():
+    wide = DCGANDiscriminator(DCGANDiscriminatorConfig(image_size=256, widths=(8,)))
+    with pytest.raises(ConfigError, match="this discriminator has no mirror .start_size .*; give the other network"):
+        wide.counterpart()
+    odd = DCGANGenerator(DCGANGeneratorConfig(start_size=7, widths=(8,), head="same"))
+    with pytest.raises(ConfigError, match="this generator has no mirror .*; give the other network yourself"):
+        odd.counterpart()
+
+
+def test_a_block_without_a_scale_is_refused_in_words():
+    assert ResidualBlock(8, 8)(torch.zeros(1, 8, 4, 4)).shape == (1, 8, 4, 4)
+    with pytest.raises(BlockError, match="scale_factor"):
+        make_block(ResidualBlock, 4, 8, norm="batch", activation="relu")

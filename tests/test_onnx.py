@@ -18,7 +18,7 @@ from ganzoo.hub.remote import pull
 from ganzoo.integrations.onnx import export_onnx
 from ganzoo.latents import sample_latents
 from ganzoo.models import check_model
-from ganzoo.models.onnx import run_onnx
+from ganzoo.models.onnx import fingerprint, run_onnx
 from ganzoo.saving.resolve import bundled_models
 
 onnx = pytest.importorskip("onnx", reason="no onnx: pip install 'ganzoo-torch[onnx]'")
@@ -203,3 +203,13 @@ def test_a_saved_model_takes_its_file_to_the_hub_if_it_is_of_the_same_weights(hu
     (folder / "model.onnx").write_bytes(done.path.read_bytes())
     with pytest.raises(WeightsError, match=r"model.onnx is not of the weights beside it; export it again"):
         push_folder(folder, "owner/gan", **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_generator_in_half_precision_is_exported_and_known_by_its_numbers(dtype, tmp_path):
+    gan = ganzoo.create("fashion-mnist", 16, {"widths": (8, 4), "latent_size": 4}, seed=0, clusters=0)
+    gan.generator.to(dtype)
+    before = fingerprint(gan.generator)
+    ganzoo.export_onnx(gan, tmp_path / "g.onnx")
+    assert (tmp_path / "g.onnx").is_file()
+    assert fingerprint(gan.generator) == before == fingerprint(gan.generator.float())

@@ -31,6 +31,12 @@ def test_it_gives_some_logits_of_each_level(backbone, channels, size):
     assert network(images).shape == (2, sum(min(4, place) ** 2 for place in places))
 
 
+@pytest.mark.parametrize(("size", "logits"), [(160, [5, 5, 5, 5]), (224, [7, 7, 7, 7]), (288, [9, 9, 9, 9])])
+def test_it_takes_every_multiple_of_32(size, logits):
+    network = ProjectedDiscriminator(ProjectedDiscriminatorConfig(**{**TINY, "image_size": size})).eval()
+    assert network(torch.zeros(1, 3, size, size)).shape == (1, sum(each**2 for each in logits))
+
+
 def test_training_moves_the_heads_and_nothing_else(discriminator):
     before = frozen(discriminator)
     optimizer = torch.optim.SGD([p for p in discriminator.parameters() if p.requires_grad], lr=0.1)

@@ -106,3 +106,17 @@ def test_it_trains_with_its_preset_by_class_and_goes_on_from_another_size(tmp_pa
     result = ganzoo.Trainer(gan, data, tmp_path / "run", settings=settings, progress=False).fit()
     assert result.step == 2
     assert ganzoo.from_pretrained(result.model).sample(2, seed=0, labels=1).shape == (2, 1, 16, 16)
+
+
+def test_loading_draws_no_random_number(tmp_path):
+    generator = R3GANGenerator(R3GANGeneratorConfig(**TINY))
+    ganzoo.GAN(generator).save_pretrained(tmp_path / "model")
+    before = torch.get_rng_state()
+    loaded = ganzoo.from_pretrained(tmp_path / "model")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(loaded.generator.basis, generator.basis)
+
+
+def test_the_presets_penalties_fall_as_published():
+    settings = ganzoo.PRESETS["cifar10-r3gan"].settings
+    assert settings.penalties == tuple(f"{name}(weight=cosine(start=0.05,end=0.005))" for name in ("r1", "r2"))

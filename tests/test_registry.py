@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from ganzoo.blocks import NORMS
 from ganzoo.errors import ConfigError, DuplicateNameError, GanzooError, PluginError, UnknownNameError
 from ganzoo.registry import Registry
 
@@ -49,6 +50,12 @@ def test_the_decorator_registers_and_gives_the_object_back(colours):
 def test_direct_registration_gives_the_object_back(colours):
     item = object()
     assert colours.register("blue", item) is item and colours["blue"] is item
+
+
+def test_nothing_is_not_registered_in_silence():
+    with pytest.raises(ConfigError, match="must be"):
+        NORMS.register("nothing", None)
+    assert "nothing" not in NORMS
 
 
 @pytest.mark.parametrize("falsy", [0, "", ()])

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Protocol
 import torch
 from torch import Tensor
 
-from ganzoo.config import Bounds
+from ganzoo.config import Bounds, checked_int
 from ganzoo.errors import ConfigError, ShapeError, failure, quote
 from ganzoo.losses import kind_of
 from ganzoo.registry import Registry
@@ -143,7 +143,7 @@ class AdaptiveAugmentation(Stateful):
         length: Annotated[int, Bounds(1, 10**12)] = 500_000,
         start: Strength = 0.0,
     ) -> None:
-        self._target, self._length = target, length
+        self._target, self._length = target, checked_int("length", length, 1)
         self.p, self._signs, self._images, self._steps = float(start), 0.0, 0, 0
 
     def __call__(self, images: Tensor, random: Random = None) -> Tensor:

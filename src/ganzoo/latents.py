@@ -67,8 +67,9 @@ def fresh_seed() -> int:
 def truncate(latents: Tensor, limit: float, seed: int, start: int = 0) -> Tensor:
     """Redraw values beyond +-limit from the normal distribution within: less variety, fewer odd images.
 
-    The truncation trick of Brock et al. 2019, section 3.1. The new value depends on (seed, row, column)
-    alone; `start` is the first row's index, as in `sample_latents`, and the same seed may serve both.
+    The truncation trick of Brock et al. 2019, section 3.1. A value keeps its sign, so a latent keeps its cluster.
+    How large the new one is depends on (seed, row, column) alone; `start` is the first row's index, as in
+    `sample_latents`, and the same seed may serve both.
 
     Args:
         latents: (N, latent_size).
@@ -82,7 +83,7 @@ def truncate(latents: Tensor, limit: float, seed: int, start: int = 0) -> Tensor
     bits = _bits(seed, start, count, size + 1, size)  # behind the latents and the label in each row's stream
     low, high = torch.special.ndtr(torch.tensor([-limit, limit], dtype=torch.float64))
     anew = torch.special.ndtri(low + (high - low) * _uniform(bits)).clamp(-limit, limit)
-    return torch.where(latents.abs() > limit, anew.to(latents), latents)
+    return torch.where(latents.abs() > limit, anew.to(latents).copysign(latents), latents)
 
 
 def lerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
@@ -104,6 +105,8 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
     """
     if a.shape[-1:] != b.shape[-1:] or not a.dim():
         raise ShapeError(f"slerp takes two tensors of rows of one length, got {tuple(a.shape)} and {tuple(b.shape)}.")
+    kind = torch.promote_types(a.dtype, b.dtype)
+    a, b = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (a, b))  # half is too coarse for angles
     share = torch.as_tensor(t, dtype=a.dtype, device=a.device)[..., None]
     length_a, length_b = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (a, b))
     zero = (length_a == 0) | (length_b == 0)
@@ -118,7 +121,7 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
     length = (1 - share) * length_a + share * length_b
     part_a = ((1 - share) * angle).sin() / angle.sin() * (length / safe_a)
     part_b = (share * angle).sin() / angle.sin() * (length / safe_b)
-    return torch.where(straight, lerp(a, b, t), part_a * a + part_b * b)
+    return torch.where(straight, lerp(a, b, t), part_a * a + part_b * b).to(kind)
 
 
 def walk(latents: Tensor, steps: int, closed: bool = False) -> Tensor:

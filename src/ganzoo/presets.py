@@ -211,17 +211,17 @@ _SNGAN = Preset(
 _GREY: dict[str, Any] = {"start_size": 7, "widths": (128, 64, 32), "blocks": 1, "image_channels": 1}
 _COLOUR: dict[str, Any] = {"widths": (768, 768, 768, 768)}
 _R3GAN = Preset(
-    version=1,
+    version=2,
     description="R3GAN (Huang et al. 2024) at 28x28: no norms, relativistic loss, R1 and R2; three times the work",
     generator=R3GANGeneratorConfig(**_GREY),
     discriminator=R3GANDiscriminatorConfig(**_GREY),
     generator_model="r3gan-generator",
     discriminator_model="r3gan-discriminator",
     data="fashion-mnist",
-    settings=Settings(  # table 4: no first moment, rates and penalties fall, the second moment lengthens
+    settings=Settings(  # as published: no first moment, rates and penalties fall, the second moment lengthens
         steps=20_000,
         loss="relativistic",
-        penalties=("r1(weight=0.5)", "r2(weight=0.5)"),
+        penalties=("r1(weight=cosine(start=0.5,end=0.05))", "r2(weight=cosine(start=0.5,end=0.05))"),
         generator_lr="cosine(start=2e-4,end=5e-5)",
         discriminator_lr="cosine(start=2e-4,end=5e-5)",
         beta1=0.0,
@@ -320,7 +320,7 @@ _BUILT_IN = {
         settings=_R3GAN.settings.replace(
             batch_size=512,
             steps=40_000,
-            penalties=("r1(weight=0.05)", "r2(weight=0.05)"),
+            penalties=("r1(weight=cosine(start=0.05,end=0.005))", "r2(weight=cosine(start=0.05,end=0.005))"),
             augmentations=("ada",),
             flip=True,
             ema_half_life=500_000,

@@ -26,6 +26,7 @@ from ganzoo.errors import (
 from ganzoo.options import Option, options_of, read_options, split_call
 
 T = TypeVar("T")
+_LATER: Any = object()  # of `register`: the item is what is decorated
 _NAME = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
 
 
@@ -90,7 +91,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def register(self, name: str) -> Callable[[T], T]: ...
     @overload
     def register(self, name: str, item: T) -> T: ...
-    def register(self, name: str, item: Any = None) -> Any:
+    def register(self, name: str, item: Any = _LATER) -> Any:
         """Register `item` under `name`; without `item`, return a decorator that does.
 
         Raises:
@@ -98,7 +99,7 @@ class Registry(Mapping[str, T], Generic[T]):
             DuplicateNameError: the name is taken. (If a plug-in not yet loaded offers it, asking for the name is the
                 error, unless both are the same object.)
         """
-        if item is None:
+        if item is _LATER:
             return lambda later: self.register(name, later)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigError(

@@ -59,7 +59,7 @@ class ImageBlock(nn.Module, ABC):
             must add them.
     """
 
-    scale_factor: float | None
+    scale_factor: float | None = None
     options: ClassVar[tuple[str, ...]] = ()
     output_activated: bool = True
 

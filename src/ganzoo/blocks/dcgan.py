@@ -258,7 +258,8 @@ class MinibatchStandardDeviation(ImageBlock):
         self.check_input(x)
         added = []
         for group in x.tensor_split(max(1, -(-len(x) // self.group_size))):
-            variance = group.var(dim=0, unbiased=False)
+            # in float32 at least: 1e-8 is 0 in half precision
+            variance = group.to(torch.promote_types(group.dtype, torch.float32)).var(dim=0, unbiased=False)
             deviation = (variance + 1e-8).sqrt().mean()  # the constant keeps the root's slope finite at zero
-            added.append(deviation.expand(len(group), 1, *x.shape[2:]))
+            added.append(deviation.to(x.dtype).expand(len(group), 1, *x.shape[2:]))
         return torch.cat([x, torch.cat(added)], dim=1)

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from ganzoo.blocks.activations import Activation, make_activation
 from ganzoo.blocks.contract import BLOCKS, ImageBlock
 from ganzoo.blocks.norms import Norm, make_norm, wants_bias, with_weight_norm
+from ganzoo.config import check_counts
+from ganzoo.errors import ShapeError
 
 
 @BLOCKS.register("glu-up")
@@ -93,7 +95,9 @@ class SkipExcitation(nn.Module):
     """
 
     def __init__(self, small_channels: int, channels: int) -> None:
+        check_counts("SkipExcitation", small_channels=small_channels, channels=channels)
         super().__init__()
+        self.small_channels, self.channels = small_channels, channels
         self.weigh = nn.Sequential(
             nn.AdaptiveAvgPool2d(4),
             nn.Conv2d(small_channels, channels, 4),
@@ -103,4 +107,12 @@ class SkipExcitation(nn.Module):
         )
 
     def forward(self, x: Tensor, small: Tensor) -> Tensor:
+        """Raises ShapeError on features of other shapes."""
+        if x.dim() != 4 or x.shape[1] != self.channels:
+            raise ShapeError(
+                f"SkipExcitation wants features of shape (N, {self.channels}, H, W), got {tuple(x.shape)}."
+            )
+        if small.dim() != 4 or small.shape[:2] != (len(x), self.small_channels) or min(small.shape[2:]) < 4:
+            wanted = f"({len(x)}, {self.small_channels}, h, w) with h and w 4 or more"
+            raise ShapeError(f"SkipExcitation wants small features of shape {wanted}, got {tuple(small.shape)}.")
         return x * self.weigh(small)

@@ -15,6 +15,11 @@ from ganzoo.blocks.contract import BLOCKS, ImageBlock
 from ganzoo.blocks.initialisation import BranchConvolution
 from ganzoo.blocks.modulation import ConditionalNorm
 from ganzoo.blocks.norms import Norm, make_norm, wants_bias, with_weight_norm
+from ganzoo.config import Bounds, convert_value
+
+Hidden = Literal["out", "in"]
+Shortcut = Literal["input", "activated"]
+Interpolation = Literal["nearest", "bilinear"]
 
 
 class ResidualBlock(ImageBlock):
@@ -50,9 +55,11 @@ class ResidualBlock(ImageBlock):
         slope: float = 0.2,
         first: bool = False,
         context: int = 0,
-        hidden: Literal["out", "in"] = "out",
-        shortcut: Literal["input", "activated"] = "input",
+        hidden: Hidden = "out",
+        shortcut: Shortcut = "input",
     ) -> None:
+        convert_value(hidden, Hidden, f"{type(self).__name__}: hidden", Bounds())
+        convert_value(shortcut, Shortcut, f"{type(self).__name__}: shortcut", Bounds())
         super().__init__(in_channels, out_channels, context=context)
         between = out_channels if hidden == "out" else in_channels
         self.norm_1 = nn.Identity() if first else _norm(norm, in_channels, context)
@@ -110,8 +117,9 @@ class ResidualUp(ResidualBlock):
         activation: Activation = "relu",
         slope: float = 0.2,
         context: int = 0,
-        interpolation: Literal["nearest", "bilinear"] = "nearest",
+        interpolation: Interpolation = "nearest",
     ) -> None:
+        convert_value(interpolation, Interpolation, "ResidualUp: interpolation", Bounds())
         super().__init__(in_channels, out_channels, norm=norm, activation=activation, slope=slope, context=context)
         self.interpolation = interpolation
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganzoo.errors import ConfigError, WeightsError, quote, shown
+from ganzoo.errors import ConfigError, UnknownNameError, WeightsError, quote, shown
 from ganzoo.files import expand_user
 from ganzoo.gan import GAN
 from ganzoo.integrations.layers import rows
@@ -169,8 +169,10 @@ def _read(table: Table, assumptions: Assumptions) -> Reading:
     for row in rows(table):
         try:
             return (read_mimicry if is_mimicry(table) else read_row)(row, assumptions)
-        except WeightsError as error:
-            first = first or error
+        except UnknownNameError:  # of an activation that was given
+            raise
+        except (WeightsError, ConfigError) as error:  # a config refuses sizes beyond its bounds
+            first = first or WeightsError(str(error))
     raise first or WeightsError("it holds no layers.")
 
 

@@ -166,7 +166,7 @@ def check_labels(labels: Tensor | None, count: int, num_classes: int, place: str
         return
     if labels is None:
         raise ShapeError(f"{place} has {num_classes} classes and wants labels of shape ({count},); pass labels=.")
-    if labels.shape != (count,) or labels.is_floating_point() or labels.dtype == torch.bool:
+    if labels.shape != (count,) or labels.dtype != torch.int64:
         shape = tuple(labels.shape)
         raise ShapeError(f"{place} wants labels of shape ({count},) and dtype int64, got {shape}, {labels.dtype}.")
     check_range(labels, num_classes)

@@ -201,9 +201,15 @@ def write_network(network: nn.Module, folder: Path, dtype: str = "float32", clus
     """Write the weights of `network`, of a GAN with `clusters`, into `folder`, which must exist; return its description
     for `config.json`."""
     description = describe(network)
+    state = network.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise WeightsError(
+                f"{quote(name)} of the state_dict is {quote(value)}; a file of weights holds tensors alone."
+            )
     tensors = {
         name: value.detach().to(DTYPES[dtype] if value.is_floating_point() else value.dtype)
-        for name, value in network.state_dict().items()
+        for name, value in state.items()
     }
     values = description.to_dict() | ({"clusters": clusters} if clusters else {})
     header = {"ganzoo": json.dumps(values, sort_keys=True)}

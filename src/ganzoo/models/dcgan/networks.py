@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
@@ -140,7 +141,13 @@ class DCGANGeneratorConfig(Config):
             raise ConfigError(f"image_size {image_size} can't be halved down to a start; near it: {near}")
         start_size, doublings = halved(image_size, self.start_size)
         widths = stretch(self.widths, doublings + (self.head != "doubling"))
-        return self.replace(start_size=start_size, widths=widths)
+        changed = self.replace(start_size=start_size, widths=widths)
+        if changed.image_size != image_size:  # not every block doubles
+            raise ConfigError(
+                f"image_size {image_size}: the blocks {', '.join(block_names(self.block, len(widths) - 1))} make "
+                f"{changed.image_size} pixels of {start_size}; give widths and blocks for it yourself"
+            )
+        return changed
 
     def varied(self, changes: Mapping[str, Any], image_size: int | None = None) -> DCGANGeneratorConfig:
         """With `changes`, and resized; if they give the stages, `start_size` follows from them."""
@@ -221,14 +228,14 @@ class DCGANGenerator(Generator):
         """A mirror of this generator: as many halvings as it has doublings, of its widths."""
         config = self.config
         halvings = max(1, halved(config.image_size, config.start_size)[1])
-        return DCGANDiscriminator(
-            DCGANDiscriminatorConfig(
+        with _mirroring("generator"):
+            mirror = DCGANDiscriminatorConfig(
                 image_size=config.image_size,
                 image_channels=config.image_channels,
                 num_classes=config.num_classes,
                 widths=config.stage_widths[::-1][:halvings],
             )
-        )
+        return DCGANDiscriminator(mirror)
 
     def _modulated(self, index: int, x: Tensor, labels: Tensor | None) -> Tensor:
         modulation = self.modulations[index] if self.num_classes else None
@@ -240,6 +247,14 @@ class DCGANGenerator(Generator):
         if self.context is not None:
             return self.context(labels)
         return F.one_hot(labels, self.num_classes).to(x.dtype)
+
+
+@contextmanager
+def _mirroring(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"this {kind} has no mirror ({error}); give the other network yourself") from error
 
 
 def _stem(config: DCGANGeneratorConfig) -> Projection | LinearProjection:
@@ -362,14 +377,14 @@ class DCGANDiscriminator(Discriminator):
     def counterpart(self) -> DCGANGenerator:
         """A mirror of this discriminator, of latents of 100 numbers."""
         config = self.config
-        return DCGANGenerator(
-            DCGANGeneratorConfig(
+        with _mirroring("discriminator"):
+            mirror = DCGANGeneratorConfig(
                 start_size=int(config.last_size),
                 image_channels=config.image_channels,
                 num_classes=config.num_classes,
                 widths=config.widths[::-1][: max(1, halved(config.image_size, int(config.last_size))[1])],
             )
-        )
+        return DCGANGenerator(mirror)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What each stage, then each last block, gives for `images`: tensors (N, widths[i], h, h), first to last."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ganzoo.blocks import DCGANUp, Projection, ToImage
@@ -67,15 +66,15 @@ def prepare(generator: nn.Module) -> None:
     Batch norms behind a transposed convolution are folded into it (Jacob et al. 2018, arXiv 1712.05877, section 3.2).
     """
     for module in [*generator.modules()]:
-        if not isinstance(module, (DCGANUp, Projection, ToImage)):
+        if type(module) not in (DCGANUp, Projection, ToImage):  # a subclass may compute something else
             continue
         convolution = module.convolution
-        if not isinstance(convolution, nn.ConvTranspose2d) or parametrize.is_parametrized(convolution):
+        if type(convolution) is not nn.ConvTranspose2d:  # which a parametrized one is not
             continue
         if isinstance(module, ToImage):
             module.convolution = _Patches(convolution)
             continue
-        if isinstance(module.norm, nn.BatchNorm2d):
+        if type(module.norm) is nn.BatchNorm2d and module.norm.running_mean is not None:
             convolution = fuse_conv_bn_eval(convolution, module.norm, transpose=True)
             module.norm = nn.Identity()
         if isinstance(module.norm, nn.Identity) and convolution.bias is not None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganzoo.blocks import check_norm_name, initialise
+from ganzoo.blocks import check_norm_name, initialise, make_norm, wants_bias, with_weight_norm
 from ganzoo.blocks.few_shot import GLUUp, SkipExcitation, TwoPathDown
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError
@@ -120,8 +120,10 @@ class FewShotGenerator(Generator):
         super().__init__(config)
         self.latent_size = config.latent_size
         widths = config.widths
-        self.project = nn.ConvTranspose2d(config.latent_size, 2 * widths[0], config.start_size, bias=False)
-        self.project_norm = nn.BatchNorm2d(2 * widths[0])
+        bias = wants_bias(config.norm)
+        project = nn.ConvTranspose2d(config.latent_size, 2 * widths[0], config.start_size, bias=bias)
+        self.project = with_weight_norm(project, config.norm)
+        self.project_norm = make_norm(config.norm, 2 * widths[0])
         self.stages = nn.ModuleList(GLUUp(*pair, norm=config.norm) for pair in zip(widths, widths[1:]))
         pairs = zip(widths, widths[config.skip :]) if config.skip else ()
         self.excitations = nn.ModuleList(SkipExcitation(small, large) for small, large in pairs)
@@ -170,19 +172,21 @@ class FewShotDiscriminator(Discriminator):
     def __init__(self, config: FewShotDiscriminatorConfig) -> None:
         super().__init__(config)
         widths, norm = config.widths, config.norm
-        first = nn.Sequential(nn.Conv2d(config.image_channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2))
+        first = nn.Sequential(
+            with_weight_norm(nn.Conv2d(config.image_channels, widths[0], 4, 2, 1), norm), nn.LeakyReLU(0.2)
+        )
         later = [TwoPathDown(*pair, norm=norm) for pair in zip(widths, widths[1:])]
         self.stages = nn.ModuleList([first, *later])
         self.to_logits = nn.Sequential(
-            nn.Conv2d(widths[-1], widths[-1], 1, bias=False),
-            nn.BatchNorm2d(widths[-1]),
+            with_weight_norm(nn.Conv2d(widths[-1], widths[-1], 1, bias=wants_bias(norm)), norm),
+            make_norm(norm, widths[-1]),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(widths[-1], 1, LEAST),
+            with_weight_norm(nn.Conv2d(widths[-1], 1, LEAST), norm),
         )
         self.decoders = nn.ModuleList()
         if config.reconstruction:  # of the last features, to the whole image; of those before, to a quarter of it
             for width, doublings in ((widths[-1], len(widths)), (widths[-2], len(widths) - 1)):
-                self.decoders.append(_decoder(width, doublings, config.image_channels))
+                self.decoders.append(_decoder(width, doublings, config.image_channels, norm))
         initialise(self, "dcgan")
 
     def matching_weights(self, other: nn.Module) -> Mapping[str, Tensor]:
@@ -230,8 +234,8 @@ def _window(images: Tensor, corner: Tensor, side: int) -> Tensor:
     return images.index_select(2, rows).index_select(3, columns)
 
 
-def _decoder(channels: int, doublings: int, image_channels: int) -> nn.Sequential:
+def _decoder(channels: int, doublings: int, image_channels: int, norm: str) -> nn.Sequential:
     """Features (N, channels, h, w) to images that are 2^`doublings` times as large, in [-1, 1]."""
     widths = [channels, *(max(8, channels // 2 ** (stage + 1)) for stage in range(doublings))]
-    stages = [GLUUp(*pair) for pair in zip(widths, widths[1:])]
+    stages = [GLUUp(*pair, norm=norm) for pair in zip(widths, widths[1:])]
     return nn.Sequential(*stages, nn.Conv2d(widths[-1], image_channels, 3, padding=1), nn.Tanh())

@@ -57,8 +57,8 @@ class ProjectedDiscriminator(Discriminator):
 
     Section 3.2 of the paper: the levels of a frozen `backbone` are mixed across channels by random 1x1 convolutions,
     then across scales by random 3x3 convolutions, coarse to fine, which are never trained; each level has a head of
-    spectrally and batch normed blocks that ends in 4x4 logits or fewer. A fresh one has a random backbone, for
-    `load_backbone` to fill. All weights are saved, so that it wants nothing from outside.
+    spectrally and batch normed blocks that ends in 4x4 logits or fewer, or in a size that can't be halved. A fresh one
+    has a random backbone, for `load_backbone` to fill. All weights are saved, so that it wants nothing from outside.
     """
 
     config_class: ClassVar[type[Config]] = ProjectedDiscriminatorConfig
@@ -80,7 +80,7 @@ class ProjectedDiscriminator(Discriminator):
         heads = []
         for size in sizes:
             stages: list[nn.Module] = []
-            while size > LOGITS:
+            while size > LOGITS and size % 2 == 0:
                 stages += [
                     DCGANDown(width, width, norm="spectral", activation=nn.Identity),
                     *_normed(width, activation),

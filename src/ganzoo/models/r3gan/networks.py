@@ -77,7 +77,8 @@ class R3GANGenerator(Generator):
         widths, options = config.widths, config.stage_options
         self.embedding = _embedding(self.num_classes, self.latent_size) if self.num_classes else None
         inputs = self.latent_size * (2 if self.num_classes else 1)
-        self.basis = nn.Parameter(torch.randn(widths[0], config.start_size, config.start_size))
+        self.basis = nn.Parameter(torch.empty(widths[0], config.start_size, config.start_size))
+        nn.init.normal_(self.basis)
         self.linear = nn.Linear(inputs, widths[0], bias=False)
         stages = [R3GANUp(before, after, **options) for before, after in zip(widths, widths[1:])]
         self.stages = nn.ModuleList([R3GANSame(widths[0], widths[0], **options), *stages])
