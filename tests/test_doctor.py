@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import ganzoo
+from ganzoo.losses import without_smoothing
 from ganzoo.training import Callback
 from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot, _numbers
 from ganzoo.training.callbacks.doctor import PATIENCE, SYMPTOMS, diagnose
@@ -69,9 +70,9 @@ def looks(observations, memory=None):
 def test_a_slow_beginning_is_no_collapse():
     """Variety at looks 20 steps apart of a healthy run of pokemon-64, which augments, on discs."""
     varieties = [0.027, 0.021, 0.025, 0.028, 0.034, 0.049, 0.104, 0.143, 0.156, 0.160]
-    seen = [dataclasses.replace(HEALTHY, fake_variety=variety, real_variety=0.633) for variety in varieties]
+    seen = [dataclasses.dataclasses.replace(HEALTHY, fake_variety=variety, real_variety=0.633) for variety in varieties]
     assert not any(looks(seen))
-    falling = [dataclasses.replace(HEALTHY, fake_variety=variety) for variety in (0.6, 0.1, 0.09, 0.08)]
+    falling = [dataclasses.dataclasses.replace(HEALTHY, fake_variety=variety) for variety in (0.6, 0.1, 0.09, 0.08)]
     assert looks(falling)[-1] == ["mode-collapse"]
 
 
@@ -81,38 +82,38 @@ def test_every_symptom_is_tested():
 
 @pytest.mark.parametrize("change", [*MADE_WRONG.values(), {"outside": 0.3}])
 def test_a_network_made_for_other_numbers_is_said_at_the_first_look_and_nothing_beside_it(change):
-    wrong = dataclasses.replace(HEALTHY, **ILL["mode-collapse"], **change)
+    wrong = dataclasses.dataclasses.replace(HEALTHY, **ILL["mode-collapse"], **change)
     said = looks([wrong] * 6)
     assert len(said[0]) == 1 and said[0][0] in MADE_WRONG and not any(said[1:])
 
 
 @pytest.mark.parametrize("name", ILL)
 def test_a_symptom_is_said_once_after_some_patience(name):
-    ill = dataclasses.replace(HEALTHY, **ILL[name])
+    ill = dataclasses.dataclasses.replace(HEALTHY, **ILL[name])
     said = looks([HEALTHY, *[ill] * 6])
     assert [names for names in said if names] == [[name]] and said[PATIENCE] == [name]
 
 
 @pytest.mark.parametrize("name", ILL)
 def test_a_symptom_is_said_again_when_it_had_gone(name):
-    ill = dataclasses.replace(HEALTHY, **ILL[name])
+    ill = dataclasses.dataclasses.replace(HEALTHY, **ILL[name])
     said = looks([HEALTHY, *[ill] * 4, *[HEALTHY] * 6, *[ill] * 4])
     assert [names for names in said if names] == [[name], [name]]
 
 
 @pytest.mark.parametrize("name", ILL)
 def test_a_passing_symptom_is_not_said(name):
-    ill = dataclasses.replace(HEALTHY, **ILL[name])
+    ill = dataclasses.dataclasses.replace(HEALTHY, **ILL[name])
     assert not any(looks([HEALTHY, ill, ill, HEALTHY, ill, HEALTHY, HEALTHY, ill]))
 
 
 def test_few_kinds_of_samples_are_a_collapse_too():
-    ill = dataclasses.replace(HEALTHY, fake_nearest=0.01)  # ten pictures, each of them a dozen times
+    ill = dataclasses.dataclasses.replace(HEALTHY, fake_nearest=0.01)  # ten pictures, each of them a dozen times
     assert looks([HEALTHY, *[ill] * 3])[-1] == ["mode-collapse"]
 
 
 def test_an_undecided_discriminator_starves_nobody():
-    even = dataclasses.replace(HEALTHY, overlap=0.4, generator_gradient=2e-3, discriminator_gradient=0.2)
+    even = dataclasses.dataclasses.replace(HEALTHY, overlap=0.4, generator_gradient=2e-3, discriminator_gradient=0.2)
     assert not any(looks([even] * 6))
     assert looks([dataclasses.replace(even, overlap=0.0)] * 4)[-1] == ["generator-starved"]
 
@@ -128,18 +129,18 @@ def test_an_undecided_discriminator_starves_nobody():
     ],
 )
 def test_what_runs_away_is_divergence(change):
-    assert looks([HEALTHY, *[dataclasses.replace(HEALTHY, **change)] * 3])[-1] == ["divergence"]
+    assert looks([HEALTHY, *[dataclasses.dataclasses.replace(HEALTHY, **change)] * 3])[-1] == ["divergence"]
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.693])
 def test_where_the_logits_of_a_relative_loss_stand_is_no_divergence(loss):
     """Wasserstein and relativistic losses see differences alone."""
-    far = dataclasses.replace(HEALTHY, real_logit=801.5, fake_logit=798.5, undecided_loss=loss)
+    far = dataclasses.dataclasses.replace(HEALTHY, real_logit=801.5, fake_logit=798.5, undecided_loss=loss)
     assert not any(looks([far] * 6))
 
 
 def test_the_doctor_s_memory_survives_a_checkpoint():
-    ill, memory = dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), {}
+    ill, memory = dataclasses.dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), {}
     looks([HEALTHY, ill, ill], memory)
     assert looks([ill], json.loads(json.dumps(memory))) == [["mode-collapse"]]
 
@@ -147,7 +148,7 @@ def test_the_doctor_s_memory_survives_a_checkpoint():
 def test_a_remark_names_the_figure_and_the_remedy():
     memory = {}
     for _ in range(PATIENCE + 1):
-        remarks = diagnose(dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), memory)
+        remarks = diagnose(dataclasses.dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), memory)
     assert "0.03" in remarks[0].text and "0.67" in remarks[0].text and "r1" in remarks[0].advice
 
 
@@ -440,3 +441,59 @@ def test_mps_gets_no_copy_that_is_still_under_way_and_pools_on_the_cpu():
     _OnMPS.asked.clear()
     _numbers(images, torch.zeros(2), ends=0.99)
     assert "cpu" in _OnMPS.asked
+
+
+def test_a_critic_whose_loss_is_below_0_is_not_saturated():
+    critic = dataclasses.replace(HEALTHY, overlap=0.0, discriminator_loss=-12.0, undecided_loss=0.0)
+    assert not found_after(critic)
+    sure = dataclasses.replace(HEALTHY, overlap=0.0, discriminator_loss=0.001)
+    assert [each.name for each in found_after(sure)] == ["discriminator-saturated"]
+
+
+def found_after(seen, checks=8):
+    """All findings of so many checks that see the same."""
+    memory = {}
+    return [each for _ in range(checks) for each in diagnose(seen, memory)]
+
+
+def test_the_loss_of_the_doctor_has_no_label_smoothing():
+    logits = torch.tensor([5.0, 6.0]), torch.tensor([-5.0, -6.0])
+    sharp = without_smoothing("non-saturating(smoothing=0.1)").for_discriminator(*logits)
+    assert torch.equal(sharp, ganzoo.LOSSES.make("non-saturating").for_discriminator(*logits))
+    assert float(sharp) < 0.05 < float(ganzoo.LOSSES.make("non-saturating(smoothing=0.1)").for_discriminator(*logits))
+    assert without_smoothing("hinge") is not None
+
+
+def test_gradients_of_a_summed_loss_are_the_same_in_parts(tmp_path):
+    found = []
+    for accumulate in (1, 4):
+        seen = []
+        gan = ganzoo.create(
+            "fashion-mnist",
+            8,
+            {"widths": (8, 4), "norm": "none"},
+            {"widths": (4, 8), "norm": "none"},
+            seed=0,
+            clusters=0,
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "ganzoo.training.callbacks.doctor.diagnose", lambda each, memory, seen=seen: seen.append(each) or []
+            )
+            ganzoo.Trainer(
+                gan,
+                torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)),
+                tmp_path / str(accumulate),
+                steps=1,
+                batch_size=32,
+                accumulate=accumulate,
+                loss="d2l",
+                doctor_every=1,
+                score_every=0,
+                sample_every=0,
+                progress=False,
+                speed="exact",
+            ).fit()
+        found.append(seen[-1])
+    assert found[0].discriminator_gradient == pytest.approx(found[1].discriminator_gradient, rel=1e-3)
+    assert found[0].generator_gradient == pytest.approx(found[1].generator_gradient, rel=1e-3)

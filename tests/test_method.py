@@ -406,3 +406,28 @@ def test_settings_read_each_name_once(monkeypatch):
     names = {"loss": "hinge", "penalties": ("r1(weight=0.5)",), "augmentations": ("color",)}
     Settings(**names)
     assert sorted(read) == ["color", "hinge", "r1(weight=0.5)"]
+
+
+def test_the_logged_penalty_is_the_mean_over_the_updates_of_a_step(tmp_path):
+    found = {}
+    for every in (1, 2):
+        train(
+            tmp_path / str(every),
+            steps=2,
+            log_every=1,
+            discriminator_steps=2,
+            generator_lr=1e-9,
+            discriminator_lr=1e-9,
+            penalties=(f"r1(weight=10,every={every})",),
+        ).fit()  # the weights stay, so both updates of a step have nearly one penalty
+        found[every] = [line["penalty"] for line in log(tmp_path / str(every)) if "penalty" in line]
+    assert all(value > 0 for value in found[2]), found
+    assert found[2] == pytest.approx(found[1], rel=0.5)
+
+
+def test_what_would_be_ignored_is_refused():
+    with pytest.raises(ConfigError, match="stop_on_collapse wants the doctor.*doctor_every above 0"):
+        ganzoo.Settings(stop_on_collapse=True, doctor_every=0)
+    with pytest.raises(ConfigError, match="early-stopping counts scores: set score_every above 0"):
+        ganzoo.Settings(callbacks=("early-stopping(patience=3)",), score_every=0)
+    assert ganzoo.Settings(stop_on_collapse=True, callbacks=("early-stopping",)).stop_on_collapse

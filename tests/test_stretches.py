@@ -6,13 +6,15 @@ import shlex
 import shutil
 
 import pytest
+import torch
 from markupsafe import escape
 
 import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, TrainingError
 from ganzoo.runs.checkpoint import checkpoints
-from ganzoo.runs.remedies import remedy
+from ganzoo.runs.compare import run_facts
+from ganzoo.runs.remedies import _lowered, remedy
 from ganzoo.schedules import SCHEDULES
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.doctor import Finding
@@ -209,3 +211,114 @@ def test_no_remedy_is_named_where_none_is_known(tmp_path):
     assert remedy(tmp_path, "one-image", 50, settings) is None
     with SCHEDULES.temporarily("steep", lambda: lambda step, steps: 1e-3):
         assert remedy(tmp_path, "divergence", 50, Settings(generator_lr="steep")) is None
+
+
+def test_the_advised_schedule_keeps_its_whole_numbers():
+    settings = Settings(generator_lr="cosine(start=2e-4,end=1e-6,warm_up=1234)", discriminator_lr=1e-3, steps=5000)
+    lowered = _lowered(settings.generator_lr)
+    assert lowered == "cosine(start=5e-05,end=2.5e-07,warm_up=1234)"
+    assert settings.replace(generator_lr=lowered).generator_lr == lowered
+
+
+def test_every_checkpoint_at_which_settings_were_changed_is_kept(tmp_path):
+    train(tmp_path / "run", 5, checkpoint_every=1)
+    for steps in (6, 7, 12):  # the same setting again and again
+        resume(tmp_path / "run", steps=steps)
+    assert {5, 6, 7} <= {int(path.name[5:]) for path in checkpoints(tmp_path / "run")}
+
+
+def test_going_back_says_which_settings_are_again_as_they_were(tmp_path, capsys):
+    train(tmp_path / "run", 4)
+    resume(tmp_path / "run", steps=6)
+    resume(tmp_path / "run", steps=8, flip=True)
+    capsys.readouterr()
+    resume(tmp_path / "run", at=4, flip=True)
+    assert "Going back undoes later changes: steps 6 (before: 8)." in capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["steps"] == 6
+
+
+def test_a_rate_that_is_given_holds_though_the_run_had_lowered_its_rates(tmp_path):
+    broken = []
+
+    def spoil(run):
+        if run.step == 3 and not broken:
+            broken.append(1)
+            with torch.no_grad():
+                run.gan.generator.to_image.convolution.weight.fill_(float("nan"))
+
+    train(tmp_path / "run", 4, [Calls(spoil)], checkpoint_every=1, generator_lr=1e-3, discriminator_lr=1e-3)
+    assert broken
+    resume(tmp_path / "run", [Calls(spoil)], steps=6, generator_lr=1e-4)
+    numbers = json.loads((checkpoints(tmp_path / "run")[0] / "state.json").read_text())
+    assert numbers["rollbacks"] == 0
+    assert numbers["method"]["scales"] == {"generator": 1.0, "discriminator": 0.5}
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_report_is_completed(tmp_path, monkeypatch):
+    def killed(self, run):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("ganzoo.training.callbacks.built_in.Report.on_end", killed)
+        train(tmp_path / "run", 5)
+    card = tmp_path / "run" / "model" / "README.md"
+    assert not card.exists()
+    resume(tmp_path / "run")
+    assert card.is_file()
+    assert "go on with" not in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_last_state_is_kept_from_the_moment_that_keep_says_so(tmp_path, monkeypatch):
+    scores = iter([1.0, 2.0, 3.0, 4.0])
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore.__call__", lambda self, images: next(scores))
+    train(tmp_path / "run", 6, keep="best", score_every=2)
+    best = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
+    resume(tmp_path / "run", keep="last")
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() != best
+    last = ganzoo.from_pretrained(tmp_path / "run").generator.state_dict()
+    resume(tmp_path / "run", at=6, keep="last")
+    assert all(
+        torch.equal(value, last[name])
+        for name, value in ganzoo.from_pretrained(tmp_path / "run").generator.state_dict().items()
+    )
+
+
+def test_report_show_and_messages_name_the_best_that_is_kept(tmp_path, monkeypatch, capsys):
+    scores = iter([1.0, 2.0, 2.5, 2.6])
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore.__call__", lambda self, images: next(scores))
+    train(tmp_path / "run", 6, keep="best", score_every=3, checkpoint_every=5)
+    for path in (tmp_path / "run" / "checkpoints").glob("step-00000003"):
+        shutil.rmtree(path)
+    capsys.readouterr()
+    resume(tmp_path / "run", at=5, steps=9)
+    said = capsys.readouterr().err
+    assert "step-00000003 is no longer kept." in said and "it is written again, of step 5" in said
+    facts = run_facts(tmp_path / "run")
+    assert (facts["best score"], facts["best score's step"]) == (2.5, 6)
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "at step 6; kept in model/" in report and "at step 3; kept in model/" not in report
+
+
+def test_card_and_show_know_the_step_that_the_log_does_not(tmp_path):
+    train(tmp_path / "run", 40, [StopAt(13)], log_every=20, score_every=0, sample_every=0)
+    assert run_facts(tmp_path / "run")["step"] == 13
+    assert "| steps | 13 of 40 |" in (tmp_path / "run" / "model" / "README.md").read_text()
+
+
+def test_a_damaged_line_in_a_log_ends_no_run(tmp_path):
+    train(tmp_path / "run", 8, keep="last")
+    for name in ("timing.jsonl", "log.jsonl"):
+        path = tmp_path / "run" / name
+        first, rest = path.read_bytes().split(b"\n", 1)
+        path.write_bytes(b"\0" * len(first) + b"\n" + rest)
+    assert resume(tmp_path / "run", at=4).finished
+    assert resume(tmp_path / "run", steps=10).figures
+
+
+def test_a_replaced_run_leaves_no_events_of_its_trackers(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install 'ganzoo-torch[trackers]'")
+    train(tmp_path / "run", 3, trackers=("tensorboard",))
+    written = [*(tmp_path / "run" / "trackers").rglob("events*")]
+    assert written
+    train(tmp_path / "run", 3, trackers=("tensorboard",), overwrite=True)
+    assert not any(path.exists() for path in written)

@@ -59,6 +59,14 @@ def full(numbers: Tensor) -> Tensor:
     return numbers.float() if numbers.dtype in (torch.float16, torch.bfloat16) else numbers
 
 
+def without_smoothing(text: str) -> Loss:
+    """The loss that `text`, a name with or without options, stands for, without label smoothing."""
+    name, options = LOSSES.read(text, "loss")
+    rest = [f"{key}={value}" for key, value in options.items() if key != "smoothing"]
+    made: Loss = LOSSES.make(f"{name}({','.join(rest)})" if rest else name, "loss")
+    return made
+
+
 def _cross_entropy(smoothing: float, reduction: Literal["mean", "sum"] = "mean") -> Callable[[Tensor, Tensor], Tensor]:
     """The discriminator's cross-entropy on logits, with targets 1 - smoothing for real images and 0 for fakes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -103,6 +104,10 @@ class Settings(Config):
                 f"updates=one-stage updates both networks once, from the same fakes: discriminator_steps and "
                 f"generator_steps must be 1, got {self.discriminator_steps} and {self.generator_steps}"
             )
+        if self.stop_on_collapse and not self.doctor_every:
+            raise ConfigError("stop_on_collapse wants the doctor, who sees it: set doctor_every above 0")
+        if not self.score_every and any(map(re.compile(r"early-stopping\b").match, self.callbacks)):
+            raise ConfigError("early-stopping counts scores: set score_every above 0")
         if self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
 

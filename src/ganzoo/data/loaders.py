@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -77,6 +78,8 @@ def shard(indices: Tensor, rank: int, processes: int) -> Tensor:
 def open_loader(data: ImageData, batch_size: int, seed: int, drop_last: bool = True) -> Loader:
     """The batches of `data`, in an order that follows from the seed."""
     if data.stream is not None:
+        if not drop_last:
+            warnings.warn("keep_last_batch=true is not used: batches of a stream go on over its end", stacklevel=2)
         return StreamLoader(data.stream, batch_size, seed)
     return ArrayLoader(data, batch_size, seed, drop_last)
 

@@ -21,6 +21,7 @@ from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.files import write_file
 from ganzoo.markup import templates
 from ganzoo.models import Generator, parameter_count
+from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import picture
 from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorded_plugins, resume_command, seconds
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
@@ -203,7 +204,8 @@ class _Record:
         self.settings, self.machine = self.facts["settings"], self.facts["machine"]
         self.losses = [entry for entry in log if "generator_loss" in entry]
         self.scores = [entry for entry in log if entry.get("best")]  # those that were best when they came
-        self.last = self.losses[-1]["step"] if self.losses else 0
+        # the last steps may stand in no log
+        self.last = max([entry["step"] for entry in self.losses[-1:]] + checkpoint_steps(folder.path), default=0)
         best = self.scores and self.settings.get("keep") != "last"
         self.kept = self.scores[-1]["step"] if best else self.last  # the step whose weights were kept
 

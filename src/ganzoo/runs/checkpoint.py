@@ -55,6 +55,7 @@ class TrainingState:
     logged: dict[str, float] = field(default_factory=dict)  # by callbacks, since the last line of the log
     callbacks: list[dict[str, Any]] = field(default_factory=list)  # name and state of each
     changed_until: dict[str, int] = field(default_factory=dict)  # settings: checkpoints up to this step had others
+    stretches: list[int] = field(default_factory=list)  # the steps at which settings were changed
 
     def __post_init__(self) -> None:
         self.method_begun = self.method.state_dict()
@@ -115,7 +116,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
             save_file(untie(tensors), path)
         numbers["sha256"] = {TENSORS: sha256_of(path)}
         (new / STATE).write_text(json.dumps(numbers, indent=1) + "\n")
-    steps = state.best_step, state.memory.get("advised"), *state.changed_until.values()
+    steps = state.best_step, *state.memory.get("advised_steps", ()), *state.stretches
     kept = [checkpoint_folder(run, step) for step in steps if type(step) is int]
     for old in checkpoints(run)[KEEP:]:
         if old not in kept:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from ganzoo.errors import ConfigError
 from ganzoo.files import write_file
 from ganzoo.markup import page
+from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import PLACES, chart
 from ganzoo.runs.folder import RunFolder, damage_said, seconds
 from ganzoo.runs.gallery import sample_grids, shown
@@ -33,7 +34,11 @@ def run_facts(run: str | Path) -> dict[str, Any]:
     with damage_said(folder.path):
         log, settings = folder.entries(), facts["settings"]
         losses = [entry for entry in log if "generator_loss" in entry]
-        scores = sorted((entry["score"], entry["step"]) for entry in log if "score" in entry)
+        scored = [entry for entry in log if "score" in entry]
+        if settings.get("keep") == "last":
+            scored.sort(key=lambda entry: -entry["score"])
+        else:  # the last that was best when it came: going back may have lost a better one
+            scored = [entry for entry in scored if entry.get("best")]
         last = losses[-1] if losses else {"step": 0}
         model = folder.path / "model"
         figures = evaluated(folder.path, model) if (model / WEIGHTS).is_file() else ()
@@ -41,9 +46,9 @@ def run_facts(run: str | Path) -> dict[str, Any]:
             "run": str(run),
             "preset": facts["gan"]["preset"],
             "data": facts["data"]["name"],
-            "step": last["step"],
+            "step": max([last["step"], *checkpoint_steps(folder.path)]),  # the last ones may stand in no log
             "steps": settings["steps"],
-            **({"best score": scores[0][0], "best score's step": scores[0][1]} if scores else {}),
+            **({"best score": scored[-1]["score"], "best score's step": scored[-1]["step"]} if scored else {}),
             **{name: last[name] for name in ("generator_loss", "discriminator_loss") if name in last},
             **{figure.name: figure.value for figure in figures},
             "time": duration(seconds(folder.entries("timing.jsonl"), settings)),

@@ -20,7 +20,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,7 +36,7 @@ from ganzoo.saving.format import GRID, check_format, read_json, read_plugins
 from ganzoo.text import number
 
 FORMAT = 1
-_OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model")
+_OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model", "trackers")
 _LOCK, _HOLDER = ".ganzoo.lock", ".ganzoo.json"
 _LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, (*_OURS, _HOLDER)))})\..*\.tmp")
 _SECRET_OPTION = re.compile(r"--?\S*(token|secret|password|passwd|api[-_]?key)", re.IGNORECASE)
@@ -69,8 +69,8 @@ class TrainingResult:
         if self.stopped:
             yield f"because {self.stopped}"
         if self.best_score is not None:
-            best = "best " * (self.best_step != self.step)  # a run that keeps its last state has no other
-            yield f"{best}score {number(self.best_score)} at step {self.best_step:,}"
+            at = "" if self.best_step == self.step else f" at step {self.best_step:,}"
+            yield f"{'best' if at else 'last'} score {number(self.best_score)}{at}"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how the run ended, its last figures, samples of the model."""
@@ -243,11 +243,11 @@ class RunFolder:
 
     def remove_after(self, step: int) -> None:
         """Remove the model, which may be of a later step, and the sample grids and times of steps after `step`."""
+        times = [entry for entry in self.whole_entries("timing.jsonl") if entry.get("step", 0) <= step]
         shutil.rmtree(self.path / "model", ignore_errors=True)
         for path in (self.path / "samples").glob("step-*.png"):
             if path.stem[5:].isdecimal() and int(path.stem[5:]) > step:
                 path.unlink()
-        times = [entry for entry in self.entries("timing.jsonl") if entry["step"] <= step]
         write_file(self.path / "timing.jsonl", "".join(f"{json.dumps(entry)}\n" for entry in times))
 
     def _cut(self, name: str, length: int | None = None) -> None:
@@ -260,6 +260,15 @@ class RunFolder:
         """The lines of a log; a last one that a crash cut off is left out."""
         lines = (self.path / name).read_text("utf-8").split("\n")[:-1] if (self.path / name).is_file() else []
         return [json.loads(line) for line in lines]
+
+    def whole_entries(self, name: str = "log.jsonl") -> list[dict[str, Any]]:
+        """The lines of a log but those that are damaged."""
+        found = []
+        lines = (self.path / name).read_bytes().splitlines() if (self.path / name).is_file() else []
+        for line in lines:
+            with suppress(ValueError, RecursionError):
+                found.append(json.loads(line))
+        return [entry for entry in found if isinstance(entry, dict)]
 
     def _append(self, name: str, entry: dict[str, Any]) -> int:
         try:

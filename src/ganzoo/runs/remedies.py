@@ -46,10 +46,8 @@ def _lowered(rate: float | str) -> float | str | None:
     name, options = SCHEDULES.read(rate)
     if name not in ("constant", "linear", "cosine"):
         return None
-    lower: dict[str, Any] = {
-        key: value / BY if key in ("value", "start", "end") else value for key, value in options.items()
-    }
-    return f"{name}({','.join(f'{key}={value:.3g}' for key, value in lower.items())})"
+    lower = {key: f"{value / BY:.3g}" if key in ("value", "start", "end") else value for key, value in options.items()}
+    return f"{name}({','.join(f'{key}={value}' for key, value in lower.items())})"
 
 
 def remedy_of_entry(run: Path, entry: dict[str, Any], settings: dict[str, Any]) -> str:

@@ -53,7 +53,9 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     grids = sample_grids(folder.path / "samples", until)
     step = int(max([*logged, *grids, *checkpoint_steps(folder.path), 0]))  # the last ones may stand in no log
     scores = points_of(log, "score")
-    best = min(scores, key=lambda point: point[1], default=None) if settings.get("keep") != "last" else None
+    # The last that was best when it came: going back may have lost a better one.
+    chosen = [entry for entry in log if "score" in entry and "best" in entry]
+    best = (chosen[-1]["step"], chosen[-1]["score"]) if chosen and settings.get("keep") != "last" else None
     return page(
         "report_template.html",
         name=folder.path.resolve().name,
@@ -184,7 +186,7 @@ def log_lines(path: Path) -> list[dict[str, Any]]:
         with suppress(ValueError, RecursionError):
             entry = _mapping(json.loads(line))
             texts = {name: entry[name] for name in TEXTS if isinstance(entry.get(name), str)}
-            numbers = _numbers(entry)
+            numbers = _numbers(entry) | ({"best": 1.0} if entry.get("best") is True else {})
             if 0 <= numbers.get("step", -1) < 1e15:
                 entries.append({**texts, **numbers})
     return entries

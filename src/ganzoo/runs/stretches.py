@@ -36,12 +36,14 @@ class Stretch:
         changed: {setting: [before, after]} in JSON types.
         kept: stretches in `run.json` that came before.
         at: the step of the checkpoint to go back to; None for the newest.
+        undone: {setting: [as it was, as it is again]}, of stretches that going back undoes.
     """
 
     settings: Settings
     changed: dict[str, list[Any]] = field(default_factory=dict)
     kept: tuple[dict[str, Any], ...] = ()
     at: int | None = None
+    undone: dict[str, list[Any]] = field(default_factory=dict)
 
     def record(self, run: RunFolder, step: int) -> None:
         """Write into `run.json` that the stretch begins after `step`."""
@@ -64,7 +66,7 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
             )
     if at is not None:
         check_step(run.path, at)
-    stretches = run.stretches()
+    stretches, latest = run.stretches(), settings.to_dict()
     kept = [each for each in stretches if at is None or each["step"] <= at]
     for undone in reversed(stretches[len(kept) :]):
         settings = settings.replace({name: before for name, (before, _) in undone["changed"].items()})
@@ -74,4 +76,5 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
     done = at if at is not None else max(checkpoint_steps(run.path), default=0)
     if "steps" in changed and after.steps < done:
         raise ConfigError(f"steps={after.steps}: {run.path} has done {done} already; go back with --at STEP (at=STEP)")
-    return Stretch(after, changed, tuple(kept), at) if changed or at is not None else None
+    undone = {name: [latest[name], old[name]] for name in old if old[name] != latest[name] and name not in changes}
+    return Stretch(after, changed, tuple(kept), at, undone) if changed or at is not None else None

@@ -25,6 +25,7 @@ from ganzoo.runs.folder import RunFolder, train_on_command
 from ganzoo.runs.stretches import Stretch
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.training.callbacks.progress import say
+from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
 
 PATIENCE = 10  # seconds until a file of one machine is seen by the others
@@ -94,15 +95,22 @@ class CheckpointManager:
                 self._go_back(state, stretch.at)
             if stretch is not None:
                 stretch.record(self._run, state.step)
+                state.changed_until |= dict.fromkeys(stretch.changed, state.step)
+            state.stretches = [each["step"] for each in self._run.stretches()]
             if not self._run.cut_log(state.log_bytes):
                 say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
             for each in self._run.stretches():
                 if each["step"] >= state.step:  # the checkpoint is of before
                     state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
             self._mend_model(state, self._outputs)
+            if stretch is not None and "keep" in stretch.changed and not self._outputs.keeps_best:
+                self._save_model(state, self._outputs)
         step = self._runtime.agree(state.step)  # all take the one that the main process can read
         if not self._outputs:
             load_checkpoint(state, checkpoint_folder(self._run.path, step))
+        if isinstance(state.method, Method):
+            named = [name for each in self._run.stretches() if each["step"] >= step for name in each["changed"]]
+            state.rollbacks = state.method.take_rates(named, state.rollbacks)
         state.best_score, state.best_step = self._runtime.agree((state.best_score, state.best_step))
 
     def _load_newest(self, state: TrainingState) -> None:
@@ -134,11 +142,13 @@ class CheckpointManager:
         here = checkpoint_folder(self._run.path, step)
         try:
             if best not in (None, step):
-                load_checkpoint(state, checkpoint_folder(self._run.path, best))
+                if not (folder := checkpoint_folder(self._run.path, best)).is_dir():
+                    raise WeightsError(f"{folder} is no longer kept.")
+                load_checkpoint(state, folder)
         except WeightsError as error:
             say(f"{error} The best model is lost with it: the scores that come choose another.")
             load_checkpoint(state, here)
-            state.best_score = state.best_step = None
+            best = state.best_score = state.best_step = None
             outputs.save_model(state)
         else:
             outputs.save_model(state)
@@ -150,11 +160,15 @@ class CheckpointManager:
         self._runtime.average_buffers(state.networks().values())
         if self._outputs:
             if state.best_step is None or not self._outputs.keeps_best:
-                self._outputs.save_model(state)
-                state.best_step = None if state.best_step is None else state.step
+                self._save_model(state, self._outputs)
             fsync(self._run.path / "log.jsonl")  # the checkpoint says how long it is
             save_checkpoint(state, self._run.path)
         self._runtime.wait()
+
+    def _save_model(self, state: TrainingState, outputs: ModelExporter) -> None:
+        """Make the model that of this step."""
+        outputs.save_model(state)
+        state.best_step = None if state.best_step is None else state.step
 
     def is_sound(self, state: TrainingState, sums: torch.Tensor) -> bool:
         """Whether all weights are finite, and `sums`, the losses since the last line of the log."""

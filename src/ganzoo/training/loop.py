@@ -15,9 +15,11 @@ import torch
 from ganzoo.callbacks import FIGURES, RESERVED, Callback, Requests, Run
 from ganzoo.data import ImageData
 from ganzoo.errors import PluginError, TrainingError
+from ganzoo.losses import without_smoothing
 from ganzoo.runs.export import ModelExporter, averaged
 from ganzoo.runs.folder import RunFolder, resume_command
 from ganzoo.runs.stretches import Stretch
+from ganzoo.saving.format import CARD
 from ganzoo.training.callbacks.built_in import Card, Report, Samples, Score, Trackers
 from ganzoo.training.callbacks.diagnostics import Diagnostics
 from ganzoo.training.callbacks.doctor import Doctor
@@ -96,7 +98,7 @@ class TrainingLoop:
         if settings.trackers:
             own.append(Trackers(self._runtime, self._folder.path.name))
         if settings.doctor_every:
-            diagnostics = Diagnostics(self._step.gan, data, settings, self._runtime, self._step.method.loss)
+            diagnostics = Diagnostics(self._step.gan, data, settings, self._runtime, without_smoothing(settings.loss))
             self._doctor = Doctor(self._folder.path, diagnostics, state, self._note)
             own.append(self._doctor)
         return [*own, score, Samples(exporter, state), self._report, Card(self._folder)]
@@ -134,6 +136,13 @@ class TrainingLoop:
         self._run.step = self._saved = self._state.step
         self._given.load_state(self._state.callbacks)
         self._step.state_loaded()
+
+    def complete(self) -> None:
+        """Write what a run writes at its end, if this finished one was killed there: the card comes last."""
+        self._run.step = self._state.step
+        if self._runtime.is_main and not (self._folder.path / "model" / CARD).is_file():
+            for each in self._own:
+                each.on_end(self._run)
 
     def run(self, interrupted: Sequence[int], shown: Sequence[Callback]) -> None:
         """Train until the last step, an interruption, or a callback's wish; `shown` are callbacks of the terminal."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -66,6 +66,15 @@ class Method(Stateful):
                 if isinstance(self._settings.beta2, str):
                     beta2 = self.now("beta2", step)
                     group |= {"betas": (group["betas"][0], beta2)} if "betas" in group else {"alpha": beta2}
+
+    def take_rates(self, changed: Collection[str], rollbacks: int) -> int:
+        """A learning rate among the settings that were `changed` holds as it is given, though rates were lower after so
+        many `rollbacks`, or by a callback; how many count from here on."""
+        if not {f"{name}_lr" for name in self.scales}.intersection(changed):
+            return rollbacks
+        for name, scale in self.scales.items():
+            self.scales[name] = 1.0 if f"{name}_lr" in changed else scale * 0.5**rollbacks
+        return 0
 
     def scale_learning_rates(self, generator: float = 1.0, discriminator: float = 1.0) -> None:
         """Multiply the learning rates from the next step on, on top of earlier calls."""

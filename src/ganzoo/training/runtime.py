@@ -170,7 +170,7 @@ class Runtime:
                 mixed_precision=_ACCELERATE[precision],
                 kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
                 log_with=list(settings.trackers) or None,
-                project_dir=folder,
+                project_dir=folder / "trackers" if folder else None,
             )
         self.rank, self.is_main = int(self._accelerator.process_index), bool(self._accelerator.is_main_process)
         self.scaler: GradScaler | None = self._accelerator.scaler

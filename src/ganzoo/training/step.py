@@ -43,6 +43,7 @@ from ganzoo.training.step_functions import (
     generator_step,
 )
 
+PENALTY = FIGURES.index("penalty")
 REAL_SIGN = 4  # place among the figures of the updates of one that only the method sees
 
 BATCH_NORM = (
@@ -269,11 +270,13 @@ class TrainingStep:
             streams: gives random generators.
 
         Returns:
-            The discriminator's figures of the last update, and the generator's, in one row.
+            The discriminator's figures of the last update, its penalty of all updates on average, and the generator's
+            figures, in one row.
         """
         settings, fields = self.settings, len(_Draw._fields)
         drawn = [_Draw(*inputs[first : first + fields]) for first in range(0, len(inputs), fields)]  # type: ignore[arg-type]
         batch: _Batch | None = None
+        penalties = []
         for turn, each in enumerate(drawn[: settings.discriminator_steps]):
             batch = self._sent(each, batch)
             # With one part a batch, the fakes of the last discriminator update are the generator's too.
@@ -292,8 +295,11 @@ class TrainingStep:
                 )
             parts = self._parts(batch, fakes, draws, training_generator=False)
             figures = self._train_discriminator(discriminate=discriminate, parts=parts, penalty=penalty)
+            penalties.append(figures[PENALTY])
             draws.end_of_network()
         assert batch is not None
+        if len(penalties) > 1:  # one with `every` is in some updates alone
+            figures[PENALTY] = torch.stack(penalties).mean()
         for again in range(settings.generator_steps):
             if again:
                 batch, fakes = self._sent(drawn[turn + again], batch), None

@@ -263,10 +263,13 @@ class Trainer:
                 self._config = runtime.config
             else:
                 loop.restore(self._stretch)
+                if self._stretch and self._stretch.undone:
+                    say(f"Going back undoes later changes: {changed_in_words(self._stretch.undone)}.")
                 if self._stretch and self._stretch.changed:
                     say(f"From step {step.state.step} on: {changed_in_words(self._stretch.changed)}.")
                 self._stretch = None  # `run.json` has it; a second `fit` goes on
             if step.state.step == self.settings.steps:
+                loop.complete()
                 say(f"{self.run.path} is finished; its model is in {self.run.path / 'model'}.")
                 say(f"To go on with it: {resume_command(self.run.path, steps='STEPS')}")
                 say(f"To train on from it: {train_on_command(self.run.path)}")
@@ -310,7 +313,7 @@ class Trainer:
         )
 
     def _result(self, state: TrainingState, loop: TrainingLoop) -> TrainingResult:
-        losses = [entry for entry in self.run.entries() if "generator_loss" in entry]
+        losses = [entry for entry in self.run.whole_entries() if "generator_loss" in entry]
         return TrainingResult(
             run=self.run.path,
             model=self.run.path / "model",

@@ -39,7 +39,7 @@ class Snapshot:
     discriminator_loss: float  # without label smoothing
     generator_loss: float
     undecided_loss: float  # of a discriminator whose logits are all 0
-    discriminator_gradient: float  # norm, as of the last update; of losses that are summed: for one image
+    discriminator_gradient: float  # norm, as of the last update, clipped; of losses that are summed: for one image
     generator_gradient: float
     real_variety: float  # mean distance between two thumbnails
     fake_variety: float
@@ -86,7 +86,7 @@ class Diagnostics:
             never_negative = never_negative and float(self._strained(state.generator, of_images=False).min()) >= 0
         loss, settings = self._loss, self._settings
         summed = loss.reduction == "sum"
-        per_image, scale = (len(real["logit"]), settings.batch_size / settings.accumulate) if summed else (1, 1)
+        per_image, scale = (len(real["logit"]), settings.batch_size) if summed else (1, 1)
         zeros = torch.zeros_like(real["logit"])
         figures: dict[str, Any] = {f"real_{name}": figure for name, figure in _figures(real).items()}
         figures |= {f"fake_{name}": figure for name, figure in _figures(fake).items()}

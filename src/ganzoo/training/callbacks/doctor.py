@@ -64,7 +64,8 @@ SYMPTOMS = {
         made_wrong=True,
     ),
     "discriminator-saturated": _Symptom(
-        lambda seen: seen.overlap < 0.005 and seen.discriminator_loss < 0.005 * seen.undecided_loss,
+        # A loss that is 0 when undecided (wasserstein) is below 0 in any run.
+        lambda seen: seen.overlap < 0.005 and seen.discriminator_loss < 0.005 * seen.undecided_loss > 0,
         lambda seen: (
             f"the discriminator tells all fakes from all real images and is sure of it (its loss is "
             f"{seen.discriminator_loss:.2g}; undecided, it would be {seen.undecided_loss:.2g}), so the generator "
@@ -166,7 +167,7 @@ class Doctor(Callback):
             for found in diagnose(self._diagnostics(self._state), self._state.memory):
                 said = f"Step {found.step}, {found.name}: {found.text}. Try: {found.advice}."
                 if advised := remedy(self._folder, found.name, found.step, run.settings):
-                    self._state.memory["advised"] = advised[0]  # that checkpoint is kept
+                    self._state.memory.setdefault("advised_steps", []).append(advised[0])  # whose checkpoint is kept
                     said += f" Command: {advised[1]}"
                 say(said)
                 self._note({"step": found.step, "remark": found.name, "text": found.text, "advice": found.advice})
