@@ -208,8 +208,8 @@ def animate(
     Args:
         frames: PIL images or tensors, all of one size; one or more.
         path: as for `save`.
-        frames_per_second: 0.1 to 50, which is as fast as browsers play a GIF. A GIF counts in hundredths of a second, to
-            which the time of a frame is rounded.
+        frames_per_second: 0.1 to 50, which is as fast as browsers play a GIF. A GIF counts in hundredths of a second:
+            the time of a frame is rounded to them.
         loop: play it again and again.
     """
     path = expand_user(path)

@@ -269,7 +269,9 @@ class _Page:
         self.files.cleanup()
         self.files = tempfile.TemporaryDirectory(prefix="ganzoo-demo-")
         # one image without a frame, as `ganzoo sample --count 1` writes it
-        sheet = pictures.save(drawn[0] if len(drawn) == 1 else pictures.grid(drawn), Path(self.files.name) / f"{named}.png")
+        sheet = pictures.save(
+            drawn[0] if len(drawn) == 1 else pictures.grid(drawn), Path(self.files.name) / f"{named}.png"
+        )
         recipe = sheet.with_suffix(".json")
         recipe.write_text(json.dumps(self.studio.recipe(choice), indent=2) + "\n")
         downloads = (gr.DownloadButton(value=str(path)) for path in (sheet, recipe))

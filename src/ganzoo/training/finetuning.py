@@ -58,7 +58,7 @@ def continued(
     varied.preset = gan.preset
     if varied.num_classes == gan.num_classes:
         varied.class_names = gan.class_names
-    varied.source, varied.on_hub, varied.folder = gan.source, gan.on_hub, gan.folder
+    varied.source, varied.folder = gan.source, gan.folder
     for name in ("generator", "discriminator"):
         if remark := load_matching_weights(getattr(gan, name), getattr(varied, name)):
             remarks.append(f"{name}: {remark}")
