@@ -595,6 +595,7 @@ BAD = [
     (["sample", "{model}", "--count", "-5"], "--count must be an int of at least 1, got -5"),
     (["sample", "{model}", "--scale", "0"], "scale must be an int from 1"),
     (["sample", "{model}", "--scale", "2", "--folder", "b"], "--scale and --folder are both given"),
+    (["sample", "{model}", "--columns", "8", "--folder", "b"], "--columns and --folder are both given"),
     (["sample", "{model}", "--folder", "{drawings}"], "replace the samples there with --overwrite"),
     (["sample", "{model}", "--label", "1", "--balanced"], "choose one class or all in turn"),
     (["sample", "{run}", "--balanced"], "has no classes"),

@@ -6,11 +6,13 @@ import importlib.metadata
 import json
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -27,7 +29,7 @@ from ganzoo.integrations.space import export_space
 from ganzoo.registry import Origin
 
 pytest.importorskip("gradio", reason="no Gradio: pip install 'ganzoo-torch[demo]'")
-from ganzoo.integrations.demo import Choice, Studio, page
+from ganzoo.integrations.demo import Choice, Studio, _Page, page
 
 HASH = "0123456789abcdef" * 4  # as a card names its weights
 
@@ -86,6 +88,31 @@ def test_the_recipes_command_draws_the_same_grid_again(studio, tmp_path, monkeyp
     assert run(shlex.split(recipe["command"])[1:]) == 0
     wanted = ganzoo.images.grid(studio.draw(choice))
     assert ImageChops.difference(Image.open("grid.png").convert("RGB"), wanted.convert("RGB")).getbbox() is None
+
+
+def test_the_recipe_of_a_class_draws_it_though_classes_are_named_by_other_numbers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gan = small()
+    gan.class_names = ("1", "2", "0")
+    studio = Studio(ganzoo.from_pretrained(gan.save_pretrained(tmp_path / "mine")))
+    recipe = studio.recipe(Choice(4, 9, label=1))
+    assert "--label 2" in recipe["command"] and run(shlex.split(recipe["command"])[1:]) == 0
+    wanted = ganzoo.images.grid(studio.draw(Choice(4, 9, label=1)))
+    assert ImageChops.difference(Image.open("grid.png").convert("RGB"), wanted.convert("RGB")).getbbox() is None
+
+
+def test_the_pages_picture_of_one_image_is_that_of_its_recipe(studio, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, sheet, recipe, *_ = _Page(studio).redraw(4, 1, 2, 4.0)
+    command = json.loads(Path(recipe.value["path"]).read_text())["command"]
+    assert run(shlex.split(command)[1:]) == 0
+    with Image.open(sheet.value["path"]) as ours, Image.open("grid.png") as theirs:
+        assert ours.size == theirs.size == (16, 16) and ours.tobytes() == theirs.tobytes()
+
+
+def test_the_recipe_of_a_gan_that_was_not_loaded_has_no_command(studio):
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
+    assert "command" not in Studio(gan).recipe(Choice(0)) and "command" in studio.recipe(Choice(0))
 
 
 def test_the_card_comes_without_its_header_and_pictures(studio):
@@ -304,8 +331,36 @@ def test_a_space_replaces_a_space_and_nothing_else(model, tmp_path):
 def test_a_bundled_models_space_says_its_own_name(tmp_path):
     space = export_space(ganzoo.from_pretrained("fashion-mnist"), tmp_path / "space")
     assert RepoCard.load(space / "README.md").data.title == "fashion-mnist demo"
-    assert 'name="fashion-mnist"' in (space / "app.py").read_text()
+    assert "gan.source = 'fashion-mnist'" in (app := (space / "app.py").read_text())
+    assert "name='fashion-mnist'" in app
     assert (space / "model" / "README.md").read_text().startswith("---")
+
+
+def test_a_space_of_a_folder_names_no_model_of_the_hub(model, tmp_path, monkeypatch):
+    shutil.copytree(model, tmp_path / "runs" / "drawings")
+    monkeypatch.chdir(tmp_path)
+    gan = ganzoo.from_pretrained("runs/drawings")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    space = export_space(gan, tmp_path / "space")
+    assert "models" not in RepoCard.load(space / "README.md").data.to_dict()
+    assert "gan.source = None" in (space / "app.py").read_text()
+
+
+def test_a_space_of_a_model_of_the_hub_names_it(hub, model, tmp_path):
+    push_folder(model, "owner/gan", token="hf_owner", endpoint=hub.endpoint)
+    space = export_space(ganzoo.from_pretrained("owner/gan", endpoint=hub.endpoint), tmp_path / "space")
+    assert RepoCard.load(space / "README.md").data.models == ["owner/gan"]
+    assert "gan.source = 'owner/gan'" in (space / "app.py").read_text()
+
+
+def test_a_space_has_its_models_name_in_any_letters(model, tmp_path):
+    name = "draw'ings 🎨 {NAME}"
+    shutil.copytree(model, tmp_path / name)
+    space = export_space(ganzoo.from_pretrained(tmp_path / name), tmp_path / "space")
+    assert f"name={name!r}" in (space / "app.py").read_text(encoding="utf-8")
+    assert RepoCard.load(space / "README.md").data.title == f"{name} demo"
+    compile((space / "app.py").read_bytes(), "app.py", "exec")
 
 
 def test_without_gradio_a_space_names_the_extra(model, tmp_path, monkeypatch):
@@ -340,7 +395,8 @@ def test_push_space_sends_a_page_of_a_model_and_the_models_repository_stays(hub,
     assert f"{hub.endpoint}/spaces/owner/demo" in capsys.readouterr().out
     sent = hub.files("spaces/owner/demo")
     assert set(sent) - {".gitattributes"} == set(SPACE) and hub.files("owner/demo") == before
-    assert b"sdk: gradio" in sent["README.md"] and 'name="mine"' in sent["app.py"].decode()
+    assert b"sdk: gradio" in sent["README.md"] and "name='mine'" in sent["app.py"].decode()
+    assert "gan.source = 'owner/demo'" in sent["app.py"].decode()
     assert RepoCard(sent["README.md"].decode()).data.models == ["owner/demo"]
     for name, content in sent.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

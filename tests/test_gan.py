@@ -333,6 +333,29 @@ def test_labels_follow_the_latents_to_their_device():
     assert given == [("meta", "meta")] * 2
 
 
+def named(*names):
+    module = nn.Sequential(nn.Linear(4, 64), nn.Unflatten(1, (1, 8, 8)), nn.Tanh())
+    return ganzoo.GAN(module, latent_size=4, num_classes=3, class_names=names)
+
+
+def test_a_label_is_a_name_before_it_is_a_name_in_other_case_or_a_number():
+    assert [named("A", "a", "b").label(text) for text in ("A", "a", "B", "2")] == [0, 1, 2, 2]
+    assert [named("1", "2", "0").label(text) for text in ("0", "1", "2")] == [2, 0, 1]
+    with pytest.raises(ConfigError, match='label "AB" is not a class'):
+        named("Ab", "aB", "c").label("AB")
+
+
+def test_names_are_of_all_classes_or_of_none(tmp_path):
+    for names in (("bag",), ("bag", "boot", "coat", "hat")):
+        with pytest.raises(ConfigError, match=f"a name for each of the 3 classes or none at all, got {len(names)}"):
+            named(*names)
+    folder = ganzoo.from_pretrained("fashion-mnist-conditional").save_pretrained(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "class_names": config["class_names"][:9]}))
+    with pytest.raises(WeightsError, match="config.json: class_names must be a name for each of the 10 classes"):
+        ganzoo.from_pretrained(folder)
+
+
 def test_long_names_of_classes_make_no_long_message(tmp_path):
     gan = ganzoo.create("fashion-mnist-conditional", generator=SMALL, discriminator={"widths": (4, 8)})
     gan.class_names = tuple(f"{index}{'x' * 900}" for index in range(10))

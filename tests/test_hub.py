@@ -392,6 +392,26 @@ def test_another_librarys_model_is_not_pushed_over(hub, saved, files):
     assert {name: hub.files(NAME)[name] for name in files} == files
 
 
+def test_another_librarys_model_is_not_pushed_over_on_a_branch(hub, saved):
+    push(hub, saved)
+    HfApi(endpoint=hub.endpoint, token=OWNER).create_branch(NAME, branch="theirs")
+    hub.repositories[NAME].commit({"config.json": b'{"architectures": ["Bert"]}'}, "theirs")
+    before = hub.files(NAME, "theirs")
+    with pytest.raises(ConfigError, match=f"{NAME}, revision theirs, holds config.json.* of something else"):
+        push(hub, saved, revision="theirs")
+    assert hub.files(NAME, "theirs") == before and push(hub, saved, revision="ours").url
+
+
+def test_a_branch_of_ours_is_pushed_to_though_main_is_another_librarys_and_none_is_made_from_it(hub, saved):
+    push(hub, saved)
+    HfApi(endpoint=hub.endpoint, token=OWNER).create_branch(NAME, branch="ours")
+    hub.repositories[NAME].commit({"config.json": b'{"architectures": ["Bert"]}'})
+    assert push(hub, small(7).save_pretrained(saved.parent / "other"), revision="ours").changed
+    with pytest.raises(ConfigError, match="something else than a model of ganzoo"):
+        push(hub, saved, revision="new")
+    assert sorted(hub.repositories[NAME].branches) == ["main", "ours"]
+
+
 def test_pictures_of_ones_own_beside_the_models_stay(hub, saved, tmp_path):
     push(hub, saved)
     target = small(3).save_pretrained(tmp_path / "there")
@@ -572,6 +592,13 @@ def test_an_account_without_the_right_to_write_is_told(hub, saved):
             push(hub, small(4).save_pretrained(saved.parent / "other"), name=name, token=READER)
     with pytest.raises(HubAccessError):
         push(hub, saved, token="hf_wrong")
+
+
+def test_on_another_hub_an_account_without_the_right_to_write_is_told(hub, saved, monkeypatch):
+    push(hub, saved)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://localhost:9")  # of another host than this Hub
+    with pytest.raises(HubAccessError, match="no right to do that"):
+        push(hub, saved, token=READER)
 
 
 def test_pushing_without_a_token_says_where_one_comes_from(hub, saved, monkeypatch):

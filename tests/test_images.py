@@ -251,6 +251,13 @@ def test_a_gif_has_its_frames_its_speed_and_its_loop(tmp_path):
         assert movie.n_frames == 3 and "loop" not in movie.info
 
 
+def test_a_gif_is_as_fast_as_its_hundredths_of_a_second_allow(tmp_path):
+    for speed, milliseconds in ((50, 20), (45, 20), (34, 30), (25, 40), (12, 80)):
+        frames = [torch.full((1, 6, 8), value) for value in (-1.0, 1.0)]
+        with Image.open(animate(frames, tmp_path / "x.gif", frames_per_second=speed)) as movie:
+            assert movie.info["duration"] == milliseconds
+
+
 def test_animations_take_pil_images_batches_and_webp(tmp_path):
     batches = [pixels((4, 3, 5, 5)) for _ in range(3)]
     with Image.open(animate(batches, tmp_path / "x.webp")) as movie:

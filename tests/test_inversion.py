@@ -87,6 +87,11 @@ def test_labels_that_cannot_be_are_said(conditional, labels):
         invert(conditional, torch.zeros(2, 1, 28, 28), labels=labels, **QUICK)
 
 
+def test_a_missing_label_is_named_as_on_the_command_line_too(conditional):
+    with pytest.raises(ConfigError, match=r"give labels= \(--label\)"):
+        invert(conditional, torch.zeros(2, 1, 28, 28), **QUICK)
+
+
 @pytest.mark.parametrize("images", [torch.full((1, 1, 28, 28), 255.0), torch.zeros(1, 1, 28, 28, dtype=torch.uint8)])
 def test_images_of_another_range_are_said(gan, images):
     with pytest.raises(DataError, match=r"images must be floating in \[-1, 1\], got torch\."):

@@ -9,6 +9,7 @@ import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError
 from ganzoo.explore.arithmetic import MINUS, arithmetic
+from ganzoo.explore.walk import directions
 
 
 def _drawn(text: str) -> np.ndarray:
@@ -37,6 +38,23 @@ def test_arithmetic_of_a_conditional_model_wants_its_class():
     assert torch.equal(one, again)
 
 
+def test_groups_are_numbers_of_samples_in_a_list_or_a_tensor_and_anything_else_is_said():
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
+    ints, tensor = (arithmetic(gan, [(1, numbers)]).latent for numbers in ([0, 3], torch.tensor([0, 3])))
+    assert torch.equal(ints, tensor)
+    for group in (1, (1, 2), (1, []), (2, [1]), (1, [-1]), (1, [1.5]), (1, [True]), (1, "12"), (1, torch.ones(2))):
+        with pytest.raises(ConfigError, match="a group must be"):
+            arithmetic(gan, [group])
+    for groups in ([], 3, None):
+        with pytest.raises(ConfigError, match="groups must hold"):
+            arithmetic(gan, groups)
+
+
+def test_a_strength_that_is_no_number_is_said():
+    with pytest.raises(ConfigError, match='strength must be above 0 and at most 1e6, got "4"'):
+        directions(ganzoo.from_pretrained("fashion-mnist"), 2, "4")
+
+
 def test_a_mild_truncation_leaves_what_it_does_not_cut(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, more in {"plain": [], "wide": ["--truncation", "50"], "cut": ["--truncation", "1.5"]}.items():
@@ -50,4 +68,4 @@ def test_a_truncation_out_of_range_is_one_line(limit, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     assert run(["sample", "fashion-mnist", "--truncation", limit]) == 2
     error = capsys.readouterr().err
-    assert "limit must be a number above 0" in error and len(error.strip().splitlines()) == 1
+    assert "--truncation must be a number above 0" in error and len(error.strip().splitlines()) == 1

@@ -105,6 +105,13 @@ def test_the_browser_draws_the_images_of_sample_for_seeds_and_classes(site, page
     assert close(pixels(page, "#grid canvas"), wanted)
 
 
+def test_a_seed_that_python_would_refuse_becomes_one_that_it_takes_and_is_shown(site, page):
+    for typed, used in (("1.5", 1), ("-3", 0)):
+        page.fill("#seed", typed)
+        page.wait_for_function(f"document.querySelector('#status').innerText.startsWith('Seed {used}: 24 images')")
+        assert close(pixels(page, "#grid canvas"), site[1].sample(24, seed=used))
+
+
 def test_the_slider_walks_from_one_image_to_the_other_within_a_cluster(site, page):
     _, gan = site
     start, end = (sample_latents(1, gan.latent_size, seed, num_classes=3) for seed in (0, 1))

@@ -80,7 +80,7 @@ class GAN:
         latent_shape: shape of one latent if it is not (latent_size,): (100, 1, 1) for the chapter's networks.
         num_classes: classes that a user chooses among; 0 for none. A `ganzoo.models.Generator` says it itself.
         clusters: of each class, or of all images without classes, a power of two; a latent's signs choose one.
-        class_names: names of the classes, for messages and pictures.
+        class_names: a name for each class, or none, for messages and pictures.
         preset: the preset that the networks come from; training takes its settings from there.
     """
 
@@ -114,8 +114,14 @@ class GAN:
         self.generator, self.discriminator = generator, discriminator
         self.num_classes = num_classes or 0
         self.class_names = tuple(class_names)
+        if self.class_names and len(self.class_names) != self.num_classes:
+            raise ConfigError(
+                f"class_names must be a name for each of the {self.num_classes} classes or none at all, got "
+                f"{len(self.class_names)}"
+            )
         self.preset = preset
         self.source: str | None = None  # what `from_pretrained` was asked for; of fresh weights None
+        self.on_hub = False  # whether `source` is a model of the Hub
         self.folder: Path | None = None  # what it, or the GAN it varies, loaded: a model's folder, or a weights file
         self._fast = FastCopy()
         self._graphs = GraphedPasses()
@@ -344,10 +350,12 @@ class GAN:
         return checked_labels(labels, n, self.num_classes)
 
     def label(self, text: str) -> int:
-        """The class that `text`, its number or its name, stands for."""
-        names = [name.lower() for name in self.class_names]
-        if text.lower() in names:
-            return names.index(text.lower())
+        """The class that `text` names, in upper or lower case if only one fits; else the class of that number."""
+        if text in self.class_names:
+            return self.class_names.index(text)
+        fitting = [index for index, name in enumerate(self.class_names) if name.lower() == text.lower()]
+        if len(fitting) == 1:
+            return fitting[0]
         if text.isdecimal() and len(text) < 10 and int(text) < self.num_classes:
             return int(text)
         if not self.num_classes:

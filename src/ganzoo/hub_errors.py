@@ -120,6 +120,9 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
     if isinstance(error, UnicodeError):
         return HubConnectionError(f"{named}: the Hub's address is not valid ({error}); check $HF_ENDPOINT.")
     if not isinstance(error, OSError):  # of the client, that takes an answer for granted
+        refused = _refusal_before(error)
+        if refused is not None:
+            return _in_our_words(refused, repo_id, revision, local_files_only)
         return HubError(f"{named}: the Hub's answer is not understood ({words_of(error)}); check $HF_ENDPOINT.")
     if "Consistency check failed" in str(error):
         return HubDamagedError(f"{named} did not come whole: its size is not what the Hub says. Try again.")
@@ -142,6 +145,20 @@ def _of_status(named: str, error: HfHubHTTPError) -> HubError:
     said = quote(" ".join(str(error.server_message or "").split()) or "no reason given", 200)
     ours, text = _STATUS.get(status, (HubError, f"the Hub answered {status} ({{said}})."))
     return ours(f"{named}: {text.replace('{said}', said)}")
+
+
+def _refusal_before(error: BaseException) -> HfHubHTTPError | None:
+    """The Hub's refusal after which the client failed with `error`; None without one.
+
+    If another Hub than huggingface.co refuses to make a repository that is there already (403), the client asks for it
+    and then can't parse its address (huggingface_hub 2.4.0).
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    before = error.__context__
+    while before is not None and not isinstance(before, HfHubHTTPError):
+        before = before.__context__
+    return before
 
 
 def _reason(error: BaseException) -> str:

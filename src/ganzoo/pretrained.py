@@ -61,5 +61,5 @@ def from_pretrained(
             said = f"{error} There is no folder {quote(str(source))} here either ({Path.cwd()})."
             raise type(error)(said) from error.__cause__
     gan = GAN(*saved.build(), **saved.facts).to(device)
-    gan.source, gan.folder = str(source), saved.path
+    gan.source, gan.on_hub, gan.folder = str(source), path is None, saved.path
     return gan

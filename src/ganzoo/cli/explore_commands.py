@@ -118,6 +118,9 @@ def invert(
     from ganzoo.errors import DataError
     from ganzoo.explore.inversion import invert as find
 
+    twin = next((path for path in pictures if pictures.count(path) > 1), None)
+    if twin is not None:
+        raise ConfigError(f"{twin} is given twice; name each picture once")
     gan = _gan(source, device)
     reading = Reading(image_size=gan.image_size, image_channels=gan.image_channels)
     targets = []

@@ -39,7 +39,7 @@ def option(help: str, *flags: str, group: str | None = None, complete: str | Non
 
 
 SOURCE = argument("A bundled name, a saved model, a run's folder, or a Hub id owner/name.", "zoo")
-LABEL = typer.Option(help="Class of all images, by number or name.")
+LABEL = typer.Option(help="Class of all images, by name or number; names are looked up first.")
 DEVICE = typer.Option(help="Where to compute: cpu, cuda, mps.")
 SEED = typer.Option("--seed", "-s", help="Seed of the latents.")
 JSON = typer.Option("--json", help="Print the facts as JSON.")

@@ -52,7 +52,13 @@ def sample(
     from ganzoo import images
     from ganzoo.text import counted, track
 
-    _check(count, output, folder, scale, label, balanced)
+    _check(count, label, balanced, truncation)
+    if folder is not None:
+        for name, value in (("--output", output), ("--columns", columns), ("--scale", scale)):
+            if value is not None:
+                raise ConfigError(f"{name} and --folder are both given; choose a grid or single pictures")
+    elif count > LARGEST_GRID:
+        raise ConfigError(f"--count {count} is too many for one grid ({LARGEST_GRID}); write them with --folder DIR")
     gan = _gan(source, at, device, revision, endpoint)
     latents, labels = _draws(gan, count, seed, label, balanced, truncation)
     precision = "fast" if fast else "float32"
@@ -81,17 +87,12 @@ def sample(
     print(f"{counted(count, 'image')} in {shell(target)}{enlarged}")
 
 
-def _check(
-    count: int, output: Path | None, folder: Path | None, scale: int | None, label: str | None, balanced: bool
-) -> None:
-    """Raise ConfigError unless the options go together."""
+def _check(count: int, label: str | None, balanced: bool, truncation: float | None) -> None:
+    """Raise ConfigError unless such images can be drawn."""
     if count < 1:
         raise ConfigError(f"--count must be an int of at least 1, got {count}")
-    if folder is not None and (output is not None or scale is not None):
-        name = "--output" if output is not None else "--scale"
-        raise ConfigError(f"{name} and --folder are both given; choose a grid or single pictures")
-    if folder is None and count > LARGEST_GRID:
-        raise ConfigError(f"--count {count} is too many for one grid ({LARGEST_GRID}); write them with --folder DIR")
+    if truncation is not None and not 0 < truncation < math.inf:
+        raise ConfigError(f"--truncation must be a number above 0, got {truncation:g}")
     if balanced and label is not None:
         raise ConfigError("--label and --balanced are both given; choose one class or all in turn")
 

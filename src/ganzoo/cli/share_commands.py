@@ -131,7 +131,7 @@ def _space_of(folder: Path, repo_id: str) -> Iterator[Path]:
         return
     check_repo_id(repo_id)
     with tempfile.TemporaryDirectory() as root:
-        yield export_space(from_pretrained(Path(folder)), Path(root) / repo_id.rpartition("/")[2])
+        yield export_space(from_pretrained(Path(folder)), Path(root) / repo_id.rpartition("/")[2], source=repo_id)
 
 
 def pull(

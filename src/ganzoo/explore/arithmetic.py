@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ganzoo import images as pictures
+from ganzoo.config import checked_int
 from ganzoo.errors import ConfigError, quote
 from ganzoo.explore.walk import check_label
 from ganzoo.gan import GAN
@@ -55,12 +57,13 @@ def arithmetic(
     Raises:
         ConfigError: no group, an empty one, or a sign or number that can't be.
     """
-    if not groups:
+    if not isinstance(groups, (list, tuple)) or not groups:
         raise ConfigError("groups must hold one or more of (sign, numbers of samples)")
     check_label(gan, label)
-    columns = [_latents_of(gan, sign, numbers, seed) for sign, numbers in groups]
+    checked = [_checked_group(group) for group in groups]
+    columns = [_latents_of(gan, numbers, seed) for _, numbers in checked]
     means = [latents.mean(0) for latents in columns]
-    total = torch.stack([sign * mean for (sign, _), mean in zip(groups, means)]).sum(0)
+    total = torch.stack([sign * mean for (sign, _), mean in zip(checked, means)]).sum(0)
     if total.norm() < 1e-5:
         raise ConfigError("the groups take each other away and leave nothing to draw; choose other samples")
 
@@ -76,15 +79,26 @@ def arithmetic(
         sheets.append(pictures.grid(gan.sample(latents=shown, labels=label).cpu(), columns=1, scale=SCALE))
     order = torch.tensor([1, 2, 3, 4, 0, 5, 6, 7, 8])  # the sum's own in the middle
     sheets.append(pictures.grid(results[order], columns=3, scale=SCALE))
-    signs = ["+" if sign > 0 else MINUS for sign, _ in groups] + ["="]
+    signs = ["+" if sign > 0 else MINUS for sign, _ in checked] + ["="]
     signs[0] = signs[0].replace("+", "")
     return Arithmetic(total, results, _side_by_side(sheets, signs))
 
 
-def _latents_of(gan: GAN, sign: int, numbers: Sequence[int], seed: int) -> Tensor:
-    """The latents (n, latent_size) of a group; ConfigError if there can't be such a group."""
-    if sign not in (1, -1) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
-        raise ConfigError(f"a group must be (1 or -1, numbers of samples from 0), got {quote([sign, list(numbers)])}")
+def _checked_group(group: Any) -> tuple[int, list[int]]:
+    """A sign and numbers of samples, which may be a tensor or an array; ConfigError if `group` is something else."""
+    try:
+        sign, numbers = group
+        found = [checked_int("number", number, 0) for number in numbers]
+        sound = bool(found) and sign in (1, -1)
+    except (TypeError, ValueError, RuntimeError):  # no pair, no sequence, no ints
+        sound = False
+    if not sound:
+        raise ConfigError(f"a group must be (1 or -1, numbers of samples from 0), got {quote(group)}")
+    return int(sign), found
+
+
+def _latents_of(gan: GAN, numbers: Sequence[int], seed: int) -> Tensor:
+    """The latents (n, latent_size) of a group of samples."""
     return torch.cat([sample_latents(1, gan.latent_size, seed, start=number)[0] for number in numbers])
 
 

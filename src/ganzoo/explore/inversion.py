@@ -71,7 +71,7 @@ def invert(
         raise ConfigError(f"rate must be a number above 0, got {quote(rate)}")
     _check_images(images, gan)
     if gan.num_classes and labels is None:
-        raise ConfigError(f"{gan!r}: give labels=, of one class or of each image")
+        raise ConfigError(f"{gan!r}: give labels= (--label), one class or one for each image")
     classes = gan.checked_labels(labels, len(images)).to(gan.device) if labels is not None else None
     starts = min(starts, candidates)
     # gradients are needed, whatever the caller has switched off, but of latents alone

@@ -64,8 +64,8 @@ def directions(
     Raises:
         ConfigError: an argument is out of range, a label is missing, or the generator has no first layer to take apart.
     """
-    if not 0 < strength <= 1e6:
-        raise ConfigError(f"strength must be above 0 and at most 1e6, got {strength:g}")
+    if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 < strength <= 1e6:
+        raise ConfigError(f"strength must be above 0 and at most 1e6, got {quote(strength)}")
     if not isinstance(gan.generator, Generator):
         raise ConfigError(f"a {type(gan.generator).__name__} has no first layer to take apart; a dcgan-generator has")
     check_label(gan, label)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import ConfigError, WeightsError, quote
+from ganzoo.errors import ConfigError, WeightsError, quote, shown
 from ganzoo.files import expand_user
 from ganzoo.hub.client import client
 from ganzoo.hub_errors import hub_errors
@@ -72,7 +72,8 @@ def push_folder(
 
     Raises:
         SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded, or links out of it.
-        ConfigError: the repository holds a model of another library. HubError: the Hub refuses, or can't be reached.
+        ConfigError: the repository, or the branch, holds a model of another library.
+        HubError: the Hub refuses, or can't be reached.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -89,9 +90,11 @@ def push_folder(
     with hub_errors(repo_id, revision):
         made_of = api.create_repo(repo_id, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
         repo_id = made_of.repo_id
-        found: Any = api.repo_info(repo_id, repo_type=kind)
+        there = revision is not None and api.revision_exists(repo_id, revision, repo_type=kind)
+        # A branch that is not there is made from main and begins with its files, so main is looked at instead.
+        found: Any = api.repo_info(repo_id, repo_type=kind, revision=revision if there else None)
         if kind == "model":
-            _check_ours(api, repo_id, found)
+            _check_ours(api, f"{repo_id}, revision {shown(str(revision))}," if there else repo_id, found)
         if revision is not None:
             if not create_pr:
                 api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
@@ -117,15 +120,15 @@ def _names(found: Any) -> set[str]:
     return {file.rfilename for file in found.siblings or ()}
 
 
-def _check_ours(api: HfApi, repo_id: str, found: Any) -> None:
-    """Raise ConfigError if a repository, as it was `found`, has a config or weights of another library."""
+def _check_ours(api: HfApi, named: str, found: Any) -> None:
+    """Raise ConfigError if a repository, `named` for a person, as it was `found`, has another library's model."""
     foreign = [name for name in (CONFIG, WEIGHTS) if name in _names(found)]
     if not foreign:
         return
-    if CONFIG in foreign and holds_model(Path(api.hf_hub_download(repo_id, CONFIG, revision=found.sha)).parent):
+    if CONFIG in foreign and holds_model(Path(api.hf_hub_download(found.id, CONFIG, revision=found.sha)).parent):
         return
     raise ConfigError(
-        f"{repo_id} holds {', '.join(foreign)} of something else than a model of ganzoo, which would be replaced; name "
+        f"{named} holds {', '.join(foreign)} of something else than a model of ganzoo, which would be replaced; name "
         f"a new repository"
     )
 

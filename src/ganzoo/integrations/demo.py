@@ -60,8 +60,7 @@ class Studio:
 
     def __init__(self, gan: GAN, name: str | None = None) -> None:
         self.gan = gan
-        self.source = name or gan.source or gan.preset or "model"
-        self.name = Path(self.source).name
+        self.name = Path(name or gan.source or gan.preset or "GAN").name
         self.directions: Tensor | None = None
         if isinstance(gan.generator, Generator):
             try:
@@ -105,21 +104,28 @@ class Studio:
         return self.gan.sample(latents=path, labels=None if labels is None else labels[:1].expand(3)).cpu()
 
     def recipe(self, choice: Choice) -> dict[str, Any]:
-        """What draws these images again, in JSON types."""
+        """What draws these images again, in JSON types; without a command if `ganzoo sample` can't name the GAN."""
         labels = self.labels(choice)
         cut = None if choice.truncation >= NO_TRUNCATION else choice.truncation
-        options = [] if choice.label == ANY else ["--label", str(choice.label)]
+        options = [] if choice.label == ANY else ["--label", self._label(choice.label)]
         options += [] if cut is None else ["--truncation", f"{cut:g}"]
         numbers = ["--count", str(choice.count), "--seed", str(choice.seed), "--scale", "1"]
-        return {
-            "model": self.source,
+        recipe = {
+            "model": self.gan.source or self.name,
             "ganzoo": version("ganzoo-torch"),
             "seed": choice.seed,
             "count": choice.count,
             "labels": None if labels is None else labels.tolist(),
             "truncation": cut,
-            "command": shell("ganzoo", "sample", self.source, *numbers, *options),
         }
+        if self.gan.source is not None:
+            recipe["command"] = shell("ganzoo", "sample", self.gan.source, *numbers, *options)
+        return recipe
+
+    def _label(self, index: int) -> str:
+        """What `--label` takes for the class `index`: its name, since names come before numbers there."""
+        name = _class_names(self.gan)[index]
+        return name if self.gan.label(name) == index else str(index)  # of two equal names the first one counts
 
     def card(self) -> str:
         """The model's card, without its header and pictures; "" if there is none."""
@@ -135,7 +141,8 @@ def page(gan: GAN, name: str | None = None) -> gr.Blocks:
     """The page of `gan`, as Gradio's `Blocks`: `serve` it, or mount it in an application.
 
     Args:
-        name: of the model, for the title and for the commands that draw the same images; by default its source.
+        name: of the model, for the title; by default its source's. The commands that draw the same images name
+            `gan.source`; without one there are none.
     """
     return _Page(Studio(gan, name)).blocks
 
@@ -261,7 +268,10 @@ class _Page:
         named = f"{re.sub(r'[^A-Za-z0-9.-]+', '-', self.studio.name)}-seed-{choice.seed}"
         self.files.cleanup()
         self.files = tempfile.TemporaryDirectory(prefix="ganzoo-demo-")
-        sheet = pictures.save(pictures.grid(drawn), Path(self.files.name) / f"{named}.png")
+        # one image without a frame, as `ganzoo sample --count 1` writes it
+        sheet = pictures.save(
+            drawn[0] if len(drawn) == 1 else pictures.grid(drawn), Path(self.files.name) / f"{named}.png"
+        )
         recipe = sheet.with_suffix(".json")
         recipe.write_text(json.dumps(self.studio.recipe(choice), indent=2) + "\n")
         downloads = (gr.DownloadButton(value=str(path)) for path in (sheet, recipe))
@@ -300,8 +310,7 @@ def _choice(seed: float | None, count: float, label: int, truncation: float) -> 
 
 
 def _class_names(gan: GAN) -> list[str]:
-    names = list(gan.class_names[: gan.num_classes])
-    return [*names, *map(str, range(len(names), gan.num_classes))]
+    return [*gan.class_names] or [str(number) for number in range(gan.num_classes)]
 
 
 def _facts(gan: GAN) -> str:

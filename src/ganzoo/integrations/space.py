@@ -7,12 +7,12 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from ganzoo.errors import ConfigError, WeightsError, needs, writing
+from ganzoo.errors import ConfigError, WeightsError, needs, printable, writing
 from ganzoo.files import expand_user, new_folder
 from ganzoo.gan import GAN
 from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, is_space
 from ganzoo.saving.format import CARD, UNTOUCHED, describe
-from ganzoo.saving.resolve import local_source
+from ganzoo.saving.resolve import bundled_models
 
 _APP = f'''"""A page to play with a GAN, {MARK}. Run it: python {APP}"""
 
@@ -21,7 +21,9 @@ from pathlib import Path
 import ganzoo
 from ganzoo.integrations.demo import page
 
-demo = page(ganzoo.from_pretrained(Path(__file__).parent / "{MODEL}"), name=NAME)
+gan = ganzoo.from_pretrained(Path(__file__).parent / "{MODEL}")
+gan.source = {{source}}  # what commands on the page name; None: there are none
+demo = page(gan, name={{name}})
 
 if __name__ == "__main__":
     demo.launch(ssr_mode=False)
@@ -47,10 +49,14 @@ generator. It runs on any machine: `pip install -r {requirements}`, then `python
 """
 
 
-def export_space(gan: GAN, folder: str | Path) -> Path:
+def export_space(gan: GAN, folder: str | Path, source: str | None = None) -> Path:
     """Write the page of `gan` into `folder` as a Space: app.py, requirements.txt, README.md, and the generator.
 
     A Space that is there already is replaced; files of other names stay.
+
+    Args:
+        source: what the page's commands name, as "me/drawings". None: the GAN's Hub id or bundled name; a GAN of
+            another source has no commands there.
 
     Raises:
         MissingExtraError: Gradio is not installed; its version stands in the Space.
@@ -62,18 +68,24 @@ def export_space(gan: GAN, folder: str | Path) -> Path:
         raise ConfigError(f"{folder} holds something else than a Space of ganzoo; name a new folder")
     with needs("a Space needs Gradio", "demo"):
         gradio = version("gradio")
-    on_the_hub = gan.source is not None and local_source(gan.source) is None
-    name = str(gan.source) if on_the_hub else Path(gan.source or gan.preset or "GAN").name
-    words = {"title": json.dumps(f"{Path(name).name} demo"), "name": Path(name).name, "gradio": gradio}
+    name = printable(Path(gan.source or gan.preset or "GAN").name)
+    words = {"title": json.dumps(f"{name} demo", ensure_ascii=False), "name": name, "gradio": gradio}
     words |= {"app": APP, "model": MODEL, "requirements": REQUIREMENTS}
-    words |= {"models": f"models:\n- {name}\n" * on_the_hub}
+    words |= {"models": f"models:\n- {gan.source}\n" * gan.on_hub}
     plugins = (f"{each['package']}=={each['version']}" for each in describe(gan.generator).plugins)
     needed = [f"ganzoo-torch[demo]=={version('ganzoo-torch')}", *dict.fromkeys(plugins)]
     with writing(folder, WeightsError, UNTOUCHED), new_folder(folder, keep_others=True, drop=(MODEL,)) as new:
-        (new / APP).write_text(_APP.replace("NAME", json.dumps(name)))
+        app = _APP.format(source=repr(source or _found_anywhere(gan)), name=repr(name))
+        (new / APP).write_text(app, encoding="utf-8")
         (new / REQUIREMENTS).write_text("\n".join(needed) + "\n")
         (new / CARD).write_text(_CARD.format(**words), encoding="utf-8")
         GAN(gan.generator, **gan.facts).save_pretrained(new / MODEL)
         if gan.folder is not None and (gan.folder / CARD).is_file():
             shutil.copyfile(gan.folder / CARD, new / MODEL / CARD)
     return folder
+
+
+def _found_anywhere(gan: GAN) -> str | None:
+    """The GAN's Hub id or bundled name, which `ganzoo sample` finds on any computer; None for another source."""
+    bundled = gan.folder is not None and bundled_models().get(str(gan.source)) == gan.folder
+    return gan.source if gan.on_hub or bundled else None

@@ -204,6 +204,10 @@ def check_facts(root: Mapping[str, Any], place: str) -> dict[str, Any]:
         raise WeightsError(
             f"{place}: class_names must be a list of up to {MOST_CLASSES} short texts, got {quote(names)}."
         )
+    if names and len(names) != classes:
+        raise WeightsError(
+            f"{place}: class_names must be a name for each of the {classes} classes or none at all, got {len(names)}."
+        )
     if preset is not None and not _is_name(preset):
         raise WeightsError(f"{place}: preset must be a short text or null, got {quote(preset)}.")
     return {"latent_shape": shape, "num_classes": classes, "clusters": clusters, "class_names": names, "preset": preset}
