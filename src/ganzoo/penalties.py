@@ -56,7 +56,7 @@ class Penalty(Protocol):
 
 @dataclass(frozen=True)
 class WeightedPenalty:
-    """A penalty as a run adds it, `every` times as strong at every `every`-th update (Karras et al. 2020, section 3.1)."""
+    """A penalty as a run adds it, at every `every`-th update and so much stronger (Karras et al. 2020, section 3.1)."""
 
     penalty: Any  # a `Penalty`, or a `GeneratorPenalty`
     weight: Annotated[float | str, Bounds(0, LARGEST_WEIGHT)] = 1.0  # or a schedule
