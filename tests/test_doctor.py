@@ -70,9 +70,9 @@ def looks(observations, memory=None):
 def test_a_slow_beginning_is_no_collapse():
     """Variety at looks 20 steps apart of a healthy run of pokemon-64, which augments, on discs."""
     varieties = [0.027, 0.021, 0.025, 0.028, 0.034, 0.049, 0.104, 0.143, 0.156, 0.160]
-    seen = [dataclasses.dataclasses.replace(HEALTHY, fake_variety=variety, real_variety=0.633) for variety in varieties]
+    seen = [dataclasses.replace(HEALTHY, fake_variety=variety, real_variety=0.633) for variety in varieties]
     assert not any(looks(seen))
-    falling = [dataclasses.dataclasses.replace(HEALTHY, fake_variety=variety) for variety in (0.6, 0.1, 0.09, 0.08)]
+    falling = [dataclasses.replace(HEALTHY, fake_variety=variety) for variety in (0.6, 0.1, 0.09, 0.08)]
     assert looks(falling)[-1] == ["mode-collapse"]
 
 
@@ -82,38 +82,38 @@ def test_every_symptom_is_tested():
 
 @pytest.mark.parametrize("change", [*MADE_WRONG.values(), {"outside": 0.3}])
 def test_a_network_made_for_other_numbers_is_said_at_the_first_look_and_nothing_beside_it(change):
-    wrong = dataclasses.dataclasses.replace(HEALTHY, **ILL["mode-collapse"], **change)
+    wrong = dataclasses.replace(HEALTHY, **ILL["mode-collapse"], **change)
     said = looks([wrong] * 6)
     assert len(said[0]) == 1 and said[0][0] in MADE_WRONG and not any(said[1:])
 
 
 @pytest.mark.parametrize("name", ILL)
 def test_a_symptom_is_said_once_after_some_patience(name):
-    ill = dataclasses.dataclasses.replace(HEALTHY, **ILL[name])
+    ill = dataclasses.replace(HEALTHY, **ILL[name])
     said = looks([HEALTHY, *[ill] * 6])
     assert [names for names in said if names] == [[name]] and said[PATIENCE] == [name]
 
 
 @pytest.mark.parametrize("name", ILL)
 def test_a_symptom_is_said_again_when_it_had_gone(name):
-    ill = dataclasses.dataclasses.replace(HEALTHY, **ILL[name])
+    ill = dataclasses.replace(HEALTHY, **ILL[name])
     said = looks([HEALTHY, *[ill] * 4, *[HEALTHY] * 6, *[ill] * 4])
     assert [names for names in said if names] == [[name], [name]]
 
 
 @pytest.mark.parametrize("name", ILL)
 def test_a_passing_symptom_is_not_said(name):
-    ill = dataclasses.dataclasses.replace(HEALTHY, **ILL[name])
+    ill = dataclasses.replace(HEALTHY, **ILL[name])
     assert not any(looks([HEALTHY, ill, ill, HEALTHY, ill, HEALTHY, HEALTHY, ill]))
 
 
 def test_few_kinds_of_samples_are_a_collapse_too():
-    ill = dataclasses.dataclasses.replace(HEALTHY, fake_nearest=0.01)  # ten pictures, each of them a dozen times
+    ill = dataclasses.replace(HEALTHY, fake_nearest=0.01)  # ten pictures, each of them a dozen times
     assert looks([HEALTHY, *[ill] * 3])[-1] == ["mode-collapse"]
 
 
 def test_an_undecided_discriminator_starves_nobody():
-    even = dataclasses.dataclasses.replace(HEALTHY, overlap=0.4, generator_gradient=2e-3, discriminator_gradient=0.2)
+    even = dataclasses.replace(HEALTHY, overlap=0.4, generator_gradient=2e-3, discriminator_gradient=0.2)
     assert not any(looks([even] * 6))
     assert looks([dataclasses.replace(even, overlap=0.0)] * 4)[-1] == ["generator-starved"]
 
@@ -129,18 +129,18 @@ def test_an_undecided_discriminator_starves_nobody():
     ],
 )
 def test_what_runs_away_is_divergence(change):
-    assert looks([HEALTHY, *[dataclasses.dataclasses.replace(HEALTHY, **change)] * 3])[-1] == ["divergence"]
+    assert looks([HEALTHY, *[dataclasses.replace(HEALTHY, **change)] * 3])[-1] == ["divergence"]
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.693])
 def test_where_the_logits_of_a_relative_loss_stand_is_no_divergence(loss):
     """Wasserstein and relativistic losses see differences alone."""
-    far = dataclasses.dataclasses.replace(HEALTHY, real_logit=801.5, fake_logit=798.5, undecided_loss=loss)
+    far = dataclasses.replace(HEALTHY, real_logit=801.5, fake_logit=798.5, undecided_loss=loss)
     assert not any(looks([far] * 6))
 
 
 def test_the_doctor_s_memory_survives_a_checkpoint():
-    ill, memory = dataclasses.dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), {}
+    ill, memory = dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), {}
     looks([HEALTHY, ill, ill], memory)
     assert looks([ill], json.loads(json.dumps(memory))) == [["mode-collapse"]]
 
@@ -148,7 +148,7 @@ def test_the_doctor_s_memory_survives_a_checkpoint():
 def test_a_remark_names_the_figure_and_the_remedy():
     memory = {}
     for _ in range(PATIENCE + 1):
-        remarks = diagnose(dataclasses.dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), memory)
+        remarks = diagnose(dataclasses.replace(HEALTHY, **ILL["mode-collapse"]), memory)
     assert "0.03" in remarks[0].text and "0.67" in remarks[0].text and "r1" in remarks[0].advice
 
 
