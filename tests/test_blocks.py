@@ -471,7 +471,6 @@ def test_minibatch_standard_deviation_has_a_slope_where_images_are_alike_in_ever
         lambda: make_norm("spectral ", 4),
         lambda: make_norm(" batch", 4),
         lambda: make_activation("leaky_relu ", 0.5),
-        lambda: make_norm("group (groups=2)", 4),
     ],
 )
 def test_a_name_with_a_space_is_unknown(make):  # as "spectral " it was no spectral norm, in silence

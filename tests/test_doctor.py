@@ -458,10 +458,12 @@ def found_after(seen, checks=8):
 
 def test_the_loss_of_the_doctor_has_no_label_smoothing():
     logits = torch.tensor([5.0, 6.0]), torch.tensor([-5.0, -6.0])
-    sharp = without_smoothing("non-saturating(smoothing=0.1)").for_discriminator(*logits)
+    text = "non-saturating(smoothing=0.1)"
+    smooth = ganzoo.LOSSES.make(text)
+    sharp = without_smoothing(text, smooth).for_discriminator(*logits)
     assert torch.equal(sharp, ganzoo.LOSSES.make("non-saturating").for_discriminator(*logits))
-    assert float(sharp) < 0.05 < float(ganzoo.LOSSES.make("non-saturating(smoothing=0.1)").for_discriminator(*logits))
-    assert without_smoothing("hinge") is not None
+    assert float(sharp) < 0.05 < float(smooth.for_discriminator(*logits))
+    assert without_smoothing("hinge", smooth) is smooth  # what has none stays
 
 
 def test_gradients_of_a_summed_loss_are_the_same_in_parts(tmp_path):

@@ -425,9 +425,9 @@ def test_the_logged_penalty_is_the_mean_over_the_updates_of_a_step(tmp_path):
     assert found[2] == pytest.approx(found[1], rel=0.5)
 
 
-def test_what_would_be_ignored_is_refused():
+def test_what_would_be_ignored_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="stop_on_collapse wants the doctor.*doctor_every above 0"):
-        ganzoo.Settings(stop_on_collapse=True, doctor_every=0)
+        train(tmp_path / "run", stop_on_collapse=True).fit()
     with pytest.raises(ConfigError, match="early-stopping counts scores: set score_every above 0"):
-        ganzoo.Settings(callbacks=("early-stopping(patience=3)",), score_every=0)
-    assert ganzoo.Settings(stop_on_collapse=True, callbacks=("early-stopping",)).stop_on_collapse
+        train(tmp_path / "run", callbacks=("early-stopping(patience=3)",)).fit()
+    assert not (tmp_path / "run").exists()

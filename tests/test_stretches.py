@@ -265,38 +265,45 @@ def test_a_run_that_was_killed_while_it_wrote_its_report_is_completed(tmp_path, 
     assert not card.exists()
     resume(tmp_path / "run")
     assert card.is_file()
-    assert "go on with" not in (tmp_path / "run" / "report.html").read_text()
+    assert "Under way" not in (tmp_path / "run" / "report.html").read_text()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("ganzoo.training.callbacks.built_in.Report.on_end", killed)
+        resume(tmp_path / "run", steps=8)
+    assert "| steps | 5 of 5" in card.read_text()  # of before
+    resume(tmp_path / "run")
+    assert "| steps | 8 of 8" in card.read_text()
+    assert "Under way" not in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_the_last_state_is_kept_from_the_moment_that_keep_says_so(tmp_path, monkeypatch):
-    scores = iter([1.0, 2.0, 3.0, 4.0])
+def test_model_card_and_report_follow_keep_at_once(tmp_path, monkeypatch):
+    def told():
+        texts = [(tmp_path / "run" / path).read_text() for path in ("model/README.md", "report.html")]
+        return (tmp_path / "run" / "model" / "model.safetensors").read_bytes(), *texts
+
+    scores = iter([1.0, 2.0, 3.0])
     monkeypatch.setattr("ganzoo.runs.export.KernelScore.__call__", lambda self, images: next(scores))
     train(tmp_path / "run", 6, keep="best", score_every=2)
-    best = (tmp_path / "run" / "model" / "model.safetensors").read_bytes()
+    best, card, report = told()
+    assert "step 2 was kept" in card and "at step 2; kept in model/" in report
     resume(tmp_path / "run", keep="last")
-    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() != best
-    last = ganzoo.from_pretrained(tmp_path / "run").generator.state_dict()
-    resume(tmp_path / "run", at=6, keep="last")
-    assert all(
-        torch.equal(value, last[name])
-        for name, value in ganzoo.from_pretrained(tmp_path / "run").generator.state_dict().items()
-    )
+    last, card, report = told()
+    assert last != best and "3, of the last state, which was kept" in card and "kept in model/" not in report
+    resume(tmp_path / "run", keep="best")
+    again, card, report = told()
+    assert again == best and "step 2 was kept" in card and "at step 2; kept in model/" in report
 
 
 def test_report_show_and_messages_name_the_best_that_is_kept(tmp_path, monkeypatch, capsys):
-    scores = iter([1.0, 2.0, 2.5, 2.6])
+    scores = iter([1.0, 0.5, 2.5, 2.6])
     monkeypatch.setattr("ganzoo.runs.export.KernelScore.__call__", lambda self, images: next(scores))
     train(tmp_path / "run", 6, keep="best", score_every=3, checkpoint_every=5)
-    for path in (tmp_path / "run" / "checkpoints").glob("step-00000003"):
-        shutil.rmtree(path)
     capsys.readouterr()
     resume(tmp_path / "run", at=5, steps=9)
-    said = capsys.readouterr().err
-    assert "step-00000003 is no longer kept." in said and "it is written again, of step 5" in said
+    assert "is written again, of step 3" in capsys.readouterr().err
     facts = run_facts(tmp_path / "run")
-    assert (facts["best score"], facts["best score's step"]) == (2.5, 6)
+    assert (facts["best score"], facts["best score's step"]) == (1.0, 3)
     report = (tmp_path / "run" / "report.html").read_text()
-    assert "at step 6; kept in model/" in report and "at step 3; kept in model/" not in report
+    assert "at step 3; kept in model/" in report
 
 
 def test_card_and_show_know_the_step_that_the_log_does_not(tmp_path):

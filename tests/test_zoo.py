@@ -19,6 +19,7 @@ from ganzoo.text import with_spread
 
 MODELS = bundled_models()
 LARGEST, ALL = 8e6, 45e6  # bytes: of a model without its discriminator, and of the wheel
+DOCS = Path(__file__).parent.parent / "docs"
 REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion.places(""))
 LICENCES = {"fashion": "MIT", "pokemon": "© The Pokémon Company", "emoji": "Apache-2.0"}  # of the images
 each = pytest.mark.parametrize("name", MODELS)
@@ -66,6 +67,21 @@ def test_its_grid_shows_the_samples_of_seed_0(name):
     drawn = ganzoo.images.grid(ganzoo.from_pretrained(name).sample(64, seed=0), columns=8).convert("RGB")
     assert shown.shape == np.asarray(drawn).shape
     assert np.abs(shown - np.asarray(drawn, dtype=float)).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("picture", "name", "count", "columns", "scale"),
+    [
+        ("garments-beside-real", "fashion-mnist", 24, 6, 3),
+        ("sprites", "pokemon-64", 12, 6, 2),
+        ("emoji", "emoji-64", 12, 6, 2),
+    ],
+)
+def test_a_picture_of_readme_begins_with_the_samples_of_seed_0(picture, name, count, columns, scale):
+    shown = np.asarray(Image.open(DOCS / f"pictures/{picture}.png").convert("RGB"), dtype=float)
+    samples = ganzoo.from_pretrained(name).sample(count, seed=0)
+    drawn = np.asarray(ganzoo.images.grid(samples, columns=columns, scale=scale).convert("RGB"), dtype=float)
+    assert np.abs(shown[:, : drawn.shape[1]] - drawn).mean() < 1
 
 
 def test_list_zoo_shows_size_and_figures(capsys):

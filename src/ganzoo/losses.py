@@ -59,12 +59,13 @@ def full(numbers: Tensor) -> Tensor:
     return numbers.float() if numbers.dtype in (torch.float16, torch.bfloat16) else numbers
 
 
-def without_smoothing(text: str) -> Loss:
-    """The loss that `text`, a name with or without options, stands for, without label smoothing."""
+def without_smoothing(text: str, made: Loss) -> Loss:
+    """The loss `made` of `text`, a name with or without options; one of ours without its label smoothing."""
     name, options = LOSSES.read(text, "loss")
-    rest = [f"{key}={value}" for key, value in options.items() if key != "smoothing"]
-    made: Loss = LOSSES.make(f"{name}({','.join(rest)})" if rest else name, "loss")
-    return made
+    if name not in ("non-saturating", "minimax", "d2l") or not options.get("smoothing"):
+        return made
+    sharp: Loss = LOSSES.make(name, "loss")  # whose only option it is
+    return sharp
 
 
 def _cross_entropy(smoothing: float, reduction: Literal["mean", "sum"] = "mean") -> Callable[[Tensor, Tensor], Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,12 +103,15 @@ class Settings(Config):
                 f"updates=one-stage updates both networks once, from the same fakes: discriminator_steps and "
                 f"generator_steps must be 1, got {self.discriminator_steps} and {self.generator_steps}"
             )
-        if self.stop_on_collapse and not self.doctor_every:
-            raise ConfigError("stop_on_collapse wants the doctor, who sees it: set doctor_every above 0")
-        if not self.score_every and any(map(re.compile(r"early-stopping\b").match, self.callbacks)):
-            raise ConfigError("early-stopping counts scores: set score_every above 0")
         if self.batch_size % self.accumulate:
             raise ConfigError(f"accumulate {self.accumulate} must divide batch_size {self.batch_size}")
+
+    def check_used(self) -> None:
+        """Raise ConfigError if a setting has no effect without another one."""
+        if self.stop_on_collapse and not self.doctor_every:
+            raise ConfigError("stop_on_collapse wants the doctor, who sees it: set doctor_every above 0")
+        if not self.score_every and any(name == "early-stopping" for name, _ in self._read_lists()["callbacks"]):
+            raise ConfigError("early-stopping counts scores: set score_every above 0")
 
     def _check_names(self) -> None:
         """Read all names with their options, and try schedules from the first step to the last."""

@@ -77,7 +77,7 @@ def make_norm(norm: Norm, channels: int, *, affine: bool = True) -> nn.Module:
     build: Callable[..., nn.Module] = find_named(NORMS, norm, _timm_norm) if isinstance(norm, str) else norm
     if not callable(build) or isinstance(build, nn.Module):
         raise ConfigError(f"norm must be a name or a callable (channels) -> nn.Module, got {quote(norm)}")
-    name = norm.partition("(")[0] if isinstance(norm, str) else ""
+    name = norm.partition("(")[0].rstrip() if isinstance(norm, str) else ""
     try:
         plain = not affine and name in NORMS and "affine" in NORMS.options(name)
         made = build(channels, affine=False) if plain else build(channels)

@@ -203,7 +203,9 @@ class _Record:
         self.facts, log, self.timing = folder.facts(), folder.entries(), folder.entries("timing.jsonl")
         self.settings, self.machine = self.facts["settings"], self.facts["machine"]
         self.losses = [entry for entry in log if "generator_loss" in entry]
-        self.scores = [entry for entry in log if entry.get("best")]  # those that were best when they came
+        last_kept = self.settings.get("keep") == "last"
+        # those that were best when they came, or all
+        self.scores = [entry for entry in log if "score" in entry and (last_kept or entry.get("best"))]
         # the last steps may stand in no log
         self.last = max([entry["step"] for entry in self.losses[-1:]] + checkpoint_steps(folder.path), default=0)
         best = self.scores and self.settings.get("keep") != "last"

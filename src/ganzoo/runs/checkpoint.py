@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,8 @@ def remedy(run: Path) -> str:
 
 
 def save_checkpoint(state: TrainingState, run: Path) -> Path:
-    """Write `state`, then delete all checkpoints but the newest two, the best, that which the doctor advised to go back
-    to, and those that a stretch began with.
+    """Write `state`, then delete all checkpoints but the newest two, those that the doctor advised to go back to, those
+    that a stretch began with, and the best one, as of now and as of each of these, so that going back finds it.
 
     Raises:
         TrainingError: the disk is full or not writable; all earlier checkpoints are untouched.
@@ -116,12 +117,26 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
             save_file(untie(tensors), path)
         numbers["sha256"] = {TENSORS: sha256_of(path)}
         (new / STATE).write_text(json.dumps(numbers, indent=1) + "\n")
-    steps = state.best_step, *state.memory.get("advised_steps", ()), *state.stretches
-    kept = [checkpoint_folder(run, step) for step in steps if type(step) is int]
-    for old in checkpoints(run)[KEEP:]:
+    steps = state.best_step, *_advised(state.memory), *state.stretches
+    kept = [checkpoint_folder(run, step) for step in steps if type(step) is int] + checkpoints(run)[:KEEP]
+    kept += [checkpoint_folder(run, best) for each in kept if (best := _best_step(each)) is not None]
+    for old in checkpoints(run):
         if old not in kept:
             shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def _advised(memory: dict[str, Any]) -> list[Any]:
+    """The steps that the doctor advised to go back to, the last one of each finding."""
+    return [memory.get("advised"), *memory.get("advised_steps", {}).values()]  # earlier versions had one in all
+
+
+def _best_step(folder: Path) -> int | None:
+    """The best step when the checkpoint at `folder` was written."""
+    with suppress(OSError, ValueError, RecursionError, KeyError, TypeError):
+        best = json.loads((folder / STATE).read_bytes())["best_step"]
+        return best if type(best) is int else None
+    return None
 
 
 def _collected(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -205,9 +206,8 @@ def check_facts(root: Mapping[str, Any], place: str) -> dict[str, Any]:
             f"{place}: class_names must be a list of up to {MOST_CLASSES} short texts, got {quote(names)}."
         )
     if names and len(names) != classes:
-        raise WeightsError(
-            f"{place}: class_names must be a name for each of the {classes} classes or none at all, got {len(names)}."
-        )
+        warnings.warn(f"{place}: class_names has {len(names)} names for {classes} classes; none is used", stacklevel=2)
+        names = []
     if preset is not None and not _is_name(preset):
         raise WeightsError(f"{place}: preset must be a short text or null, got {quote(preset)}.")
     return {"latent_shape": shape, "num_classes": classes, "clusters": clusters, "class_names": names, "preset": preset}

@@ -102,15 +102,13 @@ class CheckpointManager:
             for each in self._run.stretches():
                 if each["step"] >= state.step:  # the checkpoint is of before
                     state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
-            self._mend_model(state, self._outputs)
-            if stretch is not None and "keep" in stretch.changed and not self._outputs.keeps_best:
-                self._save_model(state, self._outputs)
+            self._mend_model(state, self._outputs, anew=stretch is not None and "keep" in stretch.changed)
         step = self._runtime.agree(state.step)  # all take the one that the main process can read
         if not self._outputs:
             load_checkpoint(state, checkpoint_folder(self._run.path, step))
         if isinstance(state.method, Method):
             named = [name for each in self._run.stretches() if each["step"] >= step for name in each["changed"]]
-            state.rollbacks = state.method.take_rates(named, state.rollbacks)
+            state.rollbacks = state.method.take_rates(self._runtime.agree(named), state.rollbacks)
         state.best_score, state.best_step = self._runtime.agree((state.best_score, state.best_step))
 
     def _load_newest(self, state: TrainingState) -> None:
@@ -134,9 +132,11 @@ class CheckpointManager:
                 shutil.rmtree(checkpoint_folder(self._run.path, later))
         self._run.remove_after(step)
 
-    def _mend_model(self, state: TrainingState, outputs: ModelExporter) -> None:
-        """Write `model/` again if it was lost: of the best step, or if that is lost too, of this one."""
-        if (self._run.path / "model" / WEIGHTS).is_file():
+    def _mend_model(self, state: TrainingState, outputs: ModelExporter, anew: bool) -> None:
+        """Write `model/` again if it was lost, or is to be another: of the best step, or if that is lost too, of this
+        one."""
+        lost = not (self._run.path / "model" / WEIGHTS).is_file()
+        if not (lost or anew):
             return
         step, best = state.step, state.best_step if outputs.keeps_best else None
         here = checkpoint_folder(self._run.path, step)
@@ -153,22 +153,19 @@ class CheckpointManager:
         else:
             outputs.save_model(state)
             load_checkpoint(state, here)
-        say(f"{self._run.path / 'model'} is missing; it is written again, of step {best or step}.")
+        why = "is missing; it is written again" if lost else "is written anew"
+        say(f"{self._run.path / 'model'} {why}, of step {step if best is None else best}.")
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint, and the model while no score has chosen a best one, or if the last is kept."""
         self._runtime.average_buffers(state.networks().values())
         if self._outputs:
             if state.best_step is None or not self._outputs.keeps_best:
-                self._save_model(state, self._outputs)
+                self._outputs.save_model(state)
+                state.best_step = None if state.best_step is None else state.step
             fsync(self._run.path / "log.jsonl")  # the checkpoint says how long it is
             save_checkpoint(state, self._run.path)
         self._runtime.wait()
-
-    def _save_model(self, state: TrainingState, outputs: ModelExporter) -> None:
-        """Make the model that of this step."""
-        outputs.save_model(state)
-        state.best_step = None if state.best_step is None else state.step
 
     def is_sound(self, state: TrainingState, sums: torch.Tensor) -> bool:
         """Whether all weights are finite, and `sums`, the losses since the last line of the log."""
@@ -185,12 +182,12 @@ class CheckpointManager:
         step, rollbacks = state.step, state.rollbacks + 1
         if rollbacks > ROLLBACKS:
             raise TrainingError(
-                f"losses are not finite at step {step}, again after {ROLLBACKS} returns to a checkpoint with learning "
-                f"rates {2**ROLLBACKS} times lower in the end; lower generator_lr and discriminator_lr, or add the "
-                f"penalty r1. The last good state is kept in {self._run.path}"
+                f"losses are not finite at step {step}, again after {ROLLBACKS} returns to a checkpoint, each at half "
+                f"the learning rates; lower generator_lr and discriminator_lr, or add the penalty r1. "
+                f"The last good state is kept in {self._run.path}"
             )
         self.restore(state)
         state.rollbacks = rollbacks
-        text = f"losses are not finite; back to step {state.step}, at learning rates {2**rollbacks} times lower"
+        text = f"losses are not finite; back to step {state.step}, at half the learning rates"
         say(f"Step {step}: {text}.")
         return {"step": step, "remark": "not-finite", "text": text}

@@ -19,7 +19,6 @@ from ganzoo.losses import without_smoothing
 from ganzoo.runs.export import ModelExporter, averaged
 from ganzoo.runs.folder import RunFolder, resume_command
 from ganzoo.runs.stretches import Stretch
-from ganzoo.saving.format import CARD
 from ganzoo.training.callbacks.built_in import Card, Report, Samples, Score, Trackers
 from ganzoo.training.callbacks.diagnostics import Diagnostics
 from ganzoo.training.callbacks.doctor import Doctor
@@ -98,7 +97,8 @@ class TrainingLoop:
         if settings.trackers:
             own.append(Trackers(self._runtime, self._folder.path.name))
         if settings.doctor_every:
-            diagnostics = Diagnostics(self._step.gan, data, settings, self._runtime, without_smoothing(settings.loss))
+            loss = without_smoothing(settings.loss, self._step.method.loss)
+            diagnostics = Diagnostics(self._step.gan, data, settings, self._runtime, loss)
             self._doctor = Doctor(self._folder.path, diagnostics, state, self._note)
             own.append(self._doctor)
         return [*own, score, Samples(exporter, state), self._report, Card(self._folder)]
@@ -138,11 +138,10 @@ class TrainingLoop:
         self._step.state_loaded()
 
     def complete(self) -> None:
-        """Write what a run writes at its end, if this finished one was killed there: the card comes last."""
+        """Write again what a run writes at its end: this finished one may have been killed there, or has changed."""
         self._run.step = self._state.step
-        if self._runtime.is_main and not (self._folder.path / "model" / CARD).is_file():
-            for each in self._own:
-                each.on_end(self._run)
+        for each in self._own:
+            each.on_end(self._run)
 
     def run(self, interrupted: Sequence[int], shown: Sequence[Callback]) -> None:
         """Train until the last step, an interruption, or a callback's wish; `shown` are callbacks of the terminal."""

@@ -296,6 +296,8 @@ class Trainer:
         self._loader.check_shared(runtime.processes)
         trial = Trial(self.gan, self._labelled, self._loader.sizes, self.settings, runtime, method)
         trial.steps()
+        if self._config is None:
+            self.settings.check_used()  # a run that goes on keeps what it has
         if self._config is None and runtime.is_main:
             self.run.check_free(self._overwrite)
             trial.saving()

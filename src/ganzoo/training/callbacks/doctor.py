@@ -167,7 +167,7 @@ class Doctor(Callback):
             for found in diagnose(self._diagnostics(self._state), self._state.memory):
                 said = f"Step {found.step}, {found.name}: {found.text}. Try: {found.advice}."
                 if advised := remedy(self._folder, found.name, found.step, run.settings):
-                    self._state.memory.setdefault("advised_steps", []).append(advised[0])  # whose checkpoint is kept
+                    self._state.memory.setdefault("advised_steps", {})[found.name] = advised[0]  # it is kept
                     said += f" Command: {advised[1]}"
                 say(said)
                 self._note({"step": found.step, "remark": found.name, "text": found.text, "advice": found.advice})
