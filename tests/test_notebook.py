@@ -103,7 +103,7 @@ OBJECTS = {
     ),
     "TrainingResult": (
         lambda folder: trained(folder).fit(),
-        ["<TrainingResult ", "run: finished at step 2, score "],
+        ["<TrainingResult ", "run: finished at step 2, last score "],
         ["<img", "generator loss"],
     ),
     "Evaluation": (
