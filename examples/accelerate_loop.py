@@ -17,7 +17,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("steps", type=int, nargs="?", default=500)
 steps = parser.parse_args().steps
 accelerator = Accelerator()
-# R1 looks at one image at a time, batch norm at all: so another norm
+# R1 takes the gradient for each image by itself; batch norm would mix the images of a batch
 gan = ganzoo.create("fashion-mnist", discriminator={"norm": "layer"}, clusters=0, seed=0)
 loss = ganzoo.LOSSES.make("hinge")
 r1 = ganzoo.PENALTIES["r1"]

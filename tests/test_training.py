@@ -703,6 +703,8 @@ def test_after_nan_the_run_goes_back_to_the_last_checkpoint_at_a_lower_rate(tmp_
     assert [entry["step"] for entry in log if entry.get("remark") == "not-finite"] == [6]
     assert all(torch.isfinite(value).all() for value in trainer.gan.generator.state_dict().values())
     assert "at half the learning rates" in (tmp_path / "run" / "log.jsonl").read_text()
+    state = json.loads((checkpoints(tmp_path / "run")[0] / "state.json").read_text())
+    assert state["rollbacks"] == 2  # rates are 4 times lower
 
 
 def test_nan_that_comes_again_and_again_ends_the_run_with_its_good_checkpoint(tmp_path):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganzoo.config import LARGEST, checked_int
 from ganzoo.errors import ConfigError, ShapeError, quote
+from ganzoo.losses import full
 
 _STEP = 0x9E3779B97F4A7C15  # the constants of splitmix64
 _ROUNDS = tuple((np.uint64(shift), np.uint64(by)) for shift, by in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)))
@@ -106,7 +107,7 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
     if a.shape[-1:] != b.shape[-1:] or not a.dim():
         raise ShapeError(f"slerp takes two tensors of rows of one length, got {tuple(a.shape)} and {tuple(b.shape)}.")
     kind = torch.promote_types(a.dtype, b.dtype)
-    a, b = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (a, b))  # half is too coarse for angles
+    a, b = full(a), full(b)  # half is too coarse for angles
     share = torch.as_tensor(t, dtype=a.dtype, device=a.device)[..., None]
     length_a, length_b = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (a, b))
     zero = (length_a == 0) | (length_b == 0)

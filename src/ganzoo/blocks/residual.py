@@ -15,11 +15,11 @@ from ganzoo.blocks.contract import BLOCKS, ImageBlock
 from ganzoo.blocks.initialisation import BranchConvolution
 from ganzoo.blocks.modulation import ConditionalNorm
 from ganzoo.blocks.norms import Norm, make_norm, wants_bias, with_weight_norm
+from ganzoo.blocks.resize import Mode
 from ganzoo.config import Bounds, convert_value
 
 Hidden = Literal["out", "in"]
 Shortcut = Literal["input", "activated"]
-Interpolation = Literal["nearest", "bilinear"]
 
 
 class ResidualBlock(ImageBlock):
@@ -117,9 +117,9 @@ class ResidualUp(ResidualBlock):
         activation: Activation = "relu",
         slope: float = 0.2,
         context: int = 0,
-        interpolation: Interpolation = "nearest",
+        interpolation: Mode = "nearest",
     ) -> None:
-        convert_value(interpolation, Interpolation, "ResidualUp: interpolation", Bounds())
+        convert_value(interpolation, Mode, "ResidualUp: interpolation", Bounds())
         super().__init__(in_channels, out_channels, norm=norm, activation=activation, slope=slope, context=context)
         self.interpolation = interpolation
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,12 +54,7 @@ def sample(
     from ganzoo.text import counted, track
 
     _check(count, label, balanced, truncation)
-    if folder is not None:
-        for name, value in (("--output", output), ("--columns", columns), ("--scale", scale)):
-            if value is not None:
-                raise ConfigError(f"{name} and --folder are both given; choose a grid or single pictures")
-    elif count > LARGEST_GRID:
-        raise ConfigError(f"--count {count} is too many for one grid ({LARGEST_GRID}); write them with --folder DIR")
+    _check_target(count, folder, {"--output": output, "--columns": columns, "--scale": scale})
     gan = _gan(source, at, device, revision, endpoint)
     latents, labels = _draws(gan, count, seed, label, balanced, truncation)
     precision = "fast" if fast else "float32"
@@ -85,6 +81,15 @@ def sample(
         images.save(images.grid(drawn, columns=columns, scale=scale), target)
     enlarged = f", each pixel as {scale}x{scale} (--scale)" if scale not in (None, 1) else ""
     print(f"{counted(count, 'image')} in {shell(target)}{enlarged}")
+
+
+def _check_target(count: int, folder: Path | None, of_a_grid: Mapping[str, object]) -> None:
+    """Raise ConfigError unless so many images go into a folder, or into one grid with these options."""
+    if folder is None and count > LARGEST_GRID:
+        raise ConfigError(f"--count {count} is too many for one grid ({LARGEST_GRID}); write them with --folder DIR")
+    name = next((name for name, value in of_a_grid.items() if value is not None), None)
+    if folder is not None and name is not None:
+        raise ConfigError(f"{name} and --folder are both given; choose a grid or single pictures")
 
 
 def _check(count: int, label: str | None, balanced: bool, truncation: float | None) -> None:

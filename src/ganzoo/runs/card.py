@@ -23,7 +23,15 @@ from ganzoo.markup import templates
 from ganzoo.models import Generator, parameter_count
 from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import picture
-from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, recorded_plugins, resume_command, seconds
+from ganzoo.runs.folder import (
+    RunFolder,
+    changed_in_words,
+    damage_said,
+    model_scores,
+    recorded_plugins,
+    resume_command,
+    seconds,
+)
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
 from ganzoo.saving.results import Figure, evaluated, weights_hash
@@ -203,9 +211,7 @@ class _Record:
         self.facts, log, self.timing = folder.facts(), folder.entries(), folder.entries("timing.jsonl")
         self.settings, self.machine = self.facts["settings"], self.facts["machine"]
         self.losses = [entry for entry in log if "generator_loss" in entry]
-        last_kept = self.settings.get("keep") == "last"
-        # those that were best when they came, or all
-        self.scores = [entry for entry in log if "score" in entry and (last_kept or entry.get("best"))]
+        self.scores = model_scores(log, self.settings)
         # the last steps may stand in no log
         self.last = max([entry["step"] for entry in self.losses[-1:]] + checkpoint_steps(folder.path), default=0)
         best = self.scores and self.settings.get("keep") != "last"

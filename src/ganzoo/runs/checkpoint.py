@@ -133,8 +133,8 @@ def _advised(memory: dict[str, Any]) -> list[Any]:
 
 def _best_step(folder: Path) -> int | None:
     """The best step when the checkpoint at `folder` was written."""
-    with suppress(OSError, ValueError, RecursionError, KeyError, TypeError):
-        best = json.loads((folder / STATE).read_bytes())["best_step"]
+    with suppress(GanzooError, OSError):  # one that can't be read names none
+        best = read_json(folder / STATE, own=True).get("best_step")
         return best if type(best) is int else None
     return None
 

@@ -13,7 +13,7 @@ from ganzoo.files import write_file
 from ganzoo.markup import page
 from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import PLACES, chart
-from ganzoo.runs.folder import RunFolder, damage_said, seconds
+from ganzoo.runs.folder import RunFolder, damage_said, model_scores, seconds
 from ganzoo.runs.gallery import sample_grids, shown
 from ganzoo.runs.report import log_lines, points_of
 from ganzoo.saving.format import WEIGHTS
@@ -34,11 +34,9 @@ def run_facts(run: str | Path) -> dict[str, Any]:
     with damage_said(folder.path):
         log, settings = folder.entries(), facts["settings"]
         losses = [entry for entry in log if "generator_loss" in entry]
-        scored = [entry for entry in log if "score" in entry]
+        scored = model_scores(log, settings)
         if settings.get("keep") == "last":
             scored.sort(key=lambda entry: -entry["score"])
-        else:  # the last that was best when it came: going back may have lost a better one
-            scored = [entry for entry in scored if entry.get("best")]
         last = losses[-1] if losses else {"step": 0}
         model = folder.path / "model"
         figures = evaluated(folder.path, model) if (model / WEIGHTS).is_file() else ()

@@ -243,7 +243,7 @@ class RunFolder:
 
     def remove_after(self, step: int) -> None:
         """Remove the model, which may be of a later step, and the sample grids and times of steps after `step`."""
-        times = [entry for entry in self.whole_entries("timing.jsonl") if entry.get("step", 0) <= step]
+        times = [entry for entry in whole_lines(self.path / "timing.jsonl") if entry.get("step", 0) <= step]
         shutil.rmtree(self.path / "model", ignore_errors=True)
         for path in (self.path / "samples").glob("step-*.png"):
             if path.stem[5:].isdecimal() and int(path.stem[5:]) > step:
@@ -260,15 +260,6 @@ class RunFolder:
         """The lines of a log; a last one that a crash cut off is left out."""
         lines = (self.path / name).read_text("utf-8").split("\n")[:-1] if (self.path / name).is_file() else []
         return [json.loads(line) for line in lines]
-
-    def whole_entries(self, name: str = "log.jsonl") -> list[dict[str, Any]]:
-        """The lines of a log but those that are damaged."""
-        found = []
-        lines = (self.path / name).read_bytes().splitlines() if (self.path / name).is_file() else []
-        for line in lines:
-            with suppress(ValueError, RecursionError):
-                found.append(json.loads(line))
-        return [entry for entry in found if isinstance(entry, dict)]
 
     def _append(self, name: str, entry: dict[str, Any]) -> int:
         try:
@@ -357,6 +348,22 @@ def resume_command(run: Path, at: int | None = None, **changes: Any) -> str:
     options = "".join(f", {name}={value}" for name, value in given.items())
     where = f"  # where {', '.join(registered)} is registered" if registered else ""
     return f"ganzoo.Trainer.resume({str(run)!r}{options}).fit(){where}"
+
+
+def whole_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of the log `path` but those that are damaged."""
+    found = []
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        with suppress(ValueError, RecursionError):
+            found.append(json.loads(line))
+    return [entry for entry in found if isinstance(entry, dict)]
+
+
+def model_scores(log: list[dict[str, Any]], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scores in `log` of which the last is the model's: all if the last state is kept, else those that were best
+    when they came. The last need not be the least: going back may have lost a better one."""
+    last_kept = settings.get("keep") == "last"  # which a run of an earlier version does not know
+    return [entry for entry in log if "score" in entry and (last_kept or entry.get("best"))]
 
 
 def changed_in_words(changed: Mapping[str, list[Any]]) -> str:

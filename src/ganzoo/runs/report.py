@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from ganzoo.files import write_file
 from ganzoo.markup import page
 from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import Point, chart
-from ganzoo.runs.folder import RunFolder, changed_in_words, resume_command, seconds
+from ganzoo.runs.folder import RunFolder, changed_in_words, model_scores, resume_command, seconds, whole_lines
 from ganzoo.runs.gallery import REAL, sample_grids, shown
 from ganzoo.runs.remedies import remedy_of_entry
 from ganzoo.text import duration, in_words, number
@@ -53,9 +52,8 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     grids = sample_grids(folder.path / "samples", until)
     step = int(max([*logged, *grids, *checkpoint_steps(folder.path), 0]))  # the last ones may stand in no log
     scores = points_of(log, "score")
-    # The last that was best when it came: going back may have lost a better one.
-    chosen = [entry for entry in log if "score" in entry and "best" in entry]
-    best = (chosen[-1]["step"], chosen[-1]["score"]) if chosen and settings.get("keep") != "last" else None
+    chosen = model_scores(log, settings)[-1:] if settings.get("keep") != "last" else []
+    best = next(((entry["step"], entry["score"]) for entry in chosen), None)
     return page(
         "report_template.html",
         name=folder.path.resolve().name,
@@ -181,14 +179,12 @@ def log_lines(path: Path) -> list[dict[str, Any]]:
     are left out."""
     lines, entries = [], []
     with suppress(OSError):
-        lines = path.read_bytes().splitlines()
-    for line in lines:
-        with suppress(ValueError, RecursionError):
-            entry = _mapping(json.loads(line))
-            texts = {name: entry[name] for name in TEXTS if isinstance(entry.get(name), str)}
-            numbers = _numbers(entry) | ({"best": 1.0} if entry.get("best") is True else {})
-            if 0 <= numbers.get("step", -1) < 1e15:
-                entries.append({**texts, **numbers})
+        lines = whole_lines(path)
+    for entry in lines:
+        texts = {name: entry[name] for name in TEXTS if isinstance(entry.get(name), str)}
+        numbers = _numbers(entry) | ({"best": 1.0} if entry.get("best") is True else {})
+        if 0 <= numbers.get("step", -1) < 1e15:
+            entries.append({**texts, **numbers})
     return entries
 
 

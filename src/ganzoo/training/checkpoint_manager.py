@@ -87,6 +87,7 @@ class CheckpointManager:
         known = self._run.stretches() if stretch is None else stretch.kept  # others are undone
         state.changed_until = {name: each["step"] for each in known for name in each["changed"]}
         state.changed_until |= dict.fromkeys(stretch.changed if stretch else (), 2**53)
+        changed: list[str] = []  # settings, since this checkpoint
         if self._outputs:
             self._run.tidy()
             if stretch is None or stretch.at is None:
@@ -95,20 +96,20 @@ class CheckpointManager:
                 self._go_back(state, stretch.at)
             if stretch is not None:
                 stretch.record(self._run, state.step)
-                state.changed_until |= dict.fromkeys(stretch.changed, state.step)
-            state.stretches = [each["step"] for each in self._run.stretches()]
+            stretches = self._run.stretches()
+            state.stretches = [each["step"] for each in stretches]
             if not self._run.cut_log(state.log_bytes):
                 say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
-            for each in self._run.stretches():
+            for each in stretches:
                 if each["step"] >= state.step:  # the checkpoint is of before
                     state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
+                    changed += each["changed"]
             self._mend_model(state, self._outputs, anew=stretch is not None and "keep" in stretch.changed)
         step = self._runtime.agree(state.step)  # all take the one that the main process can read
         if not self._outputs:
             load_checkpoint(state, checkpoint_folder(self._run.path, step))
         if isinstance(state.method, Method):
-            named = [name for each in self._run.stretches() if each["step"] >= step for name in each["changed"]]
-            state.rollbacks = state.method.take_rates(self._runtime.agree(named), state.rollbacks)
+            state.rollbacks = state.method.take_rates(self._runtime.agree(changed), state.rollbacks)
         state.best_score, state.best_step = self._runtime.agree((state.best_score, state.best_step))
 
     def _load_newest(self, state: TrainingState) -> None:

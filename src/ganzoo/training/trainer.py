@@ -21,7 +21,14 @@ from ganzoo.models import parameter_count
 from ganzoo.presets import PRESETS, Preset, create
 from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.export import ModelExporter
-from ganzoo.runs.folder import RunFolder, TrainingResult, changed_in_words, resume_command, train_on_command
+from ganzoo.runs.folder import (
+    RunFolder,
+    TrainingResult,
+    changed_in_words,
+    resume_command,
+    train_on_command,
+    whole_lines,
+)
 from ganzoo.runs.metadata import (
     RuntimeConfig,
     compare_plugins,
@@ -293,11 +300,11 @@ class Trainer:
 
     def _try(self, runtime: Runtime, method: Method) -> None:
         """Refuse what can't be trained, before anything is written."""
+        if self._config is None:
+            self.settings.check_used()  # a run that goes on keeps what it has
         self._loader.check_shared(runtime.processes)
         trial = Trial(self.gan, self._labelled, self._loader.sizes, self.settings, runtime, method)
         trial.steps()
-        if self._config is None:
-            self.settings.check_used()  # a run that goes on keeps what it has
         if self._config is None and runtime.is_main:
             self.run.check_free(self._overwrite)
             trial.saving()
@@ -315,7 +322,7 @@ class Trainer:
         )
 
     def _result(self, state: TrainingState, loop: TrainingLoop) -> TrainingResult:
-        losses = [entry for entry in self.run.whole_entries() if "generator_loss" in entry]
+        losses = [entry for entry in whole_lines(self.run.path / "log.jsonl") if "generator_loss" in entry]
         return TrainingResult(
             run=self.run.path,
             model=self.run.path / "model",
