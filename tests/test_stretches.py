@@ -329,3 +329,12 @@ def test_a_replaced_run_leaves_no_events_of_its_trackers(tmp_path):
     assert written
     train(tmp_path / "run", 3, trackers=("tensorboard",), overwrite=True)
     assert not any(path.exists() for path in written)
+
+
+def test_what_a_kill_left_half_written_beside_the_model_goes_when_the_run_goes_on(tmp_path):
+    train(tmp_path / "run", 5)
+    left = [tmp_path / "run" / "model" / path for path in (".README.md.1a2b.tmp", "samples/.grid.png.1a2b.tmp")]
+    for path in left:
+        path.write_bytes(b"half")
+    resume(tmp_path / "run")
+    assert not any(path.exists() for path in left)

@@ -223,8 +223,8 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what a killed process left half-written."""
-        for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
-            remove_leftovers(folder)
+        for name in ("", "checkpoints", "samples", "model", "model/samples"):
+            remove_leftovers(self.path / name)
         self._cut("timing.jsonl")
 
     def log(self, **entry: Any) -> int:
