@@ -205,7 +205,7 @@ def in_place(images, random=None):
         (lambda images, random=None: images.round() * 1.0, "no gradient"),
         (lambda images, random=None: images / 0, "NaN"),
         (lambda images, random=None: images - images.mean(), "others of its batch"),
-        (noise, "global state"),
+        (noise, "draw from `random`"),
         (in_place, "in place"),
     ],
 )

@@ -295,6 +295,8 @@ def test_norms_activations_and_initialisations_take_options():
     assert make_norm("batch(momentum=0.3)", 8, affine=False).weight is None
     assert make_activation("leaky_relu(slope=0.4)", slope=0.1).negative_slope == 0.4
     assert make_activation("leaky_relu", slope=0.1).negative_slope == 0.1
+    assert make_activation("leaky_relu:0.4").negative_slope == 0.4  # the first option may follow a colon
+    assert torch.equal(make_norm("group:4", 8)(x), nn.GroupNorm(4, 8)(x))
     layer = nn.Linear(100, 100)
     initialise(layer, "dcgan(deviation=0.5)")
     assert layer.weight.std().item() == pytest.approx(0.5, rel=0.05)
@@ -310,6 +312,7 @@ def test_norms_activations_and_initialisations_take_options():
         (check_activation_name, "leaky_relu(slope=2)", ConfigError, "slope must be at least 0 and at most 1"),
         (lambda name: make_norm(name, 8), "group(groups=3)", ConfigError, "does not fit 8 channels"),
         (lambda name: initialise(nn.Linear(1, 1), name), "xavier(gain=1)", ConfigError, "xavier has no option"),
+        (check_activation_name, "hardswish:1", UnknownNameError, 'Unknown activation "hardswish"'),
     ],
 )
 def test_a_wrong_option_of_a_norm_activation_or_initialisation_is_named(check, text, error, message):
@@ -704,7 +707,6 @@ class Liar(Plain):
         ),
         (Liar, r"Liar can't be made with \(4, 6, norm=...\)"),
         (partial(nn.Conv2d, kernel_size=1), "Conv2d must announce"),
-        ("dcgan-up", "can't be made"),
     ],
 )
 def test_make_block_refuses_what_does_not_fit(factory, message):
@@ -1059,3 +1061,17 @@ def test_a_block_by_name_with_options_is_bound_and_checked():
     for option in ("norm=none", "activation=relu", "first=true", "context=3", "slope=0.1"):  # the network gives them
         with pytest.raises(ConfigError, match="has no option"):
             BLOCKS.make(f"dcgan-up({option})")
+
+
+def test_a_module_is_no_initialisation():
+    with (
+        INITIALISATIONS.temporarily("mine", nn.Identity),
+        pytest.raises(ConfigError, match="initialisation mine makes a Identity, not a function of a module"),
+    ):
+        initialise(nn.Linear(1, 1), "mine")
+
+
+def test_check_block_takes_a_name_with_options():
+    check_block("dcgan-up")
+    with pytest.raises(UnknownNameError, match='Unknown block "dcgan-upp"'):
+        check_block("dcgan-upp")

@@ -314,6 +314,24 @@ class Tuples(Counter):
         return {"seen": (1, 2)}
 
 
+class StartsAfresh(Counter):
+    def on_start(self, run):
+        self.seen = 0
+
+
+class LooksAtTheStart(Counter):
+    def on_start(self, run):
+        self.weights = list(run.gan.generator.parameters())
+
+    def on_step(self, run):
+        super().on_step(run)
+        run.log("norm", float(self.weights[0].norm()))
+
+
+def test_check_callback_starts_the_resumed_one_as_a_run_does():
+    check_callback(LooksAtTheStart)
+
+
 class Fails(Counter):
     def on_step(self, run):
         raise KeyError("no")
@@ -333,6 +351,8 @@ class Deaf(Counter):
         (Fails, "on_step fails"),
         (Deaf, "after load_state_dict its state is"),
         (lambda: object(), "must make a new ganzoo.training.Callback"),
+        (StartsAfresh, "resumed from its state it goes on otherwise"),
+        (Counter(), "must be a name, or what makes a Callback, got"),
     ],
 )
 def test_check_callback_catches(factory, words):

@@ -70,6 +70,14 @@ def test_features_do_not_depend_on_the_batch():
     torch.testing.assert_close(torch.cat([net(each) for each in images.split(3)]), net(images), rtol=1e-4, atol=1e-5)
 
 
+def test_a_network_in_training_mode_is_called_in_evaluation_mode():
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4))
+    net = Features("mine", image_size=2, image_channels=1, dimension=4, key="mine", network=network)
+    images = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(net(images), images.flatten(1), rtol=1e-4, atol=1e-4)
+    assert network.training and network[1].num_batches_tracked == 0
+
+
 def test_many_images_go_through_in_batches(monkeypatch):
     monkeypatch.setattr(module, "BATCH", 4)
     sizes = []

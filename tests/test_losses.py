@@ -1,11 +1,12 @@
 """Losses: values against the equations, derivatives by hand and by autograd, limits, stability."""
 
+import itertools
 import math
 
 import pytest
 import torch
 from torch import sigmoid
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from ganzoo.errors import ConfigError, ShapeError, UnknownNameError
 from ganzoo.losses import LOSSES, Loss, check_loss
@@ -253,6 +254,18 @@ def raise_fakes(fake, real):
     return -fake.mean()
 
 
+COUNT = itertools.count(1)
+
+
+def overflowing(x):
+    """A softplus whose gradient is NaN for large numbers: 0 times infinity."""
+    return torch.where(x > 20, x, torch.log1p(x.exp()))
+
+
+def for_n_by_1(real, fake):
+    return binary_cross_entropy_with_logits(fake, torch.zeros(len(fake), 1)) + softplus(-real).mean()
+
+
 @pytest.mark.parametrize(
     "broken, said",
     [
@@ -266,6 +279,16 @@ def raise_fakes(fake, real):
         (Loss(apart, lambda f, r: -f.sum()), 'reduction is not "mean"'),
         (Loss(apart, lambda f, r: -f.sum(), reduction="sum"), r'for_discriminator\): its reduction is not "sum"'),
         (Loss(apart, lambda f, r: (r - f).mean()), r"for_generator\) fails: TypeError"),
+        (Loss(lambda r, f: (f.exp() - r.exp()).mean().abs(), raise_fakes), "gives NaN at logits of 10,000"),
+        (
+            Loss(lambda r, f: (overflowing(-r) + overflowing(f)).mean(), raise_fakes),
+            "gradient is not finite at logits of",
+        ),
+        (Loss(lambda r, f: (r - f).mean(), raise_fakes), r"for_discriminator\): it pushes logits the wrong way"),
+        (Loss(apart, lambda f, r: f.mean()), r"for_generator\): it pushes logits the wrong way"),
+        (Loss(for_n_by_1, raise_fakes), r"for_discriminator\), for logits of shape \(8,\), fails"),
+        (Loss(lambda r, f: apart(r, f) * next(COUNT), raise_fakes), "another number in a second call"),
+        (LOSSES["hinge"], "takes a name or a ganzoo.losses.Loss, got"),
     ],
 )
 def test_a_loss_that_breaks_the_contract_is_caught(broken, said):

@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 import ganzoo
-from ganzoo import GENERATOR_PENALTIES
+from ganzoo import AUGMENTATIONS, GENERATOR_PENALTIES, PENALTIES
+from ganzoo.augment import check_augmentation
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, PluginError, TrainingError
+from ganzoo.penalties import check_penalty
 from ganzoo.registry import Registry
 from ganzoo.runs.folder import resume_command
 from ganzoo.schedules import SCHEDULES, make_schedule
@@ -300,7 +302,7 @@ class Breaks(Stateful):
             raise RuntimeError("out of ideas")
 
     def state_dict(self):
-        return {"steps": {self.steps} if self.how == "state" and self.steps else self.steps}
+        return {"steps": {self.steps} if self.how == "state" and self.steps > 1 else self.steps}
 
     def load_state_dict(self, state):
         self.steps = state["steps"]
@@ -318,9 +320,7 @@ def test_a_part_of_the_method_that_fails_is_named_in_one_line_with_the_way_on(tm
         trainer = train(tmp_path / "run", generator_penalties=(f"breaks(how={how})",), checkpoint_every=1)
         with pytest.raises(PluginError, match=said) as caught:
             trainer.fit()
-    assert f"The run is saved as of step {int(how == 'end_step')}; go on with: ganzoo.Trainer.resume(" in str(
-        caught.value
-    )
+    assert "The run is saved as of step 1; go on with: ganzoo.Trainer.resume(" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -431,3 +431,62 @@ def test_what_would_be_ignored_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="early-stopping counts scores: set score_every above 0"):
         train(tmp_path / "run", callbacks=("early-stopping(patience=3)",)).fit()
     assert not (tmp_path / "run").exists()
+
+
+class Fades(Stateful):
+    """An augmentation that writes its state into checkpoints, but does not read it."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def __call__(self, images, random=None):
+        return images * 0.5**self.steps
+
+    def end_step(self, real_sign, images, mean):
+        self.steps += 1
+
+    def state_dict(self):
+        return {"steps": self.steps}
+
+
+class FadesToo(Fades):
+    def __call__(self, discriminate, real, fake, random):
+        return discriminate(real).mean()
+
+
+def test_state_that_does_not_come_back_is_refused_before_the_run_and_by_the_check(tmp_path):
+    said = "after load_state_dict its state is .* 0}.*, not .* 1}"
+    with AUGMENTATIONS.temporarily("fades", Fades):
+        with pytest.raises(PluginError, match=f"augmentation fades: {said}"):
+            check_augmentation("fades")
+        with pytest.raises(PluginError, match=rf"augmentations\[0\], a Fades: {said}"):
+            train(tmp_path / "run", augmentations=("fades",)).fit()
+        assert not (tmp_path / "run").exists()
+    penalty = type(
+        "Fades", (Fades,), {"__call__": lambda self, discriminate, real, fake, random: discriminate(real).mean()}
+    )
+    with pytest.raises(PluginError, match=said):
+        check_penalty(penalty())
+
+
+def test_an_option_that_every_penalty_has_can_not_be_one_of_its_own():
+    def drift(discriminate, real, fake, random=None, *, weight: float = 3.0):
+        return weight * discriminate(real).square().mean()
+
+    with (
+        PENALTIES.temporarily("drift", drift),
+        pytest.raises(PluginError, match="penalty drift: every penalty has the option weight; remove it"),
+    ):
+        check_penalty("drift(weight=5)")
+
+
+def test_an_object_that_is_called_is_a_schedule_too():
+    class Halves:
+        def __init__(self, start: float = 1.0):
+            self.start = start
+
+        def __call__(self, step, steps):
+            return self.start * 0.5**step
+
+    with SCHEDULES.temporarily("halves", Halves):
+        assert Method(Settings(generator_lr="halves(start=0.4)")).now("generator_lr", 2) == 0.1

@@ -167,7 +167,7 @@ class Counting:
         (lambda d, real, fake, random: d(real).mean().detach(), "no gradient"),
         (lambda d, real, fake, random: real.requires_grad_().mean(), "no gradient"),
         (lambda d, real, fake, random: d(real).mean() / 0, "not finite"),
-        (lambda d, real, fake, random: d(real + torch.randn(real.shape)).mean(), "global state"),
+        (lambda d, real, fake, random: d(real + torch.randn(real.shape)).mean(), "draw from `random`"),
         (lambda d, real, fake: d(real).mean(), "fails: TypeError"),
         (Counting(), "ganzoo.stateful.Stateful"),
     ],

@@ -315,7 +315,8 @@ def test_the_prefix_is_the_packages_name_or_whole_words_of_it(monkeypatch, name,
     assert bool(blocks.broken()) is not good
 
 
-def test_a_saved_model_records_plugins_that_its_config_names_with_options(monkeypatch):
+@pytest.mark.parametrize("text", ["acme.up(scale=2)", "acme.up:2"])
+def test_a_saved_model_records_plugins_that_its_config_names_with_options(monkeypatch, text):
     package = SimpleNamespace(name="acme-gan", version="0.1")
     entry = SimpleNamespace(name="acme.up", value="acme:Up", dist=package, load=lambda: "loaded")
     monkeypatch.setattr("ganzoo.registry.entry_points", lambda group: [entry] if group == "ganzoo.blocks" else [])
@@ -325,7 +326,7 @@ def test_a_saved_model_records_plugins_that_its_config_names_with_options(monkey
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class TinyConfig(Config):
-        block: str = "acme.up(scale=2)"
+        block: str = text
 
     @models.register("tiny")
     class Tiny(torch.nn.Module):
@@ -527,7 +528,7 @@ def test_run_json_keeps_the_texts_of_all_plugins_and_their_packages(walk):
 def test_a_resume_without_the_package_is_refused_before_anything_else(without_plugins, which):
     done = without_plugins[which]
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-    assert "acme." in done.stderr and "acme-gan" in done.stderr
+    assert "acme." in done.stderr and "Install what it was begun with: pip install acme-gan==0.1" in done.stderr
 
 
 def test_a_saved_model_says_what_to_install_if_the_plugin_is_missing(without_plugins):

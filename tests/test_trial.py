@@ -8,10 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 import ganzoo
 from ganzoo.errors import ConfigError
 from ganzoo.losses import Loss
+from ganzoo.models import Discriminator
 from ganzoo.runs.checkpoint import checkpoint_folder
 
 QUIET = {
@@ -137,7 +139,10 @@ def test_batches_that_are_large_enough_train_with_that_batch_norm(tmp_path):
             ["(for_discriminator) gives float32 (4, 1)", "one number"],
         ),
         (Loss(lambda r, f: 1.0, lambda f, _: -f.mean()), ["gives a float"]),
-        (Loss(lambda r, f: f.mean() * float("nan"), lambda f, _: -f.mean()), ["gives NaN for networks that have not"]),
+        (
+            Loss(lambda r, f: f.mean() * float("nan"), lambda f, _: -f.mean()),
+            ["gives NaN in the trial before the first step"],
+        ),
         (Loss(lambda r, f: f.nothing(), lambda f, _: -f.mean()), ["loss mine (for_discriminator) fails: Attribute"]),
         (
             Loss(lambda r, f: f.mean(), lambda f, _: f.detach().mean()),
@@ -493,3 +498,49 @@ def test_state_that_a_discriminator_keeps_beside_its_tensors_comes_back_on_resum
             return self.network(x)
 
     assert keeping(tmp_path, draw, lambda: Counting(judge()))["discriminator/_extra_state"] > 4
+
+
+class Guesses(Discriminator):
+    """Asks for `auxiliary(images)` in addition to its own loss."""
+
+    def __init__(self, auxiliary):
+        super().__init__()
+        self.image_size, self.image_channels, self.num_classes, self.auxiliary = 8, 1, 0, auxiliary
+        self.linear = nn.Linear(64, 1)
+
+    def forward(self, images, labels=None):
+        return self.linear(images.flatten(1))
+
+    def auxiliary_loss(self, images, random=None):
+        return self.auxiliary(self(images))
+
+
+@pytest.mark.parametrize(
+    "auxiliary, word",
+    [
+        (lambda logits: logits.square().squeeze(1), "gives float32 (4,); it must be one number"),
+        (lambda logits: 1.0, "gives a float"),
+        (lambda logits: logits.mean() * float("nan"), "gives NaN in the trial"),
+        (lambda logits: logits.nothing(), "fails: AttributeError"),
+    ],
+)
+def test_an_auxiliary_loss_that_is_no_number_is_refused_before_the_first_step(tmp_path, auxiliary, word):
+    refused(tmp_path, ["the discriminator's auxiliary_loss", word], discriminator=Guesses(auxiliary))
+
+
+@pytest.mark.parametrize("auxiliary", [lambda logits: logits.square().mean(), lambda logits: None])
+def test_an_auxiliary_loss_that_is_a_number_or_none_trains(tmp_path, auxiliary):
+    assert train(tmp_path, discriminator=Guesses(auxiliary)).finished
+
+
+@pytest.mark.parametrize(
+    "logits, loss",
+    [
+        (nn.Identity(), lambda r: binary_cross_entropy_with_logits(r, torch.ones(len(r), 1))),
+        (nn.Unflatten(1, (1, 1, 1)), lambda r: softplus(-r).mean((1, 2, 3)).mean()),
+    ],
+)
+def test_the_doctor_gives_a_loss_logits_of_the_network_s_own_shape(tmp_path, logits, loss):
+    made = Loss(lambda r, f: loss(r) + loss(-f), lambda f, _: loss(f))
+    with ganzoo.LOSSES.temporarily("mine", lambda: made):
+        assert train(tmp_path, discriminator=judge(logits), loss="mine", doctor_every=1).finished

@@ -19,7 +19,7 @@ from ganzoo.errors import ConfigError, ShapeError, failure, quote
 from ganzoo.losses import kind_of
 from ganzoo.registry import Registry
 from ganzoo.seeds import Random, integers, normal, number, seeded, uniform
-from ganzoo.stateful import SERVES, Stateful, serves
+from ganzoo.stateful import NOT_REPEATED, SERVES, Stateful, check_restored, serves
 
 Strength = Annotated[float, Bounds(0, 1)]
 ADA_STEPS = 4  # between changes of its probability
@@ -293,6 +293,7 @@ def check_augmentation(augmentation: str | Augmentation) -> None:
     Raises:
         ConfigError: it changes shape, type or its input, cuts the gradient, mixes the images of a batch, gives NaN, or
             takes random numbers from elsewhere than `random`, or has state without being a `Stateful`.
+        PluginError: its state does not come back through a checkpoint.
     """
     name = augmentation if isinstance(augmentation, str) else getattr(augmentation, "__name__", "given")
     alter: Augmentation = AUGMENTATIONS.make(augmentation) if isinstance(augmentation, str) else augmentation
@@ -307,10 +308,12 @@ def check_augmentation(augmentation: str | Augmentation) -> None:
         if not made.requires_grad or not torch.autograd.grad(made.square().sum(), given, create_graph=True)[0].any():
             raise ConfigError(f"augmentation {name}: no gradient passes through it")
         if not torch.equal(made, _drawn(alter, name, images, 2)):
-            raise ConfigError(f"augmentation {name} draws from torch's global state; draw from `random`")
+            raise ConfigError(f"augmentation {name} {NOT_REPEATED}")
         others = torch.cat([images[:1], -images[1:].flip(0)])
         if not torch.allclose(made[:1], _drawn(alter, name, others, 1)[:1], atol=1e-6):
             raise ConfigError(f"augmentation {name}: what an image becomes must not depend on the others of its batch")
+    if isinstance(alter, Stateful):
+        check_restored(alter, f"augmentation {name}")
 
 
 def _drawn(alter: Augmentation, name: str, images: Tensor, seed: int) -> Tensor:

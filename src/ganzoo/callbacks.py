@@ -6,7 +6,6 @@ A callback of your own is a subclass of `Callback`; registered (or offered by a 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,10 +13,9 @@ from numbers import Integral, Real
 from typing import Annotated, Any
 
 from ganzoo.config import Bounds
-from ganzoo.errors import ConfigError, PluginError, quote, words_of
+from ganzoo.errors import ConfigError, quote
 from ganzoo.gan import GAN
 from ganzoo.registry import Registry
-from ganzoo.stateful import Stateful
 
 FIGURES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")  # of a step
 RESERVED = frozenset(  # names of the log
@@ -85,6 +83,8 @@ class Run:
     def log(self, name: str, number: float) -> None:
         """Put `number` under `name` into the next line of `log.jsonl`; the last value of a name counts.
 
+        No line comes after that of the last step: call it in `on_step`, not in `on_end`.
+
         Raises:
             ConfigError: the log or the method (ADA's "ada_p") uses `name` itself, or `number` is not a finite number.
         """
@@ -122,7 +122,11 @@ class Callback:
 
 
 CALLBACKS: Registry[Callable[..., Callback]] = Registry(
-    "callback", "ganzoo.callbacks", "a Callback, or a function that makes one", callable, makes=Callback
+    "callback",
+    "ganzoo.callbacks",
+    "a subclass of Callback, or a function that makes one",
+    callable,
+    makes=Callback,
 )
 
 
@@ -147,23 +151,3 @@ class EarlyStopping(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._best, self._worse = math.inf if state["best"] is None else state["best"], state["worse"]
-
-
-def json_state(part: Callback | Stateful, place: str) -> dict[str, Any]:
-    """The state of `part`, as JSON brings it back; `place` begins a message.
-
-    Raises:
-        PluginError: it can't be had, or is not a dict of JSON types.
-    """
-    try:
-        state = part.state_dict()
-        text = json.dumps(state, allow_nan=False)
-    except Exception as error:
-        raise PluginError(f"{place}: its state_dict can't be saved as JSON ({words_of(error)})") from error
-    restored = json.loads(text)
-    if not isinstance(state, dict) or restored != state:
-        raise PluginError(
-            f"{place}: its state_dict must be a dict of JSON types (texts as keys, lists, no tuples), "
-            f"got {quote(state, 200)}"
-        )
-    return dict(restored)

@@ -32,8 +32,9 @@ Smoothing = Annotated[float, Bounds(0, 0.5)]
 class Loss:
     """A pair of functions from logits to a number to minimise.
 
-    Logits have any shape (N, ...), one or more an image; a large logit says "real". The built-in losses compute in
-    float32 at least (half precision is raised to it) and stay finite at logits of 10,000.
+    Logits have any shape (N, ...), one or more an image; a large logit says "real". The functions keep no state and
+    draw no random numbers. The built-in losses compute in float32 at least (half precision is raised to it) and stay
+    finite at logits of 10,000.
 
     Args:
         for_discriminator: called as (real_logits, fake_logits), gives a scalar tensor.
@@ -206,10 +207,14 @@ def check_loss(loss: str | Loss) -> None:
         loss: a registered name, with or without options, or the loss itself.
 
     Raises:
-        ConfigError: one of its functions fails, gives anything but one number, is not finite (at logits of 10,000
-            neither), gives no gradient, or reduces a batch otherwise than `reduction` says.
+        ConfigError: one of its functions fails, gives anything but one number, or another one in a second call, has a
+            value or gradient that is not finite (at logits of 10,000 neither), no gradient, or one that lowers real
+            logits or raises fakes' in the discriminator, or lowers fakes' in the generator; or it reduces a batch
+            otherwise than `reduction` says, or does not take logits of shapes (N,) and (N, 1, H, W).
     """
     made: Loss = LOSSES.make(loss) if isinstance(loss, str) else loss
+    if not isinstance(made, Loss):
+        raise ConfigError(f"check_loss takes a name or a ganzoo.losses.Loss, got {quote(loss)}")
     random = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(8, 1, generator=random).requires_grad_() for _ in range(2))
     roles: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -218,14 +223,27 @@ def check_loss(loss: str | Loss) -> None:
     }
     for role, compute in roles.items():
         place = f"loss {loss if isinstance(loss, str) else 'given'} ({role})"
-        value, huge, twice = (
-            checked_number(place, partial(compute, *logits))
-            for logits in ((real, fake), (-10_000 * real, 10_000 * fake), (real.repeat(2, 1), fake.repeat(2, 1)))
-        )
+        moved = (real, fake) if role == "for_discriminator" else (fake,)
+        value, again = (checked_number(place, partial(compute, real, fake)) for _ in range(2))
+        huge = checked_number(place, partial(compute, -10_000 * real, 10_000 * fake), " at logits of 10,000")
+        twice = checked_number(place, partial(compute, real.repeat(2, 1), fake.repeat(2, 1)))
         if not (value.isfinite() and huge.isfinite()):
             raise ConfigError(f"{place} is not finite, at logits of 10,000 at least")
-        if not _moves(value, (real, fake) if role == "for_discriminator" else (fake,)):
+        if not torch.equal(value, again):
+            raise ConfigError(f"{place} gives another number in a second call: a loss can't keep state or draw numbers")
+        gradients = _gradients(value, moved)
+        if not all(each.isfinite().all() and each.any() for each in gradients):
             raise ConfigError(f"{place}: no gradient passes through it, or one that is not finite")
+        if not all(each.isfinite().all() for each in _gradients(huge, moved)):
+            raise ConfigError(f"{place}: its gradient is not finite at logits of 10,000")
+        wrong = checked_number(place, partial(compute, *((real - 3, fake + 3) if len(moved) > 1 else (real, fake - 3))))
+        *of_real, of_fake = [float(each.sum()) for each in _gradients(wrong, moved)]
+        if any(each > 0 for each in of_real) or (of_fake < 0 if of_real else of_fake > 0):
+            raise ConfigError(f"{place}: it pushes logits the wrong way; a large logit says that an image is real")
+        for shape in ((8,), (8, 1, 1, 1), (2, 1, 2, 2)):
+            checked_number(
+                f"{place}, for logits of shape {shape},", partial(compute, real.reshape(shape), fake.reshape(shape))
+            )
         if not torch.allclose(twice, value * (2 if made.reduction == "sum" else 1), rtol=1e-4, atol=1e-5):
             raise ConfigError(
                 f"{place}: its reduction is not {quote(made.reduction)}; that of a batch taken twice must be "
@@ -233,14 +251,15 @@ def check_loss(loss: str | Loss) -> None:
             )
 
 
-def _moves(value: Tensor, logits: tuple[Tensor, ...]) -> bool:
-    """Whether a finite gradient of `value` reaches all of `logits`."""
-    gradients = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else (None,)
-    return all(each is not None and each.isfinite().all() and each.any() for each in gradients)
+def _gradients(value: Tensor, logits: tuple[Tensor, ...]) -> list[Tensor]:
+    """Gradients of `value` by each of `logits`, zeros where there is none."""
+    found = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else [None] * len(logits)
+    return [torch.zeros_like(by) if each is None else each for each, by in zip(found, logits)]
 
 
-def checked_number(place: str, compute: Callable[[], Any]) -> Tensor:
-    """What `compute` gives: one number, and not NaN; a ConfigError that begins with `place` if it isn't."""
+def checked_number(place: str, compute: Callable[[], Any], when: str = "") -> Tensor:
+    """What `compute` gives: one number, and not NaN (`when`, for the message); else a ConfigError that begins with
+    `place`."""
     try:
         value = compute()
     except Exception as error:
@@ -248,7 +267,7 @@ def checked_number(place: str, compute: Callable[[], Any]) -> Tensor:
     if not isinstance(value, Tensor) or value.numel() != 1 or value.dim() or not value.is_floating_point():
         raise ConfigError(f"{place} gives {kind_of(value)}; it must be one number, a tensor of shape (), as by .mean()")
     if value.isnan():
-        raise ConfigError(f"{place} gives NaN for networks that have not been trained yet; mend it or take another")
+        raise ConfigError(f"{place} gives NaN{when}; mend it or take another")
     return value
 
 

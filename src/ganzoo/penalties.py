@@ -23,7 +23,7 @@ from ganzoo.losses import checked_number, full
 from ganzoo.registry import Registry
 from ganzoo.schedules import Schedule, make_schedule, value_at
 from ganzoo.seeds import Random, normal_each, seeded, uniform
-from ganzoo.stateful import SERVES, Stateful, serves
+from ganzoo.stateful import NOT_REPEATED, SERVES, Stateful, check_restored, serves
 
 Discriminate = Callable[[Tensor], Tensor]
 LARGEST_WEIGHT = 1e9
@@ -197,6 +197,7 @@ def check_penalty(penalty: str | Callable[..., Tensor], registry: Registry[Any] 
     Raises:
         ConfigError: it fails, gives anything but one finite number, no gradient of it reaches the network, it takes
             random numbers from elsewhere than `random`, or has state without being a `Stateful`.
+        PluginError: its state does not come back through a checkpoint.
     """
     name = penalty if isinstance(penalty, str) else getattr(penalty, "__name__", "given")
     place = f"{registry.kind} {name}"
@@ -207,7 +208,9 @@ def check_penalty(penalty: str | Callable[..., Tensor], registry: Registry[Any] 
         tried = registry.make(penalty).penalty if isinstance(penalty, str) else copy.deepcopy(penalty)
         values.append(_tried(tried, registry is PENALTIES, place, seed))
     if not torch.equal(*values):
-        raise ConfigError(f"{place} draws from torch's global state; draw from `random`")
+        raise ConfigError(f"{place} {NOT_REPEATED}")
+    if isinstance(tried, Stateful):
+        check_restored(tried, place)
 
 
 def _tried(penalty: Callable[..., Tensor], on_discriminator: bool, place: str, seed: int) -> Tensor:

@@ -160,7 +160,12 @@ class Registry(Mapping[str, T], Generic[T]):
                 own = options_of(item, keyword_only=False, skip=2, without=self._given)
             else:
                 own = options_of(item, keyword_only=self._functions and not inspect.isclass(item))
-            self._options[name] = item, {**own, **self._common()}
+            common = self._common()
+            if twice := own.keys() & common.keys():
+                raise PluginError(
+                    f"{self.kind} {name}: every {self.kind} has the option {min(twice)}; remove it from this one"
+                )
+            self._options[name] = item, {**own, **common}
         return self._options[name][1]
 
     def describe(self, name: str) -> str:

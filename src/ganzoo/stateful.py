@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import json
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
+
+from ganzoo.errors import PluginError, quote, words_of
 
 
 class Stateful:
@@ -42,6 +46,7 @@ class Stateful:
         return {}
 
 
+NOT_REPEATED = "gives other values in a second call: draw from `random`, and keep state in a Stateful"
 SERVES = "a function, or a class of such; one with state_dict is derived from ganzoo.stateful.Stateful"
 
 
@@ -49,3 +54,48 @@ def serves(item: Any) -> bool:
     """Whether `item` is as `SERVES` says: state outside a `Stateful` would not be saved with a run."""
     kind = item if inspect.isclass(item) else type(item)
     return callable(item) and (issubclass(kind, Stateful) or "state_dict" not in dir(kind))
+
+
+class _HasState(Protocol):
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def json_state(part: _HasState, place: str) -> dict[str, Any]:
+    """The state of `part`, as JSON brings it back; `place` begins a message.
+
+    Raises:
+        PluginError: it can't be had, or is not a dict of JSON types.
+    """
+    try:
+        state = part.state_dict()
+        text = json.dumps(state, allow_nan=False)
+    except Exception as error:
+        raise PluginError(f"{place}: its state_dict can't be saved as JSON ({words_of(error)})") from error
+    restored = json.loads(text)
+    if not isinstance(state, dict) or restored != state:
+        raise PluginError(
+            f"{place}: its state_dict must be a dict of JSON types (texts as keys, lists, no tuples), "
+            f"got {quote(state, 200)}"
+        )
+    return dict(restored)
+
+
+def check_loaded(part: _HasState, state: dict[str, Any], place: str) -> None:
+    """Raise PluginError, which begins with `place`, unless `part` has the `state` that it was just given."""
+    if (found := json_state(part, place)) != state:
+        raise PluginError(f"{place}: after load_state_dict its state is {quote(found)}, not {quote(state)}")
+
+
+def check_restored(part: Stateful, place: str) -> None:
+    """Raise PluginError unless a copy of `part`, one step further on, gives its state to another copy."""
+    later, fresh = copy.deepcopy(part), copy.deepcopy(part)
+    try:
+        later.end_step(0.5, 8, lambda values: values)
+        fresh.load_state_dict(state := json_state(later, place))
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{place}: end_step or load_state_dict fails ({words_of(error)})") from error
+    check_loaded(fresh, state, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -84,7 +85,7 @@ def check_activation_name(name: str) -> None:
 
 def find_named(registry: Registry[Any], text: Any, other: Callable[[str], Any]) -> Any:
     """What `text`, a name with or without options, stands for in `registry`; `other` is asked for any other name."""
-    name = text.partition("(")[0].strip() if isinstance(text, str) else text
+    name = re.split("[(:]", text, maxsplit=1)[0].strip() if isinstance(text, str) else text
     if isinstance(text, str) and text != text.strip():  # others compare names as they stand
         raise UnknownNameError(f"Unknown {registry.kind} {quote(text)}.{did_you_mean(name, registry)}")
     if name in registry:

@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo.blocks.contract import BlockFactory, check_announced, factory_name, make_block, needs_context, takes_context
+from ganzoo.blocks.contract import (
+    BLOCKS,
+    BlockFactory,
+    check_announced,
+    factory_name,
+    make_block,
+    needs_context,
+    takes_context,
+)
 from ganzoo.blocks.promises import Promises
 from ganzoo.errors import BlockError, ShapeError, words_of
 from ganzoo.seeds import seeded
@@ -16,7 +24,7 @@ from ganzoo.seeds import seeded
 CONTEXT = 6  # numbers in the context of a trial
 
 
-def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int | None = None) -> None:
+def check_block(factory: str | BlockFactory, in_channels: int = 8, out_channels: int | None = None) -> None:
     """Try every promise of the block contract on the blocks of `factory`; torch's random state stays as it was.
 
     Promises: the channels and scale it announces, the output's shape, one tensor out, the input left as it was, dtype
@@ -26,15 +34,17 @@ def check_block(factory: BlockFactory, in_channels: int = 8, out_channels: int |
     A block that declares `context` is tried with one, which gradients must reach too, and without if it has a default.
 
     Args:
-        factory: a callable `(in_channels, out_channels)`: a class, a function, a partial; the block need not inherit
-            `ImageBlock`.
+        factory: a registered name, with or without options, or a callable `(in_channels, out_channels)`: a class, a
+            function, a partial; the block need not inherit `ImageBlock`.
         in_channels: channels to try it with.
         out_channels: the same for the output; by default 12, or `in_channels` if the factory refuses that.
 
     Raises:
+        UnknownNameError, ConfigError: no such name, or its options are wrong.
         BlockError: the block, the promise it breaks, and how.
     """
-    name = factory_name(factory)
+    name = factory if isinstance(factory, str) else factory_name(factory)
+    factory = BLOCKS.make(factory) if isinstance(factory, str) else factory
     contexts = [0] if not takes_context(factory) else [CONTEXT] if needs_context(factory) else [0, CONTEXT]
     with seeded(0), torch.device("cpu"), torch.no_grad():
         for context in contexts:

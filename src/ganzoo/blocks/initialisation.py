@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganzoo.config import Bounds
+from ganzoo.errors import ConfigError
 from ganzoo.registry import Registry
 
 Draw = Callable[[nn.Module], None]
@@ -130,6 +131,8 @@ def initialise(module: nn.Module, name: str) -> None:
         UnknownNameError: no initialisation has this name. ConfigError: an option is wrong.
     """
     draw = INITIALISATIONS.make(name)
+    if isinstance(draw, nn.Module):  # callable, but it would draw nothing
+        raise ConfigError(f"initialisation {name} makes a {type(draw).__name__}, not a function of a module")
     if draw is _leave:
         return
     for part in module.modules():

@@ -21,6 +21,7 @@ from ganzoo.evaluation.nets import COLOR_SIZE, FASHION_SIZE, color_net, fashion_
 from ganzoo.hardware import checked_device, full_float32
 from ganzoo.images import to_uint8
 from ganzoo.models.backbones import timm_network
+from ganzoo.models.contract import evaluating
 from ganzoo.registry import Registry
 
 VERSION = 1  # of what stands before the networks: resampling, colours
@@ -42,7 +43,7 @@ class Features:
         dimension: numbers an image becomes.
         key: a hash of weights and preparation. Features with the same key are taken from the cache, so it must change
             with all that changes them.
-        network: images of that size in [-1, 1] to (N, dimension), in evaluation mode.
+        network: images of that size in [-1, 1] to (N, dimension); it is called in evaluation mode.
         interpolation: "bilinear" or "bicubic", antialiased; "" for a network that resamples itself.
         device: where it computes.
         limits: one sentence for those who read the figures: what the network knows, and what it can't tell.
@@ -88,7 +89,8 @@ class Features:
             bad = (~images.isfinite()).flatten(1).any(1).sum()
             raise DataError(f"{int(bad)} of {len(images)} images hold NaN or infinity; look at what made them.")
         step = max(1, min(BATCH, PIXELS // self.image_size**2))
-        with blame(f"the network of the features {self.name}"), full_float32(self.device):
+        told = blame(f"the network of the features {self.name}")
+        with told, full_float32(self.device), evaluating(self.network):
             found = torch.cat([self.network(self._prepare(batch)).float().cpu() for batch in images.split(step)])
         if found.shape != (len(images), self.dimension):
             raise ShapeError(

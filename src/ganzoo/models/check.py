@@ -103,8 +103,12 @@ class _ModelPromises(Promises):
         return (x, torch.arange(count) % module.num_classes) if module.num_classes else (x,)
 
     def loss(self, module: Any, first: Tensor, y: Tensor) -> Tensor:
-        auxiliary = module.auxiliary_loss(first) if isinstance(module, Discriminator) else None
-        if auxiliary is not None and (auxiliary.dim() or not auxiliary.isfinite()):
+        try:
+            auxiliary = module.auxiliary_loss(first) if isinstance(module, Discriminator) else None
+        except Exception as error:
+            raise self.broken("auxiliary_loss", "called with images alone it fails", error) from error
+        number = isinstance(auxiliary, Tensor) and not auxiliary.dim() and bool(auxiliary.isfinite())
+        if auxiliary is not None and not number:
             raise self.broken("auxiliary_loss", f"it must be one finite number, and is {quote(auxiliary, 80)}")
         return (y * torch.randn_like(y)).mean() + (0 if auxiliary is None else auxiliary)
 

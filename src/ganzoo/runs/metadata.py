@@ -139,7 +139,7 @@ def compare_plugins(facts: dict[str, Any], place: str, run: str) -> list[str]:
         registry, name = REGISTRIES.get(each["kind"]), each["name"]
         used = f"{place}: the run uses the {each['kind']} {quote(name)} of {each['package']} {each['version']}"
         if registry is None or name not in registry:
-            raise PluginError(f"{used}, which is not installed here. {where_from([each], [name])}".strip())
+            raise PluginError(f"{used}, which is not installed here. {where_from([each], [name], own=True)}".strip())
         origin = registry.origin(name)
         if origin is None or (origin.distribution, origin.version) != (each["package"], each["version"]):
             here = f"{origin.distribution} {origin.version}" if origin else "an object registered by hand"

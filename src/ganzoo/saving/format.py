@@ -64,7 +64,7 @@ def used_names(network: nn.Module) -> list[tuple[Registry[Any], str]]:
 def _names(value: Any) -> list[str]:
     """All texts in `value`, JSON types, without the options behind them: each may be a registry's name."""
     if isinstance(value, str):
-        return [value.partition("(")[0]]
+        return [re.split("[(:]", value, maxsplit=1)[0].strip()]
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [name for item in items for name in _names(item)]
 
@@ -157,10 +157,11 @@ def read_description(values: Any, place: str) -> Description:
         raise
 
 
-def where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str]) -> str:
+def where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str], *, own: bool = False) -> str:
     """Which packages offer the names in `used` that are missing here, as `plugins` says; "" if none is credible.
 
     A stranger's file could name any package; only one that the registry would accept for the name is repeated.
+    `own`: the file is the user's own.
     """
     wanted = [
         f"{plugin['package']}=={plugin['version']}"
@@ -170,6 +171,8 @@ def where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str]) -> s
     if not wanted:
         return ""
     packages = " ".join(dict.fromkeys(wanted))
+    if own:
+        return f"Install what it was begun with: pip install {packages}"
     return f"It was made with {packages}, by somebody else: check it before you install (pip install {packages})."
 
 

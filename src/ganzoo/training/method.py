@@ -11,14 +11,14 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from ganzoo.augment import Augmentation
-from ganzoo.callbacks import RESERVED, json_state
+from ganzoo.callbacks import RESERVED
 from ganzoo.config import is_number
 from ganzoo.errors import PluginError, blame, quote
 from ganzoo.losses import LOSSES, Loss
 from ganzoo.penalties import WeightedPenalty
 from ganzoo.schedules import make_schedule, value_at
 from ganzoo.settings import NAMED, SCHEDULED, Settings
-from ganzoo.stateful import Stateful
+from ganzoo.stateful import Stateful, check_loaded, check_restored, json_state
 
 LISTS = ("penalties", "generator_penalties", "augmentations")  # settings whose names are parts of the method
 
@@ -113,11 +113,16 @@ class Method(Stateful):
         """Whether a part of it changes from step to step by itself."""
         return bool(self._stateful)
 
+    def check_restored(self) -> None:
+        """Raise PluginError if a part of it would not go on from its state in a checkpoint."""
+        for place, part in self._stateful.items():
+            check_restored(part, _named(place, part))
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "scales": dict(self.scales),
             "scaler": self.scaler.state_dict() if self.scaler else None,
-            **{place: json_state(part, f"{place}, a {type(part).__name__}") for place, part in self._stateful.items()},
+            **{place: json_state(part, _named(place, part)) for place, part in self._stateful.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -135,6 +140,11 @@ class Method(Stateful):
             raise ValueError(f"scaler is {quote(scaler)}, not as {quote(wanted)}")
         for place, part in self._stateful.items():
             part.load_state_dict(state[place])
+            check_loaded(part, state[place], _named(place, part))
         self.scales = dict(scales)
         if self.scaler:
             self.scaler.load_state_dict(scaler)
+
+
+def _named(place: str, part: Stateful) -> str:
+    return f"{place}, a {type(part).__name__}"

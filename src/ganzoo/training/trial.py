@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from ganzoo.errors import ConfigError, GanzooError, failure, words_of
 from ganzoo.gan import GAN
 from ganzoo.losses import checked_number
 from ganzoo.models.checked import checked_images, checked_logits
+from ganzoo.models.contract import offers_auxiliary_loss
 from ganzoo.penalties import GeneratorPenalty, Penalty
 from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
@@ -58,6 +60,7 @@ class Trial:
         """
         for network in self._networks.values():
             self._runtime.place(network)
+        self._method.check_restored()
         state = copy.deepcopy(self._method.state_dict())
         with _unchanged(*self._networks.values()), self._runtime.random_kept():
             for network in self._networks.values():
@@ -105,7 +108,8 @@ class Trial:
         real_logits = checked_logits(discriminate, self._augmented(real), labels)
         fake_logits = checked_logits(discriminate, self._augmented(fake.detach()), labels)
         named, loss = f"loss {self._settings.loss}", self._method.loss
-        value = checked_number(f"{named} (for_discriminator)", lambda: loss.for_discriminator(real_logits, fake_logits))
+        value = _number(f"{named} (for_discriminator)", lambda: loss.for_discriminator(real_logits, fake_logits))
+        value = value + self._auxiliary_loss(real)
         for name, each in zip(self._settings.penalties, self._method.penalties):
             value = value + self._penalty(name, each.penalty, real, fake.detach(), labels)
         self._check_gradient(value, "discriminator")
@@ -113,7 +117,7 @@ class Trial:
             self._check_one_stage(fake.detach(), labels)
         fake_logits = checked_logits(discriminate, self._augmented(fake), labels)
         seen = real_logits.detach() if loss.generator_sees_real else None
-        value = checked_number(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen))
+        value = _number(f"{named} (for_generator)", lambda: loss.for_generator(fake_logits, seen))
         for name, each in zip(self._settings.generator_penalties, self._method.generator_penalties):
             value = value + self._generator_penalty(name, each.penalty, latents, labels)
         self._check_gradient(value, "generator")
@@ -141,13 +145,27 @@ class Trial:
             images = altered(augmentation, name, images, generator_for(self._settings.seed, "trial", name))
         return images
 
+    def _auxiliary_loss(self, real: Tensor) -> Tensor:
+        """The discriminator's loss of its own, 0 if it has none."""
+        network: Any = self._networks["discriminator"]
+        random = generator_for(self._settings.seed, "trial", "auxiliary")
+        zero = torch.zeros((), device=real.device)
+        if not offers_auxiliary_loss(network):
+            return zero
+
+        def compute() -> Tensor:
+            value = network.auxiliary_loss(self._augmented(real), random)
+            return zero if value is None else value
+
+        return _number("the discriminator's auxiliary_loss", compute)
+
     def _penalty(self, name: str, penalty: Penalty, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:
         network, random = self._networks["discriminator"], generator_for(self._settings.seed, "trial", name)
 
         def discriminate(images: Tensor) -> Tensor:
             return checked_logits(network, self._augmented(images), labels)
 
-        return checked_number(f"penalty {name}", lambda: penalty(discriminate, real, fake, random))
+        return _number(f"penalty {name}", lambda: penalty(discriminate, real, fake, random))
 
     def _generator_penalty(
         self, name: str, penalty: GeneratorPenalty, latents: Tensor, labels: Tensor | None
@@ -158,7 +176,7 @@ class Trial:
             chosen = self._gan.network_labels(latents, None) if labels is None else labels
             return checked_images(network, latents, chosen)
 
-        return checked_number(f"generator penalty {name}", lambda: penalty(generate, latents, labels, random))
+        return _number(f"generator penalty {name}", lambda: penalty(generate, latents, labels, random))
 
     def _check_gradient(self, value: Tensor, name: str) -> None:
         """Raise ConfigError unless the gradient of `value` reaches the network `name`."""
@@ -184,6 +202,10 @@ class Trial:
             f"{self._runtime.processes} processes); choose another batch_size, set keep_last_batch=false, or take "
             f"another norm, as {name}.norm=layer"
         )
+
+
+def _number(place: str, compute: Callable[[], Any]) -> Tensor:
+    return checked_number(place, compute, " in the trial before the first step")
 
 
 def _part_sizes(batches: Iterable[int], parts: int, processes: int) -> set[int]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from ganzoo.callbacks import CALLBACKS, Callback, Requests, Run, json_state
+from ganzoo.callbacks import CALLBACKS, Callback, Requests, Run
 from ganzoo.errors import PluginError, quote, words_of
 from ganzoo.gan import GAN
 from ganzoo.settings import Settings
+from ganzoo.stateful import check_loaded, json_state
 
 
 def check_callback(factory: str | Callable[..., Callback], settings: Settings | None = None, steps: int = 3) -> None:
@@ -25,6 +26,8 @@ def check_callback(factory: str | Callable[..., Callback], settings: Settings | 
     """
     place = f"callback {factory if isinstance(factory, str) else getattr(factory, '__name__', 'given')}"
     make = (lambda: CALLBACKS.make(factory)) if isinstance(factory, str) else factory
+    if not callable(make):
+        raise PluginError(f"{place} must be a name, or what makes a Callback, got {quote(factory)}")
     first, second = make(), make()
     if not isinstance(first, Callback) or first is second:
         raise PluginError(f"{place}: each call must make a new ganzoo.training.Callback, got {quote(first)}")
@@ -37,8 +40,8 @@ def check_callback(factory: str | Callable[..., Callback], settings: Settings | 
         _call(place, first.on_log, run, {"step": step, "score": 1.0 / step, "best": True})
     state = json_state(first, place)
     _call(place, second.load_state_dict, state)
-    if (again := json_state(second, place)) != state:
-        raise PluginError(f"{place}: after load_state_dict its state is {quote(again)}, not {quote(state)}")
+    check_loaded(second, state, place)
+    _call(place, second.on_start, run)  # as a resumed run does
     run.step += 1
     seen = []
     for each in (first, second):
@@ -48,7 +51,7 @@ def check_callback(factory: str | Callable[..., Callback], settings: Settings | 
     if seen[0] != seen[1]:
         raise PluginError(
             f"{place}: resumed from its state it goes on otherwise than without a stop; keep in state_dict "
-            f"all that on_step changes"
+            f"all that on_step changes, and leave it as it is in on_start"
         )
     _call(place, first.on_end, run)
 

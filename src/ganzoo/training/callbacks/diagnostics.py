@@ -87,15 +87,15 @@ class Diagnostics:
         loss, settings = self._loss, self._settings
         summed = loss.reduction == "sum"
         per_image, scale = (len(real["logit"]), settings.batch_size) if summed else (1, 1)
-        zeros = torch.zeros_like(real["logit"])
+        zeros = torch.zeros_like(real["logits"])
         figures: dict[str, Any] = {f"real_{name}": figure for name, figure in _figures(real).items()}
         figures |= {f"fake_{name}": figure for name, figure in _figures(fake).items()}
         return Snapshot(
             step=state.step,
             activated=activated,
             overlap=float((fake["logit"][:, None] >= real["logit"]).float().mean()),
-            discriminator_loss=float(loss.for_discriminator(real["logit"], fake["logit"])) / per_image,
-            generator_loss=float(loss.for_generator(fake["logit"], real["logit"])) / per_image,
+            discriminator_loss=float(loss.for_discriminator(real["logits"], fake["logits"])) / per_image,
+            generator_loss=float(loss.for_generator(fake["logits"], real["logits"])) / per_image,
             undecided_loss=float(loss.for_discriminator(zeros, zeros)) / per_image,
             discriminator_gradient=_gradient_norm(state.discriminator) / scale,
             generator_gradient=_gradient_norm(state.generator) / scale,
@@ -138,6 +138,7 @@ def _numbers(images: Tensor, logits: Tensor, ends: float) -> dict[str, Tensor]:
     """What is wanted of each picture (N, C, H, W) and its logits; black and white begin at -`ends` and `ends`."""
     across, down = images.diff(dim=3), images.diff(dim=2)
     return {
+        "logits": logits,  # as the network gives them: a loss may count on their shape
         "logit": _means(logits),
         "in_unit": _means(_in_unit(logits)),
         "low": images.flatten(1).amin(1),
