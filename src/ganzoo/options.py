@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ def _annotation(maker: Callable[..., Any], parameter: inspect.Parameter) -> Any:
 
     alone.__annotations__ = {"option": parameter.annotation}
     try:
-        return typing.get_type_hints(alone, vars(sys.modules[function.__module__]), include_extras=True)["option"]
+        return typing.get_type_hints(alone, getattr(function, "__globals__", {}), include_extras=True)["option"]
     except Exception:
         return _UNKNOWN
 
