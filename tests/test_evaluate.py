@@ -15,7 +15,7 @@ from ganzoo.cli import run
 from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, UnknownNameError
 from ganzoo.evaluation import Features, better
 from ganzoo.evaluation import evaluate as module
-from ganzoo.evaluation.generated import at_once
+from ganzoo.evaluation.generated import at_once, in_proportion
 from ganzoo.evaluation.page import write_page
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
@@ -265,6 +265,7 @@ def test_a_near_copy_is_found_in_a_set_of_duplicates():
     twice = ganzoo.data.open_data(torch.from_numpy(MINI.images[:300].copy()).repeat(2, 1, 1, 1))
     near = (MINI.batch(torch.arange(300)) + 0.02 * torch.randn(300, 1, 28, 28)).clamp(-1, 1)
     found = ganzoo.evaluate(ganzoo.GAN(Copies(near), latent_size=2), twice, samples=100)
+    assert found.memorised.keys() == {"pixels", "features"}
     assert all(each.memorised for each in found.memorised.values())
     assert all(each.unseen.min() > 0 and len(each.unseen) == 300 for each in found.memorised.values())
 
@@ -607,3 +608,48 @@ def test_features_that_do_not_keep_their_word_are_named():
         ganzoo.evaluate(ganzoo.from_pretrained("fashion-mnist"), FEW, features=short, **options)
     with ganzoo.FEATURES.temporarily("acme.none", lambda: None), pytest.raises(PluginError, match="not a Features"):
         ganzoo.FEATURES.make("acme.none")
+
+
+class Drawn(nn.Module):
+    """Draws each class as `unequal` has it: noise about the grey of the class."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, latents, labels):
+        return (0.2 * latents.view(-1, 1, 8, 8) + labels.view(-1, 1, 1, 1) - 0.5).clamp(-1, 1) + 0 * self.unused
+
+
+def unequal(seed, count=1000):
+    labels = (torch.arange(count) % 10 == 0).long()
+    latents = torch.randn(count, 64, generator=torch.Generator().manual_seed(seed))
+    return Drawn()(latents, labels).detach(), labels
+
+
+def test_a_conditional_model_draws_classes_of_unequal_size_in_their_proportions():
+    thumbnails = Features("mine", image_size=8, image_channels=1, dimension=64, key="mine", network=nn.Flatten())
+    gan = ganzoo.GAN(Drawn(), latent_size=64, num_classes=2)
+    options = {"samples": 500, "features": thumbnails, "metrics": ("fd", "kd"), "memorised": False}
+    found = ganzoo.evaluate(gan, unequal(0), **options)
+    assert found.classes[1].share == pytest.approx(0.1)
+    assert abs(found.scores["KD"].value) < 0.005
+    equal = ganzoo.evaluate(gan, unequal(0), classes=False, **options)
+    assert equal.scores["KD"].value > 0.1
+
+
+def test_labels_in_proportion_are_spread_evenly_and_of_equal_classes_in_turn():
+    assert in_proportion(torch.tensor([5, 5, 5]), 7).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    labels = in_proportion(torch.tensor([90, 10, 0]), 20)
+    assert labels.bincount(minlength=3).tolist() == [18, 2, 0] and labels[:10].tolist().count(1) == 1
+    assert len(in_proportion(torch.tensor([1, 1, 5]), 3)) == 3
+
+
+def test_copies_are_looked_for_among_all_images_that_are_measured():
+    thumbnails = Features("mine", image_size=8, image_channels=1, dimension=64, key="mine", network=nn.Flatten())
+    random = torch.Generator().manual_seed(0)
+    train, fresh = (torch.randn(count, 1, 8, 8, generator=random).mul(0.4).clamp(-1, 1) for count in (1500, 1200))
+    found = ganzoo.evaluate(
+        torch.cat([fresh, train[:1200]]), train, samples=2400, features=thumbnails, metrics=("variety",), classes=False
+    )
+    assert all(0.4 < each.suspect < 0.6 for each in found.memorised.values())

@@ -22,6 +22,7 @@ from ganzoo.settings import Settings
 from ganzoo.stateful import Stateful
 from ganzoo.training import Callback
 from ganzoo.training.method import Method
+from ganzoo.training.optimizers import make_optimizer
 
 IMAGES = torch.randint(0, 256, (24, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 QUIET = {"doctor_every": 0, "sample_every": 0, "score_every": 0, "report_every": 0, "log_every": 1, "batch_size": 8}
@@ -490,3 +491,28 @@ def test_an_object_that_is_called_is_a_schedule_too():
 
     with SCHEDULES.temporarily("halves", Halves):
         assert Method(Settings(generator_lr="halves(start=0.4)")).now("generator_lr", 2) == 0.1
+
+
+def test_noise_of_each_image_is_the_same_in_whole_batches_and_in_parts():
+    def noise(count, behind=0):
+        random = torch.Generator().manual_seed(1)
+        torch.rand(behind, generator=random)  # as a training step does for the images before the part
+        return normal_each(count, 2, random=random, device=torch.device("cpu"))
+
+    assert torch.equal(noise(8)[4:], noise(4, behind=4))
+
+
+@pytest.mark.parametrize("beta2", [0.95, "linear(start=0.95,end=0.95)"])
+@pytest.mark.parametrize("name", ["rmsprop", "rmsproptf"])
+def test_beta2_is_alpha_of_every_rmsprop(name, beta2):
+    settings = Settings(optimizer=name, beta2=beta2)
+    optimizer = make_optimizer(nn.Linear(2, 2), 0.01, settings)
+    Method(settings).set_rates({"generator": optimizer}, 0, 0)
+    assert optimizer.param_groups[0]["alpha"] == 0.95
+
+
+def test_a_scheduled_beta2_adds_no_option_to_an_optimizer_without_it():
+    settings = Settings(optimizer="sgd", beta2="linear(start=0.95)")
+    optimizer = make_optimizer(nn.Linear(2, 2), 0.01, settings)
+    Method(settings).set_rates({"generator": optimizer}, 0, 0)
+    assert "alpha" not in optimizer.param_groups[0]

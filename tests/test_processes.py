@@ -124,7 +124,7 @@ def test_augmentations_and_penalties_draw_as_one_process_does(children, tmp_path
     """Each image's draws follow from its place in the batch, whichever process and accumulated part holds it."""
     given = {"steps": 3, "loss": "wasserstein", "optimizer": "sgd", "generator_lr": 0.01, "discriminator_lr": 0.01}
     given |= {"penalties": ["wgan-gp(weight=10)"], "augmentations": ["color", "translation", "cutout"]}
-    given |= {"generator_penalties": ["path-length(weight=2)"], "doctor_every": 0}
+    given |= {"generator_penalties": ["path-length(weight=2,decay=1)"], "doctor_every": 0}  # its figure: the length
     logs = [fork(children, tmp_path / str(count), count, **given, accumulate=count)[1] for count in (1, 2)]
     for one, two in zip(*([entry for entry in log if "generator_loss" in entry] for log in logs), strict=True):
         assert one["path_length"] > 0 and two == pytest.approx(one, rel=1e-4, abs=1e-5)

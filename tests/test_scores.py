@@ -19,6 +19,7 @@ from ganzoo.evaluation.metrics import (
     variety,
     warn_of_few,
 )
+from ganzoo.runs.selection_score import KernelScore
 
 
 def compare(real, fake, metrics=DEFAULT, seed=0) -> dict[str, float]:
@@ -325,3 +326,25 @@ def test_fewer_than_two_images_a_feature_are_said_once_with_the_classes_that_are
         warnings.simplefilter("error")
         warn_of_few(fd, 20, {"": 40, "fox": 40})
         warn_of_few(make_metrics("kd"), 20, {"": 3})
+
+
+def icons(seed):
+    """Rectangles of one colour on white paper, whose margin is the same in all."""
+    random, images = torch.Generator().manual_seed(seed), torch.ones(200, 1, 32, 32)
+    for image in images:
+        (top, left), (bottom, right) = (torch.randint(low, low + 8, (2,), generator=random) for low in (6, 18))
+        image[:, top:bottom, left:right] = torch.rand(1, generator=random) * 2 - 1
+    return images
+
+
+def test_what_never_varies_in_the_real_images_does_not_rule_the_score_of_a_run():
+    score, others = KernelScore(icons(0)), icons(1)
+    noise = others.clone()
+    noise[:, :, 6:26, 6:26] = torch.rand(200, 1, 20, 20, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    same, invisible, noisy = score(others), score(others.clamp(max=0.99)), score(noise)
+    assert abs(same) < 0.1 and same < invisible < 2 < noisy  # white as a tanh draws it
+
+
+def test_the_kernel_distance_of_too_few_images_is_refused():
+    with pytest.raises(DataError, match="KD compares 4 images or more of each side; there are 3 and 8"):
+        METRICS["kd"](torch.randn(3, 4), torch.randn(8, 4))

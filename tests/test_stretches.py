@@ -299,7 +299,7 @@ def test_report_show_and_messages_name_the_best_that_is_kept(tmp_path, monkeypat
     train(tmp_path / "run", 6, keep="best", score_every=3, checkpoint_every=5)
     capsys.readouterr()
     resume(tmp_path / "run", at=5, steps=9)
-    assert "is written again, of step 3" in capsys.readouterr().err
+    assert "is written anew, of step 3" in capsys.readouterr().err
     facts = run_facts(tmp_path / "run")
     assert (facts["best score"], facts["best score's step"]) == (1.0, 3)
     report = (tmp_path / "run" / "report.html").read_text()

@@ -855,3 +855,23 @@ def test_a_run_is_begun_anew_where_its_model_is_a_link(tmp_path):
     (tmp_path / "run" / "model").symlink_to(tmp_path / "elsewhere")
     assert train(tmp_path / "run", steps=2, gan=tiny(), overwrite=True).finished
     assert (tmp_path / "elsewhere" / "model.safetensors").is_file()
+
+
+def test_a_model_with_classes_is_scored_by_samples_of_the_real_images_classes(tmp_path, monkeypatch):
+    asked = []
+
+    def score(real):
+        return lambda fakes: float(len(fakes))
+
+    sample = ganzoo.GAN.sample
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore", score)
+    monkeypatch.setattr(
+        ganzoo.GAN, "sample", lambda self, *given, **named: asked.append(named) or sample(self, *given, **named)
+    )
+    labels = (torch.arange(20) % 5 == 0).long()
+    data = (torch.zeros(20, 1, 8, 8, dtype=torch.uint8) + labels.view(-1, 1, 1, 1).byte(), labels)
+    gan = ganzoo.GAN(Own(True), Own(False), latent_size=4, num_classes=2)
+    settings = {"steps": 2, "batch_size": 4, "score_every": 2, "sample_every": 0, "report_every": 0, "doctor_every": 0}
+    ganzoo.Trainer(gan, data, tmp_path / "run", progress=False, **settings).fit()
+    scored = [each["labels"] for each in asked if each.get("precision") == "fast"]
+    assert scored and all(each.bincount().tolist() == [16, 4] for each in scored)

@@ -262,7 +262,7 @@ def words_of(error: BaseException) -> str:
 
 
 def failure(error: Exception, what: str) -> Exception:
-    """The error to raise if a plug-in or a custom part fails; memory errors and ours stay as they are."""
+    """The error to raise if a plug-in or a custom part fails; memory errors and ConfigErrors stay as they are."""
     if isinstance(error, ConfigError) or is_out_of_memory(error):
         return error
     return ConfigError(f"{what}: {words_of(error)}; mend it or take another")

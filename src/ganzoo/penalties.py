@@ -109,7 +109,8 @@ class PathLength(Stateful):
     """E (|J^T y| - a)^2: steps of latents change images equally far (Karras et al. 2020, StyleGAN2, eq. 4).
 
     J is the generator's Jacobian by a latent, y is Gaussian noise as large as an image, divided by the square root of
-    its pixels, and a is the moving mean of |J^T y|, which begins at 0. The paper's weight is 2, every 8 steps.
+    its pixels, and a is the moving mean of |J^T y|, which begins at 0. The paper's code has a weight
+    of 2, every 8 steps.
 
     Args:
         decay: how much of its distance to the new mean a moves by at each step with this penalty.

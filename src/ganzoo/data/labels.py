@@ -1,4 +1,4 @@
-"""Validate class labels: integers from 0 to num_classes - 1."""
+"""Class labels: validated as integers from 0 to num_classes - 1, numbered by name, matched between two sets."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from ganzoo.data.labels import same_classes
 from ganzoo.data.open import splits_of
 from ganzoo.errors import ConfigError, DataError
 from ganzoo.evaluation.features import FEATURES, Features
-from ganzoo.evaluation.generated import Generated, generated
+from ganzoo.evaluation.generated import Generated, generated, in_proportion
 from ganzoo.evaluation.metrics import DEFAULT, METRICS, NamedMetric, Score, compare, make_metrics, warn_of_few
 from ganzoo.evaluation.neighbours import Memorisation, different, memorisation
 from ganzoo.evaluation.nets import fashion_net
@@ -82,7 +82,8 @@ def evaluate(
         features: a name in `ganzoo.FEATURES` with its options, as "inception" or "timm:NAME", or a `Features`;
             None: fashion-net for grey images, color-net for colour.
         metrics: names in `ganzoo.METRICS` with their options, as ("fd", "prdc(k=3)").
-        seed: of samples and choices. A conditional model draws its classes in equal numbers.
+        seed: of samples and choices. A conditional model draws its classes in the proportions of `data`; in equal
+            numbers without `classes`, or if `data` has no labels.
         classes: measure class by class too, if labels are asked for, or can be recognised (Fashion-MNIST). Classes are
             matched by name; those without names, by number.
         memorised: look for training images among the samples: those of the train split, else all of `data`.
@@ -112,7 +113,12 @@ def evaluate(
         )
     space, used = _space(features, image_channels, device or made.device)
     real = _Real(data, made, space, reading, split, samples, training_images, seed, progress)
-    labels = _labels(made, real.data) if classes else None
+    numbers = _class_numbers(made, real.data) if classes else None
+    if numbers is not None and isinstance(made.source, GAN):
+        assert real.data.labels is not None  # else there are no numbers
+        counts = torch.bincount(real.data.labels, minlength=len(numbers))[numbers]
+        made = replace(made, labels=in_proportion(counts, made.count))
+    labels = None if numbers is None or made.labels is None else numbers[made.labels]
     seconds = {}
     start = time.perf_counter()
 
@@ -179,8 +185,8 @@ def _fewer_side(qualities: Sequence[ClassQuality], real_images: int) -> dict[str
     return {each.name: min(each.samples, round(each.real_share * real_images)) for each in measured}
 
 
-def _labels(made: Generated, data: ImageData) -> Tensor | None:
-    """The class of each image to measure, by the numbers of `data`; None if either has no classes.
+def _class_numbers(made: Generated, data: ImageData) -> Tensor | None:
+    """The number that each class of the images to measure has in `data`; None if either has no classes.
 
     Raises:
         ConfigError: a GAN's classes are not those of `data`.
@@ -199,7 +205,7 @@ def _labels(made: Generated, data: ImageData) -> Tensor | None:
         return None
     if not torch.equal(numbers, torch.arange(len(numbers))):
         warnings.warn(f"classes are matched by name: {data.name} has them in another order", stacklevel=3)
-    return numbers[made.labels]
+    return numbers
 
 
 def _by_class(

@@ -122,8 +122,24 @@ def generated(
             f"{data.name}: images of {width}x{height} pixels are not square, and features are of square ones; give a "
             f"size to bring them to (image_size=, --size), and how (fit=, --fit)"
         )
-    chosen = torch.randperm(len(data), generator=generator_for(seed, "generated"))[:samples].sort().values
+    chosen = torch.randperm(len(data), generator=generator_for(seed, "generated"))[:samples]
     return Generated(data, len(chosen), None if data.labels is None else data.labels[chosen], chosen, seed)
+
+
+def in_proportion(counts: Tensor, samples: int) -> Tensor:
+    """Labels int64 (samples,) in the proportions of `counts` (classes,), those of a class spread evenly.
+
+    Else a model that draws each class perfectly would have bad figures on classes of unequal size.
+    """
+    if bool((counts == counts[0]).all()):
+        return torch.arange(samples) % len(counts)
+    shares = counts.double() * samples / counts.sum()
+    whole = shares.long()
+    left = samples - int(whole.sum())
+    whole[(shares - whole).argsort(descending=True, stable=True)[:left]] += 1  # the largest remainders
+    labels = torch.arange(len(counts)).repeat_interleave(whole)
+    places = torch.cat([(torch.arange(int(count)) + 0.5) / int(count) for count in whole if count])
+    return labels[places.argsort(stable=True)]
 
 
 def is_images(source: str | Path) -> bool:

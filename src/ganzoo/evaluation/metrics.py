@@ -186,13 +186,16 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 def kd(real: Tensor, fake: Tensor, *, subsets: Count = 50, subset: Count = 1000, seed: int = 0) -> dict[str, Score]:
     """KD, the kernel distance: its mean over random subsets, unbiased, so it may be under 0 (Bińkowski et al. 2018).
 
-    arXiv:1801.01401. A subset holds half of the images at most: of all of them no two subsets differ.
+    arXiv:1801.01401. A subset holds half of the images at most: of all of them no two subsets differ. Its spread is the
+    standard deviation over the subsets, not that of their mean.
 
     Args:
         subsets: how many. subset: images in each, at most.
     """
     random = np.random.RandomState(derive_seed(seed, "kernel") % 2**32)
     size = min(subset, len(real) // 2, len(fake) // 2)
+    if size < 2:
+        raise DataError(f"KD compares 4 images or more of each side; there are {len(real)} and {len(fake)}")
     found = []
     for _ in range(subsets):
         ours = fake[random.choice(len(fake), size, replace=False)]

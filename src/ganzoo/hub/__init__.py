@@ -1,1 +1,1 @@
-"""Saved models: a folder, and (from `ganzoo.hub.remote`) a repository of the same layout on the Hub."""
+"""The Hugging Face Hub: models fetched, pulled and pushed; Spaces."""

@@ -120,10 +120,8 @@ class Unit:
 
 def layout_of(row: Sequence[Layer]) -> tuple[str, str, str]:
     """Whose layout the names of `row` are, and its activations in generator and discriminator."""
-    for pattern, *rest in _LAYOUTS:
-        if all(re.fullmatch(pattern, layer.name) for layer in row):
-            return tuple(rest)  # type: ignore[return-value]  # three texts
-    raise AssertionError("the last pattern fits all names")
+    fits = (tuple(rest) for pattern, *rest in _LAYOUTS if all(re.fullmatch(pattern, layer.name) for layer in row))
+    return next(fits)  # type: ignore[return-value]  # three texts; the last pattern fits all names
 
 
 def read_row(row: Sequence[Layer], assumptions: Assumptions) -> Reading:

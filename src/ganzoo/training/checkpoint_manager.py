@@ -104,7 +104,7 @@ class CheckpointManager:
                 if each["step"] >= state.step:  # the checkpoint is of before
                     state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
                     changed += each["changed"]
-            self._mend_model(state, self._outputs, anew=stretch is not None and "keep" in stretch.changed)
+            self._mend_model(state, self._outputs, stretch)
         step = self._runtime.agree(state.step)  # all take the one that the main process can read
         if not self._outputs:
             load_checkpoint(state, checkpoint_folder(self._run.path, step))
@@ -133,9 +133,11 @@ class CheckpointManager:
                 shutil.rmtree(checkpoint_folder(self._run.path, later))
         self._run.remove_after(step)
 
-    def _mend_model(self, state: TrainingState, outputs: ModelExporter, anew: bool) -> None:
-        """Write `model/` again if it was lost, or is to be another: of the best step, or if that is lost too, of this
-        one."""
+    def _mend_model(self, state: TrainingState, outputs: ModelExporter, stretch: Stretch | None) -> None:
+        """Write `model/` again if it was lost, or if the `stretch` wants another: of the best step, or if that is lost
+        too, of this one."""
+        anew = stretch is not None and "keep" in stretch.changed
+        gone_back = stretch is not None and stretch.at is not None
         lost = not (self._run.path / "model" / WEIGHTS).is_file()
         if not (lost or anew):
             return
@@ -154,7 +156,7 @@ class CheckpointManager:
         else:
             outputs.save_model(state)
             load_checkpoint(state, here)
-        why = "is missing; it is written again" if lost else "is written anew"
+        why = "is written anew" if anew or gone_back else "is missing; it is written again"
         say(f"{self._run.path / 'model'} {why}, of step {step if best is None else best}.")
 
     def save(self, state: TrainingState) -> None:

@@ -65,7 +65,10 @@ class Method(Stateful):
                 group["lr"] = rate
                 if isinstance(self._settings.beta2, str):
                     beta2 = self.now("beta2", step)
-                    group |= {"betas": (group["betas"][0], beta2)} if "betas" in group else {"alpha": beta2}
+                    if "betas" in group:
+                        group["betas"] = (group["betas"][0], beta2)
+                    elif self._settings.optimizer.startswith("rmsprop"):
+                        group["alpha"] = beta2
 
     def take_rates(self, changed: Collection[str], rollbacks: int) -> int:
         """A learning rate among the settings that were `changed` holds as it is given, though rates were lower after so

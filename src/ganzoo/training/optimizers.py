@@ -89,7 +89,11 @@ def _timm_optimizer(network: nn.Module, name: str, learning_rate: float, betas: 
         _try(timm.optim.create_optimizer_v2(probe := nn.Conv2d(2, 2, 3), name, **options), probe)
     except Exception as error:
         raise ConfigError(f"optimizer {quote(name)} can't be used here ({words_of(error)}); take another") from error
-    return timm.optim.create_optimizer_v2(network, name, **options)
+    made = timm.optim.create_optimizer_v2(network, name, **options)
+    if name.startswith("rmsprop"):  # alpha is beta2, as of torch's; elsewhere it means other things
+        for group in made.param_groups:
+            group["alpha"] = betas[1]
+    return made
 
 
 def _try(optimizer: Optimizer, network: nn.Module) -> None:
