@@ -160,9 +160,9 @@ def test_a_class_that_is_not_among_the_chosen_real_images_is_said_and_the_others
     absent = [each for each in found.classes if each.real_share == 0]
     assert absent and all(each.scores is None and each.best == each.worst == () for each in absent)
     assert found.classes[0].scores is not None
-    assert "too few to measure (10 samples, 0.0% of the real images)" in found.table()
+    assert "too few to measure (0 samples, 0.0% of the real images)" in found.table()
     assert (
-        "too few to measure (10 samples, 0.0% of the real images)"
+        "too few to measure (0 samples, 0.0% of the real images)"
         in write_page(found, tmp_path / "page.html", "x").read_text()
     )
 

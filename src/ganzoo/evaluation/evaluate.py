@@ -116,8 +116,8 @@ def evaluate(
     numbers = _class_numbers(made, real.data) if classes else None
     if numbers is not None and isinstance(made.source, GAN):
         assert real.data.labels is not None  # else there are no numbers
-        counts = torch.bincount(real.data.labels, minlength=len(numbers))[numbers]
-        made = replace(made, labels=in_proportion(counts, made.count))
+        sizes = torch.bincount(real.data.labels, minlength=len(numbers))[numbers]
+        made = replace(made, labels=in_proportion(sizes, made.count))
     labels = None if numbers is None or made.labels is None else numbers[made.labels]
     seconds = {}
     start = time.perf_counter()
