@@ -55,7 +55,9 @@ def test_show_tells_what_a_run_did(two_runs, capsys):
     facts = shown(capsys, "show", str(two_runs[1]))["run"]
     assert (facts["step"], facts["steps"], facts["data"]) == (4, 4, "fashion-mnist-mini")
     assert facts["settings"]["generator_lr"] == 1e-3 and "beta1" not in facts["settings"]
-    assert facts["networks"]["generator.widths"] == [8, 4] and facts["generator_loss"] > 0
+    networks = facts["networks"]
+    assert networks["generator.widths"] == [8, 4] and networks["generator.model"] == "dcgan-generator"
+    assert "generator.norm" not in networks and facts["generator_loss"] > 0  # batch is the default
     assert run(["show", str(two_runs[1])]) == 0
     assert "settings.batch_size" in capsys.readouterr().out
 

@@ -119,13 +119,28 @@ def _model(source: str) -> Facts:
 
 def _run(path: Path) -> Facts:
     from ganzoo.runs.compare import run_facts
-    from ganzoo.runs.folder import changed_in_words
+    from ganzoo.runs.folder import RunFolder, changed_in_words
     from ganzoo.settings import Settings
 
     facts = run_facts(path)
     facts["settings"] = _own(Settings.from_dict(facts["settings"], f"{path / 'run.json'}: settings"))
+    facts["networks"] = _networks(RunFolder(path).facts()["gan"], f"{path / 'run.json'}: gan")
     stretches = facts.pop("stretches")
     return facts | {f"from step {each['step']:,} on": changed_in_words(each["changed"]) for each in stretches}
+
+
+def _networks(described: Facts, place: str) -> Facts:
+    """Model and config of both networks, as a record describes them: what differs from the defaults."""
+    from ganzoo.models import MODELS
+
+    found: Facts = {}
+    for name in ("generator", "discriminator"):
+        model, config = described[name]["model"], described[name]["config"] or {}
+        if model in MODELS:  # else of a package that is not here, or a module of the user's own
+            config_class: Any = MODELS[model]
+            config = _own(config_class.config_class.from_dict(config, f"{place}.{name}.config"))
+        found |= {f"{name}.{key}": value for key, value in {"model": model, **config}.items()}
+    return found
 
 
 def _own(config: Config) -> Facts:

@@ -64,7 +64,8 @@ def train(
     from ganzoo.settings import Settings
     from ganzoo.training import Trainer
 
-    configs = _configs(preset, from_) if set_ and resume is None else {}
+    of_networks = any(text.strip().startswith(("generator.", "discriminator.")) for text in set_ or ())
+    configs = _configs(preset, from_) if of_networks and resume is None else {}  # opens the whole model
     changes, networks = _parse(set_ or (), configs)
     own = given(steps=steps, batch_size=batch_size, loss=loss, seed=seed, generator_lr=lr, discriminator_lr=lr)
     for field, value in own.items():
@@ -190,5 +191,5 @@ def _parse(texts: Iterable[str], configs: dict[str, Any]) -> tuple[dict[str, Any
         elif place in networks:
             raise ConfigError(f"{given}: a run that goes on keeps its networks; change them in a new one, by --from")
         else:
-            raise ConfigError(f"{given}: {quote(place)} is unknown.{did_you_mean(place, configs)}")
+            raise ConfigError(f"{given}: {quote(place)} is unknown.{did_you_mean(place, networks)}")
     return changes, networks
