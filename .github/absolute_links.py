@@ -1,9 +1,10 @@
 """Write the repository's address into what is released: absolute_links.py OWNER/NAME REF, a tag or branch.
 
-README's links become absolute, for PyPI's page, and it gets the badge of the tests; pyproject.toml gets its
-[project.urls], CITATION.cff its repository.
+README's links become absolute, for PyPI's page, and those of the notebooks, for Colab. README gets the badge of the
+tests, pyproject.toml its [project.urls], CITATION.cff its repository.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -13,10 +14,10 @@ LINK = r"(?P<picture>!?)\[(?P<label>[^\]]*)\]\((?!https?:|mailto:|#)(?P<target>[
 PART = re.compile(rf"{LINK}|{CODE}", re.DOTALL)  # whichever begins first: code in a link's label is a part of the link
 
 
-def absolute(text: str, repository: str, ref: str) -> str:
-    """`text` whose links lead to the files of `repository` (OWNER/NAME) at `ref`, a tag or branch."""
-    page = f"https://github.com/{repository}/blob/{ref}/"
-    picture = f"https://raw.githubusercontent.com/{repository}/{ref}/"
+def absolute(text: str, repository: str, ref: str, folder: str = "") -> str:
+    """`text`, which lies in `folder` ("docs/"), with links to the files of `repository` (OWNER/NAME) at `ref`."""
+    page = f"https://github.com/{repository}/blob/{ref}/{folder}"
+    picture = f"https://raw.githubusercontent.com/{repository}/{ref}/{folder}"
 
     def link(match: re.Match[str]) -> str:
         if match["target"] is None:
@@ -24,6 +25,15 @@ def absolute(text: str, repository: str, ref: str) -> str:
         return f"{match['picture']}[{match['label']}]({picture if match['picture'] else page}{match['target']})"
 
     return PART.sub(link, text)
+
+
+def absolute_notebook(text: str, repository: str, ref: str, folder: str) -> str:
+    """`text`, a notebook that lies in `folder`, with such links in its cells of Markdown."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = absolute("".join(cell["source"]), repository, ref, folder).splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 def with_urls(text: str, repository: str) -> str:
@@ -59,5 +69,8 @@ if __name__ == "__main__":
     readme, project, citation = map(Path, ("README.md", "pyproject.toml", "CITATION.cff"))
     text = badged(absolute(readme.read_text(encoding="utf-8"), repository, ref), repository)
     readme.write_text(text, encoding="utf-8")
+    for notebook in Path("docs").glob("*.ipynb"):
+        text = absolute_notebook(notebook.read_text(encoding="utf-8"), repository, ref, "docs/")
+        notebook.write_text(text, encoding="utf-8")
     project.write_text(with_urls(project.read_text(encoding="utf-8"), repository), encoding="utf-8")
     citation.write_text(cited(citation.read_text(encoding="utf-8"), repository), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import runpy
@@ -184,10 +185,16 @@ def test_an_example_runs(children, name, tmp_path):
         assert not path.endswith((".png", ".gif")) or path.rpartition("/")[0] in printed, "says where pictures are"
 
 
-def test_links_of_the_readme_lead_to_the_repository_on_another_site():
+@pytest.fixture(scope="module")
+def script():
+    """.github/absolute_links.py."""
     spec = importlib.util.spec_from_file_location("absolute_links", ROOT / ".github" / "absolute_links.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def test_links_of_the_readme_lead_to_the_repository_on_another_site(script):
     text = "![a](docs/a.png) [b](docs/b.md#c) [d](https://e.f) [g](#h) `[i](j)`\n```\n[k](l)\n```\n"
     assert script.absolute(text, "me/zoo", "v1") == (
         "![a](https://raw.githubusercontent.com/me/zoo/v1/docs/a.png) "
@@ -197,3 +204,17 @@ def test_links_of_the_readme_lead_to_the_repository_on_another_site():
     written = script.absolute((ROOT / "README.md").read_text(), "me/zoo", "v1")
     prose = re.sub(r"```.*?```", "", written, flags=re.DOTALL)
     assert all(target.startswith("http") for target in re.findall(r"\]\(([^)#]+)", prose))
+
+
+@pytest.mark.parametrize("name", ["tutorial.ipynb", "chapter.ipynb"])
+def test_links_of_a_notebook_lead_to_the_repository_and_its_code_stays(script, name):
+    text = (ROOT / "docs" / name).read_text()
+    before, after = (
+        json.loads(each)["cells"] for each in (text, script.absolute_notebook(text, "me/zoo", "v1", "docs/"))
+    )
+    prose = "".join("".join(cell["source"]) for cell in after if cell["cell_type"] == "markdown")
+    assert "(https://github.com/me/zoo/blob/v1/docs/" in prose
+    targets = re.findall(r"\]\(([^)#]+)", re.sub(r"`[^`]*`|https?:[^)]*", "http", prose))
+    assert set(targets) == {"http"}
+    code = [[cell["source"] for cell in cells if cell["cell_type"] == "code"] for cells in (before, after)]
+    assert code[0] == code[1]

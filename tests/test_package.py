@@ -163,11 +163,24 @@ def climbing(source: str, path: str) -> list[str]:
     return problems
 
 
-def test_the_map_in_the_docs_has_every_file():
-    named = set(re.findall(r"[\w/.]+", " ".join(re.findall(r"`([^`\n]+)`", (ROOT / "docs" / "design.md").read_text()))))
-    named = {word.removesuffix(".py").split("/")[-1] for word in named}
-    missing = [name_of(path) for path in FILES if path.stem not in named | {"__init__"}]
+def rows_of_the_map() -> Iterator[tuple[list[str], list[str]]]:
+    """The names in code of each row in the tables of docs/design.md: in its first column, and in its second."""
+    for first, second in re.findall(r"^\| (.*?) \| (.*) \|$", (ROOT / "docs" / "design.md").read_text(), re.MULTILINE):
+        yield re.findall(r"`([^`]+)`", first), re.findall(r"`([^`]+)`", second)
+
+
+def test_the_floors_in_the_docs_are_those_of_the_test():
+    shown = [[name.rstrip("/") for name in names] for first, names in rows_of_the_map() if names and not first]
+    assert shown == FLOORS
+
+
+def test_the_map_in_the_docs_has_every_file_and_no_other():
+    named = {word for first, second in rows_of_the_map() for word in first + (second if first == ["cli/"] else [])}
+    named = {word.removesuffix(".py").rstrip("/").split("/")[-1] for word in named}
+    missing = [name_of(path) for path in FILES if path.stem not in named]
+    others = sorted(named - {path.stem for path in FILES} - {path.parent.name for path in FILES})
     assert not missing, f"add to the tables of docs/design.md: {', '.join(missing)}"
+    assert not others, f"in the tables of docs/design.md, but no file: {', '.join(others)}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

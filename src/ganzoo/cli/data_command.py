@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 of_images = partial(option, group="Images")
 BROKEN = of_images("What to do with a file that can't be read: stop or skip.  [default: stop]")
-GROUND = of_images("Colour behind transparent parts.  [default: white]")
+GROUND = of_images("Background colour of transparent parts and padding.  [default: white]")
 FIT = of_images("crop, pad or squash pictures that are not square.  [default: crop]")
 DRAWN = 64  # pixels a side at which a set of several sizes is shown
 ODD = {"duplicates": "{} equal an earlier one", "skipped": "{} can't be read"}  # shown if there are any

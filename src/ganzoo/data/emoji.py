@@ -1,4 +1,4 @@
-"""Noto Emoji, 64x64 with a transparent ground, out of npm's package emoji-datasource-google, sorted by category."""
+"""Noto Emoji, 64x64 with a transparent background, out of npm's package emoji-datasource-google, sorted by category."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def remark_range(data: ImageData, ground: str, floating: bool = False) -> None:
         other = "black" if ImageColor.getcolor(ground, "L") > 127 else "white"  # type: ignore[operator]
         text = (
             f"{blank} of {len(looked)} pictures looked at are wholly {ground}; if they are drawings in {ground} on a "
-            f'transparent ground, choose another: --ground {other}, in Python ground="{other}"'
+            f'transparent background, choose another: --ground {other}, in Python ground="{other}"'
         )
     elif high < DARK:
         text = (

@@ -56,7 +56,7 @@ def open_data(
             A stream always stops.
         ground: the colour that transparency is laid on, by name or as "#808080".
         fit: how pictures that are not square become so when they are resized: "crop" takes the middle square, "pad"
-            adds the ground (transparent if the channels keep that), "squash" changes the proportions.
+            adds a border in `ground` (transparent if the channels keep that), "squash" changes the proportions.
         progress: show a bar if it takes long.
 
     Raises:
