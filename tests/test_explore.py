@@ -57,9 +57,9 @@ def test_more_starts_are_never_worse_than_the_best_of_them(gan):
 
 
 @pytest.mark.slow
-def test_nine_of_ten_samples_of_its_own_are_found_to_25_db(gan):
-    found = invert(gan, gan.sample(10, seed=1))
-    assert (found.psnr >= 25).sum() >= 9, found.psnr
+def test_four_of_five_samples_of_its_own_are_found_to_25_db(gan):
+    found = invert(gan, gan.sample(5, seed=1))
+    assert (found.psnr >= 25).sum() >= 4, found.psnr
 
 
 def test_each_image_of_a_conditional_model_keeps_its_label(conditional):
