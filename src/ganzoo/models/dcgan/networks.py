@@ -29,20 +29,15 @@ from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError, quote
 from ganzoo.models.contract import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
 from ganzoo.models.dcgan.sampling import prepare
-from ganzoo.models.dcgan.stages import (
+from ganzoo.models.dcgan.stages import block_names, check_names, final_norm, has_start, scale_of, stage_sizes
+from ganzoo.models.stages import (
     LARGEST_IMAGE,
-    block_names,
     check_image_size,
     check_memory,
-    check_names,
     check_widths,
     each_output,
-    final_norm,
     from_the_image,
     halved,
-    has_start,
-    scale_of,
-    stage_sizes,
     stretch,
 )
 

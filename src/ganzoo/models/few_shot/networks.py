@@ -22,7 +22,7 @@ from ganzoo.blocks.few_shot import GLUUp, SkipExcitation, TwoPathDown
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError
 from ganzoo.models.contract import MODELS, Discriminator, Generator, check_labels
-from ganzoo.models.dcgan.stages import (
+from ganzoo.models.stages import (
     LARGEST_IMAGE,
     PyramidConfig,
     check_image_size,

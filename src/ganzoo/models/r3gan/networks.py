@@ -17,7 +17,7 @@ from ganzoo.blocks.r3gan import R3GANDown, R3GANSame, R3GANUp, draw_by_fan_in
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError
 from ganzoo.models.contract import MODELS, MOST_CLASSES, Discriminator, Generator, check_labels
-from ganzoo.models.dcgan.stages import PyramidConfig, check_image_size, each_output, from_the_image, halved, stretch
+from ganzoo.models.stages import PyramidConfig, check_image_size, each_output, from_the_image, halved, stretch
 
 
 @dataclass(frozen=True, kw_only=True)
