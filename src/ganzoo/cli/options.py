@@ -8,11 +8,15 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import typer
 
+from ganzoo.errors import ConfigError
+
 WIDTH = 100  # columns of a table, at most
+PAGE = b" by ganzoo. This page loads nothing from elsewhere."  # what every page of ours holds
 
 
 def names(*kinds: str) -> Callable[[], list[str]]:
@@ -52,9 +56,26 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def output_path(output: Path | None, default: str) -> Path:
+    """Where a command writes: `output`, else the file `default` here.
+
+    Raises:
+        ConfigError: no `output` is given, and ganzoo did not write the file that is here.
+    """
+    if output is not None:
+        return output
+    from ganzoo.images import written_here
+
+    path = Path(default)
+    content = path.read_bytes() if path.is_file() else None
+    if content is not None and not written_here(content) and PAGE not in content:
+        raise ConfigError(f"{path} is here already, and ganzoo did not write it; choose a file with --output FILE")
+    return path
+
+
 def print_json(facts: Any) -> None:
     """Print `facts`, of JSON types, and nothing else."""
-    print(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+    print(json.dumps(facts, indent=2, default=str))  # in ASCII: what is printed gets escapes that JSON does not know
 
 
 def print_wrapped(text: str, indent: str = "  ") -> None:
