@@ -69,6 +69,18 @@ def test_list_shows_all_that_is_registered_with_a_line_of_what_it_is(name, capsy
     assert max(map(len, lines)) <= 100
 
 
+@pytest.mark.parametrize("kind", ["presets", "metrics", "zoo"])
+@pytest.mark.parametrize("columns", [20, 40])
+def test_a_table_on_a_narrow_terminal_has_every_word_whole(columns, kind, capsys, monkeypatch):
+    words = []
+    for wide in (200, columns):
+        monkeypatch.setenv("COLUMNS", str(wide))
+        assert run(["list", kind]) == 0
+        words.append(capsys.readouterr().out.split())
+    wide, narrow = words
+    assert wide == narrow if kind != "zoo" else {*wide} - {"model"} == {*narrow}  # each figure has its title
+
+
 def test_list_alone_shows_every_kind(capsys):
     assert run(["list"]) == 0
     kinds = [name.lower().replace("_", "-") for name in ganzoo.REGISTRIES]
@@ -410,6 +422,16 @@ def test_of_several_processes_the_first_prints_warnings(rank, monkeypatch):
     with pytest.raises(SystemExit), warnings.catch_warnings(record=True) as said:
         main(["data", "mixed"])
     assert len(said) == (rank == "0")
+
+
+def test_remarks_of_pillow_that_name_no_file_are_not_printed(here, monkeypatch):
+    (here / "set").mkdir()
+    Image.new("RGB", (20, 20)).save("set/a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08")
+    monkeypatch.setattr("warnings.formatwarning", None)
+    with pytest.raises(SystemExit, match="0"), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        main(["data", "./set"])
+    assert not [str(each.message) for each in said if "EXIF" in str(each.message)]
 
 
 TYPED = {  # a line so far: what completes it, and what does not
