@@ -18,6 +18,7 @@ import typer
 from PIL import Image
 
 import ganzoo
+from ganzoo.__main__ import main as load_and_run
 from ganzoo.cli import app, main, run
 from ganzoo.integrations.onnx import ExportedONNX
 
@@ -68,6 +69,18 @@ def test_list_shows_all_that_is_registered_with_a_line_of_what_it_is(name, capsy
     assert max(map(len, lines)) <= 100
 
 
+@pytest.mark.parametrize("kind", ["presets", "metrics", "zoo"])
+@pytest.mark.parametrize("columns", [20, 40])
+def test_a_table_on_a_narrow_terminal_has_every_word_whole(columns, kind, capsys, monkeypatch):
+    words = []
+    for wide in (200, columns):
+        monkeypatch.setenv("COLUMNS", str(wide))
+        assert run(["list", kind]) == 0
+        words.append(capsys.readouterr().out.split())
+    wide, narrow = words
+    assert wide == narrow if kind != "zoo" else {*wide} - {"model"} == {*narrow}  # each figure has its title
+
+
 def test_list_alone_shows_every_kind(capsys):
     assert run(["list"]) == 0
     kinds = [name.lower().replace("_", "-") for name in ganzoo.REGISTRIES]
@@ -108,6 +121,31 @@ def test_data_reads_a_folder_at_another_size(here, capsys):
     drawings(here / "drawings")
     assert run(["data", "./drawings", "--size", "16", "--channels", "1"]) == 0
     assert "12" in capsys.readouterr().out and Path("data.png").exists()
+
+
+DRAWING = {  # each command that writes a file whose name nobody gave, and that file
+    "data.png": ["data", "."],
+    "grid.png": ["sample", "{model}", "-n", "2"],
+    "walk.png": ["walk", "{run}", "--points", "2", "--steps", "2"],
+    "directions.png": ["directions", "{run}", "--count", "1"],
+    "arithmetic.png": ["arithmetic", "{run}", "--plus", "1", "--minus", "2"],
+    "invert.png": ["invert", "{run}", "one.png", "--steps", "1"],
+    "compare.html": ["compare", "{run}", "{run}"],
+}
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_a_file_of_the_user_s_is_replaced_only_if_it_is_named(name, here, model, a_run, capsys):
+    words = [word.format(model=model, run=a_run) for word in DRAWING[name]]
+    for own in ("one.png", name):
+        Image.new("L", (28, 28)).save(own, "PNG")
+    before = Path(name).read_bytes()
+    assert run(words) == 2
+    said = f"{name} is here already, and ganzoo did not write it; choose a file with --output FILE"
+    assert said in capsys.readouterr().err and Path(name).read_bytes() == before
+    assert run([*words, "--output", f"./{name}"]) == 0
+    assert run(words) == 0, "ganzoo wrote it"
+    assert Path(name).read_bytes() != before
 
 
 def test_sample_draws_a_grid_and_makes_missing_folders(here, model, capsys):
@@ -162,6 +200,13 @@ def test_what_prints_facts_prints_them_as_json(here, a_run, two_splits, capsys, 
     assert facts["path"] == "a.onnx" and facts["opset"] == 18
 
 
+def test_json_is_json_whatever_names_it_holds(here, capsys):
+    names = ["no\u00a0break", "\U0001f600", "del\x7f", "bidi\u202e"]
+    for name in names:
+        drawings(here / "set" / name, 1)
+    assert [*printed_json(["data", "./set"], capsys)["classes"]] == sorted(names)
+
+
 def test_long_work_shows_how_far_it_is(here, a_run, two_splits, monkeypatch):
     shown = []
 
@@ -207,6 +252,24 @@ def test_samples_without_labels_that_replace_others_leave_no_labels(here, model,
     assert run(["sample", str(model), "--count", "2", "--folder", "out"]) == 0
     assert run(["sample", str(a_run), "--count", "2", "--folder", "out", "--overwrite"]) == 0
     assert sorted(path.name for path in Path("out").iterdir()) == ["00000.png", "00001.png"]
+
+
+@pytest.mark.parametrize("name", ["1.png", "00000.png", "cat.png", "labels.csv"])
+def test_samples_replace_no_file_of_the_user_s(here, model, capsys, name):
+    assert run(["sample", str(model), "--count", "2", "--folder", "out"]) == 0
+    own = Path("out", name)
+    own.write_text("a,b") if name == "labels.csv" else Image.new("RGB", (9, 9)).save(own)
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    for more in ([], ["--overwrite"]):
+        assert run(["sample", str(model), "--count", "1", "--folder", "out", *more]) == 2
+        assert f"out holds files that are no samples of ganzoo ({name})" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+
+
+def test_samples_are_replaced_if_that_is_asked_for(here, model, capsys):
+    assert run(["sample", str(model), "--count", "2", "--folder", "out"]) == 0
+    assert run(["sample", str(model), "--count", "1", "--folder", "out"]) == 2
+    assert "out holds samples already (00000.png, ...)" in capsys.readouterr().err
 
 
 def test_labels_of_samples_are_those_that_the_seed_draws(here, model):
@@ -361,6 +424,16 @@ def test_of_several_processes_the_first_prints_warnings(rank, monkeypatch):
     assert len(said) == (rank == "0")
 
 
+def test_remarks_of_pillow_that_name_no_file_are_not_printed(here, monkeypatch):
+    (here / "set").mkdir()
+    Image.new("RGB", (20, 20)).save("set/a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08")
+    monkeypatch.setattr("warnings.formatwarning", None)
+    with pytest.raises(SystemExit, match="0"), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        main(["data", "./set"])
+    assert not [str(each.message) for each in said if "EXIF" in str(each.message)]
+
+
 TYPED = {  # a line so far: what completes it, and what does not
     "ganzoo dir": ("directions", "evaluate"),
     "ganzoo list pre": ("presets", "losses"),
@@ -441,6 +514,40 @@ def test_the_module_is_the_same_command():
     assert done.returncode == 0 and "pokemon-64" in done.stdout
     done = subprocess.run([sys.executable, "-m", "ganzoo", "lsit"], capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_is_said_and_gives_130(here, model, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ganzoo.GAN, "batches", interrupted)
+        assert run(["sample", str(model)]) == 130
+        assert capsys.readouterr().err == "ganzoo: interrupted.\n"
+    monkeypatch.setattr("ganzoo.cli.main", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        load_and_run()
+    assert capsys.readouterr().err == "ganzoo: interrupted.\n"
+
+
+def shell_with(line):
+    """What a shell does with `line`, in which G is the command; its output is buffered, as Python does it by itself."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    line = f'set -o pipefail; G() {{ {shlex.quote(sys.executable)} -m ganzoo "$@"; }}; {line}'
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("line", ["G --version | true", "G list | head -1", "G --version >&-"])
+def test_a_reader_that_stops_or_is_not_there_is_no_mistake(line):
+    done = shell_with(line)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_output_onto_a_full_disk_is_one_clear_line():
+    done = shell_with("G --version > /dev/full")
+    assert done.stderr == "ganzoo: the output: No space left on device; free disk space there.\n"
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("words", [["--debug", "sample", "./nowhere"], ["sample", "./nowhere", "--debug"]])
@@ -591,12 +698,18 @@ BAD = [
     (["data", "fashion-mnist-min"], 'Did you mean "fashion-mnist-mini"'),
     # wrong types and ranges
     (["sample", "{model}", "--count", "x"], 'got "x"'),
+    (["sample", "{model}", "--count=x"], 'got "x"'),
+    (["sample", "{model}", "-n", "x"], 'got "x"'),
+    (["sample", "{model}", "-nx"], 'got "x"'),
     (["sample", "{model}", "--count", "0"], "--count must be an int of at least 1, got 0"),
     (["sample", "{model}", "--count", "-5"], "--count must be an int of at least 1, got -5"),
     (["sample", "{model}", "--scale", "0"], "scale must be an int from 1"),
     (["sample", "{model}", "--scale", "2", "--folder", "b"], "--scale and --folder are both given"),
     (["sample", "{model}", "--columns", "8", "--folder", "b"], "--columns and --folder are both given"),
-    (["sample", "{model}", "--folder", "{drawings}"], "replace the samples there with --overwrite"),
+    (
+        ["sample", "{model}", "--folder", "{drawings}"],
+        "drawings holds files that are no samples of ganzoo (0.png, ...)",
+    ),
     (["sample", "{model}", "--label", "1", "--balanced"], "choose one class or all in turn"),
     (["sample", "{run}", "--balanced"], "has no classes"),
     (["sample", "{run}", "--at", "2"], "has no checkpoint of step 2; it has those of 0, 3"),
@@ -688,6 +801,7 @@ BAD = [
     (["train", "fashion-mnist", "--at", "1"], "--at goes back in a run; name it with --resume"),
     ([*TRAIN, "--name", "x"], "--name and --output are both given"),
     (["train", "fashion-mnist", "--name", "a/b"], '--name "a/b" must be a plain name; give a path with --output'),
+    (["train", "fashion-mnist", "--name", ".."], '--name ".." must be a plain name; give a path with --output'),
     ([*TRAIN, "--lr", "fast"], 'unknown schedule "fast"'),
     ([*TRAIN, "--lr", "1e-4", "--set", "generator_lr=1"], "--lr and --set generator_lr=... are both given"),
     ([*TRAIN, "--steps", "2", "--set", "steps=3"], "--steps and --set steps=... are both given"),

@@ -34,6 +34,7 @@ from ganzoo.data import open as open_module
 from ganzoo.data.cache import cached_images, differing
 from ganzoo.data.decode import decode, read_pictures
 from ganzoo.data.hf import hf_splits
+from ganzoo.data.labels import same_classes
 from ganzoo.data.open import splits_of
 from ganzoo.data.reading import Reading
 from ganzoo.data.stream import Stream, _in_turns
@@ -124,6 +125,31 @@ def test_folders_in_a_zip_that_was_packed_with_backslashes_are_classes(tmp_path)
     (tmp_path / "a.zip").write_bytes(content)
     data = open_data(tmp_path / "a.zip")
     assert data.class_names == ("cats", "dogs") and data.labels.tolist() == [0, 0, 1]
+
+
+def test_names_in_a_zip_are_utf_8_with_and_without_the_mark_of_it(tmp_path):
+    names = ["caf\u00e9/a.png", "\u00e9t\u00e9/b.png"]
+    path = pack(tmp_path / "set.zip", {name: png() for name in names})
+    with zipfile.ZipFile(path) as archive:
+        offsets = [member.header_offset + 6 for member in archive.infolist()]
+    content = bytearray(path.read_bytes())
+    entries = [match.start() + 8 for match in re.finditer(b"PK\x01\x02", content)]
+    for place in (*offsets, *entries):
+        content[place + 1] &= ~8
+    unmarked = tmp_path / "unmarked.zip"
+    unmarked.write_bytes(content)
+    assert open_data(unmarked).class_names == open_data(path).class_names == ("caf\u00e9", "\u00e9t\u00e9")
+
+
+def test_a_class_that_two_systems_write_in_two_ways_is_one(tmp_path):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    source = fill(tmp_path / "set", [f"train/{composed}/1.png", "train/dog/2.png", f"test/{apart}/3.png"])
+    train = open_data(source)
+    with pytest.warns(UserWarning) as said:
+        test = open_data(source, split="test")
+    assert not any("hold no images" in str(each.message) for each in said)
+    assert train.class_names == test.class_names == (composed, "dog") and test.labels.tolist() == [0]
+    assert same_classes([apart, "dog"], ["dog", composed]).tolist() == [1, 0]
 
 
 def test_classes_are_the_first_folders_that_differ_however_deep_pictures_lie(tmp_path):
@@ -440,9 +466,13 @@ def test_passed_over_files_are_counted_by_reason(tmp_path):
     (folder / "linked").symlink_to(tmp_path / "else")
     (folder / "inside.png").symlink_to(folder / "a.png")
     os.mkfifo(folder / "pipe.png")
-    data = opened(folder, r"links out of the folder 3 \(copy.*\.heic 1 \(Pillow does not read them: convert")
+    data = opened(
+        folder,
+        r"links to folders, out of the folder or to nothing 3 \(copy.*\.heic 1 \(Pillow does not read them: convert",
+    )
     assert len(data) == 2 and data.passed_over == {
-        "hidden": 1, ".heic": 1, ".txt": 1, "without an ending": 1, "links out of the folder": 3, "not plain files": 1,
+        "hidden": 1, ".heic": 1, ".txt": 1, "without an ending": 1, "not plain files": 1,
+        "links to folders, out of the folder or to nothing": 3,
     }  # fmt: skip
 
 
@@ -570,8 +600,10 @@ def test_numbered_parts_without_labels_are_no_classes(tmp_path):
         ("[" * 100_000, "is no JSON"),
         ('{"labels": [1]}', r"must be a list of \[path, label\]"),
         ('{"labels": [["a.png", 0]]}', r"has no label for b.png; add it"),
-        ('{"labels": [["a.png", 0], ["b.png", 0.5]]}', "label 1 has the label 0.5"),
-        ('{"labels": [["a.png", [0.1, 0.2]], ["b.png", [0.1, 0.2]]]}', "label 0 has the label"),
+        ('{"labels": [["a.png", 0], ["b.png", 0.5]]}', "b.png has the label 0.5"),
+        ('{"labels": [["a.png", 0], ["b.png", "cat"]]}', 'b.png has the label "cat"; .*, the class\'s. Mend it.$'),
+        ('{"labels": [["a.png", [0.1, 0.2]], ["b.png", [0.1, 0.2]]]}', "a.png has the label"),
+        ('{"labels": [["a.png", 0], ["b.png", 0], ["a.png", 1]]}', "a.png has two labels, 0 and 1"),
     ],
 )
 def test_a_file_of_labels_that_cannot_be_used_is_named(tmp_path, content, said):
@@ -579,6 +611,13 @@ def test_a_file_of_labels_that_cannot_be_used_is_named(tmp_path, content, said):
     (source / "dataset.json").write_text(content)
     with pytest.raises(DataError, match=f"dataset.json.*{said}"):
         open_data(source)
+
+
+@pytest.mark.parametrize("content", ['{"labels": {"a.png": 0, "b.png": 1}}', '[["a.png", 0], ["b.png", 1]]'])
+def test_a_file_of_labels_in_another_form_is_said(tmp_path, content):
+    source = fill(tmp_path / "set", ["a.png", "b.png"])
+    (source / "dataset.json").write_text(content)
+    assert opened(source, "dataset.json: it is not .*so no labels are read from it").labels is None
 
 
 def test_stray_pictures_and_classes_without_images_are_said(tmp_path):
@@ -656,6 +695,21 @@ def test_a_pointer_under_a_zip_s_name_is_named(tmp_path):
         open_data(tmp_path / "set.zip")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.png", png(), "a.png is one picture; name its folder"),
+        ("a.zip", b"", "a.zip is empty, or holds only zeros; get the file again"),
+        ("a.zip", b"PK\x03\x04 and an end that is missing", r"can't be read as a zip \(.*\); get it again"),
+        ("a.txt", b"words", r"can't be read as a zip \(.*\); name a folder or zip of images"),
+    ],
+)
+def test_a_file_that_is_no_zip_has_its_own_remedy(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        open_data(tmp_path / name)
+
+
 def test_train_skips_broken_pictures_and_resume_does_too(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     folder = fill(tmp_path / "set", [f"{number}.png" for number in range(5)], (8, 8))
@@ -715,6 +769,17 @@ def test_exif_orientation_is_honoured():
     assert decode(buffer.getvalue(), "x", Reading(image_channels=3)).shape == (3, 8, 4)
 
 
+def test_a_whole_picture_with_damaged_exif_is_read_as_it_lies():
+    assert decode(png(exif=b"garbage!!"), "a.png", Reading()).shape == (3, 6, 6)
+
+
+def test_nan_in_a_picture_is_told_with_its_place():
+    buffer = io.BytesIO()
+    Image.fromarray(np.array([[1.0, np.nan]], dtype=np.float32)).save(buffer, "TIFF")
+    with pytest.raises(DataError, match="a.tif can't be read as a picture .*holds NaN"):
+        decode(buffer.getvalue(), "a.tif", Reading())
+
+
 def test_cmyk_and_the_first_frame_of_an_animation():
     buffer = io.BytesIO()
     Image.new("CMYK", (4, 4)).save(buffer, "JPEG")
@@ -771,6 +836,13 @@ def test_pictures_that_are_not_square_are_cropped_padded_or_squashed_alike_at_ea
     assert kept[3, 0, 4] == (0 if fit == "pad" else 255)  # transparent around it
     with pytest.raises(ConfigError, match='fit must be one of crop, pad, squash, got "stretch"'):
         open_data(array[None], fit="stretch")
+
+
+@pytest.mark.parametrize("size", [(600, 1), (1, 600)])
+def test_however_long_a_picture_is_it_is_padded(size):
+    pixels = decode(png("red", size), "a.png", Reading(image_size=8, fit="pad", ground="white"))
+    red = (pixels == np.array([255, 0, 0], np.uint8).reshape(3, 1, 1)).all(0)
+    assert red.sum() == 8 and (red.all(0).sum(), red.all(1).sum()) in ((1, 0), (0, 1))
 
 
 def test_how_pictures_are_fitted_is_recorded_and_used_on_resume(tmp_path, monkeypatch):

@@ -121,7 +121,7 @@ def test_the_wheel_is_small_and_holds_every_file_of_the_package(wheel):
 def test_the_wheel_says_what_it_is(wheel):
     archive = zipfile.ZipFile(wheel)
     info = f"ganzoo_torch-{ganzoo.__version__}.dist-info"
-    assert "ganzoo = ganzoo.cli:main" in archive.read(f"{info}/entry_points.txt").decode()
+    assert "ganzoo = ganzoo.__main__:main" in archive.read(f"{info}/entry_points.txt").decode()
     metadata = archive.read(f"{info}/METADATA").decode()
     for line in ("Name: ganzoo-torch", "Requires-Python: >=3.10", "License-Expression: Apache-2.0"):
         assert f"\n{line}\n" in metadata

@@ -144,6 +144,8 @@ def to_8_bits(image: Image.Image) -> Image.Image:
         values //= 257  # v / 257, rounded
         return Image.fromarray(values.astype(np.uint8))
     if image.mode == "F":
+        if np.isnan(np.asarray(image)).any():
+            raise DataError("the picture holds NaN, which is no grey; mend what wrote it.")
         return Image.fromarray(np.asarray(image).round().clip(0, 255).astype(np.uint8))
     return image
 

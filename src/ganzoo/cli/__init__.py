@@ -9,7 +9,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
 import typer
@@ -104,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.formatwarning = lambda message, *_, **__: f"ganzoo: {clean(str(message))}\n"
     if os.environ.get("LOCAL_RANK", "0") != "0":  # of several processes of a machine the first one says it
         warnings.simplefilter("ignore")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on damaged EXIF data and the like, which name no file
     raise SystemExit(run(given))
 
 
@@ -113,14 +114,15 @@ def run(arguments: Sequence[str]) -> int:
     stderr = sys.stderr
     try:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(contextlib.redirect_stdout(_CleanOutput(sys.stdout)))
+            # without a stdout, as services may start us, what is printed goes nowhere
+            clean_output = _CleanOutput(sys.stdout) if sys.stdout else io.StringIO()
+            stack.enter_context(contextlib.redirect_stdout(clean_output))
             if switches & {"--quiet", "-q"}:
                 stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-            return app(args=words, standalone_mode=False, prog_name="ganzoo") or 0
-    except typer.Exit as end:
-        return end.exit_code
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = app(args=words, standalone_mode=False, prog_name="ganzoo") or 0
+            clean_output.flush()  # or Python would do it when it ends, and nobody would see an error
+            return status
+    except _ReaderLeft:
         return 0
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, typer.TyperException) and not words:  # its message is the whole help
@@ -156,19 +158,40 @@ def _told(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
     return f"{type(error).__name__}: {error} ({report})", 1
 
 
+class _ReaderLeft(Exception):
+    """Nobody reads our output any more: `head` has its lines. Typer would end with status 1 after a BrokenPipeError."""
+
+
 class _CleanOutput(io.TextIOBase):
-    """Writes to `stream` what is safe on a terminal, and in letters that it knows: names in files may hold anything."""
+    """Writes to `stream` what is safe on a terminal, and in letters that it knows: names in files may hold anything.
+
+    Raises:
+        _ReaderLeft: the pipe is closed. OSError: something else is wrong; it names the output.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         letters = self._stream.encoding or "utf-8"
-        self._stream.write(clean(text).encode(letters, "backslashreplace").decode(letters))
+        with self._failing():
+            self._stream.write(clean(text).encode(letters, "backslashreplace").decode(letters))
         return len(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        with self._failing():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for what is still held when Python ends
+            if isinstance(error, BrokenPipeError):
+                raise _ReaderLeft from error
+            error.filename = "the output"
+            raise
 
     def fileno(self) -> int:
         return self._stream.fileno()
@@ -176,9 +199,12 @@ class _CleanOutput(io.TextIOBase):
 
 def _with_value(message: str, arguments: Sequence[str]) -> str:
     """Typer's message on an option's bad value, with the value that it leaves out."""
-    named = re.search(r"'(--[\w-]+)'", message)
-    if message.startswith("Invalid value") and named and named[1] in arguments[:-1]:
-        return f"{message.rstrip('.')}, got {quote(arguments[arguments.index(named[1]) + 1])}"
+    for flag in re.findall(r"'(-[\w-]+)'", message.partition(":")[0]):
+        joined = f"{flag}=" if flag.startswith("--") else flag  # --count=x, -nx
+        for word, after in zip(arguments, [*arguments[1:], None]):
+            value = after if word == flag else word[len(joined) :] if word.startswith(joined) else None
+            if value is not None and message.startswith("Invalid value"):
+                return f"{message.rstrip('.')}, got {quote(value)}"
     return message
 
 

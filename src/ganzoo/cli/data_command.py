@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ganzoo.cli.options import JSON, argument, given, option, print_json, print_wrapped
+from ganzoo.cli.options import JSON, argument, given, option, output_path, print_json, print_wrapped
 from ganzoo.errors import SeveralSizesError, shown
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def data(
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
-    output: Annotated[Path, option("Where the first 20 images are drawn.", "--output", "-o")] = Path("data.png"),
+    output: Annotated[
+        Path | None, option("Where the first 20 images are drawn.  [default: data.png]", "--output", "-o")
+    ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Prepare a data set, say what is in it, and draw its first 20 images."""
@@ -36,6 +38,7 @@ def data(
 
     from ganzoo import images
 
+    output = output_path(output, "data.png")
     reading = {"image_channels": channels, "split": split, **given(broken=broken, ground=ground, fit=fit)}
     opened, facts = described(source, size, **reading)
     first = opened.batch(torch.arange(min(20, len(opened))))

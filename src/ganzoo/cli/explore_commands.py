@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, argument, option, print_json
+from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, argument, option, output_path, print_json
 from ganzoo.errors import ConfigError, quote, shell
 from ganzoo.text import counted
 
@@ -20,9 +20,9 @@ def walk(
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, option("A grid (.png), or an animation (.gif, .webp).", "--output", "-o")] = Path(
-        "walk.png"
-    ),
+    output: Annotated[
+        Path | None, option("A grid (.png), or an animation (.gif, .webp).  [default: walk.png]", "--output", "-o")
+    ] = None,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Walk from sample to sample: a picture or an animation.
@@ -32,6 +32,7 @@ def walk(
     from ganzoo import images
     from ganzoo.explore.walk import walk as frames_of
 
+    output = output_path(output, "walk.png")
     gan = _gan(source, device)
     moving = output.suffix.lower() in (".gif", ".webp")
     frames = frames_of(gan, points, steps, seed=seed, label=_label(gan, label), closed=moving, across=across)
@@ -51,7 +52,7 @@ def directions(
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, option("A picture.", "--output", "-o")] = Path("directions.png"),
+    output: Annotated[Path | None, option("A picture.  [default: directions.png]", "--output", "-o")] = None,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Move one sample along the generator's strongest directions.
@@ -62,6 +63,7 @@ def directions(
     from ganzoo.explore.walk import MOVES
     from ganzoo.explore.walk import directions as moved
 
+    output = output_path(output, "directions.png")
     gan = _gan(source, device)
     drawn = moved(gan, count, strength, seed=seed, label=_label(gan, label), across=across)
     images.save(images.grid(drawn.flatten(0, 1), columns=MOVES), output)
@@ -75,9 +77,10 @@ def arithmetic(
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path, option("A picture: groups, their means, the result.", "--output", "-o")] = Path(
-        "arithmetic.png"
-    ),
+    output: Annotated[
+        Path | None,
+        option("A picture: groups, their means, the result.  [default: arithmetic.png]", "--output", "-o"),
+    ] = None,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Add and subtract means of latents.
@@ -87,6 +90,7 @@ def arithmetic(
     from ganzoo import images
     from ganzoo.explore.arithmetic import arithmetic as reckon
 
+    output = output_path(output, "arithmetic.png")
     gan = _gan(source, device)
     groups = [(1, _numbers("--plus", text)) for text in plus] + [
         (-1, _numbers("--minus", text)) for text in minus or ()
@@ -102,7 +106,9 @@ def invert(
     steps: Annotated[int, option("Steps of the optimisation.")] = 800,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
-    output: Annotated[Path, option("The pictures above what was found.", "--output", "-o")] = Path("invert.png"),
+    output: Annotated[
+        Path | None, option("The pictures above what was found.  [default: invert.png]", "--output", "-o")
+    ] = None,
     as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
@@ -121,6 +127,7 @@ def invert(
     twin = next((path for path in pictures if pictures.count(path) > 1), None)
     if twin is not None:
         raise ConfigError(f"{twin} is given twice; name each picture once")
+    output = output_path(output, "invert.png")
     gan = _gan(source, device)
     reading = Reading(image_size=gan.image_size, image_channels=gan.image_channels)
     targets = []

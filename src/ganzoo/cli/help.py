@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from typer import Context
+from typer import Abort, Context
 from typer.core import TyperCommand, TyperGroup
 
 
@@ -18,6 +20,15 @@ def _write_examples(self: Any, ctx: Context, formatter: Any) -> None:
     """Write the examples of a command, its epilog, none of them broken into lines."""
     with formatter.section("Examples"):
         formatter.write("".join(f"  {line}\n" for line in self.epilog.splitlines()))
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """Make an Abort of Ctrl-C in the block: after a KeyboardInterrupt Typer would end without a word."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Abort from error
 
 
 class Command(TyperCommand):
@@ -39,6 +50,16 @@ class Group(TyperGroup):
     """The whole command line, its commands in groups."""
 
     format_epilog = _write_examples  # type: ignore[assignment]
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Read the arguments."""
+        with _ctrl_c():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with _ctrl_c():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: Context, formatter: Any) -> None:  # type: ignore[override]
         """Write each group of commands, with a line for each."""

@@ -8,11 +8,16 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import typer
 
+from ganzoo.errors import ConfigError
+
 WIDTH = 100  # columns of a table, at most
+NARROWEST = 12  # letters of a cell that has more; in fewer, its words and numbers are cut
+PAGE = b" by ganzoo. This page loads nothing from elsewhere."  # what every page of ours holds
 
 
 def names(*kinds: str) -> Callable[[], list[str]]:
@@ -52,24 +57,50 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def output_path(output: Path | None, default: str) -> Path:
+    """Where a command writes: `output`, else the file `default` here.
+
+    Raises:
+        ConfigError: no `output` is given, and ganzoo did not write the file that is here.
+    """
+    if output is not None:
+        return output
+    from ganzoo.images import written_here
+
+    path = Path(default)
+    content = path.read_bytes() if path.is_file() else None
+    if content is not None and not written_here(content) and PAGE not in content:
+        raise ConfigError(f"{path} is here already, and ganzoo did not write it; choose a file with --output FILE")
+    return path
+
+
 def print_json(facts: Any) -> None:
     """Print `facts`, of JSON types, and nothing else."""
-    print(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+    print(json.dumps(facts, indent=2, default=str))  # in ASCII: what is printed gets escapes that JSON does not know
 
 
-def print_wrapped(text: str, indent: str = "  ") -> None:
-    """Print `text`; a line of more than `WIDTH` columns goes on in the next one, behind `indent`."""
+def print_wrapped(text: str, indent: str = "  ", width: int = WIDTH) -> None:
+    """Print `text`; a line of more than `width` columns goes on in the next one, behind `indent`."""
     for line in text.splitlines():
-        wrapped = textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        wrapped = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         print("\n".join(wrapped))
 
 
 def print_table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> None:
-    """Print `rows` as a table whose cells wrap within `WIDTH` columns, numbers to the right."""
+    """Print `rows` as a table whose cells wrap within `WIDTH` columns, numbers to the right; on a terminal that is too
+    narrow for that, each cell below the name of its row."""
     from rich.console import Console
     from rich.table import Table
 
     cells = [[each if isinstance(each, str) else f"{each}" for each in row] for row in rows]
+    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
+    longest = [max(map(len, column)) for column in zip(*cells)]
+    if sum(longest[:1] + [2 + min(each, NARROWEST) for each in longest[1:]]) > width:
+        titles = head[1:] or [""] * len(longest)
+        for name, *others in cells:
+            lines = [f"  {title} {each}" if title else f"  {each}" for title, each in zip(titles, others) if each]
+            print_wrapped("\n".join([name, *lines]), "    ", width)
+        return
     table = Table(box=None, show_header=bool(head), pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for index, row in enumerate(zip(*cells)):
         digits = "".join(row).replace(",", "").replace(".", "")
@@ -78,7 +109,6 @@ def print_table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> None
         table.add_column(title, overflow="fold", justify="right" if numbers else "left", no_wrap=index == 0)
     for line in cells:
         table.add_row(*line)
-    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
     console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False, color_system=None)
     with console.capture() as captured:
         console.print(table)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from ganzoo.cli.options import JSON, argument, option, print_json, print_table
+from ganzoo.cli.options import JSON, argument, option, output_path, print_json, print_table
 from ganzoo.errors import shell
 
 
 def compare(
     runs: Annotated[list[Path], argument("Folders of two to four runs.")],
-    output: Annotated[Path, option("Write the page here.", "--output", "-o")] = Path("compare.html"),
+    output: Annotated[Path | None, option("Write the page here.  [default: compare.html]", "--output", "-o")] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Compare runs: settings that differ, figures, curves and samples.
@@ -21,6 +21,7 @@ def compare(
     from ganzoo.files import expand_user
     from ganzoo.runs.compare import rows, setting_rows, write_comparison
 
+    output = output_path(output, "compare.html")
     facts = write_comparison(runs, expand_user(output))
     if as_json:
         return print_json({**facts, "page": str(output)})

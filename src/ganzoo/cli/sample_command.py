@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from ganzoo.cli.data_command import of_images
-from ganzoo.cli.options import DEVICE, ENDPOINT, LABEL, REVISION, SOURCE, option
+from ganzoo.cli.options import DEVICE, ENDPOINT, LABEL, REVISION, SOURCE, option, output_path
 from ganzoo.errors import ConfigError, shell
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ganzoo.gan import GAN
 
+LABELS, HEAD = "labels.csv", ("file", "label", "name")  # in a folder of samples of several classes
 LARGEST_GRID = 4096  # images; more go to a folder, one batch in memory at a time
 of_picture, of_folder = partial(option, group="One picture"), partial(option, group="A folder of pictures")
 
@@ -55,6 +56,7 @@ def sample(
 
     _check(count, label, balanced, truncation)
     _check_target(count, folder, {"--output": output, "--columns": columns, "--scale": scale})
+    target = output_path(output, "grid.png") if folder is None else None
     gan = _gan(source, at, device, revision, endpoint)
     latents, labels = _draws(gan, count, seed, label, balanced, truncation)
     precision = "fast" if fast else "float32"
@@ -68,7 +70,8 @@ def sample(
         return
     import torch
 
-    target, drawn = output or Path("grid.png"), torch.cat(list(shown))
+    assert target is not None  # without a folder
+    drawn = torch.cat(list(shown))
     if count == 1 and columns is None:
         picture = images.grid(drawn, padding=0, scale=1 if scale is None else scale)
         picture.info["ganzoo"] = "image"  # no sheet of several: `ganzoo invert` and data sets take it
@@ -136,21 +139,36 @@ def _draws(
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
-    """Remove the samples in `folder` if that is asked for; else raise ConfigError if there are pictures."""
+    """Remove the samples in `folder` if that is asked for, else raise ConfigError if there are some; also if there are
+    files that would be mixed with them, or lost."""
     from ganzoo.files import expand_user
 
     path = expand_user(folder)
-    found = [entry for entry in path.iterdir() if entry.suffix.lower() == ".png"] if path.is_dir() else []
+    found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() == ".png") if path.is_dir() else []
+    labels = path / LABELS
+    others = [entry for entry in found if not _is_sample(entry)]
+    if labels.exists() and not labels.read_bytes().startswith(",".join(HEAD).encode()):
+        others.append(labels)
+    if others:
+        first = f"{others[0].name}{', ...' * (len(others) > 1)}"
+        raise ConfigError(f"{folder} holds files that are no samples of ganzoo ({first}); name another folder")
     if found and not overwrite:
         raise ConfigError(
-            f"{folder} holds pictures already ({found[0].name}, ...), and sets would be mixed; name another folder, or "
+            f"{folder} holds samples already ({found[0].name}, ...), and sets would be mixed; name another folder, or "
             f"replace the samples there with --overwrite"
         )
-    samples = [entry for entry in found if entry.stem.isdecimal()]  # as `images.save_each` names them
-    if samples:
-        (path / "labels.csv").unlink(missing_ok=True)  # it is of these
-    for entry in samples:
+    if found:
+        labels.unlink(missing_ok=True)  # it is of these
+    for entry in found:
         entry.unlink()
+
+
+def _is_sample(path: Path) -> bool:
+    """Whether `path` is named as `images.save_each` does, and says of itself that it was written there."""
+    from ganzoo.images import written_here
+
+    named = path.stem.isdecimal() and len(path.stem) >= 5
+    return named and path.is_file() and written_here(path.read_bytes()) == "image"
 
 
 def _write_labels(gan: GAN, labels: Tensor | None, folder: Path) -> None:
@@ -161,7 +179,7 @@ def _write_labels(gan: GAN, labels: Tensor | None, folder: Path) -> None:
         return
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", "label", "name"])
+    rows.writerow(HEAD)
     for index, label in enumerate(labels.tolist()):
         rows.writerow([f"{index:05d}.png", label, gan.class_names[label] if gan.class_names else ""])
-    write_file(expand_user(folder) / "labels.csv", text.getvalue(), sync=False)
+    write_file(expand_user(folder) / LABELS, text.getvalue(), sync=False)

@@ -97,7 +97,7 @@ def _folder(name: str | None, output: Path | None) -> Path | None:
         return output
     if output is not None:
         raise ConfigError("--name and --output are both given; choose one of them")
-    if not name or Path(name).name != name:
+    if Path(name).name != name or name in ("", ".."):
         raise ConfigError(f"--name {quote(name)} must be a plain name; give a path with --output")
     return Path("runs") / name
 

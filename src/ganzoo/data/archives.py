@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from ganzoo.data.decode import SUFFIXES
 from ganzoo.data.passed_over import (
     LINKS,
     OURS,
@@ -78,7 +79,7 @@ class Listing:
 
 
 def list_folder(folder: Path, broken: str = "stop") -> Listing:
-    """The pictures below `folder`; hidden ones, links out of it and what ganzoo wrote are passed over and counted.
+    """The pictures below `folder`; hidden ones, what ganzoo wrote and most links are passed over and counted.
 
     Args:
         broken: "stop" at a folder in it that can't be read, or "skip" and count it.
@@ -210,7 +211,7 @@ def list_zip(path: Path) -> Listing:
     Raises:
         DataError: it is no zip, or has a member that no honest zip of pictures has.
     """
-    content = b""
+    content = None
     try:
         with path.open("rb") as beginning:
             content = beginning.read(100)
@@ -220,8 +221,12 @@ def list_zip(path: Path) -> Listing:
         beginnings = open(path, "rb")  # noqa: SIM115  # as well; `archive` moves in the other
         members = archive.infolist()
     except _ZIP_ERRORS as error:
-        other = what_else(content) if content and not content.startswith(b"PK") else None
-        text = f"is {other}" if other else f"can't be read as a zip ({error}); name a folder or zip of images"
+        cut = content is not None and content.startswith(b"PK")
+        other = None if content is None or cut else what_else(content)
+        if path.name.lower().endswith(SUFFIXES):
+            other = "one picture; name its folder"
+        remedy = "get it again" if cut else "name a folder or zip of images"
+        text = f"is {other}" if other else f"can't be read as a zip ({error}); {remedy}"
         raise DataError(f"{shown(str(path), 300)} {text}.") from error
     by_name = _by_name(members, path)
 
@@ -244,6 +249,10 @@ def list_zip(path: Path) -> Listing:
 def _by_name(members: list[zipfile.ZipInfo], path: Path) -> dict[str, zipfile.ZipInfo]:
     """The checked `members` of a zip by their names; DataError if two files have one name."""
     found: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        if not member.flag_bits & 0x800:  # names that are UTF-8, as macOS writes them, without the mark of it
+            with suppress(UnicodeError):
+                member.filename = member.filename.encode("cp437").decode("utf-8")
     if not any("/" in member.filename for member in members):  # packed on Windows by a program that kept its own mark
         for member in members:
             member.filename = member.filename.replace("\\", "/")

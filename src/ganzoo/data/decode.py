@@ -169,25 +169,26 @@ def decode(content: bytes, place: str, reading: Reading) -> np.ndarray:
     place = shown(place, 300)
     try:
         picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
-        if picture.width * picture.height > LARGEST_PICTURE:
-            raise DataError(
-                f"{place} has {picture.width}x{picture.height} pixels, more than {LARGEST_PICTURE:,}; make it smaller."
-            )
-        picture.load()
-        return prepare(picture, reading)
-    except DataError:
-        raise
+        if picture.width * picture.height <= LARGEST_PICTURE:
+            picture.load()
+            return prepare(picture, reading)
     except Exception as error:  # PIL's decoders raise a dozen kinds on damaged files
         if other := what_else(content):
             raise DataError(f"{place} is {other}.") from error
         raise DataError(
             f"{place} can't be read as a picture ({words_of(error)}); remove it, or put a whole one there."
         ) from error
+    size = f"{picture.width}x{picture.height}"
+    raise DataError(f"{place} has {size} pixels, more than {LARGEST_PICTURE:,}; make it smaller.")
 
 
 def prepare(picture: Image.Image, reading: Reading) -> np.ndarray:
     """A picture that is open, as uint8 (C, H, W); see `decode`. The picture itself stays as it is."""
-    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:  # else PIL would make a copy
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # PIL raises several kinds on damaged EXIF data; the pixels are whole
+        orientation = 1
+    if orientation != 1:  # else PIL would make a copy
         picture = ImageOps.exif_transpose(picture)
     return _to_array(_to_mode(picture, reading), reading)
 
@@ -229,7 +230,9 @@ def _to_array(picture: Image.Image, reading: Reading) -> np.ndarray:
         picture = picture.resize(sides, resample)
     else:  # transparency that is kept goes on around the picture
         colour: Any = None if "A" in picture.mode else ImageColor.getcolor(reading.ground, picture.mode)
-        picture = ImageOps.pad(picture, sides, resample, colour)
+        shares = (each / max(picture.size) for each in picture.size)
+        inner = [max(1, round(share * reading.image_size)) for share in shares]  # PIL's own would round to 0
+        picture = ImageOps.pad(picture.resize((inner[0], inner[1]), resample), sides, resample, colour)
     array = np.asarray(picture)
     return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -97,7 +98,7 @@ def check_label(value: Any, names: Sequence[str], place: str) -> int:
         kind = f"one for each of its {len(names)} classes" if names else "the class's"
         raise DataError(
             f"{place} has the label {quote(value)}; labels are whole numbers from 0 to {most}, {kind}. "
-            f"{remedy}, or take other labels (of an hf: set: label=COLUMN, or a larger classes=N)."
+            f"{remedy}{', or take others: label=COLUMN, or a larger classes=N' * place.startswith('hf:')}."
         )
     return label
 
@@ -105,6 +106,11 @@ def check_label(value: Any, names: Sequence[str], place: str) -> int:
 def class_names(labels: Tensor) -> tuple[str, ...]:
     """Names for classes that have none: their numbers, up to the largest label."""
     return tuple(str(number) for number in range(int(labels.max()) + 1))
+
+
+def one_form(name: str) -> str:
+    """`name` with accents as parts of letters (NFC): another system may write them behind the letters (NFD)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def same_classes(names: Sequence[str], others: Sequence[str]) -> Tensor:
@@ -116,6 +122,7 @@ def same_classes(names: Sequence[str], others: Sequence[str]) -> Tensor:
         DataError: the classes differ; the message names both.
     """
     numbers = [str(number) for number in range(len(names))]
+    names, others = ([one_form(name) for name in side] for side in (names, others))
     if list(names) == list(others) or (len(names) == len(others) and numbers in (list(names), list(others))):
         return torch.arange(len(names))
     if sorted(names) == sorted(others):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.archives import LARGEST_FILE, Listing
-from ganzoo.data.labels import check_labels, class_names
+from ganzoo.data.labels import check_label, class_names, one_form, say_gaps
 from ganzoo.data.passed_over import LABELS, folders_of
 from ganzoo.errors import DataError, quote, shown
 
@@ -141,11 +141,17 @@ def _classes(listing: Listing) -> tuple[list[str | None], list[str]]:
     """The folder of each picture that may be its class, and the classes; those of train for another split too."""
     names, train = (["/".join(_below(name, listing)) for name in part] for part in (listing.names, listing.train))
     if train:  # a split may lack classes: numbers must be those that a model was trained with
-        found = heads(names + train)
+        found = _spelled_alike(heads(train + names))
         if None not in found:
-            return found[: len(names)], sorted(set(map(str, found)))
-    found = heads(names)
+            return found[len(train) :], sorted(set(map(str, found)))
+    found = _spelled_alike(heads(names))
     return found, sorted({head for head in found if head is not None})
+
+
+def _spelled_alike(heads: list[str | None]) -> list[str | None]:
+    """`heads`, each as the first is written that is the same text: see `one_form`."""
+    first: dict[str, str] = {}
+    return [None if head is None else first.setdefault(one_form(head), head) for head in heads]
 
 
 def _below(name: str, listing: Listing) -> tuple[str, ...]:
@@ -159,7 +165,8 @@ def _say_empty(listing: Listing, names: list[str], place: Path) -> None:
     above = {folders_of(name)[:depth] for name in listing.names}
     beside = {PurePosixPath(folder).parts for folder in listing.folders}
     empty = sorted({parts[depth] for parts in beside if len(parts) == depth + 1 and parts[:depth] in above})
-    if empty := [name for name in empty if name not in names]:
+    known = {one_form(name) for name in names}
+    if empty := [name for name in empty if one_form(name) not in known]:
         _say(
             place,
             f"these folders hold no images, so they are not classes: {_some(empty)}; if they should be, "
@@ -182,7 +189,12 @@ def _from_file(listing: Listing, place: Path) -> tuple[Tensor, tuple[str, ...]] 
     missing = [name for name in listing.names if name.removeprefix(prefix) not in pairs]
     if missing:
         raise DataError(f"{shown(where, 300)} has no label for {_some(missing)}; add it, or remove the file.")
-    labels = check_labels((pairs[name.removeprefix(prefix)] for name in listing.names), (), shown(where, 300), "label")
+    numbers = [
+        check_label(pairs[name.removeprefix(prefix)], (), f"{shown(where, 300)}: {shown(name.removeprefix(prefix))}")
+        for name in listing.names
+    ]
+    labels = torch.tensor(numbers)
+    say_gaps(labels, (), where)
     return labels, class_names(labels)
 
 
@@ -195,15 +207,22 @@ def _pairs(read: Callable[[str], bytes], path: str, where: str) -> dict[str, obj
         facts = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{shown(where, 300)} is no JSON ({quote(str(error))}); mend it, or remove it.") from error
-    pairs = facts.get("labels") if isinstance(facts, dict) else None
-    if not isinstance(pairs, list):
+    pairs = facts.get("labels") if isinstance(facts, dict) else facts
+    if not isinstance(pairs, list) or facts is pairs:
+        if pairs is not None:
+            _say(where, 'it is not {"labels": [[path, label], ...]}, so no labels are read from it; mend or remove it')
         return None
     if not all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
         raise DataError(f'{shown(where, 300)}: "labels" must be a list of [path, label]; mend it, or remove it.')
-    return dict(pairs)
+    found: dict[str, object] = {}
+    for name, label in pairs:
+        if found.setdefault(name, label) != label:
+            both = f"{quote(found[name])} and {quote(label)}"
+            raise DataError(f"{shown(where, 300)}: {shown(name)} has two labels, {both}; mend it, or remove it.")
+    return found
 
 
-def _say(place: Path, text: str) -> None:
+def _say(place: Path | str, text: str) -> None:
     warnings.warn(f"{shown(str(place), 300)}: {text}", stacklevel=2)
 
 

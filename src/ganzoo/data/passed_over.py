@@ -10,7 +10,7 @@ from ganzoo.errors import shown
 from ganzoo.images import written_here
 
 OURS = "written by ganzoo"
-LINKS = "links out of the folder"
+LINKS = "links to folders, out of the folder or to nothing"
 HIDDEN = "hidden"
 NO_ENDING = "without an ending"
 LABELS = "dataset.json"  # of labels: see ganzoo.data.layout
@@ -23,7 +23,7 @@ SAVED_TO_DISK = (
     "datasets.load_from_disk gives, or write it with to_parquet and open hf:FILE.parquet"
 )
 _REMEDIES = {
-    LINKS: "copy the files into it",
+    LINKS: "copy their files into it",
     NO_ENDING: "give pictures an ending, as .jpg",
     **dict.fromkeys((".heic", ".heif", ".svg", ".psd", ".pdf", ".raw", ".cr2", ".nef", ".arw", ".dng"), _CONVERT),
     **dict.fromkeys((".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"), _UNPACK),
