@@ -333,7 +333,7 @@ def drop_tag(request: Request) -> Any:
     return {}
 
 
-@route("GET", "/{repo}/resolve/{revision}/{path}")
+@route("GET", "/{space}{repo}/resolve/{revision}/{path}")
 def resolve(request: Request) -> Any:
     repository, path, hub = request.repository(download=True), request.names["path"], request.hub
     found = repository.find(request.names["revision"])

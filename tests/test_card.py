@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ import ganzoo
 from ganzoo.cli import run as command_line
 from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.runs.card import Card, model_card, named, run_card, whole_card, write_card
+from ganzoo.runs.folder import train_on_command
 from ganzoo.runs.report import write_report
 from ganzoo.saving.format import CARD
 from ganzoo.saving.resolve import bundled_models
@@ -421,7 +423,7 @@ def test_a_pulled_model_keeps_what_its_card_tells_of_the_same_weights(a_run, tmp
     folder, told = shutil.copytree(a_run / "model", tmp_path / "pulled"), card_of(a_run)
     (folder / CARD).write_text(named(told, "me/it"))
     assert command_line(["card", str(folder)]) == 0
-    assert (folder / CARD).read_text() == named(told, "me/it").replace("me/it", str(folder))  # the title stays
+    assert (folder / CARD).read_text() == named(told, str(folder))
     figures = [{**FIGURES[0], "value": 7.5}]
     evaluate(a_run, figures=figures)
     shutil.copy(a_run / "evaluation.json", folder)
@@ -445,6 +447,28 @@ def test_the_card_of_a_runs_model_folder_is_the_runs(a_run, capsys):
     (a_run / "model" / CARD).unlink()
     assert command_line(["card", str(a_run / "model")]) == 0
     assert "| seed | 0 |" in card_of(a_run) and str(a_run / "model" / CARD) in capsys.readouterr().out
+
+
+def test_the_title_follows_the_runs_folder_if_nobody_edited_it(a_run, tmp_path, monkeypatch):
+    run_card(a_run)
+    moved = shutil.copytree(a_run, tmp_path / "other")
+    run_card(moved)
+    assert "\n# other\n" in card_of(moved) and "\n# run\n" not in card_of(moved)
+    monkeypatch.chdir(moved)
+    run_card(".")
+    assert "\n# other\n" in card_of(moved) and 'from_pretrained(".")' in card_of(moved)
+    assert "\n# my-gan\n" in named(card_of(moved), "me/my-gan")
+    (moved / "model" / CARD).write_text(card_of(moved).replace("\n# other\n", "\n# My drawings\n"))
+    run_card(moved)
+    assert "\n# My drawings\n" in card_of(moved)
+
+
+def test_a_run_that_is_called_as_a_bundled_model_is_named_as_a_path(a_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.move(a_run, "fashion-mnist")
+    run_card("fashion-mnist")
+    assert 'from_pretrained("./fashion-mnist")' in card_of(tmp_path / "fashion-mnist")
+    assert train_on_command(Path("fashion-mnist")).startswith("ganzoo train --from ./fashion-mnist --data")
 
 
 def test_the_name_that_one_loads_is_put_in_when_it_is_pushed(tmp_path):

@@ -746,6 +746,10 @@ BAD = [
     (["sample", "~nobodyx/a"], '"~nobodyx/a" names no place'),
     (["sample", "{empty}"], "holds no saved model"),
     (["sample", "{run}/checkpoints/step-00000003"], "is a checkpoint, to resume from, and no saved model. The run's"),
+    (
+        ["sample", "{run}/checkpoints/step-00000003/tensors.safetensors"],
+        "step-00000003 is a checkpoint, to resume from",
+    ),
     (["sample", "{text}"], "is a file, but not .safetensors"),
     (["sample", "{fake}"], "is not an intact safetensors file"),
     (["sample", "{broken}"], "is not valid JSON"),

@@ -176,7 +176,11 @@ def test_a_generator_of_other_stages_is_expressed(tmp_path):
     layers += [nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4, affine=False), nn.ReLU()]
     plain = trained(nn.Sequential(*layers, nn.Conv2d(4, 1, 3, padding=1), nn.Tanh()), torch.randn(8, 6, 1, 1))
     torch.save(plain.state_dict(), tmp_path / "g.pt")
-    gan = convert(tmp_path / "g.pt", tmp_path / "model").gan
+    converted = convert(tmp_path / "g.pt", tmp_path / "model")
+    gan = converted.gan
+    said = "assumed: generator: an upsampling to double the size before 4: two layers without weights stand there"
+    assert [each for each in converted.remarks if "upsampling" in each] == [said]
+    assert "assumed: generator: batch norms with eps 1e-5, torch's default" in converted.remarks
     assert gan.config.generator.block == ("resize-up", "pixelshuffle-up", "dcgan-same")
     latents = torch.randn(4, 6)
     assert torch.allclose(gan.sample(latents=latents), plain(latents[:, :, None, None]), atol=1e-6)
@@ -214,6 +218,8 @@ def test_a_converted_generator_is_pushed_and_trains_on_with_a_fresh_discriminato
 def test_a_converted_generator_is_evaluated(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(networks("torchgan")[0].state_dict(), "g.pt")
+    assert run(["convert", "g.pt", "fashion-mnist"]) == 0
+    assert "sample it: ganzoo sample ./fashion-mnist" in capsys.readouterr().out  # without ./ the bundled model
     assert run(["convert", "g.pt", "mine"]) == 0
     assert run(["sample", "./mine", "-n", "200", "--folder", "real"]) == 0
     how = ["--samples", "100", "--metric", "fd", "--no-memorised"]
@@ -286,6 +292,30 @@ START = [nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU()]
         (
             [*START, nn.Conv2d(8, 32, 3), nn.PixelShuffle(2), nn.BatchNorm2d(8), nn.ReLU(), *LAST],
             "3 does not fit.*a bias before its pixels are shuffled",
+        ),
+        (
+            [nn.ConvTranspose2d(32, 8, 4), nn.ReLU(), nn.BatchNorm2d(8), nn.Dropout(0.2), *LAST],
+            "2 does not fit.*an activation seems to stand between it and 0",
+        ),
+        (
+            [
+                *START,
+                nn.Conv2d(8, 32, 3, bias=False),
+                nn.PixelShuffle(2),
+                nn.ReLU(),
+                nn.BatchNorm2d(8),
+                nn.ReLU(),
+                *LAST,
+            ],
+            "6 does not fit.*an activation seems to stand between it and 3",
+        ),
+        (
+            [nn.Conv2d(1, 8, 4, 2, 1), LEAKY, nn.BatchNorm2d(8), nn.Dropout(0.3), nn.Conv2d(8, 1, 4)],
+            "2 does not fit.*an activation seems to stand between it and 0",
+        ),
+        (
+            [nn.Conv2d(1, 8, 4, 2, 1), LEAKY, nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(128, 1)],
+            "2 does not fit.*an activation seems to stand between it and 0",
         ),
     ],
 )

@@ -406,6 +406,35 @@ def test_push_space_sends_a_page_of_a_model_and_the_models_repository_stays(hub,
     )
 
 
+def test_a_card_that_is_a_link_out_of_the_models_folder_gets_into_no_space(hub, model, tmp_path, monkeypatch, capsys):
+    log_in(monkeypatch)
+    (tmp_path / "id_ed25519").write_text("PRIVATE KEY")
+    folder = ganzoo.from_pretrained(model).save_pretrained(tmp_path / "mine")
+    (folder / "README.md").symlink_to(tmp_path / "id_ed25519")
+    assert run(["push", str(folder), "owner/demo", "--space", "--endpoint", hub.endpoint]) == 2
+    assert "README.md is a link out of the folder" in capsys.readouterr().err
+    assert run(["demo", str(folder), "--export-space", str(tmp_path / "space")]) == 2
+    assert not hub.requests and not (tmp_path / "space").exists()
+
+
+@pytest.mark.parametrize("name", ["app.py", "requirements.txt"])
+def test_another_space_is_not_pushed_over(hub, model, tmp_path, name):
+    space = export_space(ganzoo.from_pretrained(model), tmp_path / "space")
+    hub.add("spaces/owner/app", {name: b"print('mine')", "README.md": b"mine"})
+    before = hub.files("spaces/owner/app")
+    with pytest.raises(ConfigError, match=f"owner/app holds {name} of something else than a Space of ganzoo"):
+        push_folder(space, "owner/app", token="hf_owner", endpoint=hub.endpoint)
+    assert hub.files("spaces/owner/app") == before
+
+
+def test_a_space_of_the_working_folder_has_that_folders_name(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(model, tmp_path / "drawings"))
+    gan = ganzoo.from_pretrained(".")
+    space = export_space(gan, tmp_path / "space")
+    assert RepoCard.load(space / "README.md").data.title == "drawings demo"
+    assert "name='drawings'" in (space / "app.py").read_text() and Studio(gan).name == "drawings"
+
+
 def test_a_models_card_links_to_its_space_while_there_is_one_that_its_readers_may_see(hub, model, tmp_path):
     gan = ganzoo.from_pretrained(model)
     folder, space = gan.save_pretrained(tmp_path / "mine"), export_space(gan, tmp_path / "space")

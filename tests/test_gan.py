@@ -21,6 +21,7 @@ from ganzoo.files import new_folder, remove_leftovers, write_file
 from ganzoo.models import FastCopy
 from ganzoo.saving.resolve import bundled_models
 from ganzoo.training.ema import AveragedGenerator
+from ganzoo.training.finetuning import before_averaging
 
 SMALL = {"start_size": 7, "widths": (8, 4)}
 
@@ -580,6 +581,42 @@ def test_weights_come_from_a_file_or_are_missed(gan, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(SourceError, match="model.safetensors does not exist"):
         other.load_weights(folder)
+
+
+def test_weights_of_a_network_with_another_config_are_refused_though_their_shapes_fit(gan, tmp_path):
+    folder = gan.save_pretrained(tmp_path / "model")
+    for change, said in (
+        ({"activation": "gelu"}, 'activation "relu" there, "gelu" here'),
+        ({"initialisation": "torch"}, ""),
+    ):
+        generator = type(gan.generator)(gan.generator.config.replace(change))
+        other = ganzoo.GAN(generator)
+        if said:
+            with pytest.raises(WeightsError, match=f"holds weights of another network: {said}; build that one"):
+                other.load_weights(folder)
+        else:
+            assert torch.equal(other.load_weights(folder).sample(2, seed=0), gan.sample(2, seed=0))
+
+
+def test_custom_networks_train_on_from_the_generator_before_averaging(tmp_path):
+    raw, gan = Tied(), ganzoo.GAN(Tied(), latent_size=4)
+    gan.save_pretrained(tmp_path / "model", generator_raw=raw)
+    again = ganzoo.GAN(Tied(), latent_size=4).load_weights(tmp_path / "model")
+    assert before_averaging(again)
+    assert all(torch.equal(value, raw.state_dict()[name]) for name, value in again.generator.state_dict().items())
+
+
+def test_a_network_in_the_other_ones_place_is_refused(gan, tmp_path):
+    folder = gan.save_pretrained(tmp_path / "model")
+    with pytest.raises(WeightsError, match="holds a discriminator, no generator; name the folder of a whole model"):
+        ganzoo.from_pretrained(folder / "discriminator" / "model.safetensors")
+    with pytest.raises(WeightsError, match=f"holds one network of a model; name the model's folder: {folder}$"):
+        ganzoo.from_pretrained(folder / "discriminator")
+    root = json.loads((folder / "config.json").read_text())
+    shutil.copy(folder / "model.safetensors", folder / "discriminator")
+    (folder / "discriminator" / "config.json").write_text(json.dumps(root["generator"]))
+    with pytest.raises(WeightsError, match="discriminator.* holds a generator, no discriminator"):
+        ganzoo.from_pretrained(folder, discriminator=True)
 
 
 def test_a_crash_while_saving_leaves_the_old_model(gan, tmp_path, monkeypatch):

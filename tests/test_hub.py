@@ -190,7 +190,9 @@ def test_a_link_out_of_the_folder_is_not_pushed(hub, saved, tmp_path, name):
     secret.write_bytes((saved / name).read_bytes() if (saved / name).exists() else b"PRIVATE KEY")
     (saved / name).unlink(missing_ok=True)
     (saved / name).symlink_to(secret)
-    with pytest.raises(ConfigError, match=f"{name} is a link out of the folder, to .*id_ed25519; nothing was pushed"):
+    with pytest.raises(
+        ConfigError, match=f"{name} is a link out of the folder, to .*id_ed25519, and would be published"
+    ):
         push(hub, saved)
     assert not hub.requests
     if name == "README.md":

@@ -14,13 +14,14 @@ import threading
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 import ganzoo
 from ganzoo.data import open_data
-from ganzoo.errors import ConfigError, TrainingError
+from ganzoo.errors import ConfigError, DataError, TrainingError
 from ganzoo.runs.checkpoint import checkpoints
 from ganzoo.runs.folder import command
 from ganzoo.runs.metadata import _absolute
@@ -313,7 +314,7 @@ def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkey
     shutil.rmtree(tmp_path / "run" / "model")
     result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
     assert (result.best_step, result.step) == (6, 11) and contents(tmp_path / "run") == before
-    assert "is missing; it is written again, of step 6" in capsys.readouterr().err
+    assert "is missing or damaged; it is written again, of step 6" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "run" / "model")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000006")
     result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
@@ -480,6 +481,55 @@ def test_a_run_killed_before_its_first_checkpoint_is_begun_again(tmp_path):
         ganzoo.Trainer.resume(tmp_path / "run", data=images())
     assert train(tmp_path / "run", steps=2).finished
     assert not list((tmp_path / "run").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("config", [None, "{}"])
+def test_a_model_whose_config_is_lost_or_damaged_is_written_again(tmp_path, config, capsys):
+    train(tmp_path / "run")
+    before, path = contents(tmp_path / "run"), tmp_path / "run" / "model" / "config.json"
+    path.write_text(config) if config else path.unlink()
+    ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    assert "is missing or damaged; it is written again" in capsys.readouterr().err
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_model_whose_config_goes_during_a_run_ends_it_with_the_way_on(tmp_path):
+    def lose(run):
+        (tmp_path / "run" / "model" / "config.json").unlink(missing_ok=True)
+
+    with pytest.raises(TrainingError, match=r"of something else than a model.*Then: .*resume"):
+        train(tmp_path / "run", callbacks=[Calls(lose)])
+
+
+def test_a_trainer_of_a_run_whose_settings_were_changed_meanwhile_does_not_go_on(tmp_path):
+    train(tmp_path / "run", callbacks=[StopAt(5)])
+    trainers = [
+        ganzoo.Trainer.resume(tmp_path / "run", images(), callbacks=[StopAt(step)], progress=False, **changes)
+        for step, changes in ((6, {"steps": 20}), (7, {"generator_lr": 1e-4}))
+    ]
+    assert [each.fit().step for each in trainers[:1]] == [6]
+    with pytest.raises(TrainingError, match=r"run.json has other settings by now .* Trainer.resume\("):
+        trainers[1].fit()
+    assert trainers[0].fit().step > 6
+    other = ganzoo.Trainer.resume(tmp_path / "run", images(), callbacks=[StopAt(8)], progress=False, generator_lr=1e-4)
+    other.fit()
+    with pytest.raises(TrainingError, match="other settings by now"):
+        trainers[0].fit()
+
+
+def test_the_message_on_images_that_have_moved_says_how_to_name_their_new_place(tmp_path):
+    (tmp_path / "old").mkdir()
+    for number, image in enumerate(images()):
+        Image.fromarray(image[0].numpy()).save(tmp_path / "old" / f"{number:02}.png")
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    ganzoo.Trainer(tiny(), tmp_path / "old", tmp_path / "run", **{**QUICK, "steps": 2}).fit()
+    shutil.rmtree(tmp_path / "old")
+    with pytest.raises(DataError, match="old.*if they have moved, name their new place: --data NEW_PLACE"):
+        ganzoo.Trainer.resume(tmp_path / "run", progress=False, steps=3)
+    with pytest.raises(DataError) as caught:
+        ganzoo.Trainer.resume(tmp_path / "run", tmp_path / "nowhere", progress=False, steps=3)
+    assert "NEW_PLACE" not in str(caught.value)
+    assert ganzoo.Trainer.resume(tmp_path / "run", tmp_path / "new", progress=False, steps=3).fit().step == 3
 
 
 def test_a_run_that_lost_its_run_json_is_not_taken_for_one_that_never_began(tmp_path):

@@ -62,6 +62,11 @@ def expand_user(path: str | Path) -> Path:
         raise ConfigError(f"{quote(str(path))} names no place: no such home folder; give a path without ~") from error
 
 
+def name_of(path: str | Path) -> str:
+    """The last part of `path`; of "." and ".." the name of the folder that it is."""
+    return os.path.basename(os.path.abspath(path))
+
+
 def written_as_path(source: object) -> bool:
     """Whether `source` is a path by the way it is written, as ./x, ../x, /x or ~/x, and so no name of anything."""
     text = str(source)

@@ -432,9 +432,14 @@ class GAN:
             SourceError: no weights are there. WeightsError: they are damaged, or of another network.
         """
         root = local_model(folder)
-        WeightsFile.open(root if root.is_file() else root / WEIGHTS).load_into(self.generator)
+        files = [(root if root.is_file() else root / WEIGHTS, self.generator)]
         if self.discriminator is not None and (root / "discriminator" / WEIGHTS).is_file():
-            WeightsFile.open(root / "discriminator" / WEIGHTS).load_into(self.discriminator)
+            files.append((root / "discriminator" / WEIGHTS, self.discriminator))
+        for path, network in files:
+            weights = WeightsFile.open(path)
+            weights.check_config(network)
+            weights.load_into(network)
+        self.folder = root
         return self
 
 

@@ -44,7 +44,7 @@ def card(folder: Annotated[Path, argument("A run's folder, or a saved model.")])
     from ganzoo.runs.card import model_card, run_card, write_card
     from ganzoo.runs.folder import RunFolder, run_of
     from ganzoo.saving.format import CARD
-    from ganzoo.saving.resolve import local_folder
+    from ganzoo.saving.resolve import local_folder, source_of
 
     folder = expand_user(folder)
     run = run_of(folder) or folder
@@ -52,7 +52,7 @@ def card(folder: Annotated[Path, argument("A run's folder, or a saved model.")])
         written, path = run_card(run), run / "model" / CARD
     else:
         root = local_folder(folder)
-        written, path = write_card(root, model_card(root, str(folder))), root / CARD
+        written, path = write_card(root, model_card(root, source_of(folder))), root / CARD
     if written:
         print(f"card: {shell(path)}")
     else:

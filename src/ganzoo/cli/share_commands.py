@@ -169,6 +169,7 @@ def convert(
     known, and any row of convolutions, norms and activations is read. What a file does not say is assumed and printed.
     """
     from ganzoo.integrations.convert import convert as convert_file
+    from ganzoo.saving.resolve import source_of
 
     converted = convert_file(
         file,
@@ -183,4 +184,4 @@ def convert(
     if as_json:
         return print_json({"model": converted.folder, "remarks": converted.remarks})
     print("\n".join(converted.remarks))
-    print(f"model: {shell(converted.folder)}   sample it: {shell('ganzoo', 'sample', converted.folder)}")
+    print(f"model: {shell(converted.folder)}   sample it: {shell('ganzoo', 'sample', source_of(converted.folder))}")

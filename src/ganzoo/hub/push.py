@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import ConfigError, WeightsError, quote, shown
-from ganzoo.files import expand_user
+from ganzoo.files import expand_user, name_of
 from ganzoo.hub.client import client
 from ganzoo.hub_errors import hub_errors
 from ganzoo.models.onnx import fingerprint
@@ -72,7 +72,7 @@ def push_folder(
 
     Raises:
         SourceError, WeightsError, ConfigError: `folder` holds no model that can be loaded, or links out of it.
-        ConfigError: the repository, or the branch, holds a model of another library.
+        ConfigError: the repository, or the branch, holds a model or a Space of something else.
         HubError: the Hub refuses, or can't be reached.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -80,12 +80,12 @@ def push_folder(
     check_repo_id(repo_id)
     if is_space(root := expand_user(folder)):
         kind, sdk, layout = "space", "gradio", SPACE
-        contents: dict[str, bytes | Path] = {**_files_of(root, SPACE)}
+        contents: dict[str, bytes | Path] = {**files_of(root, SPACE)}
         SavedModel.open(root / MODEL).build()
     else:
         root = local_folder(folder)
         kind, sdk, layout, contents = "model", None, LAYOUT, _contents(root, repo_id)
-    title = root.parent.name if root.name == "model" else root.name
+    title = name_of(root.parent if root.name == "model" else root)
     api = client(token, endpoint)
     with hub_errors(repo_id, revision):
         made_of = api.create_repo(repo_id, repo_type=kind, space_sdk=sdk, private=private, exist_ok=True)
@@ -93,8 +93,7 @@ def push_folder(
         there = revision is not None and api.revision_exists(repo_id, revision, repo_type=kind)
         # A branch that is not there is made from main and begins with its files, so main is looked at instead.
         found: Any = api.repo_info(repo_id, repo_type=kind, revision=revision if there else None)
-        if kind == "model":
-            _check_ours(api, f"{repo_id}, revision {shown(str(revision))}," if there else repo_id, found)
+        _check_ours(api, kind, repo_id, revision if there else None, found)
         if revision is not None:
             if not create_pr:
                 api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
@@ -120,15 +119,22 @@ def _names(found: Any) -> set[str]:
     return {file.rfilename for file in found.siblings or ()}
 
 
-def _check_ours(api: HfApi, named: str, found: Any) -> None:
-    """Raise ConfigError if a repository, `named` for a person, as it was `found`, has another library's model."""
-    foreign = [name for name in (CONFIG, WEIGHTS) if name in _names(found)]
+def _check_ours(api: HfApi, kind: str, repo_id: str, revision: str | None, found: Any) -> None:
+    """Raise ConfigError if a repository, as it was `found`, has another library's model, or the Space of something
+    else."""
+    first, others, ours, what = (
+        (APP, (REQUIREMENTS,), is_space, "Space") if kind == "space" else (CONFIG, (WEIGHTS,), holds_model, "model")
+    )
+    foreign = [name for name in (first, *others) if name in _names(found)]
     if not foreign:
         return
-    if CONFIG in foreign and holds_model(Path(api.hf_hub_download(found.id, CONFIG, revision=found.sha)).parent):
-        return
+    if first in foreign:
+        path = api.hf_hub_download(repo_id, first, repo_type=kind, revision=found.sha)
+        if ours(Path(path).parent):
+            return
+    named = repo_id if revision is None else f"{repo_id}, revision {shown(revision)},"
     raise ConfigError(
-        f"{named} holds {', '.join(foreign)} of something else than a model of ganzoo, which would be replaced; name "
+        f"{named} holds {', '.join(foreign)} of something else than a {what} of ganzoo, which would be replaced; name "
         f"a new repository"
     )
 
@@ -155,14 +161,14 @@ def _linked(api: HfApi, kind: str, repo_id: str, private: bool, card: bytes | Pa
     return text.encode("utf-8", "surrogateescape")
 
 
-def _files_of(root: Path, layout: Collection[str]) -> dict[str, Path]:
+def files_of(root: Path, layout: Collection[str]) -> dict[str, Path]:
     """The files of `layout` that are in `root`; ConfigError if one lies outside of it."""
     found = {name: root / name for name in layout if (root / name).is_file()}
     for path in found.values():
         place = path.resolve()
         if not place.is_relative_to(root.resolve()):  # or a link to a private key would be published as README.md
             raise ConfigError(
-                f"{path} is a link out of the folder, to {place}; nothing was pushed: put the file itself there"
+                f"{path} is a link out of the folder, to {place}, and would be published: put the file itself there"
             )
     return found
 
@@ -174,7 +180,7 @@ def _contents(root: Path, repo_id: str) -> dict[str, bytes | Path]:
         ConfigError: a file lies outside of `root`, or the card is not UTF-8 text.
         SourceError, WeightsError, ConfigError: the model can't be loaded.
     """
-    contents: dict[str, bytes | Path] = {**_files_of(root, LAYOUT)}
+    contents: dict[str, bytes | Path] = {**files_of(root, LAYOUT)}
     generator, *_ = SavedModel.open(root).build()
     if ONNX in contents and fingerprint(generator).encode() not in (root / ONNX).read_bytes():
         raise WeightsError(f"{root / ONNX} is not of the weights beside it; export it again, or delete it.")

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ganzoo import images as pictures
 from ganzoo.errors import ConfigError, needs, shell
+from ganzoo.files import name_of
 from ganzoo.gan import GAN
 from ganzoo.latents import directions, sample_labels, sample_latents, slerp, truncate
 from ganzoo.models import Generator
@@ -60,7 +61,7 @@ class Studio:
 
     def __init__(self, gan: GAN, name: str | None = None) -> None:
         self.gan = gan
-        self.name = Path(name or gan.source or gan.preset or "GAN").name
+        self.name = name_of(name or gan.source or gan.preset or "GAN")
         self.directions: Tensor | None = None
         if isinstance(gan.generator, Generator):
             try:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ganzoo.blocks import make_activation
 from ganzoo.config import is_number
-from ganzoo.errors import ConfigError, WeightsError, quote
+from ganzoo.errors import ConfigError, WeightsError, quote, shown
 from ganzoo.integrations.layers import Layer
 from ganzoo.models import DCGANDiscriminator, DCGANDiscriminatorConfig, DCGANGenerator, DCGANGeneratorConfig, Generator
 from ganzoo.models.contract import Network
@@ -110,11 +110,17 @@ class Unit:
             return "spectral" if self.layer.spectral else "none"
         return "batch" if "weight" in self.norm.tensors else "batch(affine=false)"
 
-    def modules(self, channels: int, activation: str) -> list[nn.Module]:
-        """What stands behind the layer, which gives `channels`: torch's own batch norm, if any, and the activation."""
+    def modules(self, channels: int, activation: str, reshaped: bool = False) -> list[nn.Module]:
+        """What stands behind the layer, which gives `channels`: torch's own batch norm, if any, and the activation.
+
+        Args:
+            reshaped: a layer without weights may stand before the norm, which brings its channels about.
+        """
         norms = [] if self.norm is None else [self.norm.batch_norm()]
         if self.norm and self.norm.channels != channels:
             raise self.norm.refuse(f"the layer before gives {channels} channels")
+        if self.norm and (self.norm.between or 0) > reshaped:
+            raise self.norm.refuse(f"an activation seems to stand between it and {shown(self.layer.name)}")
         return [*norms, make_activation(activation)]
 
 
@@ -167,7 +173,7 @@ def _read_generator(units: list[Unit], layout: str, activation: str, assumptions
         raise stem.layer.refuse("spectral norm in a generator is not read")
     first = _stem(stem, (stages or [head])[0].layer)
     latent_size, width, size = first.weight.shape[:3]
-    start = [first.convolution(nn.ConvTranspose2d), *stem.modules(width, activation)]
+    start = [first.convolution(nn.ConvTranspose2d), *stem.modules(width, activation, stem.layer.kind != "convolution")]
     modules, names, widths = _stages(stages, width, _up, activation, stem)
     last, mode, channels = _to_image(head.layer, widths[-1], head.norm)
     config = DCGANGeneratorConfig(
@@ -182,7 +188,13 @@ def _read_generator(units: list[Unit], layout: str, activation: str, assumptions
         image_channels=channels,
     )
     plain = nn.Sequential(*start, *modules, last, assumptions.end)
-    assumed = [f"{activation} between the layers (--activation)", *_strides(names), *assumptions.of_generator]
+    assumed = [f"{activation} between the layers (--activation)", *_strides(names)]
+    assumed += [
+        f"an upsampling to double the size before {shown(unit.layer.name)}: two layers without weights stand there"
+        for unit, name in zip(stages, names)
+        if name.startswith("resize-up")
+    ]
+    assumed += [*_norms(units), *assumptions.of_generator]
     return filled(DCGANGenerator(config), plain, layout, assumed, assumptions)
 
 
@@ -203,7 +215,7 @@ def _read_discriminator(units: list[Unit], layout: str, activation: str, assumpt
         activation=activation,
         head_bias="bias" in last.tensors,
     )
-    assumed = [f"{activation} between the layers (--discriminator-activation)", *_strides(names)]
+    assumed = [f"{activation} between the layers (--discriminator-activation)", *_strides(names), *_norms(units)]
     if any((unit.layer.between or 0) > 1 for unit in stages):
         assumed.append("layers without weights beside the activations, as dropout, do nothing")
     assumed.append("logits at the end: an activation there (a sigmoid, torchgan's leaky_relu) is left out")
@@ -230,7 +242,7 @@ def _stages(
         if unit.norm_name != normed.norm_name and not free:
             others = f"{normed.layer.name} has {normed.norm_name}, this one {unit.norm_name}"
             raise unit.layer.refuse(f"one norm must serve all stages; {others}")
-        modules += [*convolution, *unit.modules(made, activation)]
+        modules += [*convolution, *unit.modules(made, activation, isinstance(convolution[-1], nn.PixelShuffle))]
         names.append(name)
         widths.append(made)
     return modules, names, widths
@@ -388,3 +400,7 @@ def _kernel(size: int) -> str:
 
 def _strides(names: Sequence[str]) -> list[str]:
     return ["kernels of even size double or halve the size, those of odd size keep it"] if names else []
+
+
+def _norms(units: Sequence[Unit]) -> list[str]:
+    return ["batch norms with eps 1e-5, torch's default"] if any(unit.norm for unit in units) else []

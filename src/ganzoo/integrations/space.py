@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, WeightsError, needs, printable, writing
-from ganzoo.files import expand_user, new_folder
+from ganzoo.files import expand_user, name_of, new_folder
 from ganzoo.gan import GAN
-from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, is_space
+from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, files_of, is_space
 from ganzoo.saving.format import CARD, UNTOUCHED, describe
 from ganzoo.saving.resolve import bundled_models
 
@@ -60,7 +60,8 @@ def export_space(gan: GAN, folder: str | Path, source: str | None = None) -> Pat
 
     Raises:
         MissingExtraError: Gradio is not installed; its version stands in the Space.
-        ConfigError: `folder` holds something else. WeightsError: it can't be written.
+        ConfigError: `folder` holds something else, or the model's card is a link out of its folder. WeightsError: it
+            can't be written.
     """
     folder = expand_user(folder)
     free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
@@ -68,14 +69,17 @@ def export_space(gan: GAN, folder: str | Path, source: str | None = None) -> Pat
         raise ConfigError(f"{folder} holds something else than a Space of ganzoo; name a new folder")
     with needs("a Space needs Gradio", "demo"):
         gradio = version("gradio")
-    name = printable(Path(gan.source or gan.preset or "GAN").name)
+    found = _found_anywhere(gan)
+    if gan.folder is not None and found is None:  # a cache's files are links
+        files_of(gan.folder, (CARD,))
+    name = printable(name_of(gan.source or gan.preset or "GAN"))
     words = {"title": json.dumps(f"{name} demo", ensure_ascii=False), "name": name, "gradio": gradio}
     words |= {"app": APP, "model": MODEL, "requirements": REQUIREMENTS}
     words |= {"models": f"models:\n- {gan.source}\n" * gan.on_hub}
     plugins = (f"{each['package']}=={each['version']}" for each in describe(gan.generator).plugins)
     needed = [f"ganzoo-torch[demo]=={version('ganzoo-torch')}", *dict.fromkeys(plugins)]
     with writing(folder, WeightsError, UNTOUCHED), new_folder(folder, keep_others=True, drop=(MODEL,)) as new:
-        app = _APP.format(source=repr(source or _found_anywhere(gan)), name=repr(name))
+        app = _APP.format(source=repr(source or found), name=repr(name))
         (new / APP).write_text(app, encoding="utf-8")
         (new / REQUIREMENTS).write_text("\n".join(needed) + "\n")
         (new / CARD).write_text(_CARD.format(**words), encoding="utf-8")

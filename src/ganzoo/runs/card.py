@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from ganzoo import images
 from ganzoo.errors import GanzooError, TrainingError
-from ganzoo.files import write_file
+from ganzoo.files import name_of, write_file
 from ganzoo.markup import templates
 from ganzoo.models import Generator, parameter_count
 from ganzoo.runs.checkpoint import checkpoint_steps
@@ -34,6 +34,7 @@ from ganzoo.runs.folder import (
 )
 from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
+from ganzoo.saving.resolve import source_of
 from ganzoo.saving.results import Figure, evaluated, weights_hash
 from ganzoo.text import counted, duration, number, with_spread
 
@@ -187,7 +188,7 @@ def run_card(
             images.save(picture(curves, last_step=record.last), model / LOSSES)
         data = record.facts["data"]
         card = replace(
-            model_card(model, source or Path(run).as_posix()),
+            model_card(model, source or source_of(run)),
             preset=record.facts["gan"]["preset"],
             speed=_speed(record),
             data=str(data["name"]),
@@ -314,7 +315,7 @@ def whole_card(card: Card) -> str:
 
 def _title(source: str) -> str:
     """The name of the repository, model or run."""
-    return source.rstrip("/").rpartition("/")[2] or "GAN"
+    return name_of(source) or "GAN"
 
 
 def is_marked(text: str) -> bool:
@@ -332,7 +333,7 @@ def _parts(text: str, markers: tuple[str, str]) -> tuple[str, str, str]:
 
 def renewed(text: str, card: Card) -> str:
     """The card `text`, which must be marked, with what is ours in it as `card` tells it."""
-    new, (begin, old, end) = whole_card(card), _parts(text, _BODY)
+    new, (begin, old, end) = whole_card(card), _parts(named(text, card.source), _BODY)
     ours = _with_known(_parts(new, _BODY)[1], old.replace("\r\n", "\n"), card)
     text = begin + ours + end
     head = re.match(r"\ufeff?---\r?\n.*?\n---\r?\n", text, re.DOTALL)

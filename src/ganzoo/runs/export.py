@@ -9,7 +9,7 @@ import torch
 
 from ganzoo import images as pictures
 from ganzoo.data import ImageData
-from ganzoo.errors import TrainingError, WeightsError
+from ganzoo.errors import ConfigError, TrainingError, WeightsError
 from ganzoo.gan import GAN
 from ganzoo.runs.checkpoint import TrainingState, remedy
 from ganzoo.runs.gallery import REAL
@@ -54,7 +54,7 @@ class ModelExporter:
         try:
             gan.save_pretrained(self._run / "model", generator_raw=state.generator)
             pictures.save(self._grid(gan), self._run / "model" / "samples" / "grid.png")
-        except (WeightsError, OSError) as error:
+        except (ConfigError, WeightsError, OSError) as error:  # a ConfigError if its config is gone
             raise TrainingError(f"{error} {remedy(self._run)}") from error
 
     def draw_samples(self, state: TrainingState) -> Path:

@@ -33,6 +33,7 @@ from ganzoo import markup
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell, words_of, writing
 from ganzoo.files import expand_user, locked, remove_leftovers, write_file
 from ganzoo.saving.format import GRID, check_format, read_json, read_plugins
+from ganzoo.saving.resolve import source_of
 from ganzoo.text import number
 
 FORMAT = 1
@@ -375,7 +376,7 @@ def train_on_command(run: Path) -> str:
     """What begins a new run with the networks of `run`: a command to fill in, or a Python line for custom networks."""
     if "gan" in _given_by_hand(run)[0]:
         return f"ganzoo.Trainer(ganzoo.GAN(...).load_weights({str(run)!r}), data=..., output_dir=...).fit()"
-    return f"{shell('ganzoo', 'train', '--from', run)} --data DATA --output NEW_RUN --steps N"
+    return f"{shell('ganzoo', 'train', '--from', source_of(run))} --data DATA --output NEW_RUN --steps N"
 
 
 def _given_by_hand(run: Path) -> tuple[dict[str, str], list[str]]:

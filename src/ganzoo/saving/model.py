@@ -12,6 +12,7 @@ import json
 import math
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from torch import nn
 from ganzoo.errors import ConfigError, GanzooError, NoDiscriminatorError, SourceError, WeightsError, quote, writing
 from ganzoo.files import expand_user, new_folder
 from ganzoo.latents import check_clusters
-from ganzoo.models import Generator
+from ganzoo.models import Discriminator, Generator
 from ganzoo.models.contract import MOST_CLASSES
 from ganzoo.saving.format import (
     CARD,
@@ -98,6 +99,8 @@ class SavedModel:
         place = str(path / CONFIG)
         root = read_json(path / CONFIG) if config is None else config
         check_format(root, place)
+        if "model" in root and "generator" not in root:
+            raise WeightsError(f"{path} holds one network of a model; name the model's folder: {path.resolve().parent}")
         described, networks = read_description(root.get("generator"), f"{place}: generator"), {}
         facts = check_facts(root, place)
         for part in parts:
@@ -117,6 +120,13 @@ class SavedModel:
     def build(self) -> list[nn.Module]:
         """The networks, in the order that was asked for, in float32, in evaluation mode."""
         networks = [weights.build() for weights in self.networks.values()]
+        for part, network in zip(self.networks, networks):
+            wanted, other = (Discriminator, Generator) if part == "discriminator" else (Generator, Discriminator)
+            if isinstance(network, other):
+                found, lacking = other.__name__.lower(), wanted.__name__.lower()
+                raise WeightsError(
+                    f"{self.networks[part].path} holds a {found}, no {lacking}; name the folder of a whole model."
+                )
         if "num_classes" in self.facts:
             _check_classes(networks[0], self.facts, str(self.path / CONFIG))
         return networks
@@ -176,6 +186,14 @@ def _check_free(folder: Path) -> None:
             f"{folder} holds {', '.join(foreign)} of something else than a model of ganzoo, which would be replaced; "
             f"name a new folder"
         )
+
+
+def remove_networks(folder: Path) -> None:
+    """Remove from `folder` all that saving a model replaces, also of a damaged one, which `_check_free` takes for
+    another program's. Its card and files of other names stay."""
+    for name in (CONFIG, WEIGHTS, *_DROPPED):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
 def holds_model(folder: Path) -> bool:

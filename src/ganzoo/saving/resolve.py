@@ -19,6 +19,12 @@ def bundled_models() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(zoo.glob(f"*/{CONFIG}"))}
 
 
+def source_of(folder: str | Path) -> str:
+    """What `from_pretrained` takes for `folder`: ./ stands before a relative path that is a bundled model's name."""
+    text = Path(folder).as_posix()
+    return f"./{text}" if text in bundled_models() else text
+
+
 def local_source(source: str | Path) -> Path | None:
     """The folder, or the single weights file, that `source` names here; None for a model of the Hub.
 
@@ -82,6 +88,8 @@ def local_model(path: str | Path) -> Path:
 
 def _model_at(path: Path) -> Path:
     if path.is_file():
+        if (path.parent / "state.json").is_file() and path.parent.parent.name == "checkpoints":
+            raise SourceError(_of_checkpoint(path.parent))
         if path.suffix != ".safetensors":
             raise SourceError(f"{path} is a file, but not .safetensors; name a model's folder or weights file.")
         return path

@@ -88,6 +88,23 @@ class WeightsFile:
             )
         return replace(self, description=description)
 
+    def check_config(self, network: nn.Module) -> None:
+        """Raise WeightsError if the header says that the weights are of a network with another config than `network`,
+        which may have the same shapes; a custom module has none. How weights are drawn does not count."""
+        theirs, ours = self.description, describe(network)
+        if theirs is None or theirs.model is None or ours.model is None:
+            return
+        old, new = (
+            {"model": each.model, **each.to_dict()["config"], "initialisation": None} for each in (theirs, ours)
+        )
+        differing = [
+            f"{name} {quote(old.get(name))} there, {quote(new.get(name))} here"
+            for name in dict.fromkeys([*old, *new])
+            if old.get(name) != new.get(name)
+        ]
+        if differing:
+            raise WeightsError(f"{self.path} holds weights of another network: {'; '.join(differing)}; build that one.")
+
     def tensors(self) -> dict[str, Tensor]:
         """All tensors, as they are in the file; WeightsError if it is damaged."""
         with _intact(self.path) as file:

@@ -24,6 +24,7 @@ from ganzoo.runs.export import ModelExporter
 from ganzoo.runs.folder import RunFolder, train_on_command
 from ganzoo.runs.stretches import Stretch
 from ganzoo.saving.format import WEIGHTS
+from ganzoo.saving.model import holds_model, remove_networks
 from ganzoo.training.callbacks.progress import say
 from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
@@ -134,13 +135,16 @@ class CheckpointManager:
         self._run.remove_after(step)
 
     def _mend_model(self, state: TrainingState, outputs: ModelExporter, stretch: Stretch | None) -> None:
-        """Write `model/` again if it was lost, or if the `stretch` wants another: of the best step, or if that is lost
-        too, of this one."""
+        """Write `model/` again if it was lost or is no model any more, or if the `stretch` wants another: of the best
+        step, or if that is lost too, of this one."""
         anew = stretch is not None and "keep" in stretch.changed
         gone_back = stretch is not None and stretch.at is not None
-        lost = not (self._run.path / "model" / WEIGHTS).is_file()
+        model = self._run.path / "model"
+        lost = not (model / WEIGHTS).is_file() or not holds_model(model)
         if not (lost or anew):
             return
+        if lost and model.is_dir():
+            remove_networks(model)
         step, best = state.step, state.best_step if outputs.keeps_best else None
         here = checkpoint_folder(self._run.path, step)
         try:
@@ -156,8 +160,8 @@ class CheckpointManager:
         else:
             outputs.save_model(state)
             load_checkpoint(state, here)
-        why = "is written anew" if anew or gone_back else "is missing; it is written again"
-        say(f"{self._run.path / 'model'} {why}, of step {step if best is None else best}.")
+        why = "is written anew" if anew or gone_back else "is missing or damaged; it is written again"
+        say(f"{model} {why}, of step {step if best is None else best}.")
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint, and the model while no score has chosen a best one, or if the last is kept."""

@@ -13,7 +13,7 @@ import torch
 from ganzoo import markup
 from ganzoo.callbacks import FIGURES, Callback
 from ganzoo.data import ImageData, Loader, open_data, open_loader
-from ganzoo.errors import ConfigError, TrainingError, quote, shell
+from ganzoo.errors import ConfigError, DataError, TrainingError, quote, shell
 from ganzoo.gan import GAN
 from ganzoo.hardware import checked_device
 from ganzoo.latents import check_clusters
@@ -38,6 +38,7 @@ from ganzoo.runs.metadata import (
 )
 from ganzoo.runs.stretches import Stretch, open_stretch
 from ganzoo.saving.model import check_facts
+from ganzoo.saving.resolve import source_of
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
 from ganzoo.training.callbacks.progress import say, shown
@@ -75,6 +76,7 @@ class Trainer:
     _labelled: ImageData
     _overwrite = False
     _config: RuntimeConfig | None = None  # of a run that goes on
+    _recorded: Settings | None = None  # what `run.json` said of them when this trainer last read or wrote it
     _stretch: Stretch | None = None
 
     def __init__(
@@ -158,40 +160,48 @@ class Trainer:
         facts, place = folder.facts(), str(folder.path / "run.json")
         for remark in compare_plugins(facts, place, str(run)):
             say(remark)
-        settings = Settings.from_dict(facts["settings"], f"{place}: settings")
+        settings = recorded = Settings.from_dict(facts["settings"], f"{place}: settings")
         stretch = open_stretch(folder, settings, changes, at)
         settings = stretch.settings if stretch else settings
         objects = compare_callbacks(callbacks, facts, str(run), settings)
         saved, described = facts["data"], facts["gan"]
-        data = data if data is not None else saved.get("source")
+        given, data = data is not None, data if data is not None else saved.get("source")
         if data is None:
             raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
         trainer = cls.__new__(cls)
-        trainer._stretch = stretch
+        trainer._stretch, trainer._recorded = stretch, recorded
         trainer._reading = {name: saved[name] for name in ("broken", "ground", "fit") if name in saved}
         trainer._config = RuntimeConfig.from_dict(facts["machine"], f"{place}: machine")
         if gan is not None and not is_described(gan, described):
             raise TrainingError(f"gan differs from the one that {run} trains; make it as {place} says")
-        trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, objects, progress, device)
+        try:
+            trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, objects, progress, device)
+        except DataError as error:
+            if given:
+                raise
+            raise DataError(
+                f"{error} By its run.json {run} is trained on these images; if they have moved, name their new place: "
+                f"--data NEW_PLACE (data=...)"
+            ) from error
         if trainer.data.hash != saved.get("hash"):
             raise TrainingError(
                 f"{trainer.data.name} (hash {trainer.data.hash[:12]}) is not the data that {run} was begun with "
                 f"(hash {_short(saved.get('hash'))}); name the same images, or begin a new run with "
-                f"--from {shell(run)}"
+                f"--from {shell(source_of(run))}"
             )
         if saved.get("labels_hash") != (labels_hash := trainer._labelled.hash):
             raise TrainingError(
                 f"the images fall into other clusters (hash {_short(labels_hash)}) than when {run} was begun "
                 f"(hash {_short(saved.get('labels_hash'))}): linear algebra differs between machines and versions, and "
                 f"so do ganzoo's versions. Resume it where it was begun and with that version, or begin a new run with "
-                f"--from {shell(run)}"
+                f"--from {shell(source_of(run))}"
             )
         names = tuple(check_facts(described, f"{place}: gan")["class_names"])
         found = tuple(trainer.data.class_names)
         if trainer.gan.num_classes and names != found and are_names(names) and are_names(found):
             raise TrainingError(
                 f"{trainer.data.name} names its classes {quote(found)}, {run} was begun with {quote(names)}; give them "
-                f"their names back, or begin a new run with --from {shell(run)}"
+                f"their names back, or begin a new run with --from {shell(source_of(run))}"
             )
         trainer.gan.class_names = names
         return trainer
@@ -269,12 +279,14 @@ class Trainer:
                 loop.begin(lambda: self._record(runtime), self._overwrite)
                 self._config = runtime.config
             else:
+                self._check_recorded(runtime)
                 loop.restore(self._stretch)
                 if self._stretch and self._stretch.undone:
                     say(f"Going back undoes later changes: {changed_in_words(self._stretch.undone)}.")
                 if self._stretch and self._stretch.changed:
                     say(f"From step {step.state.step} on: {changed_in_words(self._stretch.changed)}.")
                 self._stretch = None  # `run.json` has it; a second `fit` goes on
+            self._recorded = self.settings
             if step.state.step == self.settings.steps:
                 loop.complete()
                 say(f"{self.run.path} is finished; its model is in {self.run.path / 'model'}.")
@@ -285,6 +297,15 @@ class Trainer:
                 with shown(what, self.settings, self.run.path / "samples") as displays, interrupts() as interrupted:
                     loop.run(interrupted, displays)
             return self._result(step.state, loop)
+
+    def _check_recorded(self, runtime: Runtime) -> None:
+        """Raise TrainingError if another trainer has changed the run's settings since this one was made."""
+        recorded = Settings.from_dict(self.run.facts()["settings"], f"{self.run.path / 'run.json'}: settings")
+        if runtime.agree(recorded != self._recorded):
+            raise TrainingError(
+                f"{self.run.path / 'run.json'} has other settings by now than when this trainer was made; make it "
+                f"again: Trainer.resume({str(self.run.path)!r})"
+            )
 
     def _in_words(self, runtime: Runtime) -> str:
         """What is trained, on what, and where."""
