@@ -1066,7 +1066,7 @@ def test_a_block_by_name_with_options_is_bound_and_checked():
 def test_a_module_is_no_initialisation():
     with (
         INITIALISATIONS.temporarily("mine", nn.Identity),
-        pytest.raises(ConfigError, match="initialisation mine makes a Identity, not a function of a module"),
+        pytest.raises(ConfigError, match="initialisation mine makes a module \\(Identity\\), not a function of one"),
     ):
         initialise(nn.Linear(1, 1), "mine")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 import torch
@@ -349,12 +350,45 @@ class Deaf(Counter):
         (Tensors, "can't be saved as JSON"),
         (Tuples, "must be a dict of JSON types"),
         (Fails, "on_step fails"),
-        (Deaf, "after load_state_dict its state is"),
+        (Deaf, "load_state_dict must restore what state_dict gave"),
         (lambda: object(), "must make a new ganzoo.training.Callback"),
-        (StartsAfresh, "resumed from its state it goes on otherwise"),
+        (StartsAfresh, "on_start throws away the state of a run that goes on"),
         (Counter(), "must be a name, or what makes a Callback, got"),
     ],
 )
 def test_check_callback_catches(factory, words):
     with pytest.raises(PluginError, match=words):
         check_callback(factory)
+
+
+class Clock(Counter):
+    """Its state is another a moment later."""
+
+    def state_dict(self):
+        return {"seconds": time.monotonic()}
+
+    def load_state_dict(self, state):
+        pass
+
+
+class CountsStarts(Counter):
+    starts = 0
+
+    def on_start(self, run):
+        self.starts += 1
+
+    def state_dict(self):
+        return {"seen": self.seen, "starts": self.starts}
+
+    def load_state_dict(self, state):
+        self.seen, self.starts = state["seen"], state["starts"]
+
+
+def test_a_callback_that_counts_its_starts_keeps_the_contract():
+    check_callback(CountsStarts)
+
+
+def test_a_run_goes_on_though_a_callback_s_state_is_another_after_loading(tmp_path):
+    trainer(tmp_path / "run", steps=2, callbacks=(Clock(),)).fit()
+    given = {"data": images(), "callbacks": [Clock()], "steps": 3, "progress": False}
+    assert ganzoo.Trainer.resume(tmp_path / "run", **given).fit().finished

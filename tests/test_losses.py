@@ -246,6 +246,11 @@ def test_every_loss_keeps_the_contract(text):
     check_loss(text)
 
 
+def test_a_zero_sum_loss_whose_gradient_turns_keeps_the_contract():
+    """Pearson's chi squared as an f-GAN (Nowozin et al. 2016)."""
+    check_loss(Loss(lambda r, f: (f.square() / 4 + f).mean() - r.mean(), lambda f, _: -(f.square() / 4 + f).mean()))
+
+
 def apart(real, fake):
     return (fake - real).mean()
 

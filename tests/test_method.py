@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -456,7 +457,7 @@ class FadesToo(Fades):
 
 
 def test_state_that_does_not_come_back_is_refused_before_the_run_and_by_the_check(tmp_path):
-    said = "after load_state_dict its state is .* 0}.*, not .* 1}"
+    said = 'load_state_dict must restore what state_dict gave; "steps" is 1, and was 0'
     with AUGMENTATIONS.temporarily("fades", Fades):
         with pytest.raises(PluginError, match=f"augmentation fades: {said}"):
             check_augmentation("fades")
@@ -516,3 +517,28 @@ def test_a_scheduled_beta2_adds_no_option_to_an_optimizer_without_it():
     optimizer = make_optimizer(nn.Linear(2, 2), 0.01, settings)
     Method(settings).set_rates({"generator": optimizer}, 0, 0)
     assert "alpha" not in optimizer.param_groups[0]
+
+
+class Means(Fades):
+    """Divides in `end_step` by how many images it was called with."""
+
+    def __init__(self):
+        self.lock, self.total, self.count, self.mean = threading.Lock(), 0.0, 0, 0.0
+
+    def __call__(self, images, random=None):
+        self.total, self.count = self.total + float(images.sum()), self.count + len(images)
+        return images + 0 * images
+
+    def end_step(self, real_sign, images, mean):
+        self.mean, self.total, self.count = self.total / self.count, 0.0, 0
+
+    def state_dict(self):
+        return {"mean": self.mean}
+
+    def load_state_dict(self, state):
+        self.mean = state["mean"]
+
+
+def test_a_part_is_checked_after_it_was_called_and_needs_no_copy(tmp_path):
+    with AUGMENTATIONS.temporarily("means", Means):
+        assert train(tmp_path / "run", augmentations=("means",), steps=2).fit().finished

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
@@ -9,7 +10,7 @@ import pytest
 
 from ganzoo.config import Bounds
 from ganzoo.errors import ConfigError, PluginError, UnknownNameError
-from ganzoo.options import split_call
+from ganzoo.options import options_of, split_call
 from ganzoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -233,3 +234,13 @@ def test_what_a_name_is_comes_from_its_docstring_or_from_the_registry(things):
     colours = Registry("colour", "ganzoo.no-such-group", describe=lambda item: f"the colour {item}")
     colours.register("red", "#f00")
     assert colours.describe("red") == "the colour #f00"
+
+
+def test_annotations_of_a_decorated_function_are_those_of_its_module():
+    names = {"functools": functools}
+    exec(
+        "from __future__ import annotations\nMargin = float\ndef soft(margin: Margin = None): return margin\n"
+        "soft.__defaults__ = (1.0,)\nkept = functools.lru_cache(soft)",
+        names,
+    )
+    assert options_of(names["kept"], keyword_only=False)["margin"].kind is float

@@ -1,6 +1,7 @@
 """`ganzoo show`, `compare` and `doctor`, and lists with filters."""
 
 import json
+import shutil
 
 import pytest
 
@@ -60,6 +61,14 @@ def test_show_tells_what_a_run_did(two_runs, capsys):
     assert "generator.norm" not in networks and facts["generator_loss"] > 0  # batch is the default
     assert run(["show", str(two_runs[1])]) == 0
     assert "settings.batch_size" in capsys.readouterr().out
+
+
+def test_show_tells_of_a_run_whose_block_is_not_registered_here(two_runs, tmp_path, capsys):
+    shutil.copytree(two_runs[0], tmp_path / "run")
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    facts["gan"]["generator"]["config"]["block"] = "mine-up"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    assert shown(capsys, "show", str(tmp_path / "run"))["run"]["networks"]["generator.block"] == "mine-up"
 
 
 def test_show_tells_what_is_in_a_folder_and_in_a_saved_model(two_runs, tmp_path, capsys):

@@ -236,9 +236,12 @@ def check_loss(loss: str | Loss) -> None:
             raise ConfigError(f"{place}: no gradient passes through it, or one that is not finite")
         if not all(each.isfinite().all() for each in _gradients(huge, moved)):
             raise ConfigError(f"{place}: its gradient is not finite at logits of 10,000")
-        wrong = checked_number(place, partial(compute, *((real - 3, fake + 3) if len(moved) > 1 else (real, fake - 3))))
-        *of_real, of_fake = [float(each.sum()) for each in _gradients(wrong, moved)]
-        if any(each > 0 for each in of_real) or (of_fake < 0 if of_real else of_fake > 0):
+        # The discriminator must raise real images' logits and lower fakes' where it is wrong about both, the generator
+        # raise fakes' at 0 or at -3: the gradient of some zero-sum losses turns.
+        signs = torch.tensor([-1, 1] if len(moved) > 1 else [-1])
+        tried = [(real - 3, fake + 3)] if len(moved) > 1 else [(real, fake), (real, fake - 3)]
+        pushes = [torch.stack([each.sum() for each in _gradients(compute(*logits), moved)]) for logits in tried]
+        if all((push * signs < 0).any() for push in pushes):
             raise ConfigError(f"{place}: it pushes logits the wrong way; a large logit says that an image is real")
         for shape in ((8,), (8, 1, 1, 1), (2, 1, 2, 2)):
             checked_number(

@@ -140,7 +140,7 @@ def _annotation(maker: Callable[..., Any], parameter: inspect.Parameter) -> Any:
     """The type that `parameter` is annotated with, or _UNKNOWN, also if its name exists for type checkers alone."""
     if parameter.annotation is inspect.Parameter.empty:
         return _UNKNOWN
-    function: Any = maker.__init__ if inspect.isclass(maker) else maker
+    function: Any = inspect.unwrap(maker.__init__ if inspect.isclass(maker) else maker)
 
     def alone() -> None: ...  # so that one annotation that can't be read (the result's, say) does not hide the others
 

@@ -204,14 +204,12 @@ def check_penalty(penalty: str | Callable[..., Tensor], registry: Registry[Any] 
     place = f"{registry.kind} {name}"
     if not isinstance(penalty, str) and not serves(penalty):
         raise ConfigError(f"{place} must be {SERVES}")
-    values = []
-    for seed in (1, 2):
-        tried = registry.make(penalty).penalty if isinstance(penalty, str) else copy.deepcopy(penalty)
-        values.append(_tried(tried, registry is PENALTIES, place, seed))
+    tried = [registry.make(penalty).penalty if isinstance(penalty, str) else copy.deepcopy(penalty) for _ in range(2)]
+    values = [_tried(each, registry is PENALTIES, place, seed) for seed, each in enumerate(tried)]
     if not torch.equal(*values):
         raise ConfigError(f"{place} {NOT_REPEATED}")
-    if isinstance(tried, Stateful):
-        check_restored(tried, place)
+    if isinstance(tried[0], Stateful):
+        check_restored(tried[0], place)
 
 
 def _tried(penalty: Callable[..., Tensor], on_discriminator: bool, place: str, seed: int) -> Tensor:

@@ -69,7 +69,7 @@ def normal_each(count: int, *shape: int, random: Random, device: torch.device) -
     """
 
     def draw(source: Random) -> Tensor:
-        seeds = (torch.rand(count, generator=source) * 2**24).long().tolist()  # large integers take two numbers each
+        seeds = (torch.rand(count, generator=source) * 2**24).long().tolist()  # one number a row; randint may take two
         return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
     return _taken(draw, random, device)

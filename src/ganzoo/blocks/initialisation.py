@@ -132,7 +132,7 @@ def initialise(module: nn.Module, name: str) -> None:
     """
     draw = INITIALISATIONS.make(name)
     if isinstance(draw, nn.Module):  # callable, but it would draw nothing
-        raise ConfigError(f"initialisation {name} makes a {type(draw).__name__}, not a function of a module")
+        raise ConfigError(f"initialisation {name} makes a module ({type(draw).__name__}), not a function of one")
     if draw is _leave:
         return
     for part in module.modules():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ganzoo.cli.options import JSON, argument, print_json, print_table
-from ganzoo.errors import SourceError, UnknownNameError, nearest, quote
+from ganzoo.errors import GanzooError, SourceError, UnknownNameError, nearest, quote
 
 if TYPE_CHECKING:
     from ganzoo.config import Config
@@ -124,21 +125,21 @@ def _run(path: Path) -> Facts:
 
     facts = run_facts(path)
     facts["settings"] = _own(Settings.from_dict(facts["settings"], f"{path / 'run.json'}: settings"))
-    facts["networks"] = _networks(RunFolder(path).facts()["gan"], f"{path / 'run.json'}: gan")
+    facts["networks"] = _networks(RunFolder(path).facts()["gan"])
     stretches = facts.pop("stretches")
     return facts | {f"from step {each['step']:,} on": changed_in_words(each["changed"]) for each in stretches}
 
 
-def _networks(described: Facts, place: str) -> Facts:
+def _networks(described: Facts) -> Facts:
     """Model and config of both networks, as a record describes them: what differs from the defaults."""
     from ganzoo.models import MODELS
 
     found: Facts = {}
     for name in ("generator", "discriminator"):
         model, config = described[name]["model"], described[name]["config"] or {}
-        if model in MODELS:  # else of a package that is not here, or a module of the user's own
+        with contextlib.suppress(GanzooError):  # of a package or script that is not here, or a module of the user's own
             config_class: Any = MODELS[model]
-            config = _own(config_class.config_class.from_dict(config, f"{place}.{name}.config"))
+            config = _own(config_class.config_class.from_dict(config))
         found |= {f"{name}.{key}": value for key, value in {"model": model, **config}.items()}
     return found
 

@@ -10,6 +10,7 @@ import torch
 from ganzoo import images as pictures
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, TrainingError, WeightsError
+from ganzoo.evaluation.generated import in_proportion
 from ganzoo.gan import GAN
 from ganzoo.runs.checkpoint import TrainingState, remedy
 from ganzoo.runs.gallery import REAL
@@ -45,8 +46,9 @@ class ModelExporter:
         if self.can_score:
             chosen = torch.randperm(len(data), generator=generator_for(settings.seed, "score"))[:SAMPLES]
             self._score = KernelScore(data.batch(chosen))
-            # Samples of the same classes: others would be far from the real images, however good each class is.
-            self._scored = data.labels[chosen] if gan.num_classes and data.labels is not None else None
+            # Samples of classes in the same proportions: else they were far from the real images, however good each is.
+            counts = None if data.labels is None else data.labels[chosen].bincount(minlength=gan.num_classes)
+            self._scored = in_proportion(counts, SAMPLES) if gan.num_classes and counts is not None else None
 
     def save_model(self, state: TrainingState) -> None:
         """Write `model/`, with what training on from it needs; TrainingError if that can't be done."""
@@ -66,9 +68,8 @@ class ModelExporter:
     def keep_best(self, state: TrainingState) -> dict[str, Any]:
         """Score the average; save the model if the best is kept and it is that. Returns a line for the log."""
         assert self._score is not None
-        count = SAMPLES if self._scored is None else len(self._scored)
         fakes = averaged(self._gan, state).sample(
-            count, seed=self._seed, labels=self._scored, batch_size=250, precision="fast"
+            SAMPLES, seed=self._seed, labels=self._scored, batch_size=250, precision="fast"
         )
         value = self._score(fakes)
         best = not self.keeps_best or state.best_score is None or value < state.best_score

@@ -14,6 +14,7 @@ from ganzoo.hardware import off_mps
 from ganzoo.seeds import derive_seed, seeded
 
 SAMPLES = 1000
+LEAST = 0.02  # of the range from -1 to 1: less is hardly seen
 _WIDTHS = (32, 64, 128)
 
 
@@ -21,8 +22,8 @@ class KernelScore:
     """`kernel_distance` to fixed real images; lower is better, and two samples of one distribution have 0 on average.
 
     Features are the mean and deviation of each channel of a random network of three strided convolutions, beside an
-    8x8 thumbnail; they are standardised by the real images'. What hardly differs between these (white paper, a black
-    border) counts no more than a tenth of the usual deviation: else the least difference there would count for all.
+    8x8 thumbnail; they are standardised by the real images'. A deviation counts as `LEAST` at least: on white paper or
+    a black border, which no real image changes, differences that nobody sees would count for all others.
 
     Args:
         real: float images (N, C, H, W) in [-1, 1].
@@ -36,8 +37,7 @@ class KernelScore:
             for layer in convolutions:
                 nn.init.kaiming_normal_(layer.weight)
         features = self._features(real)
-        deviation = features.std(0)
-        self._mean, self._deviation = features.mean(0), deviation.clamp_min(0.1 * float(deviation.median()) + 1e-6)
+        self._mean, self._deviation = features.mean(0), features.std(0).clamp_min(LEAST)
         self._real = (features - self._mean) / self._deviation
 
     def __call__(self, fake: Tensor) -> float:

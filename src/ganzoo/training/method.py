@@ -18,7 +18,7 @@ from ganzoo.losses import LOSSES, Loss
 from ganzoo.penalties import WeightedPenalty
 from ganzoo.schedules import make_schedule, value_at
 from ganzoo.settings import NAMED, SCHEDULED, Settings
-from ganzoo.stateful import Stateful, check_loaded, check_restored, json_state
+from ganzoo.stateful import Stateful, check_restored, json_state
 
 LISTS = ("penalties", "generator_penalties", "augmentations")  # settings whose names are parts of the method
 
@@ -143,7 +143,6 @@ class Method(Stateful):
             raise ValueError(f"scaler is {quote(scaler)}, not as {quote(wanted)}")
         for place, part in self._stateful.items():
             part.load_state_dict(state[place])
-            check_loaded(part, state[place], _named(place, part))
         self.scales = dict(scales)
         if self.scaler:
             self.scaler.load_state_dict(scaler)

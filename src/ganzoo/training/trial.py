@@ -60,7 +60,6 @@ class Trial:
         """
         for network in self._networks.values():
             self._runtime.place(network)
-        self._method.check_restored()
         state = copy.deepcopy(self._method.state_dict())
         with _unchanged(*self._networks.values()), self._runtime.random_kept():
             for network in self._networks.values():
@@ -68,6 +67,7 @@ class Trial:
             for size in {max(self._sizes), min(self._sizes)}:
                 try:
                     self._step(size)
+                    self._method.check_restored()
                 except ConfigError as error:
                     if _ONE_VALUE in str(error):
                         raise ConfigError(self._about_one_value(str(error), size)) from error

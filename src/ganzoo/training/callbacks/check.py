@@ -41,7 +41,11 @@ def check_callback(factory: str | Callable[..., Callback], settings: Settings | 
     state = json_state(first, place)
     _call(place, second.load_state_dict, state)
     check_loaded(second, state, place)
-    _call(place, second.on_start, run)  # as a resumed run does
+    lost = make()
+    for each in (first, second, lost):  # as in a run that goes on
+        _call(place, each.on_start, run)
+    if state != json_state(second, place) == json_state(lost, place):
+        raise PluginError(f"{place}: on_start throws away the state of a run that goes on; set it in __init__")
     run.step += 1
     seen = []
     for each in (first, second):
@@ -51,7 +55,7 @@ def check_callback(factory: str | Callable[..., Callback], settings: Settings | 
     if seen[0] != seen[1]:
         raise PluginError(
             f"{place}: resumed from its state it goes on otherwise than without a stop; keep in state_dict "
-            f"all that on_step changes, and leave it as it is in on_start"
+            f"all that on_step changes"
         )
     _call(place, first.on_end, run)
 

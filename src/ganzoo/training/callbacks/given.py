@@ -8,7 +8,7 @@ from typing import Any
 from ganzoo.callbacks import CALLBACKS, Callback, Run
 from ganzoo.errors import ConfigError, PluginError, TrainingError, WeightsError, quote, words_of
 from ganzoo.settings import Settings
-from ganzoo.stateful import check_loaded, json_state
+from ganzoo.stateful import json_state
 
 
 class GivenCallbacks:
@@ -45,7 +45,7 @@ class GivenCallbacks:
         """Bring each to what `state` gave.
 
         Raises:
-            WeightsError: the states are of other callbacks. PluginError: one can't take its state, or does not.
+            WeightsError: the states are of other callbacks. PluginError: one can't take its state.
         """
         if [each.get("name") for each in states] != [name for name, _ in self._named]:
             raise WeightsError(f"the checkpoint holds the state of other callbacks: {quote(states, 200)}")
@@ -56,7 +56,6 @@ class GivenCallbacks:
                 raise PluginError(
                     f"callback {name} can't go on from the state in its checkpoint ({words_of(error)})"
                 ) from error
-            check_loaded(callback, saved["state"], f"callback {name}")
 
 
 def split_callbacks(given: Sequence[str | Callback]) -> tuple[tuple[str, ...], list[Callback]]:
