@@ -524,7 +524,7 @@ def test_the_message_on_images_that_have_moved_says_how_to_name_their_new_place(
     shutil.copytree(tmp_path / "old", tmp_path / "new")
     ganzoo.Trainer(tiny(), tmp_path / "old", tmp_path / "run", **{**QUICK, "steps": 2}).fit()
     shutil.rmtree(tmp_path / "old")
-    with pytest.raises(DataError, match="old.*if they have moved, name their new place: --data NEW_PLACE"):
+    with pytest.raises(DataError, match="old.*if they have moved, name the new place: --data NEW_PLACE"):
         ganzoo.Trainer.resume(tmp_path / "run", progress=False, steps=3)
     with pytest.raises(DataError) as caught:
         ganzoo.Trainer.resume(tmp_path / "run", tmp_path / "nowhere", progress=False, steps=3)

@@ -263,7 +263,7 @@ def _label_part(item: Any, parts: list[Any], image: Any, label: str | None) -> A
     names = (label, *LABEL_NAMES)
     others = _by_name([part for part in parts if not _is_image(item[part])], names)
     named = [part for part in others if part in names]
-    numbers = [part for part in others if is_number(item[part])]
+    numbers = [part for part in others if is_integer(item[part])]
     if not isinstance(item, dict):  # what stands before the image is its index as a rule
         numbers.sort(key=lambda part: part < image)
     texts = [part for part in others if isinstance(item[part], str)]
@@ -285,7 +285,7 @@ def _content(value: dict[str, Any], place: str) -> bytes:
         raise DataError(f"{place} names {quote(value['path'])}, which can't be read ({error}).") from error
 
 
-def is_number(value: Any) -> bool:
+def is_integer(value: Any) -> bool:
     """Whether `value` is one integer, as a label is."""
     return isinstance(value, (int, np.integer)) or (
         isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0 and "int" in str(value.dtype)

@@ -11,7 +11,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from ganzoo.data.cache import cache_dir
-from ganzoo.data.given import is_number
+from ganzoo.data.given import is_integer
 from ganzoo.errors import ConfigError, DataError, first_line, nearest, quote
 from ganzoo.files import expand_user
 
@@ -92,7 +92,7 @@ def _open(maker: Callable[..., Any], name: str, ways: list[dict[str, Any]]) -> A
         try:
             made = maker(**given)
             item = made[0] if len(made) else None
-            classes = not isinstance(item, tuple) or (len(item) == 2 and is_number(item[1]))
+            classes = not isinstance(item, tuple) or (len(item) == 2 and is_integer(item[1]))
             return made if classes else _Images(made)
         except Exception as error:  # RuntimeError, OSError, ModuleNotFoundError, ValueError for an unknown split
             if isinstance(error, ValueError) and number < len(ways):

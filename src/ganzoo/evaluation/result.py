@@ -14,9 +14,9 @@ from ganzoo.data import ImageData
 from ganzoo.evaluation.metrics import METRICS, Score
 from ganzoo.evaluation.neighbours import QUANTILE, Memorisation
 from ganzoo.evaluation.per_class import ClassQuality
+from ganzoo.saving.format import FORMAT
 from ganzoo.text import aligned, with_spread
 
-FORMAT = 1
 SENTENCES = {
     "FD": "How far the samples as a whole are from real images: their mean and their spread. Far too high if there are "
     "few images.",

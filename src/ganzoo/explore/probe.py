@@ -17,7 +17,7 @@ from ganzoo.models import Discriminator, config_of, evaluating
 from ganzoo.seeds import generator_for, seeded
 from ganzoo.text import track
 
-GRID = 4  # each stage's features are max-pooled to 4x4, as in the paper
+POOLED = 4  # each stage's features are max-pooled to 4x4, as in the paper
 BATCH = 500
 
 
@@ -52,7 +52,7 @@ def discriminator_features(discriminator: nn.Module, images: Tensor) -> Tensor:
     offering, weight = _checked(discriminator), next(discriminator.parameters())
     with evaluating(discriminator), torch.no_grad(), full_float32(weight.device):
         stages = offering.features(images.to(weight))
-        pooled = [nn.functional.adaptive_max_pool2d(off_mps(features), GRID).flatten(1) for features in stages]
+        pooled = [nn.functional.adaptive_max_pool2d(off_mps(features), POOLED).flatten(1) for features in stages]
     return torch.cat(pooled, 1).float().cpu()
 
 

@@ -29,7 +29,7 @@ from ganzoo.saving.format import (
     CONFIG,
     GRID,
     LARGEST_CONFIG,
-    LOSSES,
+    LOSS_CURVES,
     ONNX,
     UNTOUCHED,
     WEIGHTS,
@@ -112,7 +112,7 @@ def pull(
         raise HubConnectionError(f"{repo_id}: the Hub can't be reached; check the network.")
     found = {name: repository.file(name, root.name) for name in wanted}
     SavedModel.open(root).build()
-    drop = (*NETWORKS, ONNX, GRID, LOSSES, CARD)
+    drop = (*NETWORKS, ONNX, GRID, LOSS_CURVES, CARD)
     with writing(target, WeightsError, UNTOUCHED), new_folder(target, keep_others=True, drop=drop) as new:
         for name, path in found.items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ from ganzoo.runs.folder import (
     resume_command,
     seconds,
 )
-from ganzoo.saving.format import CARD, CONFIG, GRID, LOSSES, WEIGHTS, read_json, read_plugins
+from ganzoo.saving.format import CARD, CONFIG, GRID, LOSS_CURVES, WEIGHTS, read_json, read_plugins
 from ganzoo.saving.model import SavedModel, check_facts
 from ganzoo.saving.resolve import source_of
 from ganzoo.saving.results import Figure, evaluated, weights_hash
@@ -63,7 +63,7 @@ class Card:
         data: the set's name. data_id: its id on the Hub, if it is there. data_licence: in words; it says nothing of
             the weights' licence, which whoever trained them states in the card's header.
         training: rows of the training table. command: that began the run.
-        figures: what was measured. pictures: of `GRID` and `LOSSES`, those that are there.
+        figures: what was measured. pictures: of `GRID` and `LOSS_CURVES`, those that are there.
     """
 
     source: str
@@ -133,7 +133,7 @@ def model_card(folder: Path, source: str) -> Card:
         packages=tuple(dict.fromkeys(each["package"] for each in read_plugins(generator.get("plugins", []), place))),
         label=(classes - 1, str(names[-1]) if names else f"class {classes - 1}") if classes else None,
         figures=evaluated(folder, folder),
-        pictures=tuple(name for name in (GRID, LOSSES) if (folder / name).is_file()),
+        pictures=tuple(name for name in (GRID, LOSS_CURVES) if (folder / name).is_file()),
     )
     try:
         (network,) = SavedModel.open(folder, ("",)).build()
@@ -185,7 +185,7 @@ def run_card(
                 name.replace("_", " "): [(each["step"], each[name]) for each in record.losses]
                 for name in ("discriminator_loss", "generator_loss")
             }
-            images.save(picture(curves, last_step=record.last), model / LOSSES)
+            images.save(picture(curves, last_step=record.last), model / LOSS_CURVES)
         data = record.facts["data"]
         card = replace(
             model_card(model, source or source_of(run)),
@@ -308,7 +308,7 @@ def whole_card(card: Card) -> str:
             below=_BELOW,
             figures=map(_row, card.figures),
             GRID=GRID,
-            LOSSES=LOSSES,
+            LOSS_CURVES=LOSS_CURVES,
         )
     )
 

@@ -15,10 +15,11 @@ from ganzoo.gan import GAN
 from ganzoo.runs.checkpoint import TrainingState, remedy
 from ganzoo.runs.gallery import REAL
 from ganzoo.runs.selection_score import SAMPLES, KernelScore
+from ganzoo.saving.format import GRID
 from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
 
-GRID = 64  # images in a sample grid
+IN_GRID = 64  # images in a grid of samples
 
 
 def averaged(gan: GAN, state: TrainingState) -> GAN:
@@ -37,7 +38,7 @@ class ModelExporter:
     def __init__(self, gan: GAN, data: ImageData, settings: Settings, run: Path) -> None:
         self._gan, self._data, self._seed, self._run = gan, data, settings.seed, run
         self._columns = gan.num_classes if 1 < gan.num_classes <= 16 else 8  # of a grid
-        self._count = GRID // self._columns * self._columns
+        self._count = IN_GRID // self._columns * self._columns
         one_each = gan.num_classes == self._columns  # a class a column
         self._labels = torch.arange(self._count) % self._columns if one_each else None
         self.keeps_best = settings.keep == "best"
@@ -55,7 +56,7 @@ class ModelExporter:
         gan = averaged(self._gan, state)
         try:
             gan.save_pretrained(self._run / "model", generator_raw=state.generator)
-            pictures.save(self._grid(gan), self._run / "model" / "samples" / "grid.png")
+            pictures.save(self._grid(gan), self._run / "model" / GRID)
         except (ConfigError, WeightsError, OSError) as error:  # a ConfigError if its config is gone
             raise TrainingError(f"{error} {remedy(self._run)}") from error
 

@@ -32,11 +32,10 @@ from PIL import Image
 from ganzoo import markup
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell, words_of, writing
 from ganzoo.files import expand_user, locked, remove_leftovers, write_file
-from ganzoo.saving.format import GRID, check_format, read_json, read_plugins
+from ganzoo.saving.format import FORMAT, GRID, check_format, read_json, read_plugins
 from ganzoo.saving.resolve import source_of
 from ganzoo.text import number
 
-FORMAT = 1
 _OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model", "trackers")
 _LOCK, _HOLDER = ".ganzoo.lock", ".ganzoo.json"
 _LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, (*_OURS, _HOLDER)))})\..*\.tmp")

@@ -21,7 +21,7 @@ from ganzoo.registry import Registry, has_words, used_plugins
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-CARD, GRID, LOSSES = "README.md", "samples/grid.png", "samples/losses.png"  # beside them, for people
+CARD, GRID, LOSS_CURVES = "README.md", "samples/grid.png", "samples/losses.png"  # beside them, for people
 ONNX = "model.onnx"  # the generator once more, if `ganzoo export` wrote it there
 UNTOUCHED = "; what was there before is untouched."  # the end of a message on a folder that can't be written
 LARGEST_CONFIG = 1_000_000  # bytes

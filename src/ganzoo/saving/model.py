@@ -33,7 +33,7 @@ from ganzoo.saving.format import (
     CONFIG,
     FORMAT,
     GRID,
-    LOSSES,
+    LOSS_CURVES,
     ONNX,
     UNTOUCHED,
     WEIGHTS,
@@ -48,10 +48,10 @@ LAYOUT = (
     *(str(PurePosixPath(part, name)) for part in NETWORKS for name in (CONFIG, WEIGHTS)),
     ONNX,
     GRID,
-    LOSSES,
+    LOSS_CURVES,
     CARD,
 )
-_DROPPED = (*NETWORKS[1:], ONNX, GRID, LOSSES)  # of an earlier model, when another is saved
+_DROPPED = (*NETWORKS[1:], ONNX, GRID, LOSS_CURVES)  # of an earlier model, when another is saved
 LARGEST_LATENT = 100_000  # numbers
 _WITH_DISCRIMINATOR = "name a model that was saved with its own, as a run's is; sampling needs none."
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{,1000}")

@@ -180,8 +180,8 @@ class Trainer:
             if given:
                 raise
             raise DataError(
-                f"{error} By its run.json {run} is trained on these images; if they have moved, name their new place: "
-                f"--data NEW_PLACE (data=...)"
+                f"{error} {run}/run.json says that the run was trained on these images; if they have moved, name the "
+                f"new place: --data NEW_PLACE (data=...)"
             ) from error
         if trainer.data.hash != saved.get("hash"):
             raise TrainingError(
