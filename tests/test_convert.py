@@ -295,7 +295,7 @@ START = [nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU()]
         ),
         (
             [nn.ConvTranspose2d(32, 8, 4), nn.ReLU(), nn.BatchNorm2d(8), nn.Dropout(0.2), *LAST],
-            "2 does not fit.*an activation seems to stand between it and 0",
+            "2 does not fit.*an activation or a dropout seems to stand between it and 0",
         ),
         (
             [
@@ -307,15 +307,15 @@ START = [nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU()]
                 nn.ReLU(),
                 *LAST,
             ],
-            "6 does not fit.*an activation seems to stand between it and 3",
+            "6 does not fit.*an activation or a dropout seems to stand between it and 3",
         ),
         (
             [nn.Conv2d(1, 8, 4, 2, 1), LEAKY, nn.BatchNorm2d(8), nn.Dropout(0.3), nn.Conv2d(8, 1, 4)],
-            "2 does not fit.*an activation seems to stand between it and 0",
+            "2 does not fit.*an activation or a dropout seems to stand between it and 0",
         ),
         (
             [nn.Conv2d(1, 8, 4, 2, 1), LEAKY, nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(128, 1)],
-            "2 does not fit.*an activation seems to stand between it and 0",
+            "2 does not fit.*an activation or a dropout seems to stand between it and 0",
         ),
     ],
 )

@@ -840,3 +840,16 @@ def test_a_state_dict_of_something_else_than_tensors_is_said(tmp_path):
     with pytest.raises(WeightsError, match='"more._extra_state" of the state_dict is'):
         gan.save_pretrained(tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_weights_of_the_same_network_in_other_words_are_loaded_and_a_refusal_changes_nothing(tmp_path):
+    config = {"activation": "leaky_relu", "widths": (8, 4)}
+    ganzoo.create("fashion-mnist", generator=config, seed=0).save_pretrained(tmp_path / "model")
+    other = ganzoo.create("fashion-mnist", generator={**config, "activation": "leaky_relu(slope=0.2)"}, seed=1)
+    other.discriminator = None
+    other.load_weights(tmp_path / "model")
+    gan = ganzoo.create("fashion-mnist", generator=config, discriminator={"activation": "relu"}, seed=1)
+    before = {name: value.clone() for name, value in gan.generator.state_dict().items()}
+    with pytest.raises(WeightsError, match='activation "leaky_relu" there, "relu" here'):
+        gan.load_weights(tmp_path / "model")
+    assert all(torch.equal(value, before[name]) for name, value in gan.generator.state_dict().items())

@@ -435,9 +435,10 @@ class GAN:
         files = [(root if root.is_file() else root / WEIGHTS, self.generator)]
         if self.discriminator is not None and (root / "discriminator" / WEIGHTS).is_file():
             files.append((root / "discriminator" / WEIGHTS, self.discriminator))
-        for path, network in files:
-            weights = WeightsFile.open(path)
+        opened = [(WeightsFile.open(path), network) for path, network in files]
+        for weights, network in opened:  # all, before one is changed
             weights.check_config(network)
+        for weights, network in opened:
             weights.load_into(network)
         self.folder = root
         return self

@@ -187,7 +187,8 @@ class _CleanOutput(io.TextIOBase):
         try:
             yield
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for what is still held when Python ends
+            with contextlib.suppress(OSError, ValueError):  # a notebook's stream is no file
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for what is still held when Python ends
             if isinstance(error, BrokenPipeError):
                 raise _ReaderLeft from error
             error.filename = "the output"

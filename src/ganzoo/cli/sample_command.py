@@ -146,7 +146,8 @@ def _clear(folder: Path, overwrite: bool) -> None:
     path = expand_user(folder)
     found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() == ".png") if path.is_dir() else []
     labels = path / LABELS
-    others = [entry for entry in found if not _is_sample(entry)]
+    samples = [entry for entry in found if _is_sample(entry)]
+    others = [entry for entry in found if entry not in samples and not _is_grid(entry)]
     if labels.exists() and not labels.read_bytes().startswith(",".join(HEAD).encode()):
         others.append(labels)
     if others:
@@ -157,10 +158,17 @@ def _clear(folder: Path, overwrite: bool) -> None:
             f"{folder} holds samples already ({found[0].name}, ...), and sets would be mixed; name another folder, or "
             f"replace the samples there with --overwrite"
         )
-    if found:
+    if samples:
         labels.unlink(missing_ok=True)  # it is of these
-    for entry in found:
+    for entry in samples:
         entry.unlink()
+
+
+def _is_grid(path: Path) -> bool:
+    """Whether `path` is a picture of ganzoo's that no sample would replace."""
+    from ganzoo.images import written_here
+
+    return not path.stem.isdecimal() and path.is_file() and written_here(path.read_bytes()) is not None
 
 
 def _is_sample(path: Path) -> bool:

@@ -29,6 +29,15 @@ from ganzoo.files import what_else
 from ganzoo.hardware import cores
 from ganzoo.images import is_grey, to_mode
 
+_TURNS = {  # by the EXIF tag Orientation: how to turn a picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 LARGEST_PICTURE = 40_000_000  # pixels, which take 160 MB while they are decoded
 MOST_WORKERS = 8  # each has a few chunks of files and pictures in memory
 MOST_IN_CHUNK = 32  # files that a process gets at once
@@ -185,11 +194,11 @@ def decode(content: bytes, place: str, reading: Reading) -> np.ndarray:
 def prepare(picture: Image.Image, reading: Reading) -> np.ndarray:
     """A picture that is open, as uint8 (C, H, W); see `decode`. The picture itself stays as it is."""
     try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # PIL raises several kinds on damaged EXIF data; the pixels are whole
-        orientation = 1
-    if orientation != 1:  # else PIL would make a copy
-        picture = ImageOps.exif_transpose(picture)
+        turn = None
+    if turn is not None:  # PIL's exif_transpose would write the rest of the data anew, and fail if that is damaged
+        picture = picture.transpose(turn)
     return _to_array(_to_mode(picture, reading), reading)
 
 

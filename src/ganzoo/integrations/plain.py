@@ -120,7 +120,7 @@ class Unit:
         if self.norm and self.norm.channels != channels:
             raise self.norm.refuse(f"the layer before gives {channels} channels")
         if self.norm and (self.norm.between or 0) > reshaped:
-            raise self.norm.refuse(f"an activation seems to stand between it and {shown(self.layer.name)}")
+            raise self.norm.refuse(f"an activation or a dropout seems to stand between it and {shown(self.layer.name)}")
         return [*norms, make_activation(activation)]
 
 

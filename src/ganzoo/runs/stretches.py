@@ -54,7 +54,7 @@ class Stretch:
 def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any], at: int | None) -> Stretch | None:
     """How `run`, of `settings`, goes on with `changes` from its checkpoint of step `at`; None: as it was.
 
-    Going back undoes the stretches that began later; a going back that was cut short is done to its end.
+    Going back undoes the stretches that began later.
 
     Raises:
         ConfigError: a setting can't be changed, or has a wrong value. TrainingError: no such checkpoint.
@@ -65,9 +65,6 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
                 f"{name} can't be changed in a run that goes on; begin a new one: {train_on_command(run.path)}"
             )
     stretches, latest = run.stretches(), settings.to_dict()
-    steps = checkpoint_steps(run.path)
-    if at is None and steps and any(each["step"] > steps[-1] for each in stretches):
-        at = steps[-1]  # it was killed while it went back: checkpoints go first, `run.json` is written last
     if at is not None:
         check_step(run.path, at)
     kept = [each for each in stretches if at is None or each["step"] <= at]
@@ -76,7 +73,7 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
     after = settings.replace(changes)
     old, new = settings.to_dict(), after.to_dict()
     changed = {name: [old[name], new[name]] for name in new if new[name] != old[name]}
-    done = at if at is not None else max(steps, default=0)
+    done = at if at is not None else max(checkpoint_steps(run.path), default=0)
     if "steps" in changed and after.steps < done:
         raise ConfigError(f"steps={after.steps}: {run.path} has done {done} already; go back with --at STEP (at=STEP)")
     undone = {name: [latest[name], old[name]] for name in old if old[name] != latest[name] and name not in changes}

@@ -15,6 +15,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -188,9 +189,12 @@ def _check_free(folder: Path) -> None:
         )
 
 
-def remove_networks(folder: Path) -> None:
-    """Remove from `folder` all that saving a model replaces, also of a damaged one, which `_check_free` takes for
-    another program's. Its card and files of other names stay."""
+def remove_damaged(folder: Path) -> None:
+    """Remove from `folder` all that saving a model replaces, if its config is lost or damaged: `_check_free` takes it
+    for another program's then. Its card and files of other names stay; so does all if the config is another's."""
+    with suppress(GanzooError):
+        if read_json(folder / CONFIG):
+            return
     for name in (CONFIG, WEIGHTS, *_DROPPED):
         path = folder / name
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from ganzoo.runs.export import ModelExporter
 from ganzoo.runs.folder import RunFolder, train_on_command
 from ganzoo.runs.stretches import Stretch
 from ganzoo.saving.format import WEIGHTS
-from ganzoo.saving.model import holds_model, remove_networks
+from ganzoo.saving.model import holds_model, remove_damaged
 from ganzoo.training.callbacks.progress import say
 from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
@@ -143,8 +143,12 @@ class CheckpointManager:
         lost = not (model / WEIGHTS).is_file() or not holds_model(model)
         if not (lost or anew):
             return
-        if lost and model.is_dir():
-            remove_networks(model)
+
+        def write() -> None:
+            if lost and model.is_dir():
+                remove_damaged(model)
+            outputs.save_model(state)
+
         step, best = state.step, state.best_step if outputs.keeps_best else None
         here = checkpoint_folder(self._run.path, step)
         try:
@@ -156,9 +160,9 @@ class CheckpointManager:
             say(f"{error} The best model is lost with it: the scores that come choose another.")
             load_checkpoint(state, here)
             best = state.best_score = state.best_step = None
-            outputs.save_model(state)
+            write()
         else:
-            outputs.save_model(state)
+            write()
             load_checkpoint(state, here)
         why = "is written anew" if anew or gone_back else "is missing or damaged; it is written again"
         say(f"{model} {why}, of step {step if best is None else best}.")

@@ -177,7 +177,7 @@ class Trainer:
         try:
             trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, objects, progress, device)
         except DataError as error:
-            if given:
+            if given or not isinstance(data, str) or data.startswith("hf:") or Path(data).exists():
                 raise
             raise DataError(
                 f"{error} {run}/run.json says that the run was trained on these images; if they have moved, name the "
@@ -301,7 +301,7 @@ class Trainer:
     def _check_recorded(self, runtime: Runtime) -> None:
         """Raise TrainingError if another trainer has changed the run's settings since this one was made."""
         recorded = Settings.from_dict(self.run.facts()["settings"], f"{self.run.path / 'run.json'}: settings")
-        if runtime.agree(recorded != self._recorded):
+        if runtime.agree(recorded not in (self._recorded, self.settings)):
             raise TrainingError(
                 f"{self.run.path / 'run.json'} has other settings by now than when this trainer was made; make it "
                 f"again: Trainer.resume({str(self.run.path)!r})"
