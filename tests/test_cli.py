@@ -254,6 +254,13 @@ def test_samples_without_labels_that_replace_others_leave_no_labels(here, model,
     assert sorted(path.name for path in Path("out").iterdir()) == ["00000.png", "00001.png"]
 
 
+def test_a_grid_beside_samples_stays_when_these_are_replaced(here, model):
+    assert run(["sample", str(model), "--count", "2", "--folder", "out"]) == 0
+    assert run(["sample", str(model), "--count", "2", "--output", "out/grid.png"]) == 0
+    assert run(["sample", str(model), "--count", "1", "--folder", "out", "--overwrite"]) == 0
+    assert sorted(path.name for path in Path("out").glob("*.png")) == ["00000.png", "grid.png"]
+
+
 @pytest.mark.parametrize("name", ["1.png", "00000.png", "cat.png", "labels.csv"])
 def test_samples_replace_no_file_of_the_user_s(here, model, capsys, name):
     assert run(["sample", str(model), "--count", "2", "--folder", "out"]) == 0

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch.utils.data import Subset
 from torchvision.datasets import ImageFolder
 
@@ -767,6 +767,14 @@ def test_exif_orientation_is_honoured():
     buffer = io.BytesIO()
     Image.new("RGB", (8, 4)).save(buffer, "JPEG", exif=exif)
     assert decode(buffer.getvalue(), "x", Reading(image_channels=3)).shape == (3, 8, 4)
+
+
+def test_exif_orientation_is_honoured_though_other_exif_data_are_damaged():
+    orientation, resolution = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0), struct.pack("<HHI4s", 0x011A, 2, 4, b"abc")
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + orientation + resolution + bytes(4)
+    with pytest.raises(TypeError):  # the resolution must be a number
+        ImageOps.exif_transpose(Image.open(io.BytesIO(png(exif=exif))))
+    assert decode(png(size=(8, 4), exif=exif), "a.png", Reading()).shape == (3, 8, 4)
 
 
 def test_a_whole_picture_with_damaged_exif_is_read_as_it_lies():

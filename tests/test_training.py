@@ -483,6 +483,16 @@ def test_a_run_killed_before_its_first_checkpoint_is_begun_again(tmp_path):
     assert not list((tmp_path / "run").rglob("*.tmp"))
 
 
+def test_a_model_of_another_library_in_a_run_is_not_replaced(tmp_path):
+    train(tmp_path / "run")
+    model = tmp_path / "run" / "model"
+    (model / "config.json").write_text('{"model_type": "bert"}')
+    weights = (model / "model.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="of something else than a model of ganzoo, which would be replaced"):
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    assert "bert" in (model / "config.json").read_text() and (model / "model.safetensors").read_bytes() == weights
+
+
 @pytest.mark.parametrize("config", [None, "{}"])
 def test_a_model_whose_config_is_lost_or_damaged_is_written_again(tmp_path, config, capsys):
     train(tmp_path / "run")

@@ -26,6 +26,7 @@ from ganzoo.errors import ConfigError, ShapeError, failure, quote
 from ganzoo.registry import Registry
 
 Smoothing = Annotated[float, Bounds(0, 0.5)]
+_Role = Callable[[Tensor, Tensor], Tensor]  # of real and fake logits
 
 
 @dataclass(frozen=True)
@@ -217,41 +218,54 @@ def check_loss(loss: str | Loss) -> None:
         raise ConfigError(f"check_loss takes a name or a ganzoo.losses.Loss, got {quote(loss)}")
     random = torch.Generator().manual_seed(0)
     real, fake = (torch.randn(8, 1, generator=random).requires_grad_() for _ in range(2))
-    roles: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    roles: dict[str, _Role] = {
         "for_discriminator": made.for_discriminator,
         "for_generator": lambda real, fake: made.for_generator(fake, real if made.generator_sees_real else None),
     }
     for role, compute in roles.items():
         place = f"loss {loss if isinstance(loss, str) else 'given'} ({role})"
-        moved = (real, fake) if role == "for_discriminator" else (fake,)
-        value, again = (checked_number(place, partial(compute, real, fake)) for _ in range(2))
-        huge = checked_number(place, partial(compute, -10_000 * real, 10_000 * fake), " at logits of 10,000")
-        twice = checked_number(place, partial(compute, real.repeat(2, 1), fake.repeat(2, 1)))
-        if not (value.isfinite() and huge.isfinite()):
-            raise ConfigError(f"{place} is not finite, at logits of 10,000 at least")
-        if not torch.equal(value, again):
-            raise ConfigError(f"{place} gives another number in a second call: a loss can't keep state or draw numbers")
-        gradients = _gradients(value, moved)
-        if not all(each.isfinite().all() and each.any() for each in gradients):
-            raise ConfigError(f"{place}: no gradient passes through it, or one that is not finite")
-        if not all(each.isfinite().all() for each in _gradients(huge, moved)):
-            raise ConfigError(f"{place}: its gradient is not finite at logits of 10,000")
-        # The discriminator must raise real images' logits and lower fakes' where it is wrong about both, the generator
-        # raise fakes' at 0 or at -3: the gradient of some zero-sum losses turns.
-        signs = torch.tensor([-1, 1] if len(moved) > 1 else [-1])
-        tried = [(real - 3, fake + 3)] if len(moved) > 1 else [(real, fake), (real, fake - 3)]
-        pushes = [torch.stack([each.sum() for each in _gradients(compute(*logits), moved)]) for logits in tried]
-        if all((push * signs < 0).any() for push in pushes):
-            raise ConfigError(f"{place}: it pushes logits the wrong way; a large logit says that an image is real")
+        learns = (real, fake) if role == "for_discriminator" else (fake,)
+        value = _checked_values(place, compute, real, fake, learns)
+        _check_push(place, compute, real, fake, learns)
         for shape in ((8,), (8, 1, 1, 1), (2, 1, 2, 2)):
             checked_number(
                 f"{place}, for logits of shape {shape},", partial(compute, real.reshape(shape), fake.reshape(shape))
             )
+        twice = checked_number(place, partial(compute, real.repeat(2, 1), fake.repeat(2, 1)))
         if not torch.allclose(twice, value * (2 if made.reduction == "sum" else 1), rtol=1e-4, atol=1e-5):
             raise ConfigError(
                 f"{place}: its reduction is not {quote(made.reduction)}; that of a batch taken twice must be "
                 f"{'twice as large' if made.reduction == 'sum' else 'the same'}"
             )
+
+
+def _checked_values(place: str, compute: _Role, real: Tensor, fake: Tensor, learns: tuple[Tensor, ...]) -> Tensor:
+    """What `compute` gives; ConfigError unless that and its gradient by `learns` are finite, and the same each time."""
+    value, again = (checked_number(place, partial(compute, real, fake)) for _ in range(2))
+    huge = checked_number(place, partial(compute, -10_000 * real, 10_000 * fake), " at logits of 10,000")
+    if not (value.isfinite() and huge.isfinite()):
+        raise ConfigError(f"{place} is not finite, at logits of 10,000 at least")
+    if not torch.equal(value, again):
+        raise ConfigError(f"{place} gives another number in a second call: a loss can't keep state or draw numbers")
+    if not all(each.isfinite().all() and each.any() for each in _gradients(value, learns)):
+        raise ConfigError(f"{place}: no gradient passes through it, or one that is not finite")
+    if not all(each.isfinite().all() for each in _gradients(huge, learns)):
+        raise ConfigError(f"{place}: its gradient is not finite at logits of 10,000")
+    return value
+
+
+def _check_push(place: str, compute: _Role, real: Tensor, fake: Tensor, learns: tuple[Tensor, ...]) -> None:
+    """Raise ConfigError if `compute` pushes logits the wrong way.
+
+    The discriminator must raise real images' logits and lower fakes' where it is wrong about both, the generator raise
+    fakes' at 0 or at -3: the gradient of some zero-sum losses turns.
+    """
+    of_both = len(learns) == 2
+    signs = torch.tensor([-1, 1] if of_both else [-1])
+    tried = [(real - 3, fake + 3)] if of_both else [(real, fake), (real, fake - 3)]
+    pushes = [torch.stack([each.sum() for each in _gradients(compute(*logits), learns)]) for logits in tried]
+    if all((push * signs < 0).any() for push in pushes):
+        raise ConfigError(f"{place}: it pushes logits the wrong way; a large logit says that an image is real")
 
 
 def _gradients(value: Tensor, logits: tuple[Tensor, ...]) -> list[Tensor]:

@@ -70,6 +70,11 @@ def split_call(text: Any, place: str) -> tuple[str, dict[str, str]]:
     return name, given
 
 
+def called_name(text: str) -> str:
+    """The name in `text`, a name with or without options, whether or not these keep the grammar."""
+    return re.split("[(:]", text, maxsplit=1)[0].strip()
+
+
 def join_call(name: str, given: Mapping[str, str]) -> str:
     """The text that `split_call` takes apart into `name` and `given`.
 

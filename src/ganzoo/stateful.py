@@ -83,13 +83,12 @@ def json_state(part: _HasState, place: str) -> dict[str, Any]:
 
 def check_loaded(part: _HasState, state: dict[str, Any], place: str) -> None:
     """Raise PluginError, which begins with `place`, unless `part` has the `state` that it was just given."""
-    found = json_state(part, place)
-    for name in {**state, **found}:
-        if (got := found.get(name)) != (given := state.get(name)):
-            raise PluginError(
-                f"{place}: load_state_dict must restore what state_dict gave; {quote(name)} is {quote(got)}, and was "
-                f"{quote(given)}"
-            )
+    if (found := json_state(part, place)) != state:
+        name = next(name for name in {**state, **found} if {name: found.get(name, ...)} != {name: state.get(name, ...)})
+        raise PluginError(
+            f"{place}: load_state_dict must restore what state_dict gave; {quote(name)} is "
+            f"{quote(found.get(name, 'missing'))}, and was {quote(state.get(name, 'missing'))}"
+        )
 
 
 def check_restored(part: Stateful, place: str) -> None:
@@ -97,7 +96,7 @@ def check_restored(part: Stateful, place: str) -> None:
     before = json_state(part, place)
     try:
         part.end_step(0.5, 8, lambda values: values)
-        json_state(part, place)
+        json_state(part, place)  # can be saved too
         part.load_state_dict(before)
     except PluginError:
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from ganzoo.config import Bounds
 from ganzoo.errors import ConfigError, UnknownNameError, did_you_mean, quote
+from ganzoo.options import called_name
 from ganzoo.registry import Registry
 
 Activation = str | Callable[[], nn.Module]
@@ -85,7 +85,7 @@ def check_activation_name(name: str) -> None:
 
 def find_named(registry: Registry[Any], text: Any, other: Callable[[str], Any]) -> Any:
     """What `text`, a name with or without options, stands for in `registry`; `other` is asked for any other name."""
-    name = re.split("[(:]", text, maxsplit=1)[0].strip() if isinstance(text, str) else text
+    name = called_name(text) if isinstance(text, str) else text
     if isinstance(text, str) and text != text.strip():  # others compare names as they stand
         raise UnknownNameError(f"Unknown {registry.kind} {quote(text)}.{did_you_mean(name, registry)}")
     if name in registry:

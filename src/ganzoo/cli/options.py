@@ -89,18 +89,23 @@ def print_wrapped(text: str, indent: str = "  ", width: int = WIDTH) -> None:
 def print_table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> None:
     """Print `rows` as a table whose cells wrap within `WIDTH` columns, numbers to the right; on a terminal that is too
     narrow for that, each cell below the name of its row."""
-    from rich.console import Console
-    from rich.table import Table
-
     cells = [[each if isinstance(each, str) else f"{each}" for each in row] for row in rows]
     width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
     longest = [max(map(len, column)) for column in zip(*cells)]
     if sum(longest[:1] + [2 + min(each, NARROWEST) for each in longest[1:]]) > width:
-        titles = head[1:] or [""] * len(longest)
         for name, *others in cells:
-            lines = [f"  {title} {each}" if title else f"  {each}" for title, each in zip(titles, others) if each]
+            titled = zip(head[1:] or [""] * len(others), others)
+            lines = [f"  {title} {each}" if title else f"  {each}" for title, each in titled if each]
             print_wrapped("\n".join([name, *lines]), "    ", width)
-        return
+    else:
+        _print_columns(cells, head, width)
+
+
+def _print_columns(cells: list[list[str]], head: Sequence[str], width: int) -> None:
+    """Print `cells` side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, show_header=bool(head), pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for index, row in enumerate(zip(*cells)):
         digits = "".join(row).replace(",", "").replace(".", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -146,8 +146,7 @@ def _clear(folder: Path, overwrite: bool) -> None:
     path = expand_user(folder)
     found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() == ".png") if path.is_dir() else []
     labels = path / LABELS
-    samples = [entry for entry in found if _is_sample(entry)]
-    others = [entry for entry in found if entry not in samples and not _is_grid(entry)]
+    samples, others = _samples_among(found)
     if labels.exists() and not labels.read_bytes().startswith(",".join(HEAD).encode()):
         others.append(labels)
     if others:
@@ -164,19 +163,19 @@ def _clear(folder: Path, overwrite: bool) -> None:
         entry.unlink()
 
 
-def _is_grid(path: Path) -> bool:
-    """Whether `path` is a picture of ganzoo's that no sample would replace."""
+def _samples_among(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Those that `images.save_each` named and wrote, and those that samples would be mixed with, or replace. A picture
+    of ganzoo's under another name is neither."""
     from ganzoo.images import written_here
 
-    return not path.stem.isdecimal() and path.is_file() and written_here(path.read_bytes()) is not None
-
-
-def _is_sample(path: Path) -> bool:
-    """Whether `path` is named as `images.save_each` does, and says of itself that it was written there."""
-    from ganzoo.images import written_here
-
-    named = path.stem.isdecimal() and len(path.stem) >= 5
-    return named and path.is_file() and written_here(path.read_bytes()) == "image"
+    samples, others = [], []
+    for path in pictures:
+        numbered, kind = path.stem.isdecimal(), written_here(path.read_bytes()) if path.is_file() else None
+        if numbered and len(path.stem) >= 5 and kind == "image":
+            samples.append(path)
+        elif numbered or kind is None:
+            others.append(path)
+    return samples, others
 
 
 def _write_labels(gan: GAN, labels: Tensor | None, folder: Path) -> None:

@@ -119,29 +119,26 @@ def _model(source: str) -> Facts:
 
 
 def _run(path: Path) -> Facts:
-    from ganzoo.runs.compare import run_facts
-    from ganzoo.runs.folder import RunFolder, changed_in_words
+    from ganzoo.runs.compare import by_option, run_facts
+    from ganzoo.runs.folder import changed_in_words
     from ganzoo.settings import Settings
 
     facts = run_facts(path)
     facts["settings"] = _own(Settings.from_dict(facts["settings"], f"{path / 'run.json'}: settings"))
-    facts["networks"] = _networks(RunFolder(path).facts()["gan"])
+    facts["networks"] = by_option({name: _own_options(each) for name, each in facts["networks"].items()})
     stretches = facts.pop("stretches")
     return facts | {f"from step {each['step']:,} on": changed_in_words(each["changed"]) for each in stretches}
 
 
-def _networks(described: Facts) -> Facts:
-    """Model and config of both networks, as a record describes them: what differs from the defaults."""
+def _own_options(network: Facts) -> Facts:
+    """The model of a `network`, and the options that differ from its defaults."""
     from ganzoo.models import MODELS
 
-    found: Facts = {}
-    for name in ("generator", "discriminator"):
-        model, config = described[name]["model"], described[name]["config"] or {}
-        with contextlib.suppress(GanzooError):  # of a package or script that is not here, or a module of the user's own
-            config_class: Any = MODELS[model]
-            config = _own(config_class.config_class.from_dict(config))
-        found |= {f"{name}.{key}": value for key, value in {"model": model, **config}.items()}
-    return found
+    model, config = network["model"], {name: value for name, value in network.items() if name != "model"}
+    with contextlib.suppress(GanzooError):  # of a package or script that is not here, or a module of the user's own
+        network_class: Any = MODELS[model]
+        config = _own(network_class.config_class.from_dict(config))
+    return {"model": model, **config}
 
 
 def _own(config: Config) -> Facts:

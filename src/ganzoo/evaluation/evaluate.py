@@ -113,12 +113,7 @@ def evaluate(
         )
     space, used = _space(features, image_channels, device or made.device)
     real = _Real(data, made, space, reading, split, samples, training_images, seed, progress)
-    numbers = _class_numbers(made, real.data) if classes else None
-    if numbers is not None and isinstance(made.source, GAN):
-        assert real.data.labels is not None  # else there are no numbers
-        sizes = torch.bincount(real.data.labels, minlength=len(numbers))[numbers]
-        made = replace(made, labels=in_proportion(sizes, made.count))
-    labels = None if numbers is None or made.labels is None else numbers[made.labels]
+    made, labels = _with_labels(made, real.data) if classes else (made, None)
     seconds = {}
     start = time.perf_counter()
 
@@ -185,14 +180,15 @@ def _fewer_side(qualities: Sequence[ClassQuality], real_images: int) -> dict[str
     return {each.name: min(each.samples, round(each.real_share * real_images)) for each in measured}
 
 
-def _class_numbers(made: Generated, data: ImageData) -> Tensor | None:
-    """The number that each class of the images to measure has in `data`; None if either has no classes.
+def _with_labels(made: Generated, data: ImageData) -> tuple[Generated, Tensor | None]:
+    """The images to measure, a GAN's with classes in the proportions of `data`, and the class of each by the numbers of
+    `data`; None if either has no classes.
 
     Raises:
         ConfigError: a GAN's classes are not those of `data`.
     """
     if made.labels is None or data.labels is None:
-        return None
+        return made, None
     try:
         numbers = same_classes(made.class_names, data.class_names)
     except DataError as error:
@@ -202,10 +198,13 @@ def _class_numbers(made: Generated, data: ImageData) -> Tensor | None:
                 f"classes, or without classes (classes=False, --no-classes)"
             ) from error
         warnings.warn(f"classes are not compared: those of {made.source.name} and {data.name} differ", stacklevel=3)
-        return None
+        return made, None
     if not torch.equal(numbers, torch.arange(len(numbers))):
         warnings.warn(f"classes are matched by name: {data.name} has them in another order", stacklevel=3)
-    return numbers
+    labels = made.labels
+    if isinstance(made.source, GAN):
+        labels = in_proportion(data.labels.bincount(minlength=len(numbers))[numbers], made.count)
+    return replace(made, labels=labels), numbers[labels]
 
 
 def _by_class(

@@ -122,14 +122,14 @@ def _names(found: Any) -> set[str]:
 def _check_ours(api: HfApi, kind: str, repo_id: str, revision: str | None, found: Any) -> None:
     """Raise ConfigError if a repository, as it was `found`, has another library's model, or the Space of something
     else."""
-    first, others, ours, what = (
-        (APP, (REQUIREMENTS,), is_space, "Space") if kind == "space" else (CONFIG, (WEIGHTS,), holds_model, "model")
+    names, ours, what = (
+        ((APP, REQUIREMENTS), is_space, "Space") if kind == "space" else ((CONFIG, WEIGHTS), holds_model, "model")
     )
-    foreign = [name for name in (first, *others) if name in _names(found)]
+    foreign = [name for name in names if name in _names(found)]
     if not foreign:
         return
-    if first in foreign:
-        path = api.hf_hub_download(repo_id, first, repo_type=kind, revision=found.sha)
+    if names[0] in foreign:
+        path = api.hf_hub_download(repo_id, names[0], repo_type=kind, revision=found.sha)
         if ours(Path(path).parent):
             return
     named = repo_id if revision is None else f"{repo_id}, revision {shown(revision)},"

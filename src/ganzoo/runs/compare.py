@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,17 @@ def run_facts(run: str | Path) -> dict[str, Any]:
             "device": f"{facts['machine']['device']}, {facts['machine']['precision']}",
             "settings": dict(settings),
             "networks": {
-                f"{name}.{key}": value
+                name: {"model": facts["gan"][name]["model"], **(facts["gan"][name]["config"] or {})}
                 for name in ("generator", "discriminator")
-                for key, value in {"model": facts["gan"][name]["model"], **(facts["gan"][name]["config"] or {})}.items()
             },
             "stretches": folder.stretches(),
             "command": facts["command"],
         }
+
+
+def by_option(networks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The options of both `networks`, named as --set does: "generator.widths"."""
+    return {f"{place}.{name}": value for place, network in networks.items() for name, value in network.items()}
 
 
 def compare(runs: Sequence[str | Path]) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def compare(runs: Sequence[str | Path]) -> dict[str, Any]:
     if not 2 <= len(runs) <= len(PLACES):
         raise ConfigError(f"compare takes 2 to {len(PLACES)} runs, got {len(runs)}")
     found = [run_facts(run) for run in runs]
-    made = [{**each.pop("settings"), **each.pop("networks")} for each in found]
+    made = [{**each.pop("settings"), **by_option(each.pop("networks"))} for each in found]
     names = dict.fromkeys(name for each in made for name in each)
     values = {name: [each.get(name) for each in made] for name in names}
     differing = {name: each for name, each in values.items() if any(value != each[0] for value in each)}

@@ -64,9 +64,9 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
             raise ConfigError(
                 f"{name} can't be changed in a run that goes on; begin a new one: {train_on_command(run.path)}"
             )
-    stretches, latest = run.stretches(), settings.to_dict()
     if at is not None:
         check_step(run.path, at)
+    stretches, latest = run.stretches(), settings.to_dict()
     kept = [each for each in stretches if at is None or each["step"] <= at]
     for undone in reversed(stretches[len(kept) :]):
         settings = settings.replace({name: before for name, (before, _) in undone["changed"].items()})

@@ -17,6 +17,7 @@ from ganzoo.config import Config
 from ganzoo.errors import PluginError, SourceError, UnknownNameError, WeightsError, did_you_mean, quote
 from ganzoo.files import what_else
 from ganzoo.models import MODELS
+from ganzoo.options import called_name
 from ganzoo.registry import Registry, has_words, used_plugins
 
 FORMAT = 1
@@ -64,7 +65,7 @@ def used_names(network: nn.Module) -> list[tuple[Registry[Any], str]]:
 def _names(value: Any) -> list[str]:
     """All texts in `value`, JSON types, without the options behind them: each may be a registry's name."""
     if isinstance(value, str):
-        return [re.split("[(:]", value, maxsplit=1)[0].strip()]
+        return [called_name(value)]
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [name for item in items for name in _names(item)]
 

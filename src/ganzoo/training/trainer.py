@@ -183,27 +183,7 @@ class Trainer:
                 f"{error} {run}/run.json says that the run was trained on these images; if they have moved, name the "
                 f"new place: --data NEW_PLACE (data=...)"
             ) from error
-        if trainer.data.hash != saved.get("hash"):
-            raise TrainingError(
-                f"{trainer.data.name} (hash {trainer.data.hash[:12]}) is not the data that {run} was begun with "
-                f"(hash {_short(saved.get('hash'))}); name the same images, or begin a new run with "
-                f"--from {shell(source_of(run))}"
-            )
-        if saved.get("labels_hash") != (labels_hash := trainer._labelled.hash):
-            raise TrainingError(
-                f"the images fall into other clusters (hash {_short(labels_hash)}) than when {run} was begun "
-                f"(hash {_short(saved.get('labels_hash'))}): linear algebra differs between machines and versions, and "
-                f"so do ganzoo's versions. Resume it where it was begun and with that version, or begin a new run with "
-                f"--from {shell(source_of(run))}"
-            )
-        names = tuple(check_facts(described, f"{place}: gan")["class_names"])
-        found = tuple(trainer.data.class_names)
-        if trainer.gan.num_classes and names != found and are_names(names) and are_names(found):
-            raise TrainingError(
-                f"{trainer.data.name} names its classes {quote(found)}, {run} was begun with {quote(names)}; give them "
-                f"their names back, or begin a new run with --from {shell(source_of(run))}"
-            )
-        trainer.gan.class_names = names
+        trainer._check_images(facts, str(run))
         return trainer
 
     def _set_up(
@@ -297,6 +277,32 @@ class Trainer:
                 with shown(what, self.settings, self.run.path / "samples") as displays, interrupts() as interrupted:
                     loop.run(interrupted, displays)
             return self._result(step.state, loop)
+
+    def _check_images(self, facts: dict[str, Any], run: str) -> None:
+        """Raise TrainingError unless images, clusters and names of classes are those that `run` was begun with, as its
+        `facts` say."""
+        saved = facts["data"]
+        if self.data.hash != saved.get("hash"):
+            raise TrainingError(
+                f"{self.data.name} (hash {self.data.hash[:12]}) is not the data that {run} was begun with "
+                f"(hash {_short(saved.get('hash'))}); name the same images, or begin a new run with "
+                f"--from {shell(source_of(run))}"
+            )
+        if saved.get("labels_hash") != (labels_hash := self._labelled.hash):
+            raise TrainingError(
+                f"the images fall into other clusters (hash {_short(labels_hash)}) than when {run} was begun "
+                f"(hash {_short(saved.get('labels_hash'))}): linear algebra differs between machines and versions, and "
+                f"so do ganzoo's versions. Resume it where it was begun and with that version, or begin a new run with "
+                f"--from {shell(source_of(run))}"
+            )
+        names = tuple(check_facts(facts["gan"], f"{self.run.path / 'run.json'}: gan")["class_names"])
+        found = tuple(self.data.class_names)
+        if self.gan.num_classes and names != found and are_names(names) and are_names(found):
+            raise TrainingError(
+                f"{self.data.name} names its classes {quote(found)}, {run} was begun with {quote(names)}; give them "
+                f"their names back, or begin a new run with --from {shell(source_of(run))}"
+            )
+        self.gan.class_names = names
 
     def _check_recorded(self, runtime: Runtime) -> None:
         """Raise TrainingError if another trainer has changed the run's settings since this one was made."""
