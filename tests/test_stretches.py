@@ -139,6 +139,28 @@ def test_going_back_undoes_the_stretches_that_began_later(tmp_path):
     assert [each["step"] for each in facts["stretches"]] == [4, 4]
 
 
+@pytest.mark.parametrize("asked", [{}, {"at": 6}], ids=["resumed", "further on"])
+def test_a_run_killed_while_it_goes_back_is_taken_back_when_it_is_resumed(tmp_path, monkeypatch, capsys, asked):
+    train(tmp_path / "run", 4)
+    resume(tmp_path / "run", steps=6, loss="hinge")
+    resume(tmp_path / "run", steps=8, flip=True)
+    shutil.copytree(tmp_path / "run", tmp_path / "whole")
+    resume(tmp_path / "whole", at=4, steps=5)
+
+    def killed(folder):
+        remove(folder)
+        raise KeyboardInterrupt
+
+    remove = shutil.rmtree
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", killed)  # after the first of two later checkpoints
+        resume(tmp_path / "run", at=4, steps=5)
+    assert (tmp_path / "run" / "checkpoints" / "step-00000006").is_dir()
+    resume(tmp_path / "run", **asked)
+    assert "was stopped while it went back to step 4; it goes back there now" in capsys.readouterr().err
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
 def test_a_run_whose_newest_checkpoints_were_lost_goes_on_with_its_settings(tmp_path):
     train(tmp_path / "run", 4)
     resume(tmp_path / "run", steps=6)

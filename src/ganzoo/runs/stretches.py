@@ -8,7 +8,7 @@ from typing import Any
 
 from ganzoo.errors import ConfigError
 from ganzoo.runs.checkpoint import check_step, checkpoint_steps
-from ganzoo.runs.folder import RunFolder, command, train_on_command
+from ganzoo.runs.folder import RunFolder, command, damage_said, train_on_command
 from ganzoo.settings import Settings
 
 FIXED = (  # what data, states and draws of a run rest on
@@ -25,6 +25,7 @@ FIXED = (  # what data, states and draws of a run rest on
     "speed",
     "callbacks",
 )
+GOING_BACK = "going_back"  # in `run.json`: the step of the checkpoint, while what came later is being removed
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,19 @@ class Stretch:
     at: int | None = None
     undone: dict[str, list[Any]] = field(default_factory=dict)
 
-    def record(self, run: RunFolder, step: int) -> None:
-        """Write into `run.json` that the stretch begins after `step`."""
+    def record(self, run: RunFolder, step: int, *, going_back: bool = False) -> None:
+        """Write into `run.json` that the stretch begins after `step`; if `going_back`, that what came later is about to
+        be removed: a run killed meanwhile goes back there when it is resumed."""
         added = [{"step": step, "changed": self.changed, "command": command()}] if self.changed else []
-        run.record({**run.facts(), "settings": self.settings.to_dict(), "stretches": [*self.kept, *added]})
+        facts = {**run.facts(), "settings": self.settings.to_dict(), "stretches": [*self.kept, *added]}
+        facts.pop(GOING_BACK, None)
+        run.record({**facts, GOING_BACK: step} if going_back else facts)
 
 
 def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any], at: int | None) -> Stretch | None:
     """How `run`, of `settings`, goes on with `changes` from its checkpoint of step `at`; None: as it was.
 
-    Going back undoes the stretches that began later.
+    Going back undoes the stretches that began later. A run that was killed while it went back does so first.
 
     Raises:
         ConfigError: a setting can't be changed, or has a wrong value. TrainingError: no such checkpoint.
@@ -64,6 +68,9 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
             raise ConfigError(
                 f"{name} can't be changed in a run that goes on; begin a new one: {train_on_command(run.path)}"
             )
+    if (unfinished := run.facts().get(GOING_BACK)) is not None:
+        with damage_said(run.path):
+            at = min(int(unfinished), int(unfinished) if at is None else at)
     if at is not None:
         check_step(run.path, at)
     stretches, latest = run.stretches(), settings.to_dict()

@@ -94,7 +94,7 @@ class CheckpointManager:
             if stretch is None or stretch.at is None:
                 self._load_newest(state)
             else:
-                self._go_back(state, stretch.at)
+                self._go_back(state, stretch, stretch.at)
             if stretch is not None:
                 stretch.record(self._run, state.step)
             stretches = self._run.stretches()
@@ -126,9 +126,10 @@ class CheckpointManager:
             said += f" Its model is there; to train on from that: {train_on_command(self._run.path)}"
         raise TrainingError(said)
 
-    def _go_back(self, state: TrainingState, step: int) -> None:
+    def _go_back(self, state: TrainingState, stretch: Stretch, step: int) -> None:
         """Load the checkpoint of `step`, and remove all that came later, the model too: it is written again."""
         load_checkpoint(state, checkpoint_folder(self._run.path, step))
+        stretch.record(self._run, step, going_back=True)
         for later in reversed(checkpoint_steps(self._run.path)):  # whenever it ends, the rest is a whole run
             if later > step:
                 shutil.rmtree(checkpoint_folder(self._run.path, later))

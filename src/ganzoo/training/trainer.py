@@ -162,6 +162,8 @@ class Trainer:
             say(remark)
         settings = recorded = Settings.from_dict(facts["settings"], f"{place}: settings")
         stretch = open_stretch(folder, settings, changes, at)
+        if stretch and stretch.at != at:
+            say(f"{run} was stopped while it went back to step {stretch.at}; it goes back there now.")
         settings = stretch.settings if stretch else settings
         objects = compare_callbacks(callbacks, facts, str(run), settings)
         saved, described = facts["data"], facts["gan"]
