@@ -1,6 +1,7 @@
 """The command line: what it does, and what it says when it can't."""
 
 import gc
+import io
 import json
 import multiprocessing
 import os
@@ -602,6 +603,16 @@ def test_output_in_letters_that_the_terminal_does_not_know_is_escaped(here):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "\\u0440\\u0438\\u0441" in done.stdout, done.stderr
+
+
+def test_an_output_that_is_no_file_may_fail_too(monkeypatch, capsys):
+    class Notebook(io.StringIO):
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Notebook())
+    assert run(["list"]) == 2
+    assert "ganzoo: the output: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["plain", "two words", "it's", 'a "b" $HOME', "-x;y", NASTY])

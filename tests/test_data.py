@@ -1277,6 +1277,8 @@ def test_a_streamed_set_gives_every_row_once_an_epoch_in_another_order(shards):
     assert labels == [number % 2 for number in first]
     assert seen(open_loader(data, 6, seed=1), range(4))[0] != first
     assert feed.batches_per_epoch is None
+    with pytest.warns(UserWarning, match="keep_last_batch=true is not used: batches of a stream go on over its end"):
+        open_loader(data, 6, seed=0, drop_last=False)
 
 
 def test_a_streamed_set_that_is_open_is_brought_to_another_size(shards):

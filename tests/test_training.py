@@ -533,6 +533,10 @@ def test_the_message_on_images_that_have_moved_says_how_to_name_their_new_place(
         Image.fromarray(image[0].numpy()).save(tmp_path / "old" / f"{number:02}.png")
     shutil.copytree(tmp_path / "old", tmp_path / "new")
     ganzoo.Trainer(tiny(), tmp_path / "old", tmp_path / "run", **{**QUICK, "steps": 2}).fit()
+    (tmp_path / "old" / "00.png").write_bytes(b"none")
+    with pytest.raises(DataError, match="00.png") as caught:  # they are there
+        ganzoo.Trainer.resume(tmp_path / "run", progress=False, steps=3)
+    assert "moved" not in str(caught.value)
     shutil.rmtree(tmp_path / "old")
     with pytest.raises(DataError, match="old.*if they have moved, name the new place: --data NEW_PLACE"):
         ganzoo.Trainer.resume(tmp_path / "run", progress=False, steps=3)
