@@ -253,6 +253,17 @@ def test_a_last_sigmoid_is_known_at_the_first_look(tmp_path, capsys, judge_end, 
     assert f"Step 5, {remark}: " in said if remark else "Step 5" not in said
 
 
+@pytest.mark.parametrize(("count", "found"), [(1, False), (8, True)])
+def test_a_last_sigmoid_is_not_concluded_from_a_few_logits(tmp_path, count, found):
+    generator = torch.nn.Sequential(torch.nn.Linear(8, 784), torch.nn.Tanh(), torch.nn.Unflatten(1, (1, 28, 28)))
+    judge = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 1), torch.nn.Sigmoid())
+    data = torch.randint(0, 256, (count, 1, 28, 28), dtype=torch.uint8)
+    gan = ganzoo.GAN(generator, judge, latent_size=8)
+    settings = {**QUICK, "doctor_every": 5}
+    ganzoo.Trainer(gan, data, tmp_path / "run", steps=5, progress=False, **settings).fit()
+    assert ("discriminator-activated" in (tmp_path / "run" / "log.jsonl").read_text()) is found
+
+
 def test_one_image_many_times_is_found(tmp_path):
     data = torch.full((64, 1, 28, 28), 100, dtype=torch.uint8)
     assert "one-image" in train(tmp_path / "run", data=data)[1]

@@ -22,6 +22,7 @@ from ganzoo.training.classes import LabelMap
 from ganzoo.training.runtime import Runtime
 
 SAMPLES = 128  # real images, and as many fakes: the same ones in every snapshot
+FEWEST_LOGITS = 8  # of real images, and as many of fakes: fewer lie in [0, 1] by chance
 THUMBNAIL = 8  # pixels a side of the pictures that are compared for variety
 
 
@@ -80,7 +81,8 @@ class Diagnostics:
         with self._runtime.random_kept():
             self._runtime.seed(derive_seed(self._settings.seed, "doctor", state.step))
             real, fake = self._seen(state)
-            activated = all(float(each["in_unit"].min()) == 1 for each in (real, fake))
+            activated = real["logits"].numel() >= FEWEST_LOGITS
+            activated = activated and all(float(each["in_unit"].min()) == 1 for each in (real, fake))
             activated = activated and bool(_in_unit(self._strained(state.discriminator, of_images=True)).all())
             never_negative = float(real["low"].min()) < -0.5 and float(fake["low"].min()) >= 0
             never_negative = never_negative and float(self._strained(state.generator, of_images=False).min()) >= 0
