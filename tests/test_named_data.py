@@ -203,6 +203,27 @@ def test_a_set_of_torchvision_with_a_validation_split_alone_tests_on_that(tmp_pa
     assert open_data("torchvision:Country211").labels is None
 
 
+def test_a_set_of_torchvision_whose_split_is_a_set_of_its_own_has_training_and_test_images(monkeypatch):
+    class Digits(torchvision.datasets.VisionDataset):
+        def __init__(self, root, train=True, download=False):
+            self.images = [Image.new("RGB", (8, 8), (index, 0, 0)) for index in range(3 if train else 2)]
+
+        def __len__(self):
+            return len(self.images)
+
+        def __getitem__(self, index):
+            return self.images[index], 0
+
+    class Letters(Digits):
+        def __init__(self, root, split, **kwargs):
+            assert split == "letters"
+            super().__init__(root, **kwargs)
+
+    monkeypatch.setattr(torchvision.datasets, "EMNIST", Letters)
+    name = "torchvision:EMNIST?split=letters"
+    assert splits_of(name) == ("train", "test") and data_splits(name) == [3, 2]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

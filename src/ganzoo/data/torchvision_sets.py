@@ -54,10 +54,10 @@ def torchvision_set(dataset: str, root: str = "", split: str = "", download: boo
     if dataset not in known:
         raise ConfigError(f"torchvision has no data set {quote(dataset)}.{nearest(dataset, known)}")
     maker = getattr(datasets, dataset)
-    takes = inspect.signature(maker).parameters
+    takes = _parameters(maker)
     part = next((name for name in _SPLITS if name in takes), None)
     given = _given(dataset, takes, root, {part or "split": split} if split else {}, download)
-    if not split and "train" in takes:
+    if "train" in takes and (part or not split):  # EMNIST's `split` names a set, which has both
         ways = {"train": [given], "test": [{**given, "train": False}]}
     elif not split and part:
         first = given if "train" in str(takes[part].default) else {**given, part: "train"}  # LFW's is all people
@@ -65,6 +65,13 @@ def torchvision_set(dataset: str, root: str = "", split: str = "", download: boo
     else:
         return _open(maker, dataset, [given])
     return {name: partial(_open, maker, dataset, each) for name, each in ways.items()}
+
+
+def _parameters(maker: type) -> dict[str, inspect.Parameter]:
+    """What `maker` takes, with what it passes on to the class that it is made from (EMNIST to MNIST)."""
+    own = dict(inspect.signature(maker).parameters)
+    base = maker.__base__ if any(each.kind is each.VAR_KEYWORD for each in own.values()) else None
+    return {**_parameters(base), **own} if base else own
 
 
 def _given(
