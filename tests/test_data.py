@@ -571,6 +571,42 @@ def test_what_is_no_clear_split_is_refused_with_a_remedy(tmp_path):
     assert vehicles.class_names == ("bus", "train") and splits_of(tmp_path / "vehicles") == ()
 
 
+@pytest.mark.parametrize("kind", ["folder", "wrapped zip"])
+@pytest.mark.parametrize("named", ["test", "val"])
+def test_pictures_beside_a_folder_of_test_images_alone_are_refused(tmp_path, kind, named):
+    members = ["1.png", "2.png", f"{named}/3.png"]
+    if kind == "folder":
+        source = fill(tmp_path / "set", members)
+    else:
+        source = pack(tmp_path / "set.zip", {f"wrap/{name}": png() for name in members})
+    said = rf"the folder {named}, which is named as splits are, beside 2 pictures .*into a folder train beside it"
+    for asked in (lambda: open_data(source), lambda: open_data(source, split="test"), lambda: splits_of(source)):
+        with pytest.raises(DataError, match=said):
+            asked()
+    assert len(opened(fill(tmp_path / "trains", ["1.png", "train/2.png"]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["preview.png", "set/train/cat/1.png", "set/train/dog/2.png", "set/test/cat/3.png"], "set.set holds"),
+        (["cat/train/1.png", "cat/test/2.png", "dog/train/3.png", "dog/test/4.png"], "set.cat holds"),
+        (["cat/1.png", "dog/train/3.png", "dog/val/4.png"], "set.dog holds the folders train, val"),
+        (["a/b/trainA/1.png", "a/b/testA/2.png", "c/3.png"], "set.a.b holds the folders trainA, testA"),
+    ],
+)
+def test_splits_that_lie_below_other_folders_are_refused(tmp_path, names, said):
+    source = fill(tmp_path / "set", names)
+    for split in ("train", "test"):
+        with pytest.raises(DataError, match=f"{said}.* named as splits are.*outermost, as train/cat"):
+            open_data(source, split=split)
+
+
+def test_classes_may_hold_folders_that_are_named_as_one_split_is(tmp_path):
+    data = opened(fill(tmp_path / "set", ["bus/test/1.png", "bus/old/2.png", "rail/train/3.png", "rail/4.png"]))
+    assert data.class_names == ("bus", "rail") and data.labels.tolist() == [0, 0, 1, 1]
+
+
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_numbered_parts_take_labels_from_their_file(tmp_path, kind):
     names = ["00000/img00000000.png", "00000/img00000001.png", "00001/img00001000.png"]
@@ -582,6 +618,24 @@ def test_numbered_parts_take_labels_from_their_file(tmp_path, kind):
         source = pack(tmp_path / "set.zip", {**{name: png() for name in names}, "dataset.json": text})
     data = opened(source)
     assert data.labels.tolist() == [1, 0, 2] and data.class_names == ("0", "1", "2")
+
+
+def test_a_file_of_labels_gives_all_splits_the_same_classes(tmp_path):
+    labels = {"train/1.png": 0, "train/2.png": 1, "train/3.png": 2, "test/4.png": 1, "test/5.png": 0}
+    source = fill(tmp_path / "set", labels)
+    (source / "dataset.json").write_text(json.dumps({"labels": [*labels.items(), ["other.png", None]]}))
+    train, test = opened(source, "other splits"), opened(source, "no images of class 2", split="test")
+    assert train.class_names == test.class_names == ("0", "1", "2") and test.labels.tolist() == [1, 0]
+
+
+def test_numbers_as_names_are_matched_by_name_and_the_last_may_be_missing():
+    numbers, folders = [str(number) for number in range(12)], sorted(map(str, range(12)))
+    assert same_classes(folders, numbers).tolist() == [0, 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert same_classes(numbers, folders).tolist() == [folders.index(name) for name in numbers]
+    assert same_classes(numbers, numbers[:8]).tolist() == same_classes([*"abcdefghijkl"], numbers).tolist()
+    for names, others in ((numbers[:8], numbers), (numbers, ["cat", "dog"])):
+        with pytest.raises(DataError, match="classes .* against"):
+            same_classes(names, others)
 
 
 def test_numbered_parts_without_labels_are_no_classes(tmp_path):
@@ -622,7 +676,9 @@ def test_a_file_of_labels_in_another_form_is_said(tmp_path, content):
 
 def test_stray_pictures_and_classes_without_images_are_said(tmp_path):
     source = fill(tmp_path / "set", ["cat/1.png", "dog/2.png", "stray.png"])
-    assert opened(source, r"1 pictures \(stray.png\) lie beside the folders cat, dog").labels is None
+    assert opened(source, r"1 pictures \(stray.png\) lie outside of the folders cat, dog").labels is None
+    wrapped = fill(tmp_path / "wrapped", ["preview.png", "set/cat/1.png", "set/dog/2.png"])
+    assert opened(wrapped, r"1 pictures \(preview.png\) lie outside of the folders cat, dog").labels is None
     (source / "stray.png").unlink()
     (source / "bird").mkdir()
     (source / "bird/a.txt").write_text("x")
@@ -904,6 +960,42 @@ def test_broken_pictures_are_left_out_at_each_door_with_their_labels(tmp_path, m
     assert (data.images[:, 0, 0, 0].tolist(), data.labels.tolist(), data.skipped) == ([90, 200], [0, 0], 1)
 
 
+class Missing(torch.utils.data.Dataset):
+    """Pairs of a picture and a label, of which the first are missing."""
+
+    def __init__(self, labels, missing):
+        self.labels, self.missing = labels, missing
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        if index < self.missing:
+            raise OSError("gone")
+        return Image.new("RGB", (6, 6), (200, 0, 0)), self.labels[index]
+
+
+@pytest.mark.filterwarnings("ignore:.*of 255")
+def test_the_first_items_may_be_left_out(tmp_path):
+    fill(tmp_path, ["a/0.png", "a/1.png", "b/2.png"])
+    folder = ImageFolder(tmp_path)
+    (tmp_path / "a/0.png").unlink()
+    for source, labels in ((folder, [0, 1]), (Missing([0, 1, 0, 1], 2), [0, 1])):
+        with pytest.raises(DataError, match="a.0.png can't be read|Missing: item 0 can't be read"):
+            open_data(source)
+        with pytest.warns(UserWarning, match=r"pictures can't be read \(item 0"):
+            assert open_data(source, broken="skip").labels.tolist() == labels
+    with pytest.raises(DataError, match="item 0 can't be read"):
+        open_data(Missing([0, 1], 2), broken="skip")
+
+
+@pytest.mark.filterwarnings("ignore:.*of 255")
+def test_a_wrong_label_behind_items_left_out_is_named_by_its_own_number():
+    for labels in ([0, 0, 1, -1], ["a", "b", "a", None]):
+        with pytest.raises(DataError, match="Missing: item 3 has the label"):
+            open_data(Missing(labels, 1), broken="skip")
+
+
 def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr("ganzoo.data.decode.LARGEST_PICTURE", 30)
     with pytest.raises(DataError, match="6x6 pixels"):
@@ -981,7 +1073,7 @@ def test_a_torch_dataset_of_pictures_and_labels():
     assert (data.class_names, data.labels.tolist(), data.name) == (("dark", "bright"), [0, 0, 1, 1], "Drawings")
 
 
-BAD_LABELS = [["cat", 0], [0, None], [0.5, 0], [-1, 0], [0, 10**9]]
+BAD_LABELS = [[0, None], [0.5, 0], [-1, 0], [0, 10**9]]
 
 
 class Labelled(torch.utils.data.Dataset):

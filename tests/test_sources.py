@@ -258,7 +258,10 @@ def images_of(*shape):
         ((images_of(5, 9, 9), [0, 1]), "labels must be 5 ints from 0, or 5 names, got 2"),
         ((images_of(5, 9, 9), "abcde"), 'got "abcde"'),
         ((images_of(5, 9, 9), 3), "got 3"),
-        ((images_of(5, 9, 9), ["a", "b", "c", None, "d"]), 'array: item 0 has the label "a"; labels are whole'),
+        (
+            (images_of(5, 9, 9), ["a", "b", "c", None, "d"]),
+            'array: item 3 has the label null, others have names .*"a".; give each a name, or each a number',
+        ),
         (Image.new("L", (9, 9)), r"\(Image\) holds no images .*give a list of pictures"),
         ({"images": images_of(5, 9, 9)}, r"\(dict\) holds no .*give the pair"),
         (iter([Image.new("L", (9, 9))]), r"iterator\) holds no .*give a list"),
@@ -274,7 +277,10 @@ def images_of(*shape):
         (torch.full((5, 9, 9), 300, dtype=torch.uint32), "got torch.uint32 of 300 to 300"),
         (Pictures(images_of(5, 9, 9), [0, 1]), "Pictures: item 2 can't be read .*IndexError"),
         (Pictures(images_of(2, 9, 9), np.ones((2, 40))), r"item 0 has the label array.*Give one number of it"),
-        ([{"image": images_of(9, 9), "label": 0}, {"image": images_of(9, 9)}], "item 1 has not the parts .*item 0"),
+        (
+            [{"image": images_of(9, 9), "label": 0}, {"image": images_of(9, 9)}],
+            "item 1 has not the parts .*first item",
+        ),
     ],
 )
 def test_what_is_not_taken_is_refused_by_its_type_with_the_remedy(source, said):
@@ -307,6 +313,14 @@ def test_captions_that_would_each_be_a_class_are_remarked():
         open_data([(picture, f"img_{index}.png") for index, picture in enumerate(pictures)])
 
 
+def test_numbers_that_would_each_be_a_class_are_remarked():
+    pictures = images_of(3, 9, 9)
+    with pytest.warns(UserWarning, match=r"a label of its own \(0, 1, ...\).*the images' numbers, leave"):
+        assert open_data(Pictures(pictures, range(3))).num_classes == 3
+    with pytest.raises(DataError, match="item 1 has the label 10000; .*image's number, leave the labels out"):
+        open_data(Pictures(pictures, [9999, 10000, 10001]))
+
+
 # --- names of classes ---
 
 
@@ -322,6 +336,21 @@ def test_parts_of_a_dataset_keep_the_names_of_its_classes():
         assert open_data(part).class_names == Pets.classes
     assert open_data(Subset(whole, [5, 0])).labels.tolist() == [2, 0]
     assert open_data(ConcatDataset([whole, whole])).class_names == Pets.classes
+
+
+def test_a_dataset_around_another_has_not_its_names():
+    class Binary(Dataset):
+        def __init__(self, dataset):
+            self.dataset = dataset
+
+        def __len__(self):
+            return len(self.dataset)
+
+        def __getitem__(self, index):
+            image, label = self.dataset[index]
+            return image, int(label > 0)
+
+    assert open_data(Binary(Pets(images_of(6, 9, 9)))).class_names == ("0", "1")
 
 
 def test_one_number_for_two_classes_is_refused():
@@ -359,6 +388,17 @@ def test_a_column_that_only_its_name_makes_labels_is_left_out_aloud_if_it_holds_
     rows = datasets.Dataset.from_dict({"image": pil(wide_pictures()[:2]), "label": labels})
     with pytest.warns(UserWarning, match='column "label" is not taken for labels: Dataset: row . has the label'):
         assert open_data(rows).labels is None
+
+
+def test_labels_that_are_hidden_are_no_labels_which_is_said():
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["cat", "dog"]))
+    rows = datasets.Dataset.from_dict({"image": pil(wide_pictures()[:2]), "label": [-1, -1]}, features=features)
+    images = images_of(2, 9, 9)
+    for source in (rows, (images, [-1, -1]), Pets(images, [-1, -1]), Pets(images, [torch.tensor(-1)] * 2)):
+        with pytest.warns(UserWarning, match="all labels are -1, which hides them, so there are no classes"):
+            data = open_data(source)
+        assert data.labels is None and data.class_names == ()
 
 
 def test_splits_of_a_dict_of_rows_are_those_that_it_has():

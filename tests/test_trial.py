@@ -291,6 +291,7 @@ def labelled(names, count=3):
         (("cat", "dog"), ("apple", "zebra"), ("apple", "zebra"), '0 from "cat" to "apple", 1 from "dog" to "zebra"'),
         (("cat", "dog"), ("dog", "cat"), ("dog", "cat"), "the same in another order"),
         (("cat", "dog"), ("0", "1"), ("cat", "dog"), None),
+        (("1", "0"), ("0", "1"), ("0", "1"), "the same in another order"),
         ((), ("apple", "zebra"), ("apple", "zebra"), None),
         (("0", "1"), ("apple", "zebra"), ("apple", "zebra"), None),
     ],

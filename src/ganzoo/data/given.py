@@ -202,20 +202,20 @@ class _Items:
             return item[self.image], None if self.label is None else item[self.label]
         except Exception as error:  # of a kind of item of the user's
             parts = f"{quote(self.image)} and {quote(self.label)}"
-            raise DataError(f"{self.name}: item {index} has not the parts {parts} that item 0 has.") from error
+            raise DataError(f"{self.name}: item {index} has not the parts {parts} that the first item has.") from error
 
-    def choose(self, label: str | None = None) -> None:
-        """Find image and label in the first item, the label at the key `label` if it has it; all others have the same
+    def choose(self, index: int, label: str | None = None) -> None:
+        """Find image and label in the item `index`, the label at the key `label` if it has it; all others have the same
         parts."""
-        item, _ = self.item(0)
+        item, _ = self.item(index)
         if not isinstance(item, (dict, tuple, list)):
             return
         parts = list(item) if isinstance(item, dict) else list(range(len(item)))
         images = [part for part in _by_name(parts, IMAGE_NAMES) if _is_image(item[part])]
         if not images and len(parts) not in (1, 2):
             raise DataError(
-                f"{self.name}: item 0 holds no image among its {len(parts)} parts; give (image, label) with a PIL "
-                f"image, an array or a tensor."
+                f"{self.name}: item {index} holds no image among its {len(parts)} parts; give (image, label) with a "
+                f"PIL image, an array or a tensor."
             )
         self.image = images[0] if images else parts[0]  # one that is no image is named when it is read
         self.label = _label_part(item, [part for part in parts if part != self.image], self.image, label)
@@ -320,8 +320,9 @@ def open_items(
     if count == 0:
         raise DataError(f"{name} is empty; give one image or more.")
     items = _Items(name, _reader(source))
-    items.choose(label)
-    if _has_mode(items.item(0)[0]):
+    first = _first_readable(items, count) if reading.broken == "skip" else 0
+    items.choose(first, label)
+    if _has_mode(items.item(first)[0]):
         reading = with_channels(reading, count, items.picture)
     if not isinstance(source, (list, tuple, Tensor)):
         _remark_random(items, count, reading)
@@ -343,8 +344,19 @@ def open_items(
     else:
         names = names or (_class_names(source) if labels is None else ())
         chosen = found if labels is None else labels
-        numbers, names = number_labels([chosen[index] for index in decoded[1]], names, name, "item")
+        numbers, names = number_labels([chosen[index] for index in decoded[1]], names, name, "item", decoded[1])
     return assemble(decoded, numbers, names, name, BY_HAND, range(count), reading, items.floating)
+
+
+def _first_readable(items: _Items, count: int) -> int:
+    """The first item that can be read; 0 if none can, whose error is then raised."""
+    for index in range(count):
+        try:
+            items.item(index)
+        except DataError:
+            continue
+        return index
+    return 0
 
 
 def _as_it_is(images: Any, reading: Reading) -> tuple[np.ndarray, list[int], str] | None:
@@ -412,8 +424,7 @@ def _class_names(dataset: Any) -> tuple[str, ...]:
     if isinstance(classes, (list, tuple)):
         names = tuple(", ".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in classes)
         return names if _keeps(getattr(dataset, "target_transform", None), len(names)) else ()
-    inner = getattr(dataset, "dataset", None)  # of a Subset, of random_split, of wrappers
-    return () if inner is None else _class_names(inner)
+    return _class_names(dataset.dataset) if isinstance(dataset, Subset) else ()  # another may change labels
 
 
 def _keeps(change: Any, count: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,16 +13,6 @@ from torch import Tensor
 
 from ganzoo.errors import DataError, did_you_mean, quote, shown
 from ganzoo.models.contract import MOST_CLASSES
-
-
-def check_labels(values: Iterable[Any], names: Sequence[str], source: str, item: str = "row") -> Tensor:
-    """The labels `values` of the items of `source`, as int64 (N,); see `check_label` and `say_gaps`."""
-    labels = torch.tensor(
-        [check_label(value, names, f"{source}: {item} {number}") for number, value in enumerate(values)],
-        dtype=torch.long,
-    )
-    say_gaps(labels, names, source)
-    return labels
 
 
 def say_gaps(labels: Tensor, names: Sequence[str], source: str) -> None:
@@ -40,23 +30,39 @@ def say_gaps(labels: Tensor, names: Sequence[str], source: str) -> None:
 
 
 def number_labels(
-    values: Sequence[Any], names: Sequence[str], source: str, item: str = "row"
+    values: Sequence[Any], names: Sequence[str], source: str, item: str = "row", places: Sequence[int] = ()
 ) -> tuple[Tensor | None, tuple[str, ...]]:
     """Labels int64 (N,) and a name for each class, of whole numbers or of names.
 
     Args:
         values: numbers from 0; or strings, which are numbered in the order of `names`, else of the alphabet; or None
-            for every item, which gives no labels and no names.
+            or -1 (hidden) for every item, which gives no labels and no names.
         names: of the classes; empty if they are not known.
+        places: the number that each item has in `source`, for messages; empty if these are all items.
 
     Raises:
-        DataError: as `check_label`; or a string is not among `names`.
+        DataError: as `check_label`; or a string is not among `names`, or stands among numbers.
     """
     if all(value is None for value in values):
         return None, ()
-    if not all(isinstance(value, str) for value in values):
-        checked = check_labels(values, names, source, item)
+    if all(_whole(value) == -1 for value in values):
+        warnings.warn(f"{source}: all labels are -1, which hides them, so there are no classes", stacklevel=5)
+        return None, ()
+    places = places or range(len(values))
+    others = [number for number, value in enumerate(values) if not isinstance(value, str)]
+    if len(others) == len(values):
+        pairs = zip(places, values)
+        checked = torch.tensor([check_label(value, names, f"{source}: {item} {place}") for place, value in pairs])
+        say_gaps(checked, names, source)
+        if not names:
+            _say_distinct(checked.tolist(), source)
         return checked, tuple(names) or class_names(checked)
+    if others:
+        name = next(value for value in values if isinstance(value, str))
+        raise DataError(
+            f"{source}: {item} {places[others[0]]} has the label {quote(values[others[0]])}, others have names "
+            f"({quote(name)}); give each a name, or each a number."
+        )
     known = tuple(names) or tuple(sorted(set(values)))
     numbers = {name: number for number, name in enumerate(known)}
     if len(known) > MOST_CLASSES:
@@ -64,18 +70,34 @@ def number_labels(
             f"{source} has {len(known):,} different labels; {MOST_CLASSES:,} classes are the most. Are they file "
             f"names or captions? Leave them out, or give class labels."
         )
-    if not names and len(known) == len(values) > 1:
-        warnings.warn(
-            f"{source}: each image has a label of its own ({quote(known[0])}, {quote(known[1])}, ...), so each is a "
-            f"class of one image. If these are file names or captions, leave them out: give the images alone.",
-            stacklevel=5,
-        )
+    if not names:
+        _say_distinct(values, source)
     labels = []
-    for number, value in enumerate(values):
+    for place, value in zip(places, values):
         if value not in numbers:
-            raise DataError(f"{source}: {item} {number} has the label {quote(value)}.{did_you_mean(value, known)}")
+            raise DataError(f"{source}: {item} {place} has the label {quote(value)}.{did_you_mean(value, known)}")
         labels.append(numbers[value])
     return torch.tensor(labels), known
+
+
+def _say_distinct(labels: Sequence[Any], source: str) -> None:
+    """Warn if no two of several items have the same label."""
+    known = sorted(set(labels))
+    if len(known) == len(labels) > 1:
+        warnings.warn(
+            f"{source}: each image has a label of its own ({quote(known[0])}, {quote(known[1])}, ...), so each is a "
+            f"class of one image. If these are file names or captions, or the images' numbers, leave them out: give "
+            f"the images alone.",
+            stacklevel=6,
+        )
+
+
+def _whole(value: Any) -> int | None:
+    """`value` as an int; None if it is no whole number."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
 
 
 def check_label(value: Any, names: Sequence[str], place: str) -> int:
@@ -88,13 +110,13 @@ def check_label(value: Any, names: Sequence[str], place: str) -> int:
         DataError: it is no whole number, negative, or beyond the names, or beyond what a network can have.
     """
     most = (len(names) or MOST_CLASSES) - 1
-    try:
-        label = operator.index(value)
-    except TypeError:
-        label = -1
-    if not 0 <= label <= most:
-        several = getattr(value, "ndim", 0) > 0  # a one-hot row, or attributes
-        remedy = "Give one number of it, such as its argmax()" if several else "Mend it"
+    label = _whole(value)
+    if label is None or not 0 <= label <= most:
+        remedy = "Mend it"
+        if getattr(value, "ndim", 0) > 0:  # a one-hot row, or attributes
+            remedy = "Give one number of it, such as its argmax()"
+        elif not names and (label or 0) > most:
+            remedy += "; if it is the image's number, leave the labels out: give the images alone"
         kind = f"one for each of its {len(names)} classes" if names else "the class's"
         raise DataError(
             f"{place} has the label {quote(value)}; labels are whole numbers from 0 to {most}, {kind}. "
@@ -116,17 +138,17 @@ def one_form(name: str) -> str:
 def same_classes(names: Sequence[str], others: Sequence[str]) -> Tensor:
     """The numbers that the classes `names` have among `others`, int64 (len(names),): matched by name.
 
-    Classes without names, on either side, are matched by number.
+    Classes without names, on either side, are matched by number; then `others` may lack the last ones.
 
     Raises:
         DataError: the classes differ; the message names both.
     """
     numbers = [str(number) for number in range(len(names))]
     names, others = ([one_form(name) for name in side] for side in (names, others))
-    if list(names) == list(others) or (len(names) == len(others) and numbers in (list(names), list(others))):
-        return torch.arange(len(names))
-    if sorted(names) == sorted(others):
+    if names != others and sorted(names) == sorted(others):
         places = {name: number for number, name in enumerate(others)}
         return torch.tensor([places[name] for name in names], dtype=torch.long)
+    if names == others or others == numbers[: len(others)] or (names == numbers and len(names) == len(others)):
+        return torch.arange(len(names))
     one, other = (f"{len(side)} classes ({quote(', '.join(side[:10]))})" for side in (names, others))
     raise DataError(f"{one} against {other}.")

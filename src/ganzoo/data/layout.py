@@ -16,6 +16,7 @@ from ganzoo.data.archives import LARGEST_FILE, Listing
 from ganzoo.data.labels import check_label, class_names, one_form, say_gaps
 from ganzoo.data.passed_over import LABELS, folders_of
 from ganzoo.errors import DataError, quote, shown
+from ganzoo.models.contract import MOST_CLASSES
 
 _TAIL = r"([-_ ]?(set|data|images|split|\d+|[ab]))?"  # trainA, trainB: the two sides of a CycleGAN's set
 _SPLITS = {
@@ -45,18 +46,20 @@ def splits(listing: Listing, place: Path) -> dict[str, list[str]]:
     A folder `train` alone among others is a class: it may hold trains.
 
     Raises:
-        DataError: folders of splits and others stand side by side.
+        DataError: folders of splits stand beside others, or beside pictures alone, or below others.
     """
     found: dict[str, list[str]] = {}
     others = []
-    for head in sorted({head for head in heads(listing.names) if head is not None}):
-        kind = next((kind for kind, pattern in _SPLITS.items() if pattern.fullmatch(head)), None)
+    chosen = heads(listing.names)
+    for head in sorted({head for head in chosen if head is not None}):
+        kind = _kind(head)
         if kind is None:
             others.append(head)
         else:
             found.setdefault(kind, []).append(head)
     named = sorted(folder for folders in found.values() for folder in folders)
-    if len(named) + len(others) < 2 or not found.keys() - {"train"}:
+    if not found.keys() - {"train"}:
+        _refuse_below(listing, place)
         return {}
     if others:
         raise DataError(
@@ -64,7 +67,35 @@ def splits(listing: Listing, place: Path) -> dict[str, list[str]]:
             f"are, beside {_some(others)}. Name the folder to open, as {place}/{others[0]}; or, if all are classes, "
             f"rename them."
         )
+    if len(named) == 1:
+        stray = [name for name, head in zip(listing.names, chosen) if head is None]
+        raise DataError(
+            f"{shown(str(place), 300)} holds the folder {shown(named[0])}, which is named as splits are, beside "
+            f"{len(stray):,} pictures ({_some(stray)}). Put those into a folder train beside it; or, if all are one "
+            f"set, rename the folder."
+        )
     return found
+
+
+def _refuse_below(listing: Listing, place: Path) -> None:
+    """Raise DataError if folders named as train and as another split stand side by side anywhere."""
+    inside: dict[tuple[str, ...], dict[str | None, str]] = {}
+    for parts in sorted({folders_of(name) for name in listing.names}):
+        for depth, folder in enumerate(parts):
+            inside.setdefault(parts[:depth], {})[_kind(folder)] = folder
+    for parent, kinds in inside.items():
+        named = [kinds[kind] for kind in _SPLITS if kind in kinds]
+        if "train" in kinds and len(named) > 1:
+            raise DataError(
+                f"{shown('/'.join((str(place), *parent)), 300)} holds the folders {_some(named)}, which are named as "
+                f"splits are, and other pictures of the set lie outside of it. Name one folder to open, or put the "
+                f"folders of the splits outermost, as train/cat and test/cat; or, if all are one set, rename them."
+            )
+
+
+def _kind(folder: str) -> str | None:
+    """The split that `folder` is named as; None if it is not."""
+    return next((kind for kind, pattern in _SPLITS.items() if pattern.fullmatch(folder)), None)
 
 
 def take_split(listing: Listing, split: str, place: Path) -> Listing:
@@ -118,10 +149,13 @@ def labels_of(listing: Listing, place: Path) -> tuple[Tensor, tuple[str, ...]] |
     if not names:
         return None
     if stray:
+        if len(names) == 1:  # in which the folders of classes may lie
+            inner = heads([name for name, head in zip(listing.names, chosen) if head is not None])
+            names = sorted({head for head in inner if head is not None})
         if len(names) > 1:
             _say(
                 place,
-                f"{len(stray):,} pictures ({_some(stray)}) lie beside the folders {_some(names)}, so that "
+                f"{len(stray):,} pictures ({_some(stray)}) lie outside of the folders {_some(names)}, so that "
                 f"these are not taken for classes; if they are, put those pictures into them, or elsewhere",
             )
         return None
@@ -194,8 +228,10 @@ def _from_file(listing: Listing, place: Path) -> tuple[Tensor, tuple[str, ...]] 
         for name in listing.names
     ]
     labels = torch.tensor(numbers)
-    say_gaps(labels, (), where)
-    return labels, class_names(labels)
+    known = [label for label in pairs.values() if type(label) is int and label < MOST_CLASSES]
+    names = class_names(torch.tensor([*numbers, *known]))  # also those that another split has alone
+    say_gaps(labels, () if min(numbers) else names, where)
+    return labels, names
 
 
 def _pairs(read: Callable[[str], bytes], path: str, where: str) -> dict[str, object] | None:

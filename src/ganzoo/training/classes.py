@@ -53,7 +53,7 @@ def take_names(data: ImageData, gan: GAN) -> str | None:
     Data whose classes are only numbered leaves the names that there are.
     """
     old, new = gan.class_names, tuple(data.class_names)
-    if not gan.num_classes or old == new or (old and not are_names(new)):
+    if not gan.num_classes or old == new or (old and not are_names(new) and sorted(old) != sorted(new)):
         return None
     gan.class_names = new
     if not are_names(old):
