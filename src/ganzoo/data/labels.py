@@ -54,7 +54,7 @@ def number_labels(
         pairs = zip(places, values)
         checked = torch.tensor([check_label(value, names, f"{source}: {item} {place}") for place, value in pairs])
         say_gaps(checked, names, source)
-        if not names:
+        if not names and len(checked) > 10:  # a few images may well be of different classes
             _say_distinct(checked.tolist(), source)
         return checked, tuple(names) or class_names(checked)
     if others:
@@ -138,7 +138,7 @@ def one_form(name: str) -> str:
 def same_classes(names: Sequence[str], others: Sequence[str]) -> Tensor:
     """The numbers that the classes `names` have among `others`, int64 (len(names),): matched by name.
 
-    Classes without names, on either side, are matched by number; then `others` may lack the last ones.
+    Classes without names, on either side, are matched by number; without names on both, `others` may lack the last.
 
     Raises:
         DataError: the classes differ; the message names both.
@@ -148,7 +148,8 @@ def same_classes(names: Sequence[str], others: Sequence[str]) -> Tensor:
     if names != others and sorted(names) == sorted(others):
         places = {name: number for number, name in enumerate(others)}
         return torch.tensor([places[name] for name in names], dtype=torch.long)
-    if names == others or others == numbers[: len(others)] or (names == numbers and len(names) == len(others)):
+    numbered = numbers in (names, others) and len(names) == len(others)
+    if names == others or numbered or (names == numbers and others == numbers[: len(others)]):
         return torch.arange(len(names))
     one, other = (f"{len(side)} classes ({quote(', '.join(side[:10]))})" for side in (names, others))
     raise DataError(f"{one} against {other}.")
