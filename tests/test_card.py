@@ -255,11 +255,14 @@ def test_a_figure_names_the_data_it_was_measured_on_not_the_data_of_the_training
         ("hf:owner", None),
         ("hf:owner/a\n---\nlicense: mit", None),
         ("images.zip", None),
+        ("fashion-mnist", "zalando-datasets/fashion_mnist"),
+        ("fashion-mnist(download=false)", "zalando-datasets/fashion_mnist"),
+        ("/somewhere/fashion-mnist", None),
     ],
 )
 def test_only_data_of_the_hub_is_named_as_such(a_run, source, known):
     (a_run / "model" / CARD).unlink()
-    change(a_run, data={"name": "mine", "source": source, "hash": "0" * 64, "images": 5})
+    change(a_run, data={"name": "fashion-mnist", "source": source, "hash": "0" * 64, "images": 5})
     run_card(a_run)
     data = ModelCard(card_of(a_run)).data
     assert data.datasets == ([known] if known else None) and data.license == "unknown"

@@ -329,6 +329,21 @@ def test_an_item_of_a_dataset_is_read_once_when_it_is_decoded():
     assert [read.count(index) for index in range(1, 5)] == [1] * 4  # the first also tells what an item holds
 
 
+def test_a_whole_zip_at_the_place_of_a_damaged_one_is_read_anew_though_broken_pictures_are_skipped(tmp_path):
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(png((number * 60, 0, 0)))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for number in range(4):
+            archive.write(tmp_path / f"{number}.png", f"{number}.png")
+    whole = (tmp_path / "x.zip").read_bytes()
+    place = whole.index((tmp_path / "2.png").read_bytes())
+    (tmp_path / "x.zip").write_bytes(whole[: place + 20] + bytes(20) + whole[place + 40 :])
+    with pytest.warns(UserWarning, match=r"1 of 4 pictures can't be read \(2.png\): left out"):
+        assert len(open_data(tmp_path / "x.zip", broken="skip")) == 3
+    (tmp_path / "x.zip").write_bytes(whole)
+    assert len(open_data(tmp_path / "x.zip", broken="skip")) == 4
+
+
 def test_several_sizes_ask_for_one(tmp_path):
     source = fill(tmp_path / "set", ["a.png"])
     (source / "b.png").write_bytes(png(size=(8, 6)))
@@ -952,7 +967,8 @@ def test_broken_pictures_are_left_out_at_each_door_with_their_labels(tmp_path, m
     with pytest.raises(DataError, match="(item|row) 1 can't be read as a picture"):
         open_data(source)
     if door == "streamed rows of hf":  # a stream stops always
-        with pytest.raises(DataError, match="row 1 can't be read as a picture"):
+        said = pytest.warns(UserWarning, match="broken=skip is not used: .* stops a stream.*Leave stream=yes out")
+        with said, pytest.raises(DataError, match="row 1 can't be read as a picture"):
             open_data(source, broken="skip")
         return
     with pytest.warns(UserWarning, match=r"1 of 3 pictures can't be read \(item 1\): left out"):
@@ -1379,6 +1395,22 @@ def test_a_streamed_set_that_is_open_is_brought_to_another_size(shards):
     assert open_loader(data, 6, seed=0).draw(0)[1].shape == (6, 3, 8, 8)
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_an_open_stream_gives_the_pictures_that_its_images_are_when_it_is_read_otherwise(tmp_path, monkeypatch, fit):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    picture = Image.new("RGBA", (16, 8), (200, 0, 0, 255))
+    picture.paste((0, 0, 0, 0), (4, 0, 8, 8))
+    encoded = io.BytesIO()
+    picture.save(encoded, "PNG")
+    source = parquet_of(tmp_path / "set" / "train-0.parquet", [{"bytes": encoded.getvalue(), "path": None}] * 4)
+    opened = open_data(f"{source}?stream=yes", image_channels=4)
+    data = open_data(opened, image_size=8, image_channels=3, fit=fit, ground="black")
+    drawn = ganzoo.images.to_uint8(open_loader(data, 4, seed=0).draw(0)[1])
+    assert np.array_equal(drawn.numpy(), data.images)
+    again = open_data(data, image_size=4, fit="squash", ground="white")  # on black, and square, it is already
+    assert (again.stream.reading.fit, again.stream.reading.ground) == (fit, "black")
+
+
 def test_a_stream_is_taken_up_at_any_step(shards):
     data = open_data(shards, image_size=4, image_channels=1)
     forwards, _ = seen(open_loader(data, 4, seed=3), range(10))
@@ -1581,6 +1613,14 @@ def test_other_local_rows_of_the_same_bytes_and_time_are_seen(tmp_path, monkeypa
     write(90)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size and (open_data(source).images == 90).all()
+
+
+def test_files_that_rows_of_a_parquet_file_name_are_seen_when_they_change(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    parquet_of(tmp_path / "x.parquet", [{"bytes": None, "path": "a.png"}, {"bytes": png((20,) * 3), "path": None}])
+    for value in (210, 10):
+        (tmp_path / "a.png").write_bytes(png((value,) * 3))
+        assert open_data(f"hf:{tmp_path / 'x.parquet'}").images[:, 0, 0, 0].tolist() == [value, 20]
 
 
 def test_a_stream_whose_file_is_damaged_on_the_way_is_named(tmp_path, monkeypatch):

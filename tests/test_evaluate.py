@@ -2,16 +2,19 @@
 
 import json
 import re
+import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import ganzoo
 from ganzoo.cli import run
+from ganzoo.cli.options import as_trained
 from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, UnknownNameError
 from ganzoo.evaluation import Features, better
 from ganzoo.evaluation import evaluate as module
@@ -173,6 +176,32 @@ def test_copies_of_training_images_are_called_so():
     )
     assert all(each.memorised for each in found.memorised.values())
     assert found.table().count("Likely memorisation") == 2
+
+
+@pytest.mark.parametrize("held_out", [False, True], ids=["of a set in halves", "of a set with splits"])
+def test_mirrored_copies_of_training_images_are_found_by_pixels_and_by_features(held_out, tmp_path):
+    images, source = torch.from_numpy(MINI.images[:600].copy()), tmp_path / "set"
+    for number, picture in enumerate(ganzoo.images.to_pil(images)):
+        place = source / ("train" if number < 400 or not held_out else "test")
+        place.mkdir(parents=True, exist_ok=True)
+        picture.save(place / f"{number}.png")
+    found, honest = (
+        ganzoo.evaluate(each, source, samples=200, classes=False, metrics="kd")
+        for each in (images[:200].flip(-1).contiguous(), torch.from_numpy(MINI.images[600:800].copy()))
+    )
+    for space in ("pixels", "features"):
+        assert found.memorised[space].suspect > 0.9 and honest.memorised[space].suspect < 0.06
+
+
+def test_in_a_set_that_holds_each_image_mirrored_too_copies_are_found_and_other_samples_are_none():
+    images = torch.from_numpy(MINI.images[:300].copy())
+    both = torch.cat([images, images.flip(-1)])
+    near = (MINI.batch(torch.arange(300)) + 0.02 * torch.randn(300, 1, 28, 28)).clamp(-1, 1)
+    options = {"samples": 100, "classes": False, "metrics": "kd"}
+    found = ganzoo.evaluate(ganzoo.GAN(Copies(near), latent_size=2), both, **options)
+    assert all(each.memorised and each.unseen.min() > 0 for each in found.memorised.values())
+    honest = ganzoo.evaluate(torch.from_numpy(MINI.images[600:800].copy()), both, **options)
+    assert not any(each.memorised for each in honest.memorised.values())
 
 
 @pytest.fixture(scope="module")
@@ -401,6 +430,72 @@ def test_a_run_s_evaluation_is_replaced_by_none_of_another_model(tmp_path, monke
     assert (tmp_path / kept).read_text() == "the run's own"
     monkeypatch.chdir(tmp_path / "fashion-mnist")
     assert run(["evaluate", ".", *quick]) == 0 and "weights" in json.loads(Path("evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def on_black(tmp_path_factory):
+    """A run on white discs that are transparent around, and not square, read with --ground black and --fit pad."""
+    folder = tmp_path_factory.mktemp("black")
+    for split, count in (("train", 12), ("test", 12)):
+        for number in range(count):
+            picture = Image.new("RGBA", (24, 12), (0, 0, 0, 0))
+            picture.paste((255, 255, 255, 255), (number, 2, number + 8, 10))
+            (folder / "set" / split / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+            picture.save(folder / "set" / split / "ab"[number % 2] / f"{number}.png")
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
+    options = {"batch_size": 4, "steps": 1, "score_every": 0, "ground": "black", "fit": "pad", "progress": False}
+    ganzoo.Trainer(gan, folder / "set", folder / "run", **options).fit()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "ground black, fit pad"),
+        (["--fit", "crop"], "ground black."),
+        (["--ground", "white", "--fit", "crop"], None),
+    ],
+)
+def test_pictures_are_read_as_the_run_of_the_model_read_its_own_which_is_said(
+    on_black, monkeypatch, capsys, words, said
+):
+    monkeypatch.chdir(on_black)
+    read = {}
+
+    def measured(gan, data, **options):
+        read.update({name: options[name] for name in ("ground", "fit") if name in options})
+        raise DataError("enough")
+
+    monkeypatch.setattr(module, "evaluate", measured)
+    assert run(["evaluate", "run", "--data", "set", *words]) == 2
+    given = dict(zip((word.strip("-") for word in words[::2]), words[1::2]))
+    assert read == {"ground": "black", "fit": "pad", **given}
+    errors = capsys.readouterr().err
+    assert (f"Pictures are read as run read its own: {said}" in errors) if said else ("read its own" not in errors)
+
+
+def test_a_model_that_is_in_no_run_or_beside_a_damaged_record_is_measured_as_before(on_black, tmp_path):
+    shutil.copytree(on_black / "run", tmp_path / "run")
+    (tmp_path / "run/run.json").write_text("{")
+    for model in (tmp_path / "run" / "model", ganzoo.from_pretrained("fashion-mnist").folder, None):
+        assert as_trained(model) == {} and as_trained(model, "red") == {"ground": "red"}
+
+
+def test_pictures_to_invert_and_to_probe_are_read_as_the_run_read_its_own(on_black, monkeypatch, capsys):
+    monkeypatch.chdir(on_black)
+    assert run(["invert", "run", "set/test/a/0.png", "--steps", "1", "--starts", "1"]) == 0
+    target = np.asarray(Image.open("invert.png").convert("L"))[2:30, 2:30]
+    assert target[:6].max() == 0 and target[-6:].max() == 0 and target.max() > 200  # borders, black, and a white disc
+    read = []
+
+    def measured(_, train, test, *__, **___):
+        read.extend((train, test))
+        raise DataError("enough")
+
+    monkeypatch.setattr("ganzoo.explore.probe.probe", measured)
+    assert run(["probe", "run", "--data", "set"]) == 2
+    assert all(data.images[:, :, :6].max() == 0 and data.images.max() > 200 for data in read) and len(read) == 2
+    assert capsys.readouterr().err.count("Pictures are read as run read its own: ground black, fit pad.") == 2
 
 
 def test_yardsticks_come_from_the_cache_the_second_time(measured, monkeypatch, tmp_path):

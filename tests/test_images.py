@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ganzoo.errors import ConfigError, DataError, ShapeError
-from ganzoo.images import animate, from_pil, grid, save, save_each, to_pil, to_uint8
+from ganzoo.images import animate, from_pil, grid, save, save_each, to_mode, to_pil, to_uint8
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -106,6 +106,18 @@ def test_from_pil_lays_transparency_on_white():
 def test_from_pil_scales_sixteen_bits_down():
     deep = Image.fromarray(np.array([[0, 257, 32896, 65535]], dtype=np.uint16))
     assert to_uint8(from_pil(deep)).flatten().tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("level", [0, 257, 32896])
+def test_the_transparent_level_of_a_16_bit_png_is_laid_on_the_ground_or_kept(level, tmp_path):
+    levels = [0, 257, 258, 32896, 65535]
+    Image.fromarray(np.array([levels], dtype=np.uint16)).save(tmp_path / "a.png", transparency=level)
+    with Image.open(tmp_path / "a.png") as deep:
+        kept, white, black = (to_mode(deep, *options) for options in ((2,), (1,), (1, "black")))
+    shown = [(each + 128) // 257 for each in levels]
+    assert np.asarray(kept)[0, :, 1].tolist() == [0 if each == level else 255 for each in levels]
+    assert np.asarray(white)[0].tolist() == [255 if each == level else grey for each, grey in zip(levels, shown)]
+    assert np.asarray(black)[0].tolist() == [0 if each == level else grey for each, grey in zip(levels, shown)]
 
 
 def test_from_pil_says_what_is_wrong():

@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -122,9 +123,26 @@ def test_a_path_wins_over_a_name_and_a_name_over_a_folder(named, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "blobs").mkdir()
     Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "blobs" / "0.png")
-    assert len(open_data("blobs")) == 6
-    for path in ("./blobs", str(tmp_path / "blobs"), Path("blobs")):
-        assert len(open_data(path)) == 1
+    with pytest.warns(UserWarning, match=r"blobs is the data set of that name, not what .*; for that give \./blobs"):
+        assert len(open_data("blobs")) == 6
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for path in ("./blobs", str(tmp_path / "blobs"), Path("blobs"), "blobs(count=1)"):
+            assert len(open_data(path)) == 1
+        (tmp_path / "blobs/run.json").write_text("{}")  # a run of the same name holds no data
+        assert len(open_data("blobs")) == 6
+
+
+def test_a_path_that_is_called_as_a_source_is_never_named_as_that_one(named, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    named(blobs)
+    for name in ("blobs", "others"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / name / "0.png")
+    assert open_data(tmp_path / "blobs").name == "./blobs" and open_data(tmp_path / "others").name == "others"
+    pytest.importorskip("datasets", reason="pip install 'ganzoo-torch[datasets]'")
+    assert open_data(f"hf:{tmp_path / 'blobs'}").name == "./blobs"
+    assert open_data(f"hf:{tmp_path / 'others'}").name == "others"
 
 
 def test_a_run_is_trained_and_resumed_by_a_source_s_name(named, tmp_path, capsys):

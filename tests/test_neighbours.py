@@ -86,6 +86,19 @@ def test_half_a_set_of_copies_is_caught():
     assert len(repr(verdict)) < 100  # not its hundreds of distances
 
 
+def test_copies_that_are_mirrored_are_caught_if_queries_are_mirrored_too():
+    order = torch.randperm(len(MINI), generator=torch.Generator().manual_seed(0))
+    training, unseen, honest = (pixels(part) for part in (order[:1200], order[1200:1600], order[1600:]))
+    for view in SPACES.values():
+        for samples, copied in ((training[:300], True), (training[:300].flip(-1), True), (honest, False)):
+            mirrored = view(samples.flip(-1)), view(unseen.flip(-1))
+            found = memorisation(view(samples), view(training), view(unseen), mirrored=mirrored)
+            assert found.memorised is copied and (not copied or torch.equal(found.samples.indices, torch.arange(300)))
+    copies, reals = torch.randn(200, 6), torch.randn(400, 6)  # by features: nothing but the mirrored ones is a copy
+    assert not memorisation(copies, reals, reals[200:] + 1).memorised
+    assert memorisation(copies, reals, reals[200:] + 1, mirrored=(reals[:200], reals[200:] + 1)).memorised
+
+
 def test_duplicates_in_the_training_set_hide_no_copies_and_make_no_honest_sample_suspect():
     training = torch.randn(400, 6).repeat(2, 1)
     assert not leaving_out(torch.randn(200, 6), training).memorised

@@ -548,6 +548,13 @@ def test_floats_that_are_not_of_0_to_255_are_not_advised_to_become_bytes():
         open_data(np.linspace(0, 255, 64).reshape(1, 1, 8, 8))
 
 
+def test_floats_that_rounding_put_a_little_beyond_the_range_are_cut_off():
+    images = torch.tensor([-1.0004, -1, 1, 1.0000002]).reshape(1, 1, 2, 2)
+    assert open_data(images).images.flatten().tolist() == [0, 0, 255, 255]
+    with pytest.raises(DataError, match="got -1 to 1.002; scale it"):
+        open_data(np.linspace(-1, 1.002, 64).reshape(1, 1, 8, 8))
+
+
 def test_an_array_that_is_read_only_is_taken_without_a_warning():
     array = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
     array.setflags(write=False)

@@ -573,6 +573,8 @@ def test_other_data_on_resume_are_refused(tmp_path):
     other[0, 0, 0, 0] ^= 1
     with pytest.raises(TrainingError, match="is not the data that"):
         ganzoo.Trainer.resume(tmp_path / "run", data=other, callbacks=[StopAt(0)])
+    with pytest.raises(TrainingError, match=r"the same images, with the labels that they had then \(or without"):
+        ganzoo.Trainer.resume(tmp_path / "run", data=(images(), [0] * len(images())), callbacks=[StopAt(0)])
     with pytest.raises(TrainingError, match="data="):
         ganzoo.Trainer.resume(tmp_path / "run", callbacks=[StopAt(0)])
     with pytest.raises(TrainingError, match="gan differs from the one that"):

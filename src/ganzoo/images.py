@@ -140,9 +140,13 @@ def to_8_bits(image: Image.Image) -> Image.Image:
     """A grey `image` of 16 bits, or of floats from 0 to 255, as 8 bits, rounded: PIL would cut off. Others stay."""
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image).clip(0, 65535).astype(np.uint32)
+        clear = values == image.info.get("transparency")  # of 65,536 levels that one alone, as a PNG has it
         values += 128
         values //= 257  # v / 257, rounded
-        return Image.fromarray(values.astype(np.uint8))
+        grey = Image.fromarray(values.astype(np.uint8))
+        if np.any(clear):
+            grey.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
+        return grey
     if image.mode == "F":
         if np.isnan(np.asarray(image)).any():
             raise DataError("the picture holds NaN, which is no grey; mend what wrote it.")

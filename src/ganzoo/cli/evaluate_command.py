@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
-from ganzoo.cli.options import ENDPOINT, JSON, REVISION, argument, given, option, print_json, print_wrapped
+from ganzoo.cli.options import ENDPOINT, JSON, REVISION, argument, as_trained, given, option, print_json, print_wrapped
 from ganzoo.errors import shell
 
 
@@ -76,7 +76,7 @@ def evaluate(
     found = measure(
         gan, data, samples=samples, features=features, metrics=metric or DEFAULT, split=split, seed=seed,
         classes=classes, memorised=memorised, training_images=training_images,
-        image_size=size, **given(broken=broken, ground=ground, fit=fit), device=device, progress=True,
+        image_size=size, **given(broken=broken), **as_trained(model, ground, fit), device=device, progress=True,
     )  # fmt: skip
     facts = {**found.to_dict(), "command": command()}
     if model is not None and model.is_dir():

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, argument, option, output_path, print_json
+from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, argument, as_trained, option, output_path, print_json
 from ganzoo.errors import ConfigError, quote, shell
 from ganzoo.text import counted
 
@@ -129,7 +129,7 @@ def invert(
         raise ConfigError(f"{twin} is given twice; name each picture once")
     output = output_path(output, "invert.png")
     gan = _gan(source, device)
-    reading = Reading(image_size=gan.image_size, image_channels=gan.image_channels)
+    reading = Reading(image_size=gan.image_size, image_channels=gan.image_channels, **as_trained(gan.folder))
     targets = []
     for path in pictures:
         try:
@@ -171,6 +171,7 @@ def probe(
     gan = from_pretrained(source, discriminator=True, device=device)
     assert gan.discriminator is not None  # asked for
     options = {"image_size": gan.image_size, "image_channels": gan.image_channels}
+    options |= as_trained(gan.folder)
     train, test = (open_data(data, split=split, **options) for split in ("train", "test"))  # type: ignore[arg-type]
     found = measure(gan.discriminator, train, test, images, seed, progress=True)
     if as_json:

@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,26 @@ REVISION = typer.Option(help="Branch, tag or commit on the Hub.")
 def given(**options: Any) -> dict[str, Any]:
     """Those of the options that were given; the others keep the defaults of what they are handed to."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def as_trained(model: Path | None, ground: str | None = None, fit: str | None = None) -> dict[str, Any]:
+    """How to read pictures: what is not given is as in the run of the saved `model`, if it is in one; that is said."""
+    from ganzoo.errors import GanzooError
+    from ganzoo.runs.folder import RunFolder, damage_said, run_of
+    from ganzoo.training.callbacks.progress import say
+
+    found, run = given(ground=ground, fit=fit), run_of(model) if model is not None else None
+    if run is None:
+        return found
+    with suppress(GanzooError), damage_said(run):  # a damaged record is no reason to refuse a model that is whole
+        data = RunFolder(run).facts()["data"]
+        usual = {"ground": "white", "fit": "crop"}
+        own = {name: data[name] for name in usual if name not in found and data.get(name, usual[name]) != usual[name]}
+        if own:
+            words = ", ".join(f"{name} {value}" for name, value in own.items())
+            say(f"Pictures are read as {run} read its own: {words}.")
+        return {**found, **own}
+    return found
 
 
 def output_path(output: Path | None, default: str) -> Path:

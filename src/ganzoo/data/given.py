@@ -172,10 +172,10 @@ def to_bytes(images: Tensor, place: str) -> Tensor:
                 f"{place} must be uint8 (0 to 255) or floating ([-1, 1]), got {images.dtype} of {low} to {high}."
             )
         return values.to(torch.uint8)
-    if not -1 <= low <= high <= 1:
+    if not -1.001 <= low <= high <= 1.001:  # a little more comes of resampling and rounding
         hint = "give uint8: images.astype('uint8'), or images.byte()" if 0 <= low < 100 < high <= 255 else "scale it"
         raise DataError(f"{place} is floating and must lie in [-1, 1], got {low:g} to {high:g}; {hint}.")
-    return ((values + 1) * 127.5).round().to(torch.uint8)
+    return ((values.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 @dataclass

@@ -40,6 +40,7 @@ from ganzoo.data.image_data import ImageData, assemble
 from ganzoo.data.labels import number_labels
 from ganzoo.data.passed_over import SAVED_TO_DISK
 from ganzoo.data.reading import Reading
+from ganzoo.data.sources import path_name
 from ganzoo.data.stream import BUFFER_BYTES, Stream
 from ganzoo.errors import DataError, HubConnectionError, did_you_mean, first_line, needs, quote, shown
 from ganzoo.files import expand_user, written_as_path
@@ -112,6 +113,8 @@ def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, s
     label = _column(source, rows, options.get("label"), datasets.ClassLabel, () if streamed else LABEL_NAMES)
     names = _class_names(datasets, rows, label, options.get("classes"), source)
     stream = Stream(rows, image, label, names, source, reading, _folder(name) if local else None)
+    alone = local and bool(_files(name))
+    name = path_name(expand_user(name)) if local and _is_here(name) else name
     if streamed:
         return _open_stream(datasets, stream, name)
     labels, names = _labels(rows, label, names, source, chosen="label" in options or bool(names))
@@ -127,7 +130,10 @@ def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, s
         return stream.encoded(pair[1], f"{place}{pair[0]}"), f"{place}{pair[0]}"
 
     pictures = read_pictures(fetch, enumerate(rows), count, reading)
-    decoded = cached_images(["hf", rows._fingerprint, image, *reading.key, reading.broken], pictures, count)
+    # a folder's fingerprint follows from all files in it; files that rows of one Parquet file name may change unseen
+    unseen = alone and rows.data.table.flatten().column(f"{image}.bytes").null_count
+    key = None if unseen else ["hf", rows._fingerprint, image, *reading.key, reading.broken]
+    decoded = cached_images(key, pictures, count)
     labels = None if labels is None else labels[decoded[1]]
     return assemble(decoded, labels, names, name, source, range(count), reading)
 
@@ -218,6 +224,12 @@ def hf_splits(source: str) -> tuple[str, ...]:
 
 def _open_stream(datasets: Any, stream: Stream, name: str) -> ImageData:
     """A streamed set: its first rows, and the stream."""
+    if stream.reading.broken == "skip":
+        warnings.warn(
+            f"{stream.source}: broken=skip is not used: a row that can't be read stops a stream, at whatever step it "
+            f"comes, and the run with it. Leave stream=yes out to skip such rows",
+            stacklevel=4,
+        )
     if stream.label and not stream.names:
         raise DataError(
             f"{stream.source}: column {quote(stream.label)} names no classes, and a stream can't be counted; add "

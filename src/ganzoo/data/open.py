@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ from ganzoo.data.image_data import ImageData, assemble, hash_of
 from ganzoo.data.layout import labels_of, splits, take_split
 from ganzoo.data.passed_over import passed_over_words
 from ganzoo.data.reading import WHITE, Reading
-from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, source_name, take_made
+from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, path_name, source_name, take_made
 from ganzoo.errors import DataError, did_you_mean, quote
 from ganzoo.files import written_as_path
 from ganzoo.text import track
@@ -46,6 +47,7 @@ def open_data(
             (N, H, W, C), uint8 of 0 to 255 or floating in [-1, 1]; a list or torch Dataset of PIL pictures, arrays or
             tensors, alone, in pairs (image, label), in longer tuples, or in dicts; a pair (images, labels), labels
             being numbers from 0 or names, in a list, array or tensor; an ImageData.
+            Images that are uint8 (N, C, H, W) already are used in place, without a copy: don't change them.
             The names of classes of a torch Dataset are its `classes`, or those of the `dataset` that it is a part of.
         image_size: pixels a side to resize to; None keeps their own, which must then agree.
         image_channels: 1 grey, 3 colour, 2 and 4 with transparency; None: pictures (of files or PIL) are grey if a
@@ -81,6 +83,9 @@ def _open(source: Any, reading: Reading) -> ImageData:
 
 def _open_source(text: str, reading: Reading) -> ImageData:
     """The images of a name of `SOURCES`."""
+    if os.path.exists(text) and not os.path.exists(os.path.join(text, "run.json")):  # a run is no data
+        said = f"{text} is the data set of that name, not what is called so in this folder; for that give ./{text}"
+        warnings.warn(said, stacklevel=2)
     made, origin = take_made(make_source(text), reading.split, text), SOURCES.origin(source_name(text) or "")
     try:
         data = _open(made.images, reading)
@@ -100,7 +105,7 @@ def _open_path(source: str | Path, reading: Reading) -> ImageData:
         names = "no such path" if local else f"no folder or zip here ({Path.cwd()}), no name of a data set"
         raise DataError(f"No data {quote(text)}: {names}.{did_you_mean(re.split('[(:]', text)[0], SOURCES)}")
     listing = take_split(_listed(path, reading.broken), reading.split, path)
-    return _from_listing(listing, path, reading, text if not local else path.name or str(path))
+    return _from_listing(listing, path, reading, path_name(path) if local else text)
 
 
 def _path_of(source: str | Path) -> Path:
@@ -160,6 +165,9 @@ def _from_listing(listing: Listing, path: Path, reading: Reading, name: str) -> 
     tracked = track(names, "decoding", len(names), reading.progress and len(names) >= 1000)
     pictures = read_pictures(fetch, tracked, len(names), reading)
     key = [str(path.resolve()), listing.facts, *reading.key, reading.broken]
+    if path.is_file() and reading.broken == "skip":  # a whole zip lists the same members as a damaged one
+        state = path.stat()
+        key += [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
     packed = path.stat().st_size if path.is_file() else sum(bytes_ for _, bytes_, *_ in listing.facts)
     # a size that was asked for is meant
     most = None if reading.image_size else max(SMALL_ARRAY, LARGEST_RATIO * packed)
@@ -180,6 +188,13 @@ def _fit(data: ImageData, reading: Reading) -> ImageData:
     stream = data.stream
     if stream is not None:
         held = stream.reading
-        reading = held.replace(image_size=size or held.image_size, image_channels=channels or held.image_channels)
-        stream = dataclasses.replace(stream, reading=reading)
+        changes: dict[str, Any] = {
+            "image_size": size or held.image_size,
+            "image_channels": channels or held.image_channels,
+        }
+        if held.image_size is None:  # else the pictures are square already
+            changes["fit"] = reading.fit
+        if held.image_channels in (2, 4):  # else their transparency is laid on a ground already
+            changes["ground"] = reading.ground
+        stream = dataclasses.replace(stream, reading=held.replace(changes))
     return dataclasses.replace(data, images=images, hash=hash_of(pixels, images.shape, data.labels), stream=stream)

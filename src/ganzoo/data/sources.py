@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -54,6 +55,11 @@ def source_name(source: Any) -> str | None:
     except ConfigError:
         return None
     return name if name in SOURCES else None
+
+
+def path_name(path: Path) -> str:
+    """What a set at `path` is called: by its last part, which is written as a path if a source is called so."""
+    return f"./{path.name}" if path.name in SOURCES else path.name or str(path)
 
 
 def make_source(text: str) -> dict[str, Any] | Licensed:

@@ -86,10 +86,11 @@ def evaluate(
             numbers without `classes`, or if `data` has no labels.
         classes: measure class by class too, if labels are asked for, or can be recognised (Fashion-MNIST). Classes are
             matched by name; those without names, by number.
-        memorised: look for training images among the samples: those of the train split, else all of `data`.
+        memorised: look for training images, as they are or mirrored, among the samples: those of the train split, else
+            all of `data`.
         training_images: how many of these at most, chosen by `seed`.
         image_size: pixels a side at which images in place of a GAN are compared; None: their own.
-        broken, ground, fit: how pictures are read, as `open_data` takes them.
+        broken, ground, fit: how pictures are read, as `open_data` takes them; give those that the GAN was trained with.
         device: where features are computed, and where a model that is named is loaded; None: where the GAN is.
         progress: show bars.
 
@@ -139,7 +140,7 @@ def evaluate(
     found: dict[str, Memorisation] = {}
     if memorised:
         try:
-            found = real.memorised(_thumbnails(scale(pixels[:COMPARED])), fake[:COMPARED])
+            found = real.memorised(pixels[:COMPARED], fake[:COMPARED])
         except DataError as error:
             warnings.warn(f"memorisation is not measured: {error}", stacklevel=2)
         lap("memorisation")
@@ -302,16 +303,21 @@ class _Real:
         self.features, self.others, self.noise = kept["features"], kept["others"], kept["noise"]
 
     def memorised(self, drawn: Tensor, fake: Tensor) -> dict[str, Memorisation]:
-        """Whether the training set is among samples, by their thumbnails `drawn` and by their features `fake`.
+        """Whether the training set is among samples, by their pixels `drawn` (bytes) and by their features `fake`.
 
         They are compared with real images that were not trained on, else with some of the training set; none is
-        compared with its duplicates there.
+        compared with its duplicates there. All are compared as they are and mirrored: a generator that was trained on
+        mirrored images too (`flip`) gives those back. Features of mirrored samples and unseen images take the place of
+        those of mirrored training images, which are many more.
         """
-        looked_at = self._looked_at
-        trained = self.training.fingerprints[looked_at]
+        looked_at, at_once = self._looked_at, self.made.at_once
+        trained = torch.cat([_prints(self.training.pixels(part)) for part in looked_at.split(at_once)])
         unseen = self._indices[:COMPARED] if self._held_out else looked_at[different(trained, self.seed)]
-        prints = fingerprints(self.data.pixels(unseen)), trained
-        thumbnails = (_thumbnails(self.training.batch(part)) for part in looked_at.split(self.made.at_once))
+        prints = _prints(self.data.pixels(unseen)), trained
+        thumbnails = (_thumbnails(self.training.batch(part)) for part in looked_at.split(at_once))
+        small, small_unseen = _thumbnails(scale(drawn)), _thumbnails(self.data.batch(unseen))
+        mirrored = [self.space(scale(part.flip(-1))) for part in drawn.split(at_once)]
+        mirrored_unseen = [*self._of(self.data, unseen, "features of mirrored unseen images", mirrored=True)]
         features = self._training_features()
         if self._held_out:
             seen = self.features[:COMPARED]
@@ -320,8 +326,8 @@ class _Real:
         else:
             seen = torch.cat([*self._of(self.data, unseen, "features of unseen images")])
         found = {
-            "pixels": memorisation(drawn, thumbnails, _thumbnails(self.data.batch(unseen)), prints),
-            "features": memorisation(fake, features, seen, prints),
+            "pixels": memorisation(small, thumbnails, small_unseen, prints, (small.flip(-1), small_unseen.flip(-1))),
+            "features": memorisation(fake, features, seen, prints, (torch.cat(mirrored), torch.cat(mirrored_unseen))),
         }
         part = len(looked_at) / len(self.training)
         return {
@@ -338,10 +344,11 @@ class _Real:
         made = self._cached(lambda: {"features": torch.cat([*blocks])}, "training", self.training.hash, *chosen)
         return made["features"]
 
-    def _of(self, data: ImageData, indices: Tensor, text: str) -> Iterator[Tensor]:
+    def _of(self, data: ImageData, indices: Tensor, text: str, mirrored: bool = False) -> Iterator[Tensor]:
         parts = indices.split(self.made.at_once)
-        batches = (self.space(data.batch(part)) for part in parts)
-        return track(batches, text, len(parts), self.progress)
+        batches = (data.batch(part) for part in parts)
+        rows = (self.space(batch.flip(-1) if mirrored else batch) for batch in batches)
+        return track(rows, text, len(parts), self.progress)
 
     def _cached(self, make: Callable[[], dict[str, Tensor]], *what: Any) -> dict[str, Tensor]:
         """Features of `what`, of the cache if it has them whole; else `make` makes them, and they are kept there, which
@@ -362,7 +369,12 @@ class _Real:
 
 
 def _thumbnails(images: Tensor) -> Tensor:
-    """`images` at 32 pixels a side or less, as rows."""
+    """`images` at 32 pixels a side or less."""
     if images.shape[-1] > THUMBNAIL:
-        images = nn.functional.interpolate(images, (THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True)
-    return images.flatten(1)
+        return nn.functional.interpolate(images, (THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True)
+    return images
+
+
+def _prints(pixels: Tensor) -> Tensor:
+    """`fingerprints` that are the same for an image and its mirror image."""
+    return torch.minimum(fingerprints(pixels), fingerprints(pixels.flip(-1)))

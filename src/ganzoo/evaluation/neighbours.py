@@ -16,7 +16,7 @@ QUANTILE = 0.01  # a sample nearer to the training set than this part of unseen 
 SUSPECT = 0.1  # and if so many samples are, the generator memorises
 FEWEST = 100  # unseen real images, or the quantile means nothing
 UNSEEN = 1000  # real images that are compared, at most
-BLOCK = 8192  # training images that are compared at once
+BLOCK = 4096  # training images that are compared at once
 ANY = 0  # the fingerprint of a query that is compared with all
 
 
@@ -105,6 +105,7 @@ def memorisation(
     training: Tensor | Iterable[Tensor],
     real: Tensor,
     prints: tuple[Tensor, Tensor] | None = None,
+    mirrored: tuple[Tensor, ...] = (),
 ) -> Memorisation:
     """Compare `samples` (n, ...) and real images with the `training` set, all as pixels or features.
 
@@ -115,16 +116,21 @@ def memorisation(
         prints: `fingerprints` of `real` (k,) and `training` (m,). An image is not compared with its equals, which would
             make all distances 0 and hide copies; one without other images beside it is no yardstick. Without `prints`
             all are compared.
+        mirrored: `samples` and `real` of images that are mirrored: the nearer way counts, so that mirrored copies are
+            found. By features this takes the place of mirrored training images, which are many more.
 
     Raises:
         DataError: there are fewer than `FEWEST` real images to compare with.
     """
-    samples, real = samples.flatten(1), real.flatten(1)
-    if samples.shape[1] != real.shape[1]:
+    queries = [each.flatten(1) for each in (samples, real, *mirrored)]
+    if queries[0].shape[1] != queries[1].shape[1]:
         raise DataError("images of other sizes have no distance; compare images that are square.")
+    ways = len(queries) // 2
     if prints is not None:
-        prints = torch.cat([torch.full((len(samples),), ANY), prints[0]]), prints[1]
-    near = nearest(torch.cat([samples, real]), training, prints)
+        prints = torch.cat([torch.full((len(samples),), ANY), prints[0]]).repeat(ways), prints[1]
+    both = nearest(torch.cat(queries), training, prints)
+    nearer = both.distances.view(ways, -1).min(0)
+    near = Nearest(nearer.values, both.indices.view(ways, -1).gather(0, nearer.indices[None])[0])
     distances = near.distances[len(samples) :]
     distances = distances[distances.isfinite()]
     if len(distances) < FEWEST:

@@ -74,5 +74,7 @@ def _nearest(found: Evaluation, space: str) -> Markup:
     order = memorised.samples.distances.argsort()[:_NEAREST]
     samples, training = found.drawn[order], found.training.pixels(memorised.samples.indices[order])
     rows: list[Tensor] = [part for both in zip(samples.split(_ROW), training.split(_ROW)) for part in both]
-    said = f"The {len(order)} samples that come nearest, each row above the training images they are nearest to:"
-    return Markup("<p>{}</p><p>{}</p>{}").format(found.verdict(space), said, grid(torch.cat(rows), _ROW, _LARGE))
+    said = f"The {len(order)} samples that come nearest, each row above the training images they are nearest to"
+    return Markup("<p>{}</p><p>{} (as they are or mirrored):</p>{}").format(
+        found.verdict(space), said, grid(torch.cat(rows), _ROW, _LARGE)
+    )

@@ -17,6 +17,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ganzoo import images
+from ganzoo.data import source_name
 from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.files import name_of, write_file
 from ganzoo.markup import templates
@@ -291,8 +292,9 @@ def _kind(gan: dict[str, Any], found: int | None) -> str:
 
 
 def _hub_id(data: dict[str, Any]) -> str | None:
-    on_the_hub = _HUB_SOURCE.fullmatch(str(data.get("source") or ""))
-    return on_the_hub[1] if on_the_hub else _ON_THE_HUB.get(data["name"])
+    source = str(data.get("source") or data["name"])  # without a source it is an ImageData, or has no name of a set
+    on_the_hub = _HUB_SOURCE.fullmatch(source)
+    return on_the_hub[1] if on_the_hub else _ON_THE_HUB.get(source_name(source) or "")
 
 
 def whole_card(card: Card) -> str:

@@ -287,8 +287,8 @@ class Trainer:
         if self.data.hash != saved.get("hash"):
             raise TrainingError(
                 f"{self.data.name} (hash {self.data.hash[:12]}) is not the data that {run} was begun with "
-                f"(hash {_short(saved.get('hash'))}); name the same images, or begin a new run with "
-                f"--from {shell(source_of(run))}"
+                f"(hash {_short(saved.get('hash'))}); name the same images, with the labels that they had "
+                f"then (or without, if they had none), or begin a new run with --from {shell(source_of(run))}"
             )
         if saved.get("labels_hash") != (labels_hash := self._labelled.hash):
             raise TrainingError(
