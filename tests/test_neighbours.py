@@ -91,12 +91,20 @@ def test_copies_that_are_mirrored_are_caught_if_queries_are_mirrored_too():
     training, unseen, honest = (pixels(part) for part in (order[:1200], order[1200:1600], order[1600:]))
     for view in SPACES.values():
         for samples, copied in ((training[:300], True), (training[:300].flip(-1), True), (honest, False)):
-            mirrored = view(samples.flip(-1)), view(unseen.flip(-1))
-            found = memorisation(view(samples), view(training), view(unseen), mirrored=mirrored)
+            found = memorisation(view(samples), view(training), view(unseen), mirrored=view(samples.flip(-1)))
             assert found.memorised is copied and (not copied or torch.equal(found.samples.indices, torch.arange(300)))
     copies, reals = torch.randn(200, 6), torch.randn(400, 6)  # by features: nothing but the mirrored ones is a copy
     assert not memorisation(copies, reals, reals[200:] + 1).memorised
-    assert memorisation(copies, reals, reals[200:] + 1, mirrored=(reals[:200], reals[200:] + 1)).memorised
+    assert memorisation(copies, reals, reals[200:] + 1, mirrored=reals[:200]).memorised
+
+
+def test_unseen_images_that_face_the_other_way_hide_no_copies():
+    order = torch.randperm(len(MINI), generator=torch.Generator().manual_seed(2))
+    training, others = pixels(order[:1200]), pixels(order[1200:1600])
+    samples = training[:100] + 0.01 * torch.randn(100, *training.shape[1:])
+    unseen = torch.cat([others, training[200:220].flip(-1)])  # the other hand, say
+    found = memorisation(samples, training, unseen, mirrored=samples.flip(-1))
+    assert found.memorised and found.ratio == memorisation(samples, training, unseen).ratio
 
 
 def test_duplicates_in_the_training_set_hide_no_copies_and_make_no_honest_sample_suspect():

@@ -306,9 +306,9 @@ class _Real:
         """Whether the training set is among samples, by their pixels `drawn` (bytes) and by their features `fake`.
 
         They are compared with real images that were not trained on, else with some of the training set; none is
-        compared with its duplicates there. All are compared as they are and mirrored: a generator that was trained on
-        mirrored images too (`flip`) gives those back. Features of mirrored samples and unseen images take the place of
-        those of mirrored training images, which are many more.
+        compared with its duplicates there. Samples are compared as they are and mirrored: a generator that was trained
+        on mirrored images too (`flip`) gives those back. Features of mirrored samples take the place of those of
+        mirrored training images, which are many more.
         """
         looked_at, at_once = self._looked_at, self.made.at_once
         trained = torch.cat([_prints(self.training.pixels(part)) for part in looked_at.split(at_once)])
@@ -317,7 +317,6 @@ class _Real:
         thumbnails = (_thumbnails(self.training.batch(part)) for part in looked_at.split(at_once))
         small, small_unseen = _thumbnails(scale(drawn)), _thumbnails(self.data.batch(unseen))
         mirrored = [self.space(scale(part.flip(-1))) for part in drawn.split(at_once)]
-        mirrored_unseen = [*self._of(self.data, unseen, "features of mirrored unseen images", mirrored=True)]
         features = self._training_features()
         if self._held_out:
             seen = self.features[:COMPARED]
@@ -326,8 +325,8 @@ class _Real:
         else:
             seen = torch.cat([*self._of(self.data, unseen, "features of unseen images")])
         found = {
-            "pixels": memorisation(small, thumbnails, small_unseen, prints, (small.flip(-1), small_unseen.flip(-1))),
-            "features": memorisation(fake, features, seen, prints, (torch.cat(mirrored), torch.cat(mirrored_unseen))),
+            "pixels": memorisation(small, thumbnails, small_unseen, prints, small.flip(-1)),
+            "features": memorisation(fake, features, seen, prints, torch.cat(mirrored)),
         }
         part = len(looked_at) / len(self.training)
         return {
@@ -344,11 +343,10 @@ class _Real:
         made = self._cached(lambda: {"features": torch.cat([*blocks])}, "training", self.training.hash, *chosen)
         return made["features"]
 
-    def _of(self, data: ImageData, indices: Tensor, text: str, mirrored: bool = False) -> Iterator[Tensor]:
+    def _of(self, data: ImageData, indices: Tensor, text: str) -> Iterator[Tensor]:
         parts = indices.split(self.made.at_once)
-        batches = (data.batch(part) for part in parts)
-        rows = (self.space(batch.flip(-1) if mirrored else batch) for batch in batches)
-        return track(rows, text, len(parts), self.progress)
+        batches = (self.space(data.batch(part)) for part in parts)
+        return track(batches, text, len(parts), self.progress)
 
     def _cached(self, make: Callable[[], dict[str, Tensor]], *what: Any) -> dict[str, Tensor]:
         """Features of `what`, of the cache if it has them whole; else `make` makes them, and they are kept there, which

@@ -38,27 +38,24 @@ class Memorisation:
     """How near samples come to the training set, in one space (pixels or features).
 
     Args:
-        samples: their nearest training images.
+        samples: their nearest training images, of samples as they are or mirrored.
         unseen: distances of unseen real images to their nearest, (m,).
-        suspect: part of the samples that come nearer than `QUANTILE` of the unseen images do; near `QUANTILE` for a
-            generator that draws as nature does.
+        suspect: part of the samples that come nearer than `QUANTILE` of the unseen images do. For a generator that
+            draws as nature does it is near `QUANTILE`, with mirrored samples up to twice that.
+        ratio: median distance of samples as they are over that of unseen images; under 1, samples lie nearer.
         part: of the training set that was looked at.
     """
 
     samples: Nearest = field(repr=False)
     unseen: Tensor = field(repr=False)
     suspect: float
+    ratio: float
     part: float = 1.0
 
     @property
     def memorised(self) -> bool:
         """Whether more than `SUSPECT` of the samples are suspect."""
         return self.suspect > SUSPECT
-
-    @property
-    def ratio(self) -> float:
-        """Median distance of samples over that of unseen real images; under 1, samples lie nearer."""
-        return float(self.samples.distances.median() / self.unseen.median().clamp(min=1e-12))
 
 
 def different(prints: Tensor, seed: int) -> Tensor:
@@ -105,7 +102,7 @@ def memorisation(
     training: Tensor | Iterable[Tensor],
     real: Tensor,
     prints: tuple[Tensor, Tensor] | None = None,
-    mirrored: tuple[Tensor, ...] = (),
+    mirrored: Tensor | None = None,
 ) -> Memorisation:
     """Compare `samples` (n, ...) and real images with the `training` set, all as pixels or features.
 
@@ -116,30 +113,33 @@ def memorisation(
         prints: `fingerprints` of `real` (k,) and `training` (m,). An image is not compared with its equals, which would
             make all distances 0 and hide copies; one without other images beside it is no yardstick. Without `prints`
             all are compared.
-        mirrored: `samples` and `real` of images that are mirrored: the nearer way counts, so that mirrored copies are
-            found. By features this takes the place of mirrored training images, which are many more.
+        mirrored: `samples`, mirrored before features were made of them: the nearer way counts, so that mirrored copies
+            are found. Real images are taken as they are: one that faces the other way than a training image is no
+            copy, and a few of them would hide all copies.
 
     Raises:
         DataError: there are fewer than `FEWEST` real images to compare with.
     """
-    queries = [each.flatten(1) for each in (samples, real, *mirrored)]
-    if queries[0].shape[1] != queries[1].shape[1]:
+    drawn = [each.flatten(1) for each in (samples, mirrored) if each is not None]
+    real = real.flatten(1)
+    if drawn[0].shape[1] != real.shape[1]:
         raise DataError("images of other sizes have no distance; compare images that are square.")
-    ways = len(queries) // 2
+    count = len(drawn) * len(samples)
     if prints is not None:
-        prints = torch.cat([torch.full((len(samples),), ANY), prints[0]]).repeat(ways), prints[1]
-    both = nearest(torch.cat(queries), training, prints)
-    nearer = both.distances.view(ways, -1).min(0)
-    near = Nearest(nearer.values, both.indices.view(ways, -1).gather(0, nearer.indices[None])[0])
-    distances = near.distances[len(samples) :]
+        prints = torch.cat([torch.full((count,), ANY), prints[0]]), prints[1]
+    near = nearest(torch.cat([*drawn, real]), training, prints)
+    distances = near.distances[count:]
     distances = distances[distances.isfinite()]
     if len(distances) < FEWEST:
         raise DataError(f"{len(distances)} real images are too few to tell copies from chance; {FEWEST} are needed.")
-    found = Nearest(near.distances[: len(samples)], near.indices[: len(samples)])
+    ways, indices = (each[:count].view(len(drawn), -1) for each in (near.distances, near.indices))
+    nearer = ways.min(0)
+    found = Nearest(nearer.values, indices.gather(0, nearer.indices[None])[0])
+    ratio = float(ways[0].median() / distances.median().clamp(min=1e-12))
     suspect = found.distances < distances.quantile(QUANTILE)
     if distances.quantile(QUANTILE) == 0:  # different images that look the same here: only exact copies are suspect
         suspect = found.distances == 0
-    return Memorisation(found, distances, float(suspect.float().mean()))
+    return Memorisation(found, distances, float(suspect.float().mean()), ratio)
 
 
 def _finite(rows: Tensor) -> Tensor:
