@@ -119,6 +119,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes_with_its_callbacks_state_and_wha
         def on_step(self, run):
             if run.step == 8 and self.fail_at:
                 raise Killed
+            if run.step == 5:
+                run.log("once", 5)
             super().on_step(run)
 
     trainer(tmp_path / "whole", callbacks=[Kill(slow_at=2)]).fit()
@@ -127,6 +129,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes_with_its_callbacks_state_and_wha
     assert checkpoints(tmp_path / "cut")[0].name == "step-00000006"  # two steps behind a line of the log
     ganzoo.Trainer.resume(tmp_path / "cut", data=images(), callbacks=[Kill(slow_at=2)], progress=False).fit()
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert [entry.get("once") for entry in log_of(tmp_path / "cut")] == [None, 5, None]
 
 
 def test_going_back_after_nan_brings_a_callbacks_state_back_too(tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -263,8 +264,22 @@ def test_a_checkpoint_holds_any_number_of_tensors(tmp_path):
     assert float(again.discriminator.buffer_7) == 7
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "pickle", "no json", "no state", "other networks", "lost"])
-def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        ("truncated", "safetensors"),
+        ("empty", "safetensors"),
+        ("pickle", "safetensors"),
+        ("no json", "state.json"),
+        ("no state", "state.json is missing"),
+        ("another layer", "generator/2.weight.* belongs to nothing"),
+        ("a layer of another size", r"generator/0.bias is float32 .*5.*, not float32 .*3"),
+        ("lost", "tensors.safetensors is missing"),
+        ("another step", "step is 1"),
+        ("more sums", "sums are"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(tmp_path, damage, said):
     folder = save_checkpoint(advance(make_state()), tmp_path)
     file = folder / "tensors.safetensors"
     if damage == "truncated":
@@ -277,9 +292,25 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
         (folder / "state.json").write_text("[")
     elif damage == "no state":
         (folder / "state.json").unlink()
-    elif damage == "other networks":
-        safetensors.torch.save_file({"generator/0.weight": torch.zeros(1)}, file)
+    elif damage == "another layer":
+        reseal(folder, **{"generator/2.weight": torch.zeros(1)})
+    elif damage == "a layer of another size":
+        reseal(folder, **{"generator/0.bias": torch.zeros(5)})
+    elif damage == "another step":
+        folder = folder.rename(folder.with_name("step-00000002"))
+    elif damage == "more sums":
+        numbers = json.loads((folder / "state.json").read_text())
+        (folder / "state.json").write_text(json.dumps({**numbers, "sums": [0.0, 0.0]}))
     else:
         file.unlink()
-    with pytest.raises(WeightsError):
+    with pytest.raises(WeightsError, match=said):
         load_checkpoint(make_state(), folder)
+
+
+@pytest.mark.parametrize("broken", ["nothing", "losses", "weights"])
+def test_a_state_is_sound_if_its_losses_and_its_weights_are_finite(tmp_path, broken):
+    state, losses = make_state(), torch.zeros(2)
+    if broken != "nothing":
+        {"losses": losses, "weights": state.average[0].bias.data}[broken][1] = math.nan
+    manager = CheckpointManager(RunFolder(tmp_path), SimpleNamespace(mean=lambda tensor: tensor), None)
+    assert manager.is_sound(state, losses) == (broken == "nothing")

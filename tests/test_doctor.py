@@ -467,14 +467,30 @@ def found_after(seen, checks=8):
     return [each for _ in range(checks) for each in diagnose(seen, memory)]
 
 
-def test_the_loss_of_the_doctor_has_no_label_smoothing():
+@pytest.mark.parametrize("name", ["non-saturating", "minimax", "d2l"])
+def test_the_loss_of_the_doctor_has_no_label_smoothing(name):
     logits = torch.tensor([5.0, 6.0]), torch.tensor([-5.0, -6.0])
-    text = "non-saturating(smoothing=0.1)"
+    text = f"{name}(smoothing=0.1)"
     smooth = ganzoo.LOSSES.make(text)
     sharp = without_smoothing(text, smooth).for_discriminator(*logits)
-    assert torch.equal(sharp, ganzoo.LOSSES.make("non-saturating").for_discriminator(*logits))
+    assert torch.equal(sharp, ganzoo.LOSSES.make(name).for_discriminator(*logits))
     assert float(sharp) < 0.05 < float(smooth.for_discriminator(*logits))
     assert without_smoothing("hinge", smooth) is smooth  # what has none stays
+
+
+def test_the_doctor_of_a_run_with_label_smoothing_sees_the_loss_without_it(tmp_path, monkeypatch):
+    seen, random = [], torch.Generator().manual_seed(0)
+    monkeypatch.setattr(
+        "ganzoo.training.callbacks.doctor.diagnose", lambda each, memory: seen.append(each.discriminator_loss) or []
+    )
+    data = torch.randint(0, 256, (32, 1, 28, 28), dtype=torch.uint8, generator=random)
+    for name, loss in (("plain", "minimax"), ("smoothed", "minimax(smoothing=0.4)")):
+        torch.manual_seed(0)
+        gan = ganzoo.GAN(OneIdea(), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 1)), latent_size=8)
+        torch.nn.init.constant_(gan.discriminator[1].bias, 5.0)  # sure, which smoothing punishes
+        settings = {**QUICK, "doctor_every": 1, "loss": loss, "generator_lr": 1e-9, "discriminator_lr": 1e-9}
+        ganzoo.Trainer(gan, data, tmp_path / name, steps=1, progress=False, **settings).fit()
+    assert seen[0] == pytest.approx(seen[1], rel=1e-4)
 
 
 def test_gradients_of_a_summed_loss_are_the_same_in_parts(tmp_path):

@@ -290,6 +290,7 @@ def for_n_by_1(real, fake):
             "gradient is not finite at logits of",
         ),
         (Loss(lambda r, f: (r - f).mean(), raise_fakes), r"for_discriminator\): it pushes logits the wrong way"),
+        (Loss(lambda r, f: (r + f).mean(), raise_fakes), r"for_discriminator\): it pushes logits the wrong way"),
         (Loss(apart, lambda f, r: f.mean()), r"for_generator\): it pushes logits the wrong way"),
         (Loss(for_n_by_1, raise_fakes), r"for_discriminator\), for logits of shape \(8,\), fails"),
         (Loss(lambda r, f: apart(r, f) * next(COUNT), raise_fakes), "another number in a second call"),

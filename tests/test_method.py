@@ -106,16 +106,19 @@ def test_a_generator_penalty_that_is_not_one_number_is_refused_before_the_run(tm
 
 def test_path_length_is_that_of_a_linear_generator_and_its_mean_is_state():
     penalty = GENERATOR_PENALTIES.make("path-length(decay=0.5)").penalty
-    weight = torch.randn(4, 16, dtype=torch.float64)
-    latents, random = torch.randn(3, 4, dtype=torch.float64), torch.Generator()
-    value = penalty(lambda latents: (latents @ weight).view(-1, 1, 4, 4), latents, None, random.manual_seed(5))
-    noise = normal_each(3, 1, 4, 4, random=random.manual_seed(5), device=latents.device).double().flatten(1) / 4
-    lengths = (noise @ weight.T).norm(dim=1)
-    assert float(value) == pytest.approx(float(lengths.square().mean()))  # the mean begins at 0
-    penalty.end_step(0.0, 3, lambda tensor: tensor)
-    assert penalty.state_dict() == {"mean": pytest.approx(float(lengths.mean()) / 2)}
-    with pytest.raises(ValueError, match="mean path length"):
-        penalty.load_state_dict({"mean": math.inf})
+    weight = torch.randn(4, 48, dtype=torch.float64)
+    latents, random, mean = torch.randn(3, 4, dtype=torch.float64), torch.Generator(), 0.0
+    for seed in (5, 6):
+        value = penalty(lambda latents: (latents @ weight).view(-1, 3, 4, 4), latents, None, random.manual_seed(seed))
+        noise = normal_each(3, 3, 4, 4, random=random.manual_seed(seed), device=latents.device).double().flatten(1)
+        lengths = (noise / 16**0.5 @ weight.T).norm(dim=1)  # of 16 pixels, whatever their channels
+        assert float(value) == pytest.approx(float((lengths - mean).square().mean()))
+        penalty.end_step(0.0, 3, lambda tensor: tensor)
+        mean = (mean + float(lengths.mean())) / 2
+        assert penalty.state_dict() == {"mean": pytest.approx(mean)}
+    for damaged in (math.inf, -1.0):
+        with pytest.raises(ValueError, match="mean path length"):
+            penalty.load_state_dict({"mean": damaged})
 
 
 def test_path_length_resumes_exactly(tmp_path):

@@ -55,16 +55,27 @@ def test_the_steps_are_the_textbook_s(name):
             assert torch.allclose(one, other, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("updates", ["alternating", "one-stage"])
 @pytest.mark.parametrize("name", LOSSES)
-def test_the_mean_gradient_of_two_processes_is_that_of_the_whole_batch(name):
+def test_the_mean_gradient_of_two_processes_is_that_of_the_whole_batch(name, updates):
     def gradients(rows, processes):
         generator, discriminator, real, latents = pair()
         optimizers = [torch.optim.SGD(network.parameters(), 0.0) for network in (discriminator, generator)]
         part = MicroBatch(real[rows], generator(latents[rows]))
+
+        def penalty(real, fake, labels):
+            return discriminator(real).square().mean()
+
+        if updates == "one-stage":
+            one_stage_step(
+                discriminator, optimizers, LOSSES.make(name), [part], mismatched_share=0.0, penalty=penalty,
+                generator_penalty=None, processes=processes, backward=lambda value: value.backward(),
+                step=lambda optimizer: optimizer.step(),
+            )  # fmt: skip
+            return [parameter.grad for network in (discriminator, generator) for parameter in network.parameters()]
         discriminator_step(
-            discriminator, optimizers[0], LOSSES.make(name), [part], processes=processes,
-            penalty=lambda real, fake, labels: discriminator(real).square().mean(),
-        )  # fmt: skip
+            discriminator, optimizers[0], LOSSES.make(name), [part], processes=processes, penalty=penalty
+        )
         found = [parameter.grad.clone() for parameter in discriminator.parameters()]
         generator_step(discriminator, optimizers[1], LOSSES.make(name), [part], processes=processes)
         return found + [parameter.grad.clone() for parameter in generator.parameters()]
@@ -233,17 +244,20 @@ def test_batch_norm_s_statistics_are_averaged_and_its_counter_copied():
 @pytest.mark.parametrize("speed", ["auto", "exact"])
 def test_torch_s_optimizers_by_name(name, speed):
     network = nn.Linear(2, 2)
-    optimizer = make_optimizer(network, 0.01, Settings(optimizer=name, speed=speed))
+    optimizer = make_optimizer(network, 0.01, Settings(optimizer=name, speed=speed, beta1=0.4, beta2=0.98))
     network(torch.ones(1, 2)).sum().backward()
     before = network.weight.clone()
     optimizer.step()
     assert not torch.equal(before, network.weight)
     assert type(optimizer).__name__.lower() == name
+    decays = {"rmsprop": {"alpha": 0.98}, "sgd": {"momentum": 0.4}}.get(name, {"betas": (0.4, 0.98)})
+    assert {"lr": 0.01, **decays}.items() <= optimizer.param_groups[0].items()
 
 
 def test_timm_s_optimizers_by_name_and_a_typo():
     network = nn.Linear(2, 2)
-    assert type(make_optimizer(network, 0.01, Settings(optimizer="lion"))).__name__ == "Lion"
+    lion = make_optimizer(network, 0.01, Settings(optimizer="lion", beta1=0.4, beta2=0.98))
+    assert type(lion).__name__ == "Lion" and lion.param_groups[0]["betas"] == (0.4, 0.98)
     with pytest.raises(ConfigError, match='optimizer "adamm" is unknown. Did you mean "adam"'):
         make_optimizer(network, 0.01, Settings(optimizer="adamm"))
 
