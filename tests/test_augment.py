@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ganzoo import augment as module
 from ganzoo.augment import AUGMENTATIONS, AdaptiveAugmentation, check_augmentation
 from ganzoo.errors import ConfigError, ShapeError, UnknownNameError
 
@@ -92,9 +93,10 @@ def test_what_is_not_kept_is_middle_grey_and_gets_no_gradient(name):
     assert torch.equal(gradient.sum((1, 2, 3)), kept.float())
 
 
-def test_translation_shifts_each_image_by_whole_pixels_up_to_an_eighth():
+@pytest.mark.parametrize("strength, furthest", [(1.0, 2), (0.5, 1)])
+def test_translation_shifts_each_image_by_whole_pixels_up_to_an_eighth(strength, furthest):
     images = torch.arange(1.0, 16 * 16 + 1).reshape(1, 1, 16, 16).expand(64, 1, 16, 16)
-    moved = AUGMENTATIONS["translation"](images, seeded(), strength=1.0)
+    moved = AUGMENTATIONS["translation"](images, seeded(), strength=strength)
     shifts = set()
     for image in moved:
         row, column = (int(place) for place in (image[0] == 8 * 16 + 8 + 1).nonzero()[0])  # was at (8, 8)
@@ -104,8 +106,8 @@ def test_translation_shifts_each_image_by_whole_pixels_up_to_an_eighth():
         source = images[0, 0, max(0, -down) : 16 - max(0, down), max(0, -right) : 16 - max(0, right)]
         wanted[max(0, down) : 16 - max(0, -down), max(0, right) : 16 - max(0, -right)] = source
         assert torch.equal(image[0], wanted)
-    assert {down for down, _ in shifts} == {right for _, right in shifts} == {-2, -1, 0, 1, 2}
-    assert len(shifts) > 15  # rows and columns are drawn apart
+    assert {down for down, _ in shifts} == {right for _, right in shifts} == {*range(-furthest, furthest + 1)}
+    assert len(shifts) > 3 * (2 * furthest + 1) - 3  # rows and columns are drawn apart
 
 
 def test_a_known_shift_by_hand(monkeypatch):
@@ -115,7 +117,7 @@ def test_a_known_shift_by_hand(monkeypatch):
     assert torch.equal(AUGMENTATIONS["translation"](image)[0, 0], wanted)  # an eighth of 4, rounded: 1
 
 
-@pytest.mark.parametrize("strength, side", [(1.0, 8), (0.5, 4), (0.25, 2)])
+@pytest.mark.parametrize("strength, side", [(1.0, 8), (0.625, 5), (0.5, 4), (0.25, 2)])
 def test_cutout_is_a_square_of_half_the_size_cut_at_the_border(strength, side):
     holes = AUGMENTATIONS["cutout"](torch.ones(2000, 3, 16, 16), seeded(), strength=strength) == 0
     assert torch.equal(holes[:, 0], holes[:, 1]) and torch.equal(holes[:, 0], holes[:, 2])
@@ -124,16 +126,19 @@ def test_cutout_is_a_square_of_half_the_size_cut_at_the_border(strength, side):
     for lengths in (heights, widths):
         assert lengths.max() == side and lengths.min() >= side // 2
     assert holes[:, 0].any(0).all()  # no pixel is spared always
+    for places in (holes[:, 0].any(2), holes[:, 0].any(1)):  # both ends are alike
+        assert torch.equal(places.unique(dim=0), places.flip(1).unique(dim=0))
 
 
-def test_color_is_an_affine_map_of_each_image_within_its_bounds():
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_color_is_an_affine_map_of_each_image_within_its_bounds(strength):
     images = batch((64, 1, 8, 8))
-    made = AUGMENTATIONS["color"](images, seeded(), strength=1.0)
+    made = AUGMENTATIONS["color"](images, seeded(), strength=strength)
     flat, altered = images.flatten(1), made.flatten(1)
     brightness = altered.mean(1) - flat.mean(1)
     contrast = altered.std(1) / flat.std(1)
-    assert brightness.abs().max() <= 0.5 and brightness.abs().max() > 0.4
-    assert contrast.min() >= 0.5 and contrast.max() <= 1.5 and contrast.max() - contrast.min() > 0.8
+    assert 0.4 * strength < brightness.abs().max() <= 0.5 * strength
+    assert 0.4 * strength < (contrast - 1).abs().max() <= 0.5 * strength + 1e-5
     restored = (altered - altered.mean(1, keepdim=True)) / contrast[:, None] + flat.mean(1, keepdim=True)
     torch.testing.assert_close(restored, flat, rtol=1e-4, atol=1e-5)
 
@@ -250,6 +255,56 @@ def test_ada_changes_no_bit_at_0_and_its_share_of_the_images_at_p(shape):
     images = batch((400, 1, 6, 6))
     changed = (ada(start=0.02)(images, seeded()) != images).flatten(1).any(1).float().mean()
     assert 0.08 < float(changed) < 0.25  # of a dozen changes with 2% each, two of which may leave an image as it is
+
+
+def test_each_change_of_ada_has_probability_p_and_the_two_rotations_have_it_together(monkeypatch):
+    geometry, recolor, chosen = module._geometry, module._recolor, []
+    monkeypatch.setattr(module, "_geometry", lambda drawn, *rest: chosen.append(drawn) or geometry(drawn, *rest))
+    monkeypatch.setattr(
+        module, "_recolor", lambda images, drawn, *rest: chosen.append(drawn) or recolor(images, drawn, *rest)
+    )
+    ada(start=0.4)(batch((4000, 1, 2, 2)), seeded())
+    drawn = torch.cat(chosen)
+    shares = drawn.double().mean(1)
+    shares[[4, 6]] = (drawn[4] | drawn[6]).double().mean()
+    torch.testing.assert_close(shares, torch.full((13,), 0.4).double(), rtol=0, atol=0.03)
+    assert (drawn[4] != drawn[6]).any()  # each by a draw of its own
+
+
+def test_ada_s_changes_of_geometry_have_the_sizes_that_it_tells():
+    values, normal = torch.tensor([0.4, 0.3, 0.95, 0, 0.75, 0, 0.25, 0]), torch.tensor([1, 2, 0.5, -1])
+    alone = torch.eye(8, dtype=torch.bool)  # image i undergoes change i
+    values, normal = (each.double()[:, None].expand(-1, 8) for each in (values, normal))
+    wanted = [
+        [[-1, 0, 0], [0, 1, 0]],  # mirrored: 0.4 is under a half
+        [[0, -1, 0], [1, 0, 0]],  # one quarter turn: 0.3 is in the second quarter
+        [[1, 0, 4], [0, 1, 1]],  # 0.9 and 0.6 of an eighth of 32 and of 16, rounded
+        [[2**0.2, 0, 0], [0, 2**0.2, 0]],  # one standard deviation
+        [[0, -1, 0], [1, 0, 0]],  # 0.75: half of the way from no turn to half a turn
+        [[2**0.4, 0, 0], [0, 2**-0.4, 0]],  # two standard deviations
+        [[0, 1, 0], [-1, 0, 0]],
+        [[1, 0, 2], [0, 1, -2]],  # half an eighth of 32, and one of 16 the other way
+    ]
+    made = module._geometry(alone, values, normal, 16, 32)
+    torch.testing.assert_close(made, torch.tensor(wanted).double(), rtol=0, atol=1e-6)
+    other = module._geometry(alone, values + 0.2, normal, 16, 32)[0]
+    assert other.tolist() == [[1, 0, 0], [0, 1, 0]]  # 0.6 does not mirror
+
+
+def test_ada_s_changes_of_colour_have_the_sizes_that_it_tells():
+    colour = torch.tensor([0.6, 0, -0.3]).view(1, 3, 1, 1)  # its luma is 0.1
+    values, normal = torch.tensor([0, 0, 0.4, 0.5 + 1 / 3, 0]), torch.tensor([1.0, 2, 1])
+    values, normal = (each.double()[:, None].expand(-1, 5) for each in (values, normal))
+    alone = torch.eye(5, dtype=torch.bool)
+    wanted = [
+        colour + 0.2,  # brightness, one standard deviation
+        colour * 2,  # contrast, two of 0.5 octaves
+        colour - 0.2,  # its luma is -0.1
+        colour.roll(1, 1),  # hue by a third of a turn
+        0.1 + 2 * (colour - 0.1),  # saturation, one octave
+    ]
+    torch.testing.assert_close(module._recolor(colour.expand(5, -1, -1, -1), alone, values, normal), torch.cat(wanted))
+    assert torch.equal(module._recolor(colour, alone[:, 2:3], values[:, :1] + 0.2, normal[:, :1]), colour)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 6, 6), (2, 1, 5, 4)])

@@ -66,6 +66,10 @@ def test_the_first_sign_counts_most_and_later_numbers_not_at_all():
     assert sign_class(latents, 4).tolist() == [2, 1, 0, 3]
 
 
+def test_a_number_of_exactly_0_is_the_digit_0():
+    assert sign_class(torch.tensor([[0.0, 1], [1, 0], [0, 0], [-0.0, 1]]), 4).tolist() == [1, 2, 0, 1]
+
+
 @pytest.mark.parametrize("count", [2, 8, 64])
 def test_all_classes_are_equally_likely(count):
     found = torch.bincount(sign_class(sample_latents(20_000, 10, 3)[0], count), minlength=count) / 20_000

@@ -16,10 +16,12 @@ import ganzoo
 from ganzoo.cli import run
 from ganzoo.cli.options import as_trained
 from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, UnknownNameError
-from ganzoo.evaluation import Features, better
+from ganzoo.evaluation import Features, Score, better
 from ganzoo.evaluation import evaluate as module
-from ganzoo.evaluation.generated import at_once, in_proportion
+from ganzoo.evaluation.generated import at_once, generated, in_proportion
 from ganzoo.evaluation.page import write_page
+from ganzoo.evaluation.per_class import by_class
+from ganzoo.evaluation.result import Evaluation
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
 FEW = ganzoo.data.open_data((torch.from_numpy(MINI.images[::5].copy()), MINI.labels[::5]))  # 400 of all classes
@@ -748,3 +750,96 @@ def test_copies_are_looked_for_among_all_images_that_are_measured():
         torch.cat([fresh, train[:1200]]), train, samples=2400, features=thumbnails, metrics=("variety",), classes=False
     )
     assert all(0.4 < each.suspect < 0.6 for each in found.memorised.values())
+
+
+def test_the_columns_of_figures_are_the_generator_real_images_and_noise():
+    sides = {side: {"FD": Score(value, better="lower")} for side, value in zip(module.SIDES, (2.5, 1.5, 3.5))}
+    found = Evaluation(features="net", metrics=("fd",), samples=100, data="data", split="test", data_hash="0", **sides)
+    lines = [line.split() for line in found.table().splitlines()]
+    assert lines[-2:] == [["generator", "real", "noise"], ["FD(net)", "2.5", "1.5", "3.5", "lower", "is", "better"]]
+    head, line = (re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in found.figure_table().split("</tr>")[:2])
+    assert head[1:4] == ["generator", "real images", "noise"] and line[1:4] == ["<b>2.5</b>", "1.5", "3.5"]
+
+
+def test_the_best_samples_of_a_class_are_nearest_to_its_real_images_and_shares_are_of_each_side():
+    real, fake = torch.tensor([[0.0], [9], [9]]), torch.tensor([[3.0], [1], [2], [4], [9]])
+    kind, other = by_class(real, torch.tensor([0, 1, 1]), fake, torch.tensor([0, 0, 0, 0, 1]), ("kind", "other"), ())
+    assert (kind.best, kind.worst, other.best, other.worst) == ((1, 2), (3, 0), (4,), ())
+    assert (kind.share, other.share) == (4 / 5, 1 / 5) and (kind.real_share, other.real_share) == (1 / 3, 2 / 3)
+
+
+def test_in_proportion_the_largest_remainders_are_rounded_up():
+    assert in_proportion(torch.tensor([5, 3, 1]), 10).bincount().tolist() == [6, 3, 1]  # 5.6, 3.3, 1.1
+
+
+def test_proportions_of_classes_are_found_by_their_names():
+    images, labels = unequal(0)
+    data = images, ["rare" if label else "common" for label in labels]
+    thumbnails = Features("mine", image_size=8, image_channels=1, dimension=64, key="mine", network=nn.Flatten())
+    gan = ganzoo.GAN(Drawn(), latent_size=64, num_classes=2, class_names=("rare", "common"))
+    with pytest.warns(UserWarning, match="has them in another order"):
+        found = ganzoo.evaluate(gan, data, samples=200, features=thumbnails, metrics="variety", memorised=False)
+    assert {each.name: each.share for each in found.classes} == {"common": 0.9, "rare": 0.1}
+
+
+# --- which images are compared, by features that say their numbers ---------------------------------------------------
+
+
+class FirstPixels(nn.Module):
+    """Of an image of `numbered`: the two pixels that hold its number."""
+
+    def forward(self, images):
+        return images.flatten(1)[:, :2]
+
+
+def numbered(*bounds):
+    """An image for each number of `range(*bounds)`, which its first two pixels hold."""
+    numbers = torch.arange(*bounds)
+    images = torch.zeros(len(numbers), 1, 8, 8, dtype=torch.uint8)
+    images[:, 0, 0, 0], images[:, 0, 0, 1] = numbers // 256, numbers % 256
+    return images
+
+
+def compared(made, data, **options):
+    """The numbers of the samples, real images and other real images that `evaluate` compares; the features of noise."""
+    sides, space = [], Features("numbers", 8, 1, 2, "numbers", FirstPixels())
+
+    def mean_of_samples(real, fake):
+        sides.append((real, fake))
+        return float(fake.mean())
+
+    options = {"features": space, "metrics": "acme.mean", "memorised": False, **options}
+    with ganzoo.METRICS.temporarily("acme.mean", better("lower")(mean_of_samples)):
+        found = ganzoo.evaluate(made, data, **options)
+    (real, samples), (_, others), (_, noise) = sides
+    for side, rows in zip((found.scores, found.real_reference, found.noise_reference), (samples, others, noise)):
+        assert side["acme.mean"].value == float(rows.mean())
+    bytes_of = [((rows + 1) * 127.5).round().long() for rows in (samples, real, others)]
+    return *((256 * each[:, 0] + each[:, 1]).tolist() for each in bytes_of), noise
+
+
+def test_real_images_are_compared_with_other_ones_drawn_from_the_whole_set_and_with_noise_of_all_levels():
+    samples, real, others, noise = compared(numbered(300), numbered(1000, 1400), samples=200)
+    assert len({*samples}) == 200 and {*samples} <= {*range(300)}
+    assert len(real) == len(others) == 200 and {*real, *others} == {*range(1000, 1400)}  # none is in both
+    assert 80 < sum(number < 1200 for number in real) < 120  # a folder sorted by class is not cut into classes
+    assert noise.min() < -0.98 and noise.max() > 0.98 and abs(noise.mean()) < 0.1
+
+
+def test_the_seed_chooses_among_images_in_place_of_a_gan():
+    one, again, other = (generated(numbered(300), 100, seed).indices.tolist() for seed in (0, 0, 1))
+    assert one == again and {*one} != {*other} and {*one} != {*range(100)} and len({*one}) == 100
+
+
+def test_the_cache_gives_no_features_of_another_seed_number_of_samples_or_other_split(tmp_path, monkeypatch):
+    def measured(first=1000, **options):
+        data = {"train": numbered(first, first + 150), "test": numbered(500, 650)}
+        with ganzoo.SOURCES.temporarily("acme.numbered", lambda: data):
+            *numbers, noise = compared(numbered(200), "acme.numbered", **{"samples": 110, **options})
+        return numbers, noise.tolist()
+
+    cases = [{}, {"seed": 1}, {"samples": 120}, {"first": 2000}]
+    found = [measured(**case) for case in cases]
+    for number, case in enumerate(cases):
+        monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / f"{number}"))
+        assert measured(**case) == found[number], case

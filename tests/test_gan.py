@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import ganzoo
-from ganzoo.blocks import DCGANUp
+from ganzoo.blocks import ClassModulation, DCGANUp
 from ganzoo.errors import ConfigError, PluginError, ShapeError, SourceError, WeightsError
 from ganzoo.files import new_folder, remove_leftovers, write_file
 from ganzoo.models import FastCopy
 from ganzoo.saving.resolve import bundled_models
+from ganzoo.saving.weights import WeightsFile
 from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.finetuning import before_averaging
 
@@ -30,10 +31,12 @@ SMALL = {"start_size": 7, "widths": (8, 4)}
 def gan(request):
     changes = {**SMALL, "num_classes": request.param}
     gan = ganzoo.create("fashion-mnist", generator=changes, discriminator={"widths": (4, 8)}, seed=1)
-    for norm in gan.generator.modules():  # statistics that are not the identity, as after training
-        if isinstance(norm, torch.nn.BatchNorm2d):
-            norm.running_mean.uniform_(-0.1, 0.1)
-            norm.running_var.uniform_(0.01, 0.1)
+    for module in gan.generator.modules():  # statistics and classes that are not the identity, as after training
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.01, 0.1)
+        if isinstance(module, ClassModulation):
+            nn.init.normal_(module.shift.weight, std=0.1)
     return gan
 
 
@@ -42,6 +45,13 @@ def gan(request):
 def test_image_i_of_a_seed_depends_on_the_seed_and_i_alone(gan, count, batch_size):
     whole = gan.sample(64, seed=0)
     assert torch.allclose(gan.sample(count, seed=0, batch_size=batch_size), whole[:count], atol=1e-5)
+
+
+def test_given_labels_and_latents_are_taken_in_their_order_in_any_number_of_batches(gan):
+    given = {"latents": torch.randn(9, 100)}
+    for options in (given, {**given, "labels": torch.arange(9) % 3}) if gan.num_classes else (given,):
+        whole = gan.sample(seed=0, **options)
+        assert torch.allclose(gan.sample(seed=0, batch_size=4, **options), whole, atol=1e-5)
 
 
 def test_samples_have_the_promised_form(gan):
@@ -303,7 +313,7 @@ def test_wrong_labels_are_named(labels, error, message):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int64])
 def test_latents_of_any_type_of_number_give_the_images_of_float32(gan, dtype):
     latents = torch.arange(-3, 3).repeat(2, 17)[:, :100]
-    assert torch.equal(gan.sample(latents=latents.to(dtype)), gan.sample(latents=latents.float()))
+    assert torch.equal(gan.sample(seed=0, latents=latents.to(dtype)), gan.sample(seed=0, latents=latents.float()))
 
 
 def test_a_generator_in_half_precision_draws():
@@ -590,7 +600,7 @@ def test_weights_of_a_network_with_another_config_are_refused_though_their_shape
         ({"initialisation": "torch"}, ""),
     ):
         generator = type(gan.generator)(gan.generator.config.replace(change))
-        other = ganzoo.GAN(generator)
+        other = ganzoo.GAN(generator, num_classes=gan.num_classes, clusters=gan.clusters)
         if said:
             with pytest.raises(WeightsError, match=f"holds weights of another network: {said}; build that one"):
                 other.load_weights(folder)
@@ -741,6 +751,17 @@ def test_a_damaged_model_is_refused_with_its_place(tmp_path, what, message):
     with pytest.raises(ganzoo.GanzooError, match=message) as caught:
         ganzoo.from_pretrained(folder)
     assert what == "latent shape" or str(folder) in str(caught.value)
+
+
+def test_weights_of_too_many_bytes_are_refused_but_not_those_of_a_checkpoint(tmp_path, monkeypatch):
+    path = ganzoo.create("fashion-mnist", generator=SMALL).save_pretrained(tmp_path / "model") / "model.safetensors"
+    size = path.stat().st_size
+    monkeypatch.setattr("ganzoo.saving.weights.LARGEST_WEIGHTS", size)
+    assert WeightsFile.open(path).shapes
+    monkeypatch.setattr("ganzoo.saving.weights.LARGEST_WEIGHTS", size - 1)
+    with pytest.raises(WeightsError, match=f"has {size:,} bytes; {size - 1:,} is the most for weights"):
+        WeightsFile.open(path)
+    assert WeightsFile.open(path, own=1000).shapes
 
 
 @pytest.mark.parametrize("package", ["requests", "acmegan", "evil", "not-acm-e"])

@@ -110,6 +110,14 @@ def test_a_gan_pushes_itself_with_a_grid_and_a_card(hub):
     assert torch.allclose(load(hub, token=OWNER).sample(2, seed=0), gan.sample(2, seed=0), atol=0.02)
 
 
+def test_the_commit_has_the_message_that_is_given_or_names_the_model(hub, saved):
+    push(hub, saved)
+    small(5).save_pretrained(saved)
+    push(hub, saved, message="Better hands")
+    titles = [commit.title for commit in hub.repositories[NAME].branches["main"]]
+    assert titles[-2:] == ["Model of ganzoo: saved", "Better hands"]
+
+
 def test_a_large_file_goes_by_lfs_and_comes_back(hub, tmp_path):
     gan = small(widths=(1024, 256))  # 17 MB
     push(hub, gan.save_pretrained(tmp_path / "large"))

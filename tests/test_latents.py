@@ -11,6 +11,7 @@ from ganzoo.latents import directions, fresh_seed, lerp, sample_labels, sample_l
 MASK = 2**64 - 1
 GOLDEN = [[1.1917013, -0.1724853, -1.9360013], [0.6736977, -0.3255209, -0.1553216]]
 GOLDEN_LABELS = [2, 7]
+GOLDEN_TRUNCATED = [[0.3873182, -0.1724853, -0.3183338], [0.2899919, -0.3255209, -0.1553216]]  # at 0.5
 
 
 def splitmix64(state):
@@ -52,6 +53,7 @@ def test_golden_latents_of_seed_0():
     latents, labels = sample_latents(2, 3, 0, num_classes=10)
     torch.testing.assert_close(latents, torch.tensor(GOLDEN), rtol=0, atol=1e-6)
     assert labels.tolist() == GOLDEN_LABELS
+    torch.testing.assert_close(truncate(latents, 0.5, 0), torch.tensor(GOLDEN_TRUNCATED), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("latent_size", [1, 2, 15, 16, 100])

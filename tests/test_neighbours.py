@@ -7,7 +7,7 @@ import ganzoo
 from ganzoo.data.image_data import fingerprints
 from ganzoo.errors import DataError
 from ganzoo.evaluation import neighbours
-from ganzoo.evaluation.neighbours import different, memorisation, nearest
+from ganzoo.evaluation.neighbours import Memorisation, Nearest, different, memorisation, nearest
 from ganzoo.evaluation.nets import fashion_net
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
@@ -76,6 +76,11 @@ def test_a_generator_that_gives_training_images_back_is_caught_and_an_honest_one
     assert found.memorised
     verdict = memorisation(honest, training, unseen) if with_unseen else leaving_out(honest, training)
     assert not verdict.memorised and verdict.suspect < 0.05 and 0.8 < verdict.ratio < 1.25
+
+
+def test_the_ratio_is_the_median_distance_of_samples_over_that_of_unseen_images():
+    samples = Nearest(torch.tensor([3.0, 1, 2]), torch.zeros(3).long())
+    assert Memorisation(samples, unseen=torch.tensor([8.0, 4, 100]), suspect=0).ratio == 0.25
 
 
 def test_half_a_set_of_copies_is_caught():

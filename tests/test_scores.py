@@ -93,12 +93,25 @@ def test_the_kernel_distance_is_the_unbiased_estimate_of_a_loop():
     assert score.spread > 0 and abs(score.value - whole) < 4 * score.spread / 400**0.5
 
 
+def test_the_kernel_distance_and_its_spread_are_mean_and_standard_deviation_over_the_subsets(monkeypatch):
+    distances = iter([1.0, 2, 3, 6])
+    monkeypatch.setattr(module, "kernel_distance", lambda *_: next(distances))
+    assert module.kd(GOOD, GOOD, subsets=4)["KD"][:2] == pytest.approx((3, 3.5**0.5))
+
+
 @pytest.mark.parametrize(("spread", "shift"), [(1.0, 0.0), (0.3, 0.0), (1.0, 1.5)])
 def test_neighbourhoods_are_what_a_loop_over_all_pairs_finds(monkeypatch, spread, shift):
     monkeypatch.setattr(module, "BLOCK", 7)
     real, fake = torch.randn(40, 3).double(), torch.randn(40, 3).double() * spread + shift
     found = [score.value for score in prdc(real, fake).values()]
     assert found == pytest.approx(naive_overlap(real, fake, K), abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_the_rim_of_a_ball_belongs_to_it(k):
+    real, fake = torch.randint(0, 6, (2, 24, 2)).double()  # many distances are the same, some are 0
+    found = [score.value for score in prdc(real, fake, k=k).values()]
+    assert found == pytest.approx(naive_overlap(real, fake, k), abs=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 3, 7])
