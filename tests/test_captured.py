@@ -5,8 +5,10 @@ The CPU has no graphs; `recorded_graph` repeats what was called in their place.
 
 import copy
 import json
+import random
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -157,11 +159,17 @@ def own_noise(images, random=None):
 
 
 class Hooked(Callback):
-    """Watches a layer by a hook, which Python must call."""
+    """Watches a layer or a weight by a hook, which Python must call."""
+
+    def __init__(self, kind):
+        self.kind = kind
 
     def on_start(self, run):
         self.seen = 0
-        self.handle = next(run.gan.discriminator.children()).register_forward_hook(self.note)
+        network = run.gan.discriminator
+        layers = [module for module in network.modules() if isinstance(module, nn.LeakyReLU)]
+        watched = next(each for each in (*layers, *network.parameters()) if hasattr(each, self.kind))
+        self.handle = getattr(watched, self.kind)(self.note)
 
     def note(self, *_):
         self.seen += 1
@@ -179,20 +187,80 @@ class Steeper(Callback):
                 module.negative_slope += 0.01
 
 
-def counting_block(monkeypatch):
-    class CountingUp(ganzoo.BLOCKS["dcgan-up"]):
+def block_with(monkeypatch, layer, name):
+    class Up(ganzoo.BLOCKS["dcgan-up"]):
         def __init__(self, in_channels, out_channels, **options):
             super().__init__(in_channels, out_channels, **options)
-            self.activation = Counting()
+            self.activation = layer()
 
-    monkeypatch.setitem(BLOCKS._items, "counting-up", CountingUp)
+    monkeypatch.setitem(BLOCKS._items, name, Up)
+
+
+class Coin(nn.Module):
+    """Tosses a coin on the CPU, as stochastic depth and style mixing are often written."""
+
+    def forward(self, x):
+        return x * (1.0 if torch.rand(1).tolist()[0] < 0.5 else 0.1)
+
+
+class Gain(nn.Module):
+    """Scales by a tuple and by a tensor that is no buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.gains, self.factor = (1.0, None), torch.tensor(1.0)
+
+    def forward(self, x):
+        return torch.relu(x) * self.gains[0] * self.factor
+
+
+class Regain(Callback):
+    """Replaces an attribute of the generator's `Gain` in the middle of a run."""
+
+    def __init__(self, name, value):
+        self.name, self.value = name, value
+
+    def on_step(self, run):
+        for module in run.gan.generator.modules():
+            if run.step == 5 and isinstance(module, Gain):
+                setattr(module, self.name, self.value)
+
+
+@pytest.mark.parametrize("change", [("gains", (0.5, None)), ("factor", torch.tensor(0.5))], ids=["tuple", "tensor"])
+def test_a_callback_that_replaces_a_tuple_or_a_tensor_of_a_module_is_followed(change, tmp_path, graphs, monkeypatch):
+    block_with(monkeypatch, Gain, "gain-up")
+    by_graph = train(tmp_path / "graph", block="gain-up", callbacks=[Regain(*change)])
+    assert RecordedGraph.captured == 2
+    monkeypatch.setattr(Runtime, "captures", False)
+    same(by_graph, train(tmp_path / "plain", block="gain-up", callbacks=[Regain(*change)]))
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(1).tolist()[0]])
+def test_a_layer_that_draws_on_the_cpu_is_not_frozen(draw, tmp_path, graphs, monkeypatch):
+    class Drawing(nn.Module):
+        def forward(self, x):
+            return x * draw()
+
+    block_with(monkeypatch, Drawing, "drawing-up")
+    with pytest.warns(UserWarning, match="random numbers are drawn on the CPU"):
+        train(tmp_path / "run", block="drawing-up", steps=4)
+    assert not RecordedGraph.captured
 
 
 REASONS = {
     "a loss that waits": ({"loss": "waiting"}, r"it waits for the device \(custom.py, line 7\)"),
     "a block that counts": ({"block": "counting-up"}, "the generator.stages.0.activation changes attributes"),
+    "a block that draws on the CPU": (
+        {"block": "coin-up"}, "random numbers are drawn on the CPU, which a graph would not do; draw them on the device"
+    ),
     "an augmentation that draws itself": ({"augmentations": ("own-noise",)}, "augment draws random numbers by itself"),
-    "a callback with a hook": ({"callbacks": [Hooked()]}, "the discriminator.* has hooks"),
+    **{
+        f"a callback with {hook}": ({"callbacks": [Hooked(hook)]}, "the discriminator.* has hooks")
+        for hook in (
+            "register_forward_hook", "register_full_backward_pre_hook", "register_hook",
+            "register_post_accumulate_grad_hook",
+        )
+    },
     "a callback that changes each step": (
         {"callbacks": [Steeper()], "steps": 12},
         "steps are of more than 8 kinds; they differ in attributes or memory of modules",
@@ -208,7 +276,8 @@ REASONS = {
 
 @pytest.mark.parametrize("name", REASONS)
 def test_what_cannot_be_captured_runs_as_it_is_and_says_why(name, tmp_path, graphs, monkeypatch):
-    counting_block(monkeypatch)
+    block_with(monkeypatch, Counting, "counting-up")
+    block_with(monkeypatch, Coin, "coin-up")
     monkeypatch.setitem(LOSSES._items, "waiting", waiting_loss)
     monkeypatch.setitem(AUGMENTATIONS._items, "own-noise", own_noise)
     given, reason = REASONS[name]

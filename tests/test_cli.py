@@ -890,6 +890,8 @@ SHORT = [
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
     RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
 ]
 
 
@@ -903,6 +905,24 @@ def test_short_memory_is_said_whatever_names_it(here, model, capsys, monkeypatch
     assert "Out of memory: reduce --count" in capsys.readouterr().err
     error.args = ("something else",)
     assert run(["sample", str(model)]) == (2 if isinstance(error, MemoryError) else 1)
+
+
+@pytest.mark.parametrize(
+    ("command", "remedy"),
+    [
+        ([*TRAIN, *QUICK, *TINY], "--resume RUN --set accumulate=4"),
+        (["evaluate", "fashion-mnist", "--data", "fashion-mnist-mini"], "take fewer --samples, or another --device."),
+    ],
+)
+def test_what_takes_less_memory_is_something_that_the_command_has(here, capsys, monkeypatch, command, remedy):
+    def short(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(ganzoo.Trainer, "fit", short)
+    monkeypatch.setattr(ganzoo.GAN, "batches", short)
+    assert run(command) == 2
+    said = capsys.readouterr().err
+    assert "Out of memory: " in said and remedy in said and "--count" not in said
 
 
 def test_no_space_is_one_clear_line(here, model, capsys, monkeypatch):

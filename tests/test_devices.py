@@ -1,6 +1,7 @@
 """Where a run computes: the device that is asked for, images on it, draws that do not wait for it."""
 
 import contextlib
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +12,8 @@ from ganzoo import AUGMENTATIONS
 from ganzoo.cli import run
 from ganzoo.data import open_data, open_loader
 from ganzoo.errors import ConfigError, TrainingError
-from ganzoo.graphs import modes
-from ganzoo.hardware import full_float32, send
+from ganzoo.graphs import CudaGraph, modes
+from ganzoo.hardware import checked_device, fast_bfloat16, full_float32, send
 from ganzoo.seeds import Draws
 from ganzoo.training.runtime import Runtime
 
@@ -115,28 +116,147 @@ def test_only_cuda_is_sent_memory_that_may_change_before_it_arrives(monkeypatch)
     assert asked == [True, False, False]
 
 
-@pytest.mark.parametrize("parts", [["conv"], ["conv", "rnn"]])
-def test_a_precision_that_is_chosen_for_an_operator_is_put_back(parts, monkeypatch):
-    """torch refuses to read its older switch then, as `cudnn.flags` does."""
+cudnn = torch.backends.cudnn
+
+
+@pytest.fixture
+def switches(monkeypatch):
+    """What torch's switches say, the newer and the older ones ("error" if it refuses); afterwards they are reset."""
     monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
-    cudnn = torch.backends.cudnn
+
+    def read(switch):
+        try:
+            return switch()
+        except RuntimeError:
+            return "error"
+
+    products = torch.backends.cuda.matmul
+    newer = cudnn.conv, cudnn.rnn, products, torch.backends.mkldnn.matmul
+    older = lambda: cudnn.allow_tf32, lambda: products.allow_tf32, torch.get_float32_matmul_precision
+    yield lambda: ([each.fp32_precision for each in newer], [read(each) for each in older])
+    torch.set_float32_matmul_precision("highest")
+    both("none")
+    cudnn.allow_tf32 = True
+
+
+def arithmetic(speed):
+    return Runtime.arithmetic(SimpleNamespace(device=torch.device("cuda"), _speed=speed))
+
+
+@pytest.mark.parametrize("parts", [["conv"], ["conv", "rnn"]])
+def test_a_precision_that_is_chosen_for_an_operator_is_put_back(parts, switches):
+    """torch refuses to read its older switch then, as `cudnn.flags` does."""
     for part in parts:
         getattr(cudnn, part).fp32_precision = "ieee"
-    try:
-        before = modes()
+    before = modes()
+    with full_float32("cuda", wanted=False):
+        assert cudnn.conv.fp32_precision == "tf32" and cudnn.allow_tf32
         with full_float32("cuda"):
-            assert cudnn.conv.fp32_precision == "ieee" and not cudnn.allow_tf32
-            with full_float32("cuda", wanted=False):
-                assert cudnn.conv.fp32_precision == "tf32" and cudnn.allow_tf32
-        for speed in ("auto", "exact"):
-            assert modes() == before
-            with Runtime.arithmetic(SimpleNamespace(device=torch.device("cuda"), _speed=speed)):
-                assert cudnn.allow_tf32 == cudnn.benchmark == (not cudnn.deterministic) == (speed == "auto")
+            assert cudnn.conv.fp32_precision == cudnn.rnn.fp32_precision == "ieee" and not cudnn.allow_tf32
+    for speed in ("auto", "exact"):
         assert modes() == before
-    finally:
-        for part in parts:
-            getattr(cudnn, part).fp32_precision = "tf32"  # torch's default
-        cudnn.allow_tf32 = True
+        with arithmetic(speed):
+            fast = cudnn.conv.fp32_precision == "tf32"
+            assert fast == cudnn.benchmark == (not cudnn.deterministic) == (speed == "auto")
+    assert modes() == before
+
+
+def both(precision):
+    """torch's switch for everything, as if nothing more special was ever set."""
+    for part in (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul):
+        part.fp32_precision = "none"
+    torch.backends.fp32_precision = precision
+
+
+CHOICES = {  # of users, by torch's newer switches and by its older ones
+    "nothing": lambda: None,
+    "all TF32": lambda: both("tf32"),
+    "all full": lambda: both("ieee"),
+    "products TF32": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+    "older, products TF32": lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
+    "older, high": lambda: torch.set_float32_matmul_precision("high"),
+    "older, medium": lambda: torch.set_float32_matmul_precision("medium"),
+    "older, convolutions full": lambda: setattr(cudnn, "allow_tf32", False),
+    "both kinds": lambda: (setattr(cudnn, "allow_tf32", False), both("tf32")),
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_exact_is_exact_whatever_switches_a_user_has_set_and_they_are_put_back(choice, switches):
+    CHOICES[choice]()
+    newer, older = switches()
+    blocks = {"sample": full_float32("cuda"), "exact": arithmetic("exact"), "auto": arithmetic("auto")}
+    for name, block in blocks.items():
+        with block:
+            (conv, rnn, products, cpu), inside = switches()
+            if name == "auto":
+                assert conv == rnn == "tf32" and [products, cpu] == newer[2:]
+            else:
+                assert "tf32" not in (conv, rnn, products)
+            assert all(before == "error" or now != "error" for before, now in zip(older, inside))
+        now, after = switches()
+        assert now == newer and all(before in ("error", same) for before, same in zip(older, after))
+
+
+def test_precisions_follow_torch_s_switch_for_everything_if_they_are_as_wanted(switches):
+    both("ieee")
+    with full_float32("cuda"), arithmetic("exact"):
+        pass
+    torch.backends.fp32_precision = "tf32"
+    assert cudnn.conv.fp32_precision == torch.backends.cuda.matmul.fp32_precision == "tf32"
+
+
+def test_blocks_of_threads_that_overlap_keep_full_float32_and_the_last_puts_back_what_the_first_found(switches):
+    cudnn.allow_tf32 = False
+    found = switches()
+    run, one, other = full_float32("cuda", wanted=False), full_float32("cuda"), full_float32("cuda")
+    seen = []
+    for block, method in [
+        (run, "__enter__"), (one, "__enter__"), (other, "__enter__"), (one, "__exit__"), (run, "__exit__"),
+    ]:  # fmt: skip
+        getattr(block, method)(*[None] * 3 if method == "__exit__" else ())
+        seen.append(cudnn.conv.fp32_precision == "tf32")
+    assert seen == [True, False, False, False, False]
+    other.__exit__(None, None, None)
+    assert switches() == found
+
+
+def test_the_device_that_is_asked_about_bfloat16_is_the_one_that_computes(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=8))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5) if device.index == 1 else (8, 0))
+    assert [fast_bfloat16(torch.device(name)) for name in ("cuda:0", "cuda:1")] == [True, False]
+
+
+def test_a_device_without_a_number_gets_the_number_that_networks_on_it_have(monkeypatch):
+    monkeypatch.setattr(torch, "empty", lambda size, device: SimpleNamespace(device=torch.device(device.type, 0)))
+    assert checked_device("cuda") == torch.device("cuda:0")
+
+
+def test_warm_steps_of_a_thread_share_one_stream(monkeypatch):
+    made = []
+
+    class Stream:
+        def __init__(self, device):
+            made.append(device)
+
+        def wait_stream(self, other):
+            pass
+
+    for name, value in {
+        "Stream": Stream, "current_stream": lambda: Stream("main"), "current_device": lambda: 99,
+        "get_sync_debug_mode": lambda: 0, "set_sync_debug_mode": lambda mode: None,
+        "stream": lambda stream: contextlib.nullcontext(),
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, value)
+    for _ in range(3):
+        CudaGraph.warm(lambda: torch.zeros(1))
+    assert made.count(99) == 2  # to warm on, and to capture on
+    thread = threading.Thread(target=CudaGraph.warm, args=(lambda: torch.zeros(1),))
+    thread.start()
+    thread.join()
+    assert made.count(99) == 4  # what another thread does there would be captured
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

@@ -51,6 +51,24 @@ def tiny(tmp_path):
     return path, model
 
 
+def test_features_compute_where_they_say_though_others_moved_their_network(monkeypatch):
+    class Movable(Seen):
+        where = torch.device("cpu")
+
+        def to(self, device):
+            self.where = torch.device(device)
+            return self
+
+        def forward(self, images):
+            assert self.where == images.device
+            return super().forward(images)
+
+    monkeypatch.setattr(module, "checked_device", torch.device)  # meta stands for a card
+    space = Features("seen", 8, 1, 64, "0", Movable())
+    assert space.to("meta").network is space.network
+    assert space(torch.zeros(2, 1, 8, 8)).shape == (2, 64)
+
+
 # --- fashion-net -----------------------------------------------------------------------------------------------------
 
 

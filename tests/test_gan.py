@@ -61,6 +61,14 @@ def test_samples_have_the_promised_form(gan):
     assert not images.requires_grad
 
 
+def test_latents_that_are_given_may_be_overwritten_once_they_are_sampled(gan, monkeypatch):
+    """A card reads pinned memory later than `sample` returns."""
+    sent, latents = [], torch.randn(4, gan.latent_size)
+    monkeypatch.setattr("ganzoo.gan.send", lambda tensor, device: sent.append(tensor) or tensor)
+    gan.sample(latents=latents)
+    assert sent and all(each.untyped_storage().data_ptr() != latents.untyped_storage().data_ptr() for each in sent)
+
+
 def test_seeds_differ_and_no_seed_follows_torch_s(gan):
     assert not torch.equal(gan.sample(2, seed=0), gan.sample(2, seed=1))
     assert not torch.equal(gan.sample(2), gan.sample(2))

@@ -5,19 +5,23 @@ The CPU has no graphs; `recorded_graph` repeats what was called in their place.
 
 import copy
 import gc
+import json
 import pickle
 import random
 import threading
 import warnings
 import weakref
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import ganzoo
 from ganzoo import MODELS, PRESETS
-from ganzoo.models import DCGANGenerator, graphed
+from ganzoo.models import DCGANGenerator, fast, graphed
 from recorded_graph import RecordedGraph
 
 
@@ -185,6 +189,45 @@ def test_a_graph_is_not_repeated_under_another_mode_of_cudnn(name, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, name, not getattr(torch.backends.cudnn, name))
     sample_often(gan, precision="fast")
     assert RecordedGraph.captured == before + 1
+
+
+def test_a_last_batch_that_fits_a_graph_is_not_drawn_with_the_copy_s_old_weights(monkeypatch, plain):
+    """The batches before it are too large for one, so the fast copy draws them all."""
+    monkeypatch.setattr(graphed, "MOST_PIXELS", 4 * 8 * 8)
+
+    @torch.no_grad()
+    def copy_in_bfloat16(self, generator):  # what a device that is fast at it gets
+        return partial(fast._call_narrow, self._follower(generator))
+
+    monkeypatch.setattr(fast.FastCopy, "of", copy_in_bfloat16)
+    gan = small()
+    for _ in range(2):
+        gan.sample(10, seed=1, batch_size=8, precision="fast")
+    with torch.no_grad():
+        for weight in gan.generator.parameters():
+            weight.mul_(-0.5)
+    assert torch.allclose(gan.sample(2, seed=5, precision="fast"), plain(gan, 2, seed=5), atol=1e-2)
+
+
+def test_scores_and_grids_of_a_run_repeat_their_graphs_and_follow_the_average(tmp_path, monkeypatch):
+    def run(folder):
+        gan = small()
+        gan.preset = None
+        images = torch.randint(0, 256, (24, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        settings = {"steps": 8, "batch_size": 8, "score_every": 2, "sample_every": 2, "keep": "last", "log_every": 8}
+        settings |= {"doctor_every": 0, "report_every": 0, "precision": "float32", "seed": 0, "progress": False}
+        ganzoo.Trainer(gan, images, folder, **settings).fit()
+        log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        grids = [np.asarray(Image.open(path), float) for path in sorted((folder / "samples").glob("step-*.png"))]
+        return [entry["score"] for entry in log if "score" in entry], grids
+
+    scores, grids = run(tmp_path / "graphs")
+    assert RecordedGraph.captured == 3  # of scores, of grids, and of the card's seconds a sample
+    monkeypatch.setattr(graphed, "captures", lambda device: False)
+    expected_scores, expected_grids = run(tmp_path / "plain")
+    assert len(scores) == 4 and scores == pytest.approx(expected_scores, rel=0.1)
+    assert len(grids) == 5 and abs(grids[0] - grids[-1]).max() > 0
+    assert all(abs(one - other).max() <= 1 for one, other in zip(grids, expected_grids, strict=True))
 
 
 def test_the_graphs_used_last_are_kept():

@@ -23,7 +23,7 @@ _REMEDIES = {
     errno.EPERM: "this user has no right to do that there: choose another place, or ask for the right",
     errno.EROFS: "nothing can be written there: choose another place",
 }
-_SHORT = re.compile(r"can't allocate memory|(out of|not enough) memory", re.IGNORECASE)
+_SHORT = re.compile(r"can't allocate memory|(out of|not enough) memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 class GanzooError(Exception):

@@ -308,7 +308,9 @@ class GAN:
         for start in range(0, n, batch_size):
             given = self._rows(start, min(n, start + batch_size), seed, latents, labels)
             facts = self.latent_shape, self.clusters, dtype
-            made = self._graphs(self.generator, images, given, device, precision == "float32", facts)
+            made = None
+            if to_call is None:  # else a last, smaller batch: a graph would read the weights of the fast copy
+                made = self._graphs(self.generator, images, given, device, precision == "float32", facts)
             if made is None:
                 # One thread at a time: each brings the generator's mode back, under which another would compute.
                 with self._graphs.lock, evaluating(self.generator), torch.no_grad(), full_float32(device):
@@ -325,7 +327,8 @@ class GAN:
     ) -> tuple[Tensor, ...]:
         """Latents of images `start` to `stop` - 1, and classes if there are some: those given, else drawn ones."""
         count, size = stop - start, self.latent_size
-        rows = sample_latents(count, size, seed, start)[0] if latents is None else latents[start:stop]
+        # A copy: nobody waits until pinned memory is sent, and its owner may write the next latents there.
+        rows = sample_latents(count, size, seed, start)[0] if latents is None else latents[start:stop].clone()
         if not self.num_classes:
             return (rows,)
         if labels is None:

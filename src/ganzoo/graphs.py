@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from itertools import chain
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ class CudaGraph:
     @staticmethod
     def warm(function: Callable[[], Tensor]) -> tuple[Tensor, list[str]]:
         """Call `function` beside the main stream, as a capture will; tell the lines that wait for the device."""
-        main, beside, mode = torch.cuda.current_stream(), torch.cuda.Stream(), torch.cuda.get_sync_debug_mode()
+        main, mode = torch.cuda.current_stream(), torch.cuda.get_sync_debug_mode()
+        beside, _ = _side_streams(torch.cuda.current_device(), get_ident())
         beside.wait_stream(main)
         with warnings.catch_warnings(record=True) as caught, torch.cuda.stream(beside):
             warnings.simplefilter("always")
@@ -46,7 +48,8 @@ class CudaGraph:
         """What `function` gives, in memory that each `replay` fills; this thread must have called `warm` with it."""
         # A capture that fails leaves its own stream behind, so this one is brought back. And by default no other thread
         # could use the device meanwhile, but one reads images.
-        now, beside = torch.cuda.stream(torch.cuda.current_stream()), _capture_stream(torch.cuda.current_device())
+        now = torch.cuda.stream(torch.cuda.current_stream())
+        _, beside = _side_streams(torch.cuda.current_device(), get_ident())
         with now, torch.cuda.graph(self._graph, stream=beside, capture_error_mode="thread_local"):
             return function()
 
@@ -56,9 +59,11 @@ class CudaGraph:
 
 
 @cache
-def _capture_stream(device: int) -> torch.cuda.Stream:
-    """A stream of this device: torch's own is of the device that captured first, and elsewhere captures nothing."""
-    return torch.cuda.Stream(device)
+def _side_streams(device: int, thread: int) -> tuple[torch.cuda.Stream, torch.cuda.Stream]:
+    """Streams to warm on and to capture on, of this device: torch's own is of the device that captured first, and
+    elsewhere captures nothing. Always the same: cuBLAS keeps memory for each stream that it was used on. And of one
+    thread: what another one did on a stream that captures would be captured, and not computed."""
+    return torch.cuda.Stream(device), torch.cuda.Stream(device)
 
 
 def modes() -> tuple[Any, ...]:

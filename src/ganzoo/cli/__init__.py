@@ -74,6 +74,11 @@ COMMANDS: dict[str, list[tuple[Callable[..., None], str]]] = {  # by group, each
         (convert, "ganzoo convert netG.pth faces/\nganzoo sample faces/"),
     ],
 }
+_LESS = {  # what takes less memory, by command
+    "train": "compute a batch in parts, with --set accumulate=4 (--resume RUN --set accumulate=4 for a run that has "
+    "begun), or begin a new run with a smaller --batch-size or --size",
+    "evaluate": "take fewer --samples, or another --device",
+}
 for group, commands in COMMANDS.items():
     for function, examples in commands:
         name = "list" if function is list_names else None
@@ -151,7 +156,8 @@ def _told(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
     if isinstance(error, (typer.Abort, KeyboardInterrupt)):
         return "interrupted.", 130
     if is_out_of_memory(error):
-        return "Out of memory: reduce --count, batch_size or the image size.", 2
+        less = _LESS.get("".join(arguments[:1]), "reduce --count, batch_size or the image size")
+        return f"Out of memory: {less}.", 2
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'}: {reason(error)}.", 2
     report = "a defect of ganzoo: please report it with the traceback of `ganzoo --debug ...`"

@@ -88,6 +88,7 @@ class Features:
         if not images.isfinite().all():
             bad = (~images.isfinite()).flatten(1).any(1).sum()
             raise DataError(f"{int(bad)} of {len(images)} images hold NaN or infinity; look at what made them.")
+        self.network.to(self.device)  # it may be elsewhere: `to` shares it
         step = max(1, min(BATCH, PIXELS // self.image_size**2))
         told = blame(f"the network of the features {self.name}")
         with told, full_float32(self.device), evaluating(self.network):

@@ -30,6 +30,9 @@ def averaged(gan: GAN, state: TrainingState) -> GAN:
 class ModelExporter:
     """Writes into the folder `run`; only the main process of several makes one.
 
+    Args:
+        gan: the averaged generator of the run, whose weights training changes in place, with its discriminator.
+
     Attributes:
         keeps_best: whether `model/` is that of the best score; else it is that of the newest checkpoint.
         can_score: whether there is something to score by.
@@ -53,25 +56,22 @@ class ModelExporter:
 
     def save_model(self, state: TrainingState) -> None:
         """Write `model/`, with what training on from it needs; TrainingError if that can't be done."""
-        gan = averaged(self._gan, state)
         try:
-            gan.save_pretrained(self._run / "model", generator_raw=state.generator)
-            pictures.save(self._grid(gan), self._run / "model" / GRID)
+            self._gan.save_pretrained(self._run / "model", generator_raw=state.generator)
+            pictures.save(self._grid(), self._run / "model" / GRID)
         except (ConfigError, WeightsError, OSError) as error:  # a ConfigError if its config is gone
             raise TrainingError(f"{error} {remedy(self._run)}") from error
 
     def draw_samples(self, state: TrainingState) -> Path:
         """Write a grid of the same latents each time."""
         path = self._run / "samples" / f"step-{state.step:08d}.png"
-        pictures.save(self._grid(averaged(self._gan, state)), path)
+        pictures.save(self._grid(), path)
         return path
 
     def keep_best(self, state: TrainingState) -> dict[str, Any]:
         """Score the average; save the model if the best is kept and it is that. Returns a line for the log."""
         assert self._score is not None
-        fakes = averaged(self._gan, state).sample(
-            SAMPLES, seed=self._seed, labels=self._scored, batch_size=250, precision="fast"
-        )
+        fakes = self._gan.sample(SAMPLES, seed=self._seed, labels=self._scored, batch_size=250, precision="fast")
         value = self._score(fakes)
         best = not self.keeps_best or state.best_score is None or value < state.best_score
         if best:
@@ -93,6 +93,6 @@ class ModelExporter:
                 chosen = torch.stack([each[row % len(each)] for row in rows for each in of_class])
         pictures.save(pictures.grid(self._data.batch(chosen[: self._count]), columns=self._columns), path)
 
-    def _grid(self, gan: GAN) -> Any:
+    def _grid(self) -> Any:
         """Samples of fixed latents."""
-        return pictures.grid(gan.sample(self._count, seed=self._seed, labels=self._labels), columns=self._columns)
+        return pictures.grid(self._gan.sample(self._count, seed=self._seed, labels=self._labels), columns=self._columns)

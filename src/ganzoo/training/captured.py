@@ -9,13 +9,15 @@ reason is said once.
 
 from __future__ import annotations
 
+import random as python_random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganzoo.errors import words_of
@@ -84,8 +86,11 @@ class _Packed:
 class _Kind:
     """Steps that differ in numbers alone: the first ones run as they are, then one is captured and repeated."""
 
-    def __init__(self, updates: Updates, optimizers: Sequence[Optimizer], device: torch.device) -> None:
+    def __init__(
+        self, updates: Updates, optimizers: Sequence[Optimizer], device: torch.device, held: Sequence[Tensor]
+    ) -> None:
         self._updates, self._device = updates, device
+        self._held = held  # or other tensors might come to lie at their addresses, which tell kinds apart
         self._groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         self._scheduled = [
             group for each in optimizers if isinstance(each, ScheduledAdam) for group in each.param_groups
@@ -103,7 +108,9 @@ class _Kind:
             recorded[-1][1].set_state(streams(*source).get_state())
             return recorded[-1][1]
 
+        on_cpu = _random_states()
         figures, waits = CudaGraph.warm(lambda: self._updates(inputs, random))
+        moved = on_cpu != _random_states()
         self.warmed += 1
         self._sources = [(source, each.draws) for source, each in recorded]
         for source, each in recorded:
@@ -112,6 +119,8 @@ class _Kind:
                 draw(again)
             if not torch.equal(again.get_state(), each.get_state()):
                 return figures, f"{source[0]} draws random numbers by itself; take them from {TAKE}"
+        if moved:
+            return figures, "random numbers are drawn on the CPU, which a graph would not do; draw them on the device"
         return figures, f"it waits for the device ({waits[0]})" if waits and self.warmed == WARM else None
 
     def repeat(self, inputs: Inputs, streams: Streams) -> Tensor:
@@ -211,17 +220,17 @@ class CapturedStep:
         warnings.warn(f"training runs without a CUDA graph, which is slower: {reason}", stacklevel=4)
 
     def _by_graph(self, inputs: Inputs, streams: Streams, method: tuple[Any, ...]) -> Tensor:
-        before = self._baked_in()
+        before, held = self._baked_in()
         shapes = tuple(None if each is None else (each.shape, each.dtype) for each in inputs)
         key = shapes, method, modes(), self._options(), tuple(before.values())
         if key not in self._kinds and len(self._kinds) == MOST_KINDS:
             differ = [name for name, *values in zip(DIFFERENCES, key, *self._kinds) if len(set(values)) > 1]
             raise NotCapturable(f"steps are of more than {MOST_KINDS} kinds; they differ in {', '.join(differ)}")
-        kind = self._kinds.setdefault(key, _Kind(self._updates, self._optimizers, self._device))
+        kind = self._kinds.setdefault(key, _Kind(self._updates, self._optimizers, self._device, held))
         if kind.warmed == WARM:
             return kind.repeat(inputs, streams)
         figures, reason = kind.warm(inputs, streams)
-        after = self._baked_in()
+        after, _ = self._baked_in()
         changed = [name for name in before if after.get(name) != before[name]]
         if changed and not reason:
             reason = f"{changed[0]} changes attributes or replaces tensors as it computes"
@@ -239,14 +248,40 @@ class CapturedStep:
             if name not in ("params", "lr")
         )
 
-    def _baked_in(self) -> dict[str, tuple[Any, ...]]:
-        """Of each module its plain attributes and where its tensors lie; NotCapturable if one has hooks."""
-        found = {}
+    def _baked_in(self) -> tuple[dict[str, tuple[Any, ...]], list[Tensor]]:
+        """Of each module its plain attributes and where its tensors lie, and those tensors that are no parameters or
+        buffers; NotCapturable if a module or a weight has hooks."""
+        found: dict[str, tuple[Any, ...]] = {}
+        held: list[Tensor] = []
         for name, network in self._networks.items():
             for path, module in network.named_modules(prefix=f"the {name}"):
-                if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+                weights = [*filter(torch.is_tensor, module._parameters.values())]
+                if any(_hooks(module, weights)):
                     raise NotCapturable(f"{path} has hooks, which a graph would leave out")
-                plain = [value for value in vars(module).values() if isinstance(value, (int, float, str))]
-                tensors = filter(torch.is_tensor, [*module._parameters.values(), *module._buffers.values()])
-                found[path] = (type(module), *plain, *((each.data_ptr(), each.requires_grad) for each in tensors))
-        return found
+                values = vars(module).values()
+                others = [each for each in values if torch.is_tensor(each) and each.layout == torch.strided]
+                tensors = [*others, *weights, *filter(torch.is_tensor, module._buffers.values())]
+                found[path] = (type(module), *filter(_is_plain, values), *map(_place, tensors))
+                held += others
+        return found, held
+
+
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.data_ptr(), tensor.requires_grad, tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _hooks(module: nn.Module, weights: Sequence[Any]) -> list[Any]:
+    found = [module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks]
+    return [*found, *(hooks for each in weights for hooks in (each._backward_hooks, each._post_accumulate_grad_hooks))]
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (int, float, str)) or (
+        isinstance(value, tuple) and all(each is None or _is_plain(each) for each in value)
+    )
+
+
+def _random_states() -> list[Any]:
+    """The states of all generators on the CPU that any code may draw from."""
+    of_numpy: Any = np.random.get_state()
+    return [torch.get_rng_state().tolist(), python_random.getstate(), of_numpy[1].tolist(), of_numpy[2]]

@@ -218,21 +218,25 @@ class Runtime:
     def arithmetic(self) -> Iterator[None]:
         """A `with` block in which CUDA computes as the setting `speed` says.
 
-        auto: convolutions in TF32, by kernels that are tried against each other. exact: in full float32, by kernels
-        that give the same bits each time, if torch has some; it warns of the others.
+        auto: convolutions in TF32, by kernels that are tried against each other. exact: everything in full float32, by
+        kernels that give the same bits each time, if torch has some; it warns of the others.
         """
         if self.device.type != "cuda":
             yield
             return
         exact, before = self._speed == "exact", torch.get_deterministic_debug_mode()
-        flags = torch.backends.cudnn.flags(True, benchmark=not exact, deterministic=exact, allow_tf32=not exact)
+        cudnn: Any = torch.backends.cudnn
+        kernels = cudnn.benchmark, cudnn.deterministic
         # Random states, streams and graphs are those of the current device.
-        with torch.cuda.device(self.device), full_float32(self.device, exact), flags:
+        with torch.cuda.device(self.device), full_float32(self.device, exact):
+            # not by cudnn.flags, which switches TF32 too
+            cudnn.benchmark, cudnn.deterministic = not exact, exact
             torch.use_deterministic_algorithms(exact or before > 0, warn_only=before < 2)
             try:
                 yield
             finally:
                 torch.set_deterministic_debug_mode(before)
+                cudnn.benchmark, cudnn.deterministic = kernels
 
     def place(self, network: nn.Module) -> nn.Module:
         """Move `network` to the device, in the run's memory format."""

@@ -20,7 +20,7 @@ from ganzoo.latents import check_clusters
 from ganzoo.models import parameter_count
 from ganzoo.presets import PRESETS, Preset, create
 from ganzoo.runs.checkpoint import TrainingState
-from ganzoo.runs.export import ModelExporter
+from ganzoo.runs.export import ModelExporter, averaged
 from ganzoo.runs.folder import (
     RunFolder,
     TrainingResult,
@@ -254,7 +254,8 @@ class Trainer:
         self._try(runtime, method)
         self._loader.place(runtime.device, runtime.memory_for_images)
         step = TrainingStep(self.gan, self._loader, self._labelled.clusters, self.settings, runtime, method)
-        exporter = ModelExporter(self.gan, self.data, self.settings, self.run.path) if runtime.is_main else None
+        gan = averaged(self.gan, step.state)
+        exporter = ModelExporter(gan, self.data, self.settings, self.run.path) if runtime.is_main else None
         loop = TrainingLoop(step, self._labelled, self.run, exporter, self._callbacks)
         with loop.folder_held():
             if self._config is None:
