@@ -49,20 +49,27 @@ def number_labels(
         warnings.warn(f"{source}: all labels are -1, which hides them, so there are no classes", stacklevel=5)
         return None, ()
     places = places or range(len(values))
-    others = [number for number, value in enumerate(values) if not isinstance(value, str)]
-    if len(others) == len(values):
-        pairs = zip(places, values)
-        checked = torch.tensor([check_label(value, names, f"{source}: {item} {place}") for place, value in pairs])
-        say_gaps(checked, names, source)
-        if not names and len(checked) > 10:  # a few images may well be of different classes
-            _say_distinct(checked.tolist(), source)
-        return checked, tuple(names) or class_names(checked)
-    if others:
-        name = next(value for value in values if isinstance(value, str))
-        raise DataError(
-            f"{source}: {item} {places[others[0]]} has the label {quote(values[others[0]])}, others have names "
-            f"({quote(name)}); give each a name, or each a number."
-        )
+    if any(isinstance(value, str) for value in values):
+        return _number_names(values, names, source, item, places)
+    pairs = zip(places, values)
+    checked = torch.tensor([check_label(value, names, f"{source}: {item} {place}") for place, value in pairs])
+    say_gaps(checked, names, source)
+    if not names and len(checked) > 10:  # a few images may well be of different classes
+        _say_distinct(checked.tolist(), source)
+    return checked, tuple(names) or class_names(checked)
+
+
+def _number_names(
+    values: Sequence[Any], names: Sequence[str], source: str, item: str, places: Sequence[int]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """As `number_labels`, of strings."""
+    for place, value in zip(places, values):
+        if not isinstance(value, str):
+            name = next(value for value in values if isinstance(value, str))
+            raise DataError(
+                f"{source}: {item} {place} has the label {quote(value)}, others have names ({quote(name)}); give "
+                f"each a name, or each a number."
+            )
     known = tuple(names) or tuple(sorted(set(values)))
     numbers = {name: number for number, name in enumerate(known)}
     if len(known) > MOST_CLASSES:

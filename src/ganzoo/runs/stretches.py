@@ -68,11 +68,7 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
             raise ConfigError(
                 f"{name} can't be changed in a run that goes on; begin a new one: {train_on_command(run.path)}"
             )
-    if (unfinished := run.facts().get(GOING_BACK)) is not None:
-        with damage_said(run.path):
-            at = min(int(unfinished), int(unfinished) if at is None else at)
-    if at is not None:
-        check_step(run.path, at)
+    at = _back_to(run, at)
     stretches, latest = run.stretches(), settings.to_dict()
     kept = [each for each in stretches if at is None or each["step"] <= at]
     for undone in reversed(stretches[len(kept) :]):
@@ -85,3 +81,13 @@ def open_stretch(run: RunFolder, settings: Settings, changes: Mapping[str, Any],
         raise ConfigError(f"steps={after.steps}: {run.path} has done {done} already; go back with --at STEP (at=STEP)")
     undone = {name: [latest[name], old[name]] for name in old if old[name] != latest[name] and name not in changes}
     return Stretch(after, changed, tuple(kept), at, undone) if changed or at is not None else None
+
+
+def _back_to(run: RunFolder, at: int | None) -> int | None:
+    """The step to go back to: `at`, but no later one than `run` was killed on the way back to."""
+    with damage_said(run.path):
+        steps = [int(step) for step in (at, run.facts().get(GOING_BACK)) if step is not None]
+    if not steps:
+        return None
+    check_step(run.path, min(steps))
+    return min(steps)
