@@ -7,7 +7,7 @@ import ganzoo
 from ganzoo.data.image_data import fingerprints
 from ganzoo.errors import DataError
 from ganzoo.evaluation import neighbours
-from ganzoo.evaluation.neighbours import Memorisation, Nearest, different, memorisation, nearest
+from ganzoo.evaluation.neighbours import different, memorisation, nearest
 from ganzoo.evaluation.nets import fashion_net
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
@@ -79,8 +79,10 @@ def test_a_generator_that_gives_training_images_back_is_caught_and_an_honest_one
 
 
 def test_the_ratio_is_the_median_distance_of_samples_over_that_of_unseen_images():
-    samples = Nearest(torch.tensor([3.0, 1, 2]), torch.zeros(3).long())
-    assert Memorisation(samples, unseen=torch.tensor([8.0, 4, 100]), suspect=0).ratio == 0.25
+    samples, training = torch.tensor([[3.0], [1], [2]]), torch.zeros(1, 1)
+    unseen = torch.tensor([4.0] * 49 + [8] * 2 + [100] * 49)[:, None]
+    for mirrored in (None, torch.full_like(samples, 0.5)):  # which would give every sample a second chance
+        assert memorisation(samples, training, unseen, mirrored=mirrored).ratio == 0.25
 
 
 def test_half_a_set_of_copies_is_caught():
