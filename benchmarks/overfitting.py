@@ -30,6 +30,12 @@ def logits(gan: ganzoo.GAN, source: str, split: str, count: int) -> torch.Tensor
     return torch.cat(found)
 
 
+def share(gan: ganzoo.GAN, source: str, count: int) -> tuple[float, int, int]:
+    """The share of pairs whose training image has the higher logit, and how many images of either split were taken."""
+    train, test = (logits(gan, source, split, count) for split in ("train", "test"))
+    return (train[:, None] > test).double().mean().item(), len(train), len(test)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
@@ -37,6 +43,5 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=600, help="of each split, at most")
     options = parser.parse_args()
     gan = ganzoo.from_pretrained(options.model, discriminator=True)
-    train, test = (logits(gan, options.data, split, options.images) for split in ("train", "test"))
-    share = (train[:, None] > test).float().mean()
-    print(f"{share:.0%} of all pairs of {len(train)} training and {len(test)} test images")
+    found, train, test = share(gan, options.data, options.images)
+    print(f"{found:.0%} of all pairs of {train} training and {test} test images")

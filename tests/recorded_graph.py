@@ -52,6 +52,15 @@ class RecordedGraph:
         self._done = False
 
 
+class RepeatedGraph(RecordedGraph):
+    """For sampling, where computing twice does no harm: as on a device, the first repetition computes too."""
+
+    def capture(self, function):
+        made = super().capture(function)
+        self._done = False
+        return made
+
+
 def _new_tensors(operation, before, made):
     """Pairs of what `operation` gave then and now, but for views and what it changed in place."""
     returns = operation._schema.returns

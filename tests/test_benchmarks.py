@@ -7,14 +7,18 @@ import re
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from PIL import Image
 
 from forked import run_file
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 import drawings  # noqa: E402
+import overfitting  # noqa: E402
 import rank  # noqa: E402
 import tables  # noqa: E402
 
@@ -51,6 +55,34 @@ def test_a_benchmark_writes_lines_that_make_a_table(children, name, tmp_path):
     )
     text = tables.page(f"<!-- {name} --><!-- end of {name} -->", tmp_path)
     assert text.count("\n| ") > 2 or text.count("| ") > 6
+
+
+@pytest.mark.parametrize("clusters", [0, 3])
+@pytest.mark.parametrize("classes", [0, 2])
+def test_a_discriminator_that_knows_the_training_images_prefers_them_in_all_pairs(classes, clusters, tmp_path):
+    for number, tone in enumerate((200, 210, 220, 230, 40, 50)):  # four of training, bright
+        folder = tmp_path / ("train" if number < 4 else "test") / ("ab"[number % 2] if classes else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), tone).save(folder / f"{number}.png")
+
+    def network(sign):
+        """Logits of brightness, for the last cluster of an image's class alone."""
+
+        def logits(images, labels=None):
+            tones = (images.mean((1, 2, 3)) + 1) * 127.5
+            if labels is None:
+                return sign * tones[:, None]
+            real = (tones / 10).round().long() % 2 if classes else 0
+            own = labels == real * max(1, clusters) + max(1, clusters) - 1
+            return torch.where(own, sign * tones, -1000.0)[:, None]
+
+        return SimpleNamespace(
+            image_size=8, image_channels=1, num_classes=classes, clusters=clusters, discriminator=logits
+        )
+
+    assert overfitting.share(network(1), str(tmp_path), 600) == (1.0, 4, 2)
+    assert overfitting.share(network(-1), str(tmp_path), 600) == (0.0, 4, 2)
+    assert overfitting.share(network(0), str(tmp_path), 1)[1:] == (1, 1)
 
 
 def test_drawings_of_one_subject_lie_in_one_split(tmp_path):

@@ -28,7 +28,7 @@ from ganzoo.seeds import integers, normal, uniform
 from ganzoo.training import Callback, captured
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import TrainingStep
-from recorded_graph import RecordedGraph
+from recorded_graph import RepeatedGraph
 
 DEVICE = torch.device(os.environ.get("GANZOO_TEST_DEVICE", "cuda"))
 ON_CUDA = DEVICE.type == "cuda"
@@ -206,7 +206,7 @@ def replays(monkeypatch):
     """Each replay of a graph for sampling; on the CPU, recorded operations stand for graphs."""
     seen = []
     if not ON_CUDA:
-        monkeypatch.setattr(graphed, "CudaGraph", RecordedGraph)
+        monkeypatch.setattr(graphed, "CudaGraph", RepeatedGraph)
         monkeypatch.setattr(graphed, "captures", lambda device: True)
         monkeypatch.setattr("ganzoo.models.contract.check_range", lambda *_: None)
         monkeypatch.setattr(nn.functional, "one_hot", lambda labels, count: labels[:, None] == torch.arange(count))

@@ -22,22 +22,13 @@ from torch import nn
 import ganzoo
 from ganzoo import MODELS, PRESETS
 from ganzoo.models import DCGANGenerator, fast, graphed
-from recorded_graph import RecordedGraph
-
-
-class Uncomputed(RecordedGraph):
-    """As on a device, a capture computes nothing: the first repetition does."""
-
-    def capture(self, function):
-        made = super().capture(function)
-        self._done = False
-        return made
+from recorded_graph import RecordedGraph, RepeatedGraph
 
 
 @pytest.fixture(autouse=True)
 def graphs(monkeypatch):
     """Sampling takes graphs, as on CUDA."""
-    monkeypatch.setattr(graphed, "CudaGraph", Uncomputed)
+    monkeypatch.setattr(graphed, "CudaGraph", RepeatedGraph)
     monkeypatch.setattr(graphed, "captures", lambda device: True)
     monkeypatch.setattr("ganzoo.models.contract.check_range", lambda *_: None)  # labels on a device are not looked at
     monkeypatch.setattr(

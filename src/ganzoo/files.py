@@ -108,6 +108,12 @@ def digest_of(file: IO[bytes], kind: str) -> str:
     return digest.hexdigest()
 
 
+def file_state(file: int | Path) -> list[int]:
+    """What changes with any writing to a file, its time of change even if somebody sets the others back."""
+    state = os.stat(file)
+    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of the file `path`, in hexadecimal digits."""
     with path.open("rb") as file:

@@ -60,22 +60,22 @@ def given(**options: Any) -> dict[str, Any]:
 
 def as_trained(model: Path | None, ground: str | None = None, fit: str | None = None) -> dict[str, Any]:
     """How to read pictures: what is not given is as in the run of the saved `model`, if it is in one; that is said."""
+    from ganzoo.data.reading import Reading
     from ganzoo.errors import GanzooError
     from ganzoo.runs.folder import RunFolder, damage_said, run_of
     from ganzoo.training.callbacks.progress import say
 
     found, run = given(ground=ground, fit=fit), run_of(model) if model is not None else None
-    if run is None:
-        return found
-    with suppress(GanzooError), damage_said(run):  # a damaged record is no reason to refuse a model that is whole
-        data = RunFolder(run).facts()["data"]
-        usual = {"ground": "white", "fit": "crop"}
-        own = {name: data[name] for name in usual if name not in found and data.get(name, usual[name]) != usual[name]}
-        if own:
-            words = ", ".join(f"{name} {value}" for name, value in own.items())
-            say(f"Pictures are read as {run} read its own: {words}.")
-        return {**found, **own}
-    return found
+    own, usual = {}, {"ground": Reading().ground, "fit": Reading().fit}
+    if run is not None:
+        with suppress(GanzooError), damage_said(run):  # a damaged record is no reason to refuse a model that is whole
+            data = RunFolder(run).facts()["data"]
+            own = {name: data[name] for name, value in usual.items() if data.get(name, value) != value}
+    own = {name: value for name, value in own.items() if name not in found}
+    if own:
+        words = ", ".join(f"{name} {value}" for name, value in own.items())
+        say(f"Pictures are read as {run} read its own: {words}.")
+    return {**found, **own}
 
 
 def output_path(output: Path | None, default: str) -> Path:

@@ -19,7 +19,7 @@ import numpy as np
 from filelock import Timeout
 
 from ganzoo.errors import ConfigError, DataError, SeveralSizesError, reason
-from ganzoo.files import digest_of, expand_user, locked, new_folder, write_file
+from ganzoo.files import digest_of, expand_user, file_state, locked, new_folder, write_file
 
 VERSION = 1  # of decoding; a new one makes all sets anew
 HASHED = 256_000_000  # bytes of an entry that is hashed whenever it is opened; a larger one if it was touched
@@ -88,7 +88,7 @@ def _make(folder: Path, pictures: Pictures, count: int, most: int | None) -> dic
             with new_folder(folder) as new:
                 with open(new / "images.bin", "wb", buffering=1 << 20) as file:
                     facts = _pack(file, pictures, count, most)
-                    facts["state"] = _state(file.fileno())
+                    facts["state"] = file_state(file.fileno())
                 (new / "facts.json").write_text(_with_check(facts))
         return facts
 
@@ -117,7 +117,7 @@ def _facts(folder: Path) -> dict[str, Any] | None:
         if facts.pop("check") != _check(facts):
             return None
         with open(folder / "images.bin", "rb") as file:
-            state = _state(file.fileno())
+            state = file_state(file.fileno())
             if (state != facts["state"] or state[0] <= HASHED) and digest_of(file, "sha256") != facts["hash"]:
                 return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # missing, no JSON, or another's
@@ -134,12 +134,6 @@ def _with_check(facts: dict[str, Any]) -> str:
 
 def _check(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _state(descriptor: int) -> list[int]:
-    """What changes with any writing to an open file, its time of change even if somebody sets the others back."""
-    state = os.fstat(descriptor)
-    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def _mapped(file: IO[bytes], facts: dict[str, Any]) -> tuple[np.ndarray, list[int], str]:

@@ -103,39 +103,51 @@ def open_rows(rows: Any, reading: Reading) -> ImageData:
 
 
 def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, str], reading: Reading) -> ImageData:
-    if rows.features is None:
-        raise DataError(f"{source} does not say what its columns hold; give a set with features.")
-    image = _column(source, rows, options.get("image"), datasets.Image, IMAGE_NAMES)
-    if image is None:
-        remedy = "name one with ?image=COLUMN" if source.startswith("hf:") else 'rename one to "image"'
-        raise DataError(f"{source} has no column of images but {', '.join(rows.column_names)}; {remedy}.")
-    streamed, local = isinstance(rows, datasets.IterableDataset), source.startswith("hf:")
-    label = _column(source, rows, options.get("label"), datasets.ClassLabel, () if streamed else LABEL_NAMES)
-    names = _class_names(datasets, rows, label, options.get("classes"), source)
-    stream = Stream(rows, image, label, names, source, reading, _folder(name) if local else None)
-    alone = local and bool(_files(name))
-    name = path_name(expand_user(name)) if local and _is_here(name) else name
-    if streamed:
-        return _open_stream(datasets, stream, name)
-    labels, names = _labels(rows, label, names, source, chosen="label" in options or bool(names))
-    rows = rows.select_columns([image])
+    columns = _columns(datasets, rows, source, name, options, reading)
+    named = source.startswith("hf:")  # and not opened by the caller
+    known_as = path_name(expand_user(name)) if named and _is_here(name) else name
+    if isinstance(rows, datasets.IterableDataset):
+        return _open_stream(datasets, columns, known_as)
+    chosen = "label" in options or bool(columns.names)
+    labels, names = _labels(rows, columns.label, columns.names, source, chosen)
+    image, rows = columns.image, rows.select_columns([columns.image])
     encoded = _is_encoded(datasets, rows.features[image])
     rows = _undecoded(datasets, rows.with_format(None), image, source) if encoded else rows.with_format("numpy")
-    if not (encoded and local):  # the caller's rows may name files that change, the fingerprint not
-        return dataclasses.replace(open_items(rows, labels, reading, names, name), source=source)
-    count, place = len(rows), f"{source}: row "
-    reading = with_channels(reading, count, lambda index, own: stream.picture(rows[index], f"{place}{index}", own))
+    if not (encoded and named):  # the caller's rows may name files that change, the fingerprint not
+        return dataclasses.replace(open_items(rows, labels, reading, names, known_as), source=source)
+    # a folder's fingerprint follows from all files in it; files that rows of one Parquet file name may change unseen
+    unseen = _files(name) and rows.data.table.flatten().column(f"{image}.bytes").null_count
+    key = None if unseen else ["hf", rows._fingerprint, image, *reading.key, reading.broken]
+    return _decoded(dataclasses.replace(columns, rows=rows, names=names), key, labels, known_as)
+
+
+def _columns(datasets: Any, rows: Any, source: str, name: str, options: dict[str, str], reading: Reading) -> Stream:
+    """`rows` with the columns of its images and of its labels, and the names of its classes."""
+    if rows.features is None:
+        raise DataError(f"{source} does not say what its columns hold; give a set with features.")
+    named, streamed = source.startswith("hf:"), isinstance(rows, datasets.IterableDataset)
+    image = _column(source, rows, options.get("image"), datasets.Image, IMAGE_NAMES)
+    if image is None:
+        remedy = "name one with ?image=COLUMN" if named else 'rename one to "image"'
+        raise DataError(f"{source} has no column of images but {', '.join(rows.column_names)}; {remedy}.")
+    label = _column(source, rows, options.get("label"), datasets.ClassLabel, () if streamed else LABEL_NAMES)
+    names = _class_names(datasets, rows, label, options.get("classes"), source)
+    return Stream(rows, image, label, names, source, reading, _folder(name) if named else None)
+
+
+def _decoded(columns: Stream, key: list[Any] | None, labels: Tensor | None, name: str) -> ImageData:
+    """All pictures of `columns`, decoded into the cache under `key`."""
+    rows, count, place = columns.rows, len(columns.rows), f"{columns.source}: row "
+    reading = with_channels(
+        columns.reading, count, lambda index, own: columns.picture(rows[index], f"{place}{index}", own)
+    )
 
     def fetch(pair: tuple[int, dict[str, Any]]) -> tuple[bytes, str]:
-        return stream.encoded(pair[1], f"{place}{pair[0]}"), f"{place}{pair[0]}"
+        return columns.encoded(pair[1], f"{place}{pair[0]}"), f"{place}{pair[0]}"
 
-    pictures = read_pictures(fetch, enumerate(rows), count, reading)
-    # a folder's fingerprint follows from all files in it; files that rows of one Parquet file name may change unseen
-    unseen = alone and rows.data.table.flatten().column(f"{image}.bytes").null_count
-    key = None if unseen else ["hf", rows._fingerprint, image, *reading.key, reading.broken]
-    decoded = cached_images(key, pictures, count)
+    decoded = cached_images(key, read_pictures(fetch, enumerate(rows), count, reading), count)
     labels = None if labels is None else labels[decoded[1]]
-    return assemble(decoded, labels, names, name, source, range(count), reading)
+    return assemble(decoded, labels, columns.names, name, columns.source, range(count), reading)
 
 
 def _class_names(datasets: Any, rows: Any, label: str | None, classes: str | None, source: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from ganzoo.data.passed_over import passed_over_words
 from ganzoo.data.reading import WHITE, Reading
 from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, path_name, source_name, take_made
 from ganzoo.errors import DataError, did_you_mean, quote
-from ganzoo.files import written_as_path
+from ganzoo.files import file_state, written_as_path
 from ganzoo.text import track
 
 LARGEST_RATIO = 1000  # of decoded pictures to their files, if they take more than SMALL_ARRAY bytes
@@ -166,8 +166,7 @@ def _from_listing(listing: Listing, path: Path, reading: Reading, name: str) -> 
     pictures = read_pictures(fetch, tracked, len(names), reading)
     key = [str(path.resolve()), listing.facts, *reading.key, reading.broken]
     if path.is_file() and reading.broken == "skip":  # a whole zip lists the same members as a damaged one
-        state = path.stat()
-        key += [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+        key += file_state(path)
     packed = path.stat().st_size if path.is_file() else sum(bytes_ for _, bytes_, *_ in listing.facts)
     # a size that was asked for is meant
     most = None if reading.image_size else max(SMALL_ARRAY, LARGEST_RATIO * packed)
