@@ -185,6 +185,15 @@ def test_a_person_is_told_if_classes_have_fewer_clusters_than_asked_for(tmp_path
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(("classes", "clusters", "used"), [(0, 0, False), (1, 0, False), (2, 0, True), (0, 2, True)])
+def test_a_person_is_told_if_mismatched_labels_have_nothing_to_tell_apart(classes, clusters, used, tmp_path, capsys):
+    labels = torch.arange(40) % classes if classes else None
+    options = {"mismatched_labels": 0.3, "progress": False}
+    Trainer(small(classes, clusters=clusters), images(40, labels=labels), tmp_path / "run", **options)
+    told = "" if used else "mismatched_labels=0.3 is not used: the images have no two classes or clusters.\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize("by", CLUSTER_BY)
 def test_clusters_depend_on_nothing_but_the_images(by):
     data, threads = images(300, 28), torch.get_num_threads()

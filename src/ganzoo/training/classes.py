@@ -76,6 +76,13 @@ def few_clusters(data: ImageData, gan: GAN) -> str | None:
     return f"Clusters{of_each}: {found} ({gan.clusters} asked for), since {reason}."
 
 
+def unused_mismatch(data: ImageData, gan: GAN, share: float) -> str | None:
+    """A sentence for a person if `share` (`mismatched_labels`) does nothing with `data` from `attach_labels`."""
+    if not share or (sum(data.clusters) or gan.num_classes) > 1:
+        return None
+    return f"mismatched_labels={share} is not used: the images have no two classes or clusters."
+
+
 class LabelMap:
     """From the labels of the data, which count classes or clusters, to those of the networks.
 

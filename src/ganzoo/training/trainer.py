@@ -42,7 +42,7 @@ from ganzoo.saving.resolve import source_of
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
 from ganzoo.training.callbacks.progress import say, shown
-from ganzoo.training.classes import are_names, attach_labels, few_clusters, take_names
+from ganzoo.training.classes import are_names, attach_labels, few_clusters, take_names, unused_mismatch
 from ganzoo.training.finetuning import before_averaging, clusters_found_by
 from ganzoo.training.loop import TrainingLoop, interrupts
 from ganzoo.training.method import Method
@@ -113,8 +113,13 @@ class Trainer:
         self._set_up(made, data, run, chosen, objects, progress, device)
         if before_averaging(self.gan):
             say("Training goes on from the generator before averaging: the discriminator was trained against that one.")
-        for remark in filter(None, (take_names(self.data, self.gan), few_clusters(self._labelled, self.gan))):
-            say(remark)
+        for remark in (
+            take_names(self.data, self.gan),
+            few_clusters(self._labelled, self.gan),
+            unused_mismatch(self._labelled, self.gan, chosen.mismatched_labels),
+        ):
+            if remark:
+                say(remark)
         self.data = replace(self.data, licence=licence) if licence else self.data
         if epochs is not None:
             self.settings = chosen.replace(steps=self._steps_of(epochs))
