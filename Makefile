@@ -4,7 +4,7 @@ BIN := .venv/bin
 # tests/conftest.py says which tests share a process.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test test-slow test-all test-nightly lint docs clean
+.PHONY: demo test test-slow test-all test-nightly test-cuda-on-cpu lint docs clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -21,6 +21,10 @@ test-all: .venv/installed-test
 
 test-nightly: .venv/installed-test
 	$(PYTEST) -m nightly
+
+# The tests of a CUDA card, for which the CPU stands: that they can run, not that a card passes them.
+test-cuda-on-cpu: .venv/installed-test
+	GANZOO_TEST_DEVICE=cpu $(PYTEST) tests/test_cuda.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Fashion-MNIST, by class: python examples/fashion_mnist.py [STEPS] [DATA]
+"""Fashion-MNIST, by class: python examples/fashion_mnist.py [STEPS] [DATA] [--overwrite]
 
 15,000 steps take more than an hour on a CPU; the trainer prints the expected time. Fashion-MNIST is downloaded if it is
 not on the computer.
@@ -13,10 +13,15 @@ import ganzoo
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("steps", type=int, nargs="?", default=15_000)
 parser.add_argument("data", nargs="?", default="fashion-mnist")
+parser.add_argument("--overwrite", action="store_true", help="replace the run of an earlier call")
 given = parser.parse_args()
 try:
     result = ganzoo.Trainer(
-        "fashion-mnist-conditional", data=given.data, output_dir="runs/by-class", steps=given.steps
+        "fashion-mnist-conditional",
+        data=given.data,
+        output_dir="runs/example-by-class",
+        steps=given.steps,
+        overwrite=given.overwrite,
     ).fit()
 except ganzoo.GanzooError as error:
     parser.exit(2, f"{error}\n")

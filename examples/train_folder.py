@@ -1,4 +1,4 @@
-"""Train on your own pictures: python examples/train_folder.py FOLDER [STEPS]
+"""Train on your own pictures: python examples/train_folder.py FOLDER [STEPS] [--overwrite]
 
 FOLDER (or a zip) holds images of any size; they are cropped to squares of 64 pixels. Mirroring and augmentation make it
 harder for the discriminator to learn a few hundred by heart. With so few pictures, begin with a trained model:
@@ -12,18 +12,20 @@ import ganzoo
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("folder")
 parser.add_argument("steps", type=int, nargs="?", default=10_000)
+parser.add_argument("--overwrite", action="store_true", help="replace the run of an earlier call")
 given = parser.parse_args()
 try:
     trainer = ganzoo.Trainer(
         "pokemon-64",
         data=given.folder,
-        output_dir="runs/my-pictures",
+        output_dir="runs/example-my-pictures",
         steps=given.steps,
         flip=True,
         augmentations=("color", "translation", "cutout"),
         batch_size=32,
+        overwrite=given.overwrite,
     )
-    result = trainer.fit()  # Ctrl-C saves; ganzoo.Trainer.resume("runs/my-pictures").fit() goes on
+    result = trainer.fit()  # Ctrl-C saves; ganzoo.Trainer.resume("runs/example-my-pictures").fit() goes on
 except ganzoo.GanzooError as error:
     parser.exit(2, f"{error}\n")
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.__main__ import main as load_and_run
-from ganzoo.cli import app, main, run
+from ganzoo.cli import _LESS, app, main, run
 from ganzoo.integrations.onnx import ExportedONNX
 
 QUICK = ["--set", "batch_size=8", "--set", "log_every=1", "--set", "score_every=0"]
@@ -306,6 +306,16 @@ def test_train_begins_resumes_and_goes_on_from_a_model(here, a_run, capsys):
     told = {folder: (Path(folder) / "model" / "README.md").read_text() for folder in ("on", a_run)}
     assert f"| trained on from | {a_run} |" in told["on"] and "trained on from" not in told[a_run]
     assert "Trained on from" in Path("on/report.html").read_text()
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_a_run_is_not_trained_on_into_its_own_folder(here, a_run, capsys, overwrite):
+    before = {path: path.read_bytes() for path in a_run.rglob("*") if path.is_file()}
+    more = ["--data", "fashion-mnist-mini", "--output", str(a_run), "--steps", "2", *QUICK, *overwrite]
+    assert run(["train", "--from", str(a_run), *more]) == 2
+    said = capsys.readouterr().err
+    assert f"{a_run} holds the model that is trained on; name another folder for the new run" in said
+    assert {path: path.read_bytes() for path in a_run.rglob("*") if path.is_file()} == before
 
 
 def test_going_on_from_a_run_starts_with_the_generator_before_averaging(a_run):
@@ -902,9 +912,15 @@ def test_short_memory_is_said_whatever_names_it(here, model, capsys, monkeypatch
 
     monkeypatch.setattr(ganzoo.GAN, "batches", short)
     assert run(["sample", str(model)]) == 2
-    assert "Out of memory: reduce --count" in capsys.readouterr().err
+    assert "Out of memory: reduce --batch-size or --count." in capsys.readouterr().err
     error.args = ("something else",)
     assert run(["sample", str(model)]) == (2 if isinstance(error, MemoryError) else 1)
+
+
+def test_the_remedy_of_a_command_that_has_too_little_memory_names_options_that_it_has():
+    for name, less in _LESS.items():
+        known = {word for each in COMMANDS[name].params for word in each.opts}
+        assert {*re.findall(r"--[a-z-]+", less)} <= known, name
 
 
 @pytest.mark.parametrize(

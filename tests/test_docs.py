@@ -82,7 +82,7 @@ def test_docstrings_are_laid_out_as_the_reference_reads_them():
 
 EXAMPLES = {
     "sample.py": ([], ["pictures/grid.png", "pictures/walk.gif", "pictures/single/00999.png"]),
-    "train_folder.py": (["drawings", "3"], ["pictures/mine.png", "runs/my-pictures/model/model.safetensors"]),
+    "train_folder.py": (["drawings", "3"], ["pictures/mine.png", "runs/example-my-pictures/model/model.safetensors"]),
     "fashion_mnist.py": (["3", "fashion-mnist-mini"], ["pictures/by-class.png"]),
     "pokemon.py": (["2", "drawings"], ["pictures/pokemon-64.png", "pictures/pokemon-64-d2l.png"]),
     "accelerate_loop.py": (["2"], ["pictures/accelerate.png"]),
@@ -149,6 +149,19 @@ def test_an_example_tells_a_wrong_name_in_one_line(name, arguments, tmp_path, mo
         runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
     (line,) = capsys.readouterr().err.splitlines()
     assert end.value.code == 2 and "nosuch" in line and not [*tmp_path.iterdir()]
+
+
+def test_an_example_does_not_replace_the_run_of_an_earlier_call_unless_it_is_told_to(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    call = ["train_folder.py", "fashion-mnist-mini", "1"]
+    for more, status in ([], 0), ([], 2), (["--overwrite"], 0):
+        monkeypatch.setattr(sys, "argv", [*call, *more])
+        if status:
+            with pytest.raises(SystemExit) as end:
+                runpy.run_path(str(ROOT / "examples" / call[0]), run_name="__main__")
+            assert end.value.code == status and "--overwrite" in capsys.readouterr().err
+        else:
+            runpy.run_path(str(ROOT / "examples" / call[0]), run_name="__main__")
 
 
 @pytest.mark.parametrize("name", NEEDS)

@@ -35,7 +35,8 @@ class Settings(Config):
         "auto", "auto: bf16 if the device is fast at it, else float32"
     )
     speed: Literal["auto", "exact"] = option(
-        "auto", "auto: memory format and fused optimizers by rule; exact: the plain textbook arithmetic"
+        "auto",
+        "auto: memory format, fused optimizers and graphs by rule; exact: plain arithmetic, on a GPU deterministic",
     )
     loss: str = option("non-saturating", "by name, as hinge or non-saturating(smoothing=0.1)")
     penalties: tuple[str, ...] = option((), "by name, as r1(weight=1,every=4)")

@@ -51,7 +51,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None], str]]] = {  # by group, each
             "ganzoo train --from pokemon-64 --data drawings/ --name creatures --steps 2000\n"
             "ganzoo train --resume runs/garments --steps 8000 --lr 1e-4",
         ),
-        (evaluate, "ganzoo evaluate fashion-mnist --data fashion-mnist-mini --split train --samples 1000"),
+        (evaluate, "ganzoo evaluate fashion-mnist --data fashion-mnist-mini --samples 1000"),
         (compare, "ganzoo compare runs/garments runs/other -o compare.html"),
         (card, "ganzoo card runs/garments"),
     ],
@@ -78,6 +78,12 @@ _LESS = {  # what takes less memory, by command
     "train": "compute a batch in parts, with --set accumulate=4 (--resume RUN --set accumulate=4 for a run that has "
     "begun), or begin a new run with a smaller --batch-size or --size",
     "evaluate": "take fewer --samples, or another --device",
+    "sample": "reduce --batch-size or --count",
+    "walk": "reduce --points or --steps",
+    "directions": "reduce --count",
+    "invert": "give fewer pictures, or reduce --starts",
+    "probe": "reduce --images",
+    "data": "reduce --size",
 }
 for group, commands in COMMANDS.items():
     for function, examples in commands:
@@ -156,7 +162,7 @@ def _told(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
     if isinstance(error, (typer.Abort, KeyboardInterrupt)):
         return "interrupted.", 130
     if is_out_of_memory(error):
-        less = _LESS.get("".join(arguments[:1]), "reduce --count, batch_size or the image size")
+        less = _LESS.get("".join(arguments[:1]), "close other programs, or take a computer with more memory")
         return f"Out of memory: {less}.", 2
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'}: {reason(error)}.", 2

@@ -30,7 +30,8 @@ def evaluate(
     metric: Annotated[
         list[str] | None,
         option(
-            "fd, kd, 'prdc(k=3)', variety, or a plug-in's; may be repeated.  [default: these four]", complete="METRICS"
+            "fd, kd, prdc, variety, a plug-in's; with options as 'prdc(k=3)'; may be repeated.  [default: these four]",
+            complete="METRICS",
         ),
     ] = None,
     split: Annotated[str, option("test or train, if the set has both.")] = "test",

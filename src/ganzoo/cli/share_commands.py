@@ -102,7 +102,7 @@ def push(
 ) -> None:
     """Push a saved model to the Hub in one commit.
 
-    Networks, pictures and card are pushed, and nothing else.
+    Networks, pictures, card, and model.onnx if it is there; nothing else.
     The token is the one of `hf auth login`, or $HF_TOKEN.
     """
     from ganzoo.hub.push import push_folder

@@ -106,6 +106,7 @@ class Trainer:
         chosen = _settings_of(gan, preset, settings, changes)
         data = _data_of(preset) if data is None else data
         run = RunFolder(output_dir if output_dir is not None else Path("runs") / (name or "gan"))
+        _check_apart(gan, run)
         run.check_free(overwrite)
         self._overwrite = overwrite
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground, "fit": fit}
@@ -393,6 +394,16 @@ def _settings_of(gan: str | GAN, preset: Preset | None, given: Settings | None, 
     if given is None and (found_by := clusters_found_by(gan)):
         changes = {"cluster_by": found_by, **changes}
     return settings.replace({**changes, "clusters": gan.clusters})
+
+
+def _check_apart(gan: str | GAN, run: RunFolder) -> None:
+    """Raise TrainingError if the new run would take the place of the one that `gan` was loaded from."""
+    loaded = gan.folder if isinstance(gan, GAN) else None
+    if loaded is not None and loaded.resolve().is_relative_to(run.path.resolve()):
+        raise TrainingError(
+            f"{run.path} holds the model that is trained on; name another folder for the new run: --name or --output "
+            f"(output_dir=)."
+        )
 
 
 def _preset_of(gan: str | GAN, settings: Settings | None) -> tuple[str | None, Preset | None]:
