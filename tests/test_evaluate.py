@@ -19,6 +19,7 @@ from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, Unkno
 from ganzoo.evaluation import Features, Score, better
 from ganzoo.evaluation import evaluate as module
 from ganzoo.evaluation.generated import at_once, generated, in_proportion
+from ganzoo.evaluation.metrics import make_metrics
 from ganzoo.evaluation.page import write_page
 from ganzoo.evaluation.per_class import by_class
 from ganzoo.evaluation.result import Evaluation
@@ -766,6 +767,16 @@ def test_the_best_samples_of_a_class_are_nearest_to_its_real_images_and_shares_a
     kind, other = by_class(real, torch.tensor([0, 1, 1]), fake, torch.tensor([0, 0, 0, 0, 1]), ("kind", "other"), ())
     assert (kind.best, kind.worst, other.best, other.worst) == ((1, 2), (3, 0), (4,), ())
     assert (kind.share, other.share) == (4 / 5, 1 / 5) and (kind.real_share, other.real_share) == (1 / 3, 2 / 3)
+
+
+@pytest.mark.parametrize("side", ["real", "samples"])
+def test_a_class_whose_balls_would_span_it_is_not_measured(side):
+    labels = torch.tensor([0] * 14 + [1] * 15)
+    others = torch.tensor([0] * 15 + [1] * 15)
+    real, fake = (labels, others) if side == "real" else (others, labels)
+    features = [torch.arange(len(each), dtype=torch.float32)[:, None] for each in (real, fake)]
+    few, enough = by_class(features[0], real, features[1], fake, ("few", "enough"), make_metrics(("prdc",), 0))
+    assert few.scores is None and few.unmeasured == "too few to measure" and enough.scores["coverage"].value > 0
 
 
 def test_in_proportion_the_largest_remainders_are_rounded_up():

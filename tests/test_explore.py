@@ -11,7 +11,7 @@ from ganzoo.cli import run
 from ganzoo.errors import ConfigError, DataError, ShapeError
 from ganzoo.explore.arithmetic import arithmetic
 from ganzoo.explore.inversion import invert
-from ganzoo.explore.probe import discriminator_features, probe
+from ganzoo.explore.probe import _accuracy, discriminator_features, probe
 from ganzoo.explore.walk import directions, walk
 from ganzoo.latents import sample_latents, sign_class
 
@@ -176,6 +176,17 @@ def test_probe_and_inversion_run_in_the_numbers_of_the_model(conditional, dtype)
     assert 0 < probe(pair.discriminator, train, test).discriminator <= 1
     found = invert(pair, MINI.batch(torch.arange(2)), labels=[0, 1], starts=2, steps=3, candidates=8)
     assert found.latents.dtype == found.images.dtype == torch.float32 and found.psnr.isfinite().all()
+
+
+def test_a_feature_that_never_varies_in_training_does_not_decide():
+    pytest.importorskip("sklearn")
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(200) % 2
+    seen = labels[:, None] * 2.0 - 1 + torch.randn(200, 4, generator=random) * 0.3
+    alike = torch.full((200, 1), 0.1)
+    alike[::2] += 1e-7  # as the rounding of a pass leaves it
+    other = alike + torch.randn(200, 1, generator=random)  # of test images
+    assert _accuracy(torch.cat([seen, alike], 1), labels, torch.cat([seen, other], 1), labels, 0) == 1
 
 
 def test_trained_features_beat_raw_pixels(gan):

@@ -351,10 +351,11 @@ def icons(seed):
 
 
 def test_what_never_varies_in_the_real_images_does_not_rule_the_score_of_a_run():
-    score, others = KernelScore(icons(0)), icons(1)
+    score, others = KernelScore([icons(0)], 1), icons(1)
     noise = others.clone()
     noise[:, :, 6:26, 6:26] = torch.rand(200, 1, 20, 20, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    same, invisible, noisy = score(others), score(others.clamp(max=0.99)), score(noise)
+    same, invisible, noisy = score([others]), score([others.clamp(max=0.99)]), score([noise])
+    assert score(others.split(30)) == pytest.approx(same, abs=1e-4)  # in whatever batches
     assert abs(same) < 0.1 and same < invisible < 2 < noisy  # white as a tanh draws it
 
 

@@ -331,7 +331,7 @@ def test_what_another_program_wrote_under_a_run_s_names_is_never_deleted(tmp_pat
 
 def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkeypatch, capsys):
     scores = iter([5.0, 1.0, 7.0, 6.0])  # of steps 3, 6, 9 and 11
-    monkeypatch.setattr("ganzoo.runs.export.KernelScore", lambda real: lambda fakes: next(scores))
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore", lambda real, channels: lambda fakes: next(scores))
     train(tmp_path / "run", keep="best")
     before = contents(tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "model")
@@ -836,7 +836,7 @@ def test_a_penalty_behind_batch_norm_warns_and_says_why(tmp_path, recwarn):
 
 def test_the_model_and_the_checkpoints_never_part(tmp_path, monkeypatch):
     scores = iter([5.0, 1.0, 7.0, 6.0, 6.0])  # the best is that of step 6; step 8 goes back behind it or not
-    monkeypatch.setattr("ganzoo.runs.export.KernelScore", lambda real: lambda fakes: next(scores))
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore", lambda real, channels: lambda fakes: next(scores))
     settings = {**QUICK, "checkpoint_every": 100, "keep": "best"}
     result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=12, callbacks=[Poison(8, 1)], **settings).fit()
     assert result.best_step == 6
@@ -950,13 +950,13 @@ def test_a_run_is_begun_anew_where_its_model_is_a_link(tmp_path):
 def test_a_model_with_classes_is_scored_by_samples_of_the_real_images_classes(tmp_path, monkeypatch):
     asked = []
 
-    def score(real):
-        return lambda fakes: float(len(fakes))
+    def score(real, channels):
+        return lambda fakes: float(sum(map(len, fakes)))
 
-    sample = ganzoo.GAN.sample
+    batches = ganzoo.GAN.batches
     monkeypatch.setattr("ganzoo.runs.export.KernelScore", score)
     monkeypatch.setattr(
-        ganzoo.GAN, "sample", lambda self, *given, **named: asked.append(named) or sample(self, *given, **named)
+        ganzoo.GAN, "batches", lambda self, *given, **named: asked.append(named) or batches(self, *given, **named)
     )
     labels = (torch.arange(20) % 5 == 0).long()
     data = (torch.zeros(20, 1, 8, 8, dtype=torch.uint8) + labels.view(-1, 1, 1, 1).byte(), labels)

@@ -136,7 +136,7 @@ def evaluate(
             figures[side]["agreement"] = score
         lap("classes")
     counts = _fewer_side(qualities, len(real.features))
-    warn_of_few(chosen_metrics, space.dimension, {"": min(made.count, len(real.features)), **counts})
+    warn_of_few(chosen_metrics, space.dimension, {"": min(made.count, len(real.features), len(real.others)), **counts})
     found: dict[str, Memorisation] = {}
     if memorised:
         try:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ganzoo.errors import DataError, shown
-from ganzoo.evaluation.metrics import FEWEST, NamedMetric, Score, compare
+from ganzoo.evaluation.metrics import K, NamedMetric, Score, compare
 from ganzoo.evaluation.neighbours import nearest
 from ganzoo.text import counted
 
 SHOWN = 8  # best and worst samples of a class
+FEWEST = 3 * K  # images of a class: in fewer, the K-th neighbour is among the farthest, and each ball spans the class
 
 
 @dataclass(frozen=True)

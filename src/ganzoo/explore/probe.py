@@ -19,6 +19,7 @@ from ganzoo.text import track
 
 POOLED = 4  # each stage's features are max-pooled to 4x4, as in the paper
 BATCH = 500
+SPREAD = 1e-4  # a feature that varies less than this in the training images is not scaled
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Probe:
 
     Args:
         discriminator: features of the trained discriminator.
-        untrained: of the same network with fresh weights: what its shape alone gives.
+        untrained: of the same network with fresh weights: what its shape alone gives. Its batch norm, if it has
+            some, is as new too, and scales nothing.
         pixels: raw pixels.
         images: training images used.
     """
@@ -126,7 +128,8 @@ def _labels(train: ImageData, test: ImageData) -> tuple[Tensor, Tensor]:
 def _accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int) -> float:
     with needs("the probe needs scikit-learn", "metrics"):
         from sklearn.linear_model import SGDClassifier
-    mean, spread = train.mean(0), train.std(0).clamp(min=1e-6)
+    mean, spread = train.mean(0), train.std(0)
+    spread = torch.where(spread < SPREAD, 1, spread)  # else what never varies, and then does, counts for all others
     classifier = SGDClassifier(loss="hinge", alpha=1e-3, average=True, max_iter=8, tol=None, random_state=seed)
     classifier.fit(((train - mean) / spread).numpy(), train_labels.numpy())
     return float(classifier.score(((test - mean) / spread).numpy(), test_labels.numpy()))

@@ -10,7 +10,7 @@ import torch
 from ganzoo import images as pictures
 from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, TrainingError, WeightsError
-from ganzoo.evaluation.generated import in_proportion
+from ganzoo.evaluation.generated import at_once, in_proportion
 from ganzoo.gan import GAN
 from ganzoo.runs.checkpoint import TrainingState, remedy
 from ganzoo.runs.gallery import REAL
@@ -49,7 +49,8 @@ class ModelExporter:
         self.can_score = settings.score_every > 0 and len(data) > 1  # one image has no spread to score by
         if self.can_score:
             chosen = torch.randperm(len(data), generator=generator_for(settings.seed, "score"))[:SAMPLES]
-            self._score = KernelScore(data.batch(chosen))
+            self._at_once = at_once(data.image_size, data.image_channels)
+            self._score = KernelScore(map(data.batch, chosen.split(self._at_once)), data.image_channels)
             # Samples of classes in the same proportions: else they were far from the real images, however good each is.
             counts = None if data.labels is None else data.labels[chosen].bincount(minlength=gan.num_classes)
             self._scored = in_proportion(counts, SAMPLES) if gan.num_classes and counts is not None else None
@@ -71,7 +72,8 @@ class ModelExporter:
     def keep_best(self, state: TrainingState) -> dict[str, Any]:
         """Score the average; save the model if the best is kept and it is that. Returns a line for the log."""
         assert self._score is not None
-        fakes = self._gan.sample(SAMPLES, seed=self._seed, labels=self._scored, batch_size=250, precision="fast")
+        drawn: dict[str, Any] = {"seed": self._seed, "labels": self._scored, "batch_size": self._at_once}
+        fakes = self._gan.batches(SAMPLES, **drawn, precision="fast")
         value = self._score(fakes)
         best = not self.keeps_best or state.best_score is None or value < state.best_score
         if best:

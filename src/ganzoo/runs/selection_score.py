@@ -6,6 +6,8 @@ to publish, use `ganzoo.evaluate`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -26,13 +28,14 @@ class KernelScore:
     a black border, which no real image changes, differences that nobody sees would count for all others.
 
     Args:
-        real: float images (N, C, H, W) in [-1, 1].
+        real: float images (N, C, H, W) in [-1, 1], batch by batch.
+        channels: of an image.
     """
 
-    def __init__(self, real: Tensor) -> None:
-        channels = (real.shape[1], *_WIDTHS)
+    def __init__(self, real: Iterable[Tensor], channels: int) -> None:
+        widths = (channels, *_WIDTHS)
         with seeded(derive_seed(0, "score")):
-            convolutions = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:])]
+            convolutions = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:])]
             self._layers = nn.ModuleList(convolutions)
             for layer in convolutions:
                 nn.init.kaiming_normal_(layer.weight)
@@ -40,15 +43,16 @@ class KernelScore:
         self._mean, self._deviation = features.mean(0), features.std(0).clamp_min(LEAST)
         self._real = (features - self._mean) / self._deviation
 
-    def __call__(self, fake: Tensor) -> float:
-        """The distance of `fake`, float images (M, C, H, W) in [-1, 1]."""
+    def __call__(self, fake: Iterable[Tensor]) -> float:
+        """The distance of `fake`, float images (M, C, H, W) in [-1, 1], batch by batch."""
         return float(kernel_distance(self._real, (self._features(fake) - self._mean) / self._deviation))
 
     @torch.no_grad()
-    def _features(self, images: Tensor) -> Tensor:
-        images, found = off_mps(images), []
-        self._layers.to(images.device)
-        for batch in images.float().split(250):
+    def _features(self, batches: Iterable[Tensor]) -> Tensor:
+        found = []
+        for batch in batches:
+            batch = off_mps(batch).float()
+            self._layers.to(batch.device)
             parts = [nn.functional.adaptive_avg_pool2d(batch, 8).flatten(1)]
             for layer in self._layers:
                 batch = nn.functional.leaky_relu(layer(batch), 0.2)
