@@ -329,6 +329,17 @@ def test_what_another_program_wrote_under_a_run_s_names_is_never_deleted(tmp_pat
         assert foreign.read_text() == "months of work"
 
 
+def test_a_replacement_that_was_interrupted_begins_again_though_the_old_run_was_evaluated(tmp_path):
+    for interrupted in (False, True):
+        train(tmp_path / "run", steps=2, overwrite=True)
+        for name in ("evaluation.json", "evaluation.html"):
+            (tmp_path / "run" / name).write_text("of the old model")
+        if interrupted:
+            (tmp_path / "run" / "run.json").unlink()  # which goes first
+        assert train(tmp_path / "run", steps=2, overwrite=True).finished
+        assert not [*(tmp_path / "run").glob("evaluation.*")]
+
+
 def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkeypatch, capsys):
     scores = iter([5.0, 1.0, 7.0, 6.0])  # of steps 3, 6, 9 and 11
     monkeypatch.setattr("ganzoo.runs.export.KernelScore", lambda real: lambda fakes: next(scores))

@@ -36,7 +36,10 @@ from ganzoo.saving.format import FORMAT, GRID, check_format, read_json, read_plu
 from ganzoo.saving.resolve import source_of
 from ganzoo.text import number
 
-_OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model", "trackers")
+_OURS = (
+    *("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model", "trackers"),
+    *("evaluation.json", "evaluation.html"),
+)
 _LOCK, _HOLDER = ".ganzoo.lock", ".ganzoo.json"
 _LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, (*_OURS, _HOLDER)))})\..*\.tmp")
 _SECRET_OPTION = re.compile(r"--?\S*(token|secret|password|passwd|api[-_]?key)", re.IGNORECASE)
