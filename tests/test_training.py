@@ -803,7 +803,9 @@ def test_after_nan_the_run_goes_back_to_the_last_checkpoint_at_a_lower_rate(tmp_
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log if entry.get("remark") == "not-finite"] == [6]
     assert all(torch.isfinite(value).all() for value in trainer.gan.generator.state_dict().values())
-    assert "at half the learning rates" in (tmp_path / "run" / "log.jsonl").read_text()
+    said = "losses are not finite; back to step 4 (return 2 of 3), at 0.25 of the learning rates"
+    assert said in (tmp_path / "run" / "log.jsonl").read_text()
+    assert f"| at step 6 | {said} |" in (tmp_path / "run" / "model" / "README.md").read_text()
     state = json.loads((checkpoints(tmp_path / "run")[0] / "state.json").read_text())
     rates = [state[f"{name}_optimizer"]["groups"][0]["lr"] for name in ("generator", "discriminator")]
     assert state["rollbacks"] == 2 and rates == [1e-3 / 4, 2e-3 / 4]

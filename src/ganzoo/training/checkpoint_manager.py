@@ -200,6 +200,7 @@ class CheckpointManager:
             )
         self.restore(state)
         state.rollbacks = rollbacks
-        text = f"losses are not finite; back to step {state.step}, at half the learning rates"
+        text = f"losses are not finite; back to step {state.step} (return {rollbacks} of {ROLLBACKS}), at "
+        text += f"{0.5**rollbacks:g} of the learning rates"
         say(f"Step {step}: {text}.")
         return {"step": step, "remark": "not-finite", "text": text}
