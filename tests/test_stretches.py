@@ -11,6 +11,7 @@ from markupsafe import escape
 
 import ganzoo
 from ganzoo.cli import run
+from ganzoo.cli.train_command import _finish
 from ganzoo.errors import ConfigError, TrainingError
 from ganzoo.runs.checkpoint import checkpoints
 from ganzoo.runs.compare import run_facts
@@ -343,6 +344,15 @@ def test_model_card_and_report_follow_keep_at_once(tmp_path, monkeypatch):
     resume(tmp_path / "run", keep="best")
     again, card, report = told()
     assert again == best and "step 2 was kept" in card and "at step 2; kept in model/" in report
+
+
+def test_the_last_message_names_the_step_of_the_model(tmp_path, monkeypatch, capsys):
+    scores = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore.__call__", lambda self, images: next(scores))
+    train(tmp_path / "run", 6, keep="best", score_every=2)
+    for keep, step in (("best", 2), ("last", 6), ("best", 2)):
+        _finish(ganzoo.Trainer.resume(tmp_path / "run", images(), progress=False, keep=keep))
+        assert f"model (of step {step}): " in capsys.readouterr().out
 
 
 def test_report_show_and_messages_name_the_best_that_is_kept(tmp_path, monkeypatch, capsys):
