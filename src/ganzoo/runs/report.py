@@ -67,7 +67,6 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         tiles=_tiles(step, numbers, data, images, best, times),
         findings=_findings(log, folder.path, settings),
         doctor_every=numbers.get("doctor_every", 0),
-        checked=max(logged, default=0),
         pictures=[(step, *found) for step, path in grids.items() if (found := shown(path))],
         real=shown(folder.path / "samples" / REAL),
         charts=_charts(log, times, scores, best, step),
