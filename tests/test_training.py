@@ -353,6 +353,12 @@ def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkey
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000006")
     result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
     assert result.best_step is None and "The best model is lost" in capsys.readouterr().err
+    for _ in range(2):  # also when it is resumed again
+        card = (tmp_path / "run" / "model" / "README.md").read_text()
+        assert "step 6 was kept" not in card and "| real images seen | 88 |" in card
+        assert "kept in model/" not in (tmp_path / "run" / "report.html").read_text()
+        result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+        assert result.best_step is None
     saved = load_file(tmp_path / "run" / "model" / "model.safetensors")
     state = load_file(tmp_path / "run" / "checkpoints" / "step-00000011" / "tensors.safetensors")
     assert all(torch.equal(value, state[f"average/{key}"]) for key, value in saved.items())

@@ -181,7 +181,7 @@ def log_lines(path: Path) -> list[dict[str, Any]]:
         lines = whole_lines(path)
     for entry in lines:
         texts = {name: entry[name] for name in TEXTS if isinstance(entry.get(name), str)}
-        numbers = _numbers(entry) | ({"best": 1.0} if entry.get("best") is True else {})
+        numbers = _numbers(entry) | {name: 1.0 for name in ("best", "best_lost") if entry.get(name) is True}
         if 0 <= numbers.get("step", -1) < 1e15:
             entries.append({**texts, **numbers})
     return entries
