@@ -211,6 +211,26 @@ def test_images_seen_are_counted_up_to_the_step_whose_weights_were_kept(a_run):
     assert "| real images seen | 16; 24 in the whole run |" in card_of(a_run)
 
 
+def test_the_weights_of_a_killed_run_that_keeps_the_last_state_are_those_of_its_checkpoint(a_run):
+    change(a_run, settings={**json.loads((a_run / "run.json").read_text())["settings"], "keep": "last"})
+    run_card(a_run)
+    assert "| steps | 3 of 3; the weights are of step 3 |" in card_of(a_run)
+    assert ", of the last state, which was kept." in card_of(a_run)
+    shutil.rmtree(a_run / "checkpoints" / "step-00000003")
+    run_card(a_run)
+    assert "| steps | 3 of 3; the weights are of step 2 |" in card_of(a_run)
+    assert "| real images seen | 16; 24 in the whole run |" in card_of(a_run)
+    assert ", of step 3; the last saved state, of step 2, was kept." in card_of(a_run)
+
+
+def test_a_score_of_the_card_names_its_step_if_the_last_state_has_none(a_run):
+    change(a_run, settings={**json.loads((a_run / "run.json").read_text())["settings"], "keep": "last"})
+    log = [{"step": 3, "generator_loss": 1.0, "discriminator_loss": 1.0}, {"step": 2, "score": 0.5, "best": True}]
+    (a_run / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
+    run_card(a_run)
+    assert "| score | 0.5, of step 2; the last saved state, of step 3, was kept." in card_of(a_run)
+
+
 @pytest.mark.parametrize("last_batch, said", [(False, ""), (True, "at most ")])
 def test_the_card_of_a_model_that_was_trained_on_tells_the_runs_before_it(a_run, finished, tmp_path, last_batch, said):
     before = shutil.copytree(finished, tmp_path / "before")

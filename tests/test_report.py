@@ -183,6 +183,12 @@ def test_without_remarks_the_page_says_why(tmp_path, every, steps, words):
     assert words in said
 
 
+def test_a_finished_run_was_checked_though_it_is_shorter_than_doctor_every(tmp_path):
+    settings = {**facts()["settings"], "steps": 100, "doctor_every": 200}  # the last step is always checked
+    said = text(write_report(made_up(tmp_path / "run", 100, changes={"settings": settings})).read_text("utf-8"))
+    assert "No findings" in said
+
+
 def test_a_run_that_has_just_begun_has_a_page(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(facts()))
     said = text(write_report(tmp_path).read_text("utf-8"))

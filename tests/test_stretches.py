@@ -8,9 +8,11 @@ import shutil
 import pytest
 import torch
 from markupsafe import escape
+from safetensors.torch import load_file
 
 import ganzoo
 from ganzoo.cli import run
+from ganzoo.cli.train_command import _finish
 from ganzoo.errors import ConfigError, TrainingError
 from ganzoo.runs.checkpoint import checkpoints
 from ganzoo.runs.compare import run_facts
@@ -42,6 +44,13 @@ def train(folder, steps=5, callbacks=(), **changes):
 
 def resume(folder, callbacks=(), **changes):
     return ganzoo.Trainer.resume(folder, images(), callbacks=callbacks, progress=False, **changes).fit()
+
+
+def model_is_of(folder, step):
+    """Whether the model is that of the checkpoint of `step`."""
+    saved = load_file(folder / "model" / "model.safetensors")
+    state = load_file(folder / "checkpoints" / f"step-{step:08d}" / "tensors.safetensors")
+    return all(torch.equal(value, state[f"average/{key}"]) for key, value in saved.items())
 
 
 @pytest.fixture(scope="module")
@@ -343,6 +352,95 @@ def test_model_card_and_report_follow_keep_at_once(tmp_path, monkeypatch):
     resume(tmp_path / "run", keep="best")
     again, card, report = told()
     assert again == best and "step 2 was kept" in card and "at step 2; kept in model/" in report
+
+
+def test_the_last_message_names_the_step_of_the_model(tmp_path, monkeypatch, capsys):
+    scores = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore.__call__", lambda self, images: next(scores))
+    train(tmp_path / "run", 6, keep="best", score_every=2)
+    for keep, step in (("best", 2), ("last", 6), ("best", 2)):
+        _finish(ganzoo.Trainer.resume(tmp_path / "run", images(), progress=False, keep=keep))
+        assert f"model (of step {step}): " in capsys.readouterr().out
+
+
+def test_after_the_last_state_was_kept_a_score_counts_only_for_its_own_weights(tmp_path, monkeypatch):
+    scores = iter(2 * [1.0, 5.0, 6.0])  # of steps 4, 8 and 9; the weights of step 4 are not kept
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore.__call__", lambda self, images: next(scores))
+    for name in ("whole", "cut"):
+        train(tmp_path / name, 9, [StopAt(6)], keep="last", score_every=4)
+        changes = {"keep": "best"}
+        if name == "cut":
+            assert resume(tmp_path / name, [StopAt(7)], keep="best").best_step is None
+            card, report = ((tmp_path / name / path).read_text() for path in ("model/README.md", "report.html"))
+            assert "| steps | 7 of 9 |" in card and "was kept" not in card and "kept in model/" not in report
+            changes = {}
+        result = resume(tmp_path / name, [StopAt(0)], **changes)
+        assert (result.best_score, result.best_step) == (5.0, 8)
+        assert run_facts(tmp_path / name)["best score's step"] == 8
+        assert "the best: step 8 was kept" in (tmp_path / name / "model" / "README.md").read_text()
+        assert model_is_of(tmp_path / name, 8)
+    assert contents(tmp_path / "whole") == contents(tmp_path / "cut")
+
+
+def test_a_run_killed_when_keep_was_changed_has_the_model_that_was_asked_for(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    scores = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore.__call__", lambda self, images: next(scores))
+    train(tmp_path / "run", 6, keep="best", score_every=2)
+    assert model_is_of(tmp_path / "run", 2)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("ganzoo.training.checkpoint_manager.CheckpointManager._mend_model", killed)
+        resume(tmp_path / "run", keep="last")
+    resume(tmp_path / "run")
+    assert model_is_of(tmp_path / "run", 6)
+
+
+def test_going_back_replaces_a_model_behind_a_link(tmp_path):
+    train(tmp_path / "run", 8, keep="last", checkpoint_every=2)
+    shutil.move(tmp_path / "run" / "model", tmp_path / "elsewhere")
+    (tmp_path / "run" / "model").symlink_to(tmp_path / "elsewhere")
+    assert not model_is_of(tmp_path / "run", 6)
+    resume(tmp_path / "run", at=6, steps=6)
+    assert model_is_of(tmp_path / "run", 6) and (tmp_path / "run" / "model").is_symlink()
+
+
+def test_going_back_keeps_a_card_that_a_person_has_edited(tmp_path):
+    train(tmp_path / "run", 4)
+    resume(tmp_path / "run", steps=5)
+    card = tmp_path / "run" / "model" / "README.md"
+    card.write_text("# My own words")
+    resume(tmp_path / "run", at=4)
+    assert card.read_text() == "# My own words"
+
+
+def test_a_run_that_was_killed_has_no_times_and_samples_of_undone_steps(tmp_path):
+    def kill(run):
+        if run.step == 8:
+            raise KeyboardInterrupt  # as a second Ctrl-C does: nothing is saved
+
+    folder = tmp_path / "run"
+    settings = {"checkpoint_every": 4, "score_every": 0, "log_every": 1, "sample_every": 2}
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, 11, [Calls(kill)], **settings)
+    assert (folder / "samples" / "step-00000006.png").is_file()
+    assert resume(folder, [Calls(lambda run: run.stop("seen"))]).step == 5
+    steps = [json.loads(line)["step"] for line in (folder / "timing.jsonl").open()]
+    assert max(steps) == 5 and {1, 2, 3, 4} < set(steps)
+    grids = sorted(path.name for path in (folder / "samples").glob("step-*"))
+    assert grids == [f"step-{step:08d}.png" for step in (0, 2, 4, 5)]
+
+
+def test_the_log_keeps_a_stretch_at_whose_begin_a_lost_model_was_written(tmp_path, monkeypatch):
+    scores = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr("ganzoo.runs.export.KernelScore.__call__", lambda self, images: next(scores))
+    train(tmp_path / "run", 6, [StopAt(0)], keep="best", score_every=2)
+    shutil.rmtree(tmp_path / "run" / "model")
+    resume(tmp_path / "run", [StopAt(8)], steps=20, log_every=50, score_every=0)
+    resume(tmp_path / "run", [StopAt(9)])
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
+    assert [entry["step"] for entry in log if "stretch" in entry] == [6]
 
 
 def test_report_show_and_messages_name_the_best_that_is_kept(tmp_path, monkeypatch, capsys):

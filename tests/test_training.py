@@ -329,6 +329,17 @@ def test_what_another_program_wrote_under_a_run_s_names_is_never_deleted(tmp_pat
         assert foreign.read_text() == "months of work"
 
 
+def test_a_replacement_that_was_interrupted_begins_again_though_the_old_run_was_evaluated(tmp_path):
+    for interrupted in (False, True):
+        train(tmp_path / "run", steps=2, overwrite=True)
+        for name in ("evaluation.json", "evaluation.html"):
+            (tmp_path / "run" / name).write_text("of the old model")
+        if interrupted:
+            (tmp_path / "run" / "run.json").unlink()  # which goes first
+        assert train(tmp_path / "run", steps=2, overwrite=True).finished
+        assert not [*(tmp_path / "run").glob("evaluation.*")]
+
+
 def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkeypatch, capsys):
     scores = iter([5.0, 1.0, 7.0, 6.0])  # of steps 3, 6, 9 and 11
     monkeypatch.setattr("ganzoo.runs.export.KernelScore", lambda real, channels: lambda fakes: next(scores))
@@ -342,6 +353,12 @@ def test_a_lost_model_is_written_again_from_the_best_checkpoint(tmp_path, monkey
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000006")
     result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
     assert result.best_step is None and "The best model is lost" in capsys.readouterr().err
+    for _ in range(2):  # also when it is resumed again
+        card = (tmp_path / "run" / "model" / "README.md").read_text()
+        assert "step 6 was kept" not in card and "| real images seen | 88 |" in card
+        assert "kept in model/" not in (tmp_path / "run" / "report.html").read_text()
+        result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+        assert result.best_step is None
     saved = load_file(tmp_path / "run" / "model" / "model.safetensors")
     state = load_file(tmp_path / "run" / "checkpoints" / "step-00000011" / "tensors.safetensors")
     assert all(torch.equal(value, state[f"average/{key}"]) for key, value in saved.items())
@@ -792,7 +809,9 @@ def test_after_nan_the_run_goes_back_to_the_last_checkpoint_at_a_lower_rate(tmp_
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log if entry.get("remark") == "not-finite"] == [6]
     assert all(torch.isfinite(value).all() for value in trainer.gan.generator.state_dict().values())
-    assert "at half the learning rates" in (tmp_path / "run" / "log.jsonl").read_text()
+    said = "losses are not finite; back to step 4 (return 2 of 3), at 0.25 of the learning rates"
+    assert said in (tmp_path / "run" / "log.jsonl").read_text()
+    assert f"| at step 6 | {said} |" in (tmp_path / "run" / "model" / "README.md").read_text()
     state = json.loads((checkpoints(tmp_path / "run")[0] / "state.json").read_text())
     rates = [state[f"{name}_optimizer"]["groups"][0]["lr"] for name in ("generator", "discriminator")]
     assert state["rollbacks"] == 2 and rates == [1e-3 / 4, 2e-3 / 4]

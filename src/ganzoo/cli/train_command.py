@@ -132,8 +132,9 @@ def _finish(trainer: Trainer) -> None:
     if not result.finished and (result.collapsed or result.stopped is None):
         raise typer.Exit(1 if result.collapsed else 130)
     if trainer.is_main:
-        best = f" (of step {result.best_step})" if result.best_step is not None else ""
-        print(f"model{best}: {shell(result.model)}\npictures: {shell(result.run / 'samples')}")
+        step = result.step if trainer.settings.keep == "last" else result.best_step
+        of = f" (of step {step})" if step is not None else ""
+        print(f"model{of}: {shell(result.model)}\npictures: {shell(result.run / 'samples')}")
 
 
 def _print_settings() -> None:

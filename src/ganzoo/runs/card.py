@@ -216,8 +216,10 @@ class _Record:
         self.scores = model_scores(log, self.settings)
         # the last steps may stand in no log
         self.last = max([entry["step"] for entry in self.losses[-1:]] + checkpoint_steps(folder.path), default=0)
+        self.returns = [entry for entry in log if entry.get("remark") == "not-finite"]
         best = self.scores and self.settings.get("keep") != "last"
-        self.kept = self.scores[-1]["step"] if best else self.last  # the step whose weights were kept
+        saved = max(checkpoint_steps(folder.path), default=self.last)  # with the model, if that is the last state
+        self.kept = self.scores[-1]["step"] if best else saved  # the step whose weights were kept
 
     def seen(self, steps: int) -> int:
         """Real images seen in so many steps, at most."""
@@ -233,7 +235,7 @@ def _rows(run: _Record, earlier: list[_Record]) -> Iterator[tuple[str, str]]:
     facts, settings, data = run.facts, run.settings, run.facts["data"]
     streamed = "streamed, of which the first " * bool(data.get("streamed"))  # and the hash is of those
     yield "data", f"{data['name']}, {streamed}{data['images']:,} images, hash {data['hash'][:16]}"
-    kept = f"; the weights are of step {run.kept:,}" if run.scores else ""
+    kept = f"; the weights are of step {run.kept:,}" if run.scores or run.kept < run.last else ""
     yield "steps", f"{run.last:,} of {settings['steps']:,}{kept}"
     whole = f"; {run.seen(run.last):,} in the whole run" if run.kept < run.last else ""
     yield "real images seen", f"{_at_most([run])}{run.seen(run.kept):,}{whole}"
@@ -243,13 +245,18 @@ def _rows(run: _Record, earlier: list[_Record]) -> Iterator[tuple[str, str]]:
         yield "trained on from", f"{facts['from']}{after}"
     for each in facts.get("stretches", ()):
         yield f"from step {each['step']:,} on", changed_in_words(each["changed"])
+    for each in run.returns:
+        yield f"at step {each['step']:,}", each["text"]
     yield "seed", str(settings["seed"])
     yield "kind", _kind(facts["gan"], data.get("clusters_found"))
     yield from _machine_rows(run)
     if run.scores:
-        last = settings.get("keep") == "last"  # which a run of an earlier version does not know
-        why = "of the last state, which was kept" if last else f"the best: step {run.kept:,} was kept"
-        score = f"{run.scores[-1]['score']:.3g}, {why}"
+        scored, why = run.scores[-1], f"the best: step {run.kept:,} was kept"
+        if settings.get("keep") == "last":  # which a run of an earlier version does not know
+            why = "of the last state, which was kept"
+            if scored["step"] != run.kept:
+                why = f"of step {scored['step']:,}; the last saved state, of step {run.kept:,}, was kept"
+        score = f"{scored['score']:.3g}, {why}"
         yield "score", f"{score}. A kernel distance in random features; compare it only within this run"
 
 

@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 
 from ganzoo.config import is_number
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, quote, writing
-from ganzoo.files import default_mode, new_folder, sha256_of
+from ganzoo.files import default_mode, new_folder, sha256_of, write_file
 from ganzoo.runs.folder import resume_command
 from ganzoo.saving.format import read_json
 from ganzoo.saving.weights import MOST_OWN, WeightsFile, is_finite, untie
@@ -124,6 +124,15 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
         if old not in kept:
             shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def forget_best(state: TrainingState, run: Path) -> None:
+    """Take the best step out of `state` and out of the checkpoint that it was loaded from: it is lost."""
+    path = checkpoint_folder(run, state.step) / STATE
+    numbers = {**read_json(path, own=True), "best_score": None, "best_step": None}
+    with writing(str(path), TrainingError, f". {remedy(run)}"):
+        write_file(path, json.dumps(numbers, indent=1) + "\n")
+    state.best_score = state.best_step = None
 
 
 def _advised(memory: dict[str, Any]) -> list[Any]:

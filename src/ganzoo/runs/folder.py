@@ -32,11 +32,14 @@ from PIL import Image
 from ganzoo import markup
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell, words_of, writing
 from ganzoo.files import expand_user, locked, remove_leftovers, write_file
-from ganzoo.saving.format import FORMAT, GRID, check_format, read_json, read_plugins
+from ganzoo.saving.format import FORMAT, GRID, WEIGHTS, check_format, read_json, read_plugins
 from ganzoo.saving.resolve import source_of
 from ganzoo.text import number
 
-_OURS = ("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model", "trackers")
+_OURS = (
+    *("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model", "trackers"),
+    *("evaluation.json", "evaluation.html"),
+)
 _LOCK, _HOLDER = ".ganzoo.lock", ".ganzoo.json"
 _LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, (*_OURS, _HOLDER)))})\..*\.tmp")
 _SECRET_OPTION = re.compile(r"--?\S*(token|secret|password|passwd|api[-_]?key)", re.IGNORECASE)
@@ -242,13 +245,22 @@ class RunFolder:
         return (self.path / "log.jsonl").stat().st_size == length
 
     def remove_after(self, step: int) -> None:
-        """Remove the model, which may be of a later step, and the sample grids and times of steps after `step`."""
-        times = [entry for entry in whole_lines(self.path / "timing.jsonl") if entry.get("step", 0) <= step]
-        shutil.rmtree(self.path / "model", ignore_errors=True)
-        for path in (self.path / "samples").glob("step-*.png"):
-            if path.stem[5:].isdecimal() and int(path.stem[5:]) > step:
+        """Remove the sample grids and times of steps after `step`: they will come again."""
+        times = whole_lines(self.path / "timing.jsonl")
+        kept = [entry for entry in times if not (type(entry.get("step")) is int and entry["step"] > step)]
+        with writing(self.path, TrainingError):
+            for path in (self.path / "samples").glob("step-*.png"):
+                if path.stem[5:].isdecimal() and int(path.stem[5:]) > step:
+                    path.unlink()
+            if kept != times:
+                write_file(self.path / "timing.jsonl", "".join(f"{json.dumps(entry)}\n" for entry in kept))
+
+    def remove_weights(self) -> None:
+        """Remove the model's weights, before it becomes that of another step: a run killed meanwhile sees that they are
+        missing."""
+        with writing(self.path, TrainingError):
+            if (path := self.path / "model" / WEIGHTS).is_file():
                 path.unlink()
-        write_file(self.path / "timing.jsonl", "".join(f"{json.dumps(entry)}\n" for entry in times))
 
     def _cut(self, name: str, length: int | None = None) -> None:
         """Cut a log to `length` bytes at most, and back to the end of a whole line."""
@@ -361,9 +373,12 @@ def whole_lines(path: Path) -> list[dict[str, Any]]:
 
 def model_scores(log: list[dict[str, Any]], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The scores in `log` of which the last is the model's: all if the last state is kept, else those that were best
-    when they came. The last need not be the least: going back may have lost a better one."""
-    last_kept = settings.get("keep") == "last"  # which a run of an earlier version does not know
-    return [entry for entry in log if "score" in entry and (last_kept or entry.get("best"))]
+    when they came, since the best was last lost. The last need not be the least: going back may have lost a better
+    one."""
+    if settings.get("keep") == "last":  # which a run of an earlier version does not know
+        return [entry for entry in log if "score" in entry]
+    lost = max((index for index, entry in enumerate(log) if entry.get("best_lost")), default=-1)
+    return [entry for entry in log[lost + 1 :] if "score" in entry and entry.get("best")]
 
 
 def changed_in_words(changed: Mapping[str, list[Any]]) -> str:

@@ -67,7 +67,6 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         tiles=_tiles(step, numbers, data, images, best, times),
         findings=_findings(log, folder.path, settings),
         doctor_every=numbers.get("doctor_every", 0),
-        checked=max(logged, default=0),
         pictures=[(step, *found) for step, path in grids.items() if (found := shown(path))],
         real=shown(folder.path / "samples" / REAL),
         charts=_charts(log, times, scores, best, step),
@@ -182,7 +181,7 @@ def log_lines(path: Path) -> list[dict[str, Any]]:
         lines = whole_lines(path)
     for entry in lines:
         texts = {name: entry[name] for name in TEXTS if isinstance(entry.get(name), str)}
-        numbers = _numbers(entry) | ({"best": 1.0} if entry.get("best") is True else {})
+        numbers = _numbers(entry) | {name: 1.0 for name in ("best", "best_lost") if entry.get(name) is True}
         if 0 <= numbers.get("step", -1) < 1e15:
             entries.append({**texts, **numbers})
     return entries

@@ -17,11 +17,12 @@ from ganzoo.runs.checkpoint import (
     checkpoint_folder,
     checkpoint_steps,
     checkpoints,
+    forget_best,
     load_checkpoint,
     save_checkpoint,
 )
 from ganzoo.runs.export import ModelExporter
-from ganzoo.runs.folder import RunFolder, train_on_command
+from ganzoo.runs.folder import RunFolder, model_scores, train_on_command, whole_lines
 from ganzoo.runs.stretches import Stretch
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.model import holds_model, remove_damaged
@@ -96,16 +97,21 @@ class CheckpointManager:
             else:
                 self._go_back(state, stretch, stretch.at)
             if stretch is not None:
+                if "keep" in stretch.changed:
+                    self._run.remove_weights()
                 stretch.record(self._run, state.step)
             stretches = self._run.stretches()
             state.stretches = [each["step"] for each in stretches]
             if not self._run.cut_log(state.log_bytes):
                 say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
+            self._run.remove_after(state.step)
+            self._mend_model(state, self._outputs, stretch)  # before lines are added: it may load the state again
             for each in stretches:
                 if each["step"] >= state.step:  # the checkpoint is of before
                     state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
                     changed += each["changed"]
-            self._mend_model(state, self._outputs, stretch)
+            if self._outputs.keeps_best:
+                self._check_best(state, "keep" in changed)
         step = self._runtime.agree(state.step)  # all take the one that the main process can read
         if not self._outputs:
             load_checkpoint(state, checkpoint_folder(self._run.path, step))
@@ -127,26 +133,23 @@ class CheckpointManager:
         raise TrainingError(said)
 
     def _go_back(self, state: TrainingState, stretch: Stretch, step: int) -> None:
-        """Load the checkpoint of `step`, and remove all that came later, the model too: it is written again."""
+        """Load the checkpoint of `step`, and remove all later ones and the model's weights, which are written again."""
         load_checkpoint(state, checkpoint_folder(self._run.path, step))
         stretch.record(self._run, step, going_back=True)
         for later in reversed(checkpoint_steps(self._run.path)):  # whenever it ends, the rest is a whole run
             if later > step:
                 shutil.rmtree(checkpoint_folder(self._run.path, later))
-        self._run.remove_after(step)
+        self._run.remove_weights()
 
     def _mend_model(self, state: TrainingState, outputs: ModelExporter, stretch: Stretch | None) -> None:
-        """Write `model/` again if it was lost or is no model any more, or if the `stretch` wants another: of the best
-        step, or if that is lost too, of this one."""
-        anew = stretch is not None and "keep" in stretch.changed
-        gone_back = stretch is not None and stretch.at is not None
+        """Write `model/` again if it was lost or is no model any more, or if its weights were removed for the
+        `stretch`: of the best step, or if that is lost too, of this one."""
         model = self._run.path / "model"
-        lost = not (model / WEIGHTS).is_file() or not holds_model(model)
-        if not (lost or anew):
+        if (model / WEIGHTS).is_file() and holds_model(model):
             return
 
         def write() -> None:
-            if lost and model.is_dir():
+            if model.is_dir():
                 remove_damaged(model)
             outputs.save_model(state)
 
@@ -160,13 +163,27 @@ class CheckpointManager:
         except WeightsError as error:
             say(f"{error} The best model is lost with it: the scores that come choose another.")
             load_checkpoint(state, here)
-            best = state.best_score = state.best_step = None
+            forget_best(state, self._run.path)
+            best = None
             write()
         else:
             write()
             load_checkpoint(state, here)
-        why = "is written anew" if anew or gone_back else "is missing or damaged; it is written again"
+        anew = stretch is not None and ("keep" in stretch.changed or stretch.at is not None)
+        why = "is written anew" if anew else "is missing or damaged; it is written again"
         say(f"{model} {why}, of step {step if best is None else best}.")
+
+    def _check_best(self, state: TrainingState, chosen_now: bool) -> None:
+        """Note in the log that the best model is lost, if no score of it has chosen this one.
+
+        Args:
+            chosen_now: the last state was kept until here, so that the best score may be that of other weights.
+        """
+        log = whole_lines(self._run.path / "log.jsonl")
+        if chosen_now and state.best_step not in [entry.get("step") for entry in log if "score" in entry]:
+            state.best_score = state.best_step = None
+        if state.best_step is None and model_scores(log, {"keep": "best"}):
+            state.log_bytes = self._run.log(step=state.step, best_lost=True)
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint, and the model while no score has chosen a best one, or if the last is kept."""
@@ -200,6 +217,7 @@ class CheckpointManager:
             )
         self.restore(state)
         state.rollbacks = rollbacks
-        text = f"losses are not finite; back to step {state.step}, at half the learning rates"
+        text = f"losses are not finite; back to step {state.step} (return {rollbacks} of {ROLLBACKS}), at "
+        text += f"{0.5**rollbacks:g} of the learning rates"
         say(f"Step {step}: {text}.")
         return {"step": step, "remark": "not-finite", "text": text}
