@@ -27,7 +27,8 @@ try:
         discriminator.load_backbone(network.model.state_dict())
     generator = ganzoo.create("pokemon-64", generator={"widths": (256, 128, 64, 32)}, clusters=0).generator
     gan = ganzoo.GAN(generator, discriminator)
-    ganzoo.Trainer(gan, given.data, output_dir="runs/projected", overwrite=True, **settings).fit()
+    result = ganzoo.Trainer(gan, given.data, output_dir="runs/projected", overwrite=True, **settings).fit()
+    gan.load_weights(result.model)  # the averaged generator, in place of the one that was trained
     ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/projected.png")
 except ganzoo.GanzooError as error:
     parser.exit(2, f"{error}\n")

@@ -30,7 +30,8 @@ gan = ganzoo.GAN(DCGANGenerator(generator), DCGANDiscriminator(discriminator))
 settings = {"loss": "hinge", "discriminator_steps": 2, "generator_lr": 2e-4, "discriminator_lr": 2e-4}
 settings |= {"steps": steps, "batch_size": 32}
 try:
-    ganzoo.Trainer(gan, "fashion-mnist-mini", output_dir="runs/sngan", overwrite=True, **settings).fit()
+    result = ganzoo.Trainer(gan, "fashion-mnist-mini", output_dir="runs/sngan", overwrite=True, **settings).fit()
+    gan.load_weights(result.model)  # the averaged generator, in place of the one that was trained
     ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/sngan.png")
 except ganzoo.GanzooError as error:
     parser.exit(2, f"{error}\n")

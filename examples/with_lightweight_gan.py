@@ -29,7 +29,8 @@ gan = ganzoo.GAN(generator, discriminator, latent_size=64)
 data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)
 settings = {"steps": steps, "batch_size": 16, "loss": "hinge", "augmentations": ("color", "translation", "cutout")}
 try:
-    ganzoo.Trainer(gan, data, output_dir="runs/lightweight-gan", overwrite=True, **settings).fit()
+    result = ganzoo.Trainer(gan, data, output_dir="runs/lightweight-gan", overwrite=True, **settings).fit()
+    gan.load_weights(result.model)  # the averaged generator, in place of the one that was trained
     ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/lightweight-gan.png")
 except ganzoo.GanzooError as error:
     parser.exit(2, f"{error}\n")

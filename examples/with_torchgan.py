@@ -38,7 +38,8 @@ gan = ganzoo.GAN(generator, DCGANDiscriminator(in_size=32, in_channels=1, step_c
 data = ganzoo.data.open_data("fashion-mnist-mini", image_size=32)
 settings = {"steps": steps, "loss": "torchgan-least-squares"}
 try:
-    ganzoo.Trainer(gan, data, output_dir="runs/torchgan", overwrite=True, **settings).fit()
+    result = ganzoo.Trainer(gan, data, output_dir="runs/torchgan", overwrite=True, **settings).fit()
+    gan.load_weights(result.model)  # the averaged generator, in place of the one that was trained
     ganzoo.images.save(ganzoo.images.grid(gan.sample(64, seed=0)), "pictures/torchgan.png")
 except ganzoo.GanzooError as error:
     parser.exit(2, f"{error}\n")

@@ -435,6 +435,16 @@ def test_a_space_of_the_working_folder_has_that_folders_name(model, tmp_path, mo
     assert "name='drawings'" in (space / "app.py").read_text() and Studio(gan).name == "drawings"
 
 
+def test_a_space_of_a_runs_model_has_the_runs_name(model, tmp_path):
+    shutil.copytree(model, tmp_path / "drawings" / "model")
+    (tmp_path / "drawings" / "run.json").write_text("{}")
+    for source in (tmp_path / "drawings" / "model", tmp_path / "drawings"):
+        gan = ganzoo.from_pretrained(source)
+        space = export_space(gan, tmp_path / "space")
+        assert RepoCard.load(space / "README.md").data.title == "drawings demo"
+        assert "name='drawings'" in (space / "app.py").read_text() and Studio(gan).name == "drawings"
+
+
 def test_a_models_card_links_to_its_space_while_there_is_one_that_its_readers_may_see(hub, model, tmp_path):
     gan = ganzoo.from_pretrained(model)
     folder, space = gan.save_pretrained(tmp_path / "mine"), export_space(gan, tmp_path / "space")

@@ -1,6 +1,8 @@
 """Where a run computes: the device that is asked for, images on it, draws that do not wait for it."""
 
 import contextlib
+import dataclasses
+import json
 import threading
 from types import SimpleNamespace
 
@@ -14,7 +16,9 @@ from ganzoo.data import open_data, open_loader
 from ganzoo.errors import ConfigError, TrainingError
 from ganzoo.graphs import CudaGraph, modes
 from ganzoo.hardware import checked_device, fast_bfloat16, full_float32, send
+from ganzoo.runs.metadata import RuntimeConfig
 from ganzoo.seeds import Draws
+from ganzoo.training import runtime
 from ganzoo.training.runtime import Runtime
 
 SMALL = {"steps": 2, "batch_size": 8, "doctor_every": 0, "score_every": 0, "report_every": 0, "progress": False}
@@ -41,6 +45,26 @@ def test_a_run_trains_on_the_device_that_is_asked_for(tmp_path, monkeypatch):
     ganzoo.Trainer(small_gan(), images(), tmp_path / "run", device="cpu", **SMALL).fit()
     ganzoo.Trainer.resume(tmp_path / "run", data=images(), device="cpu", progress=False).fit()
     assert seen == ["cpu", "cpu"]
+
+
+def test_a_run_that_began_on_the_cpu_goes_on_there_unless_it_is_told_otherwise(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PYTORCH_ENABLE_MPS_FALLBACK", "0")  # which Accelerate sets
+    ganzoo.Trainer(small_gan(), images(), tmp_path / "run", **SMALL).fit()
+    runtime._forget_device()
+    monkeypatch.setattr("accelerate.state.is_mps_available", lambda *_: True)  # what Accelerate would take
+    config = RuntimeConfig.from_dict(json.loads((tmp_path / "run" / "run.json").read_text())["machine"], "machine")
+    try:
+        assert runtime.instead_of_cpu(config) == "mps"
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False, steps=4).fit()
+        assert "began on the CPU and goes on there; to move it: --device mps" in capsys.readouterr().err
+        for changes in ({"device": "mps"}, {"processes": 2}):
+            assert runtime.instead_of_cpu(dataclasses.replace(config, **changes)) is None
+        for name in ("LOCAL_RANK", "ACCELERATE_TORCH_DEVICE"):  # the launch chooses
+            with monkeypatch.context() as launch:
+                launch.setenv(name, "0")
+                assert runtime.instead_of_cpu(config) is None
+    finally:
+        runtime._forget_device()
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import ganzoo
 from forked import run_file
 
 ROOT = Path(__file__).parents[1]
@@ -176,6 +177,15 @@ def test_an_example_says_what_to_install_in_one_line(name, tmp_path, monkeypatch
         runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
     (line,) = capsys.readouterr().err.splitlines()
     assert end.value.code == 2 and line.endswith(f": pip install {package}") and not [*tmp_path.iterdir()]
+
+
+@pytest.mark.slow
+def test_the_picture_of_an_example_is_of_the_model_that_its_run_saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["sngan_by_config.py", "2"])
+    runpy.run_path(str(ROOT / "examples" / "sngan_by_config.py"), run_name="__main__")
+    ganzoo.images.save(ganzoo.images.grid(ganzoo.from_pretrained("runs/sngan").sample(64, seed=0)), "model.png")
+    assert Path("pictures/sngan.png").read_bytes() == Path("model.png").read_bytes()
 
 
 @pytest.mark.slow

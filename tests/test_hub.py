@@ -432,6 +432,20 @@ def test_pictures_of_ones_own_beside_the_models_stay(hub, saved, tmp_path):
     assert sorted(path.name for path in (target / "samples").iterdir()) == ["grid.png", "mine.png"]
 
 
+@pytest.mark.parametrize("folder", ["run", "run/model"])
+def test_a_run_is_pushed_with_a_card_of_now_by_either_of_its_folders(hub, tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_TOKEN", OWNER)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    data = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
+    ganzoo.Trainer(small(), data, "run", batch_size=8, steps=2, score_every=0, progress=False).fit()
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    facts["command"] = "ganzoo train what-was-recorded-since"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    assert run(["push", folder, NAME, "--endpoint", hub.endpoint]) == 0
+    assert b"what-was-recorded-since" in hub.files(NAME)["README.md"]
+
+
 # --- the command line -------------------------------------------------------------------------------------------
 
 

@@ -438,6 +438,19 @@ def test_what_would_be_ignored_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_what_would_be_ignored_is_refused_in_a_run_that_goes_on_too(tmp_path):
+    train(tmp_path / "run", steps=2).fit()
+    given = {"data": IMAGES, "gan": small(), "progress": False}
+    trainer = ganzoo.Trainer.resume(tmp_path / "run", steps=3, stop_on_collapse=True, **given)
+    with pytest.raises(ConfigError, match="stop_on_collapse wants the doctor.*doctor_every above 0"):
+        trainer.fit()
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["settings"]["steps"] == 2 and not facts["settings"]["stop_on_collapse"]
+    facts["settings"]["stop_on_collapse"] = True  # a run of an earlier version keeps what it has
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    assert ganzoo.Trainer.resume(tmp_path / "run", **given).fit().finished
+
+
 class Fades(Stateful):
     """An augmentation that writes its state into checkpoints, but does not read it."""
 

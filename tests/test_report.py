@@ -18,6 +18,7 @@ from ganzoo.errors import TrainingError
 from ganzoo.runs.curves import BUCKETS, chart, number, picture
 from ganzoo.runs.gallery import GRIDS, sample_grids
 from ganzoo.runs.report import write_report
+from ganzoo.text import with_spread
 from ganzoo.training import Callback
 from ganzoo.training.trainer import Trainer
 
@@ -108,6 +109,15 @@ def test_the_page_gives_the_figures_of_the_run(tmp_path):
     assert "Speed 640/s" in said
     assert "Best score 0.05 at step 1,000" in said
     assert "of training; about 1.7 min to go" in said
+
+
+def test_the_speed_of_a_run_of_several_updates_a_step_says_that_it_counts_one_batch(tmp_path):
+    run = made_up(tmp_path / "run")
+    made = json.loads((run / "run.json").read_text())
+    made["settings"]["discriminator_steps"] = 5
+    (run / "run.json").write_text(json.dumps(made))
+    said = text(write_report(run).read_text("utf-8"))
+    assert "Images seen 320,000" in said and "Speed 640/s images a second, on average; one batch a step counts" in said
 
 
 def test_a_short_run_has_not_seen_the_data_0_times(tmp_path):
@@ -345,6 +355,21 @@ def test_the_picture_of_the_card_draws_both_curves_over_the_whole_width(count):
 )
 def test_numbers_read_well(value, said):
     assert number(value) == said
+
+
+@pytest.mark.parametrize(
+    "value, digits, said",
+    [(150.37, 2, "150"), (99.6, 2, "100"), (99.4, 2, "99"), (999.7, 3, "1,000"), (9.96, 2, "10"), (0.0123, 2, "0.012")],
+)
+def test_a_number_has_no_fewer_digits_than_stand_before_its_point(value, digits, said):
+    assert number(value, digits) == said and number(-value, digits) == f"-{said}"
+    assert with_spread(350.2, 120.4) == "350.2 ± 120"
+
+
+@pytest.mark.parametrize("last, said", [(1, ["0", "1"]), (2, ["0", "1", "2"]), (3, ["0", "1", "2", "3"])])
+def test_the_axis_of_steps_has_whole_steps(last, said):
+    drawn = chart("Losses", {"generator": [(0, 0.5), (last, 0.6)]}, last_step=last)
+    assert re.findall(r'class="x"[^>]*>([^<]*)<', drawn) == said
 
 
 @pytest.mark.parametrize("count", [1, 2, 23, 24, 25, 40, 47, 48, 1000])

@@ -362,3 +362,11 @@ def test_what_never_varies_in_the_real_images_does_not_rule_the_score_of_a_run()
 def test_the_kernel_distance_of_too_few_images_is_refused():
     with pytest.raises(DataError, match="KD compares 4 images or more of each side; there are 3 and 8"):
         METRICS["kd"](torch.randn(3, 4), torch.randn(8, 4))
+
+
+def test_a_subset_of_one_image_and_too_few_neighbours_by_option_are_not_blamed_on_the_images():
+    with pytest.raises(ConfigError, match="kd: subset must be at least 2"):
+        make_metrics("kd(subset=1)")
+    for most, remedy in ((3, "a larger most"), (100, "more images")):
+        with pytest.raises(DataError, match=f"no 5 neighbours each; take {remedy}, or a smaller k"):
+            compare(*torch.randn(2, 5 if most > 5 else 50, 4), f"prdc(most={most})")

@@ -99,6 +99,28 @@ def test_compare_tells_what_differs_and_writes_a_page(two_runs, tmp_path, capsys
     assert "\n\nNo settings differ.\n\n" in capsys.readouterr().out
 
 
+def test_compare_tells_runs_apart_by_their_images_their_first_model_and_what_changed_on_the_way(
+    two_runs, tmp_path, capsys
+):
+    other = shutil.copytree(two_runs[0], tmp_path / "other")
+    facts = json.loads((other / "run.json").read_text())
+    hashes = facts["data"]["hash"][:12], "c0ffee" * 2
+    facts["data"]["hash"], facts["from"] = "c0ffee" * 10, "fashion-mnist"
+    facts["stretches"] = [{"step": 1, "changed": {"flip": [True, False]}, "command": "ganzoo train --resume other"}]
+    (other / "run.json").write_text(json.dumps(facts))
+    words = ["compare", str(two_runs[0]), str(other), "-o", str(tmp_path / "page.html")]
+    assert shown(capsys, *words)["differing"] == {
+        "hash of the data": list(hashes),
+        "trained on from": [None, "fashion-mnist"],
+        "changed on the way": [None, "from step 1: flip false (before: true)"],
+    }
+    assert run(words) == 0
+    said = capsys.readouterr().out
+    assert "No settings differ" not in said and "c0ffeec0ffee" in said and "c0ffeec0ffeec" not in said
+    found = shown(capsys, "show", str(other))["run"]
+    assert found["trained on from"] == "fashion-mnist" and found["hash of the data"] == "c0ffee" * 10
+
+
 def test_settings_that_differ_late_are_told_apart():
     assert in_words([0.5, 0.9995], exact=True) == "0.5, 0.9995" and in_words(0.9995) == "1"
     assert in_words(10**10 + 1, exact=True) == "10000000001" and in_words([1024, 64]) == "1024, 64"

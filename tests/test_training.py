@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -584,6 +585,43 @@ def test_the_message_on_images_that_have_moved_says_how_to_name_their_new_place(
         ganzoo.Trainer.resume(tmp_path / "run", tmp_path / "nowhere", progress=False, steps=3)
     assert "NEW_PLACE" not in str(caught.value)
     assert ganzoo.Trainer.resume(tmp_path / "run", tmp_path / "new", progress=False, steps=3).fit().step == 3
+
+
+def test_the_new_place_of_images_that_have_moved_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("old").mkdir()
+    for number, image in enumerate(images()):
+        Image.fromarray(image[0].numpy()).save(f"old/{number:02}.png")
+    for name, step in (("whole", 0), ("cut", 4)):
+        ganzoo.Trainer(tiny(), "old", name, steps=8, callbacks=[StopAt(step)], **QUICK).fit()
+    shutil.move("old", "new")
+    assert ganzoo.Trainer.resume("cut", "new", callbacks=[StopAt(6)], progress=False).fit().step == 6
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert ganzoo.Trainer.resume(tmp_path / "cut", callbacks=[StopAt(0)], progress=False).fit().finished
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert json.loads((tmp_path / "cut" / "run.json").read_text())["data"]["source"] == str(tmp_path / "new")
+
+
+def test_a_run_that_goes_on_elsewhere_says_where_and_with_which_versions(tmp_path, capsys):
+    from ganzoo.runs.folder import versions
+
+    train(tmp_path / "run", steps=2, precision="float32")
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    facts["machine"]["device"], facts["versions"] = "cuda", {"python": "3.9", "torch": "2.10"}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    ganzoo.Trainer.resume(tmp_path / "run", images(), steps=3).fit()
+    said = capsys.readouterr().err
+    assert "on cpu (float32, begun on cuda): " in said
+    assert f"run.json: the run began with torch 2.10, here is {versions()['torch']}: it may go on otherwise" in said
+    assert "python" not in said and "ganzoo-torch" not in said
+    ganzoo.Trainer.resume(tmp_path / "run", images(), progress=False)
+    for recorded in ("none", None):  # a run of an earlier version, or one that is damaged there
+        facts["versions"] = recorded
+        (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+        capsys.readouterr()
+        ganzoo.Trainer.resume(tmp_path / "run", images(), progress=False, steps=3)
+        assert "began with" not in capsys.readouterr().err
 
 
 def test_a_run_that_lost_its_run_json_is_not_taken_for_one_that_never_began(tmp_path):

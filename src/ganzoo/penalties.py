@@ -110,7 +110,7 @@ class PathLength(Stateful):
 
     J is the generator's Jacobian by a latent, y is Gaussian noise as large as an image, divided by the square root of
     its pixels, and a is the moving mean of |J^T y|, which begins at 0. The paper's code has a weight
-    of 2, every 8 steps.
+    of 2, every 4 steps, and takes the difference to the a that it has just moved.
 
     Args:
         decay: how much of its distance to the new mean a moves by at each step with this penalty.

@@ -13,7 +13,7 @@ def number(value: float, digits: int = 3) -> str:
     """12,000, 0.0066, 1.2e+09: all of an integer, else `digits` digits, but no fewer than stand before the point."""
     if value == int(value) and abs(value) < 1e9:
         return f"{int(value):,}"
-    if 1000 <= abs(value) < 1e9:
+    if min(1000, 10**digits - 0.5) <= abs(value) < 1e9:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
 

@@ -105,12 +105,14 @@ def push(
     Networks, pictures, card, and model.onnx if it is there; nothing else.
     The token is the one of `hf auth login`, or $HF_TOKEN.
     """
+    from ganzoo.files import expand_user
     from ganzoo.hub.push import push_folder
     from ganzoo.runs.card import run_card
-    from ganzoo.runs.folder import RunFolder
+    from ganzoo.runs.folder import RunFolder, run_of
 
-    if RunFolder(folder).exists():
-        run_card(folder)  # with what was measured since
+    run = run_of(expand_user(folder)) or folder
+    if RunFolder(run).exists():
+        run_card(run)  # with what was measured since
     how = {"private": private, "revision": revision, "create_pr": create_pr, "message": message, "endpoint": endpoint}
     with _space_of(folder, repo_id) if space else nullcontext(folder) as root:
         pushed = push_folder(root, repo_id, **how)  # type: ignore[arg-type]

@@ -183,7 +183,14 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 
 @METRICS.register("kd")
 @better("lower")
-def kd(real: Tensor, fake: Tensor, *, subsets: Count = 50, subset: Count = 1000, seed: int = 0) -> dict[str, Score]:
+def kd(
+    real: Tensor,
+    fake: Tensor,
+    *,
+    subsets: Count = 50,
+    subset: Annotated[int, Bounds(2, 10**6)] = 1000,
+    seed: int = 0,
+) -> dict[str, Score]:
     """KD, the kernel distance: its mean over random subsets, unbiased, so it may be under 0 (Bińkowski et al. 2018).
 
     arXiv:1801.01401. A subset holds half of the images at most: of all of them no two subsets differ. Its spread is the
@@ -245,7 +252,8 @@ def prdc(
     """
     count = min(len(real), len(fake), most)
     if count <= k:
-        raise DataError(f"{count} images have no {k} neighbours each; take more images, or a smaller k.")
+        more = "a larger most" if count == most else "more images"
+        raise DataError(f"{count} images have no {k} neighbours each; take {more}, or a smaller k.")
     real, fake = _some(real, count, seed).double(), _some(fake, count, seed).double()
     figures, spreads = _overlap(real, fake, k), [None] * 4
     if count // GROUPS > k:

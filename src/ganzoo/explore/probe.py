@@ -74,8 +74,8 @@ def probe(
 ) -> Probe:
     """Train a linear classifier on the discriminator's features, and on two things beside it.
 
-    The classifier is scikit-learn's `SGDClassifier` with the hinge loss of the paper's L2-SVM, on features brought to
-    mean 0 and variance 1.
+    The classifier is a linear SVM: scikit-learn's `SGDClassifier` with the hinge loss, which the paper's L2-SVM has
+    squared, on features brought to mean 0 and variance 1.
 
     Args:
         train, test: labelled images of the discriminator's size.

@@ -22,6 +22,7 @@ from ganzoo.files import name_of
 from ganzoo.gan import GAN
 from ganzoo.latents import directions, sample_labels, sample_latents, slerp, truncate
 from ganzoo.models import Generator
+from ganzoo.runs.folder import run_of
 from ganzoo.saving.format import CARD
 
 with needs("the page needs Gradio", "demo"):
@@ -61,7 +62,7 @@ class Studio:
 
     def __init__(self, gan: GAN, name: str | None = None) -> None:
         self.gan = gan
-        self.name = name_of(name or gan.source or gan.preset or "GAN")
+        self.name = name_of(name or (gan.folder and run_of(gan.folder)) or gan.source or gan.preset or "GAN")
         self.directions: Tensor | None = None
         if isinstance(gan.generator, Generator):
             try:

@@ -13,7 +13,7 @@ from ganzoo.files import write_file
 from ganzoo.markup import page
 from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import PLACES, chart
-from ganzoo.runs.folder import RunFolder, damage_said, model_scores, seconds
+from ganzoo.runs.folder import RunFolder, changed_in_words, damage_said, model_scores, seconds
 from ganzoo.runs.gallery import sample_grids, shown
 from ganzoo.runs.report import log_lines, points_of
 from ganzoo.saving.format import WEIGHTS
@@ -44,6 +44,8 @@ def run_facts(run: str | Path) -> dict[str, Any]:
             "run": str(run),
             "preset": facts["gan"]["preset"],
             "data": facts["data"]["name"],
+            "hash of the data": facts["data"].get("hash"),
+            **({"trained on from": facts["from"]} if facts.get("from") else {}),
             "step": max([last["step"], *checkpoint_steps(folder.path)]),  # the last ones may stand in no log
             "steps": settings["steps"],
             **({"best score": scored[-1]["score"], "best score's step": scored[-1]["step"]} if scored else {}),
@@ -75,11 +77,21 @@ def compare(runs: Sequence[str | Path]) -> dict[str, Any]:
     if not 2 <= len(runs) <= len(PLACES):
         raise ConfigError(f"compare takes 2 to {len(PLACES)} runs, got {len(runs)}")
     found = [run_facts(run) for run in runs]
-    made = [{**each.pop("settings"), **by_option(each.pop("networks"))} for each in found]
+    made = [{**each.pop("settings"), **by_option(each.pop("networks")), **_history(each)} for each in found]
     names = dict.fromkeys(name for each in made for name in each)
     values = {name: [each.get(name) for each in made] for name in names}
     differing = {name: each for name, each in values.items() if any(value != each[0] for value in each)}
     return {"runs": found, "differing": differing}
+
+
+def _history(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What else a run came of, by its `run_facts`: its images, the model it began from, settings changed on the way."""
+    changes = [f"from step {each['step']}: {changed_in_words(each['changed'])}" for each in facts["stretches"]]
+    return {
+        "hash of the data": str(facts["hash of the data"])[:12],
+        "trained on from": facts.get("trained on from"),
+        "changed on the way": "; ".join(changes) or None,
+    }
 
 
 def write_comparison(runs: Sequence[str | Path], path: Path) -> dict[str, Any]:
@@ -121,7 +133,8 @@ def _charts(runs: Sequence[str | Path], logs: Sequence[list[dict[str, Any]]]) ->
 
 def rows(found: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     """Each figure's name with its value in all runs."""
-    names = dict.fromkeys(name for each in found for name in each if name not in ("run", "stretches", "command"))
+    hidden = ("run", "stretches", "command", "hash of the data", "trained on from")  # the last two stand in `differing`
+    names = dict.fromkeys(name for each in found for name in each if name not in hidden)
     return [(name, [in_words(each[name]) if name in each else "" for each in found]) for name in names]
 
 

@@ -55,7 +55,7 @@ def chart(
         title=title,
         curves=drawn,
         scale=scale,
-        steps=_ticks(0, last_step, 4),
+        steps=_ticks(0, last_step, 4, least=1),
         last_step=last_step,
         edge=_EDGE,
         dot=dot,
@@ -91,7 +91,7 @@ def picture(curves: Curves, *, last_step: float) -> Image.Image:
     draw, font, quiet = ImageDraw.Draw(image), ImageFont.load_default(13), "#5f5e59"
     for y, text in heights:
         draw.text((left - 8, y), text, quiet, font, "rm")
-    for step, text in _ticks(0, last_step, 6):
+    for step, text in _ticks(0, last_step, 6, least=1):
         draw.text((place((step, 0.0))[0], bottom + 8), text, quiet, font, "mt")
     for index, (name, (dark, _)) in enumerate(zip(curves, _COLOURS)):
         draw.text((left + 180 * index, 4), name, dark, font)
@@ -165,9 +165,9 @@ class _Scale:
         return [(value, number(value)) for value in found if self._low <= math.log10(value) <= self._high]
 
 
-def _ticks(low: float, high: float, wanted: int) -> list[tuple[float, str]]:
-    """Round numbers from `low` to `high`, about `wanted` of them, and as text."""
-    rough = (high - low) / wanted
+def _ticks(low: float, high: float, wanted: int, least: float = 0.0) -> list[tuple[float, str]]:
+    """Round numbers from `low` to `high`, about `wanted` of them, `least` or more apart, and as text."""
+    rough = max((high - low) / wanted, least)
     power = math.floor(math.log10(rough))
     step = next(digit * 10.0**power for digit in (1, 2, 5, 10) if digit * 10.0**power >= 0.99 * rough)
     values = [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]

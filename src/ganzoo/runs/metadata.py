@@ -111,6 +111,12 @@ def _absolute(source: str | Path) -> str:
     return f"{'hf:' * hub}{path.resolve()}{mark}{query}" if hub or path.exists() else text
 
 
+def record_source(run: RunFolder, source: str | Path) -> None:
+    """Write into `run.json` that the images of `run` are at `source` from now on."""
+    facts = run.facts()
+    run.record({**facts, "data": {**facts["data"], "source": _absolute(source)}})
+
+
 def describe_gan(gan: GAN) -> dict[str, Any]:
     """Models and configs of both networks; None stands for modules of the user's own."""
     networks = {"generator": gan.generator, "discriminator": gan.discriminator}
@@ -145,6 +151,17 @@ def compare_plugins(facts: dict[str, Any], place: str, run: str) -> list[str]:
             here = f"{origin.distribution} {origin.version}" if origin else "an object registered by hand"
             told.append(f"{used}, here it is of {here}: the run may go on otherwise than it began.")
     return told
+
+
+def compare_versions(facts: dict[str, Any], place: str) -> list[str]:
+    """A sentence for torch, and one for ganzoo, if it has another version here than when the run of `facts` began."""
+    recorded, here = facts.get("versions"), versions()
+    before = recorded if isinstance(recorded, dict) else {}
+    return [
+        f"{place}: the run began with {name} {before[name]}, here is {here[name]}: it may go on otherwise than it began"
+        for name in ("ganzoo-torch", "torch")
+        if before.get(name, here[name]) != here[name]
+    ]
 
 
 def is_described(gan: GAN, described: dict[str, Any]) -> bool:

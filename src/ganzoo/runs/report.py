@@ -89,12 +89,13 @@ def _tiles(
     """Name, value and remark of each figure at the top."""
     trained = step * settings.get("batch_size", 0)
     seen, streamed = trained * settings.get("discriminator_steps", 1), data.get("streamed") is True
+    said = "images a second, on average" + "; one batch a step counts" * (seen > trained)  # as in timing.jsonl
     took = seconds(times, settings)
     left = took / step * (settings.get("steps", 0) - step) if step else 0
     tiles: list[tuple[str, object, str]] = [
         ("Images seen", number(seen), f"{number(seen / images, 2)} times the data" if images and not streamed else ""),
         ("Time", duration(took), f"of training; about {duration(left)} to go" if left > 0 else "of training"),
-        ("Speed", f"{number(round(trained / took))}/s" if took and trained else "–", "images a second, on average"),
+        ("Speed", f"{number(round(trained / took))}/s" if took and trained else "–", said),
     ]
     if best:
         tiles.insert(0, ("Best score", number(best[1]), f"at step {number(best[0])}; kept in model/"))

@@ -109,16 +109,29 @@ def _check_asked(settings: Settings) -> None:
 
 def _precision(settings: Settings) -> str:
     """The precision of a new run: "auto" is the launch's, if it says one, else what the device is quick at."""
+    if settings.precision != "auto":
+        return settings.precision
+    launched, found = os.environ.get("ACCELERATE_MIXED_PRECISION", ""), _found_device()
+    chosen = {name: ours for ours, name in _ACCELERATE.items()}.get(launched)
+    return chosen or ("bf16" if fast_bfloat16(found) else "float32")
+
+
+def _found_device() -> torch.device:
+    """The device that Accelerate finds."""
     from accelerate.state import PartialState
     from accelerate.utils import parse_flag_from_env
 
-    if settings.precision != "auto":
-        return settings.precision
-    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "")
     # The first state that is made decides on processes, and alone it does not look at this variable.
-    found = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
-    chosen = {name: ours for ours, name in _ACCELERATE.items()}.get(launched)
-    return chosen or ("bf16" if fast_bfloat16(found) else "float32")
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
+
+
+def instead_of_cpu(config: RuntimeConfig) -> str | None:
+    """The kind of device that Accelerate would take for a run of one process that began on the CPU; None if that is the
+    CPU too, if the launch chooses device or processes, or if the run is another one."""
+    launched = {"LOCAL_RANK", "ACCELERATE_TORCH_DEVICE"} & os.environ.keys() or torch.distributed.is_initialized()
+    if launched or config.device != "cpu" or config.processes > 1 or (found := _found_device().type) == "cpu":
+        return None
+    return found
 
 
 class Runtime:

@@ -32,9 +32,11 @@ from ganzoo.runs.folder import (
 from ganzoo.runs.metadata import (
     RuntimeConfig,
     compare_plugins,
+    compare_versions,
     is_described,
     rebuild,
     record,
+    record_source,
 )
 from ganzoo.runs.stretches import Stretch, open_stretch
 from ganzoo.saving.model import check_facts
@@ -46,7 +48,7 @@ from ganzoo.training.classes import are_names, attach_labels, few_clusters, take
 from ganzoo.training.finetuning import before_averaging, clusters_found_by
 from ganzoo.training.loop import TrainingLoop, interrupts
 from ganzoo.training.method import Method
-from ganzoo.training.runtime import Runtime
+from ganzoo.training.runtime import Runtime, instead_of_cpu
 from ganzoo.training.step import TrainingStep
 from ganzoo.training.trial import Trial, check_weights
 
@@ -78,6 +80,7 @@ class Trainer:
     _config: RuntimeConfig | None = None  # of a run that goes on
     _recorded: Settings | None = None  # what `run.json` said of them when this trainer last read or wrote it
     _stretch: Stretch | None = None
+    _new_place: str | Path | None = None  # of the images, if it was given to a run that goes on
 
     def __init__(
         self,
@@ -150,10 +153,11 @@ class Trainer:
         """The trainer of a run that was stopped, killed or finished; `fit` goes on from its last checkpoint.
 
         Args:
-            data: needed if the run was given a Dataset or tensor, or the images have moved; a hash is compared.
+            data: needed if the run was given a Dataset or tensor, or the images have moved; a hash is compared, and a
+                new place is recorded.
             gan: needed if the run trains custom modules: with any weights, since the checkpoint has them.
             callbacks: objects, if the run was given some: made in the same way, their state comes from the checkpoint.
-            device: as for a new run; it may be another one than the run began on.
+            device: as for a new run; it may be another one than the run began on. None: the CPU if it began there.
             at: go back to the checkpoint of this step; all that came later is removed when `fit` begins.
             **changes: of the run's settings, by name, as `steps=20_000` or `generator_lr=1e-4`. They hold from here on
                 and are recorded as a new stretch in `run.json`, the log and the card.
@@ -164,7 +168,7 @@ class Trainer:
         """
         folder = RunFolder(run)
         facts, place = folder.facts(), str(folder.path / "run.json")
-        for remark in compare_plugins(facts, place, str(run)):
+        for remark in [*compare_versions(facts, place), *compare_plugins(facts, place, str(run))]:
             say(remark)
         settings = recorded = Settings.from_dict(facts["settings"], f"{place}: settings")
         stretch = open_stretch(folder, settings, changes, at)
@@ -178,6 +182,7 @@ class Trainer:
             raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
         trainer = cls.__new__(cls)
         trainer._stretch, trainer._recorded = stretch, recorded
+        trainer._new_place = data if given and isinstance(data, (str, Path)) else None
         trainer._reading = {name: saved[name] for name in ("broken", "ground", "fit") if name in saved}
         trainer._config = RuntimeConfig.from_dict(facts["machine"], f"{place}: machine")
         if gan is not None and not is_described(gan, described):
@@ -241,7 +246,11 @@ class Trainer:
         """
         check_weights(self.gan)
         device, threads = self.gan.device, torch.get_num_threads()
-        runtime = Runtime(self.settings, self._config, self.run.path, self._device)
+        chosen = self._device
+        if chosen is None and self._config and (found := instead_of_cpu(self._config)):
+            say(f"{self.run.path} began on the CPU and goes on there; to move it: --device {found} (device={found!r}).")
+            chosen = "cpu"
+        runtime = Runtime(self.settings, self._config, self.run.path, chosen)
         self.is_main = runtime.is_main
         try:
             with runtime.random_kept(), runtime.arithmetic():
@@ -269,6 +278,8 @@ class Trainer:
                 self._config = runtime.config
             else:
                 self._check_recorded(runtime)
+                if self._new_place is not None and runtime.is_main:
+                    record_source(self.run, self._new_place)
                 loop.restore(self._stretch)
                 if self._stretch and self._stretch.undone:
                     say(f"Going back undoes later changes: {changed_in_words(self._stretch.undone)}.")
@@ -328,7 +339,9 @@ class Trainer:
         sizes = [f"{parameter_count(network):,}" for network in (gan.generator, gan.discriminator) if network]
         shape = "x".join(map(str, data.images.shape[1:]))
         images = "streamed" if data.stream else f"{len(data):,} images"
-        where = f"{config.device} ({config.precision}" + f", {config.processes} processes" * (config.processes > 1)
+        kind = runtime.device.type
+        where = f"{kind} ({config.precision}" + f", {config.processes} processes" * (config.processes > 1)
+        where += f", begun on {config.device}" * (config.device != kind)
         return (
             f"Training {gan.preset or 'a GAN'} on {where}): generator of {sizes[0]} and discriminator of {sizes[1]} "
             f"parameters; {data.name}: {images} of {shape}; batches of {self.settings.batch_size}"
@@ -336,8 +349,8 @@ class Trainer:
 
     def _try(self, runtime: Runtime, method: Method) -> None:
         """Refuse what can't be trained, before anything is written."""
-        if self._config is None:
-            self.settings.check_used()  # a run that goes on keeps what it has
+        if self._config is None or (self._stretch and self._stretch.changed):
+            self.settings.check_used()  # a run that goes on as it was keeps what it has
         self._loader.check_shared(runtime.processes)
         trial = Trial(self.gan, self._labelled, self._loader.sizes, self.settings, runtime, method)
         trial.steps()
