@@ -49,7 +49,9 @@ def train(
         list[str] | None,
         of_how("Any setting, or generator.KEY, discriminator.KEY; may be repeated.", "--set", metavar="KEY=VALUE"),
     ] = None,
-    device: Annotated[str | None, of_how("cpu, cuda, mps.  [default: what Accelerate finds; the CPU for a run that began there]")] = None,
+    device: Annotated[
+        str | None, of_how("cpu, cuda, mps.  [default: what Accelerate finds; the CPU for a run that began there]")
+    ] = None,
 ) -> None:
     """Train a GAN on images, and write the run into one folder.
 
