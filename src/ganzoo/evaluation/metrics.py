@@ -31,7 +31,6 @@ from ganzoo.seeds import derive_seed, generator_for
 
 K = 5  # the neighbour whose distance is the radius of a point's ball
 MOST_NEIGHBOURS = 5000  # points of each side whose balls are compared, at most
-FEWEST = K + 1  # points of each side that are measured
 PER_FEATURE = 2  # points a feature under which a Fréchet distance is mostly bias
 LARGEST = 1e12  # of all features: the kernel takes their sixth powers
 GROUPS = 8  # of points, from which the spread of neighbourhoods' figures is estimated
