@@ -42,13 +42,12 @@ def card(folder: Annotated[Path, argument("A run's folder, or a saved model.")])
     """
     from ganzoo.files import expand_user
     from ganzoo.runs.card import model_card, run_card, write_card
-    from ganzoo.runs.folder import RunFolder, run_of
+    from ganzoo.runs.folder import run_at
     from ganzoo.saving.format import CARD
     from ganzoo.saving.resolve import local_folder, source_of
 
     folder = expand_user(folder)
-    run = run_of(folder) or folder
-    if RunFolder(run).exists():
+    if run := run_at(folder):
         written, path = run_card(run), run / "model" / CARD
     else:
         root = local_folder(folder)

@@ -108,10 +108,9 @@ def push(
     from ganzoo.files import expand_user
     from ganzoo.hub.push import push_folder
     from ganzoo.runs.card import run_card
-    from ganzoo.runs.folder import RunFolder, run_of
+    from ganzoo.runs.folder import run_at
 
-    run = run_of(expand_user(folder)) or folder
-    if RunFolder(run).exists():
+    if run := run_at(expand_user(folder)):
         run_card(run)  # with what was measured since
     how = {"private": private, "revision": revision, "create_pr": create_pr, "message": message, "endpoint": endpoint}
     with _space_of(folder, repo_id) if space else nullcontext(folder) as root:

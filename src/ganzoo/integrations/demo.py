@@ -57,12 +57,17 @@ class Choice:
     truncation: float = NO_TRUNCATION
 
 
+def title_of(gan: GAN) -> str:
+    """The name of a GAN on a page: of its run, else of where it came from, else of its preset."""
+    return name_of((gan.folder and run_of(gan.folder)) or gan.source or gan.preset or "GAN")
+
+
 class Studio:
     """The drawing behind the page, without Gradio."""
 
     def __init__(self, gan: GAN, name: str | None = None) -> None:
         self.gan = gan
-        self.name = name_of(name or (gan.folder and run_of(gan.folder)) or gan.source or gan.preset or "GAN")
+        self.name = name_of(name) if name else title_of(gan)
         self.directions: Tensor | None = None
         if isinstance(gan.generator, Generator):
             try:

@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, WeightsError, needs, printable, writing
-from ganzoo.files import expand_user, name_of, new_folder
+from ganzoo.files import expand_user, new_folder
 from ganzoo.gan import GAN
 from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, files_of, is_space
-from ganzoo.runs.folder import run_of
+from ganzoo.integrations.demo import title_of
 from ganzoo.saving.format import CARD, UNTOUCHED, describe
 from ganzoo.saving.resolve import bundled_models
 
@@ -73,7 +73,7 @@ def export_space(gan: GAN, folder: str | Path, source: str | None = None) -> Pat
     found = _found_anywhere(gan)
     if gan.folder is not None and found is None:  # a cache's files are links
         files_of(gan.folder, (CARD,))
-    name = printable(name_of((gan.folder and run_of(gan.folder)) or gan.source or gan.preset or "GAN"))
+    name = printable(title_of(gan))
     words = {"title": json.dumps(f"{name} demo", ensure_ascii=False), "name": name, "gradio": gradio}
     words |= {"app": APP, "model": MODEL, "requirements": REQUIREMENTS}
     words |= {"models": f"models:\n- {gan.source}\n" * gan.on_hub}

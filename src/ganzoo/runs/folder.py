@@ -297,6 +297,11 @@ def run_of(model: Path) -> Path | None:
     return model.parent if model.name == "model" and RunFolder(model.parent).exists() else None
 
 
+def run_at(folder: Path) -> Path | None:
+    """The run in `folder`, or that whose saved model is there."""
+    return run_of(folder) or (folder if RunFolder(folder).exists() else None)
+
+
 def seconds(times: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]) -> float:
     """Seconds that all steps took; steps that a resumed run made again count once, as they were made last.
 
