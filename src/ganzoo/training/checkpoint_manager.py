@@ -89,35 +89,39 @@ class CheckpointManager:
         known = self._run.stretches() if stretch is None else stretch.kept  # others are undone
         state.changed_until = {name: each["step"] for each in known for name in each["changed"]}
         state.changed_until |= dict.fromkeys(stretch.changed if stretch else (), 2**53)
-        changed: list[str] = []  # settings, since this checkpoint
-        if self._outputs:
-            self._run.tidy()
-            if stretch is None or stretch.at is None:
-                self._load_newest(state)
-            else:
-                self._go_back(state, stretch, stretch.at)
-            if stretch is not None:
-                if "keep" in stretch.changed:
-                    self._run.remove_weights()
-                stretch.record(self._run, state.step)
-            stretches = self._run.stretches()
-            state.stretches = [each["step"] for each in stretches]
-            if not self._run.cut_log(state.log_bytes):
-                say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
-            self._run.remove_after(state.step)
-            self._mend_model(state, self._outputs, stretch)  # before lines are added: it may load the state again
-            for each in stretches:
-                if each["step"] >= state.step:  # the checkpoint is of before
-                    state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
-                    changed += each["changed"]
-            if self._outputs.keeps_best:
-                self._check_best(state, "keep" in changed)
+        changed = self._restore_folder(state, stretch, self._outputs) if self._outputs else []
         step = self._runtime.agree(state.step)  # all take the one that the main process can read
         if not self._outputs:
             load_checkpoint(state, checkpoint_folder(self._run.path, step))
         if isinstance(state.method, Method):
             state.rollbacks = state.method.take_rates(self._runtime.agree(changed), state.rollbacks)
         state.best_score, state.best_step = self._runtime.agree((state.best_score, state.best_step))
+
+    def _restore_folder(self, state: TrainingState, stretch: Stretch | None, outputs: ModelExporter) -> list[str]:
+        """Load the checkpoint, and bring the folder to what it held then; the settings that were changed since."""
+        self._run.tidy()
+        if stretch is None or stretch.at is None:
+            self._load_newest(state)
+        else:
+            self._go_back(state, stretch, stretch.at)
+        if stretch is not None:
+            if "keep" in stretch.changed:
+                self._run.remove_weights()
+            stretch.record(self._run, state.step)
+        stretches = self._run.stretches()
+        state.stretches = [each["step"] for each in stretches]
+        if not self._run.cut_log(state.log_bytes):
+            say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
+        self._run.remove_after(state.step)
+        self._mend_model(state, outputs, stretch)  # before lines are added: it may load the state again
+        changed: list[str] = []
+        for each in stretches:
+            if each["step"] >= state.step:  # the checkpoint is of before
+                state.log_bytes = self._run.log(step=state.step, stretch=each["changed"])
+                changed += each["changed"]
+        if outputs.keeps_best:
+            self._check_best(state, "keep" in changed)
+        return changed
 
     def _load_newest(self, state: TrainingState) -> None:
         problems = []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -177,25 +178,18 @@ class Trainer:
         settings = stretch.settings if stretch else settings
         objects = compare_callbacks(callbacks, facts, str(run), settings)
         saved, described = facts["data"], facts["gan"]
-        given, data = data is not None, data if data is not None else saved.get("source")
-        if data is None:
+        if gan is not None and not is_described(gan, described):
+            raise TrainingError(f"gan differs from the one that {run} trains; make it as {place} says")
+        if data is None and saved.get("source") is None:
             raise TrainingError(f"{run} was trained on images given by hand; pass them: Trainer.resume(run, data=...)")
         trainer = cls.__new__(cls)
         trainer._stretch, trainer._recorded = stretch, recorded
-        trainer._new_place = data if given and isinstance(data, (str, Path)) else None
+        trainer._new_place = data if isinstance(data, (str, Path)) else None
         trainer._reading = {name: saved[name] for name in ("broken", "ground", "fit") if name in saved}
         trainer._config = RuntimeConfig.from_dict(facts["machine"], f"{place}: machine")
-        if gan is not None and not is_described(gan, described):
-            raise TrainingError(f"gan differs from the one that {run} trains; make it as {place} says")
-        try:
-            trainer._set_up(gan or rebuild(described, folder.path), data, folder, settings, objects, progress, device)
-        except DataError as error:
-            if given or not isinstance(data, str) or data.startswith("hf:") or Path(data).exists():
-                raise
-            raise DataError(
-                f"{error} {run}/run.json says that the run was trained on these images; if they have moved, name the "
-                f"new place: --data NEW_PLACE (data=...)"
-            ) from error
+        with nullcontext() if data is not None else _moved_said(saved["source"], place):
+            images = saved["source"] if data is None else data
+            trainer._set_up(gan or rebuild(described, folder.path), images, folder, settings, objects, progress, device)
         trainer._check_images(facts, str(run))
         return trainer
 
@@ -383,6 +377,20 @@ class Trainer:
             best_score=state.best_score,
             best_step=state.best_step,
         )
+
+
+@contextmanager
+def _moved_said(source: Any, place: str) -> Iterator[None]:
+    """In a `with` block that reads the images at `source`: if they are not there, name `place`, which says so."""
+    try:
+        yield
+    except DataError as error:
+        if not isinstance(source, str) or source.startswith("hf:") or Path(source).exists():
+            raise
+        raise DataError(
+            f"{error} {place} says that the run was trained on these images; if they have moved, name the "
+            f"new place: --data NEW_PLACE (data=...)"
+        ) from error
 
 
 def _short(found: object) -> str:
