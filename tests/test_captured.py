@@ -94,6 +94,7 @@ METHODS = {
     },
     "ada that adapts": {"augmentations": ("ada(start=0.3,length=200)",), "steps": 12},
     **{f"loss {name}": {"loss": name} for name in ("relativistic", "d2l")},  # needs real logits; a sum
+    "diversity": {"generator_penalties": ("diversity(weight=3,every=2)",), "steps": 12},
     **{f"penalty {name}": {"penalties": (name,)} for name in sorted({*PENALTIES} - {"r1", "wgan-gp"})},
 }
 

@@ -18,7 +18,7 @@ from ganzoo.data.clusters import ROUNDS, _coordinates, cluster_images
 from ganzoo.errors import ShapeError, WeightsError
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.training import Callback, MicroBatch, Trainer, discriminator_step
-from ganzoo.training.classes import LabelMap, attach_labels
+from ganzoo.training.classes import LabelMap, attach_labels, labelled
 
 CLUSTER_BY = ["pixels", "shape"]
 POWERS = [2, 4, 64, 1024]
@@ -46,6 +46,26 @@ def divided(data, count, by="pixels"):
     found = cluster_images(data, count, by)
     first = torch.tensor((0, *found.clusters)).cumsum(0)  # label of each class
     return found.labels - first[torch.zeros_like(found.labels) if data.labels is None else data.labels]
+
+
+@pytest.mark.parametrize("shape", [(200, 6), (200, 6, 1, 1)])
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_a_latent_that_is_given_a_label_gets_the_signs_of_its_cluster(num_classes, shape):
+    gan, latents = small(num_classes), torch.randn(shape)
+    labels = torch.randint(0, 4 * max(1, num_classes), (200,))
+    moved, same = labelled(gan, latents, labels)
+    classes = labels // 4 if num_classes else None
+    assert same is labels and moved.shape == shape and torch.equal(moved.abs(), latents.abs())
+    assert torch.equal(gan.network_labels(moved, classes), labels)
+    assert torch.equal(labelled(gan, moved, labels)[0], moved)
+    if not num_classes:
+        assert torch.equal(labelled(gan, moved, None)[1], labels)
+
+
+def test_without_clusters_latents_stay_as_they_are():
+    latents, labels = torch.randn(5, 6), torch.arange(5)
+    assert labelled(small(5, clusters=0), latents, labels) == (latents, labels)
+    assert labelled(small(0, clusters=0), latents, None) == (latents, None)
 
 
 # --- latents -------------------------------------------------------------------------------------------------

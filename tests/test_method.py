@@ -14,6 +14,7 @@ from ganzoo import AUGMENTATIONS, GENERATOR_PENALTIES, PENALTIES
 from ganzoo.augment import check_augmentation
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, PluginError, TrainingError
+from ganzoo.latents import with_sign_class
 from ganzoo.penalties import check_penalty
 from ganzoo.registry import Registry
 from ganzoo.runs.folder import resume_command
@@ -139,6 +140,39 @@ def test_the_mean_path_length_of_a_step_is_that_of_all_its_parts():
         penalty(lambda latents: (latents @ weight).view(-1, 1, 4, 4), part, None, random)
     penalty.end_step(0.0, 6, lambda tensor: tensor)
     assert penalty.figures() == {"path_length": pytest.approx(float(torch.cat(lengths).mean()))}
+
+
+@pytest.mark.parametrize("labels", [None, torch.arange(6)], ids=["without labels", "with labels"])
+def test_diversity_is_what_pairs_of_a_label_lack_of_the_limit(labels):
+    penalty = GENERATOR_PENALTIES.make("diversity(limit=0.7)").penalty
+    weight, latents = torch.randn(4, 48).double() / 3, torch.randn(6, 4).double()
+    weight.requires_grad_()
+
+    def generate(latents, given=None):
+        assert given is None if labels is None else torch.equal(given, torch.cat([labels, labels]))
+        return (latents @ weight).view(-1, 3, 4, 4)
+
+    value = penalty(generate, latents, labels, torch.Generator().manual_seed(5))
+    others = normal_each(6, 4, random=torch.Generator().manual_seed(5), device=latents.device)
+    apart = latents - others.double()
+    ratios = (apart @ weight).abs().mean(1) / apart.abs().mean(1)
+    assert 0 < (ratios > 0.7).sum() < 6  # some differ enough
+    assert float(value.detach()) == pytest.approx(float((0.7 - ratios.detach()).clamp(min=0).mean()))
+    (gradient,) = torch.autograd.grad(value, weight)
+    nearer = weight.detach() - 0.1 * gradient
+    assert (apart @ nearer).abs().mean(1)[ratios < 0.7].mean() > (apart @ weight).abs().mean(1)[ratios < 0.7].mean()
+
+
+def test_the_diversity_of_a_batch_is_that_of_its_parts():
+    penalty = GENERATOR_PENALTIES.make("diversity").penalty
+    weight, latents = torch.randn(4, 16).double(), torch.randn(6, 4).double()
+    whole, parts = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
+
+    def value(latents, random):
+        return float(penalty(lambda latents: (latents @ weight / 9).view(-1, 1, 4, 4), latents, None, random))
+
+    of_parts = [value(part, parts) * len(part) for part in (latents[:4], latents[4:])]
+    assert value(latents, whole) == pytest.approx(sum(of_parts) / 6)
 
 
 def test_two_steps_of_the_generator_see_latents_of_their_own(tmp_path):
@@ -378,11 +412,13 @@ def test_built_in_names_are_not_told_from_names_of_a_script(kind):
     assert not [name for name in registry if "." not in name and registry.by_hand(name)]
 
 
-def test_a_penalty_on_the_generator_without_labels_draws_the_cluster_of_each_latent(tmp_path):
+def test_a_penalty_on_the_generator_draws_latents_in_their_own_cluster_or_that_of_their_label(tmp_path):
     seen = []
 
     def drawn(generate, latents, labels, random):
         seen.append(torch.equal(generate(latents), generate(latents, labels)))
+        seen.append(torch.equal(generate(-latents, labels), generate(with_sign_class(-latents, labels, 4), labels)))
+        seen.append(not torch.equal(generate(-latents, labels), generate(latents, labels)))
         return generate(latents).square().mean()
 
     gan = ganzoo.create("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)}, clusters=4)

@@ -77,7 +77,10 @@ PENALTIES: Registry[Penalty] = Registry(
 
 
 class Generate(Protocol):
-    """Latents, as the generator takes them, and labels (N,) to images (N, C, H, W) with their graph."""
+    """Latents, as the generator takes them, and labels (N,) to images (N, C, H, W) with their graph.
+
+    With clusters, a latent that is given a label gets the signs of its cluster, so any latent goes with any label.
+    """
 
     def __call__(self, latents: Tensor, labels: Tensor | None = None) -> Tensor: ...
 
@@ -147,6 +150,35 @@ class PathLength(Stateful):
         if type(state["mean"]) not in (int, float) or not 0 <= state["mean"] < math.inf:
             raise ValueError(f"the mean path length is {state['mean']}")
         self._mean, self._lengths = float(state["mean"]), []
+
+
+@GENERATOR_PENALTIES.register("diversity")
+def diversity(
+    generate: Generate,
+    latents: Tensor,
+    labels: Tensor | None,
+    random: Random,
+    *,
+    limit: Annotated[float, Bounds(0, 10)] = 0.3,
+) -> Tensor:
+    """E max(0, limit - |G(z) - G(y)| / |z - y|): two images of one label differ (Yang et al. 2019, DSGAN, eq. 2).
+
+    z are the latents of the batch, y others, drawn for the same labels; both distances are means of absolute
+    differences, over the channels and pixels of images in [-1, 1], and over the numbers of a latent. The paper
+    subtracts the smaller of the ratio and `limit` from the generator's loss, which has the same gradient; its weight
+    is 8 or so, since a mean over pixels has small gradients. A generator with labels can serve the discriminator
+    with one image a label, and the adversarial loss alone hardly notices.
+
+    Args:
+        limit: a ratio from which on two images differ enough; two independent latents are 1.13 apart in the mean.
+    """
+    with torch.autocast(latents.device.type, enabled=False):
+        one = full(latents.detach())
+        other = normal_each(*one.shape, random=random, device=one.device).to(one)
+        both = torch.cat([one, other])
+        images = generate(both) if labels is None else generate(both, torch.cat([labels, labels]))
+        distance = torch.sub(*full(images).chunk(2)).abs().flatten(1).mean(1)
+        return (limit - distance / (one - other).abs().flatten(1).mean(1)).relu().mean()
 
 
 def gradient_norms(discriminate: Discriminate, images: Tensor) -> Tensor:

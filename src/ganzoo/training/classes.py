@@ -83,6 +83,14 @@ def unused_mismatch(data: ImageData, gan: GAN, share: float) -> str | None:
     return f"mismatched_labels={share} is not used: the images have no two classes or clusters."
 
 
+def labelled(gan: GAN, latents: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Latents (N, ...) of a penalty and labels of the networks (N,) that go together: a latent that is given a label
+    gets the signs of its cluster, one without chooses by its signs."""
+    if labels is None or not gan.clusters:
+        return latents, gan.network_labels(latents, None) if labels is None else labels
+    return with_sign_class(latents.flatten(1), labels % gan.clusters, gan.clusters).view_as(latents), labels
+
+
 class LabelMap:
     """From the labels of the data, which count classes or clusters, to those of the networks.
 

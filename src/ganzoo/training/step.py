@@ -28,7 +28,7 @@ from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.seeds import Streams, derive_seed, generator_for, number, stream
 from ganzoo.settings import Settings
 from ganzoo.training.captured import CapturedStep
-from ganzoo.training.classes import LabelMap
+from ganzoo.training.classes import LabelMap, labelled
 from ganzoo.training.ema import AveragedGenerator
 from ganzoo.training.method import Method
 from ganzoo.training.one_stage import one_stage_step
@@ -374,8 +374,7 @@ class TrainingStep:
             return None
 
         def generate(latents: Tensor, labels: Tensor | None = None) -> Tensor:
-            chosen = self.gan.network_labels(latents, None) if labels is None else labels
-            return call_with(self.state.generator, latents, chosen)
+            return call_with(self.state.generator, *labelled(self.gan, latents, labels))
 
         def penalty(part: MicroBatch) -> Tensor:
             values = []

@@ -26,7 +26,7 @@ from ganzoo.models.contract import offers_auxiliary_loss
 from ganzoo.penalties import GeneratorPenalty, Penalty
 from ganzoo.seeds import generator_for
 from ganzoo.settings import Settings
-from ganzoo.training.classes import LabelMap
+from ganzoo.training.classes import LabelMap, labelled
 from ganzoo.training.method import Method
 from ganzoo.training.one_stage import obstacle
 from ganzoo.training.runtime import Runtime
@@ -173,8 +173,7 @@ class Trial:
         network, random = self._networks["generator"], generator_for(self._settings.seed, "trial", name)
 
         def generate(latents: Tensor, labels: Tensor | None = None) -> Tensor:
-            chosen = self._gan.network_labels(latents, None) if labels is None else labels
-            return checked_images(network, latents, chosen)
+            return checked_images(network, *labelled(self._gan, latents, labels))
 
         return _number(f"generator penalty {name}", lambda: penalty(generate, latents, labels, random))
 
