@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import ganzoo
 from ganzoo.losses import without_smoothing
 from ganzoo.training import Callback
-from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot, _numbers
+from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot, _figures, _numbers
 from ganzoo.training.callbacks.doctor import PATIENCE, SYMPTOMS, diagnose
 from ganzoo.training.runtime import Runtime
 
@@ -40,6 +40,8 @@ HEALTHY = Snapshot(  # Fashion-MNIST, step 200 of the preset
     generator_gradient=5.5,
     real_variety=0.673,
     fake_variety=0.667,
+    real_label_variety=0.38,
+    fake_label_variety=0.30,
     real_nearest=0.216,
     fake_nearest=0.321,
     real_smoothness=0.86,
@@ -55,6 +57,7 @@ ILL = {
     "discriminator-saturated": {"overlap": 0.0, "discriminator_loss": 0.003},
     "generator-starved": {"generator_gradient": 1e-6},
     "mode-collapse": {"fake_variety": 0.03},
+    "label-collapse": {"fake_label_variety": 0.1},
     "divergence": {"real_logit": 1e5},
     "white-noise": {"fake_smoothness": 0.0},
     "generator-saturated": {"fake_between": 0.13},  # both rates at 0.05
@@ -74,6 +77,8 @@ def test_a_slow_beginning_is_no_collapse():
     assert not any(looks(seen))
     falling = [dataclasses.replace(HEALTHY, fake_variety=variety) for variety in (0.6, 0.1, 0.09, 0.08)]
     assert looks(falling)[-1] == ["mode-collapse"]
+    growing = [dataclasses.replace(HEALTHY, fake_label_variety=0.01 * look) for look in range(1, 12)]
+    assert not any(looks(growing))
 
 
 def test_every_symptom_is_tested():
@@ -170,6 +175,29 @@ class OneIdea(torch.nn.Module):
 
     def forward(self, latents):
         return torch.tanh(self.layer(0.01 * latents)).reshape(-1, 1, 28, 28)
+
+
+class OneIdeaALabel(torch.nn.Module):
+    """A generator that draws ten pictures, one for each class: the latents do next to nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.pictures = torch.nn.Embedding(10, 49)
+        self.layer = torch.nn.Linear(8, 49)
+
+    def forward(self, latents, labels):
+        drawn = torch.tanh(self.pictures(labels) + 0.01 * self.layer(latents)).reshape(-1, 1, 7, 7)
+        return torch.nn.functional.interpolate(drawn, scale_factor=4)
+
+
+class Conditional(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.of_label = torch.nn.Linear(784, 1), torch.nn.Embedding(10, 784)
+
+    def forward(self, images, labels):
+        flat = images.flatten(1)
+        return self.layer(flat) + (self.of_label(labels) * flat).mean(1, keepdim=True)
 
 
 class OnWhite(OneIdea):
@@ -283,6 +311,23 @@ def test_a_collapsed_run_is_found_and_stopped_where_that_is_asked(tmp_path, stop
     result = trainer.fit()
     assert "mode-collapse" in (tmp_path / "run" / "log.jsonl").read_text()
     assert (result.step, result.finished, result.collapsed) == ((40, False, True) if stop else (80, True, False))
+
+
+def test_one_picture_a_class_is_found_though_those_of_different_classes_differ(tmp_path):
+    gan = ganzoo.GAN(OneIdeaALabel(), Conditional(), latent_size=8, num_classes=10)
+    settings = {**QUICK, "doctor_every": 5}
+    ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=30, progress=False, **settings).fit()
+    said = (tmp_path / "run" / "log.jsonl").read_text()
+    assert "label-collapse" in said and "mode-collapse" not in said
+
+
+def test_how_much_images_of_a_label_differ_is_said_of_twenty_pairs_at_least():
+    numbers = _numbers(torch.rand(7, 1, 8, 8) * 2 - 1, torch.zeros(7, 1), ends=0.8)
+    assert _figures(numbers, None)["label_variety"] == _figures(numbers, torch.arange(7))["label_variety"] == 0
+    one_label = torch.zeros(7, dtype=torch.int64)
+    assert _figures(numbers, one_label)["label_variety"] == pytest.approx(_figures(numbers, one_label)["variety"])
+    numbers = {name: each[:6] for name, each in numbers.items()}  # 15 pairs
+    assert _figures(numbers, one_label[:6])["label_variety"] == 0
 
 
 @pytest.mark.parametrize("norm", ["batch", "spectral"])

@@ -23,6 +23,7 @@ from ganzoo.training.runtime import Runtime
 
 SAMPLES = 128  # real images, and as many fakes: the same ones in every snapshot
 FEWEST_LOGITS = 8  # of real images, and as many of fakes: fewer lie in [0, 1] by chance
+FEWEST_PAIRS = 20  # of images of one class or cluster, to say how much these differ
 THUMBNAIL = 8  # pixels a side of the pictures that are compared for variety
 
 
@@ -45,6 +46,9 @@ class Snapshot:
     real_variety: float  # mean distance between two thumbnails
     fake_variety: float
     earlier_variety: float = 0.0  # the largest `fake_variety` of earlier snapshots: the doctor remembers
+    real_label_variety: float = 0.0  # mean distance between two of one class or cluster; 0: too few to say
+    fake_label_variety: float = 0.0
+    earlier_label_variety: float = 0.0
     real_nearest: float  # mean distance from a thumbnail to its nearest other
     fake_nearest: float
     real_smoothness: float  # correlation of pixels side by side: 0 in white noise, near 1 in photographs
@@ -90,8 +94,9 @@ class Diagnostics:
         summed = loss.reduction == "sum"
         per_image, scale = (len(real["logit"]), settings.batch_size) if summed else (1, 1)
         zeros = torch.zeros_like(real["logits"])
-        figures: dict[str, Any] = {f"real_{name}": figure for name, figure in _figures(real).items()}
-        figures |= {f"fake_{name}": figure for name, figure in _figures(fake).items()}
+        figures: dict[str, Any] = {}
+        for name, seen in (("real", real), ("fake", fake)):
+            figures |= {f"{name}_{figure}": value for figure, value in _figures(seen, self._labels).items()}
         return Snapshot(
             step=state.step,
             activated=activated,
@@ -152,16 +157,19 @@ def _numbers(images: Tensor, logits: Tensor, ends: float) -> dict[str, Tensor]:
     }
 
 
-def _figures(seen: dict[str, Tensor]) -> dict[str, float]:
-    """What a snapshot holds of pictures, real ones as fakes, whose `_numbers` are `seen`."""
+def _figures(seen: dict[str, Tensor], labels: Tensor | None) -> dict[str, float]:
+    """What a snapshot holds of pictures, real ones as fakes, whose `_numbers` are `seen`, of these `labels` (N,)."""
     thumbnails, count = seen["thumbnail"], len(seen["thumbnail"])
     distances = torch.cdist(thumbnails, thumbnails, compute_mode="donot_use_mm_for_euclid_dist")
     distances /= thumbnails.shape[1] ** 0.5
     others = distances.clone().fill_diagonal_(float("inf"))
+    alike = torch.zeros(count, count, dtype=torch.bool) if labels is None else labels[:, None] == labels
+    of_one_label = distances[alike.to(distances.device).triu(1)]
     return {
         "logit": float(seen["logit"].mean()),
         "logit_spread": float(seen["logit"].std(unbiased=False)),
         "variety": float(distances.sum()) / max(1, count * (count - 1)),
+        "label_variety": float(of_one_label.mean()) if len(of_one_label) >= FEWEST_PAIRS else 0.0,
         "nearest": float(others.min(1).values.mean()) if count > 1 else 0.0,
         "smoothness": 1 - float(seen["change"].mean() / (2 * seen["variance"].mean() + 1e-6)),  # 1: each of one colour
         "between": float(seen["between"].mean()),

@@ -94,6 +94,19 @@ SYMPTOMS = {
         ),
         "go back to an earlier checkpoint with lower learning rates, or set penalties=r1 or loss=relativistic",
     ),
+    "label-collapse": _Symptom(
+        lambda seen: (
+            seen.real_label_variety > 0.01
+            and seen.fake_label_variety <= max(seen.earlier_label_variety, 0.01 * seen.real_label_variety)
+            and seen.fake_label_variety < 0.35 * seen.real_label_variety
+            and seen.fake_variety >= 0.2 * seen.real_variety  # else it is mode collapse
+        ),
+        lambda seen: (
+            f"the samples of one class or cluster are nearly all alike: they differ by {seen.fake_label_variety:.2g} "
+            f"on average (real images of one: {seen.real_label_variety:.2g})"
+        ),
+        "set generator_penalties=diversity(weight=60,every=2), or use fewer clusters",
+    ),
     "divergence": _Symptom(
         lambda seen: (
             # A loss that is 0 when undecided (wasserstein) gives logits no scale.
@@ -137,8 +150,10 @@ SYMPTOMS = {
 def diagnose(seen: Snapshot, memory: dict[str, Any]) -> list[Finding]:
     """The new findings of this check; `memory`, of JSON types, is changed and kept in checkpoints."""
     checks = memory["checks"] = memory.get("checks", 0) + 1
-    seen = replace(seen, earlier_variety=memory.get("variety", 0.0))
-    memory["variety"] = max(seen.earlier_variety, seen.fake_variety)
+    earlier = memory.get("variety", 0.0), memory.get("label_variety", 0.0)
+    seen = replace(seen, earlier_variety=earlier[0], earlier_label_variety=earlier[1])
+    memory["variety"] = max(earlier[0], seen.fake_variety)
+    memory["label_variety"] = max(earlier[1], seen.fake_label_variety)
     findings = []
     made_wrong = any(symptom.made_wrong and symptom.shows(seen) for symptom in SYMPTOMS.values())
     for name, symptom in SYMPTOMS.items():
