@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ganzoo.errors import ConfigError, DataError, ShapeError
-from ganzoo.images import animate, from_pil, grid, save, save_each, to_mode, to_pil, to_uint8
+from ganzoo.images import animate, from_pil, grid, save, save_each, to_mode, to_pil, to_uint8, written_here
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -261,6 +261,22 @@ def test_a_gif_has_its_frames_its_speed_and_its_loop(tmp_path):
     assert levels == [0, 128, 255]
     with Image.open(animate(frames, tmp_path / "once.gif", loop=False)) as movie:
         assert movie.n_frames == 3 and "loop" not in movie.info
+
+
+def test_a_gif_shows_transparent_images_on_white(tmp_path):
+    frames = []
+    for place in (0, 2, 4):  # a black dot that moves over black, of which hardly anything is seen
+        frame = torch.cat([torch.full((3, 6, 6), -1.0), torch.full((1, 6, 6), -0.99)])
+        frame[3, 2, place] = 1
+        frames.append(frame)
+    with Image.open(animate(frames, tmp_path / "x.gif")) as movie:
+        for index, place in enumerate((0, 2, 4)):
+            movie.seek(index)
+            shown = np.asarray(movie.convert("L"))
+            assert [*zip(*np.nonzero(shown < 128))] == [(2, place)] and (np.sort(shown.flatten())[1:] > 250).all()
+    with Image.open(save(torch.stack(frames), tmp_path / "grid.gif")) as sheet:
+        assert (np.asarray(sheet.convert("L")) < 128).sum() == 3
+    assert written_here((tmp_path / "grid.gif").read_bytes()) == "sheet"
 
 
 def test_a_gif_is_as_fast_as_its_hundredths_of_a_second_allow(tmp_path):

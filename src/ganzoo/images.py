@@ -196,7 +196,8 @@ def save(image: Image.Image | Tensor, path: str | Path) -> Path:
     """Write a picture, in the format of the path's ending; several images are written as a grid.
 
     Missing parent folders are made. The file is there whole or not at all; an older one stays until then. Its metadata
-    name ganzoo as the software (all formats but BMP), so that `ganzoo.data.open_data` does not take it for data.
+    name ganzoo as the software (all formats but BMP), so that `ganzoo.data.open_data` does not take it for data. A GIF
+    knows no half transparency: a picture with an alpha channel is laid on white.
 
     Raises:
         ConfigError: the ending is not known, or its format can't hold the picture.
@@ -229,6 +230,7 @@ def animate(
         raise ConfigError(f"{path}: an animation needs one frame or more, got none")
     duration = round(1000 / frames_per_second)  # in milliseconds
     if path.suffix.lower() == ".gif":
+        pictures = map(_without_alpha, pictures)
         duration = 10 * round(100 / frames_per_second)  # Pillow would cut 29 ms to 20: 34 frames a second became 50
     options: dict[str, Any] = {"save_all": True, "append_images": pictures, "duration": duration}
     if path.suffix.lower() == ".webp":
@@ -286,13 +288,18 @@ def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options
     buffer = io.BytesIO()
     options |= _marked(name, _MARKS["sheet" if picture.info.get("ganzoo") == "sheet" else "image"])
     try:
-        picture.save(buffer, name, **options)
+        (_without_alpha(picture) if name == "GIF" else picture).save(buffer, name, **options)
     except GanzooError:  # of a frame that is made while the picture is written
         raise
     except (OSError, KeyError, ValueError, OverflowError, struct.error) as error:
         # a JPEG of a transparent picture; a PIL built without WebP; more pixels a side than the format counts
         raise ConfigError(f"{path} can't be a {name} ({error}); a .png takes every picture") from error
     return buffer.getvalue()
+
+
+def _without_alpha(picture: Image.Image) -> Image.Image:
+    """`picture` for a GIF, in which all that is not wholly transparent is opaque, and frames lie on those before."""
+    return on_ground(picture, "white") if picture.mode in ("LA", "RGBA") else picture
 
 
 def _marked(name: str, mark: str) -> dict[str, Any]:
