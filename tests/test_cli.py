@@ -262,6 +262,19 @@ def test_a_grid_beside_samples_stays_when_these_are_replaced(here, model):
     assert sorted(path.name for path in Path("out").glob("*.png")) == ["00000.png", "grid.png"]
 
 
+def test_a_folder_that_holds_a_grid_alone_takes_samples(here, a_run):
+    assert run(["sample", str(a_run), "--count", "2", "--output", "out/grid.png"]) == 0
+    assert run(["sample", str(a_run), "--count", "1", "--folder", "out"]) == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["00000.png", "grid.png"]
+
+
+def test_labels_of_samples_that_are_gone_do_not_stay_beside_others(here, model, a_run):
+    assert run(["sample", str(model), "--count", "1", "--folder", "out"]) == 0
+    Path("out/00000.png").unlink()
+    assert run(["sample", str(a_run), "--count", "1", "--folder", "out"]) == 0
+    assert [path.name for path in Path("out").iterdir()] == ["00000.png"]
+
+
 @pytest.mark.parametrize("name", ["1.png", "00000.png", "cat.png", "labels.csv"])
 def test_samples_replace_no_file_of_the_user_s(here, model, capsys, name):
     assert run(["sample", str(model), "--count", "2", "--folder", "out"]) == 0

@@ -152,13 +152,12 @@ def _clear(folder: Path, overwrite: bool) -> None:
     if others:
         first = f"{others[0].name}{', ...' * (len(others) > 1)}"
         raise ConfigError(f"{folder} holds files that are no samples of ganzoo ({first}); name another folder")
-    if found and not overwrite:
+    if samples and not overwrite:
         raise ConfigError(
-            f"{folder} holds samples already ({found[0].name}, ...), and sets would be mixed; name another folder, or "
-            f"replace the samples there with --overwrite"
+            f"{folder} holds samples already ({samples[0].name}, ...), and sets would be mixed; name another folder, "
+            f"or replace the samples there with --overwrite"
         )
-    if samples:
-        labels.unlink(missing_ok=True)  # it is of these
+    labels.unlink(missing_ok=True)  # it is of these, or of others that were here
     for entry in samples:
         entry.unlink()
 
