@@ -233,6 +233,37 @@ def test_arithmetic_and_inversion_write_pictures(here, capsys):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [["sample"], ["walk"], ["directions"], ["arithmetic", "--plus", "1"], ["invert", "one.png"], ["data"]],
+    ids=lambda words: words[0],
+)
+def test_an_ending_that_no_picture_has_is_said_before_anything_is_opened(here, words, capsys):
+    command, *more = words
+    for output, said in (("found", "found: a picture's name needs an ending. Known: .png, "), ("x.pgn", '".pgn"')):
+        assert run([command, "./nowhere", *more, "--output", output]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_inversion_says_what_it_found_though_its_picture_cant_be_written(here, conditional, capsys):
+    assert run(["sample", str(conditional), "--count", "1", "--output", "one.png"]) == 0
+    Path("notes.txt").touch()
+    more = ["--label", "1", "--steps", "1", "--starts", "1", "--output", "notes.txt/found.png"]
+    assert run(["invert", str(conditional), "one.png", *more]) == 2
+    said = capsys.readouterr()
+    assert " dB" in said.out and "notes.txt" in said.err
+
+
+def test_a_path_from_the_home_folder_is_known_to_inversion_and_printed_whole(here, conditional, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(here))
+    assert run(["sample", str(conditional), "--count", "1", "--output", "~/one.png"]) == 0
+    assert run(["sample", str(conditional), "--count", "1", "--folder", "~/some"]) == 0
+    more = ["--label", "1", "--steps", "1", "--starts", "1", "--output", "~/found.png"]
+    assert run(["invert", str(conditional), "~/one.png", *more]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{here}/{name}" in said for name in ("one.png", "some", "found.png"))
+
+
+@pytest.mark.parametrize(
     "arguments, said",
     [
         (

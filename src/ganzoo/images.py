@@ -281,11 +281,17 @@ def _picture(image: Image.Image | Tensor) -> Image.Image:
     return to_pil(image)[0] if isinstance(image, Tensor) and image.dim() == 3 else grid(image)
 
 
-def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options: Any) -> bytes:
+def format_of(path: Path, formats: dict[str, str] = _FORMATS) -> str:
+    """The format that the ending of `path` names, one of `formats`; ConfigError if it names none."""
     name = formats.get(path.suffix.lower())
     if name is None:
-        raise ConfigError(f"{path}: {quote(path.suffix)} is an unsupported ending.{did_you_mean(path.suffix, formats)}")
-    buffer = io.BytesIO()
+        said = f"{quote(path.suffix)} is an unsupported ending" if path.suffix else "a picture's name needs an ending"
+        raise ConfigError(f"{path}: {said}.{did_you_mean(path.suffix, formats)}")
+    return name
+
+
+def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options: Any) -> bytes:
+    name, buffer = format_of(path, formats), io.BytesIO()
     options |= _marked(name, _MARKS["sheet" if picture.info.get("ganzoo") == "sheet" else "image"])
     try:
         (_without_alpha(picture) if name == "GIF" else picture).save(buffer, name, **options)

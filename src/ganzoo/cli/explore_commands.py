@@ -123,6 +123,7 @@ def invert(
     from ganzoo.data.reading import Reading
     from ganzoo.errors import DataError
     from ganzoo.explore.inversion import invert as find
+    from ganzoo.files import expand_user
 
     twin = next((path for path in pictures if pictures.count(path) > 1), None)
     if twin is not None:
@@ -133,7 +134,7 @@ def invert(
     targets = []
     for path in pictures:
         try:
-            content = path.read_bytes()
+            content = expand_user(path).read_bytes()
         except OSError as error:
             raise DataError(f"{path} can't be read ({error.strerror}).") from error
         if images.written_here(content) == "sheet":
@@ -144,12 +145,16 @@ def invert(
         targets.append(pixels.float() / 127.5 - 1)
     target = torch.stack(targets)
     found = find(gan, target, labels=_label(gan, label), starts=starts, steps=steps, seed=seed, progress=True)
-    images.save(images.grid(torch.cat([target, found.images.cpu()]), columns=len(target)), output)
-    if as_json:
-        return print_json({"psnr": dict(zip(map(str, pictures), found.psnr.tolist())), "picture": str(output)})
-    for path, psnr in zip(pictures, found.psnr.tolist()):
-        print(f"{shell(path)}: {psnr:.1f} dB")
-    print(f"pictures above, what was found below: {shell(output)}")
+    psnr = found.psnr.tolist()
+    try:  # what was found is seen, whatever becomes of the picture, and drawn, whatever becomes of the reader
+        if as_json:
+            print_json({"psnr": dict(zip(map(str, pictures), psnr)), "picture": str(output)})
+        else:
+            print("\n".join(f"{shell(path)}: {each:.1f} dB" for path, each in zip(pictures, psnr)))
+    finally:
+        images.save(images.grid(torch.cat([target, found.images.cpu()]), columns=len(target)), output)
+    if not as_json:
+        print(f"pictures above, what was found below: {shell(output)}")
 
 
 def probe(
