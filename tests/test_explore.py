@@ -1,5 +1,6 @@
 """Looking into a generator: walks, directions, arithmetic, inversion, and a probe of the discriminator."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.cli import run
-from ganzoo.errors import ConfigError, DataError, ShapeError
+from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError
 from ganzoo.explore.arithmetic import arithmetic
 from ganzoo.explore.inversion import invert
 from ganzoo.explore.probe import _accuracy, discriminator_features, probe
@@ -187,6 +188,15 @@ def test_a_feature_that_never_varies_in_training_does_not_decide():
     alike[::2] += 1e-7  # as the rounding of a pass leaves it
     other = alike + torch.randn(200, 1, generator=random)  # of test images
     assert _accuracy(torch.cat([seen, alike], 1), labels, torch.cat([seen, other], 1), labels, 0) == 1
+
+
+def test_without_scikit_learn_the_extra_is_named_before_anything_is_computed(gan, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    monkeypatch.setattr("ganzoo.explore.probe.discriminator_features", None)  # called, it would fail
+    images, labels = torch.from_numpy(MINI.images.copy()), MINI.labels
+    train, test = (ganzoo.data.open_data((images[part], labels[part])) for part in (slice(0, 40), slice(40, 60)))
+    with pytest.raises(MissingExtraError, match=r"the probe needs scikit-learn: pip install 'ganzoo-torch\[metrics\]'"):
+        probe(gan.discriminator, train, test)
 
 
 def test_trained_features_beat_raw_pixels(gan):
