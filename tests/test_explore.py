@@ -281,7 +281,7 @@ def test_a_path_from_the_home_folder_is_known_to_inversion_and_printed_whole(her
             "points must be an int of at least 2, to walk from one to the next, got 1",
         ),
         (["walk", "fashion-mnist", "--output", "walk.xyz"], "xyz"),
-        (["walk", "{conditional}"], "choose a class with label= (--label)"),
+        (["walk", "{conditional}"], "a class is needed: choose one with label= (--label). Known: 0 to 9."),
         (["directions", "fashion-mnist", "--count", "0"], "count must be an int from 1"),
         (
             ["directions", "fashion-mnist", "--strength", "1e39"],
