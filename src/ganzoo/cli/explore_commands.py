@@ -114,7 +114,7 @@ def invert(
 ) -> None:
     """Find the latents whose images are most like your pictures.
 
-    The likeness is printed in dB (PSNR): higher is better.
+    The likeness is printed in dB (PSNR): higher is better. --json prints the latents too.
     """
     import torch
 
@@ -144,11 +144,14 @@ def invert(
         pixels = torch.from_numpy(decode(content, str(path), reading).copy())
         targets.append(pixels.float() / 127.5 - 1)
     target = torch.stack(targets)
-    found = find(gan, target, labels=_label(gan, label), starts=starts, steps=steps, seed=seed, progress=True)
+    chosen = _label(gan, label)
+    found = find(gan, target, labels=chosen, starts=starts, steps=steps, seed=seed, progress=True)
     psnr = found.psnr.tolist()
     try:  # what was found is seen, whatever becomes of the picture, and drawn, whatever becomes of the reader
         if as_json:
-            print_json({"psnr": dict(zip(map(str, pictures), psnr)), "picture": str(output)})
+            names = [*map(str, pictures)]
+            latents = dict(zip(names, found.latents.tolist()))
+            print_json({"psnr": dict(zip(names, psnr)), "picture": str(output), "label": chosen, "latents": latents})
         else:
             print("\n".join(f"{shell(path)}: {each:.1f} dB" for path, each in zip(pictures, psnr)))
     finally:

@@ -113,9 +113,13 @@ def _gan(source: str, at: int | None, device: str, revision: str | None, endpoin
         from ganzoo.pretrained import from_pretrained
 
         return from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
+    from ganzoo.files import expand_user
+    from ganzoo.runs.folder import run_of
     from ganzoo.runs.metadata import open_checkpoint
 
-    return open_checkpoint(source, at).to(device)
+    if revision is not None or endpoint is not None:
+        raise ConfigError("--at samples a run's folder here; leave --revision and --endpoint out")
+    return open_checkpoint(run_of(expand_user(source)) or source, at).to(device)
 
 
 def _draws(
