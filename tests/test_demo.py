@@ -26,6 +26,7 @@ from ganzoo.errors import ConfigError, HubAccessError, MissingExtraError
 from ganzoo.hub.push import SPACE, Pushed, push_folder
 from ganzoo.hub.remote import pull
 from ganzoo.integrations.space import export_space
+from ganzoo.latents import sign_class
 from ganzoo.registry import Origin
 
 pytest.importorskip("gradio", reason="no Gradio: pip install 'ganzoo-torch[demo]'")
@@ -68,10 +69,18 @@ def test_the_page_draws_the_images_of_sample(studio):
     assert studio.latents(Choice(5, 7, truncation=0.5)).abs().max() <= 0.5
 
 
-def test_no_move_is_the_image_itself_and_a_move_stays_in_its_cluster(studio):
+def test_no_move_is_the_image_itself_and_a_move_stays_in_its_cluster(studio, monkeypatch):
     choice, still = Choice(3, 4), [0.0] * len(studio.directions)
     assert torch.allclose(studio.moved(choice, 2, still), studio.draw(choice)[2:3], atol=1e-5)
     assert not torch.allclose(studio.moved(choice, 2, [4.0, *still[1:]]), studio.draw(choice)[2:3], atol=1e-2)
+    moved, sample = [], studio.gan.sample
+    monkeypatch.setattr(
+        studio.gan, "sample", lambda latents, labels: moved.append(latents) or sample(latents=latents, labels=labels)
+    )
+    for direction in range(len(still)):
+        for strength in (-6.0, 6.0):
+            studio.moved(choice, 2, [*still[:direction], strength, *still[direction + 1 :]])
+    assert {*sign_class(torch.cat(moved), 4).tolist()} == {*sign_class(studio.latents(choice)[2:3], 4).tolist()}
 
 
 def test_a_walk_begins_at_one_image_and_ends_at_the_other(studio):
