@@ -327,12 +327,6 @@ def test_images_stream_into_a_folder_with_one_batch_in_memory(tmp_path):
             assert torch.equal(to_uint8(from_pil(opened))[0], image)
 
 
-def test_streaming_can_go_on_from_a_number(tmp_path):
-    assert save_each([pixels((2, 1, 4, 4))], tmp_path, start=99_999) == 2
-    assert sorted(os.listdir(tmp_path)) == ["100000.png", "99999.png"]
-    assert save_each([], tmp_path / "nothing") == 0
-
-
 def test_importing_images_does_not_import_torchvision():
     code = "import sys, ganzoo.images, ganzoo.latents, ganzoo.augment, ganzoo.losses, ganzoo.penalties;"
     code += "sys.exit(any(m in sys.modules for m in ('torchvision', 'timm', 'accelerate', 'huggingface_hub')))"

@@ -257,22 +257,21 @@ def _one_size(frames: Iterable[Image.Image | Tensor]) -> Iterator[Image.Image]:
         yield picture
 
 
-def save_each(batches: Iterable[Tensor], folder: str | Path, start: int = 0) -> int:
+def save_each(batches: Iterable[Tensor], folder: str | Path) -> int:
     """Write each image as a PNG, `00000.png` and on, holding one batch in memory; return how many.
 
     Args:
         batches: tensors as for `to_pil`.
         folder: made if it is missing; files of these names are replaced.
-        start: number of the first image.
     """
     folder = expand_user(folder)
-    number = start
+    number = 0
     for batch in batches:
         for picture in to_pil(batch):
             path = folder / f"{number:05d}.png"
             _write(path, _encode(path, _FORMATS, picture))
             number += 1
-    return number - start
+    return number
 
 
 def _picture(image: Image.Image | Tensor) -> Image.Image:
