@@ -3,6 +3,7 @@
 import gc
 import io
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -192,7 +193,10 @@ def test_what_prints_facts_prints_them_as_json(here, a_run, two_splits, capsys, 
     assert run(["sample", str(a_run), "-n", "1", "-o", "one.png"]) == 0
     capsys.readouterr()
     facts = printed_json(["invert", str(a_run), "one.png", "--steps", "2"], capsys)
-    assert facts["psnr"]["one.png"] > 0 and Path(facts["picture"]).exists()
+    assert facts["psnr"]["one.png"] > 0 and Path(facts["picture"]).exists() and facts["label"] is None
+    gan, target = ganzoo.from_pretrained(a_run), ganzoo.images.from_pil(Image.open("one.png"))
+    drawn = gan.sample(latents=torch.tensor([facts["latents"]["one.png"]]))
+    assert 10 * math.log10(4 / (drawn - target).square().mean()) == pytest.approx(facts["psnr"]["one.png"], abs=0.01)
     facts = printed_json(["probe", str(a_run), *two_splits], capsys)
     assert facts["images"] == 24 and 0 <= facts["discriminator"] <= 1 and facts["test_images"] == 10
     done = ExportedONNX(Path("a.onnx"), 9, {"latents": "float32 (N, 4)"}, {"images": "float32 (N, 1)"}, 18, 1e-6)
@@ -232,8 +236,9 @@ def test_a_checkpoint_of_a_run_is_sampled(here, a_run):
     for step in (0, 3):
         assert run(["sample", str(a_run), "-n", "4", "--at", str(step), "-o", f"{step}.png"]) == 0
     assert run(["sample", str(a_run), "-n", "4", "-o", "model.png"]) == 0
-    start, last, model = (Path(f"{name}.png").read_bytes() for name in ("0", "3", "model"))
-    assert start != last == model
+    assert run(["sample", str(a_run / "model"), "-n", "4", "--at", "0", "-o", "of-model.png"]) == 0
+    start, last, model, named = (Path(f"{name}.png").read_bytes() for name in ("0", "3", "model", "of-model"))
+    assert start != last == model and named == start
 
 
 def test_sample_streams_into_a_folder(here, model):
@@ -260,6 +265,19 @@ def test_a_grid_beside_samples_stays_when_these_are_replaced(here, model):
     assert run(["sample", str(model), "--count", "2", "--output", "out/grid.png"]) == 0
     assert run(["sample", str(model), "--count", "1", "--folder", "out", "--overwrite"]) == 0
     assert sorted(path.name for path in Path("out").glob("*.png")) == ["00000.png", "grid.png"]
+
+
+def test_a_folder_that_holds_a_grid_alone_takes_samples(here, a_run):
+    assert run(["sample", str(a_run), "--count", "2", "--output", "out/grid.png"]) == 0
+    assert run(["sample", str(a_run), "--count", "1", "--folder", "out"]) == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["00000.png", "grid.png"]
+
+
+def test_labels_of_samples_that_are_gone_do_not_stay_beside_others(here, model, a_run):
+    assert run(["sample", str(model), "--count", "1", "--folder", "out"]) == 0
+    Path("out/00000.png").unlink()
+    assert run(["sample", str(a_run), "--count", "1", "--folder", "out"]) == 0
+    assert [path.name for path in Path("out").iterdir()] == ["00000.png"]
 
 
 @pytest.mark.parametrize("name", ["1.png", "00000.png", "cat.png", "labels.csv"])
@@ -742,6 +760,8 @@ BAD = [
     (["sample", "{run}", "--balanced"], "has no classes"),
     (["sample", "{run}", "--at", "2"], "has no checkpoint of step 2; it has those of 0, 3"),
     (["sample", "{model}", "--at", "3"], "holds no run"),
+    (["sample", "{run}", "--at", "3", "--revision", "main"], "leave --revision and --endpoint out"),
+    (["sample", "{run}", "--at", "3", "--endpoint", "http://127.0.0.1:9"], "leave --revision and --endpoint out"),
     (["sample", "{model}", "--count", "5000"], "--folder"),
     (["sample", "{model}", "--seed", "1.5"], 'got "1.5"'),
     (["sample", "{model}", "--seed", "-1"], "seed"),

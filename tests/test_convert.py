@@ -186,6 +186,19 @@ def test_a_generator_of_other_stages_is_expressed(tmp_path):
     assert torch.allclose(gan.sample(latents=latents), plain(latents[:, :, None, None]), atol=1e-6)
 
 
+@pytest.mark.parametrize("size, halve", [(5, True), (4, False)])
+def test_what_is_assumed_of_a_discriminators_strides_is_what_is_done(size, halve, tmp_path):
+    layers = [nn.Conv2d(1, 4, size, 2, (size - 1) // 2), LEAKY, nn.Conv2d(4, 8, 5, 2 if halve else 1, 2), LEAKY]
+    plain = nn.Sequential(*layers, nn.Conv2d(8, 1, 4)).eval()
+    torch.save(plain.state_dict(), tmp_path / "d.pt")
+    converted = convert(tmp_path / "d.pt", tmp_path / "model")
+    said = "kernels of odd size, as there are no others, halve the size (stride 2)"
+    said = said if halve else "kernels of even size double or halve the size, those of odd size keep it"
+    assert [each for each in converted.remarks if "kernels of" in each] == [f"assumed: discriminator: {said}"]
+    images = torch.randn(4, 1, *[16 if halve else 8] * 2)
+    assert torch.allclose(converted.gan.discriminator.eval()(images).flatten(), plain(images).flatten(), atol=1e-6)
+
+
 def test_a_discriminator_under_spectral_norm_with_a_linear_end_is_expressed(tmp_path):
     from torch.nn.utils import spectral_norm
 

@@ -23,9 +23,10 @@ from PIL import Image, ImageChops
 import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, HubAccessError, MissingExtraError
-from ganzoo.hub.push import SPACE, push_folder
+from ganzoo.hub.push import SPACE, Pushed, push_folder
 from ganzoo.hub.remote import pull
 from ganzoo.integrations.space import export_space
+from ganzoo.latents import sign_class
 from ganzoo.registry import Origin
 
 pytest.importorskip("gradio", reason="no Gradio: pip install 'ganzoo-torch[demo]'")
@@ -68,10 +69,18 @@ def test_the_page_draws_the_images_of_sample(studio):
     assert studio.latents(Choice(5, 7, truncation=0.5)).abs().max() <= 0.5
 
 
-def test_no_move_is_the_image_itself_and_a_move_stays_in_its_cluster(studio):
+def test_no_move_is_the_image_itself_and_a_move_stays_in_its_cluster(studio, monkeypatch):
     choice, still = Choice(3, 4), [0.0] * len(studio.directions)
     assert torch.allclose(studio.moved(choice, 2, still), studio.draw(choice)[2:3], atol=1e-5)
     assert not torch.allclose(studio.moved(choice, 2, [4.0, *still[1:]]), studio.draw(choice)[2:3], atol=1e-2)
+    moved, sample = [], studio.gan.sample
+    monkeypatch.setattr(
+        studio.gan, "sample", lambda latents, labels: moved.append(latents) or sample(latents=latents, labels=labels)
+    )
+    for direction in range(len(still)):
+        for strength in (-6.0, 6.0):
+            studio.moved(choice, 2, [*still[:direction], strength, *still[direction + 1 :]])
+    assert {*sign_class(torch.cat(moved), 4).tolist()} == {*sign_class(studio.latents(choice)[2:3], 4).tolist()}
 
 
 def test_a_walk_begins_at_one_image_and_ends_at_the_other(studio):
@@ -125,10 +134,10 @@ def test_a_custom_module_without_a_first_layer_has_a_page_without_directions():
     assert Studio(gan).directions is None and "Directions" not in json.dumps(page(gan).get_config_file(), default=str)
 
 
-def test_without_gradio_the_extra_is_named(model, monkeypatch, capsys):
+def test_without_gradio_the_extra_is_named_before_a_model_is_looked_for(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "ganzoo.integrations.demo")
-    assert run(["demo", str(model)]) == 2
+    assert run(["demo", "./nowhere"]) == 2
     assert "pip install 'ganzoo-torch[demo]'" in capsys.readouterr().err
 
 
@@ -425,6 +434,14 @@ def test_another_space_is_not_pushed_over(hub, model, tmp_path, name):
     with pytest.raises(ConfigError, match=f"owner/app holds {name} of something else than a Space of ganzoo"):
         push_folder(space, "owner/app", token="hf_owner", endpoint=hub.endpoint)
     assert hub.files("spaces/owner/app") == before
+
+
+def test_a_space_in_the_home_folder_is_sent_as_it_is(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    space, sent = export_space(ganzoo.from_pretrained(model), tmp_path / "space"), []
+    monkeypatch.setattr("ganzoo.hub.push.push_folder", lambda root, *_, **__: sent.append(root) or Pushed("", "", True))
+    assert run(["push", "~/space", "me/mine", "--space"]) == 0
+    assert sent == [space]
 
 
 def test_a_space_of_the_working_folder_has_that_folders_name(model, tmp_path, monkeypatch):

@@ -1,8 +1,10 @@
 """Evaluation as a whole: yardsticks beside every figure, classes, memorising, and what can't be measured."""
 
 import json
+import os
 import re
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -374,6 +376,18 @@ def test_a_folder_is_measured_against_a_folder(folders, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out) == {**facts, "files": ["out/evaluation.json", "out/evaluation.html"]}
     assert facts["samples"] == 100 and "weights" not in facts
     assert not any(Path("made").glob("eval*"))
+
+
+def test_what_was_measured_is_written_though_nobody_reads_the_json(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(folders)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=1) as closed, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", closed)
+        quick = ["--samples", "100", "--no-memorised", "--no-classes", "--json"]
+        assert run(["evaluate", "made/", "--data", "real", *quick, "--output", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "evaluation.json").read_text())["figures"]
+    assert (tmp_path / "evaluation.html").is_file()
 
 
 def test_a_conditional_model_is_measured_against_images_without_classes():

@@ -1,5 +1,6 @@
 """Looking into a generator: walks, directions, arithmetic, inversion, and a probe of the discriminator."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 import ganzoo
 from ganzoo.cli import run
-from ganzoo.errors import ConfigError, DataError, ShapeError
+from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError
 from ganzoo.explore.arithmetic import arithmetic
 from ganzoo.explore.inversion import invert
 from ganzoo.explore.probe import _accuracy, discriminator_features, probe
@@ -189,6 +190,15 @@ def test_a_feature_that_never_varies_in_training_does_not_decide():
     assert _accuracy(torch.cat([seen, alike], 1), labels, torch.cat([seen, other], 1), labels, 0) == 1
 
 
+def test_without_scikit_learn_the_extra_is_named_before_anything_is_computed(gan, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    monkeypatch.setattr("ganzoo.explore.probe.discriminator_features", None)  # called, it would fail
+    images, labels = torch.from_numpy(MINI.images.copy()), MINI.labels
+    train, test = (ganzoo.data.open_data((images[part], labels[part])) for part in (slice(0, 40), slice(40, 60)))
+    with pytest.raises(MissingExtraError, match=r"the probe needs scikit-learn: pip install 'ganzoo-torch\[metrics\]'"):
+        probe(gan.discriminator, train, test)
+
+
 def test_trained_features_beat_raw_pixels(gan):
     pytest.importorskip("sklearn")
     images, labels = torch.from_numpy(MINI.images.copy()), MINI.labels
@@ -233,6 +243,37 @@ def test_arithmetic_and_inversion_write_pictures(here, capsys):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [["sample"], ["walk"], ["directions"], ["arithmetic", "--plus", "1"], ["invert", "one.png"], ["data"]],
+    ids=lambda words: words[0],
+)
+def test_an_ending_that_no_picture_has_is_said_before_anything_is_opened(here, words, capsys):
+    command, *more = words
+    for output, said in (("found", "found: a picture's name needs an ending. Known: .png, "), ("x.pgn", '".pgn"')):
+        assert run([command, "./nowhere", *more, "--output", output]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_inversion_says_what_it_found_though_its_picture_cant_be_written(here, conditional, capsys):
+    assert run(["sample", str(conditional), "--count", "1", "--output", "one.png"]) == 0
+    Path("notes.txt").touch()
+    more = ["--label", "1", "--steps", "1", "--starts", "1", "--output", "notes.txt/found.png"]
+    assert run(["invert", str(conditional), "one.png", *more]) == 2
+    said = capsys.readouterr()
+    assert " dB" in said.out and "notes.txt" in said.err
+
+
+def test_a_path_from_the_home_folder_is_known_to_inversion_and_printed_whole(here, conditional, capsys, monkeypatch):
+    monkeypatch.setenv("HOME", str(here))
+    assert run(["sample", str(conditional), "--count", "1", "--output", "~/one.png"]) == 0
+    assert run(["sample", str(conditional), "--count", "1", "--folder", "~/some"]) == 0
+    more = ["--label", "1", "--steps", "1", "--starts", "1", "--output", "~/found.png"]
+    assert run(["invert", str(conditional), "~/one.png", *more]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{here}/{name}" in said for name in ("one.png", "some", "found.png"))
+
+
+@pytest.mark.parametrize(
     "arguments, said",
     [
         (
@@ -240,7 +281,7 @@ def test_arithmetic_and_inversion_write_pictures(here, capsys):
             "points must be an int of at least 2, to walk from one to the next, got 1",
         ),
         (["walk", "fashion-mnist", "--output", "walk.xyz"], "xyz"),
-        (["walk", "{conditional}"], "choose a class with label= (--label)"),
+        (["walk", "{conditional}"], "a class is needed: choose one with label= (--label). Known: 0 to 9."),
         (["directions", "fashion-mnist", "--count", "0"], "count must be an int from 1"),
         (
             ["directions", "fashion-mnist", "--strength", "1e39"],

@@ -1,5 +1,6 @@
 """Inversion leaves everything as it was, works wherever it is called, and finds samples without looking them up."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -87,14 +88,21 @@ def test_labels_that_cannot_be_are_said(conditional, labels):
         invert(conditional, torch.zeros(2, 1, 28, 28), labels=labels, **QUICK)
 
 
-def test_a_missing_label_is_named_as_on_the_command_line_too(conditional):
-    with pytest.raises(ConfigError, match=r"give labels= \(--label\)"):
+def test_a_missing_label_is_named_as_on_the_command_line_too_with_all_classes(conditional):
+    conditional.class_names = tuple("abcdefghij")
+    with pytest.raises(ConfigError, match=r"give labels= \(--label\), .*\. Known: a, b, c, d, e, f, g, h, i, j\."):
         invert(conditional, torch.zeros(2, 1, 28, 28), **QUICK)
 
 
 @pytest.mark.parametrize("images", [torch.full((1, 1, 28, 28), 255.0), torch.zeros(1, 1, 28, 28, dtype=torch.uint8)])
 def test_images_of_another_range_are_said(gan, images):
     with pytest.raises(DataError, match=r"images must be floating in \[-1, 1\], got torch\."):
+        invert(gan, images, **QUICK)
+
+
+@pytest.mark.parametrize("images", [np.zeros((1, 1, 28, 28), "float32"), [torch.zeros(1, 28, 28)], "one.png", None])
+def test_what_is_no_tensor_is_said(gan, images):
+    with pytest.raises(ShapeError, match=r"images must be a tensor \(N, 1, 28, 28\), got "):
         invert(gan, images, **QUICK)
 
 

@@ -30,6 +30,15 @@ def test_groups_that_leave_nothing_are_said(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_picture_of_arithmetic_shows_nothing_of_what_is_transparent():
+    class Red(torch.nn.Module):
+        def forward(self, latents):
+            return torch.tensor([1.0, -1, -1, -1]).view(1, 4, 1, 1).expand(len(latents), 4, 8, 8)
+
+    picture = arithmetic(ganzoo.GAN(Red(), latent_size=4), [(1, [0])]).picture
+    assert (np.ptp(np.asarray(picture), axis=2) == 0).all()  # white, and the black of the sign
+
+
 def test_arithmetic_of_a_conditional_model_wants_its_class():
     gan = ganzoo.create("fashion-mnist-conditional", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
     with pytest.raises(ConfigError, match="label="):

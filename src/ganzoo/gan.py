@@ -129,6 +129,11 @@ class GAN:
 
     def _check_pair(self) -> None:
         """Raise ConfigError unless networks that announce sizes and classes fit each other and the GAN."""
+        if isinstance(self.generator, Generator) and self.generator.latent_size != self.latent_size:
+            raise ConfigError(
+                f"the generator takes {self.generator.latent_size} numbers, and latent_size is {self.latent_size}; "
+                f"leave it out"
+            )
         if isinstance(self.generator, Generator) and isinstance(self.discriminator, Discriminator):
             for name in ("image_size", "image_channels", "num_classes"):
                 ours, theirs = getattr(self.generator, name), getattr(self.discriminator, name)

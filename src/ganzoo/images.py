@@ -196,7 +196,8 @@ def save(image: Image.Image | Tensor, path: str | Path) -> Path:
     """Write a picture, in the format of the path's ending; several images are written as a grid.
 
     Missing parent folders are made. The file is there whole or not at all; an older one stays until then. Its metadata
-    name ganzoo as the software (all formats but BMP), so that `ganzoo.data.open_data` does not take it for data.
+    name ganzoo as the software (all formats but BMP), so that `ganzoo.data.open_data` does not take it for data. A GIF
+    knows no half transparency: a picture with an alpha channel is laid on white.
 
     Raises:
         ConfigError: the ending is not known, or its format can't hold the picture.
@@ -229,6 +230,7 @@ def animate(
         raise ConfigError(f"{path}: an animation needs one frame or more, got none")
     duration = round(1000 / frames_per_second)  # in milliseconds
     if path.suffix.lower() == ".gif":
+        pictures = map(_without_alpha, pictures)
         duration = 10 * round(100 / frames_per_second)  # Pillow would cut 29 ms to 20: 34 frames a second became 50
     options: dict[str, Any] = {"save_all": True, "append_images": pictures, "duration": duration}
     if path.suffix.lower() == ".webp":
@@ -255,22 +257,21 @@ def _one_size(frames: Iterable[Image.Image | Tensor]) -> Iterator[Image.Image]:
         yield picture
 
 
-def save_each(batches: Iterable[Tensor], folder: str | Path, start: int = 0) -> int:
+def save_each(batches: Iterable[Tensor], folder: str | Path) -> int:
     """Write each image as a PNG, `00000.png` and on, holding one batch in memory; return how many.
 
     Args:
         batches: tensors as for `to_pil`.
         folder: made if it is missing; files of these names are replaced.
-        start: number of the first image.
     """
     folder = expand_user(folder)
-    number = start
+    number = 0
     for batch in batches:
         for picture in to_pil(batch):
             path = folder / f"{number:05d}.png"
             _write(path, _encode(path, _FORMATS, picture))
             number += 1
-    return number - start
+    return number
 
 
 def _picture(image: Image.Image | Tensor) -> Image.Image:
@@ -279,20 +280,31 @@ def _picture(image: Image.Image | Tensor) -> Image.Image:
     return to_pil(image)[0] if isinstance(image, Tensor) and image.dim() == 3 else grid(image)
 
 
-def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options: Any) -> bytes:
+def format_of(path: Path, formats: dict[str, str] = _FORMATS) -> str:
+    """The format that the ending of `path` names, one of `formats`; ConfigError if it names none."""
     name = formats.get(path.suffix.lower())
     if name is None:
-        raise ConfigError(f"{path}: {quote(path.suffix)} is an unsupported ending.{did_you_mean(path.suffix, formats)}")
-    buffer = io.BytesIO()
+        said = f"{quote(path.suffix)} is an unsupported ending" if path.suffix else "a picture's name needs an ending"
+        raise ConfigError(f"{path}: {said}.{did_you_mean(path.suffix, formats)}")
+    return name
+
+
+def _encode(path: Path, formats: dict[str, str], picture: Image.Image, **options: Any) -> bytes:
+    name, buffer = format_of(path, formats), io.BytesIO()
     options |= _marked(name, _MARKS["sheet" if picture.info.get("ganzoo") == "sheet" else "image"])
     try:
-        picture.save(buffer, name, **options)
+        (_without_alpha(picture) if name == "GIF" else picture).save(buffer, name, **options)
     except GanzooError:  # of a frame that is made while the picture is written
         raise
     except (OSError, KeyError, ValueError, OverflowError, struct.error) as error:
         # a JPEG of a transparent picture; a PIL built without WebP; more pixels a side than the format counts
         raise ConfigError(f"{path} can't be a {name} ({error}); a .png takes every picture") from error
     return buffer.getvalue()
+
+
+def _without_alpha(picture: Image.Image) -> Image.Image:
+    """`picture` for a GIF, in which all that is not wholly transparent is opaque, and frames lie on those before."""
+    return on_ground(picture, "white") if picture.mode in ("LA", "RGBA") else picture
 
 
 def _marked(name: str, mark: str) -> dict[str, Any]:

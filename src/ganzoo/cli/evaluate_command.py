@@ -83,15 +83,17 @@ def evaluate(
     if model is not None and model.is_dir():
         facts["weights"] = weights_hash(model)
     figures, page = folder / f"{name}{EVALUATION}", folder / f"{name}evaluation.html"
-    if as_json:  # first: what was measured is seen, whatever becomes of the files
-        print_json({**facts, "files": [str(figures), str(page)]})
-    else:
-        print_wrapped(found.table())
-    write_file(figures, json.dumps(facts, indent=2) + "\n")
-    write_page(found, page, source, command())
-    run = model and run_of(model)
-    if run and run.resolve() == folder.resolve():
-        run_card(run)
+    try:  # what was measured is seen, whatever becomes of the files, and written, whatever becomes of the reader
+        if as_json:
+            print_json({**facts, "files": [str(figures), str(page)]})
+        else:
+            print_wrapped(found.table())
+    finally:
+        write_file(figures, json.dumps(facts, indent=2) + "\n")
+        write_page(found, page, source, command())
+        run = model and run_of(model)
+        if run and run.resolve() == folder.resolve():
+            run_card(run)
     if not as_json:
         print(f"\n{sum(found.seconds.values()):.0f} s; {shell(figures)}, {shell(page)}")
 

@@ -114,7 +114,7 @@ def invert(
 ) -> None:
     """Find the latents whose images are most like your pictures.
 
-    The likeness is printed in dB (PSNR): higher is better.
+    The likeness is printed in dB (PSNR): higher is better. --json prints the latents too.
     """
     import torch
 
@@ -123,6 +123,7 @@ def invert(
     from ganzoo.data.reading import Reading
     from ganzoo.errors import DataError
     from ganzoo.explore.inversion import invert as find
+    from ganzoo.files import expand_user
 
     twin = next((path for path in pictures if pictures.count(path) > 1), None)
     if twin is not None:
@@ -133,7 +134,7 @@ def invert(
     targets = []
     for path in pictures:
         try:
-            content = path.read_bytes()
+            content = expand_user(path).read_bytes()
         except OSError as error:
             raise DataError(f"{path} can't be read ({error.strerror}).") from error
         if images.written_here(content) == "sheet":
@@ -143,13 +144,20 @@ def invert(
         pixels = torch.from_numpy(decode(content, str(path), reading).copy())
         targets.append(pixels.float() / 127.5 - 1)
     target = torch.stack(targets)
-    found = find(gan, target, labels=_label(gan, label), starts=starts, steps=steps, seed=seed, progress=True)
-    images.save(images.grid(torch.cat([target, found.images.cpu()]), columns=len(target)), output)
-    if as_json:
-        return print_json({"psnr": dict(zip(map(str, pictures), found.psnr.tolist())), "picture": str(output)})
-    for path, psnr in zip(pictures, found.psnr.tolist()):
-        print(f"{shell(path)}: {psnr:.1f} dB")
-    print(f"pictures above, what was found below: {shell(output)}")
+    chosen = _label(gan, label)
+    found = find(gan, target, labels=chosen, starts=starts, steps=steps, seed=seed, progress=True)
+    psnr = found.psnr.tolist()
+    try:  # what was found is seen, whatever becomes of the picture, and drawn, whatever becomes of the reader
+        if as_json:
+            names = [*map(str, pictures)]
+            latents = dict(zip(names, found.latents.tolist()))
+            print_json({"psnr": dict(zip(names, psnr)), "picture": str(output), "label": chosen, "latents": latents})
+        else:
+            print("\n".join(f"{shell(path)}: {each:.1f} dB" for path, each in zip(pictures, psnr)))
+    finally:
+        images.save(images.grid(torch.cat([target, found.images.cpu()]), columns=len(target)), output)
+    if not as_json:
+        print(f"pictures above, what was found below: {shell(output)}")
 
 
 def probe(

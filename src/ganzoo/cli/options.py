@@ -82,12 +82,16 @@ def output_path(output: Path | None, default: str) -> Path:
     """Where a command writes: `output`, else the file `default` here.
 
     Raises:
-        ConfigError: no `output` is given, and ganzoo did not write the file that is here.
+        ConfigError: no picture can have the ending of `output`; or none is given, and ganzoo did not write the file
+            that is here.
     """
-    if output is not None:
-        return output
-    from ganzoo.images import written_here
+    from ganzoo.files import expand_user
+    from ganzoo.images import format_of, written_here
 
+    if output is not None:
+        if not default.endswith(".html"):
+            format_of(output)  # before minutes of work
+        return expand_user(output)
     path = Path(default)
     content = path.read_bytes() if path.is_file() else None
     if content is not None and not written_here(content) and PAGE not in content:

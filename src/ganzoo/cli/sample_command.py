@@ -52,11 +52,13 @@ def sample(
     `--count 1` writes the image alone, without a frame. A folder of a conditional model gets a file labels.csv.
     """
     from ganzoo import images
+    from ganzoo.files import expand_user
     from ganzoo.text import counted, track
 
     _check(count, label, balanced, truncation)
     _check_target(count, folder, {"--output": output, "--columns": columns, "--scale": scale})
     target = output_path(output, "grid.png") if folder is None else None
+    folder = expand_user(folder) if folder is not None else None
     gan = _gan(source, at, device, revision, endpoint)
     latents, labels = _draws(gan, count, seed, label, balanced, truncation)
     precision = "fast" if fast else "float32"
@@ -111,9 +113,13 @@ def _gan(source: str, at: int | None, device: str, revision: str | None, endpoin
         from ganzoo.pretrained import from_pretrained
 
         return from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
+    from ganzoo.files import expand_user
+    from ganzoo.runs.folder import run_of
     from ganzoo.runs.metadata import open_checkpoint
 
-    return open_checkpoint(source, at).to(device)
+    if revision is not None or endpoint is not None:
+        raise ConfigError("--at samples a run's folder here; leave --revision and --endpoint out")
+    return open_checkpoint(run_of(expand_user(source)) or source, at).to(device)
 
 
 def _draws(
@@ -141,24 +147,20 @@ def _draws(
 def _clear(folder: Path, overwrite: bool) -> None:
     """Remove the samples in `folder` if that is asked for, else raise ConfigError if there are some; also if there are
     files that would be mixed with them, or lost."""
-    from ganzoo.files import expand_user
-
-    path = expand_user(folder)
-    found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() == ".png") if path.is_dir() else []
-    labels = path / LABELS
+    found = sorted(entry for entry in folder.iterdir() if entry.suffix.lower() == ".png") if folder.is_dir() else []
+    labels = folder / LABELS
     samples, others = _samples_among(found)
     if labels.exists() and not labels.read_bytes().startswith(",".join(HEAD).encode()):
         others.append(labels)
     if others:
         first = f"{others[0].name}{', ...' * (len(others) > 1)}"
         raise ConfigError(f"{folder} holds files that are no samples of ganzoo ({first}); name another folder")
-    if found and not overwrite:
+    if samples and not overwrite:
         raise ConfigError(
-            f"{folder} holds samples already ({found[0].name}, ...), and sets would be mixed; name another folder, or "
-            f"replace the samples there with --overwrite"
+            f"{folder} holds samples already ({samples[0].name}, ...), and sets would be mixed; name another folder, "
+            f"or replace the samples there with --overwrite"
         )
-    if samples:
-        labels.unlink(missing_ok=True)  # it is of these
+    labels.unlink(missing_ok=True)  # it is of these, or of others that were here
     for entry in samples:
         entry.unlink()
 
@@ -180,7 +182,7 @@ def _samples_among(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 def _write_labels(gan: GAN, labels: Tensor | None, folder: Path) -> None:
     """Write labels.csv: file, label and its name, for each picture of a conditional model."""
-    from ganzoo.files import expand_user, write_file
+    from ganzoo.files import write_file
 
     if labels is None:
         return
@@ -189,4 +191,4 @@ def _write_labels(gan: GAN, labels: Tensor | None, folder: Path) -> None:
     rows.writerow(HEAD)
     for index, label in enumerate(labels.tolist()):
         rows.writerow([f"{index:05d}.png", label, gan.class_names[label] if gan.class_names else ""])
-    write_file(expand_user(folder) / LABELS, text.getvalue(), sync=False)
+    write_file(folder / LABELS, text.getvalue(), sync=False)

@@ -70,6 +70,8 @@ def demo(
     """
     from ganzoo.pretrained import from_pretrained
 
+    if export_space is None:
+        from ganzoo.integrations.demo import page, serve  # a missing Gradio is said before a model is downloaded
     gan = from_pretrained(source, revision=revision, endpoint=endpoint, device=device)
     if export_space is not None:
         from ganzoo.integrations.space import export_space as write
@@ -78,8 +80,6 @@ def demo(
         print(f"Space: {shell(folder)}\nrun it:  {shell('python', folder / 'app.py')}")
         print(f"send it: {shell('ganzoo', 'push', folder, 'OWNER/NAME', '--space')}")
         return
-    from ganzoo.integrations.demo import page, serve
-
     blocks = page(gan)
     print(f"{source}: {serve(blocks, host, port, open_browser)} (Ctrl-C ends it)", flush=True)
     blocks.block_thread()
@@ -110,7 +110,8 @@ def push(
     from ganzoo.runs.card import run_card
     from ganzoo.runs.folder import run_at
 
-    if run := run_at(expand_user(folder)):
+    folder = expand_user(folder)
+    if run := run_at(folder):
         run_card(run)  # with what was measured since
     how = {"private": private, "revision": revision, "create_pr": create_pr, "message": message, "endpoint": endpoint}
     with _space_of(folder, repo_id) if space else nullcontext(folder) as root:
@@ -132,7 +133,7 @@ def _space_of(folder: Path, repo_id: str) -> Iterator[Path]:
         return
     check_repo_id(repo_id)
     with tempfile.TemporaryDirectory() as root:
-        yield export_space(from_pretrained(Path(folder)), Path(root) / repo_id.rpartition("/")[2], source=repo_id)
+        yield export_space(from_pretrained(folder), Path(root) / repo_id.rpartition("/")[2], source=repo_id)
 
 
 def pull(

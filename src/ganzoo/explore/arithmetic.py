@@ -119,6 +119,6 @@ def _side_by_side(sheets: list[Image.Image], signs: list[str]) -> Image.Image:
         if sign:
             draw.text((x + gap / 2, height - sheet.height / 2), sign, fill="black", font=font, anchor="mm")
             x += gap
-        whole.paste(sheet.convert("RGB"), (x, height - sheet.height))
+        whole.paste(pictures.on_ground(sheet, "white"), (x, height - sheet.height))
         x += sheet.width
     return whole

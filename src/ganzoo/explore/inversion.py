@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ganzoo.config import check_counts, is_number
 from ganzoo.data.image_data import first_of_each
 from ganzoo.errors import ConfigError, DataError, ShapeError, quote
+from ganzoo.explore.walk import check_label
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
 from ganzoo.models import evaluating
@@ -53,8 +54,9 @@ def invert(
     """Find latents whose images come nearest to `images`, by mean squared error.
 
     Of `candidates` random latents, those whose images are nearest serve as starts; from each, Adam goes down with a
-    rate that falls to 0 as a cosine, and a latent's length is kept near those that the generator was trained on. An
-    image that the generator can't draw comes back as the nearest one that it can.
+    rate that falls to 0 as a cosine. A latent's length is kept at 1.2 sqrt(latent_size) at most: the generator was
+    trained on lengths near sqrt(latent_size). An image that the generator can't draw comes back as the nearest one
+    that it can.
 
     Args:
         images: (N, C, H, W) in [-1, 1], of the generator's size and channels.
@@ -70,8 +72,7 @@ def invert(
     if not is_number(rate) or rate <= 0:
         raise ConfigError(f"rate must be a number above 0, got {quote(rate)}")
     _check_images(images, gan)
-    if gan.num_classes and labels is None:
-        raise ConfigError(f"{gan!r}: give labels= (--label), one class or one for each image")
+    check_label(gan, labels, "give labels= (--label), one class or one for each image")
     classes = gan.checked_labels(labels, len(images)).to(gan.device) if labels is not None else None
     starts = min(starts, candidates)
     # gradients are needed, whatever the caller has switched off, but of latents alone
@@ -89,6 +90,8 @@ def invert(
 def _check_images(images: Tensor, gan: GAN) -> None:
     """Raise ShapeError, DataError unless `images` could be of `gan`."""
     wanted = (gan.image_channels, gan.image_size, gan.image_size)
+    if not isinstance(images, Tensor):
+        raise ShapeError(f"images must be a tensor (N, {str(wanted)[1:]}, got {quote(images)}.")
     if images.dim() != 4 or tuple(images.shape[1:]) != wanted or not len(images):
         raise ShapeError(f"images must be (N, {str(wanted)[1:]}, got {tuple(images.shape)}.")
     if not images.isfinite().all():

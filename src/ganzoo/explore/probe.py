@@ -68,7 +68,7 @@ def probe(
     discriminator: nn.Module,
     train: ImageData,
     test: ImageData,
-    images: int = 20_000,
+    images: int = 60_000,
     seed: int = 0,
     progress: bool = False,
 ) -> Probe:
@@ -88,6 +88,8 @@ def probe(
         ConfigError: the discriminator does not offer features, or a number is out of bounds.
     """
     images, seed = checked_int("images", images, 2, 10**9), checked_int("seed", seed, 0, 2**32 - 1)
+    with needs("the probe needs scikit-learn", "metrics"):  # before minutes of work
+        import sklearn.linear_model  # noqa: F401
     train_labels, test_labels = _labels(train, test)
     chosen = torch.randperm(len(train), generator=generator_for(seed, "probe"))[:images]
     if len(train_labels[chosen].unique()) < 2:
@@ -126,8 +128,8 @@ def _labels(train: ImageData, test: ImageData) -> tuple[Tensor, Tensor]:
 
 
 def _accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, seed: int) -> float:
-    with needs("the probe needs scikit-learn", "metrics"):
-        from sklearn.linear_model import SGDClassifier
+    from sklearn.linear_model import SGDClassifier
+
     mean, spread = train.mean(0), train.std(0)
     spread = torch.where(spread < SPREAD, 1, spread)  # else what never varies, and then does, counts for all others
     classifier = SGDClassifier(loss="hinge", alpha=1e-3, average=True, max_iter=8, tol=None, random_state=seed)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganzoo import latents as paths
-from ganzoo.errors import ConfigError, quote
+from ganzoo.errors import ConfigError, did_you_mean, quote
 from ganzoo.gan import GAN
 from ganzoo.models import Generator
 
@@ -77,7 +77,8 @@ def directions(
     return gan.sample(latents=moved, labels=label).unflatten(0, (count, MOVES))
 
 
-def check_label(gan: GAN, label: int | None) -> None:
-    """Raise ConfigError if `gan` has classes and none is chosen."""
+def check_label(gan: GAN, label: object, remedy: str = "choose one with label= (--label)") -> None:
+    """Raise ConfigError, with the `remedy` and all classes, if `gan` has classes and none is chosen."""
     if gan.num_classes and label is None:
-        raise ConfigError(f"{gan!r}: choose a class with label= (--label)")
+        known = gan.class_names or [f"0 to {gan.num_classes - 1}"]
+        raise ConfigError(f"a class is needed: {remedy}.{did_you_mean('', known)}")

@@ -103,7 +103,8 @@ class Studio:
         return self.gan.sample(latents=moved, labels=None if labels is None else labels[index, None]).cpu()
 
     def between(self, start: Choice, end_seed: int, share: float) -> Tensor:
-        """The first image of a seed, that of another, and the one at `share` of the way in the middle: (3, C, H, W)."""
+        """The first image of a seed, that of another in the same cluster and class, and the one at `share` of the way
+        in the middle: (3, C, H, W)."""
         key = self.latents(start)[:1]
         end = self.gan.with_cluster(self.latents(Choice(end_seed, 1, start.label, start.truncation)), key[0])
         labels = self.labels(start)
@@ -225,7 +226,10 @@ class _Page:
             self.recipe = gr.DownloadButton("Seeds as JSON", size="sm", elem_id="recipe")
 
     def _walk(self) -> None:
-        gr.Markdown("From the first image of the seed above to the first of another, along the sphere of latents.")
+        gr.Markdown(
+            "From the first image of the seed above to that of another seed, along the sphere of latents. The other "
+            "image is drawn in the cluster and class of the first one, if the model has some."
+        )
         self.end = gr.Number(1, label="To seed", precision=0, minimum=0, maximum=2**53, elem_id="end")
         self.share = gr.Slider(0, 1, 0.5, step=0.01, label="Way", elem_id="share")
         with gr.Row():

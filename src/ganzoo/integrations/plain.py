@@ -1,8 +1,8 @@
 """A row of a stranger's layers as a network of the DCGAN family, beside the same row as a plain `nn.Sequential`.
 
 A table of tensors tells which layers there are, and neither strides nor activations. A kernel of even size k is taken
-to double or halve (stride 2, padding (k - 2) / 2), one of odd size to keep the size, and an activation to stand between
-two layers; what is assumed is said.
+to double or halve (stride 2, padding (k - 2) / 2), one of odd size to keep the size (in a discriminator that has no
+others, to halve it), and an activation to stand between two layers; what is assumed is said.
 """
 
 from __future__ import annotations
@@ -215,7 +215,9 @@ def _read_discriminator(units: list[Unit], layout: str, activation: str, assumpt
         activation=activation,
         head_bias="bias" in last.tensors,
     )
-    assumed = [f"{activation} between the layers (--discriminator-activation)", *_strides(names), *_norms(units)]
+    odd = ["kernels of odd size, as there are no others, halve the size (stride 2)"]
+    strides = odd if odd_halves else _strides(names)
+    assumed = [f"{activation} between the layers (--discriminator-activation)", *strides, *_norms(units)]
     if any((unit.layer.between or 0) > 1 for unit in stages):
         assumed.append("layers without weights beside the activations, as dropout, do nothing")
     assumed.append("logits at the end: an activation there (a sigmoid, torchgan's leaky_relu) is left out")

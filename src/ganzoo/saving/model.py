@@ -129,14 +129,22 @@ class SavedModel:
                     f"{self.networks[part].path} holds a {found}, no {lacking}; name the folder of a whole model."
                 )
         if "num_classes" in self.facts:
-            _check_classes(networks[0], self.facts, str(self.path / CONFIG))
+            _check_generator(networks[0], self.facts, str(self.path / CONFIG))
         return networks
 
 
-def _check_classes(generator: nn.Module | None, facts: Mapping[str, Any], place: str) -> None:
+def _check_generator(generator: nn.Module | None, facts: Mapping[str, Any], place: str) -> None:
+    """Raise WeightsError unless a `generator` that announces its latents and classes fits `facts`."""
+    if not isinstance(generator, Generator):
+        return
+    if generator.latent_size != math.prod(facts["latent_shape"]):
+        raise WeightsError(
+            f"{place}: latent_shape is {facts['latent_shape']}, the generator's latent_size {generator.latent_size}; "
+            f"save the model again."
+        )
     classes, clusters = facts["num_classes"], facts["clusters"]
     wanted = max(1, classes) * max(1, clusters) if classes or clusters else 0
-    if isinstance(generator, Generator) and generator.num_classes != wanted:
+    if generator.num_classes != wanted:
         raise WeightsError(
             f"{place}: num_classes is {classes} and clusters {clusters}, the generator's num_classes "
             f"{generator.num_classes}; save the model again."
@@ -168,8 +176,8 @@ def write_model(
                 values = {"format": FORMAT, **library, **facts, "generator": values}
             (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
         try:
-            _check_classes(present[""], facts, str(new / CONFIG))
             SavedModel.open(new, list(present)).check()
+            _check_generator(present[""], facts, str(new / CONFIG))
         except GanzooError as error:
             said = str(error).replace(str(new), str(folder))
             hint = "" if dtype == "float32" else f' In dtype="{dtype}" numbers may be too large: try "float32".'
