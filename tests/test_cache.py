@@ -1,5 +1,6 @@
 """The cache of decoded pictures: what is damaged is made again, what is half-made goes, what has no room is said."""
 
+import errno
 import io
 import json
 import mmap
@@ -224,6 +225,14 @@ def test_what_is_being_decoded_is_not_removed():
             yield np.full((1, 4, 4), value, np.uint8)
 
     assert cached_images("one", meanwhile(), 2)[0].tolist() == [[[[value] * 4] * 4] for value in (0, 1)]
+
+
+def test_where_no_locks_are_offered_what_is_being_decoded_is_not_removed(monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    test_what_is_being_decoded_is_not_removed()
 
 
 def bomb(path, count=3, size=(600, 600)):

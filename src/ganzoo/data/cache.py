@@ -106,8 +106,9 @@ def _remove_half_made(data: Path) -> None:
     """Remove what processes that are no longer there left aside in the folder `data`."""
     for aside in data.glob(".*.tmp"):
         digest = aside.name.split(".")[1]
-        with suppress(Timeout, OSError), locked(_lock(data / digest), wait=False):
-            shutil.rmtree(aside)
+        with suppress(Timeout, OSError), locked(_lock(data / digest), wait=False) as held:
+            if held:  # without locks nothing tells whether another process is writing it
+                shutil.rmtree(aside)
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
