@@ -23,6 +23,8 @@ from ganzoo.files import digest_of, expand_user, file_state, locked, new_folder,
 
 VERSION = 1  # of decoding; a new one makes all sets anew
 HASHED = 256_000_000  # bytes of an entry that is hashed whenever it is opened; a larger one if it was touched
+LARGEST_RATIO = 1000  # of decoded pictures to their files, if they take more than SMALL_ARRAY bytes
+SMALL_ARRAY = 1_000_000_000
 
 Pictures = Generator["np.ndarray | None", None, None]
 
@@ -77,6 +79,11 @@ def cached_images(
             return _mapped(file, facts)
     except OSError as error:
         raise DataError(unwritable(error)) from error
+
+
+def most_decoded(packed: int, image_size: int | None) -> int | None:
+    """Bytes that pictures of `packed` bytes may take decoded; None for any: an `image_size` that was asked for."""
+    return None if image_size else max(SMALL_ARRAY, LARGEST_RATIO * packed)
 
 
 def _make(folder: Path, pictures: Pictures, count: int, most: int | None) -> dict[str, Any]:
