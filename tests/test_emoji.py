@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 
 import pytest
@@ -98,3 +99,13 @@ def test_a_damaged_package_is_named_and_leaves_nothing(package, tmp_path, damage
     with pytest.raises(DataError, match=r"tgz can't be unpacked .*; remove it"):
         open_data("emoji")
     assert not (tmp_path / "cache" / "emoji-one").exists()
+
+
+def test_a_cache_that_is_full_or_can_t_be_written_is_said(package, tmp_path, monkeypatch):
+    monkeypatch.setattr(emoji, "_unpack", lambda *_: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
+    with pytest.raises(DataError, match=r"the cache .*cache can't be written \(No space left on device.*GANZOO_CACHE"):
+        open_data("emoji")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="the cache .*file can't be written .*GANZOO_CACHE"):
+        open_data("emoji")
