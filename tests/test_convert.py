@@ -436,6 +436,13 @@ def test_a_mimicry_network_that_is_no_sngan_names_the_layer(change, words, tmp_p
         convert(tmp_path / "g.pth", tmp_path / "model")
 
 
+def test_a_mimicry_network_whose_convolutions_are_wrapped_is_refused_by_name(tmp_path):
+    names = ("block1.c1.conv.weight", "block1.c2.conv.weight")
+    torch.save({**{name: torch.randn(8, 8, 3, 3) for name in names}, "l5.weight": torch.ones(1, 8)}, tmp_path / "d.pth")
+    with pytest.raises(WeightsError, match="block1.c1.conv does not fit.*has 4 to 6 blocks"):
+        convert(tmp_path / "d.pth", tmp_path / "model")
+
+
 # --- files of strangers ---------------------------------------------------------------------------------------------
 
 

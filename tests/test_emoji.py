@@ -1,5 +1,6 @@
 """The source `emoji`: npm's package is unpacked once, sorted by category and split by name."""
 
+import errno
 import io
 import json
 import os
@@ -102,7 +103,10 @@ def test_a_damaged_package_is_named_and_leaves_nothing(package, tmp_path, damage
 
 
 def test_a_cache_that_is_full_or_can_t_be_written_is_said(package, tmp_path, monkeypatch):
-    monkeypatch.setattr(emoji, "_unpack", lambda *_: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(emoji, "_unpack", full)
     with pytest.raises(DataError, match=r"the cache .*cache can't be written \(No space left on device.*GANZOO_CACHE"):
         open_data("emoji")
     (tmp_path / "file").write_text("")
