@@ -157,6 +157,39 @@ def test_a_table_of_both_falls_into_them_by_the_first_words_of_its_names(tmp_pat
     assert convert(tmp_path / "lightning.ckpt", tmp_path / "g", key="state_dict.generator").gan.discriminator is None
 
 
+@pytest.mark.parametrize("kind", ["generator", "discriminator"])
+@pytest.mark.parametrize("layout", ["pytorch/examples", "Dive into Deep Learning", "torchgan"])
+def test_one_network_whose_names_all_begin_with_a_word_more_is_known_by_the_others(layout, kind, tmp_path):
+    network = networks(layout)[kind == "discriminator"]
+    torch.save({f"wrapped.net.{name}": value for name, value in copied(network).items()}, tmp_path / "one.ckpt")
+    converted = convert(tmp_path / "one.ckpt", tmp_path / "model")
+    assert layout in converted.remarks[0]
+    gan = converted.gan
+    if kind == "generator":
+        latents = torch.randn(5, gan.latent_size)
+        assert torch.allclose(gan.sample(latents=latents), network(latents[:, :, None, None]), atol=1e-6)
+
+
+def test_a_mimicry_network_whose_names_all_begin_with_a_word_more_is_known(tmp_path):
+    torch.save({f"net.{name}": value for name, value in MimicryGenerator().state_dict().items()}, tmp_path / "g.pt")
+    assert "torch-mimicry's SNGAN" in convert(tmp_path / "g.pt", tmp_path / "model").remarks[0]
+
+
+@pytest.mark.parametrize("normed", [True, False])
+def test_layers_of_safetensors_stand_in_the_order_of_their_numbers(tmp_path, normed):
+    def stage(layer, width):
+        return nn.Sequential(OrderedDict(conv=layer, **({"norm": nn.BatchNorm2d(width)} if normed else {}), act=RELU))
+
+    stages = {"a": stage(nn.ConvTranspose2d(6, 8, 4), 8)}
+    stages |= {f"mid{number}": stage(nn.Conv2d(8, 8, 3, padding=1), 8) for number in range(11)}
+    plain = nn.Sequential(OrderedDict(stages, z=nn.ConvTranspose2d(8, 3, 4, 2, 1), end=nn.Tanh()))
+    plain = trained(plain, torch.randn(8, 6, 1, 1))
+    save_file(copied(plain), tmp_path / "g.safetensors")
+    gan = convert(tmp_path / "g.safetensors", tmp_path / "model").gan
+    latents = torch.randn(5, 6)
+    assert torch.allclose(gan.sample(latents=latents), plain(latents[:, :, None, None]), atol=1e-6)
+
+
 def test_latents_of_another_deviation_and_images_from_0_to_1_are_expressed_exactly(tmp_path, capsys):
     up, _ = pair()
     plain = trained(flat([*up[:-1], [up[-1][0], nn.Sigmoid()]]), torch.randn(8, 6, 1, 1))

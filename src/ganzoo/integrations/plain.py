@@ -26,13 +26,14 @@ from ganzoo.models.contract import Network
 
 _RANGES = {"-1,1": "tanh", "0,1": "sigmoid"}
 _LEAKY = "leaky_relu(slope=0.2)"
+IN_A_ROW = "layers in a row"  # of no library that is known
 # by the names of all layers: whose they are, and the activations of generator and discriminator there
 _LAYOUTS = (
     (r"main\.\d+", "the DCGAN of pytorch/examples and of PyTorch's tutorial", "relu", _LEAKY),
-    (r"\d+", "layers in a row", "relu", _LEAKY),
+    (r"\d+", IN_A_ROW, "relu", _LEAKY),
     (r"\d+(\.(conv2d_trans|conv2d|batch_norm))?", 'the DCGAN of "Dive into Deep Learning"', "relu", _LEAKY),
     (r"(model|disc)\.\d+(\.\d+)?", "torchgan's DCGAN", _LEAKY, _LEAKY),
-    (r".*", "layers in a row", "relu", _LEAKY),
+    (r".*", IN_A_ROW, "relu", _LEAKY),
 )
 
 
