@@ -232,6 +232,19 @@ def test_a_discriminator_under_spectral_norm_with_a_linear_end_is_expressed(tmp_
     assert torch.allclose(converted.gan.discriminator.eval()(images).flatten(), plain(images).flatten(), atol=1e-6)
 
 
+@pytest.mark.parametrize("last, said", [(5, "kernels of odd size halve"), (4, "those of odd size keep it")])
+def test_what_odd_kernels_of_a_discriminator_are_taken_for_is_said(last, said, tmp_path):
+    halves = last == 5  # there is no even kernel
+    layers = [nn.Conv2d(1, 8, 5, 2 if halves else 1, 2), LEAKY, nn.Conv2d(8, 16, last, 2, (last - 1) // 2), LEAKY]
+    plain = nn.Sequential(*layers, nn.Conv2d(16, 1, 4))
+    torch.save(plain.state_dict(), tmp_path / "d.pt")
+    converted = convert(tmp_path / "d.pt", tmp_path / "model")
+    strides = [line for line in converted.remarks if "kernels" in line]
+    assert len(strides) == 1 and said in strides[0], strides
+    images = torch.randn(4, 1, 16 if halves else 8, 16 if halves else 8)
+    assert torch.allclose(converted.gan.discriminator(images).flatten(), plain(images).flatten(), atol=1e-5)
+
+
 def test_a_converted_generator_is_pushed_and_trains_on_with_a_fresh_discriminator_which_is_said(
     hub, tmp_path, capsys, monkeypatch
 ):
