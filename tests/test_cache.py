@@ -1,5 +1,6 @@
 """The cache of decoded pictures: what is damaged is made again, what is half-made goes, what has no room is said."""
 
+import errno
 import io
 import json
 import mmap
@@ -22,15 +23,18 @@ from PIL import Image
 from ganzoo.data import cache as cache_module
 from ganzoo.data import cache_dir, fashion, open_data
 from ganzoo.data import decode as decode_module
-from ganzoo.data import open as open_module
 from ganzoo.data.cache import cached_images
 from ganzoo.data.reading import Reading
 from ganzoo.errors import ConfigError, DataError
 
 
 def png(value, size=(6, 6)):
+    return encoded(np.full(size[::-1], value, np.uint8))
+
+
+def encoded(pixels):
     buffer = io.BytesIO()
-    Image.new("L", size, value).save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -226,6 +230,14 @@ def test_what_is_being_decoded_is_not_removed():
     assert cached_images("one", meanwhile(), 2)[0].tolist() == [[[[value] * 4] * 4] for value in (0, 1)]
 
 
+def test_where_no_locks_are_offered_what_is_being_decoded_is_not_removed(monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    test_what_is_being_decoded_is_not_removed()
+
+
 def bomb(path, count=3, size=(600, 600)):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(count):
@@ -246,7 +258,7 @@ def test_a_set_for_which_the_disk_has_no_room_is_refused_before_it_is_decoded(tm
 
 
 def test_a_small_zip_that_would_fill_the_disk_is_refused_unless_a_size_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(open_module, "SMALL_ARRAY", 10**6)
+    monkeypatch.setattr(cache_module, "SMALL_ARRAY", 10**6)
     with pytest.raises(DataError, match="3 images of 600x600 .*so small that this can't be meant.*--size 64"):
         open_data(bomb(tmp_path / "set.zip"))
     assert len(open_data(tmp_path / "set.zip", image_size=600)) == 3
@@ -255,6 +267,30 @@ def test_a_small_zip_that_would_fill_the_disk_is_refused_unless_a_size_is_asked_
     for number in range(3):
         Image.fromarray(noise).save(tmp_path / "honest" / f"{number}.png")
     assert len(open_data(tmp_path / "honest")) == 3
+
+
+@pytest.mark.parametrize("kind", ["in Parquet", "named by Parquet", "in a folder"])
+def test_a_small_set_of_hf_that_would_fill_the_disk_is_refused_unless_a_size_is_asked_for(tmp_path, monkeypatch, kind):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: pip install 'ganzoo-torch[datasets]'")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setattr(cache_module, "SMALL_ARRAY", 10**6)
+    noise = np.random.default_rng(0).integers(0, 255, (600, 600), np.uint8)
+    for name, picture in (("bomb", encoded(np.zeros((600, 600), bool))), ("honest", encoded(noise))):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            (tmp_path / name / f"{number}.png").write_bytes(picture)
+        source = f"hf:{tmp_path / name}"
+        if kind != "in a folder":
+            named = kind == "named by Parquet"
+            rows = [{"bytes": None if named else picture, "path": f"{number}.png"} for number in range(3)]
+            features = datasets.Features(image={"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
+            rows = datasets.Dataset.from_dict({"image": rows}, features=features)
+            rows.to_parquet(str(tmp_path / name / "set.parquet"))
+            source += "/set.parquet"
+        if name == "bomb":
+            with pytest.raises(DataError, match="3 images of 600x600 .*so small that this can't be meant.*--size 64"):
+                open_data(source)
+        assert len(open_data(source, image_size=600 if name == "bomb" else None)) == 3
 
 
 @pytest.fixture

@@ -157,6 +157,39 @@ def test_a_table_of_both_falls_into_them_by_the_first_words_of_its_names(tmp_pat
     assert convert(tmp_path / "lightning.ckpt", tmp_path / "g", key="state_dict.generator").gan.discriminator is None
 
 
+@pytest.mark.parametrize("kind", ["generator", "discriminator"])
+@pytest.mark.parametrize("layout", ["pytorch/examples", "Dive into Deep Learning", "torchgan"])
+def test_one_network_whose_names_all_begin_with_a_word_more_is_known_by_the_others(layout, kind, tmp_path):
+    network = networks(layout)[kind == "discriminator"]
+    torch.save({f"wrapped.net.{name}": value for name, value in copied(network).items()}, tmp_path / "one.ckpt")
+    converted = convert(tmp_path / "one.ckpt", tmp_path / "model")
+    assert layout in converted.remarks[0]
+    gan = converted.gan
+    if kind == "generator":
+        latents = torch.randn(5, gan.latent_size)
+        assert torch.allclose(gan.sample(latents=latents), network(latents[:, :, None, None]), atol=1e-6)
+
+
+def test_a_mimicry_network_whose_names_all_begin_with_a_word_more_is_known(tmp_path):
+    torch.save({f"net.{name}": value for name, value in MimicryGenerator().state_dict().items()}, tmp_path / "g.pt")
+    assert "torch-mimicry's SNGAN" in convert(tmp_path / "g.pt", tmp_path / "model").remarks[0]
+
+
+@pytest.mark.parametrize("normed", [True, False])
+def test_layers_of_safetensors_stand_in_the_order_of_their_numbers(tmp_path, normed):
+    def stage(layer, width):
+        return nn.Sequential(OrderedDict(conv=layer, **({"norm": nn.BatchNorm2d(width)} if normed else {}), act=RELU))
+
+    stages = {"a": stage(nn.ConvTranspose2d(6, 8, 4), 8)}
+    stages |= {f"mid{number}": stage(nn.Conv2d(8, 8, 3, padding=1), 8) for number in range(11)}
+    plain = nn.Sequential(OrderedDict(stages, z=nn.ConvTranspose2d(8, 3, 4, 2, 1), end=nn.Tanh()))
+    plain = trained(plain, torch.randn(8, 6, 1, 1))
+    save_file(copied(plain), tmp_path / "g.safetensors")
+    gan = convert(tmp_path / "g.safetensors", tmp_path / "model").gan
+    latents = torch.randn(5, 6)
+    assert torch.allclose(gan.sample(latents=latents), plain(latents[:, :, None, None]), atol=1e-6)
+
+
 def test_latents_of_another_deviation_and_images_from_0_to_1_are_expressed_exactly(tmp_path, capsys):
     up, _ = pair()
     plain = trained(flat([*up[:-1], [up[-1][0], nn.Sigmoid()]]), torch.randn(8, 6, 1, 1))
@@ -186,19 +219,6 @@ def test_a_generator_of_other_stages_is_expressed(tmp_path):
     assert torch.allclose(gan.sample(latents=latents), plain(latents[:, :, None, None]), atol=1e-6)
 
 
-@pytest.mark.parametrize("size, halve", [(5, True), (4, False)])
-def test_what_is_assumed_of_a_discriminators_strides_is_what_is_done(size, halve, tmp_path):
-    layers = [nn.Conv2d(1, 4, size, 2, (size - 1) // 2), LEAKY, nn.Conv2d(4, 8, 5, 2 if halve else 1, 2), LEAKY]
-    plain = nn.Sequential(*layers, nn.Conv2d(8, 1, 4)).eval()
-    torch.save(plain.state_dict(), tmp_path / "d.pt")
-    converted = convert(tmp_path / "d.pt", tmp_path / "model")
-    said = "kernels of odd size, as there are no others, halve the size (stride 2)"
-    said = said if halve else "kernels of even size double or halve the size, those of odd size keep it"
-    assert [each for each in converted.remarks if "kernels of" in each] == [f"assumed: discriminator: {said}"]
-    images = torch.randn(4, 1, *[16 if halve else 8] * 2)
-    assert torch.allclose(converted.gan.discriminator.eval()(images).flatten(), plain(images).flatten(), atol=1e-6)
-
-
 def test_a_discriminator_under_spectral_norm_with_a_linear_end_is_expressed(tmp_path):
     from torch.nn.utils import spectral_norm
 
@@ -210,6 +230,19 @@ def test_a_discriminator_under_spectral_norm_with_a_linear_end_is_expressed(tmp_
     converted = convert(tmp_path / "d.pt", tmp_path / "model")
     assert any("generator: fresh" in each for each in converted.remarks)
     assert torch.allclose(converted.gan.discriminator.eval()(images).flatten(), plain(images).flatten(), atol=1e-6)
+
+
+@pytest.mark.parametrize("last, said", [(5, "kernels of odd size halve"), (4, "those of odd size keep it")])
+def test_what_odd_kernels_of_a_discriminator_are_taken_for_is_said(last, said, tmp_path):
+    halves = last == 5  # there is no even kernel
+    layers = [nn.Conv2d(1, 8, 5, 2 if halves else 1, 2), LEAKY, nn.Conv2d(8, 16, last, 2, (last - 1) // 2), LEAKY]
+    plain = nn.Sequential(*layers, nn.Conv2d(16, 1, 4))
+    torch.save(plain.state_dict(), tmp_path / "d.pt")
+    converted = convert(tmp_path / "d.pt", tmp_path / "model")
+    strides = [line for line in converted.remarks if "kernels" in line]
+    assert len(strides) == 1 and said in strides[0], strides
+    images = torch.randn(4, 1, 16 if halves else 8, 16 if halves else 8)
+    assert torch.allclose(converted.gan.discriminator(images).flatten(), plain(images).flatten(), atol=1e-5)
 
 
 def test_a_converted_generator_is_pushed_and_trains_on_with_a_fresh_discriminator_which_is_said(
@@ -447,6 +480,13 @@ def test_a_mimicry_network_that_is_no_sngan_names_the_layer(change, words, tmp_p
     torch.save(state, tmp_path / "g.pth")
     with pytest.raises(WeightsError, match=words):
         convert(tmp_path / "g.pth", tmp_path / "model")
+
+
+def test_a_mimicry_network_whose_convolutions_are_wrapped_is_refused_by_name(tmp_path):
+    names = ("block1.c1.conv.weight", "block1.c2.conv.weight")
+    torch.save({**{name: torch.randn(8, 8, 3, 3) for name in names}, "l5.weight": torch.ones(1, 8)}, tmp_path / "d.pth")
+    with pytest.raises(WeightsError, match="block1.c1.conv does not fit.*has 4 to 6 blocks"):
+        convert(tmp_path / "d.pth", tmp_path / "model")
 
 
 # --- files of strangers ---------------------------------------------------------------------------------------------

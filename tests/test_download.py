@@ -1,9 +1,12 @@
 """Downloads, from a real server on 127.0.0.1 that breaks in every way."""
 
 import dataclasses
+import errno
 import hashlib
+import http.client
 import multiprocessing
 import shutil
+import ssl
 import threading
 from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +82,31 @@ def test_a_broken_line_is_gone_on_with(server, tmp_path, sha1):
     server.cuts = 1
     assert download(server.url + "/cut", tmp_path / "file", sha1=sha1).read_bytes() == CONTENT
     assert [wish for _, wish in server.seen] == [None, f"bytes={len(CONTENT) // 2}-"]
+
+
+@pytest.mark.parametrize("place", ["HTTPConnection.getresponse", "HTTPResponse.read"])
+@pytest.mark.parametrize(
+    "broken",
+    [ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), OSError(errno.EHOSTUNREACH, "No route to host")],
+    ids=["TLS", "route"],
+)
+def test_a_line_that_breaks_by_tls_or_a_lost_route_is_tried_again_and_then_said(
+    server, tmp_path, monkeypatch, sha1, place, broken
+):
+    kind, name = place.split(".")
+    whole, failures = getattr(getattr(http.client, kind), name), [broken]
+
+    def fail(*arguments, **options):
+        if failures:
+            raise failures.pop()
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(f"http.client.{place}", fail)
+    assert download(server.url + "/whole", tmp_path / "file", sha1=sha1).read_bytes() == CONTENT
+    failures += [broken] * 3
+    with pytest.raises(DataError, match=rf"/whole can't be downloaded \(.*{broken.strerror}\); try again"):
+        download(server.url + "/whole", tmp_path / "other", sha1=sha1)
+    assert not failures
 
 
 def test_a_server_that_cannot_resume_starts_anew(server, tmp_path, sha1):

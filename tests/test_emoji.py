@@ -1,7 +1,9 @@
 """The source `emoji`: npm's package is unpacked once, sorted by category and split by name."""
 
+import errno
 import io
 import json
+import os
 import tarfile
 
 import pytest
@@ -98,3 +100,16 @@ def test_a_damaged_package_is_named_and_leaves_nothing(package, tmp_path, damage
     with pytest.raises(DataError, match=r"tgz can't be unpacked .*; remove it"):
         open_data("emoji")
     assert not (tmp_path / "cache" / "emoji-one").exists()
+
+
+def test_a_cache_that_is_full_or_can_t_be_written_is_said(package, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(emoji, "_unpack", full)
+    with pytest.raises(DataError, match=r"the cache .*cache can't be written \(No space left on device.*GANZOO_CACHE"):
+        open_data("emoji")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="the cache .*file can't be written .*GANZOO_CACHE"):
+        open_data("emoji")

@@ -342,6 +342,21 @@ def test_parts_of_a_dataset_keep_the_names_of_its_classes():
     assert open_data(ConcatDataset([whole, whole])).class_names == Pets.classes
 
 
+@pytest.mark.parametrize(
+    ("targets", "names", "labels"),
+    [("category", ("Abyssinian", "Beagle", "Sphynx"), [0, 1, 2]), ("binary-category", ("Cat", "Dog"), [0, 1, 0])],
+)
+def test_pets_of_torchvision_are_named_by_their_breed_or_as_cats_and_dogs(tmp_path, targets, names, labels):
+    for folder in ("images", "annotations"):
+        (tmp_path / "oxford-iiit-pet" / folder).mkdir(parents=True)
+    lines = ["Abyssinian_1 1 1 1", "beagle_1 2 2 1", "Sphynx_1 3 1 2"]
+    (tmp_path / "oxford-iiit-pet/annotations/trainval.txt").write_text("\n".join(lines))
+    for line, pixels in zip(lines, images_of(3, 9, 9)):
+        Image.fromarray(pixels).save(tmp_path / "oxford-iiit-pet/images" / f"{line.split()[0]}.jpg")
+    data = open_data(torchvision.datasets.OxfordIIITPet(tmp_path, target_types=targets))
+    assert data.class_names == names and data.labels.tolist() == labels
+
+
 def test_a_dataset_around_another_has_not_its_names():
     class Binary(Dataset):
         def __init__(self, dataset):

@@ -23,6 +23,8 @@ from ganzoo.files import digest_of, expand_user, file_state, locked, new_folder,
 
 VERSION = 1  # of decoding; a new one makes all sets anew
 HASHED = 256_000_000  # bytes of an entry that is hashed whenever it is opened; a larger one if it was touched
+LARGEST_RATIO = 1000  # of decoded pictures to their files, if they take more than SMALL_ARRAY bytes
+SMALL_ARRAY = 1_000_000_000
 
 Pictures = Generator["np.ndarray | None", None, None]
 
@@ -79,6 +81,11 @@ def cached_images(
         raise DataError(unwritable(error)) from error
 
 
+def most_decoded(packed: int, image_size: int | None) -> int | None:
+    """Bytes that pictures of `packed` bytes may take decoded; None for any: an `image_size` that was asked for."""
+    return None if image_size else max(SMALL_ARRAY, LARGEST_RATIO * packed)
+
+
 def _make(folder: Path, pictures: Pictures, count: int, most: int | None) -> dict[str, Any]:
     """Write the entry `folder`, or wait until another process that writes it has done so; what is written of it."""
     with locked(_lock(folder), waiting=f"another process decodes these pictures into {folder}: waiting for it"):
@@ -106,8 +113,9 @@ def _remove_half_made(data: Path) -> None:
     """Remove what processes that are no longer there left aside in the folder `data`."""
     for aside in data.glob(".*.tmp"):
         digest = aside.name.split(".")[1]
-        with suppress(Timeout, OSError), locked(_lock(data / digest), wait=False):
-            shutil.rmtree(aside)
+        with suppress(Timeout, OSError), locked(_lock(data / digest), wait=False) as held:
+            if held:  # without locks nothing tells whether another process is writing it
+                shutil.rmtree(aside)
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:

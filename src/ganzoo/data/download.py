@@ -7,7 +7,8 @@ import os
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def _fetch_whole(file: Published, path: Path) -> None:
     for _ in range(TRIES):
         try:
             _fetch(file, part)
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError) as error:
             problems.append(str(error))
             if isinstance(error, urllib.error.HTTPError) and error.code == 416:
                 part.unlink(missing_ok=True)  # a part longer than the file
@@ -94,13 +95,26 @@ def _fetch(file: Published, part: Path) -> None:
     have = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "ganzoo", **({"Range": f"bytes={have}-"} if have else {})}
     request = urllib.request.Request(file.url, headers=headers)
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+    with _line():
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    with response:
         have = have if response.status == 206 else 0  # 206: it goes on where the part ends
         length = response.headers.get("Content-Length")
         left = int(length) if length and length.isdecimal() and len(length) < 20 else None
         if left is not None:
             _check_room(file, have + left, left, part.parent)
         _receive(file, response, part, bool(have), left)
+
+
+@contextmanager
+def _line() -> Iterator[None]:
+    """Raise what the network fails with (TLS, a lost route) as a ConnectionError: other OSErrors are of writing."""
+    try:
+        yield
+    except urllib.error.URLError:
+        raise
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _receive(file: Published, response: Any, part: Path, goes_on: bool, left: int | None) -> None:
@@ -112,7 +126,11 @@ def _receive(file: Published, response: Any, part: Path, goes_on: bool, left: in
     hidden = not (console.is_terminal or console.is_jupyter)
     bar = wrap_file(response, left or file.largest, description=part.stem, console=console, disable=hidden)
     with open(part, "ab" if goes_on else "wb") as opened, bar as body:
-        while opened.tell() <= file.largest and (block := body.read(1 << 16)):
+        while opened.tell() <= file.largest:
+            with _line():
+                block = body.read(1 << 16)
+            if not block:
+                break
             opened.write(block)
             left = None if left is None else left - len(block)
     if part.stat().st_size > file.largest:

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from ganzoo.data.cache import cache_dir
+from ganzoo.data.cache import cache_dir, unwritable
 from ganzoo.data.download import Published, find_or_download
 from ganzoo.errors import DataError
 from ganzoo.files import new_folder
@@ -30,7 +30,8 @@ def load_emoji(root: str, skin_tones: str, fetch: bool) -> Path:
     """The folder that holds `train` and `test`, each with a folder a category; unpacked once into the cache.
 
     Raises:
-        DataError: the package is on no disk and may not be fetched, or is another file than its hash says.
+        DataError: the package is on no disk and may not be fetched, or is another file than its hash says; or the cache
+            can't be written.
     """
     folder = cache_dir() / f"emoji-{skin_tones}"
     if not folder.is_dir():
@@ -40,6 +41,8 @@ def load_emoji(root: str, skin_tones: str, fetch: bool) -> Path:
                 _unpack(package, skin_tones == "all", aside)
         except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, KeyError, ValueError) as error:
             raise DataError(f"{package} can't be unpacked ({error}); remove it, and it is fetched again.") from error
+        except OSError as error:
+            raise DataError(unwritable(error)) from error
     return folder
 
 

@@ -420,7 +420,8 @@ def _class_names(dataset: Any) -> tuple[str, ...]:
                 f"means two things; give parts of the same classes."
             )
         return parts[0]
-    classes = getattr(dataset, "classes", None)  # as torchvision's have them
+    binary = getattr(dataset, "_target_types", None) == ["binary-category"]  # of OxfordIIITPet: cats and dogs
+    classes = getattr(dataset, "bin_classes" if binary else "classes", None)  # as torchvision's have them
     if isinstance(classes, (list, tuple)):
         names = tuple(", ".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in classes)
         return names if _keeps(getattr(dataset, "target_transform", None), len(names)) else ()

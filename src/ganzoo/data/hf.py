@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.bounded import check_shard, read_bounded
-from ganzoo.data.cache import cached_images, differing
+from ganzoo.data.cache import cached_images, differing, most_decoded
 from ganzoo.data.decode import read_pictures, with_channels
 from ganzoo.data.given import IMAGE_NAMES, LABEL_NAMES, is_plain_subset, open_items
 from ganzoo.data.image_data import ImageData, assemble
@@ -116,9 +116,13 @@ def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, s
     if not (encoded and named):  # the caller's rows may name files that change, the fingerprint not
         return dataclasses.replace(open_items(rows, labels, reading, names, known_as), source=source)
     # a folder's fingerprint follows from all files in it; files that rows of one Parquet file name may change unseen
-    unseen = _files(name) and rows.data.table.flatten().column(f"{image}.bytes").null_count
+    table = rows.data.table.flatten()
+    inside, paths = table.column(f"{image}.bytes"), table.column(f"{image}.path")
+    unseen = _files(name) and inside.null_count
     key = None if unseen else ["hf", rows._fingerprint, image, *reading.key, reading.broken]
-    return _decoded(dataclasses.replace(columns, rows=rows, names=names), key, labels, known_as)
+    beside = [columns.root / path for path in paths.filter(inside.is_null()).drop_null().to_pylist() if columns.root]
+    packed = inside.nbytes + sum(os.path.getsize(path) for path in beside if os.path.isfile(path))
+    return _decoded(dataclasses.replace(columns, rows=rows, names=names), key, labels, known_as, packed)
 
 
 def _columns(datasets: Any, rows: Any, source: str, name: str, options: dict[str, str], reading: Reading) -> Stream:
@@ -135,8 +139,8 @@ def _columns(datasets: Any, rows: Any, source: str, name: str, options: dict[str
     return Stream(rows, image, label, names, source, reading, _folder(name) if named else None)
 
 
-def _decoded(columns: Stream, key: list[Any] | None, labels: Tensor | None, name: str) -> ImageData:
-    """All pictures of `columns`, decoded into the cache under `key`."""
+def _decoded(columns: Stream, key: list[Any] | None, labels: Tensor | None, name: str, packed: int) -> ImageData:
+    """All pictures of `columns`, whose files take `packed` bytes, decoded into the cache under `key`."""
     rows, count, place = columns.rows, len(columns.rows), f"{columns.source}: row "
     reading = with_channels(
         columns.reading, count, lambda index, own: columns.picture(rows[index], f"{place}{index}", own)
@@ -145,7 +149,8 @@ def _decoded(columns: Stream, key: list[Any] | None, labels: Tensor | None, name
     def fetch(pair: tuple[int, dict[str, Any]]) -> tuple[bytes, str]:
         return columns.encoded(pair[1], f"{place}{pair[0]}"), f"{place}{pair[0]}"
 
-    decoded = cached_images(key, read_pictures(fetch, enumerate(rows), count, reading), count)
+    pictures = read_pictures(fetch, enumerate(rows), count, reading)
+    decoded = cached_images(key, pictures, count, most_decoded(packed, reading.image_size))
     labels = None if labels is None else labels[decoded[1]]
     return assemble(decoded, labels, columns.names, name, columns.source, range(count), reading)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.data.archives import Listing, list_folder, list_zip
-from ganzoo.data.cache import cached_images
+from ganzoo.data.cache import cached_images, most_decoded
 from ganzoo.data.decode import convert, decode, read_pictures, with_channels
 from ganzoo.data.given import open_given
 from ganzoo.data.hf import hf_splits, open_hf, open_rows, rows_of
@@ -22,9 +22,6 @@ from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, path_nam
 from ganzoo.errors import DataError, did_you_mean, quote
 from ganzoo.files import file_state, written_as_path
 from ganzoo.text import track
-
-LARGEST_RATIO = 1000  # of decoded pictures to their files, if they take more than SMALL_ARRAY bytes
-SMALL_ARRAY = 1_000_000_000
 
 
 def open_data(
@@ -168,9 +165,7 @@ def _from_listing(listing: Listing, path: Path, reading: Reading, name: str) -> 
     if path.is_file() and reading.broken == "skip":  # a whole zip lists the same members as a damaged one
         key += file_state(path)
     packed = path.stat().st_size if path.is_file() else sum(bytes_ for _, bytes_, *_ in listing.facts)
-    # a size that was asked for is meant
-    most = None if reading.image_size else max(SMALL_ARRAY, LARGEST_RATIO * packed)
-    decoded = cached_images(key, pictures, len(names), most)
+    decoded = cached_images(key, pictures, len(names), most_decoded(packed, reading.image_size))
     labels, classes = labels_of(listing, path) or (None, ())
     labels = None if labels is None else labels[decoded[1]]
     data = assemble(decoded, labels, classes, name, str(path.resolve()), names, reading)

@@ -15,7 +15,7 @@ from ganzoo.files import expand_user
 from ganzoo.gan import GAN
 from ganzoo.integrations.layers import rows
 from ganzoo.integrations.mimicry import is_mimicry, read_mimicry
-from ganzoo.integrations.plain import Assumptions, Reading, read_row
+from ganzoo.integrations.plain import IN_A_ROW, Assumptions, Reading, layout_of, read_row
 from ganzoo.latents import sample_latents
 from ganzoo.models import Generator
 from ganzoo.models.contract import plain_name
@@ -164,7 +164,16 @@ def _unwrapped(table: Table) -> dict[str, Tensor]:
 
 
 def _read(table: Table, assumptions: Assumptions) -> Reading:
-    """The network of `table`, in the first order of its layers that makes sense."""
+    """The network of `table`, in the first order of its layers that makes sense.
+
+    A first word that all names share, as a wrapper's, goes if no layout is known by it.
+    """
+    while (
+        len(row := next(rows(table))) > 1
+        and layout_of(row)[0] == IN_A_ROW
+        and len({name.partition(".")[0] for name in table}) == 1
+    ):
+        table = {name.partition(".")[2]: tensor for name, tensor in table.items()}
     first: WeightsError | None = None
     for row in rows(table):
         try:

@@ -97,7 +97,9 @@ class Layer:
 
 def rows(table: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
     """The layers of `table` in each order that they may stand in: as in the file, which `torch.save` writes in the
-    network's order; by the numbers in their names, since safetensors sorts them; then with other parts first.
+    network's order; by the numbers in their names; then with other parts first.
+
+    If the file is sorted, as safetensors is, its numbers are taken as numbers: 2 stands before 10.
 
     Raises:
         WeightsError: a tensor is no part of a convolution, a linear layer or a norm.
@@ -112,12 +114,18 @@ def rows(table: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
         layers.setdefault(found[1], {})[part] = tensor
     natural = sorted(layers, key=lambda name: _order(Layer(name, layers[name])))
     roots = list(dict.fromkeys(name.partition(".")[0] for name in layers))
-    orders = [list(layers), natural]
+    floats = [name for name, tensor in table.items() if tensor.is_floating_point()]  # safetensors has integers first
+    given = sorted(layers, key=_padded) if floats == sorted(floats) else list(layers)
+    orders = [given, natural]
     if 1 < len(roots) <= _MOST_ROOTS:
         orders += [sorted(natural, key=lambda name: each.index(name.partition(".")[0])) for each in permutations(roots)]
     for names in dict.fromkeys(map(tuple, orders)):
         before = ("", *names)
         yield [Layer(name, layers[name], _between(last, name)) for last, name in zip(before, names)]
+
+
+def _padded(name: str) -> str:
+    return re.sub(r"\d+", lambda number: number[0].zfill(9), name)
 
 
 def _order(layer: Layer) -> list[tuple[bool, int, bool, str]]:

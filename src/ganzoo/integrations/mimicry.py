@@ -99,7 +99,8 @@ def _generator(layers: Parts, blocks: list[Parts], assumptions: Assumptions) -> 
 def _discriminator(layers: Parts, blocks: list[Parts], assumptions: Assumptions) -> Reading:
     name, head = next(iter(layers.items()), ("", None))
     if head is None or len(layers) > 1 or (len(blocks), name) not in _DISCRIMINATORS:
-        wrong = head if head and not re.fullmatch(r"l\d", name) else [*layers.values(), *blocks[0].values()][-1]
+        parts = next(iter(blocks), {})
+        wrong = head if head and not re.fullmatch(r"l\d", name) else [*layers.values(), *parts.values()][-1]
         raise wrong.refuse(f"{LAYOUT} has 4 to 6 blocks and one linear layer behind them, l5, l6 or l7")
     _check_whole([*(layer for parts in blocks for layer in parts.values()), head])
     size, halves = _DISCRIMINATORS[len(blocks), name]

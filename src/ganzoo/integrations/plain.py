@@ -1,8 +1,8 @@
 """A row of a stranger's layers as a network of the DCGAN family, beside the same row as a plain `nn.Sequential`.
 
 A table of tensors tells which layers there are, and neither strides nor activations. A kernel of even size k is taken
-to double or halve (stride 2, padding (k - 2) / 2), one of odd size to keep the size (in a discriminator that has no
-others, to halve it), and an activation to stand between two layers; what is assumed is said.
+to double or halve (stride 2, padding (k - 2) / 2), one of odd size to keep the size (to halve it in a discriminator
+that has no others), and an activation to stand between two layers; what is assumed is said.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from ganzoo.models.contract import Network
 
 _RANGES = {"-1,1": "tanh", "0,1": "sigmoid"}
 _LEAKY = "leaky_relu(slope=0.2)"
+IN_A_ROW = "layers in a row"  # of no library that is known
 # by the names of all layers: whose they are, and the activations of generator and discriminator there
 _LAYOUTS = (
     (r"main\.\d+", "the DCGAN of pytorch/examples and of PyTorch's tutorial", "relu", _LEAKY),
-    (r"\d+", "layers in a row", "relu", _LEAKY),
+    (r"\d+", IN_A_ROW, "relu", _LEAKY),
     (r"\d+(\.(conv2d_trans|conv2d|batch_norm))?", 'the DCGAN of "Dive into Deep Learning"', "relu", _LEAKY),
     (r"(model|disc)\.\d+(\.\d+)?", "torchgan's DCGAN", _LEAKY, _LEAKY),
-    (r".*", "layers in a row", "relu", _LEAKY),
+    (r".*", IN_A_ROW, "relu", _LEAKY),
 )
 
 
@@ -215,9 +216,11 @@ def _read_discriminator(units: list[Unit], layout: str, activation: str, assumpt
         activation=activation,
         head_bias="bias" in last.tensors,
     )
-    odd = ["kernels of odd size, as there are no others, halve the size (stride 2)"]
-    strides = odd if odd_halves else _strides(names)
-    assumed = [f"{activation} between the layers (--discriminator-activation)", *strides, *_norms(units)]
+    assumed = [
+        f"{activation} between the layers (--discriminator-activation)",
+        *_strides(names, odd_halves),
+        *_norms(units),
+    ]
     if any((unit.layer.between or 0) > 1 for unit in stages):
         assumed.append("layers without weights beside the activations, as dropout, do nothing")
     assumed.append("logits at the end: an activation there (a sigmoid, torchgan's leaky_relu) is left out")
@@ -400,7 +403,9 @@ def _kernel(size: int) -> str:
     return "" if size == 3 else f"(kernel_size={size})"
 
 
-def _strides(names: Sequence[str]) -> list[str]:
+def _strides(names: Sequence[str], odd_halves: bool = False) -> list[str]:
+    if odd_halves and names:
+        return ["kernels of odd size halve the size (stride 2), since no kernel is even"]
     return ["kernels of even size double or halve the size, those of odd size keep it"] if names else []
 
 
