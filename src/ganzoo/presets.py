@@ -80,7 +80,8 @@ def create(
     """A GAN of a preset with fresh weights.
 
     Args:
-        preset: its name, or a recipe that is not registered.
+        preset: its name, or a recipe that is not registered; the GAN does not keep its settings, so give the recipe
+            itself to `Trainer`.
         image_size: another size, if the networks' family offers it. DCGAN adds or drops stages where the channels are
             widest; if `generator` gives widths, `start_size` follows from them instead.
         generator, discriminator: changes of the two configs, by field.
