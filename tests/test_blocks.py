@@ -1,6 +1,7 @@
 """Blocks keep their contract, and `check_block` sees who doesn't."""
 
 import math
+import re
 import subprocess
 import sys
 import warnings
@@ -12,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from ganzoo import blocks
 from ganzoo.blocks import (
     ACTIVATIONS,
     BLOCKS,
@@ -65,6 +67,14 @@ HALVING = ["dcgan-down", "blur-down", "residual-down"]
 
 def test_every_promised_block_is_registered():
     assert set(BUILT_IN) <= set(BLOCKS)
+
+
+def test_every_block_and_the_class_that_its_docstring_refers_to_can_be_imported_from_ganzoo_blocks():
+    for name in BUILT_IN:
+        block = BLOCKS[name]
+        assert getattr(blocks, block.__name__) is block
+        for other in re.findall(r"as of `(\w+)`", block.__doc__):
+            assert hasattr(blocks, other), other
 
 
 @pytest.mark.parametrize("norm", [*NORMS, nn.BatchNorm2d], ids=str)
