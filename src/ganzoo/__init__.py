@@ -38,7 +38,10 @@ _HOME = {
     "export_onnx": "ganzoo.integrations.onnx",
     "GanzooError": "ganzoo.errors",
 }
-_MODULES = {"augment", "blocks", "data", "errors", "images", "latents", "losses", "models", "penalties", "presets"}
+_MODULES = {
+    "augment", "blocks", "callbacks", "config", "data", "errors", "evaluation", "explore", "images", "latents",
+    "losses", "models", "penalties", "presets", "registry", "schedules", "seeds", "settings", "stateful", "training",
+}  # fmt: skip
 
 __all__ = sorted([*_HOME, *_MODULES, "__version__"])
 
