@@ -19,7 +19,7 @@ from ganzoo.errors import ConfigError, ShapeError, failure, quote
 from ganzoo.losses import kind_of
 from ganzoo.registry import Registry
 from ganzoo.seeds import Random, integers, normal, number, seeded, uniform
-from ganzoo.stateful import NOT_REPEATED, SERVES, Stateful, check_restored, serves
+from ganzoo.stateful import NAMED, NOT_REPEATED, SERVES, Stateful, can_be_named, check_restored, serves
 
 Strength = Annotated[float, Bounds(0, 1)]
 ADA_STEPS = 4  # between changes of its probability
@@ -39,7 +39,7 @@ class Augmentation(Protocol):
 
 
 AUGMENTATIONS: Registry[Callable[..., Any]] = Registry(
-    "augmentation", "ganzoo.augmentations", SERVES, serves, functions=True
+    "augmentation", "ganzoo.augmentations", NAMED, can_be_named, functions=True
 )
 
 

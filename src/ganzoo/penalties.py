@@ -23,7 +23,7 @@ from ganzoo.losses import checked_number, full
 from ganzoo.registry import Registry
 from ganzoo.schedules import Schedule, make_schedule, value_at
 from ganzoo.seeds import Random, normal_each, seeded, uniform
-from ganzoo.stateful import NOT_REPEATED, SERVES, Stateful, check_restored, serves
+from ganzoo.stateful import NAMED, NOT_REPEATED, SERVES, Stateful, can_be_named, check_restored, serves
 
 Discriminate = Callable[[Tensor], Tensor]
 LARGEST_WEIGHT = 1e9
@@ -72,7 +72,7 @@ class WeightedPenalty:
 
 
 PENALTIES: Registry[Penalty] = Registry(
-    "penalty", "ganzoo.penalties", SERVES, serves, functions=True, wrapper=WeightedPenalty
+    "penalty", "ganzoo.penalties", NAMED, can_be_named, functions=True, wrapper=WeightedPenalty
 )
 
 
@@ -103,7 +103,7 @@ class GeneratorPenalty(Protocol):
 
 
 GENERATOR_PENALTIES: Registry[Callable[..., Any]] = Registry(
-    "generator penalty", "ganzoo.generator_penalties", SERVES, serves, functions=True, wrapper=WeightedPenalty
+    "generator penalty", "ganzoo.generator_penalties", NAMED, can_be_named, functions=True, wrapper=WeightedPenalty
 )
 
 
