@@ -72,6 +72,14 @@ def test_star_brings_a_packages_public_names_and_no_submodules(package):
     assert not any(isinstance(node, ast.Assign) for node in init), "a type checker takes a computed __all__ for empty"
 
 
+def test_evaluate_is_the_function_whichever_module_is_imported_first():
+    for first in ("ganzoo", "ganzoo.evaluation", "ganzoo.evaluation.evaluate", "ganzoo.runs.card"):
+        code = (
+            f"import {first}; from ganzoo.evaluation import evaluate; import ganzoo; assert evaluate is ganzoo.evaluate"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_version_is_the_installed_distributions():
     assert ganzoo.__version__ == importlib.metadata.version("ganzoo-torch")
     assert re.fullmatch(r"\d+\.\d+\.\d+", ganzoo.__version__)

@@ -34,7 +34,7 @@ _HOME = {
     "Preset": "ganzoo.presets",
     "Settings": "ganzoo.settings",
     "Trainer": "ganzoo.training",
-    "evaluate": "ganzoo.evaluation.evaluate",
+    "evaluate": "ganzoo.evaluation",
     "export_onnx": "ganzoo.integrations.onnx",
     "GanzooError": "ganzoo.errors",
 }

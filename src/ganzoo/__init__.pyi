@@ -27,7 +27,7 @@ from ganzoo.blocks import NORMS as NORMS
 from ganzoo.callbacks import CALLBACKS as CALLBACKS
 from ganzoo.data import SOURCES as SOURCES
 from ganzoo.errors import GanzooError as GanzooError
-from ganzoo.evaluation.evaluate import evaluate as evaluate
+from ganzoo.evaluation import evaluate as evaluate
 from ganzoo.evaluation.features import FEATURES as FEATURES
 from ganzoo.evaluation.metrics import METRICS as METRICS
 from ganzoo.gan import GAN as GAN
