@@ -125,6 +125,15 @@ def test_an_empty_registry_says_that_it_knows_none():
         Registry("colour", "ganzoo.no-such-group")["red"]
 
 
+def test_an_unknown_name_with_a_dot_asks_for_its_package(colours, monkeypatch):
+    monkeypatch.delenv("GANZOO_PLUGINS", raising=False)
+    said = r"Known: red, dark-green\. Names with a dot come from packages: is the one of this name installed\?$"
+    with pytest.raises(UnknownNameError, match=said):
+        colours["acme.red"]
+    with pytest.raises(UnknownNameError, match=said):
+        colours.read("acme.red", "settings.colour")
+
+
 def test_an_unknown_name_is_a_keyerror_and_a_ganzoo_error(colours):
     for kind in (KeyError, GanzooError):
         with pytest.raises(kind):

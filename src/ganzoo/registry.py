@@ -26,6 +26,7 @@ from ganzoo.errors import (
 from ganzoo.options import Option, options_of, read_options, split_call
 
 T = TypeVar("T")
+Item = TypeVar("Item")  # what is registered keeps its own type, and so its signature
 _LATER: Any = object()  # of `register`: the item is what is decorated
 _NAME = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
 
@@ -88,9 +89,9 @@ class Registry(Mapping[str, T], Generic[T]):
         self._options: dict[str, tuple[T, dict[str, Option]]] = {}
 
     @overload
-    def register(self, name: str, *, replace: bool = False) -> Callable[[T], T]: ...
+    def register(self, name: str, *, replace: bool = False) -> Callable[[Item], Item]: ...
     @overload
-    def register(self, name: str, item: T, *, replace: bool = False) -> T: ...
+    def register(self, name: str, item: Item, *, replace: bool = False) -> Item: ...
     def register(self, name: str, item: Any = _LATER, *, replace: bool = False) -> Any:
         """Register `item` under `name`; without `item`, return a decorator that does.
 
@@ -139,7 +140,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         if not isinstance(name, str) or name not in self:
-            raise UnknownNameError(f"Unknown {self.kind} {quote(name)}.{did_you_mean(name, self)}")
+            raise self._unknown(name, "Unknown")
         if name in self._items and ("." not in name or name in self._origins or name not in self._plugins()):
             return self._items[name]
         return self._load(name)
@@ -198,8 +199,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         name, given = split_call(text, place or f"a {self.kind}")
         if name not in self:
-            before = f"{place}: unknown" if place else "Unknown"
-            raise UnknownNameError(f"{before} {self.kind} {quote(name)}.{did_you_mean(name, self)}")
+            raise self._unknown(name, f"{place}: unknown" if place else "Unknown")
         return name, read_options(given, self.options(name), f"{place}: {name}" if place else name)
 
     def make(self, text: Any, place: str = "") -> Any:
@@ -212,6 +212,14 @@ class Registry(Mapping[str, T], Generic[T]):
         common = {key: options.pop(key) for key in self._common() if key in options}
         made = self._make(name, options)
         return self._wrapper(made, **common) if self._wrapper else made
+
+    def _unknown(self, name: object, before: str) -> UnknownNameError:
+        missing = ""
+        if isinstance(name, str) and "." in name:
+            off = os.environ.get("GANZOO_PLUGINS") == "0"
+            remedy = "GANZOO_PLUGINS=0 turns them off" if off else "is the one of this name installed?"
+            missing = f" Names with a dot come from packages: {remedy}"
+        return UnknownNameError(f"{before} {self.kind} {quote(name)}.{did_you_mean(name, self)}{missing}")
 
     def _make(self, name: str, options: dict[str, Any]) -> Any:
         item: Any = self[name]
