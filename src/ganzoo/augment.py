@@ -129,6 +129,8 @@ class AdaptiveAugmentation(Stateful):
     Geometry is one bilinear lookup with mirrored borders, without oversampling. It can be differentiated twice, so
     gradient penalties work.
 
+    In a loop of your own, call `end_step` after each step, as the Trainer does: without it p stays at `start`.
+
     Args:
         target: of the mean sign of real images' logits.
         length: images in which p goes from 0 to 1.
@@ -291,6 +293,7 @@ def check_augmentation(augmentation: str | Augmentation) -> None:
         augmentation: a registered name, with or without options, or the function itself.
 
     Raises:
+        UnknownNameError: nobody registered the name.
         ConfigError: it changes shape, type or its input, cuts the gradient, mixes the images of a batch, gives NaN, or
             takes random numbers from elsewhere than `random`, or has state without being a `Stateful`.
         PluginError: its state does not come back through a checkpoint.
