@@ -1,8 +1,10 @@
 """Blocks keep their contract, and `check_block` sees who doesn't."""
 
 import math
+import re
 import subprocess
 import sys
+import warnings
 from functools import partial
 
 import pytest
@@ -11,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from ganzoo import blocks
 from ganzoo.blocks import (
     ACTIVATIONS,
     BLOCKS,
@@ -64,6 +67,14 @@ HALVING = ["dcgan-down", "blur-down", "residual-down"]
 
 def test_every_promised_block_is_registered():
     assert set(BUILT_IN) <= set(BLOCKS)
+
+
+def test_every_block_and_the_class_that_its_docstring_refers_to_can_be_imported_from_ganzoo_blocks():
+    for name in BUILT_IN:
+        block = BLOCKS[name]
+        assert getattr(blocks, block.__name__) is block
+        for other in re.findall(r"as of `(\w+)`", block.__doc__):
+            assert hasattr(blocks, other), other
 
 
 @pytest.mark.parametrize("norm", [*NORMS, nn.BatchNorm2d], ids=str)
@@ -297,6 +308,7 @@ def test_norms_activations_and_initialisations_take_options():
     assert make_activation("leaky_relu", slope=0.1).negative_slope == 0.1
     assert make_activation("leaky_relu:0.4").negative_slope == 0.4  # the first option may follow a colon
     assert torch.equal(make_norm("group:4", 8)(x), nn.GroupNorm(4, 8)(x))
+    assert make_norm("group:4", 8, affine=False).weight is None
     layer = nn.Linear(100, 100)
     initialise(layer, "dcgan(deviation=0.5)")
     assert layer.weight.std().item() == pytest.approx(0.5, rel=0.05)
@@ -593,6 +605,17 @@ def test_initialisation_leaves_a_strangers_own_start_alone():
     before = tied.weight.clone()
     initialise(tied, "dcgan")
     assert torch.equal(tied.weight, before)
+
+
+def test_initialisation_draws_the_weight_behind_torchs_older_spectral_norm_and_leaves_the_older_weight_norm_alone():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        spectral, tied = nn.utils.spectral_norm(nn.Linear(100, 100)), nn.utils.weight_norm(nn.Linear(3, 3))
+    before = tied.weight.clone()
+    for each in (spectral, tied):
+        initialise(each, "dcgan")
+    assert spectral.weight_orig.std().item() == pytest.approx(0.02, rel=0.1)
+    assert torch.equal(tied(torch.eye(3)).mT, before)
 
 
 def test_initialisation_refreshes_spectral_norm_whatever_the_mode():

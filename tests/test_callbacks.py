@@ -297,7 +297,9 @@ def test_a_run_whose_package_is_missing_is_refused_before_anything_else(tmp_path
 
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_every_registered_callback_keeps_the_contract(name):
+    before = torch.get_rng_state()
     check_callback(name)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 class Forgets(Counter):

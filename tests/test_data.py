@@ -38,7 +38,7 @@ from ganzoo.data.labels import same_classes
 from ganzoo.data.open import splits_of
 from ganzoo.data.reading import Reading
 from ganzoo.data.stream import Stream, _in_turns
-from ganzoo.errors import ConfigError, DataError
+from ganzoo.errors import ConfigError, DataError, ShapeError
 from ganzoo.training import Callback
 
 REAL = any((place / "train-labels-idx1-ubyte.gz").is_file() for place in fashion_module.places(""))
@@ -101,6 +101,15 @@ def test_items_are_those_that_a_subclass_of_a_subset_or_an_image_folder_gives(tm
         data = open_data(source)
         assert data.images.shape[2:] == (8, 8) and data.images[:, 0].min() == 200
         assert data.labels.tolist() == labels
+
+
+def test_images_are_had_by_a_list_of_their_numbers_and_a_mask_is_refused():
+    data = open_data(torch.arange(0, 250, 50, dtype=torch.uint8)[:, None, None, None].expand(5, 1, 2, 2))
+    assert data.pixels([3, 1])[:, 0, 0, 0].tolist() == [150, 50]
+    assert torch.equal(data.batch([3]), data.batch(torch.tensor([3])))
+    for mask in (torch.arange(5) > 2, [False, True]):
+        with pytest.raises(ShapeError, match=r"of a mask give mask\.nonzero\(\)"):
+            data.batch(mask)
 
 
 @pytest.mark.parametrize("text", ["", "  "])

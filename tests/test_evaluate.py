@@ -1,5 +1,6 @@
 """Evaluation as a whole: yardsticks beside every figure, classes, memorising, and what can't be measured."""
 
+import importlib
 import json
 import os
 import re
@@ -19,13 +20,13 @@ from ganzoo.cli import run
 from ganzoo.cli.options import as_trained
 from ganzoo.errors import ConfigError, DataError, PluginError, ShapeError, UnknownNameError
 from ganzoo.evaluation import Features, Score, better
-from ganzoo.evaluation import evaluate as module
 from ganzoo.evaluation.generated import at_once, generated, in_proportion
 from ganzoo.evaluation.metrics import make_metrics
 from ganzoo.evaluation.page import write_page
 from ganzoo.evaluation.per_class import by_class
 from ganzoo.evaluation.result import Evaluation
 
+module = importlib.import_module("ganzoo.evaluation.evaluate")  # the package has the function under this name
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
 FEW = ganzoo.data.open_data((torch.from_numpy(MINI.images[::5].copy()), MINI.labels[::5]))  # 400 of all classes
 

@@ -360,8 +360,14 @@ def named(*names):
 def test_a_label_is_a_name_before_it_is_a_name_in_other_case_or_a_number():
     assert [named("A", "a", "b").label(text) for text in ("A", "a", "B", "2")] == [0, 1, 2, 2]
     assert [named("1", "2", "0").label(text) for text in ("0", "1", "2")] == [2, 0, 1]
+    assert [named("1", "2", "0").label(number) for number in range(3)] == [0, 1, 2]
     with pytest.raises(ConfigError, match='label "AB" is not a class'):
         named("Ab", "aB", "c").label("AB")
+
+
+def test_a_negative_number_of_classes_is_refused():
+    with pytest.raises(ConfigError, match="num_classes must be an int .*, got -1"):
+        ganzoo.GAN(nn.Identity(), latent_size=4, num_classes=-1)
 
 
 def test_names_are_of_all_classes_or_of_none(tmp_path):

@@ -280,6 +280,18 @@ def test_last_blocks_are_as_stages_that_keep_size_and_width(last):
     assert [each.shape[1:] for each in discriminator.features(images)][1:] == [(16, 7, 7)] * (1 + len(last))
 
 
+def test_a_last_block_of_any_class_gets_the_norm_and_activation_that_it_says_it_lacks():
+    class Sum(torch.nn.Conv2d):
+        scale_factor, output_activated = 1, False
+
+        def __init__(self, in_channels, out_channels):
+            super().__init__(in_channels, out_channels, 1)
+
+    with ganzoo.BLOCKS.temporarily("sum", Sum):
+        _, judged = small_pair(discriminator={"last_blocks": ("sum",)})
+    assert [type(part).__name__ for part in judged.final_norm] == ["BatchNorm2d", "LeakyReLU"]
+
+
 def test_a_last_block_lets_far_places_move_a_logit_together():
     """Without one, what a corner adds to the logit does not depend on the corner across."""
     images = torch.zeros(4, 1, 28, 28)

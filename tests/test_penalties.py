@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo.augment import AUGMENTATIONS
+from ganzoo.augment import AUGMENTATIONS, AdaptiveAugmentation
 from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.penalties import GENERATOR_PENALTIES, PENALTIES, check_penalty, gradient_norms
 
@@ -180,6 +180,15 @@ def test_a_penalty_that_breaks_the_contract_is_caught(broken, said):
 def test_a_penalty_on_the_generator_that_breaks_the_contract_is_caught():
     with pytest.raises(ConfigError, match="generator penalty .*no gradient"):
         check_penalty(lambda generate, latents, labels, random: generate(latents).detach().mean(), GENERATOR_PENALTIES)
+
+
+@pytest.mark.parametrize(
+    "registry", [PENALTIES, GENERATOR_PENALTIES, AUGMENTATIONS], ids=lambda registry: registry.kind
+)
+def test_an_object_with_state_is_no_item_since_runs_would_share_it(registry):
+    with pytest.raises(ConfigError, match="its class is registered, so that each run has an object of its own, got"):
+        registry.register("mine", AdaptiveAugmentation())
+    assert "mine" not in registry
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,8 @@ def test_ganzoo_plugins_0_turns_discovery_off(installed):
         "listed": ["dcgan-up"],
         "in": False,
         "broken": {},
-        "error": 'Unknown block "acme.up". Known: dcgan-up.',
+        "error": 'Unknown block "acme.up". Known: dcgan-up. Names with a dot come from packages: '
+        "GANZOO_PLUGINS=0 turns them off",
     }
 
 

@@ -40,6 +40,14 @@ def test_a_preset_scales_to_other_sizes(name, size):
         assert max(gan.config.generator.widths) <= 512
 
 
+def test_a_seed_gives_the_same_weights_on_the_cpu_whatever_the_default_device_is():
+    small = ("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)})
+    with torch.device("meta"):
+        made = ganzoo.create(*small, seed=0)
+    known = ganzoo.create(*small, seed=0).generator.state_dict()
+    assert all(torch.equal(value, known[name]) for name, value in made.generator.state_dict().items())
+
+
 def test_a_preset_that_sums_places_keeps_the_last_size_of_its_discriminator():
     with torch.device("meta"):
         same, larger = (ganzoo.create("cifar10-sngan", image_size=size) for size in (32, 64))

@@ -65,11 +65,30 @@ def test_a_falsy_object_can_be_registered(colours, falsy):
 
 
 def test_a_second_registration_of_a_name_is_refused_and_changes_nothing(colours):
-    with pytest.raises(DuplicateNameError, match=r'^colour "red" is registered already; choose another name\.$'):
+    said = (
+        r'^colour "red" is registered already; choose another name, or replace it: register\(\.\.\., replace=True\)\.$'
+    )
+    with pytest.raises(DuplicateNameError, match=said):
         colours.register("red", "#e00")
     with pytest.raises(DuplicateNameError):
         colours.register("red")("#e00")
     assert colours["red"] == "#f00"
+
+
+def test_code_that_runs_twice_replaces_its_own_class_or_function_and_other_items_if_asked(colours):
+    def cell():
+        @colours.register("blue")
+        def blue(): ...
+
+        return blue
+
+    assert cell() is not (second := cell()) and colours["blue"] is second
+    assert colours.register("blue", second) is second
+    with pytest.raises(DuplicateNameError):
+        colours.register("blue", lambda: ...)
+    assert colours.register("red", "#e00", replace=True) == colours["red"] == "#e00"
+    colours.register("red", replace=True)("#d00")
+    assert colours["red"] == "#d00" and list(colours) == ["red", "dark-green", "blue"]
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "dcgan-up", "acme.up", "acme_gan.up-2x", "0"])
@@ -106,6 +125,15 @@ def test_an_empty_registry_says_that_it_knows_none():
         Registry("colour", "ganzoo.no-such-group")["red"]
 
 
+def test_an_unknown_name_with_a_dot_asks_for_its_package(colours, monkeypatch):
+    monkeypatch.delenv("GANZOO_PLUGINS", raising=False)
+    said = r"Known: red, dark-green\. Names with a dot come from packages: is the one of this name installed\?$"
+    with pytest.raises(UnknownNameError, match=said):
+        colours["acme.red"]
+    with pytest.raises(UnknownNameError, match=said):
+        colours.read("acme.red", "settings.colour")
+
+
 def test_an_unknown_name_is_a_keyerror_and_a_ganzoo_error(colours):
     for kind in (KeyError, GanzooError):
         with pytest.raises(kind):
@@ -139,6 +167,19 @@ def test_temporarily_registers_for_a_with_block_and_takes_back(colours):
     with pytest.raises(RuntimeError, match="in the block"), colours.temporarily("blue", "#00f"):
         raise RuntimeError("in the block")
     assert "blue" not in colours
+
+
+def test_what_a_package_offers_is_not_replaced_by_hand(plugged):
+    plugged.register("acme.up", 1)
+    with pytest.raises(DuplicateNameError, match=r"registered already; choose another name\.$"):
+        plugged.register("acme.up", 2, replace=True)
+
+
+def test_temporarily_brings_back_what_the_same_code_registered(colours):
+    item = colours.register("blue", lambda: ...)
+    with colours.temporarily("blue", item):
+        pass
+    assert colours["blue"] is item
 
 
 def test_temporarily_does_not_replace(colours):

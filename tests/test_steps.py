@@ -8,8 +8,9 @@ from torch import nn
 
 from ganzoo import AUGMENTATIONS, LOSSES, PENALTIES
 from ganzoo.config import ConfigError
+from ganzoo.latents import truncate
 from ganzoo.penalties import WeightedPenalty
-from ganzoo.seeds import derive_seed, generator_for
+from ganzoo.seeds import derive_seed, generator_for, integers, normal, normal_each, number, uniform
 from ganzoo.settings import Settings
 from ganzoo.training import MicroBatch, discriminator_step, generator_step
 from ganzoo.training.ema import RAMP, AveragedGenerator
@@ -161,6 +162,26 @@ def test_a_pair_of_loss_and_network_that_one_pass_can_t_serve_is_refused(name, n
     discriminator = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), norm, nn.LeakyReLU(0.2), nn.Linear(5, ends))
     found = obstacle(LOSSES.make(name), discriminator, torch.randn(8, 1, 2, 2), None)
     assert found is None if words is None else words in found
+
+
+def test_an_update_that_lacks_the_real_images_it_looks_at_says_so():
+    network, loss = nn.Linear(2, 1), LOSSES.make("relativistic")
+    optimizer, without = torch.optim.SGD(network.parameters(), lr=0.1), [MicroBatch(None, torch.randn(4, 2))]
+    for step in (discriminator_step, generator_step):
+        with pytest.raises(ConfigError, match="this update looks at real images; give them as its first argument"):
+            step(network, optimizer, loss, without)
+
+
+def test_draws_come_from_the_cpu_whatever_the_default_device_is():
+    def drawn():
+        cpu = {"random": torch.Generator().manual_seed(0), "device": torch.device("cpu")}
+        made = [uniform(3, **cpu), normal(3, **cpu), normal_each(2, 3, **cpu), integers(0, 9, 3, **cpu)]
+        return [*made, number(lambda: 0.5, **cpu), truncate(latents, 0.1, seed=0)]
+
+    latents = torch.randn(2, 3)
+    with torch.device("meta"):
+        found = drawn()
+    assert all(torch.equal(*pair) for pair in zip(found, drawn(), strict=True))
 
 
 def test_the_generator_s_step_leaves_no_gradient_in_the_discriminator():

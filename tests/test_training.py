@@ -760,10 +760,21 @@ def test_a_preset_s_name_is_enough(tmp_path, monkeypatch):
     assert trainer.settings.generator_lr == ganzoo.PRESETS["fashion-mnist"].settings.generator_lr
 
 
+def test_a_preset_that_has_no_name_is_trained_with_its_settings(tmp_path):
+    known = ganzoo.PRESETS["fashion-mnist"]
+    settings = known.settings.replace(loss="hinge", batch_size=8, clusters=2)
+    preset = dataclasses.replace(known, settings=settings, data="fashion-mnist-mini")
+    trainer = ganzoo.Trainer(preset, output_dir=tmp_path / "run", steps=3, progress=False)
+    assert trainer.settings == settings.replace(steps=3) and trainer.gan.clusters == 2
+    assert trainer.data.image_size == 28 and trainer.gan.preset is None
+    again = ganzoo.create(preset, seed=settings.seed)
+    assert torch.equal(again.sample(1, seed=0), trainer.gan.sample(1, seed=0))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"gan": 3}, "gan must be a preset's name or a ganzoo.GAN"),
+        ({"gan": 3}, "gan must be a preset's name, a ganzoo.Preset or a ganzoo.GAN"),
         ({"gan": "fashion"}, 'Unknown preset "fashion"'),
         ({"gan": ganzoo.GAN(nn.Identity(), latent_size=1)}, "data must be given"),
         ({"gan": ganzoo.GAN(nn.Identity(), latent_size=1), "data": images()}, "no discriminator to train against"),

@@ -34,11 +34,14 @@ _HOME = {
     "Preset": "ganzoo.presets",
     "Settings": "ganzoo.settings",
     "Trainer": "ganzoo.training",
-    "evaluate": "ganzoo.evaluation.evaluate",
+    "evaluate": "ganzoo.evaluation",
     "export_onnx": "ganzoo.integrations.onnx",
     "GanzooError": "ganzoo.errors",
 }
-_MODULES = {"augment", "blocks", "data", "errors", "images", "latents", "losses", "models", "penalties", "presets"}
+_MODULES = {
+    "augment", "blocks", "callbacks", "config", "data", "errors", "evaluation", "explore", "images", "latents",
+    "losses", "models", "penalties", "presets", "registry", "schedules", "seeds", "settings", "stateful", "training",
+}  # fmt: skip
 
 __all__ = sorted([*_HOME, *_MODULES, "__version__"])
 

@@ -1,14 +1,24 @@
 # What `import ganzoo` offers, for editors and type checkers; __init__.py loads each name on first use.
 from ganzoo import augment as augment
 from ganzoo import blocks as blocks
+from ganzoo import callbacks as callbacks
+from ganzoo import config as config
 from ganzoo import data as data
 from ganzoo import errors as errors
+from ganzoo import evaluation as evaluation
+from ganzoo import explore as explore
 from ganzoo import images as images
 from ganzoo import latents as latents
 from ganzoo import losses as losses
 from ganzoo import models as models
 from ganzoo import penalties as penalties
 from ganzoo import presets as presets
+from ganzoo import registry as registry
+from ganzoo import schedules as schedules
+from ganzoo import seeds as seeds
+from ganzoo import settings as settings
+from ganzoo import stateful as stateful
+from ganzoo import training as training
 from ganzoo.augment import AUGMENTATIONS as AUGMENTATIONS
 from ganzoo.blocks import ACTIVATIONS as ACTIVATIONS
 from ganzoo.blocks import BLOCKS as BLOCKS
@@ -17,7 +27,7 @@ from ganzoo.blocks import NORMS as NORMS
 from ganzoo.callbacks import CALLBACKS as CALLBACKS
 from ganzoo.data import SOURCES as SOURCES
 from ganzoo.errors import GanzooError as GanzooError
-from ganzoo.evaluation.evaluate import evaluate as evaluate
+from ganzoo.evaluation import evaluate as evaluate
 from ganzoo.evaluation.features import FEATURES as FEATURES
 from ganzoo.evaluation.metrics import METRICS as METRICS
 from ganzoo.gan import GAN as GAN

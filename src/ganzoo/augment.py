@@ -19,7 +19,7 @@ from ganzoo.errors import ConfigError, ShapeError, failure, quote
 from ganzoo.losses import kind_of
 from ganzoo.registry import Registry
 from ganzoo.seeds import Random, integers, normal, number, seeded, uniform
-from ganzoo.stateful import NOT_REPEATED, SERVES, Stateful, check_restored, serves
+from ganzoo.stateful import NAMED, NOT_REPEATED, SERVES, Stateful, can_be_named, check_restored, serves
 
 Strength = Annotated[float, Bounds(0, 1)]
 ADA_STEPS = 4  # between changes of its probability
@@ -39,7 +39,7 @@ class Augmentation(Protocol):
 
 
 AUGMENTATIONS: Registry[Callable[..., Any]] = Registry(
-    "augmentation", "ganzoo.augmentations", SERVES, serves, functions=True
+    "augmentation", "ganzoo.augmentations", NAMED, can_be_named, functions=True
 )
 
 
@@ -128,6 +128,8 @@ class AdaptiveAugmentation(Stateful):
     brightness (normal, 0.2), contrast (0.5 octaves), inverted luma, and for 3 channels hue and saturation (1 octave).
     Geometry is one bilinear lookup with mirrored borders, without oversampling. It can be differentiated twice, so
     gradient penalties work.
+
+    In a loop of your own, call `end_step` after each step, as the Trainer does: without it p stays at `start`.
 
     Args:
         target: of the mean sign of real images' logits.
@@ -291,6 +293,7 @@ def check_augmentation(augmentation: str | Augmentation) -> None:
         augmentation: a registered name, with or without options, or the function itself.
 
     Raises:
+        UnknownNameError: nobody registered the name.
         ConfigError: it changes shape, type or its input, cuts the gradient, mixes the images of a batch, gives NaN, or
             takes random numbers from elsewhere than `random`, or has state without being a `Stateful`.
         PluginError: its state does not come back through a checkpoint.

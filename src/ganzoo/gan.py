@@ -112,7 +112,7 @@ class GAN:
         self.latent_shape = _latent_shape(latent_size, latent_shape)
         self.latent_size = math.prod(self.latent_shape)
         self.generator, self.discriminator = generator, discriminator
-        self.num_classes = num_classes or 0
+        self.num_classes = checked_int("num_classes", num_classes or 0, 0)
         self.class_names = tuple(class_names)
         if self.class_names and len(self.class_names) != self.num_classes:
             raise ConfigError(
@@ -357,11 +357,16 @@ class GAN:
             raise ConfigError(f"labels={quote(labels)}: {self!r} has no classes; leave labels out")
         return checked_labels(labels, n, self.num_classes)
 
-    def label(self, text: str) -> int:
-        """The class that `text` names, in upper or lower case if only one fits; else the class of that number."""
-        if text in self.class_names:
-            return self.class_names.index(text)
-        fitting = [index for index, name in enumerate(self.class_names) if name.lower() == text.lower()]
+    def label(self, text: str | int) -> int:
+        """The class that `text` names, in upper or lower case if only one fits; else the class of that number.
+
+        An int is always the number, as in `sample(labels=3)`.
+        """
+        names = self.class_names if isinstance(text, str) else ()
+        text = str(text)
+        if text in names:
+            return names.index(text)
+        fitting = [index for index, name in enumerate(names) if name.lower() == text.lower()]
         if len(fitting) == 1:
             return fitting[0]
         if text.isdecimal() and len(text) < 10 and int(text) < self.num_classes:

@@ -62,7 +62,7 @@ def sample_labels(count: int, latent_size: int, seed: int, start: int, num_class
 
 def fresh_seed() -> int:
     """Another seed each time, drawn from torch's global random state, so `torch.manual_seed` fixes it."""
-    return int(torch.randint(LARGEST, ()))
+    return int(torch.randint(LARGEST, (), device="cpu"))
 
 
 def truncate(latents: Tensor, limit: float, seed: int, start: int = 0) -> Tensor:
@@ -82,7 +82,7 @@ def truncate(latents: Tensor, limit: float, seed: int, start: int = 0) -> Tensor
         raise ConfigError(f"limit must be a number above 0, got {quote(limit)}")
     count, size = latents.shape
     bits = _bits(seed, start, count, size + 1, size)  # behind the latents and the label in each row's stream
-    low, high = torch.special.ndtr(torch.tensor([-limit, limit], dtype=torch.float64))
+    low, high = torch.special.ndtr(torch.tensor([-limit, limit], dtype=torch.float64, device="cpu"))
     anew = torch.special.ndtri(low + (high - low) * _uniform(bits)).clamp(-limit, limit)
     return torch.where(latents.abs() > limit, anew.to(latents).copysign(latents), latents)
 

@@ -35,7 +35,7 @@ class Loss:
 
     Logits have any shape (N, ...), one or more an image; a large logit says "real". The functions keep no state and
     draw no random numbers. The built-in losses compute in float32 at least (half precision is raised to it) and stay
-    finite at logits of 10,000.
+    finite at logits of 10,000. A loss can't be pickled: give another process its name.
 
     Args:
         for_discriminator: called as (real_logits, fake_logits), gives a scalar tensor.
@@ -208,6 +208,7 @@ def check_loss(loss: str | Loss) -> None:
         loss: a registered name, with or without options, or the loss itself.
 
     Raises:
+        UnknownNameError: nobody registered the name.
         ConfigError: one of its functions fails, gives anything but one number, or another one in a second call, has a
             value or gradient that is not finite (at logits of 10,000 neither), no gradient, or one that lowers real
             logits or raises fakes' in the discriminator, or lowers fakes' in the generator; or it reduces a batch

@@ -23,7 +23,7 @@ from ganzoo.losses import checked_number, full
 from ganzoo.registry import Registry
 from ganzoo.schedules import Schedule, make_schedule, value_at
 from ganzoo.seeds import Random, normal_each, seeded, uniform
-from ganzoo.stateful import NOT_REPEATED, SERVES, Stateful, check_restored, serves
+from ganzoo.stateful import NAMED, NOT_REPEATED, SERVES, Stateful, can_be_named, check_restored, serves
 
 Discriminate = Callable[[Tensor], Tensor]
 LARGEST_WEIGHT = 1e9
@@ -34,7 +34,8 @@ class Penalty(Protocol):
 
     The built-in ones compute in float32 at least, with autocast switched off, whatever the precision around them:
     squares of gradients underflow or overflow in half precision. (A module whose own forward switches autocast on
-    undoes that; hand over the plain one.) If an image has several logits, their sum is differentiated.
+    undoes that; hand over the plain one.) So weights must be float32 or float64: for half precision use autocast. If an
+    image has several logits, their sum is differentiated.
     """
 
     def __call__(
@@ -56,7 +57,10 @@ class Penalty(Protocol):
 
 @dataclass(frozen=True)
 class WeightedPenalty:
-    """A penalty as a run adds it, at every `every`-th update and so much stronger (Karras et al. 2020, section 3.1)."""
+    """A penalty as a run adds it, at every `every`-th update and so much stronger (Karras et al. 2020, section 3.1).
+
+    `PENALTIES.make` gives it. In a loop of your own, call `.penalty`, and multiply by `.factor(step, steps)`.
+    """
 
     penalty: Any  # a `Penalty`, or a `GeneratorPenalty`
     weight: Annotated[float | str, Bounds(0, LARGEST_WEIGHT)] = 1.0  # or a schedule
@@ -72,7 +76,7 @@ class WeightedPenalty:
 
 
 PENALTIES: Registry[Penalty] = Registry(
-    "penalty", "ganzoo.penalties", SERVES, serves, functions=True, wrapper=WeightedPenalty
+    "penalty", "ganzoo.penalties", NAMED, can_be_named, functions=True, wrapper=WeightedPenalty
 )
 
 
@@ -103,7 +107,7 @@ class GeneratorPenalty(Protocol):
 
 
 GENERATOR_PENALTIES: Registry[Callable[..., Any]] = Registry(
-    "generator penalty", "ganzoo.generator_penalties", SERVES, serves, functions=True, wrapper=WeightedPenalty
+    "generator penalty", "ganzoo.generator_penalties", NAMED, can_be_named, functions=True, wrapper=WeightedPenalty
 )
 
 
@@ -114,6 +118,8 @@ class PathLength(Stateful):
     J is the generator's Jacobian by a latent, y is Gaussian noise as large as an image, divided by the square root of
     its pixels, and a is the moving mean of |J^T y|, which begins at 0. The paper's code has a weight
     of 2, every 4 steps, and takes the difference to the a that it has just moved.
+
+    In a loop of your own, call `end_step` after each step, as the Trainer does: without it a stays 0.
 
     Args:
         decay: how much of its distance to the new mean a moves by at each step with this penalty.
@@ -229,6 +235,7 @@ def check_penalty(penalty: str | Callable[..., Tensor], registry: Registry[Any] 
         registry: where it belongs: `PENALTIES`, or `GENERATOR_PENALTIES` for one on the generator.
 
     Raises:
+        UnknownNameError: nobody registered the name.
         ConfigError: it fails, gives anything but one finite number, no gradient of it reaches the network, it takes
             random numbers from elsewhere than `random`, or has state without being a `Stateful`.
         PluginError: its state does not come back through a checkpoint.

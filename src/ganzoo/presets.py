@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from ganzoo.config import Config
 from ganzoo.errors import BlockError, ConfigError, quote
@@ -80,7 +83,8 @@ def create(
     """A GAN of a preset with fresh weights.
 
     Args:
-        preset: its name, or a recipe that is not registered.
+        preset: its name, or a recipe that is not registered; the GAN does not keep its settings, so give the recipe
+            itself to `Trainer`.
         image_size: another size, if the networks' family offers it. DCGAN adds or drops stages where the channels are
             widest; if `generator` gives widths, `start_size` follows from them instead.
         generator, discriminator: changes of the two configs, by field.
@@ -99,7 +103,8 @@ def create(
         num_classes = _classes_of(preset.generator, generator_changes)
         labels = {"num_classes": max(1, num_classes) * clusters}
         generator_changes, discriminator_changes = generator_changes | labels, discriminator_changes | labels
-    with seeded(seed):
+    # a seed is of the CPU's random numbers, whatever torch.set_default_device says
+    with seeded(seed), nullcontext() if seed is None else torch.device("cpu"):
         config = _varied(preset.generator, generator_changes, image_size, "generator")
         fresh_generator = MODELS[preset.generator_model](config)
         drawn = fresh_generator.image_size if isinstance(fresh_generator, Generator) else None

@@ -26,6 +26,7 @@ from ganzoo.errors import (
 from ganzoo.options import Option, options_of, read_options, split_call
 
 T = TypeVar("T")
+Item = TypeVar("Item")  # what is registered keeps its own type, and so its signature
 _LATER: Any = object()  # of `register`: the item is what is decorated
 _NAME = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
 
@@ -88,11 +89,17 @@ class Registry(Mapping[str, T], Generic[T]):
         self._options: dict[str, tuple[T, dict[str, Option]]] = {}
 
     @overload
-    def register(self, name: str) -> Callable[[T], T]: ...
+    def register(self, name: str, *, replace: bool = False) -> Callable[[Item], Item]: ...
     @overload
-    def register(self, name: str, item: T) -> T: ...
-    def register(self, name: str, item: Any = _LATER) -> Any:
+    def register(self, name: str, item: Item, *, replace: bool = False) -> Item: ...
+    def register(self, name: str, item: Any = _LATER, *, replace: bool = False) -> Any:
         """Register `item` under `name`; without `item`, return a decorator that does.
+
+        Code that runs twice, as a notebook's cell, replaces its own item: a class or function of the same module and
+        qualified name.
+
+        Args:
+            replace: replace any other item too, save a package's.
 
         Raises:
             ConfigError: `name` is no name, or `item` is not what is wanted.
@@ -100,13 +107,16 @@ class Registry(Mapping[str, T], Generic[T]):
                 error, unless both are the same object.)
         """
         if item is _LATER:
-            return lambda later: self.register(name, later)
+            return lambda later: self.register(name, later, replace=replace)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigError(
                 f"{quote(name)} can't name a {self.kind}: letters and digits joined by single '-', '_' or '.' can."
             )
         if name in self._items:
-            raise DuplicateNameError(f'{self.kind} "{name}" is registered already; choose another name.')
+            offered = name in self._origins or name in self._plugins()
+            if offered or not (replace or _same_place(self._items[name], item)):
+                also = "" if offered else ", or replace it: register(..., replace=True)"
+                raise DuplicateNameError(f'{self.kind} "{name}" is registered already; choose another name{also}.')
         if not self._fits(item):
             raise ConfigError(f'{self.kind} "{name}" must be {self._wanted}, got {quote(item)}')
         self._items[name] = item
@@ -120,15 +130,17 @@ class Registry(Mapping[str, T], Generic[T]):
     @contextmanager
     def temporarily(self, name: str, item: T) -> Iterator[T]:
         """Register `item` for the length of a `with` block (for tests and experiments)."""
+        old = {name: self._items[name]} if name in self._items else {}
         self.register(name, item)
         try:
             yield item
         finally:
             del self._items[name]
+            self._items |= old
 
     def __getitem__(self, name: str) -> T:
         if not isinstance(name, str) or name not in self:
-            raise UnknownNameError(f"Unknown {self.kind} {quote(name)}.{did_you_mean(name, self)}")
+            raise self._unknown(name, "Unknown")
         if name in self._items and ("." not in name or name in self._origins or name not in self._plugins()):
             return self._items[name]
         return self._load(name)
@@ -187,8 +199,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """
         name, given = split_call(text, place or f"a {self.kind}")
         if name not in self:
-            before = f"{place}: unknown" if place else "Unknown"
-            raise UnknownNameError(f"{before} {self.kind} {quote(name)}.{did_you_mean(name, self)}")
+            raise self._unknown(name, f"{place}: unknown" if place else "Unknown")
         return name, read_options(given, self.options(name), f"{place}: {name}" if place else name)
 
     def make(self, text: Any, place: str = "") -> Any:
@@ -201,6 +212,14 @@ class Registry(Mapping[str, T], Generic[T]):
         common = {key: options.pop(key) for key in self._common() if key in options}
         made = self._make(name, options)
         return self._wrapper(made, **common) if self._wrapper else made
+
+    def _unknown(self, name: object, before: str) -> UnknownNameError:
+        missing = ""
+        if isinstance(name, str) and "." in name:
+            off = os.environ.get("GANZOO_PLUGINS") == "0"
+            remedy = "GANZOO_PLUGINS=0 turns them off" if off else "is the one of this name installed?"
+            missing = f" Names with a dot come from packages: {remedy}"
+        return UnknownNameError(f"{before} {self.kind} {quote(name)}.{did_you_mean(name, self)}{missing}")
 
     def _make(self, name: str, options: dict[str, Any]) -> Any:
         item: Any = self[name]
@@ -307,6 +326,12 @@ def used_plugins(used: Iterable[tuple[Registry[Any], str]]) -> list[dict[str, st
         for kind, name, origin in found
         if origin
     ]
+
+
+def _same_place(one: Any, other: Any) -> bool:
+    """Whether both are the same object, or classes or functions that the same lines define."""
+    first, second = ((getattr(each, "__module__", None), getattr(each, "__qualname__", None)) for each in (one, other))
+    return one is other or (first == second and None not in first)
 
 
 def _plain(name: str) -> str:

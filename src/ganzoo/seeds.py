@@ -54,12 +54,12 @@ def uniform(*shape: int, random: Random, device: torch.device, dtype: torch.dtyp
     Numbers of a run come from the CPU so that they do not depend on the device. A CUDA graph of a training step gets
     those that are drawn by these functions anew in each step.
     """
-    return _taken(lambda source: torch.rand(shape, generator=source, dtype=dtype), random, device)
+    return _taken(lambda source: torch.rand(shape, generator=source, dtype=dtype, device="cpu"), random, device)
 
 
 def normal(*shape: int, random: Random, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """Standard normal numbers, as `uniform`."""
-    return _taken(lambda source: torch.randn(shape, generator=source, dtype=dtype), random, device)
+    return _taken(lambda source: torch.randn(shape, generator=source, dtype=dtype, device="cpu"), random, device)
 
 
 def normal_each(count: int, *shape: int, random: Random, device: torch.device) -> Tensor:
@@ -69,22 +69,24 @@ def normal_each(count: int, *shape: int, random: Random, device: torch.device) -
     """
 
     def draw(source: Random) -> Tensor:
-        seeds = (torch.rand(count, generator=source) * 2**24).long().tolist()  # one number a row; randint may take two
-        return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+        # one number a row; randint may take two
+        seeds = (torch.rand(count, generator=source, device="cpu") * 2**24).long().tolist()
+        sources = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return torch.stack([torch.randn(shape, generator=source, device="cpu") for source in sources])
 
     return _taken(draw, random, device)
 
 
 def integers(low: int, high: int, *shape: int, random: Random, device: torch.device) -> Tensor:
     """int64 from `low` to `high` - 1, as `uniform`."""
-    return _taken(lambda source: torch.randint(low, high, shape, generator=source), random, device)
+    return _taken(lambda source: torch.randint(low, high, shape, generator=source, device="cpu"), random, device)
 
 
 def number(
     read: Callable[[], float], random: Random, device: torch.device, dtype: torch.dtype = torch.float64
 ) -> Tensor:
     """What `read` gives, a number that changes from step to step, as a tensor of no dimensions, as `uniform`."""
-    return _taken(lambda source: torch.tensor(read(), dtype=dtype), random, device)
+    return _taken(lambda source: torch.tensor(read(), dtype=dtype, device="cpu"), random, device)
 
 
 def _taken(draw: Draw, random: Random, device: torch.device) -> Tensor:

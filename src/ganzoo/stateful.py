@@ -47,12 +47,18 @@ class Stateful:
 
 NOT_REPEATED = "gives other values in a second call: draw from `random`, and keep state in a Stateful"
 SERVES = "a function, or a class of such; one with state_dict is derived from ganzoo.stateful.Stateful"
+NAMED = f"{SERVES}, and its class is registered, so that each run has an object of its own"
 
 
 def serves(item: Any) -> bool:
     """Whether `item` is as `SERVES` says: state outside a `Stateful` would not be saved with a run."""
     kind = item if inspect.isclass(item) else type(item)
     return callable(item) and (issubclass(kind, Stateful) or "state_dict" not in dir(kind))
+
+
+def can_be_named(item: Any) -> bool:
+    """Whether `item` is as `NAMED` says: runs would share the state of an object."""
+    return serves(item) and not isinstance(item, Stateful)
 
 
 class _HasState(Protocol):

@@ -5,10 +5,12 @@
 
 import ganzoo.exports as _exports
 from ganzoo.blocks.dcgan import DCGANDown as DCGANDown
+from ganzoo.blocks.dcgan import DCGANSame as DCGANSame
 from ganzoo.blocks.dcgan import DCGANUp as DCGANUp
 from ganzoo.blocks.dcgan import LinearProjection as LinearProjection
 from ganzoo.blocks.dcgan import MinibatchStandardDeviation as MinibatchStandardDeviation
 from ganzoo.blocks.dcgan import Projection as Projection
+from ganzoo.blocks.dcgan import StridedConvolution as StridedConvolution
 from ganzoo.blocks.dcgan import ToImage as ToImage
 from ganzoo.blocks.dcgan import ToLogit as ToLogit
 
@@ -28,6 +30,7 @@ from ganzoo.blocks.contract import make_block as make_block
 from ganzoo.blocks.contract import needs_context as needs_context
 from ganzoo.blocks.contract import takes_context as takes_context
 from ganzoo.blocks.conv import ConvolutionBlock as ConvolutionBlock
+from ganzoo.blocks.conv import SameConvolution as SameConvolution
 from ganzoo.blocks.few_shot import GLUUp as GLUUp
 from ganzoo.blocks.few_shot import SkipExcitation as SkipExcitation
 from ganzoo.blocks.few_shot import TwoPathDown as TwoPathDown

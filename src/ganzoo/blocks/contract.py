@@ -2,10 +2,11 @@
 
 A block maps (N, in_channels, H, W) to (N, out_channels, H * s, W * s), s being its `scale_factor`: 2, 1 or 0.5. It
 keeps dtype and device, takes one tensor and gives one, holds no noise, and is initialised by its constructor (which
-must run on torch's meta device too). Sizes it can't take are a ShapeError. It need not inherit `ImageBlock`: any
-nn.Module that announces `in_channels`, `out_channels` and `scale_factor` will do; `check_block` tells. A block
-*factory* is any callable `(in_channels, out_channels)`; its further arguments are options of its name, as in
-`dcgan-up(kernel_size=6,padding=2)`, which `BLOCKS.make` binds with `functools.partial`.
+must run on torch's meta device too). A DCGAN then draws torch's layers in it anew, by its config's `initialisation`;
+what must start in its own way, such as a branch at zero, inherits `OwnStart`. Sizes it can't take are a ShapeError. It
+need not inherit `ImageBlock`: any nn.Module that announces `in_channels`, `out_channels` and `scale_factor` will do;
+`check_block` tells. A block *factory* is any callable `(in_channels, out_channels)`; its further arguments are options
+of its name, as in `dcgan-up(kernel_size=6,padding=2)`, which `BLOCKS.make` binds with `functools.partial`.
 
 What a block takes of its network beside the channels, it declares in `options`: norm, activation, whether it sees the
 image, and `context`. If a network has a context (a vector for each image, such as a label's embedding), a block that

@@ -147,9 +147,9 @@ def initialise(module: nn.Module, name: str) -> None:
 
 def plain_weight(module: nn.Module) -> nn.Parameter | None:
     """The parameter behind `module.weight`, which spectral norm hides; None if several are."""
-    if not parametrize.is_parametrized(module, "weight"):
-        return module.get_parameter("weight")
-    return dict(module.named_parameters()).get("parametrizations.weight.original")
+    own = dict(module.named_parameters())
+    places = "weight", "weight_orig", "parametrizations.weight.original"  # the second by torch's older function
+    return next((own[place] for place in places if place in own), None)
 
 
 @torch.no_grad()

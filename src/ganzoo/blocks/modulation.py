@@ -45,7 +45,7 @@ class ConditionalNorm(OwnStart):
     appendix A) if `norm` is "batch": with a one-hot context, each class has a scale and shift of its own.
 
     Args:
-        norm: name or callable, see `make_norm`; its own scale and shift are left out.
+        norm: name or callable, see `make_norm`; its own scale and shift are left out if it has the option `affine`.
         channels: channels of the input.
         context: numbers in an image's context.
     """

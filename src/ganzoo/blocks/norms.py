@@ -13,6 +13,7 @@ from torch.nn.utils import parametrizations
 from ganzoo.blocks.activations import find_named, timm_layer
 from ganzoo.config import Bounds, check_counts
 from ganzoo.errors import ConfigError, UnknownNameError, did_you_mean, quote
+from ganzoo.options import called_name
 from ganzoo.registry import Registry
 
 Norm = str | Callable[[int], nn.Module]
@@ -77,7 +78,7 @@ def make_norm(norm: Norm, channels: int, *, affine: bool = True) -> nn.Module:
     build: Callable[..., nn.Module] = find_named(NORMS, norm, _timm_norm) if isinstance(norm, str) else norm
     if not callable(build) or isinstance(build, nn.Module):
         raise ConfigError(f"norm must be a name or a callable (channels) -> nn.Module, got {quote(norm)}")
-    name = norm.partition("(")[0].rstrip() if isinstance(norm, str) else ""
+    name = called_name(norm) if isinstance(norm, str) else ""
     try:
         plain = not affine and name in NORMS and "affine" in NORMS.options(name)
         made = build(channels, affine=False) if plain else build(channels)

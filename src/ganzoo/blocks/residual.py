@@ -25,8 +25,8 @@ Shortcut = Literal["input", "activated"]
 class ResidualBlock(ImageBlock):
     """Norm, activation, 3x3 convolution, norm, activation, 3x3 convolution; plus a shortcut.
 
-    The shortcut is a 1x1 convolution, or the input itself if neither channels nor size change. The block that sees the
-    image (`first`) leaves out the initial norm and activation. With a context, the norms are conditional.
+    The shortcut is a 1x1 convolution, or the input itself in a `ResidualSame` whose channels do not change. The block
+    that sees the image (`first`) leaves out the initial norm and activation. With a context, the norms are conditional.
 
     Args:
         in_channels: channels of the input.
@@ -102,7 +102,8 @@ class ResidualBlock(ImageBlock):
 class ResidualUp(ResidualBlock):
     """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W): a `ResidualBlock` that doubles first.
 
-    Args: as of `ResidualBlock`, but for two; `norm` is a generator's; `interpolation` is how it doubles.
+    It takes `norm` (a generator's), `activation`, `slope` and `context` as `ResidualBlock` does, and `interpolation`:
+    how it doubles.
     """
 
     scale_factor: float | None = 2.0

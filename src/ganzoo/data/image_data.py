@@ -19,7 +19,7 @@ from ganzoo.data.cache import fetch_ahead
 from ganzoo.data.labels import say_gaps
 from ganzoo.data.reading import Reading
 from ganzoo.data.stream import Stream
-from ganzoo.errors import quote, shown
+from ganzoo.errors import ShapeError, quote, shown
 
 DARK, FLAT = 80, 32  # levels of 255: the brightest pixel, and the span of all, below which a set is remarked
 
@@ -100,14 +100,21 @@ class ImageData:
         later[first_of_each(self.fingerprints)] = False
         return later.nonzero().squeeze(1)
 
-    def batch(self, indices: Tensor) -> Tensor:
+    def batch(self, indices: Tensor | Sequence[int]) -> Tensor:
         """The images at `indices` (n,), as float32 (n, C, H, W) in [-1, 1]: the pixel divided by 127.5, minus 1."""
         return scale(self.pixels(indices))
 
-    def pixels(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (n,), as they are: uint8 (n, C, H, W)."""
-        fetch_ahead(self.images, indices.tolist())
-        return torch.from_numpy(np.take(self.images, indices.numpy(), axis=0))
+    def pixels(self, indices: Tensor | Sequence[int]) -> Tensor:
+        """The images at `indices` (n,), as they are: uint8 (n, C, H, W).
+
+        Raises:
+            ShapeError: `indices` are a mask, which NumPy would take for the numbers 0 and 1.
+        """
+        rows = torch.as_tensor(indices)
+        if rows.dtype == torch.bool:
+            raise ShapeError("indices must be the numbers of images; of a mask give mask.nonzero().squeeze(1)")
+        fetch_ahead(self.images, rows.tolist())
+        return torch.from_numpy(np.take(self.images, rows.numpy(), axis=0))
 
 
 def fingerprints(images: Tensor) -> Tensor:

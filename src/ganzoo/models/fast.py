@@ -90,4 +90,4 @@ def _mark(network: nn.Module) -> Tensor:
 
 @cache
 def _random(size: int, dtype: torch.dtype) -> Tensor:
-    return torch.randn(size, generator=torch.Generator().manual_seed(0)).to(dtype)
+    return torch.randn(size, generator=torch.Generator().manual_seed(0), device="cpu").to(dtype)

@@ -103,10 +103,10 @@ class LabelMap:
 
     def __init__(self, gan: GAN, clusters: Sequence[int]) -> None:
         self._gan = gan
-        found = torch.tensor(clusters or (1,) * max(1, gan.num_classes))
+        found = torch.tensor(clusters or (1,) * max(1, gan.num_classes), device="cpu")
         self._each = (max(1, gan.clusters) // found).repeat_interleave(found)  # networks' labels to one of the data
         self._first = self._each.cumsum(0) - self._each
-        self._of_data = torch.arange(len(self._each)).repeat_interleave(self._each)
+        self._of_data = torch.arange(len(self._each), device="cpu").repeat_interleave(self._each)
 
     def align_latents(self, labels: Tensor | None, latents: Tensor) -> tuple[Tensor | None, Tensor]:
         """The labels that both networks take, (N,), and latents (N, latent_size) that choose their image's cluster.

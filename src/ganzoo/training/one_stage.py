@@ -28,6 +28,7 @@ from ganzoo.training.step_functions import (
     Penalty,
     discriminator_figures,
     discriminator_loss,
+    real_images,
 )
 
 
@@ -57,10 +58,9 @@ def one_stage_step(
         optimizer.zero_grad(set_to_none=True)
     figures = []
     for part in parts:
-        assert part.real is not None
         fake = part.fake.detach().requires_grad_()
         value, real_logits, fake_logits = discriminator_loss(discriminate, loss, part, fake, mismatched_share)
-        extra = penalty(part.real, fake.detach(), part.labels) if penalty else torch.zeros_like(value)
+        extra = penalty(real_images(part), fake.detach(), part.labels) if penalty else torch.zeros_like(value)
         weight = processes if loss.reduction == "sum" else part.share
         backward(value * weight + extra * part.share)
 
@@ -109,7 +109,7 @@ def obstacle(loss: Loss, discriminator: nn.Module, fake: Tensor, labels: Tensor 
     images = fake.detach().requires_grad_()
     logits = call_with(discriminator, images, labels)
     random = torch.Generator().manual_seed(0)
-    real, tried = (torch.randn(logits.shape, generator=random).to(fake.device) * 5 for _ in range(2))
+    real, tried = (torch.randn(logits.shape, generator=random, device="cpu").to(fake.device) * 5 for _ in range(2))
     d, g = _slopes(loss, real, tried)
     ratios = gradient_ratios(loss, real, tried)
     if not torch.allclose(g, ratios[:, None] * d, rtol=1e-3, atol=0):

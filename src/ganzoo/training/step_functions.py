@@ -18,13 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ganzoo.errors import ConfigError
 from ganzoo.losses import Loss
 from ganzoo.models.contract import call_with, frozen
 
 
 class MicroBatch(NamedTuple):
     """A batch, or a part of one that is computed at a time: real (N, C, H, W), fake (N, C, H, W), labels (N,) of both,
-    labels that the real images don't have, its share of the batch's images, and the latents (N, ...) of the fakes."""
+    labels that the real images don't have, its share of the batch's images, and the latents (N, ...) of the fakes.
+
+    `real` may be None in the generator's update if its loss does not look at real images (`generator_sees_real`).
+    """
 
     real: Tensor | None
     fake: Tensor
@@ -32,6 +36,13 @@ class MicroBatch(NamedTuple):
     mismatched_labels: Tensor | None = None
     share: float = 1.0
     latents: Tensor | None = None
+
+
+def real_images(part: MicroBatch) -> Tensor:
+    """The part's real images; ConfigError if it has none."""
+    if part.real is None:
+        raise ConfigError("MicroBatch(None, ...): this update looks at real images; give them as its first argument")
+    return part.real
 
 
 class Discriminate(Protocol):
@@ -68,7 +79,11 @@ def discriminator_step(
         mismatched_share: of the loss, in which real images under the parts' `mismatched_labels` stand for the fakes, so
             that a discriminator must look at labels (Reed et al. 2016, "Generative Adversarial Text to Image
             Synthesis", section 4.2, with a half).
+        penalty: called as (real, fake, labels) for each part, gives a number to add. With one of `PENALTIES`:
+            `lambda real, fake, labels: 10 * r1(discriminator, real, fake)`.
         processes: that share the batch, and whose gradients are averaged: a summed loss weighs as many times as much.
+        backward: called with each part's loss; Accelerate and Lightning have their own.
+        step: called with the optimizer when all parts are done.
 
     Returns:
         Five means over the batch, detached (loss without penalty, real logits, fake logits, penalty, and the sign of
@@ -79,8 +94,7 @@ def discriminator_step(
     for part in parts:
         fake = part.fake.detach()
         value, real_logits, fake_logits = discriminator_loss(discriminate, loss, part, fake, mismatched_share)
-        assert part.real is not None
-        extra = penalty(part.real, fake, part.labels) if penalty else torch.zeros_like(value)
+        extra = penalty(real_images(part), fake, part.labels) if penalty else torch.zeros_like(value)
         backward(value * (processes if loss.reduction == "sum" else part.share) + extra * part.share)
         figures.append(discriminator_figures(loss, value, real_logits, fake_logits, extra) * part.share)
     step(optimizer)
@@ -91,11 +105,11 @@ def discriminator_loss(
     discriminate: Discriminate, loss: Loss, part: MicroBatch, fake: Tensor, mismatched_share: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The loss on the part's real images and on `fake`, with both logits; arguments as of `discriminator_step`."""
-    assert part.real is not None
+    real = real_images(part)
     if part.mismatched_labels is None:
-        real_logits = call_with(discriminate, part.real, part.labels)
+        real_logits = call_with(discriminate, real, part.labels)
     else:
-        real_logits, wrong_logits = discriminate(part.real, part.labels, part.mismatched_labels).chunk(2)
+        real_logits, wrong_logits = discriminate(real, part.labels, part.mismatched_labels).chunk(2)
     fake_logits = call_with(discriminate, fake, part.labels)
     value = loss.for_discriminator(real_logits, fake_logits)
     if part.mismatched_labels is not None:
@@ -131,8 +145,8 @@ def generator_step(
     Args:
         parts: fakes with their graphs; made one by one if the iterable is lazy, so that one graph is held at a time.
         discriminate: how to call the discriminator, if there is augmentation or autocast before it.
-        penalty: gives a number to add, of each part.
-        processes: as of `discriminator_step`.
+        penalty: called with each part, gives a number to add.
+        processes, backward, step: as of `discriminator_step`.
 
     Returns:
         The mean loss without penalty, detached, of shape (1,).
@@ -144,9 +158,8 @@ def generator_step(
         for part in parts:
             real_logits = None
             if loss.generator_sees_real:
-                assert part.real is not None
                 with torch.no_grad():
-                    real_logits = call_with(discriminate, part.real, part.labels)
+                    real_logits = call_with(discriminate, real_images(part), part.labels)
             value = loss.for_generator(call_with(discriminate, part.fake, part.labels), real_logits)
             extra = penalty(part) * part.share if penalty else 0.0
             backward(value * (processes if loss.reduction == "sum" else part.share) + extra)

@@ -58,7 +58,8 @@ class Trainer:
     """Trains a GAN, and writes a run's folder as it goes.
 
     Args:
-        gan: a preset's name, or a GAN (`ganzoo.create`, `ganzoo.GAN(...)`, `from_pretrained(..., discriminator=True)`).
+        gan: a preset's name, a `ganzoo.Preset`, or a GAN (`ganzoo.create`, `ganzoo.GAN(...)`,
+            `from_pretrained(..., discriminator=True)`).
         data: what `ganzoo.data.open_data` takes; None for the preset's own.
         output_dir: the run's folder, new unless `overwrite` is True; None for `runs/` and the preset's name.
         epochs: passes over the data, instead of `steps`.
@@ -85,7 +86,7 @@ class Trainer:
 
     def __init__(
         self,
-        gan: str | GAN,
+        gan: str | Preset | GAN,
         data: Any = None,
         output_dir: str | Path | None = None,
         *,
@@ -114,7 +115,7 @@ class Trainer:
         run.check_free(overwrite)
         self._overwrite = overwrite
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground, "fit": fit}
-        made = create(gan, seed=chosen.seed, clusters=chosen.clusters) if isinstance(gan, str) else gan
+        made = gan if isinstance(gan, GAN) else create(gan, seed=chosen.seed, clusters=chosen.clusters)
         self._set_up(made, data, run, chosen, objects, progress, device)
         if before_averaging(self.gan):
             say("Training goes on from the generator before averaging: the discriminator was trained against that one.")
@@ -404,7 +405,9 @@ def _data_of(preset: Preset | None) -> str:
     return preset.data
 
 
-def _settings_of(gan: str | GAN, preset: Preset | None, given: Settings | None, changes: dict[str, Any]) -> Settings:
+def _settings_of(
+    gan: str | Preset | GAN, preset: Preset | None, given: Settings | None, changes: dict[str, Any]
+) -> Settings:
     """Those `given`, else the preset's with `cluster_by` of the run that made `gan`, else the defaults; with `changes`
     and the clusters of `gan`. ConfigError if `changes` ask for others."""
     settings = given or (preset.settings if preset else Settings())
@@ -417,7 +420,7 @@ def _settings_of(gan: str | GAN, preset: Preset | None, given: Settings | None, 
     return settings.replace({**changes, "clusters": gan.clusters})
 
 
-def _check_apart(gan: str | GAN, run: RunFolder) -> None:
+def _check_apart(gan: str | Preset | GAN, run: RunFolder) -> None:
     """Raise TrainingError if the new run would take the place of the one that `gan` was loaded from."""
     loaded = gan.folder if isinstance(gan, GAN) else None
     if loaded is not None and loaded.resolve().is_relative_to(run.path.resolve()):
@@ -427,16 +430,18 @@ def _check_apart(gan: str | GAN, run: RunFolder) -> None:
         )
 
 
-def _preset_of(gan: str | GAN, settings: Settings | None) -> tuple[str | None, Preset | None]:
-    """The preset's name that `gan` is or has, and the preset, if it is registered.
+def _preset_of(gan: str | Preset | GAN, settings: Settings | None) -> tuple[str | None, Preset | None]:
+    """The preset's name that `gan` is or has, and the preset, if it is known.
 
     Raises:
         ConfigError: `gan` is neither, or its preset has to give settings and is not installed.
     """
     if isinstance(gan, str):
         return gan, PRESETS[gan]
+    if isinstance(gan, Preset):
+        return None, gan
     if not isinstance(gan, GAN):
-        raise ConfigError(f"gan must be a preset's name or a ganzoo.GAN, got {quote(gan)}")
+        raise ConfigError(f"gan must be a preset's name, a ganzoo.Preset or a ganzoo.GAN, got {quote(gan)}")
     if gan.preset is None or gan.preset in PRESETS:
         return gan.preset, PRESETS[gan.preset] if gan.preset else None
     if settings is None:

@@ -132,9 +132,10 @@ class Trial:
 
     def _batch(self, size: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """The first `size` real images, their labels, and latents."""
-        rows = torch.arange(size) % len(self._data)
+        rows = torch.arange(size, device="cpu") % len(self._data)
         labels = self._data.labels[rows] if self._data.labels is not None else None
-        drawn = torch.randn(size, self._gan.latent_size, generator=generator_for(self._settings.seed, "trial"))
+        random = generator_for(self._settings.seed, "trial")
+        drawn = torch.randn(size, self._gan.latent_size, generator=random, device="cpu")
         labels, latents = LabelMap(self._gan, self._data.clusters).align_latents(labels, drawn)
         send = self._runtime.send
         shaped = latents.reshape(-1, *self._gan.latent_shape).to(self._runtime.device)

@@ -10,7 +10,6 @@ from torch import nn
 from ganzoo.blocks import (
     BLOCKS,
     INITIALISATIONS,
-    ImageBlock,
     block_scale,
     check_activation_name,
     check_norm_name,
@@ -77,7 +76,7 @@ def scale_of(field: str, name: str, in_channels: int, out_channels: int) -> floa
 
 def final_norm(stages: nn.ModuleList, channels: int, norm: str, activation: partial[nn.Module]) -> nn.Module:
     """What stands between the last stage and the head: norm and activation if the last stage lacks its own."""
-    if not len(stages) or not isinstance(stages[-1], ImageBlock) or stages[-1].output_activated:
+    if not len(stages) or getattr(stages[-1], "output_activated", True):
         return nn.Identity()
     return nn.Sequential(make_norm(norm, channels), activation())
 

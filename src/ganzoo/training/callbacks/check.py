@@ -10,6 +10,7 @@ from torch import nn
 from ganzoo.callbacks import CALLBACKS, Callback, Requests, Run
 from ganzoo.errors import PluginError, quote, words_of
 from ganzoo.gan import GAN
+from ganzoo.seeds import seeded
 from ganzoo.settings import Settings
 from ganzoo.stateful import check_loaded, json_state
 
@@ -69,6 +70,7 @@ def _call(place: str, method: Callable[..., None], *arguments: Any) -> None:
 
 def _dry_run(settings: Settings) -> Run:
     """A run that trains nothing, on the smallest networks."""
-    generator = nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
-    gan = GAN(generator, nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), latent_size=4)
+    with seeded(0):
+        generator = nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
+        gan = GAN(generator, nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), latent_size=4)
     return Run(gan, gan, settings)
