@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import traceback
@@ -843,7 +846,19 @@ def test_a_download_that_is_cut_off_is_resumed(hub, tmp_path):
     assert len([path for path in downloads(hub) if path.endswith("/model.safetensors")]) == 2
 
 
-def test_what_came_with_another_hash_is_thrown_away(hub, saved):
+def test_weights_come_by_xet_as_from_the_real_hub(tmp_path):
+    pytest.importorskip("hf_xet", reason="no hf_xet on this machine: huggingface_hub brings it for most")
+    worker = Path(__file__).with_name("xet_worker.py")
+    environment = {**os.environ, "HF_HUB_DISABLE_XET": "0", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf")}
+    environment["HF_ENDPOINT"] = "http://127.0.0.1:9"
+    command = [sys.executable, str(worker), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_came_with_another_hash_is_thrown_away(hub, saved, monkeypatch, links):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_SYMLINKS", not links)
     push(hub, saved)
     content = bytearray(hub.files(NAME)["model.safetensors"])
     content[-1] ^= 1

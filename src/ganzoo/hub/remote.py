@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -135,6 +137,7 @@ class _Repository:
         self._id, self._revision, self._client = repo_id, revision, client(token, endpoint)
         self._options: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
         self.sizes: dict[str, int | None] = {}  # of the files on the Hub, in bytes; empty offline
+        self._hashes: dict[str, str | None] = {}  # SHA-256 of the large ones, git's of the others; empty offline
 
     def open(self) -> tuple[Path, dict[str, Any]]:
         """The snapshot's folder, named after its commit, and the root's config in it.
@@ -151,7 +154,9 @@ class _Repository:
                 unreachable = error
                 self._options["local_files_only"] = True
             else:
-                self.sizes = {file.rfilename: file.size for file in found.siblings or ()}
+                files = found.siblings or ()
+                self.sizes = {file.rfilename: file.size for file in files}
+                self._hashes = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
                 if CONFIG not in self.sizes:
                     raise HubMissingError(f"{self._id} is not a ganzoo model: {_looks(list(self.sizes), {})}")
         try:
@@ -177,7 +182,7 @@ class _Repository:
             found = self._client.hf_hub_download(self._id, name, revision=revision, tqdm_class=bar, **self._options)
         path = Path(found)
         _check_place(path, name, named)
-        _check_hash(path, named)
+        _check_hash(path, named, self._hashes.get(name))
         return path
 
     def known_to_lack(self, name: str, commit: str) -> bool:
@@ -197,21 +202,31 @@ def _check_place(path: Path, name: str, named: str) -> None:
         raise HubDamagedError(f"{named} is a link out of the cache, to {blob}; delete {repository}, then try again.")
 
 
-def _check_hash(path: Path, named: str) -> None:
-    """Compare what came with its ETag, by which the cache names it: the client looks at sizes alone.
+def _check_hash(path: Path, named: str, wanted: str | None) -> None:
+    """Compare what came with `wanted`, its hash on the Hub: the client looks at sizes alone.
+
+    Offline it is compared with the ETag, by which the cache names what `path` links to. What came by Xet is one more
+    link, into a store that all repositories share, and that has hashes of another kind.
 
     Raises:
         HubDamagedError: it differs; the file is taken out of the cache, so that it comes anew.
     """
-    blob = path.resolve()
-    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
+    blob = path.parent / os.readlink(path) if path.is_symlink() else path
+    wanted = wanted or blob.name
+    if re.fullmatch(r"[0-9a-f]{64}", wanted):
         digest = sha256_of(blob)
-    elif re.fullmatch(r"[0-9a-f]{40}", blob.name):  # of a small file: git's own hash
+    elif re.fullmatch(r"[0-9a-f]{40}", wanted):  # of a small file: git's own hash
         content = blob.read_bytes()
         digest = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
     else:
         return
-    if digest != blob.name:
+    if digest != wanted:
+        with suppress(ImportError):
+            from hf_xet import hash_files
+
+            shared = blob.resolve()  # of other repositories too: only if it is not what they look for
+            if blob.is_symlink() and hash_files([str(shared)])[0].hash != shared.name:
+                shared.unlink()
         path.unlink()
         blob.unlink(missing_ok=True)
         raise HubDamagedError(f"{named} came damaged: its hash is not what the Hub says. Try again.")
