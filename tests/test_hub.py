@@ -766,6 +766,10 @@ def test_a_missing_file_of_a_commit_that_is_no_hash_leaves_nothing(hub, tmp_path
     with pytest.raises(HubDamagedError, match="ETag"):
         client._refuse_paths(answer("HEAD", 302, {"ETag": '"/evil"', "Location": "//cdn/x"}))
     client._refuse_paths(answer("HEAD", 200, {"ETag": '"/evil"'}, agent="another library"))
+    for storage in ("local:///home/me", "memory://", "/home/me", ""):
+        with pytest.raises(HubDamagedError, match="as its storage: this Hub can't be trusted"):
+            client._refuse_paths(answer("GET", 200, {"X-Xet-Cas-Url": storage}))
+    client._refuse_paths(answer("GET", 200, {"X-Xet-Cas-Url": "https://cas-server.xethub.hf.co"}))
 
 
 def answer(method, status, headers, agent="ganzoo/1", path="/x", **content):
@@ -854,6 +858,18 @@ def test_weights_come_by_xet_as_from_the_real_hub(tmp_path):
     command = [sys.executable, str(worker), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_transfer_of_xet_that_breaks_off_is_no_defect_of_ours(hub, saved, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("Task error: error sending request for url (http://storage)")
+
+    push(hub, saved)
+    for name, attempt in (("hf_hub_download", lambda: load(hub)), ("create_commit", lambda: push(hub, saved))):
+        with monkeypatch.context() as patch:
+            patch.setattr(HfApi, name, broken)
+            with pytest.raises(HubConnectionError, match="storage can't be reached, or .* broke off .Task error"):
+                attempt()
 
 
 @pytest.mark.parametrize("links", [True, False])

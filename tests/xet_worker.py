@@ -4,16 +4,18 @@
 """
 
 import hashlib
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from hf_xet import hash_files
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
 
 import ganzoo
 from ganzoo.errors import HubDamagedError
+from ganzoo.hub import client
 from ganzoo.hub.push import push_folder
 from hub_server import HubServer
 
@@ -39,11 +41,11 @@ def images(source, **options):
 
 
 @contextmanager
-def damaged():
+def damaged(said="model.safetensors came damaged: its hash is not"):
     try:
         yield
     except HubDamagedError as error:
-        assert "model.safetensors came damaged: its hash is not" in str(error), error
+        assert said in str(error), error
     else:
         raise AssertionError("what is damaged was loaded")
 
@@ -51,9 +53,11 @@ def damaged():
 def main():
     assert not constants.HF_HUB_DISABLE_XET
     (FOLDER / "cas").mkdir()
+    trusted, refuse = f"local://{FOLDER / 'cas'}", client._refuse_paths
+    client._refuse_paths = lambda got: None if got.headers.get("X-Xet-Cas-Url") == trusted else refuse(got)
     first, second = model("first", 0), model("second", 1)
     with HubServer() as hub:
-        hub.storage = f"local://{FOLDER / 'cas'}"
+        hub.storage = trusted
         there = {"token": "hf_owner", "endpoint": hub.endpoint}
         for folder in (first, second):
             announce(hub, folder)
@@ -85,6 +89,39 @@ def main():
             images("owner/first", **there)
         assert not shared.exists()
         assert torch.equal(images("owner/first", **there), here)
+
+        # what hardly compresses takes more bytes to transfer than it has, and nothing is printed for that
+        noise = FOLDER / "noise" / "noise.safetensors"
+        noise.parent.mkdir()
+        noise.write_bytes(os.urandom(300_000))
+        announce(hub, noise.parent)
+        api = client.client(**there)
+        api.create_repo("owner/noise")
+        api.upload_file(path_or_fileobj=noise, path_in_repo=noise.name, repo_id="owner/noise")
+        bar = client.bounded_bar("noise", 300_000)
+        came = Path(api.hf_hub_download("owner/noise", noise.name, tqdm_class=bar))
+        assert came.read_bytes() == noise.read_bytes() and not came.samefile(noise)
+
+        # a Hub can't let hf_xet write into another folder
+        hub.storage = f"local://{FOLDER / 'evil'}"
+        with damaged("as its storage: this Hub can't be trusted"):
+            images("owner/first", **{**there, "token": "hf_reader"}, cache_dir=FOLDER / "cache")  # another token's way
+        assert not (FOLDER / "evil").exists()
+        hub.storage = trusted
+
+        # a file with more bytes than were announced is not taken
+        info = HfApi.model_info
+
+        def announced(*arguments, **options):
+            found = info(*arguments, **options)
+            for file in found.siblings:
+                if file.rfilename == "model.safetensors":
+                    file.size, file.lfs, file.blob_id = 10, None, None
+            return found
+
+        HfApi.model_info = announced
+        with damaged("model.safetensors has more than the 10 bytes that were announced"):
+            images("owner/first", **there)
 
 
 if __name__ == "__main__":

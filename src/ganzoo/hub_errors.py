@@ -16,6 +16,7 @@ from ganzoo.errors import (
     HubError,
     HubMissingError,
     first_line,
+    is_out_of_memory,
     masked,
     quote,
     reason,
@@ -40,7 +41,9 @@ def hub_errors(repo_id: str, revision: str | None = None, local_files_only: bool
         yield
     except GanzooError:
         raise
-    except (OSError, LookupError, TypeError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+        if is_out_of_memory(error):
+            raise
         said = _in_our_words(error, repo_id, revision, local_files_only)
         _mask(error)
         raise said from error
@@ -115,8 +118,13 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
             return ours(text)
     if isinstance(error, errors.HfHubHTTPError):
         return _of_status(named, error)
-    if isinstance(error, (errors.OfflineModeIsEnabled, errors.HTTPError)):  # type: ignore[attr-defined]
+    if isinstance(error, (ConnectionError, errors.HTTPError)):  # type: ignore[attr-defined]
         return HubConnectionError(f"{named}: the Hub can't be reached ({said}); check the network.")
+    if isinstance(error, RuntimeError):  # of hf_xet
+        return HubConnectionError(
+            f"{named}: the Hub's storage can't be reached, or the transfer broke off ({said}); try again. "
+            f"HF_HUB_DISABLE_XET=1 in the environment takes the older way."
+        )
     if isinstance(error, UnicodeError):
         return HubConnectionError(f"{named}: the Hub's address is not valid ({error}); check $HF_ENDPOINT.")
     if not isinstance(error, OSError):  # of the client, that takes an answer for granted

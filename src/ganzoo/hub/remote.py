@@ -177,12 +177,15 @@ class _Repository:
         most = {WEIGHTS: LARGEST_FILE, ONNX: LARGEST_FILE, CONFIG: LARGEST_CONFIG}.get(kind, LARGEST_PART)
         if size is not None and size > most:
             raise HubError(f"{named} has {size:,} bytes; {most:,} is the most.")
-        bar = bounded_bar(named, most if size is None else size)
+        most = most if size is None else size
+        bar = bounded_bar(named, most)
         with hub_errors(self._id, revision, self._options["local_files_only"]):
             found = self._client.hf_hub_download(self._id, name, revision=revision, tqdm_class=bar, **self._options)
         path = Path(found)
         _check_place(path, name, named)
         _check_hash(path, named, self._hashes.get(name))
+        if path.stat().st_size > most:
+            raise HubDamagedError(f"{named} has more than the {most:,} bytes that were announced.")
         return path
 
     def known_to_lack(self, name: str, commit: str) -> bool:
