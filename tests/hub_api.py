@@ -300,6 +300,8 @@ def refs(request: Request) -> Any:
 @route("POST", "/api/models/{repo}/branch/{branch}")
 def add_branch(request: Request) -> Any:
     repository, name = request.repository(write=True), request.names["branch"]
+    if name.startswith("refs/"):
+        raise Refused(400, message=f"Invalid reference for a branch: {name}")
     if name in repository.branches:
         raise Refused(409, message=f"Reference {name} already exists")
     base = repository.find((request.json() if request.body else {}).get("startingPoint", "main"))
