@@ -127,6 +127,9 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
         )
     if isinstance(error, UnicodeError):
         return HubConnectionError(f"{named}: the Hub's address is not valid ({error}); check $HF_ENDPOINT.")
+    if str(error).startswith("Invalid metadata in README.md"):
+        why = quote(" ".join(str(error).splitlines()[1:]).removeprefix("- "), 300)
+        return HubError(f"{named}: the Hub refuses the header of README.md ({why}); mend it there, then push again.")
     if not isinstance(error, OSError):  # of the client, that takes an answer for granted
         refused = _refusal_before(error)
         if refused is not None:
@@ -134,6 +137,12 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
         return HubError(f"{named}: the Hub's answer is not understood ({words_of(error)}); check $HF_ENDPOINT.")
     if "Consistency check failed" in str(error):
         return HubDamagedError(f"{named} did not come whole: its size is not what the Hub says. Try again.")
+    if error.errno:
+        place = shown(str(error.filename or "the cache"), 300)
+        return HubError(
+            f"{named}: {place} can't be read or written ({reason(error)}). HF_HOME, or cache_dir=, names another "
+            f"folder for the cache."
+        )
     return HubError(f"{named}: {quote(reason(error), 300)}.")
 
 
@@ -151,7 +160,9 @@ _STATUS: dict[int, tuple[type[HubError], str]] = {
 def _of_status(named: str, error: HfHubHTTPError) -> HubError:
     status = error.response.status_code
     said = quote(" ".join(str(error.server_message or "").split()) or "no reason given", 200)
-    ours, text = _STATUS.get(status, (HubError, f"the Hub answered {status} ({{said}})."))
+    away = status == 429 or status >= 500  # what the cache has is taken then
+    other = (HubConnectionError, "; try again later.") if away else (HubError, ".")
+    ours, text = _STATUS.get(status, (other[0], f"the Hub answered {status} ({{said}}){other[1]}"))
     return ours(f"{named}: {text.replace('{said}', said)}")
 
 

@@ -41,6 +41,7 @@ def client(token: str | bool | None = None, endpoint: str | None = None) -> HfAp
             sound = False
         if not sound:
             raise ConfigError(f"endpoint must be an address, as https://huggingface.co, got {quote(endpoint)}")
+        endpoint = endpoint.rstrip("/")  # the client puts one between this and a path
     return HfApi(endpoint, token, library_name="ganzoo", library_version=version("ganzoo-torch"))
 
 

@@ -35,11 +35,12 @@ from ganzoo.saving.format import (
     ONNX,
     UNTOUCHED,
     WEIGHTS,
+    check_format,
     read_json,
 )
 from ganzoo.saving.model import LAYOUT, NETWORKS, SavedModel, holds_model
+from ganzoo.saving.weights import LARGEST_WEIGHTS
 
-LARGEST_FILE = 4_000_000_000  # bytes of weights
 LARGEST_PART = 100_000_000  # bytes of a picture or card
 
 
@@ -109,9 +110,9 @@ def pull(
         raise ConfigError(f"{target} holds something else than a saved model; name a new folder")
     repository = _Repository(repo_id, revision, token, cache_dir, False, endpoint)
     root, _ = repository.open()
+    if repository.unreachable is not None:  # the cache does not know which files there are
+        raise repository.unreachable
     wanted = [name for name in LAYOUT if name in repository.sizes]
-    if not wanted:
-        raise HubConnectionError(f"{repo_id}: the Hub can't be reached; check the network.")
     found = {name: repository.file(name, root.name) for name in wanted}
     SavedModel.open(root).build()
     drop = (*NETWORKS, ONNX, GRID, LOSS_CURVES, CARD)
@@ -137,6 +138,7 @@ class _Repository:
         self._id, self._revision, self._client = repo_id, revision, client(token, endpoint)
         self._options: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
         self.sizes: dict[str, int | None] = {}  # of the files on the Hub, in bytes; empty offline
+        self.unreachable: HubConnectionError | None = None  # why the cache alone is looked at
         self._hashes: dict[str, str | None] = {}  # SHA-256 of the large ones, git's of the others; empty offline
 
     def open(self) -> tuple[Path, dict[str, Any]]:
@@ -144,14 +146,14 @@ class _Repository:
 
         Raises:
             HubMissingError: the repository holds no model of ours; the message says what it looks like.
+            WeightsError: it is of a newer format.
         """
-        unreachable = None
         if not self._options["local_files_only"]:
             try:  # fails at once; a download would be tried for half a minute
                 with hub_errors(self._id, self._revision):
                     found = self._client.model_info(self._id, revision=self._revision, files_metadata=True)
             except HubConnectionError as error:
-                unreachable = error
+                self.unreachable = error
                 self._options["local_files_only"] = True
             else:
                 files = found.siblings or ()
@@ -162,19 +164,20 @@ class _Repository:
         try:
             path = self.file(CONFIG, self._revision)
         except HubConnectionError as error:
-            raise (unreachable or error) from error.__cause__
+            raise (self.unreachable or error) from error.__cause__
         try:
             config = read_json(path)
         except (WeightsError, SourceError) as error:
             raise HubError(f"{self._id} holds a damaged {CONFIG}: {error}") from error
         if "format" not in config:
             raise HubMissingError(f"{self._id} is not a ganzoo model: {_looks([], config)}")
+        check_format(config, f"{self._id}: {CONFIG}")  # of a newer one the other files may have other names
         return path.parent, config
 
     def file(self, name: str, revision: str | None) -> Path:
         """The path of file `name` in the cache, downloaded if need be."""
         named, size, kind = f"{self._id}: {name}", self.sizes.get(name), PurePosixPath(name).name
-        most = {WEIGHTS: LARGEST_FILE, ONNX: LARGEST_FILE, CONFIG: LARGEST_CONFIG}.get(kind, LARGEST_PART)
+        most = {WEIGHTS: LARGEST_WEIGHTS, ONNX: LARGEST_WEIGHTS, CONFIG: LARGEST_CONFIG}.get(kind, LARGEST_PART)
         if size is not None and size > most:
             raise HubError(f"{named} has {size:,} bytes; {most:,} is the most.")
         most = most if size is None else size
