@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -299,6 +300,8 @@ def refs(request: Request) -> Any:
 @route("POST", "/api/models/{repo}/branch/{branch}")
 def add_branch(request: Request) -> Any:
     repository, name = request.repository(write=True), request.names["branch"]
+    if name.startswith("refs/"):
+        raise Refused(400, message=f"Invalid reference for a branch: {name}")
     if name in repository.branches:
         raise Refused(409, message=f"Reference {name} already exists")
     base = repository.find((request.json() if request.body else {}).get("startingPoint", "main"))
@@ -333,6 +336,16 @@ def drop_tag(request: Request) -> Any:
     return {}
 
 
+@route("GET", "/api/models/{repo}/xet-read-token/{revision}")
+@route("GET", "/api/models/{repo}/xet-write-token/{revision}")
+def storage(request: Request) -> Any:
+    """Where Xet's storage is: hf_xet takes a folder, too."""
+    request.repository()
+    said = {"casUrl": request.hub.storage, "accessToken": "t", "exp": int(time.time()) + 3600}
+    names = ("X-Xet-Cas-Url", "X-Xet-Access-Token", "X-Xet-Token-Expiration")
+    return Answer(200, dict(zip(names, map(str, said.values()))), json.dumps(said).encode())
+
+
 @route("GET", "/{space}{repo}/resolve/{revision}/{path}")
 def resolve(request: Request) -> Any:
     repository, path, hub = request.repository(download=True), request.names["path"], request.hub
@@ -354,6 +367,9 @@ def resolve(request: Request) -> Any:
     stated = len(file.content) + fault.extra_size
     if file.sha256:
         headers |= {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(stated)}
+    if file.sha256 in hub.xet:
+        token = f"{hub.endpoint}/api/models/{repository.repo_id}/xet-read-token/{found.oid}"
+        headers |= {"X-Xet-Hash": hub.xet[file.sha256], "Link": f'<{token}>; rel="xet-auth"'}
     headers |= fault.headers
     if request.method == "HEAD":
         return Answer(200, headers, length=stated)

@@ -6,8 +6,8 @@ written from the client's own source and from trials with huggingface_hub 2.4.0,
 the names that begin with theirs), large files go by basic LFS on this same address rather than by Xet or a CDN, and a
 card's metadata is not examined.
 
-`HF_HUB_DISABLE_XET=1` must be set before huggingface_hub is imported. No answer is 5xx, which the client would retry
-for 23 seconds.
+`HF_HUB_DISABLE_XET=1` must be set before huggingface_hub is imported; tests/xet_worker.py alone has Xet. No answer is
+5xx, which the client would retry for 23 seconds.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class HubServer:
         tokens: user names by token. A user may write to the repositories of their own name.
         repositories: by owner/name.
         objects: what came by LFS, by SHA-256.
+        xet: what hf_xet calls the objects that it brings, by SHA-256; the others come by plain HTTP.
+        storage: the address of Xet's storage.
         page_size: of trees and commits; a longer list comes in pages.
         card_errors: if any, every card is refused with these.
     """
@@ -46,6 +48,8 @@ class HubServer:
         self.agents: list[str] = []
         self.repositories: dict[str, Repository] = {}
         self.objects: dict[str, bytes] = {}
+        self.xet: dict[str, str] = {}
+        self.storage = ""
         self.page_size = 1000
         self.card_errors: list[str] = []
         self.faults: dict[str, list[Fault]] = {}

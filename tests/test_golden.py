@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import ganzoo
-from ganzoo.errors import WeightsError
+from ganzoo.errors import ConfigError, UnknownNameError, WeightsError
 
 GOLDEN = Path(__file__).parent / "golden" / "format-1"
 FILES = ("config.json", "model.safetensors", "discriminator/config.json", "discriminator/model.safetensors")
@@ -72,3 +72,20 @@ def test_a_newer_format_says_how_to_upgrade(tmp_path, place):
         (folder / place).write_text(json.dumps({**values, "format": 2}))
     with pytest.raises(WeightsError, match="has format 2; this version reads up to 1: pip install -U ganzoo-torch"):
         ganzoo.from_pretrained(folder, discriminator=True)
+
+
+@pytest.mark.parametrize("saved_by", ["999.0", "0.0.1", None])
+@pytest.mark.parametrize("what", ["an option", "a model"])
+def test_what_a_newer_version_has_added_says_how_to_upgrade(tmp_path, what, saved_by):
+    values = json.loads((GOLDEN / "model" / "config.json").read_text()) | {"library_version": saved_by}
+    if what == "an option":
+        values["generator"]["config"]["attention"] = True
+    else:
+        values["generator"]["model"] = "stylegan-generator"
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(
+        (ConfigError, UnknownNameError), match="config.json: .*(attention|stylegan-generator)"
+    ) as caught:
+        ganzoo.from_pretrained(tmp_path)
+    newer = f"(saved by ganzoo 999.0, this is {ganzoo.__version__}: pip install -U ganzoo-torch)"
+    assert str(caught.value).endswith(newer) == (saved_by == "999.0")

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import traceback
@@ -267,6 +270,9 @@ def test_a_pull_request_leaves_main_as_it_is(hub, saved):
     proposed = push(hub, small(3).save_pretrained(saved.parent / "other"), create_pr=True)
     assert hub.files(NAME) == before and "/discussions/1" in proposed.url
     assert torch.equal(load(hub, revision="refs/pr/1").sample(1, seed=0), small(3).sample(1, seed=0))
+    push(hub, small(4).save_pretrained(saved.parent / "again"), revision="refs/pr/1")
+    assert hub.files(NAME) == before and sorted(hub.repositories[NAME].branches) == ["main"]
+    assert torch.equal(load(hub, revision="refs/pr/1").sample(1, seed=0), small(4).sample(1, seed=0))
 
 
 def test_all_files_come_from_the_commit_of_the_config(hub, saved, monkeypatch):
@@ -295,6 +301,30 @@ def test_a_warm_cache_needs_no_network_and_asks_for_nothing(hub, saved, monkeypa
     assert hub.requests == []
     with pytest.raises(HubConnectionError, match="local_files_only"):
         load(hub, "owner/other", local_files_only=True)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_hub_that_is_out_of_order_is_taken_for_one_that_is_away(hub, saved, monkeypatch, status):
+    push(hub, saved)
+    images = load(hub).sample(2, seed=0)
+
+    def down(*_, **__):
+        response = httpx.Response(status, request=httpx.Request("GET", hub.endpoint))
+        raise HfHubHTTPError("no", response=response)
+
+    monkeypatch.setattr(HfApi, "model_info", down)
+    assert torch.equal(load(hub).sample(2, seed=0), images)
+    with pytest.raises(HubConnectionError, match=f"the Hub answered {status} .*; try again later"):
+        load(hub, "owner/other")
+
+
+def test_pull_needs_the_network_and_says_why_it_has_none(hub, saved, tmp_path, monkeypatch):
+    push(hub, saved)
+    load(hub)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HubConnectionError, match="the Hub can't be reached .*HF_HUB_OFFLINE"):
+        pull(NAME, tmp_path / "pulled", endpoint=hub.endpoint)
+    assert not (tmp_path / "pulled").exists()
 
 
 def test_a_part_that_is_not_in_the_cache_is_not_taken_for_one_that_is_not_there(hub, saved, monkeypatch):
@@ -393,13 +423,26 @@ def test_another_librarys_model_is_not_pulled_over(hub, saved, tmp_path, config)
 
 
 @pytest.mark.parametrize(
-    "files", [{"config.json": b'{"architectures": ["Bert"]}', "model.safetensors": b"x"}, {"model.safetensors": b"x"}]
+    "files",
+    [
+        {"config.json": b'{"architectures": ["Bert"]}', "model.safetensors": b"x"},
+        {"config.json": b" " * 1_000_001, "model.safetensors": b"x"},
+        {"model.safetensors": b"x"},
+        {
+            "model.onnx": b"x",
+            "README.md": b"# theirs",
+            "samples/grid.png": b"x",
+            "discriminator/model.safetensors": b"x",
+        },
+    ],
+    ids=["transformers", "a large config", "weights", "onnx"],
 )
 def test_another_librarys_model_is_not_pushed_over(hub, saved, files):
     hub.add(NAME, files)
-    with pytest.raises(ConfigError, match=f"{NAME} holds .*model.safetensors of something else .* new repository"):
+    with pytest.raises(ConfigError, match=f"{NAME} holds .*model.* of something else .* new repository"):
         push(hub, saved)
     assert {name: hub.files(NAME)[name] for name in files} == files
+    assert len(files.get("config.json", b"")) < 1_000_000 or not downloads(hub)
 
 
 def test_another_librarys_model_is_not_pushed_over_on_a_branch(hub, saved):
@@ -496,7 +539,7 @@ def test_what_cannot_be_loaded_is_not_pushed(hub, saved, change, error):
     assert hub.requests == [] and NAME not in hub.repositories
 
 
-@pytest.mark.parametrize("name", ["", "a/b/c", "/", 3, "own er/gan", "-owner/gan", "owner/gan.git"])
+@pytest.mark.parametrize("name", ["", "bare", "a/b/c", "/", 3, "own er/gan", "-owner/gan", "owner/gan.git"])
 def test_names_that_the_hub_does_not_allow_are_said(hub, saved, name):
     with pytest.raises(ConfigError, match="repo_id must look like owner/name"):
         push(hub, saved, name=name)
@@ -677,7 +720,8 @@ def test_another_librarys_model_is_recognised(hub, files, looks):
 def test_a_newer_format_says_how_to_read_it(hub, saved):
     push(hub, saved)
     newer = {**json.loads((saved / "config.json").read_text()), "format": 2}
-    hub.repositories[NAME].commit({"config.json": json.dumps(newer).encode()})
+    files = {"config.json": json.dumps(newer).encode(), "model.safetensors": None, "generator/model.safetensors": b"x"}
+    hub.repositories[NAME].commit(files)
     with pytest.raises(WeightsError, match="format 2; this version reads up to 1: pip install -U ganzoo-torch"):
         load(hub)
 
@@ -763,6 +807,10 @@ def test_a_missing_file_of_a_commit_that_is_no_hash_leaves_nothing(hub, tmp_path
     with pytest.raises(HubDamagedError, match="ETag"):
         client._refuse_paths(answer("HEAD", 302, {"ETag": '"/evil"', "Location": "//cdn/x"}))
     client._refuse_paths(answer("HEAD", 200, {"ETag": '"/evil"'}, agent="another library"))
+    for storage in ("local:///home/me", "memory://", "/home/me", ""):
+        with pytest.raises(HubDamagedError, match="as its storage: this Hub can't be trusted"):
+            client._refuse_paths(answer("GET", 200, {"X-Xet-Cas-Url": storage}))
+    client._refuse_paths(answer("GET", 200, {"X-Xet-Cas-Url": "https://cas-server.xethub.hf.co"}))
 
 
 def answer(method, status, headers, agent="ganzoo/1", path="/x", **content):
@@ -843,7 +891,31 @@ def test_a_download_that_is_cut_off_is_resumed(hub, tmp_path):
     assert len([path for path in downloads(hub) if path.endswith("/model.safetensors")]) == 2
 
 
-def test_what_came_with_another_hash_is_thrown_away(hub, saved):
+def test_weights_come_by_xet_as_from_the_real_hub(tmp_path):
+    pytest.importorskip("hf_xet", reason="no hf_xet on this machine: huggingface_hub brings it for most")
+    worker = Path(__file__).with_name("xet_worker.py")
+    environment = {**os.environ, "HF_HUB_DISABLE_XET": "0", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf")}
+    environment["HF_ENDPOINT"] = "http://127.0.0.1:9"
+    command = [sys.executable, str(worker), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_transfer_of_xet_that_breaks_off_is_no_defect_of_ours(hub, saved, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("Task error: error sending request for url (http://storage)")
+
+    push(hub, saved)
+    for name, attempt in (("hf_hub_download", lambda: load(hub)), ("create_commit", lambda: push(hub, saved))):
+        with monkeypatch.context() as patch:
+            patch.setattr(HfApi, name, broken)
+            with pytest.raises(HubConnectionError, match="storage can't be reached, or .* broke off .Task error"):
+                attempt()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_came_with_another_hash_is_thrown_away(hub, saved, monkeypatch, links):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_SYMLINKS", not links)
     push(hub, saved)
     content = bytearray(hub.files(NAME)["model.safetensors"])
     content[-1] ^= 1
@@ -864,10 +936,37 @@ def test_what_came_with_another_size_is_thrown_away(hub, saved, extra):
 
 def test_a_file_that_is_too_large_is_not_downloaded(hub, saved, monkeypatch):
     push(hub, saved)
-    monkeypatch.setattr(remote, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(remote, "LARGEST_WEIGHTS", 1000)
     with pytest.raises(HubError, match=r"model.safetensors has [\d,]+ bytes; 1,000 is the most"):
         load(hub)
     assert not any(path.endswith("model.safetensors") for path in downloads(hub))
+
+
+def test_a_cache_that_cannot_be_written_is_named(hub, saved, tmp_path):
+    push(hub, saved)
+    (tmp_path / "file").touch()
+    with pytest.raises(HubError, match=r"owner/gan: .*file/cache.* can't be read or written .Not a directory.*HF_HOME"):
+        load(hub, cache_dir=tmp_path / "file" / "cache")
+
+
+def test_a_card_that_the_hub_refuses_is_named(hub, saved):
+    hub.card_errors = ['"license" must be one of [mit]']
+    with pytest.raises(HubError, match=r"refuses the header of README.md .*must be one of \[mit\].*; mend it there"):
+        push(hub, saved)
+
+
+def test_a_revision_is_not_ignored_for_a_model_that_is_here(hub, saved):
+    for source in (saved, "fashion-mnist"):
+        with pytest.raises(
+            ConfigError, match='revision "v2" is for a model of the Hub, but .* is here: .*; leave it out'
+        ):
+            load(hub, source, revision="v2")
+
+
+def test_an_endpoint_as_it_is_copied_from_a_browser_works(hub, saved):
+    push(hub, saved)
+    assert ganzoo.from_pretrained(NAME, token=READER, endpoint=f"{hub.endpoint}/").generator
+    assert client.client(READER, f"{hub.endpoint}/").endpoint == hub.endpoint  # or //api/models would be asked for
 
 
 def test_what_lies_outside_the_layout_is_never_pulled(hub, saved, tmp_path):

@@ -16,6 +16,7 @@ from ganzoo.errors import (
     HubError,
     HubMissingError,
     first_line,
+    is_out_of_memory,
     masked,
     quote,
     reason,
@@ -40,7 +41,9 @@ def hub_errors(repo_id: str, revision: str | None = None, local_files_only: bool
         yield
     except GanzooError:
         raise
-    except (OSError, LookupError, TypeError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+        if is_out_of_memory(error):
+            raise
         said = _in_our_words(error, repo_id, revision, local_files_only)
         _mask(error)
         raise said from error
@@ -115,10 +118,18 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
             return ours(text)
     if isinstance(error, errors.HfHubHTTPError):
         return _of_status(named, error)
-    if isinstance(error, (errors.OfflineModeIsEnabled, errors.HTTPError)):  # type: ignore[attr-defined]
+    if isinstance(error, (ConnectionError, errors.HTTPError)):  # type: ignore[attr-defined]
         return HubConnectionError(f"{named}: the Hub can't be reached ({said}); check the network.")
+    if isinstance(error, RuntimeError):  # of hf_xet
+        return HubConnectionError(
+            f"{named}: the Hub's storage can't be reached, or the transfer broke off ({said}); try again. "
+            f"HF_HUB_DISABLE_XET=1 in the environment takes the older way."
+        )
     if isinstance(error, UnicodeError):
         return HubConnectionError(f"{named}: the Hub's address is not valid ({error}); check $HF_ENDPOINT.")
+    if str(error).startswith("Invalid metadata in README.md"):
+        why = quote(" ".join(str(error).splitlines()[1:]).removeprefix("- "), 300)
+        return HubError(f"{named}: the Hub refuses the header of README.md ({why}); mend it there, then push again.")
     if not isinstance(error, OSError):  # of the client, that takes an answer for granted
         refused = _refusal_before(error)
         if refused is not None:
@@ -126,6 +137,12 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
         return HubError(f"{named}: the Hub's answer is not understood ({words_of(error)}); check $HF_ENDPOINT.")
     if "Consistency check failed" in str(error):
         return HubDamagedError(f"{named} did not come whole: its size is not what the Hub says. Try again.")
+    if error.errno:
+        place = shown(str(error.filename or "the cache"), 300)
+        return HubError(
+            f"{named}: {place} can't be read or written ({reason(error)}). HF_HOME, or cache_dir=, names another "
+            f"folder for the cache."
+        )
     return HubError(f"{named}: {quote(reason(error), 300)}.")
 
 
@@ -143,7 +160,9 @@ _STATUS: dict[int, tuple[type[HubError], str]] = {
 def _of_status(named: str, error: HfHubHTTPError) -> HubError:
     status = error.response.status_code
     said = quote(" ".join(str(error.server_message or "").split()) or "no reason given", 200)
-    ours, text = _STATUS.get(status, (HubError, f"the Hub answered {status} ({{said}})."))
+    away = status == 429 or status >= 500  # what the cache has is taken then
+    other = (HubConnectionError, "; try again later.") if away else (HubError, ".")
+    ours, text = _STATUS.get(status, (other[0], f"the Hub answered {status} ({{said}}){other[1]}"))
     return ours(f"{named}: {text.replace('{said}', said)}")
 
 

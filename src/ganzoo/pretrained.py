@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ganzoo.errors import HubAbsentError, HubConnectionError, quote
+from ganzoo.errors import ConfigError, HubAbsentError, HubConnectionError, quote
 from ganzoo.gan import GAN
 from ganzoo.registry import matching
 from ganzoo.saving.model import SavedModel
@@ -47,9 +47,15 @@ def from_pretrained(
     Raises:
         SourceError: nothing is found; the message names all that was tried.
         WeightsError, ConfigError: what is found is damaged, incomplete or of another format.
+        ConfigError: a `revision` is given, and `source` is here.
         HubError: the Hub does not give it.
     """
     path = local_source(source)
+    if path is not None and revision is not None:
+        raise ConfigError(
+            f"revision {quote(revision)} is for a model of the Hub, but {quote(str(source))} is here: {path}; leave it "
+            f"out"
+        )
     if path is not None:
         saved = SavedModel.open(path, ("", "discriminator") if discriminator else ("",))
     else:

@@ -41,6 +41,7 @@ def client(token: str | bool | None = None, endpoint: str | None = None) -> HfAp
             sound = False
         if not sound:
             raise ConfigError(f"endpoint must be an address, as https://huggingface.co, got {quote(endpoint)}")
+        endpoint = endpoint.rstrip("/")  # the client puts one between this and a path
     return HfApi(endpoint, token, library_name="ganzoo", library_version=version("ganzoo-torch"))
 
 
@@ -58,12 +59,21 @@ def _checked(token: str | bool | None) -> str | bool | None:
 
 
 def _refuse_paths(response: Any) -> None:
-    """Raise HubDamagedError if the answer to one of our requests names a commit or ETag that is not a hash.
+    """Raise HubDamagedError if the answer to one of our requests names a commit or ETag that is not a hash, or a folder
+    as Xet's storage.
 
     The client makes names of files of them, so that "/home/me/.bashrc" would be written, read or deleted there.
     """
     headers, request = response.headers, response.request
-    if request.method != "HEAD" or "ganzoo/" not in request.headers.get("user-agent", ""):
+    if "ganzoo/" not in request.headers.get("user-agent", ""):
+        return
+    storage = headers.get("X-Xet-Cas-Url", "https://")
+    if not storage.startswith(("https://", f"{request.url.scheme}://")):  # hf_xet takes local:///home/me, too
+        raise HubDamagedError(
+            f"{request.url.host} names {quote(storage)} as its storage: this Hub can't be trusted; check the endpoint "
+            f"($HF_ENDPOINT)."
+        )
+    if request.method != "HEAD":
         return
     if response.has_redirect_location and re.match(r"/(?!/)", headers["Location"]):
         return  # of the Hub to itself: the client asks there, and takes what that answers
@@ -97,15 +107,22 @@ def _bound_answer(response: Any) -> None:
 
 
 def bounded_bar(named: str, most: int) -> Any:
-    """A progress bar for the client's downloads that stops one of more than `most` bytes: HubDamagedError."""
+    """A progress bar for the client's downloads that stops one of more than `most` bytes: HubDamagedError.
+
+    It can't stop one by Xet: hf_xet prints what a bar raises, and goes on. It reports the bytes of its protocol, too.
+    """
     from huggingface_hub.utils import tqdm
 
     class Bounded(tqdm):  # type: ignore[type-arg, misc]
         came = 0
 
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self._by_xet = "xet_get" in str(options.get("name"))
+            super().__init__(*args, **options)
+
         def update(self, n: float | None = 1) -> bool | None:
             self.came += int(n or 0)
-            if self.came > most:
+            if self.came > most and not self._by_xet:
                 raise HubDamagedError(f"{named} does not end after the {most:,} bytes that were announced.")
             return super().update(n)
 

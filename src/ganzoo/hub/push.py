@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import ConfigError, WeightsError, quote, shown
 from ganzoo.files import expand_user, name_of
-from ganzoo.hub.client import client
+from ganzoo.hub.client import bounded_bar, client
 from ganzoo.hub_errors import hub_errors
 from ganzoo.models.onnx import fingerprint
 from ganzoo.runs.card import is_marked, model_card, named, renewed, whole_card, with_demo
-from ganzoo.saving.format import CARD, CONFIG, ONNX, WEIGHTS
+from ganzoo.saving.format import CARD, CONFIG, LARGEST_CONFIG, ONNX, WEIGHTS
 from ganzoo.saving.model import LAYOUT, SavedModel, holds_model
 from ganzoo.saving.resolve import local_folder
 from ganzoo.saving.results import weights_hash
@@ -92,10 +92,11 @@ def push_folder(
         repo_id = made_of.repo_id
         there = revision is not None and api.revision_exists(repo_id, revision, repo_type=kind)
         # A branch that is not there is made from main and begins with its files, so main is looked at instead.
-        found: Any = api.repo_info(repo_id, repo_type=kind, revision=revision if there else None)
-        _check_ours(api, kind, repo_id, revision if there else None, found)
+        looked_at = revision if there else None
+        found: Any = api.repo_info(repo_id, repo_type=kind, revision=looked_at, files_metadata=True)
+        _check_ours(api, kind, repo_id, looked_at, found)
         if revision is not None:
-            if not create_pr:
+            if not create_pr and not there:  # a pull request, refs/pr/1, can't be made as a branch
                 api.create_branch(repo_id, repo_type=kind, branch=revision, exist_ok=True)
             found = api.repo_info(repo_id, repo_type=kind, revision=revision)
         if CARD in contents:
@@ -120,16 +121,15 @@ def _names(found: Any) -> set[str]:
 
 
 def _check_ours(api: HfApi, kind: str, repo_id: str, revision: str | None, found: Any) -> None:
-    """Raise ConfigError if a repository, as it was `found`, has another library's model, or the Space of something
-    else."""
-    names, ours, what = (
-        ((APP, REQUIREMENTS), is_space, "Space") if kind == "space" else ((CONFIG, WEIGHTS), holds_model, "model")
-    )
-    foreign = [name for name in names if name in _names(found)]
+    """Raise ConfigError if a repository, as it was `found`, has files of the same names that are not ours."""
+    layout, ours, what = (SPACE, is_space, "Space") if kind == "space" else (LAYOUT, holds_model, "model")
+    foreign, mark = [name for name in layout if name in _names(found) and name != CARD], layout[0]
     if not foreign:
         return
-    if names[0] in foreign:
-        path = api.hf_hub_download(repo_id, names[0], repo_type=kind, revision=found.sha)
+    size = next((file.size for file in found.siblings if file.rfilename == mark), None)
+    if mark in foreign and (size or 0) <= LARGEST_CONFIG:
+        bar = bounded_bar(f"{repo_id}: {mark}", LARGEST_CONFIG)
+        path = api.hf_hub_download(repo_id, mark, repo_type=kind, revision=found.sha, tqdm_class=bar)
         if ours(Path(path).parent):
             return
     named = repo_id if revision is None else f"{repo_id}, revision {shown(revision)},"
@@ -217,8 +217,8 @@ def check_repo_id(repo_id: str) -> None:
     from huggingface_hub.utils import validate_repo_id
 
     try:
-        if not isinstance(repo_id, str):
-            raise HFValidationError("no text")
+        if not isinstance(repo_id, str) or "/" not in repo_id:  # the client takes a bare name, for one's own
+            raise HFValidationError("no text, or no owner")
         validate_repo_id(repo_id)
     except HFValidationError as error:
         raise ConfigError(f"repo_id must look like owner/name, got {quote(repo_id)}") from error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,11 +35,12 @@ from ganzoo.saving.format import (
     ONNX,
     UNTOUCHED,
     WEIGHTS,
+    check_format,
     read_json,
 )
 from ganzoo.saving.model import LAYOUT, NETWORKS, SavedModel, holds_model
+from ganzoo.saving.weights import LARGEST_WEIGHTS
 
-LARGEST_FILE = 4_000_000_000  # bytes of weights
 LARGEST_PART = 100_000_000  # bytes of a picture or card
 
 
@@ -107,9 +110,9 @@ def pull(
         raise ConfigError(f"{target} holds something else than a saved model; name a new folder")
     repository = _Repository(repo_id, revision, token, cache_dir, False, endpoint)
     root, _ = repository.open()
+    if repository.unreachable is not None:  # the cache does not know which files there are
+        raise repository.unreachable
     wanted = [name for name in LAYOUT if name in repository.sizes]
-    if not wanted:
-        raise HubConnectionError(f"{repo_id}: the Hub can't be reached; check the network.")
     found = {name: repository.file(name, root.name) for name in wanted}
     SavedModel.open(root).build()
     drop = (*NETWORKS, ONNX, GRID, LOSS_CURVES, CARD)
@@ -135,49 +138,57 @@ class _Repository:
         self._id, self._revision, self._client = repo_id, revision, client(token, endpoint)
         self._options: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
         self.sizes: dict[str, int | None] = {}  # of the files on the Hub, in bytes; empty offline
+        self.unreachable: HubConnectionError | None = None  # why the cache alone is looked at
+        self._hashes: dict[str, str | None] = {}  # SHA-256 of the large ones, git's of the others; empty offline
 
     def open(self) -> tuple[Path, dict[str, Any]]:
         """The snapshot's folder, named after its commit, and the root's config in it.
 
         Raises:
             HubMissingError: the repository holds no model of ours; the message says what it looks like.
+            WeightsError: it is of a newer format.
         """
-        unreachable = None
         if not self._options["local_files_only"]:
             try:  # fails at once; a download would be tried for half a minute
                 with hub_errors(self._id, self._revision):
                     found = self._client.model_info(self._id, revision=self._revision, files_metadata=True)
             except HubConnectionError as error:
-                unreachable = error
+                self.unreachable = error
                 self._options["local_files_only"] = True
             else:
-                self.sizes = {file.rfilename: file.size for file in found.siblings or ()}
+                files = found.siblings or ()
+                self.sizes = {file.rfilename: file.size for file in files}
+                self._hashes = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
                 if CONFIG not in self.sizes:
                     raise HubMissingError(f"{self._id} is not a ganzoo model: {_looks(list(self.sizes), {})}")
         try:
             path = self.file(CONFIG, self._revision)
         except HubConnectionError as error:
-            raise (unreachable or error) from error.__cause__
+            raise (self.unreachable or error) from error.__cause__
         try:
             config = read_json(path)
         except (WeightsError, SourceError) as error:
             raise HubError(f"{self._id} holds a damaged {CONFIG}: {error}") from error
         if "format" not in config:
             raise HubMissingError(f"{self._id} is not a ganzoo model: {_looks([], config)}")
+        check_format(config, f"{self._id}: {CONFIG}")  # of a newer one the other files may have other names
         return path.parent, config
 
     def file(self, name: str, revision: str | None) -> Path:
         """The path of file `name` in the cache, downloaded if need be."""
         named, size, kind = f"{self._id}: {name}", self.sizes.get(name), PurePosixPath(name).name
-        most = {WEIGHTS: LARGEST_FILE, ONNX: LARGEST_FILE, CONFIG: LARGEST_CONFIG}.get(kind, LARGEST_PART)
+        most = {WEIGHTS: LARGEST_WEIGHTS, ONNX: LARGEST_WEIGHTS, CONFIG: LARGEST_CONFIG}.get(kind, LARGEST_PART)
         if size is not None and size > most:
             raise HubError(f"{named} has {size:,} bytes; {most:,} is the most.")
-        bar = bounded_bar(named, most if size is None else size)
+        most = most if size is None else size
+        bar = bounded_bar(named, most)
         with hub_errors(self._id, revision, self._options["local_files_only"]):
             found = self._client.hf_hub_download(self._id, name, revision=revision, tqdm_class=bar, **self._options)
         path = Path(found)
         _check_place(path, name, named)
-        _check_hash(path, named)
+        _check_hash(path, named, self._hashes.get(name))
+        if path.stat().st_size > most:
+            raise HubDamagedError(f"{named} has more than the {most:,} bytes that were announced.")
         return path
 
     def known_to_lack(self, name: str, commit: str) -> bool:
@@ -197,21 +208,31 @@ def _check_place(path: Path, name: str, named: str) -> None:
         raise HubDamagedError(f"{named} is a link out of the cache, to {blob}; delete {repository}, then try again.")
 
 
-def _check_hash(path: Path, named: str) -> None:
-    """Compare what came with its ETag, by which the cache names it: the client looks at sizes alone.
+def _check_hash(path: Path, named: str, wanted: str | None) -> None:
+    """Compare what came with `wanted`, its hash on the Hub: the client looks at sizes alone.
+
+    Offline it is compared with the ETag, by which the cache names what `path` links to. What came by Xet is one more
+    link, into a store that all repositories share, and that has hashes of another kind.
 
     Raises:
         HubDamagedError: it differs; the file is taken out of the cache, so that it comes anew.
     """
-    blob = path.resolve()
-    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
+    blob = path.parent / os.readlink(path) if path.is_symlink() else path
+    wanted = wanted or blob.name
+    if re.fullmatch(r"[0-9a-f]{64}", wanted):
         digest = sha256_of(blob)
-    elif re.fullmatch(r"[0-9a-f]{40}", blob.name):  # of a small file: git's own hash
+    elif re.fullmatch(r"[0-9a-f]{40}", wanted):  # of a small file: git's own hash
         content = blob.read_bytes()
         digest = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
     else:
         return
-    if digest != blob.name:
+    if digest != wanted:
+        with suppress(ImportError):
+            from hf_xet import hash_files
+
+            shared = blob.resolve()  # of other repositories too: only if it is not what they look for
+            if blob.is_symlink() and hash_files([str(shared)])[0].hash != shared.name:
+                shared.unlink()
         path.unlink()
         blob.unlink(missing_ok=True)
         raise HubDamagedError(f"{named} came damaged: its hash is not what the Hub says. Try again.")

@@ -155,7 +155,7 @@ def read_description(values: Any, place: str) -> Description:
     except (UnknownNameError, PluginError) as error:
         if hint := where_from(plugins, _names([model, values.get("config")])):
             raise PluginError(f"{place} needs what is not installed. {error} {hint}") from error
-        raise
+        raise type(error)(f"{place}: {error}") from error
 
 
 def where_from(plugins: Sequence[Mapping[str, str]], used: Collection[str], *, own: bool = False) -> str:

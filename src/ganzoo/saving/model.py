@@ -24,7 +24,17 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 
-from ganzoo.errors import ConfigError, GanzooError, NoDiscriminatorError, SourceError, WeightsError, quote, writing
+from ganzoo.errors import (
+    ConfigError,
+    GanzooError,
+    NoDiscriminatorError,
+    SourceError,
+    UnknownNameError,
+    WeightsError,
+    quote,
+    shown,
+    writing,
+)
 from ganzoo.files import expand_user, new_folder
 from ganzoo.latents import check_clusters
 from ganzoo.models import Discriminator, Generator
@@ -102,15 +112,22 @@ class SavedModel:
         check_format(root, place)
         if "model" in root and "generator" not in root:
             raise WeightsError(f"{path} holds one network of a model; name the model's folder: {path.resolve().parent}")
-        described, networks = read_description(root.get("generator"), f"{place}: generator"), {}
-        facts = check_facts(root, place)
-        for part in parts:
-            if part:
-                file = path / part / CONFIG
-                if not file.is_file():
-                    raise NoDiscriminatorError(f"{path} holds no {part}; {_WITH_DISCRIMINATOR}")
-                described = read_description(read_json(file), str(file))
-            networks[part] = WeightsFile.open(path / part / WEIGHTS).described(described)
+        try:
+            described, networks = read_description(root.get("generator"), f"{place}: generator"), {}
+            facts = check_facts(root, place)
+            for part in parts:
+                if part:
+                    file = path / part / CONFIG
+                    if not file.is_file():
+                        raise NoDiscriminatorError(f"{path} holds no {part}; {_WITH_DISCRIMINATOR}")
+                    described = read_description(read_json(file), str(file))
+                networks[part] = WeightsFile.open(path / part / WEIGHTS).described(described)
+        except (ConfigError, UnknownNameError) as error:
+            theirs, ours = str(root.get("library_version")), version("ganzoo-torch")
+            if _numbers(theirs) <= _numbers(ours):
+                raise
+            newer = f"saved by ganzoo {shown(theirs, 20)}, this is {ours}: pip install -U ganzoo-torch"
+            raise type(error)(f"{error} ({newer})") from error
         return cls(path, facts, networks)
 
     def check(self) -> None:
@@ -131,6 +148,11 @@ class SavedModel:
         if "num_classes" in self.facts:
             _check_generator(networks[0], self.facts, str(self.path / CONFIG))
         return networks
+
+
+def _numbers(text: str) -> list[int]:
+    """The release in a version, to compare: [0, 2, 0] of "0.2.0.dev1"."""
+    return [int(number) for number in re.findall(r"\d{1,9}", text)[:3]]
 
 
 def _check_generator(generator: nn.Module | None, facts: Mapping[str, Any], place: str) -> None:
