@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import ganzoo
 from forked import run_file
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -21,6 +22,7 @@ import drawings  # noqa: E402
 import overfitting  # noqa: E402
 import rank  # noqa: E402
 import tables  # noqa: E402
+import variety  # noqa: E402
 
 
 def test_the_tables_of_the_page_are_what_the_lines_say():
@@ -83,6 +85,22 @@ def test_a_discriminator_that_knows_the_training_images_prefers_them_in_all_pair
     assert overfitting.share(network(1), str(tmp_path), 600) == (1.0, 4, 2)
     assert overfitting.share(network(-1), str(tmp_path), 600) == (0.0, 4, 2)
     assert overfitting.share(network(0), str(tmp_path), 1)[1:] == (1, 1)
+
+
+def test_how_much_two_images_of_a_label_differ_is_the_mean_over_its_pairs_and_over_labels():
+    images = torch.tensor([-1.0, 0.0, 0.5, 1.0, 1.0])[:, None, None, None].expand(5, 1, 2, 2)
+    assert variety.difference(images, torch.tensor([7, 7, 3, 9, 9])) == (0.5, 2)  # of 7 and 9: a pair each, 1 and 0
+
+
+def test_samples_of_a_label_are_compared_with_training_images_of_one(tmp_path):
+    for number in range(64):  # two clusters: dark and bright, each of two tones
+        Image.new("L", (8, 8), (0, 51, 204, 255)[number % 4]).save(tmp_path / f"{number}.png")
+    gan = ganzoo.create("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)}, clusters=2)
+    samples, real = variety.compare(gan, str(tmp_path), "pixels", 64)
+    assert samples[0] > 0 and samples[1] == real[1] == 2
+    assert real[0] == pytest.approx(0.4 * 16 / 31, abs=0.05)  # of 31 others of a cluster, 16 have the other tone
+    torch.nn.init.zeros_(gan.generator.project.convolution.weight)  # it does not listen to latents
+    assert variety.compare(gan, str(tmp_path), "pixels", 64)[0] == (0.0, 2)
 
 
 def test_drawings_of_one_subject_lie_in_one_split(tmp_path):
