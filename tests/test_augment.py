@@ -111,7 +111,7 @@ def test_translation_shifts_each_image_by_whole_pixels_up_to_an_eighth(strength,
 
 
 def test_a_known_shift_by_hand(monkeypatch):
-    monkeypatch.setattr(torch, "randint", lambda low, high, shape, generator: torch.full(shape, high - 1))
+    monkeypatch.setattr(torch, "randint", lambda low, high, shape, generator, device: torch.full(shape, high - 1))
     image = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]]).reshape(1, 1, 4, 4)
     wanted = torch.tensor([[0.0, 0, 0, 0], [0, 1, 2, 3], [0, 5, 6, 7], [0, 9, 10, 11]])
     assert torch.equal(AUGMENTATIONS["translation"](image)[0, 0], wanted)  # an eighth of 4, rounded: 1
