@@ -107,7 +107,10 @@ def test_images_are_had_by_a_list_of_their_numbers_and_a_mask_is_refused():
     data = open_data(torch.arange(0, 250, 50, dtype=torch.uint8)[:, None, None, None].expand(5, 1, 2, 2))
     assert data.pixels([3, 1])[:, 0, 0, 0].tolist() == [150, 50]
     assert torch.equal(data.batch([3]), data.batch(torch.tensor([3])))
-    for mask in (torch.arange(5) > 2, [False, True]):
+    with torch.device("meta"):
+        assert torch.equal(data.pixels(torch.tensor([1, 0], device="cpu")), data.pixels([1, 0]))
+    assert len(data.batch([])) == 0
+    for mask in (torch.arange(5) > 2, [False, True], [1.5]):
         with pytest.raises(ShapeError, match=r"of a mask give mask\.nonzero\(\)"):
             data.batch(mask)
 

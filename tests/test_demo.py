@@ -477,6 +477,11 @@ def test_a_models_card_links_to_its_space_while_there_is_one_that_its_readers_ma
     assert link not in hub.files("owner/gan")["README.md"] and link in (pulled / "README.md").read_bytes()
 
 
+def test_a_finished_space_is_sent_without_gradio():
+    code = "import sys; sys.modules['gradio'] = None; import ganzoo.integrations.space"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+
+
 def test_a_folder_of_export_space_is_sent_as_it_is_and_again_without_a_commit(
     hub, model, tmp_path, monkeypatch, capsys
 ):

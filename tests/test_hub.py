@@ -42,6 +42,7 @@ from ganzoo.errors import (
 from ganzoo.hub import client, remote
 from ganzoo.hub.push import push_folder
 from ganzoo.hub.remote import pull
+from ganzoo.hub_errors import hub_errors
 from ganzoo.runs.card import model_card, whole_card
 from ganzoo.saving.model import LAYOUT, SavedModel
 from ganzoo.saving.results import Figure, weights_hash
@@ -897,7 +898,7 @@ def test_weights_come_by_xet_as_from_the_real_hub(tmp_path):
     environment = {**os.environ, "HF_HUB_DISABLE_XET": "0", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf")}
     environment["HF_ENDPOINT"] = "http://127.0.0.1:9"
     command = [sys.executable, str(worker), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -911,6 +912,28 @@ def test_a_transfer_of_xet_that_breaks_off_is_no_defect_of_ours(hub, saved, monk
             patch.setattr(HfApi, name, broken)
             with pytest.raises(HubConnectionError, match="storage can't be reached, or .* broke off .Task error"):
                 attempt()
+
+
+def test_a_push_between_the_look_and_the_download_damages_nothing(hub, saved, monkeypatch):
+    push(hub, saved)
+    real = HfApi.model_info
+
+    def looked_at(api, *given, **options):
+        found = real(api, *given, **options)
+        monkeypatch.setattr(HfApi, "model_info", real)
+        gan = ganzoo.from_pretrained(saved)
+        gan.class_names, gan.preset = gan.class_names, "another"
+        gan.save_pretrained(saved)
+        push(hub, saved)
+        return found
+
+    monkeypatch.setattr(HfApi, "model_info", looked_at)
+    assert load(hub).preset == "another"
+
+
+def test_an_error_of_our_own_is_no_broken_transfer():
+    with pytest.raises(NotImplementedError), hub_errors("owner/name"):
+        raise NotImplementedError("later")
 
 
 @pytest.mark.parametrize("links", [True, False])

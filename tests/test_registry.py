@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+import ganzoo
 from ganzoo.blocks import NORMS
 from ganzoo.errors import ConfigError, DuplicateNameError, GanzooError, PluginError, UnknownNameError
 from ganzoo.registry import Registry
@@ -77,10 +78,9 @@ def test_a_second_registration_of_a_name_is_refused_and_changes_nothing(colours)
 
 def test_code_that_runs_twice_replaces_its_own_class_or_function_and_other_items_if_asked(colours):
     def cell():
-        @colours.register("blue")
-        def blue(): ...
-
-        return blue
+        names = {"__name__": "__main__", "colours": colours}
+        exec("@colours.register('blue')\ndef blue(): ...", names)
+        return names["blue"]
 
     assert cell() is not (second := cell()) and colours["blue"] is second
     assert colours.register("blue", second) is second
@@ -89,6 +89,24 @@ def test_code_that_runs_twice_replaces_its_own_class_or_function_and_other_items
     assert colours.register("red", "#e00", replace=True) == colours["red"] == "#e00"
     colours.register("red", replace=True)("#d00")
     assert colours["red"] == "#d00" and list(colours) == ["red", "dark-green", "blue"]
+
+
+def test_what_shares_its_name_with_others_replaces_nothing_in_silence(colours):
+    def made(tone):
+        return lambda: tone
+
+    for number, (one, other) in enumerate([(made(1), made(2)), ([].append, [].append)]):
+        colours.register(f"tone-{number}", one)
+        with pytest.raises(DuplicateNameError, match="or replace it"):
+            colours.register(f"tone-{number}", other)
+        assert colours[f"tone-{number}"] is one
+
+
+def test_a_function_of_ganzoo_s_own_is_not_replaced():
+    before = ganzoo.LOSSES["hinge"]
+    with pytest.raises(DuplicateNameError, match='"hinge" is registered already; choose another name.$'):
+        ganzoo.LOSSES.register("hinge", lambda: before(), replace=True)
+    assert ganzoo.LOSSES["hinge"] is before
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "dcgan-up", "acme.up", "acme_gan.up-2x", "0"])

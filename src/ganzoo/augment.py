@@ -303,7 +303,7 @@ def check_augmentation(augmentation: str | Augmentation) -> None:
     if not serves(alter):
         raise ConfigError(f"augmentation {name} must be {SERVES}")
     for shape in ((4, 3, 8, 8), (4, 1, 9, 6)):
-        images = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        images = torch.rand(shape, device="cpu", generator=torch.Generator().manual_seed(0)) * 2 - 1
         given = images.clone().requires_grad_()
         made = _drawn(alter, name, given, 1)
         if not made.isfinite().all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -42,8 +43,8 @@ def hub_errors(repo_id: str, revision: str | None = None, local_files_only: bool
     except GanzooError:
         raise
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, errors.HTTPError) as error:  # type: ignore[attr-defined]
-        if is_out_of_memory(error):
-            raise
+        if is_out_of_memory(error) or (isinstance(error, RuntimeError) and type(error) is not RuntimeError):
+            raise  # hf_xet raises plain ones
         said = _in_our_words(error, repo_id, revision, local_files_only)
         _mask(error)
         raise said from error
@@ -138,11 +139,10 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
     if "Consistency check failed" in str(error):
         return HubDamagedError(f"{named} did not come whole: its size is not what the Hub says. Try again.")
     if error.errno:
-        place = shown(str(error.filename or "the cache"), 300)
-        return HubError(
-            f"{named}: {place} can't be read or written ({reason(error)}). HF_HOME, or cache_dir=, names another "
-            f"folder for the cache."
-        )
+        place = str(error.filename or "the cache")
+        in_cache = not error.filename or re.search("(models|spaces|datasets)--", place)
+        other = " HF_HOME, or cache_dir=, names another folder for the cache." if in_cache else ""
+        return HubError(f"{named}: {shown(place, 300)} can't be read or written ({reason(error)}).{other}")
     return HubError(f"{named}: {quote(reason(error), 300)}.")
 
 

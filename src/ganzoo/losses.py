@@ -218,7 +218,7 @@ def check_loss(loss: str | Loss) -> None:
     if not isinstance(made, Loss):
         raise ConfigError(f"check_loss takes a name or a ganzoo.losses.Loss, got {quote(loss)}")
     random = torch.Generator().manual_seed(0)
-    real, fake = (torch.randn(8, 1, generator=random).requires_grad_() for _ in range(2))
+    real, fake = (torch.randn(8, 1, device="cpu", generator=random).requires_grad_() for _ in range(2))
     roles: dict[str, _Role] = {
         "for_discriminator": made.for_discriminator,
         "for_generator": lambda real, fake: made.for_generator(fake, real if made.generator_sees_real else None),

@@ -255,8 +255,8 @@ def check_penalty(penalty: str | Callable[..., Tensor], registry: Registry[Any] 
 def _tried(penalty: Callable[..., Tensor], on_discriminator: bool, place: str, seed: int) -> Tensor:
     """The penalty on a tiny network, the same each time, while torch's global state is of `seed`."""
     random = torch.Generator().manual_seed(0)
-    real, fake = (torch.rand(4, 2, 4, 4, generator=random) * 2 - 1 for _ in range(2))
-    latents = torch.randn(4, 5, generator=random)
+    real, fake = (torch.rand(4, 2, 4, 4, device="cpu", generator=random) * 2 - 1 for _ in range(2))
+    latents = torch.randn(4, 5, device="cpu", generator=random)
     with seeded(0):
         discriminate = nn.Sequential(nn.Flatten(), nn.Linear(32, 6), nn.Tanh(), nn.Linear(6, 1))
         draw = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 32), nn.Unflatten(1, (2, 4, 4)))

@@ -88,7 +88,8 @@ def create(
         image_size: another size, if the networks' family offers it. DCGAN adds or drops stages where the channels are
             widest; if `generator` gives widths, `start_size` follows from them instead.
         generator, discriminator: changes of the two configs, by field.
-        seed: of the weights; None takes torch's global random state as it is.
+        seed: of the weights, which are then on the CPU; None takes torch's global random state, and its default device,
+            as they are.
         clusters: that training finds in the images of each class, or in all; 0 for none, None for the preset's.
 
     Raises:

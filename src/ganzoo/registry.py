@@ -99,7 +99,7 @@ class Registry(Mapping[str, T], Generic[T]):
         qualified name.
 
         Args:
-            replace: replace any other item too, save a package's.
+            replace: replace any other item too, but no function or class of ganzoo's own, and nothing of a package.
 
         Raises:
             ConfigError: `name` is no name, or `item` is not what is wanted.
@@ -114,8 +114,9 @@ class Registry(Mapping[str, T], Generic[T]):
             )
         if name in self._items:
             offered = name in self._origins or name in self._plugins()
-            if offered or not (replace or _same_place(self._items[name], item)):
-                also = "" if offered else ", or replace it: register(..., replace=True)"
+            own = not offered and (not hasattr(self._items[name], "__qualname__") or self.by_hand(name))
+            if offered or not ((replace and own) or _same_place(self._items[name], item)):
+                also = ", or replace it: register(..., replace=True)" if own else ""
                 raise DuplicateNameError(f'{self.kind} "{name}" is registered already; choose another name{also}.')
         if not self._fits(item):
             raise ConfigError(f'{self.kind} "{name}" must be {self._wanted}, got {quote(item)}')
@@ -329,9 +330,13 @@ def used_plugins(used: Iterable[tuple[Registry[Any], str]]) -> list[dict[str, st
 
 
 def _same_place(one: Any, other: Any) -> bool:
-    """Whether both are the same object, or classes or functions that the same lines define."""
-    first, second = ((getattr(each, "__module__", None), getattr(each, "__qualname__", None)) for each in (one, other))
-    return one is other or (first == second and None not in first)
+    """Whether both are the same object, or classes or functions of one name at the top of one module.
+
+    Lambdas and what a function makes share their names with others.
+    """
+    first, second = ((getattr(each, "__module__", None), getattr(each, "__qualname__", "<")) for each in (one, other))
+    bound = hasattr(one, "__self__") or hasattr(other, "__self__")
+    return one is other or (first == second and "<" not in first[1] and not bound)
 
 
 def _plain(name: str) -> str:

@@ -160,7 +160,8 @@ def _clear(folder: Path, overwrite: bool) -> None:
             f"{folder} holds samples already ({samples[0].name}, ...), and sets would be mixed; name another folder, "
             f"or replace the samples there with --overwrite"
         )
-    labels.unlink(missing_ok=True)  # it is of these, or of others that were here
+    if labels.is_file():  # it is of these, or of others that were here
+        labels.unlink()
     for entry in samples:
         entry.unlink()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ganzoo.data.cache import cache_dir, unwritable
 from ganzoo.data.download import Published, find_or_download
-from ganzoo.errors import DataError
+from ganzoo.errors import DataError, reason
 from ganzoo.files import new_folder
 
 NAME = "emoji-datasource-google-16.0.0.tgz"
@@ -42,7 +42,8 @@ def load_emoji(root: str, skin_tones: str, fetch: bool) -> Path:
         except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, KeyError, ValueError) as error:
             raise DataError(f"{package} can't be unpacked ({error}); remove it, and it is fetched again.") from error
         except OSError as error:
-            raise DataError(unwritable(error)) from error
+            unread = error.filename == str(package)
+            raise DataError(f"{package} can't be read ({reason(error)})." if unread else unwritable(error)) from error
     return folder
 
 

@@ -108,11 +108,12 @@ class ImageData:
         """The images at `indices` (n,), as they are: uint8 (n, C, H, W).
 
         Raises:
-            ShapeError: `indices` are a mask, which NumPy would take for the numbers 0 and 1.
+            ShapeError: `indices` are no ints; a mask is none, which NumPy would take for the numbers 0 and 1.
         """
-        rows = torch.as_tensor(indices)
-        if rows.dtype == torch.bool:
+        rows = torch.as_tensor(indices, device="cpu")
+        if rows.dtype == torch.bool or (rows.is_floating_point() and rows.numel()):
             raise ShapeError("indices must be the numbers of images; of a mask give mask.nonzero().squeeze(1)")
+        rows = rows.long()
         fetch_ahead(self.images, rows.tolist())
         return torch.from_numpy(np.take(self.images, rows.numpy(), axis=0))
 

@@ -60,7 +60,9 @@ class Batches:
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = torch.randperm(self._length, generator=generator_for(self._seed, "epoch", epoch))
+            self._order = torch.randperm(
+                self._length, device="cpu", generator=generator_for(self._seed, "epoch", epoch)
+            )
         return self._order
 
 

@@ -279,7 +279,7 @@ class _Real:
         return open_data(self.source, split=split, progress=self.progress, **size, **self.reading)
 
     def _shuffled(self, data: ImageData, purpose: str) -> Tensor:
-        return torch.randperm(len(data), generator=generator_for(self.seed, purpose))
+        return torch.randperm(len(data), device="cpu", generator=generator_for(self.seed, purpose))
 
     @property
     def labels(self) -> Tensor | None:
@@ -292,7 +292,7 @@ class _Real:
         def made() -> dict[str, Tensor]:
             draws, shape = generator_for(self.seed, "noise"), self.data.images.shape[1:]
             parts = self._indices.split(self.made.at_once)
-            noise = (torch.rand(len(part), *shape, generator=draws) * 2 - 1 for part in parts)
+            noise = (torch.rand(len(part), *shape, device="cpu", generator=draws) * 2 - 1 for part in parts)
             return {
                 "features": torch.cat([*self._of(self.data, self._indices, "features of real images")]),
                 "others": torch.cat([*self._of(self.other, self._others, "features of other real images")]),

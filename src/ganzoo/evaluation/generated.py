@@ -122,7 +122,7 @@ def generated(
             f"{data.name}: images of {width}x{height} pixels are not square, and features are of square ones; give a "
             f"size to bring them to (image_size=, --size), and how (fit=, --fit)"
         )
-    chosen = torch.randperm(len(data), generator=generator_for(seed, "generated"))[:samples]
+    chosen = torch.randperm(len(data), device="cpu", generator=generator_for(seed, "generated"))[:samples]
     return Generated(data, len(chosen), None if data.labels is None else data.labels[chosen], chosen, seed)
 
 

@@ -256,7 +256,7 @@ def prdc(
     real, fake = _some(real, count, seed).double(), _some(fake, count, seed).double()
     figures, spreads = _overlap(real, fake, k), [None] * 4
     if count // GROUPS > k:
-        order = torch.randperm(count, generator=generator_for(seed, "groups"))
+        order = torch.randperm(count, device="cpu", generator=generator_for(seed, "groups"))
         groups = torch.stack([_overlap(real[group], fake[group], k) for group in order.tensor_split(GROUPS)])
         spreads = [spread or None for spread in (groups.std(0) / math.sqrt(GROUPS)).tolist()]
     names = ("precision", "recall", "density", "coverage")
@@ -286,7 +286,9 @@ def _some(features: Tensor, count: int, seed: int) -> Tensor:
     """`count` rows, the same of equally many on both sides."""
     if count == len(features):
         return features
-    return features[torch.randperm(len(features), generator=generator_for(seed, "neighbourhoods"))[:count]]
+    return features[
+        torch.randperm(len(features), device="cpu", generator=generator_for(seed, "neighbourhoods"))[:count]
+    ]
 
 
 @METRICS.register("variety")

@@ -61,7 +61,7 @@ class Memorisation:
 def different(prints: Tensor, seed: int) -> Tensor:
     """Places of up to `UNSEEN` images that differ from each other, chosen by `seed` from a set with these `prints`."""
     first = first_of_each(prints)
-    return first[torch.randperm(len(first), generator=generator_for(seed, "unseen"))[:UNSEEN]]
+    return first[torch.randperm(len(first), device="cpu", generator=generator_for(seed, "unseen"))[:UNSEEN]]
 
 
 def nearest(

@@ -70,7 +70,7 @@ def arithmetic(
     def kept(latents: Tensor) -> Tensor:
         return latents if across else gan.with_cluster(latents, columns[0][0])
 
-    around = (torch.rand(8, gan.latent_size, generator=torch.Generator().manual_seed(0)) * 2 - 1) * NOISE
+    around = (torch.rand(8, gan.latent_size, device="cpu", generator=torch.Generator().manual_seed(0)) * 2 - 1) * NOISE
     total = kept(_lengthened(total)[None])[0]
     results = gan.sample(latents=kept(torch.cat([total[None], total + around])), labels=label).cpu()
     sheets = []

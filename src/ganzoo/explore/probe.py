@@ -91,7 +91,7 @@ def probe(
     with needs("the probe needs scikit-learn", "metrics"):  # before minutes of work
         import sklearn.linear_model  # noqa: F401
     train_labels, test_labels = _labels(train, test)
-    chosen = torch.randperm(len(train), generator=generator_for(seed, "probe"))[:images]
+    chosen = torch.randperm(len(train), device="cpu", generator=generator_for(seed, "probe"))[:images]
     if len(train_labels[chosen].unique()) < 2:
         raise DataError(
             f"{len(chosen)} images of {train.name} are all of one class; take more of them, or another set."

@@ -140,6 +140,7 @@ class _Repository:
         self.sizes: dict[str, int | None] = {}  # of the files on the Hub, in bytes; empty offline
         self.unreachable: HubConnectionError | None = None  # why the cache alone is looked at
         self._hashes: dict[str, str | None] = {}  # SHA-256 of the large ones, git's of the others; empty offline
+        self._commit: str | None = None  # of these hashes: a push may come before a download
 
     def open(self) -> tuple[Path, dict[str, Any]]:
         """The snapshot's folder, named after its commit, and the root's config in it.
@@ -156,7 +157,7 @@ class _Repository:
                 self.unreachable = error
                 self._options["local_files_only"] = True
             else:
-                files = found.siblings or ()
+                files, self._commit = found.siblings or (), found.sha
                 self.sizes = {file.rfilename: file.size for file in files}
                 self._hashes = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
                 if CONFIG not in self.sizes:
@@ -186,7 +187,7 @@ class _Repository:
             found = self._client.hf_hub_download(self._id, name, revision=revision, tqdm_class=bar, **self._options)
         path = Path(found)
         _check_place(path, name, named)
-        _check_hash(path, named, self._hashes.get(name))
+        _check_hash(path, named, self._hashes.get(name) if self._commit in path.parts else None)
         if path.stat().st_size > most:
             raise HubDamagedError(f"{named} has more than the {most:,} bytes that were announced.")
         return path

@@ -22,7 +22,7 @@ from ganzoo.files import name_of
 from ganzoo.gan import GAN
 from ganzoo.latents import directions, sample_labels, sample_latents, slerp, truncate
 from ganzoo.models import Generator
-from ganzoo.runs.folder import run_of
+from ganzoo.runs.folder import title_of
 from ganzoo.saving.format import CARD
 
 with needs("the page needs Gradio", "demo"):
@@ -55,11 +55,6 @@ class Choice:
     count: int = 1
     label: int = ANY
     truncation: float = NO_TRUNCATION
-
-
-def title_of(gan: GAN) -> str:
-    """The name of a GAN on a page: of its run, else of where it came from, else of its preset."""
-    return name_of((gan.folder and run_of(gan.folder)) or gan.source or gan.preset or "GAN")
 
 
 class Studio:

@@ -116,7 +116,7 @@ def rows(table: Mapping[str, Tensor]) -> Iterator[list[Layer]]:
     roots = list(dict.fromkeys(name.partition(".")[0] for name in layers))
     floats = [name for name, tensor in table.items() if tensor.is_floating_point()]  # safetensors has integers first
     given = sorted(layers, key=_padded) if floats == sorted(floats) else list(layers)
-    orders = [given, natural]
+    orders = [given, list(layers), natural]
     if 1 < len(roots) <= _MOST_ROOTS:
         orders += [sorted(natural, key=lambda name: each.index(name.partition(".")[0])) for each in permutations(roots)]
     for names in dict.fromkeys(map(tuple, orders)):

@@ -11,7 +11,7 @@ from ganzoo.errors import ConfigError, WeightsError, needs, printable, writing
 from ganzoo.files import expand_user, new_folder
 from ganzoo.gan import GAN
 from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, files_of, is_space
-from ganzoo.integrations.demo import title_of
+from ganzoo.runs.folder import title_of
 from ganzoo.saving.format import CARD, UNTOUCHED, describe
 from ganzoo.saving.resolve import bundled_models
 

@@ -72,7 +72,12 @@ def timm_network(name: str, weights: str = "") -> tuple[TimmNetwork, str]:
         near = nearest(name, timm.list_pretrained())
         raise ConfigError(f"timm has no weights for {quote(name)}.{near} timm.list_pretrained() names all that have.")
     with hub_errors(f"timm/{name}"), offline_if_unreachable(f"timm/{name}"):
-        model = timm.create_model(name, pretrained=True, num_classes=0)
+        try:
+            model = timm.create_model(name, pretrained=True, num_classes=0)
+        except RuntimeError as error:
+            if "state_dict" not in str(error):
+                raise  # of the transfer
+            raise WeightsError(f"timm/{name}: its weights do not fit timm's model ({words_of(error)}).") from error
     tag = model.pretrained_cfg.get("tag")
     return TimmNetwork(model), f"{model.pretrained_cfg['architecture']}{'.' if tag else ''}{tag or ''}"
 

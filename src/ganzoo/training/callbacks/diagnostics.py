@@ -73,9 +73,9 @@ class Diagnostics:
         self._loss = loss
         self._size = min(part, SAMPLES, len(data))
         count = min(SAMPLES, len(data)) // self._size * self._size
-        self._chosen = torch.randperm(len(data), generator=random)[:count]
+        self._chosen = torch.randperm(len(data), device="cpu", generator=random)[:count]
         labels = data.labels[self._chosen] if data.labels is not None else None
-        latents = torch.randn(count, gan.latent_size, generator=random)
+        latents = torch.randn(count, gan.latent_size, device="cpu", generator=random)
         self._labels, latents = LabelMap(gan, data.clusters).align_latents(labels, latents)
         self._latents = latents.reshape(-1, *gan.latent_shape)
 

@@ -105,7 +105,7 @@ SYMPTOMS = {
             f"the samples of one class or cluster are nearly all alike: they differ by {seen.fake_label_variety:.2g} "
             f"on average (real images of one: {seen.real_label_variety:.2g})"
         ),
-        "set generator_penalties=diversity(weight=30,every=2), or use fewer clusters",
+        "set generator_penalties=diversity(weight=30,every=2), or a larger weight, or fewer clusters",
     ),
     "divergence": _Symptom(
         lambda seen: (
