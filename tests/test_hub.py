@@ -942,13 +942,6 @@ def test_weights_of_timm_that_do_not_fit_are_no_broken_transfer(monkeypatch):
         timm_network("resnet18")
 
 
-@pytest.mark.parametrize("place, in_cache", [("/c/models--a--b/blobs/1", True), (None, True), ("/mine/a.png", False)])
-def test_another_cache_is_advised_only_for_files_of_the_cache(place, in_cache):
-    with pytest.raises(HubError, match="can't be read or written") as error, hub_errors("owner/name"):
-        raise PermissionError(13, "Permission denied", place)
-    assert ("HF_HOME" in str(error.value)) is in_cache and (place or "the cache") in str(error.value)
-
-
 def test_an_error_of_our_own_is_no_broken_transfer():
     with pytest.raises(NotImplementedError), hub_errors("owner/name"):
         raise NotImplementedError("later")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -139,10 +138,11 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
     if "Consistency check failed" in str(error):
         return HubDamagedError(f"{named} did not come whole: its size is not what the Hub says. Try again.")
     if error.errno:
-        place = str(error.filename or "the cache")
-        in_cache = not error.filename or re.search("(models|spaces|datasets)--", place)
-        other = " HF_HOME, or cache_dir=, names another folder for the cache." if in_cache else ""
-        return HubError(f"{named}: {shown(place, 300)} can't be read or written ({reason(error)}).{other}")
+        place = shown(str(error.filename or "the cache"), 300)
+        return HubError(
+            f"{named}: {place} can't be read or written ({reason(error)}). If it is of the cache: HF_HOME, or "
+            f"cache_dir=, names another folder for that."
+        )
     return HubError(f"{named}: {quote(reason(error), 300)}.")
 
 

@@ -20,9 +20,9 @@ from ganzoo import images as pictures
 from ganzoo.errors import ConfigError, needs, shell
 from ganzoo.files import name_of
 from ganzoo.gan import GAN
+from ganzoo.integrations.space import title_of
 from ganzoo.latents import directions, sample_labels, sample_latents, slerp, truncate
 from ganzoo.models import Generator
-from ganzoo.runs.folder import title_of
 from ganzoo.saving.format import CARD
 
 with needs("the page needs Gradio", "demo"):

@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, WeightsError, needs, printable, writing
-from ganzoo.files import expand_user, new_folder
+from ganzoo.files import expand_user, name_of, new_folder
 from ganzoo.gan import GAN
 from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, files_of, is_space
-from ganzoo.runs.folder import title_of
+from ganzoo.runs.folder import run_of
 from ganzoo.saving.format import CARD, UNTOUCHED, describe
 from ganzoo.saving.resolve import bundled_models
 
@@ -48,6 +48,11 @@ tags:
 A page to play with a GAN, made with ganzoo: samples by seed, walks, directions. `{app}` is the page, `{model}/` the
 generator. It runs on any machine: `pip install -r {requirements}`, then `python {app}`.
 """
+
+
+def title_of(gan: GAN) -> str:
+    """The name of a GAN on a page: of its run, else of where it came from, else of its preset."""
+    return name_of((gan.folder and run_of(gan.folder)) or gan.source or gan.preset or "GAN")
 
 
 def export_space(gan: GAN, folder: str | Path, source: str | None = None) -> Path:

@@ -24,20 +24,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import Timeout
 from PIL import Image
 
 from ganzoo import markup
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell, words_of, writing
-from ganzoo.files import expand_user, locked, name_of, remove_leftovers, write_file
+from ganzoo.files import expand_user, locked, remove_leftovers, write_file
 from ganzoo.saving.format import FORMAT, GRID, WEIGHTS, check_format, read_json, read_plugins
 from ganzoo.saving.resolve import source_of
 from ganzoo.text import number
-
-if TYPE_CHECKING:
-    from ganzoo.gan import GAN
 
 _OURS = (
     *("run.json", "log.jsonl", "timing.jsonl", "report.html", "checkpoints", "samples", "model", "trackers"),
@@ -298,11 +295,6 @@ def run_of(model: Path) -> Path | None:
     """The folder of the run that `model` is the saved model of."""
     model = model if model.name else model.resolve()  # "." within the run
     return model.parent if model.name == "model" and RunFolder(model.parent).exists() else None
-
-
-def title_of(gan: GAN) -> str:
-    """The name of a GAN on a page: of its run, else of where it came from, else of its preset."""
-    return name_of((gan.folder and run_of(gan.folder)) or gan.source or gan.preset or "GAN")
 
 
 def run_at(folder: Path) -> Path | None:
