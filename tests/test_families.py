@@ -412,6 +412,17 @@ class NormsOverTheBatch(TinyDiscriminator):
         return y - y.mean()
 
 
+class OneLabelAlone(TinyDiscriminator):
+    takes_other_labels = True
+
+
+class ForgetsOtherLabels(TinyDiscriminator):
+    takes_other_labels = True
+
+    def forward(self, images, labels=None, other_labels=None):
+        return super().forward(images, labels)
+
+
 class FlatFeatures(TinyDiscriminator):
     def features(self, images):
         return [each.flatten(1) for each in super().features(images)]
@@ -451,6 +462,8 @@ BROKEN = [
     (OtherNames, "matching_weights: those of a network of the same config"),
     (NoLogits, r"shape: 4 images give \(\); logits must be \(4, ...\)"),
     (NormsOverTheBatch, "batch independence: in eval mode a row"),
+    (OneLabelAlone, "takes_other_labels: .* positional arguments"),
+    (ForgetsOtherLabels, "takes_other_labels: logits under other labels must follow"),
     (FlatFeatures, r"features: they must be tensors \(4, C, h, w\)"),
 ]
 

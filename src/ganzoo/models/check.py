@@ -27,8 +27,8 @@ def check_model(name: str, config: Config | None = None, *, onnx: bool = False) 
     float64) and device; gradients (finite, and one for every trainable parameter after at most one step); labels are
     refused without classes and needed with them; equal outputs after its weights went through a safetensors file;
     no noise, and rows independent of their batch mates, in eval mode; and each offer that its class makes (`resized`,
-    `features`, `first_layer`, `prepared_for_sampling`, `matching_weights`, `counterpart`) holds. If the config has a
-    field `num_classes` that is 0, the same is tried with 3 classes.
+    `features`, `first_layer`, `prepared_for_sampling`, `matching_weights`, `counterpart`, `takes_other_labels`) holds.
+    If the config has a field `num_classes` that is 0, the same is tried with 3 classes.
 
     Args:
         name: a name in `MODELS`, a plug-in's too.
@@ -160,6 +160,12 @@ class _ModelPromises(Promises):
             one, other, *_ = self.call(network, (first[:1].expand_as(first), *labels), "labels")
             if torch.allclose(one, other):
                 raise self.broken("labels", "one input under two labels gives the same")
+            if isinstance(network, Discriminator) and network.takes_other_labels:
+                others = labels[0].flip(0)
+                both = self.call(network, (first, *labels, others), "takes_other_labels")
+                wanted = torch.cat([network(first, *labels), network(first, others)])
+                if both.shape != wanted.shape or not torch.allclose(both, wanted, atol=1e-4):
+                    raise self.broken("takes_other_labels", "logits under other labels must follow the first ones")
 
     def resized(self) -> None:
         if type(self.config).resized is Config.resized:

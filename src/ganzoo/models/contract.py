@@ -15,7 +15,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +111,14 @@ class Generator(Network):
 
 
 class Discriminator(Network):
-    """Images (N, image_channels, image_size, image_size) in [-1, 1] to one logit each."""
+    """Images (N, image_channels, image_size, image_size) in [-1, 1] to one logit each.
+
+    Attributes:
+        takes_other_labels: whether `forward` takes other labels of the same images as a third argument, and gives the
+            logits under them behind the first ones. If not, it is called twice, which takes longer.
+    """
+
+    takes_other_labels: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:

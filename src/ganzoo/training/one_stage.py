@@ -22,10 +22,10 @@ from torch.optim import Optimizer
 from ganzoo.losses import Loss
 from ganzoo.models.contract import call_with
 from ganzoo.training.step_functions import (
-    Discriminate,
-    GeneratorPenalty,
+    CallDiscriminator,
+    DiscriminatorTerm,
+    GeneratorTerm,
     MicroBatch,
-    Penalty,
     discriminator_figures,
     discriminator_loss,
     real_images,
@@ -33,14 +33,14 @@ from ganzoo.training.step_functions import (
 
 
 def one_stage_step(
-    discriminate: Discriminate,
+    discriminate: CallDiscriminator,
     optimizers: tuple[Optimizer, Optimizer],
     loss: Loss,
     parts: Iterable[MicroBatch],
     *,
     mismatched_share: float,
-    penalty: Penalty | None,
-    generator_penalty: GeneratorPenalty | None,
+    penalty: DiscriminatorTerm | None,
+    generator_penalty: GeneratorTerm | None,
     processes: int,
     backward: Callable[[Tensor], None],
     step: Callable[[Optimizer], None],

@@ -6,7 +6,6 @@ part, so that one process or several see the same (dropout apart, which draws by
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -35,10 +34,10 @@ from ganzoo.training.one_stage import one_stage_step
 from ganzoo.training.optimizers import CAPTURABLE, make_optimizer
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step_functions import (
-    Discriminate,
-    GeneratorPenalty,
+    CallDiscriminator,
+    DiscriminatorTerm,
+    GeneratorTerm,
     MicroBatch,
-    Penalty,
     discriminator_step,
     generator_step,
 )
@@ -149,7 +148,7 @@ class TrainingStep:
         self._generate_alone = runtime.autocast(generator)
         self._discriminate_alone = runtime.autocast(discriminator)
         self._auxiliary = offers_auxiliary_loss(discriminator)
-        self._both_labels_at_once = "other_labels" in inspect.signature(discriminator.forward).parameters
+        self._both_labels_at_once = isinstance(discriminator, Discriminator) and discriminator.takes_other_labels
         self._average = AveragedGenerator(generator, method.now("ema_half_life", 0))
         self.state = TrainingState(
             generator=generator,
@@ -329,7 +328,7 @@ class TrainingStep:
             share = len(fake) / len(batch.real)
             yield MicroBatch(batch.real[rows], fake, labels, mismatched_labels, share, batch.latents[rows])
 
-    def _behind(self, augment: Callable[[Tensor], Tensor], network: Callable[..., Tensor]) -> Discriminate:
+    def _behind(self, augment: Callable[[Tensor], Tensor], network: Callable[..., Tensor]) -> CallDiscriminator:
         """The discriminator, seeing augmented images."""
 
         def discriminate(images: Tensor, labels: Tensor | None = None, other_labels: Tensor | None = None) -> Tensor:
@@ -342,7 +341,7 @@ class TrainingStep:
 
         return discriminate
 
-    def _penalty(self, turn: int, draws: _Draws, streams: Streams) -> Penalty | None:
+    def _penalty(self, turn: int, draws: _Draws, streams: Streams) -> DiscriminatorTerm | None:
         """What is added to the discriminator's loss at update `turn` of the step, in float32: a loss of its own, and
         the penalties due."""
         discriminator, per_step = self.state.discriminator, self.settings.discriminator_steps
@@ -366,7 +365,7 @@ class TrainingStep:
 
         return penalty
 
-    def _generator_penalty(self, turn: int, draws: _Draws, streams: Streams) -> GeneratorPenalty | None:
+    def _generator_penalty(self, turn: int, draws: _Draws, streams: Streams) -> GeneratorTerm | None:
         """The generator's penalties due at its update `turn`, as `_penalty`."""
         per_step = self.settings.generator_steps
         due = self._due(self.method.generator_penalties, per_step, turn)

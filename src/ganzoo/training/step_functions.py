@@ -45,7 +45,7 @@ def real_images(part: MicroBatch) -> Tensor:
     return part.real
 
 
-class Discriminate(Protocol):
+class CallDiscriminator(Protocol):
     """Images and labels to logits: a discriminator, or one behind augmentation and autocast.
 
     With other labels of the same images as a third argument, the logits under them follow the first; that is
@@ -57,18 +57,18 @@ class Discriminate(Protocol):
     ) -> Tensor: ...
 
 
-Penalty = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
-GeneratorPenalty = Callable[[MicroBatch], Tensor]
+DiscriminatorTerm = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
+GeneratorTerm = Callable[[MicroBatch], Tensor]
 
 
 def discriminator_step(
-    discriminate: Discriminate,
+    discriminate: CallDiscriminator,
     optimizer: Optimizer,
     loss: Loss,
     parts: Iterable[MicroBatch],
     *,
     mismatched_share: float = 0.0,
-    penalty: Penalty | None = None,
+    penalty: DiscriminatorTerm | None = None,
     processes: int = 1,
     backward: Callable[[Tensor], None] = Tensor.backward,
     step: Callable[[Optimizer], None] = lambda optimizer: optimizer.step(),
@@ -102,7 +102,7 @@ def discriminator_step(
 
 
 def discriminator_loss(
-    discriminate: Discriminate, loss: Loss, part: MicroBatch, fake: Tensor, mismatched_share: float
+    discriminate: CallDiscriminator, loss: Loss, part: MicroBatch, fake: Tensor, mismatched_share: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The loss on the part's real images and on `fake`, with both logits; arguments as of `discriminator_step`."""
     real = real_images(part)
@@ -133,8 +133,8 @@ def generator_step(
     loss: Loss,
     parts: Iterable[MicroBatch],
     *,
-    discriminate: Discriminate | None = None,
-    penalty: GeneratorPenalty | None = None,
+    discriminate: CallDiscriminator | None = None,
+    penalty: GeneratorTerm | None = None,
     processes: int = 1,
     backward: Callable[[Tensor], None] = Tensor.backward,
     step: Callable[[Optimizer], None] = lambda optimizer: optimizer.step(),

@@ -334,6 +334,7 @@ class DCGANDiscriminator(Discriminator):
     """
 
     config_class: ClassVar[type[Config]] = DCGANDiscriminatorConfig
+    takes_other_labels = True
 
     def __init__(self, config: DCGANDiscriminatorConfig) -> None:
         super().__init__(config)
