@@ -111,6 +111,14 @@ class _Draws:
         return self._method.augment(whole, self._random)[self.start : self.start + len(images)]
 
 
+class _Update(NamedTuple):
+    """What one update of a network takes."""
+
+    batch: _Batch
+    draws: _Draws
+    fakes: Tensor | None  # of the whole batch, with their graphs; None: each part's are made when it is computed
+
+
 class TrainingStep:
     """Makes the state of a run, and brings it from one step to the next.
 
@@ -217,16 +225,15 @@ class TrainingStep:
 
     def _sent(self, drawn: _Draw, before: _Batch | None) -> _Batch:
         """What was drawn, on the device; bytes travel, and become numbers there."""
-        send = self.runtime.send
-        latents = send(drawn.latents).reshape(-1, *self.gan.latent_shape)
-        labels, mismatched_labels, mirrored = (None if each is None else send(each) for each in drawn[1:4])
-        if drawn.pixels is None:
+        sent = _Draw(*(None if each is None else self.runtime.send(each) for each in drawn))  # type: ignore[arg-type]
+        latents = sent.latents.reshape(-1, *self.gan.latent_shape)
+        if sent.pixels is None:
             assert before is not None
-            return before._replace(latents=latents, labels=labels)
-        real = scale(send(drawn.pixels))
-        if mirrored is not None:
-            real = torch.where(mirrored.view(-1, 1, 1, 1), real.flip(3), real)
-        return _Batch(send(real), latents, labels, mismatched_labels)
+            return before._replace(latents=latents, labels=sent.labels)
+        real = scale(sent.pixels)
+        if sent.mirrored is not None:
+            real = torch.where(sent.mirrored.view(-1, 1, 1, 1), real.flip(3), real)
+        return _Batch(self.runtime.send(real), latents, sent.labels, sent.mismatched_labels)
 
     def state_loaded(self) -> None:
         """The state was brought to a checkpoint's, perhaps in other memory."""
@@ -272,61 +279,79 @@ class TrainingStep:
             The discriminator's figures of the last update, its penalty of all updates on average, and the generator's
             figures, in one row.
         """
-        settings, fields = self.settings, len(_Draw._fields)
+        count, fields = self.settings.discriminator_steps, len(_Draw._fields)
         drawn = [_Draw(*inputs[first : first + fields]) for first in range(0, len(inputs), fields)]  # type: ignore[arg-type]
-        batch: _Batch | None = None
+        if self.settings.updates == "one-stage":
+            return self._one_stage_update(drawn[0], streams)
+        figures, last = self._discriminator_updates(drawn[:count], streams)
+        return torch.cat([figures, self._generator_updates(last, drawn[count:], streams)])
+
+    def _one_stage_update(self, drawn: _Draw, streams: Streams) -> Tensor:
+        """Both networks' update at once; their figures."""
+        update = self._begin(drawn, streams, 0)
+        return self._train_both(
+            discriminate=self._behind(update.draws.augment, self._discriminate),
+            parts=self._parts(update, training_generator=True),
+            penalty=self._penalty(0, update.draws, streams),
+            generator_penalty=self._generator_penalty(0, update.draws, streams),
+        )
+
+    def _discriminator_updates(self, drawn: Sequence[_Draw], streams: Streams) -> tuple[Tensor, _Update]:
+        """The figures of the last update, with the penalty of all on average; and that update."""
         penalties = []
-        for turn, each in enumerate(drawn[: settings.discriminator_steps]):
-            batch = self._sent(each, batch)
-            # With one part a batch, the fakes of the last discriminator update are the generator's too.
-            shared = turn == settings.discriminator_steps - 1 and settings.accumulate == 1
-            fakes = call_with(self._generate, batch.latents, batch.labels) if shared else None
-            random = streams("augment", settings.discriminator_steps, turn, 0)
-            draws = _Draws(self.method, random, len(batch.real), self.runtime)
-            discriminate = self._behind(draws.augment, self._discriminate)
-            penalty = self._penalty(turn, draws, streams)
-            if settings.updates == "one-stage":
-                return self._train_both(
-                    discriminate=discriminate,
-                    parts=self._parts(batch, fakes, draws, training_generator=True),
-                    penalty=penalty,
-                    generator_penalty=self._generator_penalty(0, draws, streams),
-                )
-            parts = self._parts(batch, fakes, draws, training_generator=False)
-            figures = self._train_discriminator(discriminate=discriminate, parts=parts, penalty=penalty)
+        for turn, each in enumerate(drawn):
+            update = self._begin(each, streams, turn)
+            figures = self._train_discriminator(
+                discriminate=self._behind(update.draws.augment, self._discriminate),
+                parts=self._parts(update, training_generator=False),
+                penalty=self._penalty(turn, update.draws, streams),
+            )
             penalties.append(figures[PENALTY])
-            draws.end_of_network()
-        assert batch is not None
+            update.draws.end_of_network()
         if len(penalties) > 1:  # one with `every` is in some updates alone
             figures[PENALTY] = torch.stack(penalties).mean()
-        for again in range(settings.generator_steps):
-            if again:
-                batch, fakes = self._sent(drawn[turn + again], batch), None
-                random = streams("augment", settings.discriminator_steps, turn, again)
-                draws = _Draws(self.method, random, len(batch.real), self.runtime)
-            figures_of_generator = self._train_generator(
-                parts=self._parts(batch, fakes, draws, training_generator=True),
-                discriminate=self._behind(draws.augment, self._discriminate_alone),
-                penalty=self._generator_penalty(again, draws, streams),
-            )
-        return torch.cat([figures, figures_of_generator])
+        return figures, update
 
-    def _parts(
-        self, batch: _Batch, fakes: Tensor | None, draws: _Draws, training_generator: bool
-    ) -> Iterator[MicroBatch]:
+    def _generator_updates(self, last: _Update, drawn: Sequence[_Draw], streams: Streams) -> Tensor:
+        """The figures of the last update. The first one takes the batch of the discriminator's `last` one, each further
+        one the latents that were `drawn` for it."""
+        update = last
+        for turn in range(self.settings.generator_steps):
+            if turn:
+                update = self._begin(drawn[turn - 1], streams, self.settings.discriminator_steps - 1, turn, last.batch)
+            figures = self._train_generator(
+                parts=self._parts(update, training_generator=True),
+                discriminate=self._behind(update.draws.augment, self._discriminate_alone),
+                penalty=self._generator_penalty(turn, update.draws, streams),
+            )
+        return figures
+
+    def _begin(
+        self, drawn: _Draw, streams: Streams, turn: int, again: int = 0, before: _Batch | None = None
+    ) -> _Update:
+        """Begin update `turn` of the discriminator, or after it update `again` of the generator on the real images of
+        the batch `before`."""
+        settings, batch = self.settings, self._sent(drawn, before)
+        # With one part a batch, the fakes of the last discriminator update are the generator's too.
+        whole = settings.accumulate == 1 and turn == settings.discriminator_steps - 1
+        fakes = call_with(self._generate, batch.latents, batch.labels) if whole else None
+        random = streams("augment", settings.discriminator_steps, turn, again)
+        return _Update(batch, _Draws(self.method, random, len(batch.real), self.runtime), fakes)
+
+    def _parts(self, update: _Update, training_generator: bool) -> Iterator[MicroBatch]:
         """The batch in `accumulate` parts, fakes made one part at a time unless they are there already."""
+        batch, draws, fakes = update
         size = -(-len(batch.real) // self.settings.accumulate)
         generate = self._generate if training_generator else self._generate_alone
         for start in range(0, len(batch.real), size):
-            rows = slice(start, start + size)
             draws.begin(start)
-            labels, mismatched_labels = (each[rows] if each is not None else None for each in batch[2:])
+            part = _Batch(*(None if each is None else each[start : start + size] for each in batch))  # type: ignore[arg-type]
             fake = fakes
             if fake is None:
                 with torch.set_grad_enabled(training_generator):
-                    fake = call_with(generate, batch.latents[rows], labels)
+                    fake = call_with(generate, part.latents, part.labels)
             share = len(fake) / len(batch.real)
-            yield MicroBatch(batch.real[rows], fake, labels, mismatched_labels, share, batch.latents[rows])
+            yield MicroBatch(part.real, fake, part.labels, part.mismatched_labels, share, part.latents)
 
     def _behind(self, augment: Callable[[Tensor], Tensor], network: Callable[..., Tensor]) -> CallDiscriminator:
         """The discriminator, seeing augmented images."""
