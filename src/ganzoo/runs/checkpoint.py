@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,15 +212,16 @@ def load_checkpoint(state: TrainingState, folder: Path) -> None:
         raise WeightsError(f"the checkpoint {folder} is damaged or of other networks ({said}).") from error
 
 
-def load_average(network: nn.Module, folder: Path) -> None:
-    """Give `network` the weights of the averaged generator in the checkpoint at `folder`.
+def load_networks(networks: Mapping[str, nn.Module], folder: Path) -> None:
+    """Give `networks`, some of those of a state by their names there, their weights in the checkpoint at `folder`.
 
     Raises:
-        WeightsError: the checkpoint is damaged or of other networks.
+        WeightsError: the checkpoint is damaged or of other networks; `networks` may be changed in part.
     """
     try:
         tensors = _tensors(folder, read_json(folder / STATE, own=True), MOST_OWN)
-        _load_network(network, "average", tensors)
+        for name, network in networks.items():
+            _load_network(network, name, tensors)
     except (OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"the checkpoint {folder} is damaged ({quote(str(error), 200)}).") from error
 

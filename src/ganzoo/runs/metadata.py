@@ -21,7 +21,7 @@ from ganzoo.models import MODELS
 from ganzoo.models.contract import check_like_file
 from ganzoo.options import join_call, split_call
 from ganzoo.registry import Registry, used_plugins
-from ganzoo.runs.checkpoint import check_step, checkpoint_folder, load_average, saved_shapes
+from ganzoo.runs.checkpoint import check_step, checkpoint_folder, load_networks, saved_shapes
 from ganzoo.runs.folder import RunFolder, command, damage_said, recorded_plugins, recorded_registered, versions
 from ganzoo.saving.format import NAMED_IN_CONFIGS, describe, read_description, used_names, where_from
 from ganzoo.saving.model import check_facts
@@ -200,5 +200,5 @@ def open_checkpoint(run: str | Path, step: int) -> GAN:
     facts = folder.facts()
     check_step(folder.path, step)
     gan = rebuild(facts["gan"], folder.path)
-    load_average(gan.generator, checkpoint_folder(folder.path, step))
+    load_networks({"average": gan.generator}, checkpoint_folder(folder.path, step))
     return gan

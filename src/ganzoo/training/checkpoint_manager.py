@@ -19,6 +19,7 @@ from ganzoo.runs.checkpoint import (
     checkpoints,
     forget_best,
     load_checkpoint,
+    load_networks,
     save_checkpoint,
 )
 from ganzoo.runs.export import ModelExporter
@@ -113,7 +114,7 @@ class CheckpointManager:
         if not self._run.cut_log(state.log_bytes):
             say(f"{self._run.path / 'log.jsonl'} has lost lines, which reports will lack.")
         self._run.remove_after(state.step)
-        self._mend_model(state, outputs, stretch)  # before lines are added: it may load the state again
+        self._mend_model(state, outputs, stretch)
         changed: list[str] = []
         for each in stretches:
             if each["step"] >= state.step:  # the checkpoint is of before
@@ -151,31 +152,26 @@ class CheckpointManager:
         model = self._run.path / "model"
         if (model / WEIGHTS).is_file() and holds_model(model):
             return
-
-        def write() -> None:
-            if model.is_dir():
-                remove_damaged(model)
-            outputs.save_model(state)
-
-        step, best = state.step, state.best_step if outputs.keeps_best else None
-        here = checkpoint_folder(self._run.path, step)
-        try:
-            if best not in (None, step):
+        # No copy takes the best weights: networks with torch's old weight norm can't be copied after a call.
+        networks, here = state.networks(), checkpoint_folder(self._run.path, state.step)
+        best = state.best_step if outputs.keeps_best else None
+        if best not in (None, state.step):
+            try:
                 if not (folder := checkpoint_folder(self._run.path, best)).is_dir():
                     raise WeightsError(f"{folder} is no longer kept.")
-                load_checkpoint(state, folder)
-        except WeightsError as error:
-            say(f"{error} The best model is lost with it: the scores that come choose another.")
-            load_checkpoint(state, here)
-            forget_best(state, self._run.path)
-            best = None
-            write()
-        else:
-            write()
-            load_checkpoint(state, here)
+                load_networks(networks, folder)
+            except WeightsError as error:
+                say(f"{error} The best model is lost with it: the scores that come choose another.")
+                load_networks(networks, here)
+                forget_best(state, self._run.path)
+                best = None
+        if model.is_dir():
+            remove_damaged(model)
+        outputs.save_model(state)
+        load_networks(networks, here)
         anew = stretch is not None and ("keep" in stretch.changed or stretch.at is not None)
         why = "is written anew" if anew else "is missing or damaged; it is written again"
-        say(f"{model} {why}, of step {step if best is None else best}.")
+        say(f"{model} {why}, of step {state.step if best is None else best}.")
 
     def _check_best(self, state: TrainingState, chosen_now: bool) -> None:
         """Note in the log that the best model is lost, if no score of it has chosen this one.
