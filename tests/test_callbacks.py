@@ -263,6 +263,7 @@ def run_at(step=1):
         lambda run: run.log("seen", "three"),
         lambda run: run.scale_learning_rates(generator=-1),
         lambda run: run.scale_learning_rates(discriminator=float("inf")),
+        lambda run: run.scale_learning_rates("2"),
     ],
 )
 def test_what_a_run_cannot_do_is_refused(ask):

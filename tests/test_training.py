@@ -781,8 +781,9 @@ def test_a_preset_that_has_no_name_is_trained_with_its_settings(tmp_path):
         ({"stpes": 3}, 'stpes is unknown. Did you mean "steps"'),
         ({"data": "nowhere"}, "nowhere"),
         ({"data": torch.zeros(3)}, "tensor"),
-        ({"epochs": float("nan")}, "epochs must be above 0, got nan"),
-        ({"epochs": -3}, "epochs must be above 0, got -3"),
+        ({"epochs": float("nan")}, "epochs must be at least 1e-06 and at most 1000000, got NaN"),
+        ({"epochs": -3}, "epochs must be at least 1e-06 and at most 1000000, got -3"),
+        ({"epochs": "3"}, 'epochs must be a float, got "3"'),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_is_written(tmp_path, arguments, message):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganzoo.config import LARGEST, checked_int
+from ganzoo.config import LARGEST, POSITIVE, checked_int, convert_value
 from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.losses import full
 
@@ -78,8 +78,7 @@ def truncate(latents: Tensor, limit: float, seed: int, start: int = 0) -> Tensor
     """
     if latents.dim() != 2:
         raise ShapeError(f"truncate takes latents (N, latent_size), got {tuple(latents.shape)}.")
-    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit < float("inf"):
-        raise ConfigError(f"limit must be a number above 0, got {quote(limit)}")
+    limit = convert_value(limit, float, "limit", POSITIVE)
     count, size = latents.shape
     bits = _bits(seed, start, count, size + 1, size)  # behind the latents and the label in each row's stream
     low, high = torch.special.ndtr(torch.tensor([-limit, limit], dtype=torch.float64, device="cpu"))

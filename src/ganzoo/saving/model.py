@@ -24,6 +24,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 
+from ganzoo.config import Bounds, convert_value
 from ganzoo.errors import (
     ConfigError,
     GanzooError,
@@ -52,7 +53,7 @@ from ganzoo.saving.format import (
     read_description,
     read_json,
 )
-from ganzoo.saving.weights import DTYPES, WeightsFile, write_network
+from ganzoo.saving.weights import Dtype, WeightsFile, write_network
 
 NETWORKS = ("", "discriminator", "generator_raw")
 LAYOUT = (
@@ -174,7 +175,7 @@ def _check_generator(generator: nn.Module | None, facts: Mapping[str, Any], plac
 
 
 def write_model(
-    folder: str | Path, networks: Mapping[str, nn.Module | None], facts: Mapping[str, Any], dtype: str
+    folder: str | Path, networks: Mapping[str, nn.Module | None], facts: Mapping[str, Any], dtype: Dtype
 ) -> Path:
     """Write `networks` ("" at the root, others in subfolders of their names) and `facts` into `folder`, all or nothing.
 
@@ -184,8 +185,7 @@ def write_model(
         WeightsError: `folder` can't be written, or what was written could not be read again. What was there before is
             untouched.
     """
-    if dtype not in DTYPES:
-        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {quote(dtype)}")
+    convert_value(dtype, Dtype, "dtype", Bounds())
     folder, present = expand_user(folder), {name: each for name, each in networks.items() if each is not None}
     _check_free(folder)
     refused = writing(folder, WeightsError, UNTOUCHED, also=(SafetensorError,))
