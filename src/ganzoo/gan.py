@@ -24,6 +24,7 @@ from ganzoo.latents import (
     checked_labels,
     checked_latents,
     fresh_seed,
+    label_count,
     sample_labels,
     sample_latents,
     sign_class,
@@ -186,7 +187,7 @@ class GAN:
     @property
     def label_count(self) -> int:
         """How many labels the networks tell apart (classes, clusters, or pairs of both); 0 if they take none."""
-        return max(1, self.num_classes) * max(1, self.clusters) if self.num_classes or self.clusters else 0
+        return label_count(self.num_classes, self.clusters)
 
     def network_labels(self, latents: Tensor, labels: Tensor | None) -> Tensor | None:
         """The labels that both networks take, int64 (N,), 0 to `label_count` - 1; None if they take none.

@@ -175,6 +175,11 @@ def check_clusters(count: int) -> int:
     return count
 
 
+def label_count(num_classes: int, clusters: int) -> int:
+    """How many labels networks tell apart: classes, clusters, or pairs of both; 0 if there are neither."""
+    return max(1, num_classes) * max(1, clusters) if num_classes or clusters else 0
+
+
 def sign_class(latents: Tensor, count: int) -> Tensor:
     """The cluster, one of `count`, all equally likely, that each latent chooses: its first signs as binary digits.
 

@@ -37,7 +37,7 @@ from ganzoo.errors import (
     writing,
 )
 from ganzoo.files import expand_user, new_folder
-from ganzoo.latents import check_clusters
+from ganzoo.latents import check_clusters, label_count
 from ganzoo.models import Discriminator, Generator
 from ganzoo.models.contract import MOST_CLASSES
 from ganzoo.saving.format import (
@@ -166,8 +166,7 @@ def _check_generator(generator: nn.Module | None, facts: Mapping[str, Any], plac
             f"save the model again."
         )
     classes, clusters = facts["num_classes"], facts["clusters"]
-    wanted = max(1, classes) * max(1, clusters) if classes or clusters else 0
-    if generator.num_classes != wanted:
+    if generator.num_classes != label_count(classes, clusters):
         raise WeightsError(
             f"{place}: num_classes is {classes} and clusters {clusters}, the generator's num_classes "
             f"{generator.num_classes}; save the model again."
