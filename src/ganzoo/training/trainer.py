@@ -117,8 +117,7 @@ class Trainer:
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground, "fit": fit}
         made = gan if isinstance(gan, GAN) else create(gan, seed=chosen.seed, clusters=chosen.clusters)
         self._set_up(made, data, run, chosen, objects, progress, device)
-        if before_averaging(self.gan):
-            say("Training goes on from the generator before averaging: the discriminator was trained against that one.")
+        before_averaging(self.gan)
         for remark in (
             take_names(self.data, self.gan),
             few_clusters(self._labelled, self.gan),
