@@ -34,7 +34,6 @@ HEALTHY = Snapshot(  # Fashion-MNIST, step 200 of the preset
     fake_logit_spread=1.0,
     overlap=0.019,
     discriminator_loss=0.546,
-    generator_loss=1.85,
     undecided_loss=1.386,
     discriminator_gradient=10.1,
     generator_gradient=5.5,
