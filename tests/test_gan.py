@@ -18,7 +18,7 @@ import ganzoo
 from ganzoo.blocks import ClassModulation, DCGANUp
 from ganzoo.errors import ConfigError, PluginError, ShapeError, SourceError, WeightsError
 from ganzoo.files import new_folder, remove_leftovers, write_file
-from ganzoo.models import FastCopy
+from ganzoo.models.fast import FastCopy
 from ganzoo.saving.resolve import bundled_models
 from ganzoo.saving.weights import WeightsFile
 from ganzoo.training.ema import AveragedGenerator

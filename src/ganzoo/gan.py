@@ -33,15 +33,15 @@ from ganzoo.latents import (
 from ganzoo.models import (
     MODELS,
     Discriminator,
-    FastCopy,
     Generator,
-    GraphedPasses,
     config_of,
     evaluating,
     parameter_count,
 )
 from ganzoo.models.checked import checked_images
 from ganzoo.models.contract import unwrapped
+from ganzoo.models.fast import FastCopy
+from ganzoo.models.graphed import GraphedPasses
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.model import LARGEST_LATENT, write_model
 from ganzoo.saving.resolve import local_model

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from ganzoo.errors import ConfigError, GanzooError, SourceError, WeightsError, quote
 from ganzoo.files import default_mode
 from ganzoo.latents import check_clusters
-from ganzoo.models import build_like_file
-from ganzoo.models.contract import check_fits, check_like_file, plain_name
+from ganzoo.models.contract import build_like_file, check_fits, check_like_file, plain_name
 from ganzoo.saving.format import (
     CONFIG,
     LARGEST_OWN,
