@@ -253,7 +253,7 @@ def _rows(run: _Record, earlier: list[_Record]) -> Iterator[tuple[str, str]]:
     yield from _machine_rows(run)
     if run.scores:
         scored, why = run.scores[-1], f"the best: step {run.kept:,} was kept"
-        if settings.get("keep") == "last":  # which a run of an earlier version does not know
+        if settings.get("keep") == "last":
             why = "of the last state, which was kept"
             if scored["step"] != run.kept:
                 why = f"of step {scored['step']:,}; the last saved state, of step {run.kept:,}, was kept"

@@ -117,7 +117,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
             save_file(untie(tensors), path)
         numbers["sha256"] = {TENSORS: sha256_of(path)}
         (new / STATE).write_text(json.dumps(numbers, indent=1) + "\n")
-    steps = state.best_step, *_advised(state.memory), *state.stretches
+    steps = state.best_step, *state.memory.get("advised_steps", {}).values(), *state.stretches
     kept = [checkpoint_folder(run, step) for step in steps if type(step) is int] + checkpoints(run)[:KEEP]
     kept += [checkpoint_folder(run, best) for each in kept if (best := _best_step(each)) is not None]
     for old in checkpoints(run):
@@ -133,11 +133,6 @@ def forget_best(state: TrainingState, run: Path) -> None:
     with writing(str(path), TrainingError, f". {remedy(run)}"):
         write_file(path, json.dumps(numbers, indent=1) + "\n")
     state.best_score = state.best_step = None
-
-
-def _advised(memory: dict[str, Any]) -> list[Any]:
-    """The steps that the doctor advised to go back to, the last one of each finding."""
-    return [memory.get("advised"), *memory.get("advised_steps", {}).values()]  # earlier versions had one in all
 
 
 def _best_step(folder: Path) -> int | None:
