@@ -73,7 +73,11 @@ def saved(tmp_path):
 @pytest.fixture
 def usual_hub(hub, monkeypatch):
     """The Hub that is asked, as a reader, if nothing is said of one."""
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    address = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
     monkeypatch.setenv("HF_TOKEN", READER)
     return hub
 
