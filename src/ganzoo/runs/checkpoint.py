@@ -96,7 +96,7 @@ def check_step(run: Path, step: int) -> None:
         raise TrainingError(f"{run} has no checkpoint of step {step}; it has those of {', '.join(map(str, steps))}")
 
 
-def remedy(run: Path) -> str:
+def way_on(run: Path) -> str:
     """What to do when `run` stops because something could not be written."""
     begun = (run / "run.json").is_file()  # stands there from the first checkpoint on
     return f"Then: {resume_command(run)}" if begun else "Then begin the run again."
@@ -111,7 +111,7 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     """
     tensors, numbers = _collected(state)
     folder = checkpoint_folder(run, state.step)
-    then = f"; earlier ones are untouched. {remedy(run)}"
+    then = f"; earlier ones are untouched. {way_on(run)}"
     with writing(f"the checkpoint {folder}", TrainingError, then, (SafetensorError,)), new_folder(folder) as new:
         with default_mode(new / TENSORS) as path:
             save_file(untie(tensors), path)
@@ -130,7 +130,7 @@ def forget_best(state: TrainingState, run: Path) -> None:
     """Take the best step out of `state` and out of the checkpoint that it was loaded from: it is lost."""
     path = checkpoint_folder(run, state.step) / STATE
     numbers = {**read_json(path, own=True), "best_score": None, "best_step": None}
-    with writing(str(path), TrainingError, f". {remedy(run)}"):
+    with writing(str(path), TrainingError, f". {way_on(run)}"):
         write_file(path, json.dumps(numbers, indent=1) + "\n")
     state.best_score = state.best_step = None
 
