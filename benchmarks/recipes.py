@@ -2,14 +2,14 @@
 
     python benchmarks/recipes.py fashion-mnist --minutes 5 --output results [--seeds 0 1 2] [ARM ...]
     python benchmarks/recipes.py fashion-mnist --images 384000 --output results [ARM ...]
-    python benchmarks/recipes.py --table results          (benchmarks: those of docs/experiments.md)
+    python benchmarks/recipes.py --table results          (benchmarks/results: those of docs/experiments.md)
     python benchmarks/recipes.py families --minutes 0.2 --device cuda --train-only --output trained --data pictures/
     python benchmarks/recipes.py families --measure --output trained --data pictures/
 
 An arm is a preset with changes. A short trial tells how many steps it makes in a second, and its number of steps
 follows, so that what decays by the step decays within the minutes; with `--images` all arms see as many, for recipes
 whose speed hardly differs on a machine whose own does. One line for each run is added to
-`results/results.jsonl`; a run that stands there already is not made again. To use two cores well, start two with
+`results/recipes.jsonl`; a run that stands there already is not made again. To use two cores well, start two with
 OMP_NUM_THREADS=1 and different arms: all arms then have one core each.
 
 `families` are the four families on the four sets of pictures; `pictures/` may hold the sets as garments.zip,
@@ -392,7 +392,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
 
 def main(words: list[str] | None = None) -> None:
     options = parse(words)
-    kept = (options.table or options.output) / "results.jsonl"
+    kept = (options.table or options.output) / "recipes.jsonl"
     if options.table:
         print(table(lines_of(kept)))
         return

@@ -50,7 +50,7 @@ def _own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory):
-    """A file of random weights for the backbone of the projected presets, which tests can't fetch."""
+    """A file of random weights for the backbone of projected discriminators, which tests can't fetch."""
     import timm
     from safetensors.torch import save_file
 

@@ -24,7 +24,9 @@ from ganzoo.data import cache as cache_module
 from ganzoo.data import cache_dir, fashion, open_data
 from ganzoo.data import decode as decode_module
 from ganzoo.data.cache import cached_images
+from ganzoo.data.download import find_or_download
 from ganzoo.data.reading import Reading
+from ganzoo.data.sources import POKEMON
 from ganzoo.errors import ConfigError, DataError
 
 
@@ -309,6 +311,8 @@ def homeless(monkeypatch):
 def test_without_a_home_folder_only_what_needs_the_cache_asks_for_one(homeless, pictures, monkeypatch, tmp_path):
     assert len(open_data("fashion-mnist-mini")) == 2000
     assert fashion.places("")[-3:]
+    (tmp_path / "pokemon.zip").touch()
+    assert find_or_download(("pokemon.zip",), str(tmp_path), POKEMON, False) == tmp_path / "pokemon.zip"
     with pytest.raises(ConfigError, match="no home folder; set GANZOO_CACHE"):
         open_data(pictures)
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))

@@ -14,6 +14,7 @@ from ganzoo.cli import main
 from ganzoo.errors import ConfigError, PluginError, TrainingError
 from ganzoo.runs.checkpoint import checkpoints
 from ganzoo.training import Run, check_callback
+from tiny import images, log_of, tiny
 
 QUICK = {"batch_size": 4, "log_every": 4, "checkpoint_every": 3, "sample_every": 0, "score_every": 0, "progress": False}
 QUICK |= {"report_every": 0, "doctor_every": 0}
@@ -56,20 +57,8 @@ def counter():
         yield made
 
 
-def images(count=16):
-    return torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-
-def tiny():
-    return ganzoo.create("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)}, seed=0)
-
-
 def trainer(folder, steps=9, **changes):
-    return ganzoo.Trainer(tiny(), images(), folder, steps=steps, **{**QUICK, **changes})
-
-
-def log_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return ganzoo.Trainer(tiny(), images(16), folder, steps=steps, **{**QUICK, **changes})
 
 
 def weights(folder):
@@ -94,7 +83,7 @@ def test_a_stop_says_its_reason_writes_a_line_and_can_be_resumed(tmp_path, count
     assert "Stopped at step 6 and saved: seen enough" in capsys.readouterr().err
     last = log_of(tmp_path / "run")[-1]
     assert (last["step"], last["seen"], last["stopped"]) == (6, 6, "seen enough") and "generator_loss" in last
-    result = ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    result = ganzoo.Trainer.resume(tmp_path / "run", data=images(16), progress=False).fit()
     assert (result.step, result.finished, result.stopped) == (9, True, None)
     assert log_of(tmp_path / "run")[-1]["seen"] == 9
 
@@ -107,7 +96,7 @@ def test_learning_rates_are_scaled_from_the_next_step_on_and_stay_so_after_a_res
     generator, discriminator = rates(tmp_path / "plain", 6)
     trainer(tmp_path / "run", callbacks=("counter(stop_at=6,slow_at=5)",), **RATES).fit()
     assert rates(tmp_path / "run", 6) == [generator / 2, discriminator / 4]
-    ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    ganzoo.Trainer.resume(tmp_path / "run", data=images(16), progress=False).fit()
     assert rates(tmp_path / "run", 9) == [generator / 2, discriminator / 4]
 
 
@@ -127,7 +116,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes_with_its_callbacks_state_and_wha
     with pytest.raises(Killed):
         trainer(tmp_path / "cut", callbacks=[Kill(slow_at=2, fail_at=99)]).fit()
     assert checkpoints(tmp_path / "cut")[0].name == "step-00000006"  # two steps behind a line of the log
-    ganzoo.Trainer.resume(tmp_path / "cut", data=images(), callbacks=[Kill(slow_at=2)], progress=False).fit()
+    ganzoo.Trainer.resume(tmp_path / "cut", data=images(16), callbacks=[Kill(slow_at=2)], progress=False).fit()
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert [entry.get("once") for entry in log_of(tmp_path / "cut")] == [None, 5, None]
 
@@ -154,14 +143,14 @@ def test_an_exception_saves_the_last_step_first_and_says_how_to_go_on(tmp_path, 
     assert "saved as of step 5; go on with: ganzoo.Trainer.resume(" in str(caught.value)
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert checkpoints(tmp_path / "run")[0].name == "step-00000005"
-    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit().finished
+    assert ganzoo.Trainer.resume(tmp_path / "run", data=images(16), progress=False).fit().finished
 
 
 def test_a_step_whose_callback_fails_gets_its_line_of_the_log_all_the_same(tmp_path, counter):
     with pytest.raises(TrainingError, match="fails at step 8.*saved as of step 8"):
         trainer(tmp_path / "run", callbacks=("counter(fail_at=8)",)).fit()
     assert log_of(tmp_path / "run")[-1]["step"] == 8
-    ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False).fit()
+    ganzoo.Trainer.resume(tmp_path / "run", data=images(16), progress=False).fit()
     assert [entry["step"] for entry in log_of(tmp_path / "run")] == [4, 8, 9]
 
 
@@ -203,11 +192,11 @@ def test_an_object_is_recorded_by_class_and_wanted_on_resume(tmp_path):
     trainer(tmp_path / "run", callbacks=[Counter(stop_at=5)]).fit()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["callbacks"] == ["Counter"]
     with pytest.raises(TrainingError, match=r"with the callback Counter .*resume\(.*callbacks=\[Counter\(\.\.\.\)\]\)"):
-        ganzoo.Trainer.resume(tmp_path / "run", data=images())
-    resumed = ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[Counter()], progress=False)
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(16))
+    resumed = ganzoo.Trainer.resume(tmp_path / "run", data=images(16), callbacks=[Counter()], progress=False)
     assert resumed.fit().finished and log_of(tmp_path / "run")[-1]["seen"] == 9
     with pytest.raises(TrainingError, match="pass objects alone"):
-        ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=["early-stopping", Counter()])
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(16), callbacks=["early-stopping", Counter()])
 
 
 def test_names_and_objects_stand_beside_each_other_and_the_text_is_kept(tmp_path, counter):
@@ -263,6 +252,7 @@ def run_at(step=1):
         lambda run: run.log("seen", "three"),
         lambda run: run.scale_learning_rates(generator=-1),
         lambda run: run.scale_learning_rates(discriminator=float("inf")),
+        lambda run: run.scale_learning_rates("2"),
     ],
 )
 def test_what_a_run_cannot_do_is_refused(ask):
@@ -395,5 +385,5 @@ def test_a_callback_that_counts_its_starts_keeps_the_contract():
 
 def test_a_run_goes_on_though_a_callback_s_state_is_another_after_loading(tmp_path):
     trainer(tmp_path / "run", steps=2, callbacks=(Clock(),)).fit()
-    given = {"data": images(), "callbacks": [Clock()], "steps": 3, "progress": False}
+    given = {"data": images(16), "callbacks": [Clock()], "steps": 3, "progress": False}
     assert ganzoo.Trainer.resume(tmp_path / "run", **given).fit().finished

@@ -4,7 +4,6 @@ The CPU has no graphs; `recorded_graph` repeats what was called in their place.
 """
 
 import copy
-import json
 import random
 import warnings
 
@@ -19,6 +18,7 @@ from ganzoo.losses import Loss
 from ganzoo.training import Callback, captured
 from ganzoo.training.runtime import Runtime
 from recorded_graph import RecordedGraph
+from tiny import Poison, log_of
 
 SMALL = {
     "steps": 9, "batch_size": 8, "doctor_every": 4, "score_every": 0, "sample_every": 0, "report_every": 0,
@@ -46,7 +46,7 @@ def train(folder, classes=0, norm="none", block="dcgan-up", callbacks=(), images
     data = torch.randint(0, 256, (images, 1, 8, 8), dtype=torch.uint8, generator=generator)
     given = (data, torch.arange(images) % classes) if classes else data
     ganzoo.Trainer(gan, given, folder, callbacks=list(callbacks), **{**SMALL, **settings}).fit()
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    log = log_of(folder)
     return [entry for entry in log if "generator_loss" in entry], copy.deepcopy(gan)
 
 
@@ -125,7 +125,7 @@ def test_draws_of_a_discriminator_s_own_loss_reach_it_among_those_of_augmentatio
         gan = ganzoo.create("few-shot-64", 16, seed=0)
         settings = {**SMALL, "steps": 5, "batch_size": 4}
         ganzoo.Trainer(gan, images, folder, settings=ganzoo.PRESETS["few-shot-64"].settings, **settings).fit()
-        log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        log = log_of(folder)
         return [entry for entry in log if "generator_loss" in entry], gan
 
     by_graph = run(tmp_path / "graph")
@@ -298,18 +298,6 @@ def test_a_step_whose_capture_fails_is_made_once_as_it_is(tmp_path, graphs, monk
         fallen_back = train(tmp_path / "graph")
     monkeypatch.setattr(Runtime, "captures", False)
     same(fallen_back, train(tmp_path / "plain"))
-
-
-class Poison(Callback):
-    """Puts NaN into a weight once."""
-
-    def __init__(self):
-        self.done = False
-
-    def on_step(self, run):
-        if run.step == 6 and not self.done:
-            self.done = True
-            next(run.gan.generator.parameters()).data[0] = float("nan")
 
 
 def test_a_run_with_graphs_goes_back_after_nan_and_goes_on_after_a_stop(tmp_path, graphs, monkeypatch):

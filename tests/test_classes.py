@@ -17,8 +17,9 @@ from ganzoo.data import open_data
 from ganzoo.data.clusters import ROUNDS, _coordinates, cluster_images
 from ganzoo.errors import ShapeError, WeightsError
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
-from ganzoo.training import Callback, MicroBatch, Trainer, discriminator_step
+from ganzoo.training import MicroBatch, Trainer, discriminator_step
 from ganzoo.training.classes import LabelMap, attach_labels, labelled
+from tiny import KillAt, log_of
 
 CLUSTER_BY = ["pixels", "shape"]
 POWERS = [2, 4, 64, 1024]
@@ -531,21 +532,13 @@ def test_a_discriminator_that_takes_no_other_labels_is_called_twice(tmp_path):
             "precision": "float32",
         }
         run = Trainer(gan, images(), tmp_path / name, progress=False, **settings).fit().run
-        lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        lines = log_of(run)
         return [line["discriminator_loss"] for line in lines if "discriminator_loss" in line]
 
     assert losses("twice", True) == pytest.approx(losses("at-once", False), rel=1e-5)
 
 
 def test_a_run_with_clusters_resumes_to_the_same_bytes(tmp_path):
-    class StopAt(Callback):
-        def __init__(self, step):
-            self.step = step
-
-        def on_step(self, run):
-            if run.step == self.step:
-                raise KeyboardInterrupt
-
     data = images(210, labels=torch.arange(210).clamp(max=60) // 30)  # of 30, 30 and 150: unequal numbers of clusters
 
     def run(name, **more):
@@ -554,8 +547,8 @@ def test_a_run_with_clusters_resumes_to_the_same_bytes(tmp_path):
 
     whole = run("whole")
     with pytest.raises(KeyboardInterrupt):
-        run("stopped", callbacks=[StopAt(3)])
-    Trainer.resume(tmp_path / "stopped", data=data, callbacks=[StopAt(0)], progress=False).fit()
+        run("stopped", callbacks=[KillAt(3)])
+    Trainer.resume(tmp_path / "stopped", data=data, callbacks=[KillAt(0)], progress=False).fit()
     for name in ("log.jsonl", "model/model.safetensors", "model/discriminator/model.safetensors"):
         assert (tmp_path / "stopped" / name).read_bytes() == (whole.run / name).read_bytes()
 

@@ -786,6 +786,7 @@ BAD = [
     (["sample", "{model}", "--output", "~nobodyx/a.png"], '"~nobodyx/a.png" names no place'),
     (["sample", "{model}", "--folder", "~nobodyx/a"], "names no place"),
     (["train", "fashion-mnist", "--data", "fashion-mnist-mini", "--output", "~nobodyx/a"], "names no place"),
+    (["train", "fashion-mnist", "--data", "~nobodyx/a"], '"~nobodyx/a" names no place'),
     (["train", "--resume", "~nobodyx/a"], "names no place"),
     (["card", "~nobodyx/a"], "names no place"),
     (["pull", "a/b", "~nobodyx/x"], "names no place"),

@@ -377,8 +377,8 @@ def test_a_wrong_argument_is_said(tmp_path):
     torch.save({"g": copied(generator), "d": copied(discriminator)}, tmp_path / "both.pt")
     for options, words in (
         ({"output_range": "0,255"}, "--output-range must be -1,1 .tanh. or 0,1 .sigmoid."),
-        ({"latent_scale": 0.0}, "--latent-scale must be a number above 0"),
-        ({"latent_scale": "0.5"}, "--latent-scale must be a number above 0"),
+        ({"latent_scale": 0.0}, "--latent-scale must be at least 1e-06"),
+        ({"latent_scale": "0.5"}, "--latent-scale must be a float"),
         ({"output_range": "0,1"}, "convert the generator alone"),
     ):
         with pytest.raises(ConfigError, match=words):

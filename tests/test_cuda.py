@@ -29,6 +29,7 @@ from ganzoo.training import Callback, captured
 from ganzoo.training.runtime import Runtime
 from ganzoo.training.step import TrainingStep
 from recorded_graph import RepeatedGraph
+from tiny import Poison
 
 DEVICE = torch.device(os.environ.get("GANZOO_TEST_DEVICE", "cuda"))
 ON_CUDA = DEVICE.type == "cuda"
@@ -390,18 +391,6 @@ def test_the_scaler_of_fp16_is_in_the_checkpoint(tmp_path):
     train(tmp_path / "run", precision="fp16")
     state = json.loads((tmp_path / "run" / "checkpoints" / "step-00000008" / "state.json").read_text())
     assert state["method"]["scaler"]["scale"] > 0
-
-
-class Poison(Callback):
-    """Puts NaN into a weight once."""
-
-    def __init__(self):
-        self.done = False
-
-    def on_step(self, run):
-        if run.step == 6 and not self.done:
-            self.done = True
-            next(run.gan.generator.parameters()).data[0] = float("nan")
 
 
 def test_a_run_goes_back_after_nan(tmp_path):

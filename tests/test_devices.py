@@ -20,16 +20,13 @@ from ganzoo.runs.metadata import RuntimeConfig
 from ganzoo.seeds import Draws
 from ganzoo.training import runtime
 from ganzoo.training.runtime import Runtime
+from tiny import images
 
 SMALL = {"steps": 2, "batch_size": 8, "doctor_every": 0, "score_every": 0, "report_every": 0, "progress": False}
 
 
 def small_gan():
     return ganzoo.create("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)}, seed=0)
-
-
-def images(count=24):
-    return torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 def test_a_run_trains_on_the_device_that_is_asked_for(tmp_path, monkeypatch):
@@ -42,20 +39,20 @@ def test_a_run_trains_on_the_device_that_is_asked_for(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Runtime, "__init__", noting)
     monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", "meta")  # what Accelerate would take
-    ganzoo.Trainer(small_gan(), images(), tmp_path / "run", device="cpu", **SMALL).fit()
-    ganzoo.Trainer.resume(tmp_path / "run", data=images(), device="cpu", progress=False).fit()
+    ganzoo.Trainer(small_gan(), images(24), tmp_path / "run", device="cpu", **SMALL).fit()
+    ganzoo.Trainer.resume(tmp_path / "run", data=images(24), device="cpu", progress=False).fit()
     assert seen == ["cpu", "cpu"]
 
 
 def test_a_run_that_began_on_the_cpu_goes_on_there_unless_it_is_told_otherwise(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PYTORCH_ENABLE_MPS_FALLBACK", "0")  # which Accelerate sets
-    ganzoo.Trainer(small_gan(), images(), tmp_path / "run", **SMALL).fit()
+    ganzoo.Trainer(small_gan(), images(24), tmp_path / "run", **SMALL).fit()
     runtime._forget_device()
     monkeypatch.setattr("accelerate.state.is_mps_available", lambda *_: True)  # what Accelerate would take
     config = RuntimeConfig.from_dict(json.loads((tmp_path / "run" / "run.json").read_text())["machine"], "machine")
     try:
         assert runtime.instead_of_cpu(config) == "mps"
-        ganzoo.Trainer.resume(tmp_path / "run", data=images(), progress=False, steps=4).fit()
+        ganzoo.Trainer.resume(tmp_path / "run", data=images(24), progress=False, steps=4).fit()
         assert "began on the CPU and goes on there; to move it: --device mps" in capsys.readouterr().err
         for changes in ({"device": "mps"}, {"processes": 2}):
             assert runtime.instead_of_cpu(dataclasses.replace(config, **changes)) is None
@@ -69,14 +66,14 @@ def test_a_run_that_began_on_the_cpu_goes_on_there_unless_it_is_told_otherwise(t
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ConfigError, match='device "cdua" can\'t be used'):
-        ganzoo.Trainer(small_gan(), images(), tmp_path / "run", device="cdua", **SMALL)
+        ganzoo.Trainer(small_gan(), images(24), tmp_path / "run", device="cdua", **SMALL)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_device_for_one_of_several_processes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(TrainingError, match="each of which takes a device of its own"):
-        ganzoo.Trainer(small_gan(), images(), tmp_path / "run", device="cpu", **SMALL).fit()
+        ganzoo.Trainer(small_gan(), images(24), tmp_path / "run", device="cpu", **SMALL).fit()
 
 
 COMMANDS = {

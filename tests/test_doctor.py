@@ -15,6 +15,7 @@ from ganzoo.training import Callback
 from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot, _figures, _numbers
 from ganzoo.training.callbacks.doctor import PATIENCE, SYMPTOMS, diagnose
 from ganzoo.training.runtime import Runtime
+from tiny import log_of
 
 QUICK = {
     "precision": "float32",
@@ -34,7 +35,6 @@ HEALTHY = Snapshot(  # Fashion-MNIST, step 200 of the preset
     fake_logit_spread=1.0,
     overlap=0.019,
     discriminator_loss=0.546,
-    generator_loss=1.85,
     undecided_loss=1.386,
     discriminator_gradient=10.1,
     generator_gradient=5.5,
@@ -215,7 +215,7 @@ def train(folder, steps=120, data="fashion-mnist-mini", **changes):
     settings = {**QUICK, "mismatched_labels": 0, **changes}
     trainer = ganzoo.Trainer(gan, data, folder, steps=steps, progress=False, **settings)
     result = trainer.fit()
-    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    log = log_of(folder)
     return result, {entry["remark"] for entry in log if "remark" in entry}
 
 
@@ -416,7 +416,7 @@ def test_nan_is_noticed_before_anything_is_made_of_it(tmp_path, work):
     run = tmp_path / "run"
     trainer = ganzoo.Trainer(gan, "fashion-mnist-mini", run, steps=6, progress=False, callbacks=[Spoil(2)], **settings)
     assert trainer.fit().finished
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    log = log_of(run)
     assert [entry["step"] for entry in log if "remark" in entry] == [2]
     assert all(entry["score"] == entry["score"] for entry in log if "score" in entry)
     saved = [load_file(path) for path in run.rglob("*.safetensors")]

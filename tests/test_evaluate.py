@@ -257,7 +257,7 @@ def test_an_hf_set_without_a_test_split_is_halved(two_splits, monkeypatch):
 
 
 def test_the_float32_model_that_sample_gives_is_measured(monkeypatch):
-    monkeypatch.setattr("ganzoo.models.FastCopy.of", lambda *_: pytest.fail("another model"))
+    monkeypatch.setattr("ganzoo.models.fast.FastCopy.of", lambda *_: pytest.fail("another model"))
     gan = ganzoo.from_pretrained("fashion-mnist-conditional")
     numbers = {"samples": np.int64(120), "seed": np.int64(3)}
     found = ganzoo.evaluate(gan, "fashion-mnist-mini", **numbers, classes=False, memorised=False)

@@ -276,18 +276,15 @@ def test_a_path_from_the_home_folder_is_known_to_inversion_and_printed_whole(her
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (
-            ["walk", "fashion-mnist", "--points", "1"],
-            "points must be an int of at least 2, to walk from one to the next, got 1",
-        ),
+        (["walk", "fashion-mnist", "--points", "1"], "points must be an int of at least 2, got 1"),
         (["walk", "fashion-mnist", "--output", "walk.xyz"], "xyz"),
         (["walk", "{conditional}"], "a class is needed: choose one with label= (--label). Known: 0 to 9."),
         (["directions", "fashion-mnist", "--count", "0"], "count must be an int from 1"),
         (
             ["directions", "fashion-mnist", "--strength", "1e39"],
-            "strength must be above 0 and at most 1e6, got 1e+39",
+            "strength must be at least 1e-06 and at most 1000000, got 1e+39",
         ),
-        (["directions", "fashion-mnist", "--strength", "nan"], "strength must be above 0 and at most 1e6, got NaN"),
+        (["directions", "fashion-mnist", "--strength", "nan"], "strength must be at least 1e-06"),
         (["probe", "{conditional}", "--data", "fashion-mnist-mini"], "the same images to train and to test on"),
         (["arithmetic", "fashion-mnist", "--plus", "a,b"], "--plus must be numbers of samples"),
         (["invert", "fashion-mnist", "nowhere.png"], "nowhere.png can't be read"),

@@ -19,9 +19,9 @@ from ganzoo.models import (
     Discriminator,
     Generator,
     ProjectedDiscriminatorConfig,
+    check_labels,
     check_model,
 )
-from ganzoo.models.contract import check_labels
 from ganzoo.presets import Preset
 from ganzoo.registry import Origin
 from ganzoo.settings import Settings

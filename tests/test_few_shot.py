@@ -1,13 +1,10 @@
 """The few-shot family: skip-layer excitation, and a discriminator that also redraws what it sees."""
 
-import json
-
 import pytest
 import torch
 
 import ganzoo
 from ganzoo.blocks.few_shot import SkipExcitation
-from ganzoo.callbacks import Callback
 from ganzoo.errors import ConfigError, ShapeError
 from ganzoo.models import (
     FewShotDiscriminator,
@@ -16,6 +13,7 @@ from ganzoo.models import (
     FewShotGeneratorConfig,
 )
 from ganzoo.training.finetuning import load_matching_weights
+from tiny import KillAt, log_of
 
 SMALL = {"image_size": 16, "widths": (8, 16), "image_channels": 1}
 
@@ -103,10 +101,6 @@ def test_the_window_that_is_redrawn_follows_from_the_generator_of_random_numbers
     assert losses[0] == losses[1] and len(set(losses)) > 2
 
 
-def logged(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
 def test_a_run_adds_the_auxiliary_loss_to_the_discriminators(tmp_path):
     images = torch.randint(0, 256, (8, 1, 16, 16), dtype=torch.uint8)
     settings = ganzoo.PRESETS["few-shot-64"].settings.replace(
@@ -118,21 +112,10 @@ def test_a_run_adds_the_auxiliary_loss_to_the_discriminators(tmp_path):
         folder = tmp_path / str(weight)
         gan = ganzoo.GAN(*pair(reconstruction=weight))
         ganzoo.Trainer(gan, images, folder, settings=settings, progress=False).fit()
-        penalties[weight] = [line["penalty"] for line in logged(folder)]
+        penalties[weight] = [line["penalty"] for line in log_of(folder)]
     assert penalties[0.0] == [0, 0]
     assert all(0.1 < each < 4 for each in penalties[1.0])
     assert ganzoo.from_pretrained(folder / "model").sample(2, seed=0).shape == (2, 1, 16, 16)
-
-
-class KillAt(Callback):
-    """End the process, as it were, without saving."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step(self, run):
-        if run.step == self.step:
-            raise KeyboardInterrupt
 
 
 def test_a_run_with_ada_adapts_and_resumes_to_the_same_bytes(tmp_path):
@@ -150,7 +133,7 @@ def test_a_run_with_ada_adapts_and_resumes_to_the_same_bytes(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         trainer("stopped", callbacks=[KillAt(5)]).fit()
     ganzoo.Trainer.resume(tmp_path / "stopped", images, callbacks=[KillAt(0)], progress=False).fit()
-    assert [line["ada_p"] for line in logged(tmp_path / "whole")] == pytest.approx([0.3] * 3 + [0.5] * 3)
+    assert [line["ada_p"] for line in log_of(tmp_path / "whole")] == pytest.approx([0.3] * 3 + [0.5] * 3)
     for name in ("log.jsonl", "model/model.safetensors", "model/discriminator/model.safetensors"):
         assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 

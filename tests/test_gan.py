@@ -18,7 +18,7 @@ import ganzoo
 from ganzoo.blocks import ClassModulation, DCGANUp
 from ganzoo.errors import ConfigError, PluginError, ShapeError, SourceError, WeightsError
 from ganzoo.files import new_folder, remove_leftovers, write_file
-from ganzoo.models import FastCopy
+from ganzoo.models.fast import FastCopy
 from ganzoo.saving.resolve import bundled_models
 from ganzoo.saving.weights import WeightsFile
 from ganzoo.training.ema import AveragedGenerator
@@ -282,7 +282,7 @@ def test_batches_hold_one_batch_at_a_time(gan):
         ({"n": "4"}, ConfigError, 'n must be an int of at least 1, got "4"'),
         ({}, ConfigError, "n must be an int of at least 1, got null"),
         ({"n": 2, "batch_size": 0}, ConfigError, "batch_size must be an int of at least 1, got 0"),
-        ({"n": 2, "precision": "float16"}, ConfigError, "precision must be float32 or fast"),
+        ({"n": 2, "precision": "float16"}, ConfigError, "precision must be one of float32, fast, got"),
         ({"n": 2, "seed": 1.5}, ConfigError, "seed"),
         ({"n": 2, "seed": -1}, ConfigError, "seed"),
         ({"n": 2, "latents": torch.zeros(3, 100)}, ShapeError, r"\(2, 100\), got \(3, 100\)"),

@@ -5,7 +5,6 @@ The CPU has no graphs; `recorded_graph` repeats what was called in their place.
 
 import copy
 import gc
-import json
 import pickle
 import random
 import threading
@@ -23,6 +22,7 @@ import ganzoo
 from ganzoo import MODELS, PRESETS
 from ganzoo.models import DCGANGenerator, fast, graphed
 from recorded_graph import RecordedGraph, RepeatedGraph
+from tiny import log_of
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +208,7 @@ def test_scores_and_grids_of_a_run_repeat_their_graphs_and_follow_the_average(tm
         settings = {"steps": 8, "batch_size": 8, "score_every": 2, "sample_every": 2, "keep": "last", "log_every": 8}
         settings |= {"doctor_every": 0, "report_every": 0, "precision": "float32", "seed": 0, "progress": False}
         ganzoo.Trainer(gan, images, folder, **settings).fit()
-        log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        log = log_of(folder)
         grids = [np.asarray(Image.open(path), float) for path in sorted((folder / "samples").glob("step-*.png"))]
         return [entry["score"] for entry in log if "score" in entry], grids
 

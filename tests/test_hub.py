@@ -70,6 +70,18 @@ def saved(tmp_path):
     return folder
 
 
+@pytest.fixture
+def usual_hub(hub, monkeypatch):
+    """The Hub that is asked, as a reader, if nothing is said of one."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    address = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
+    monkeypatch.setenv("HF_TOKEN", READER)
+    return hub
+
+
 def push(hub, folder, name=NAME, token=OWNER, **options):
     return push_folder(folder, name, token=token, endpoint=hub.endpoint, **options)
 
@@ -328,42 +340,40 @@ def test_pull_needs_the_network_and_says_why_it_has_none(hub, saved, tmp_path, m
     assert not (tmp_path / "pulled").exists()
 
 
-def test_a_part_that_is_not_in_the_cache_is_not_taken_for_one_that_is_not_there(hub, saved, monkeypatch):
+def test_a_part_that_is_not_in_the_cache_is_not_taken_for_one_that_is_not_there(usual_hub, saved, monkeypatch):
     from huggingface_hub import constants
 
     from ganzoo.training.finetuning import continued
 
-    push(hub, saved)
-    options = {"token": READER, "endpoint": hub.endpoint}
-    load(hub)
+    push(usual_hub, saved)
+    load(usual_hub)
     for offline in (False, True):  # asked for by the user, and because nobody answers
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         with pytest.raises(HubConnectionError, match="owner/gan: its discriminator is not in the cache"):
-            load(hub, discriminator=True, local_files_only=not offline)
+            load(usual_hub, discriminator=True, local_files_only=not offline)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    load(hub, discriminator=True)
+    load(usual_hub, discriminator=True)
     for folder in Path(constants.HF_HUB_CACHE).glob("models--owner--gan/snapshots/*/generator_raw"):
         shutil.rmtree(folder)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.warns(UserWarning, match="its generator_raw is not in the cache.*the averaged one is taken"):
-        averaged = continued(NAME, **options)[0].sample(2, seed=0)
+        averaged = continued(NAME)[0].sample(2, seed=0)
     assert torch.equal(averaged, ganzoo.from_pretrained(saved).sample(2, seed=0))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    online = continued(NAME, **options)[0].sample(2, seed=0)
+    online = continued(NAME)[0].sample(2, seed=0)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert torch.equal(continued(NAME, **options)[0].sample(2, seed=0), online)
+    assert torch.equal(continued(NAME)[0].sample(2, seed=0), online)
 
 
-def test_a_part_that_the_hub_does_not_have_is_not_wanted_offline(hub, tmp_path, monkeypatch):
+def test_a_part_that_the_hub_does_not_have_is_not_wanted_offline(usual_hub, tmp_path, monkeypatch):
     from huggingface_hub import constants
 
     from ganzoo.training.finetuning import continued
 
-    push(hub, small().save_pretrained(tmp_path / "without a raw generator"))
-    options = {"token": READER, "endpoint": hub.endpoint}
-    online = continued(NAME, **options)[0].sample(2, seed=0)
+    push(usual_hub, small().save_pretrained(tmp_path / "without a raw generator"))
+    online = continued(NAME)[0].sample(2, seed=0)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert torch.equal(continued(NAME, **options)[0].sample(2, seed=0), online)
+    assert torch.equal(continued(NAME)[0].sample(2, seed=0), online)
 
 
 def test_a_part_whose_download_fails_is_not_taken_for_one_that_is_not_there(hub, saved):
@@ -387,11 +397,11 @@ def test_a_cache_of_ones_own_is_used(hub, saved, tmp_path):
     assert list((tmp_path / "mine").rglob("model.safetensors"))
 
 
-def test_training_goes_on_from_the_hub(hub, saved, tmp_path, monkeypatch):
+def test_training_goes_on_from_the_hub(usual_hub, saved, tmp_path, monkeypatch):
     from ganzoo.training.finetuning import continued
 
-    push(hub, saved)
-    gan, remarks = continued(NAME, token=READER, endpoint=hub.endpoint)
+    push(usual_hub, saved)
+    gan, remarks = continued(NAME)
     assert remarks == []
     for name, value in load_file(saved / "generator_raw" / "model.safetensors").items():
         assert torch.equal(gan.generator.state_dict()[name], value)
@@ -601,21 +611,21 @@ def test_a_name_that_is_nowhere_says_both(hub, tmp_path, monkeypatch):
         load(hub, "owner/nothing", local_files_only=True)
 
 
-def test_a_source_is_resolved_once_and_stays_one_commit(hub, saved, monkeypatch):
+def test_a_source_is_resolved_once_and_stays_one_commit(usual_hub, saved, monkeypatch):
     from ganzoo.training.finetuning import continued
 
-    push(hub, saved)
-    gan = load(hub)
-    assert gan.folder.name == hub.repositories[NAME].branches["main"][-1].oid
+    push(usual_hub, saved)
+    gan = load(usual_hub)
+    assert gan.folder.name == usual_hub.repositories[NAME].branches["main"][-1].oid
     build = SavedModel.build
 
     def then_another_push(model):
         monkeypatch.setattr(SavedModel, "build", build)
-        push(hub, small(8).save_pretrained(saved.parent / "other", generator_raw=small(9).generator))
+        push(usual_hub, small(8).save_pretrained(saved.parent / "other", generator_raw=small(9).generator))
         return model.build()
 
     monkeypatch.setattr(SavedModel, "build", then_another_push)
-    gan, _ = continued(NAME, token=READER, endpoint=hub.endpoint)
+    gan, _ = continued(NAME)
     raw = load_file(saved / "generator_raw" / "model.safetensors")
     assert all(torch.equal(value, raw[name]) for name, value in gan.generator.state_dict().items())
     assert gan.source == NAME

@@ -300,9 +300,9 @@ def test_a_bad_animation_says_why_and_writes_nothing(tmp_path):
         ([], "x.gif", 10, ConfigError, "needs one frame or more"),
         ([frame, torch.zeros(1, 4, 5)], "x.gif", 10, ShapeError, r"frame 1 is \(5, 4\)"),
         ([frame], "x.mp4", 10, ConfigError, r'"\.mp4" is an unsupported ending'),
-        ([frame], "x.gif", 0, ConfigError, "frames_per_second must be 0.1 to 50, got 0"),
+        ([frame], "x.gif", 0, ConfigError, "frames_per_second must be at least 0.1 and at most 50, got 0"),
         ([frame], "x.gif", float("nan"), ConfigError, "frames_per_second must be"),
-        ([frame], "x.gif", "fast", ConfigError, "frames_per_second must be a number"),
+        ([frame], "x.gif", "fast", ConfigError, "frames_per_second must be a float"),
     ):
         with pytest.raises(error, match=words):
             animate(frames, tmp_path / name, frames_per_second=speed)

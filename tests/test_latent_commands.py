@@ -9,7 +9,7 @@ import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError
 from ganzoo.explore.arithmetic import MINUS, arithmetic
-from ganzoo.explore.walk import directions
+from ganzoo.explore.walk import directions, walk
 
 
 def _drawn(text: str) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_groups_are_numbers_of_samples_in_a_list_or_a_tensor_and_anything_else_i
 
 
 def test_a_strength_that_is_no_number_is_said():
-    with pytest.raises(ConfigError, match='strength must be above 0 and at most 1e6, got "4"'):
+    with pytest.raises(ConfigError, match='strength must be a float, got "4"'):
         directions(ganzoo.from_pretrained("fashion-mnist"), 2, "4")
 
 
@@ -78,3 +78,7 @@ def test_a_truncation_out_of_range_is_one_line(limit, tmp_path, monkeypatch, cap
     assert run(["sample", "fashion-mnist", "--truncation", limit]) == 2
     error = capsys.readouterr().err
     assert "--truncation must be a number above 0" in error and len(error.strip().splitlines()) == 1
+
+
+def test_points_may_be_an_int_of_numpys():
+    assert len(walk(ganzoo.from_pretrained("fashion-mnist"), np.int64(2), 1)) == 2

@@ -25,6 +25,7 @@ from ganzoo.stateful import Stateful
 from ganzoo.training import Callback
 from ganzoo.training.method import Method
 from ganzoo.training.optimizers import make_optimizer
+from tiny import KillAt, log_of
 
 IMAGES = torch.randint(0, 256, (24, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 QUIET = {"doctor_every": 0, "sample_every": 0, "score_every": 0, "report_every": 0, "log_every": 1, "batch_size": 8}
@@ -47,33 +48,18 @@ def weights(gan):
     return torch.cat([value.detach().flatten() for value in gan.generator.parameters()])
 
 
-def log(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-class Kill(Callback):
-    """End the process, as it were, without saving."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def on_step(self, run):
-        if run.step == self.at:
-            raise KeyboardInterrupt
-
-
 def halved(tmp_path, **settings):
     """Logs and final weights of a run that was not stopped, and of one that was."""
     whole, killed = (
-        train(tmp_path / name, steps=6, checkpoint_every=3, callbacks=[Kill(step)], **settings)
+        train(tmp_path / name, steps=6, checkpoint_every=3, callbacks=[KillAt(step)], **settings)
         for name, step in (("whole", 0), ("killed", 5))
     )
     whole.fit()
     with pytest.raises(KeyboardInterrupt):
         killed.fit()
-    again = ganzoo.Trainer.resume(tmp_path / "killed", IMAGES, small(1), progress=False, callbacks=[Kill(0)])
+    again = ganzoo.Trainer.resume(tmp_path / "killed", IMAGES, small(1), progress=False, callbacks=[KillAt(0)])
     again.fit()
-    return [(log(trainer.run.path), weights(trainer.gan)) for trainer in (whole, again)]
+    return [(log_of(trainer.run.path), weights(trainer.gan)) for trainer in (whole, again)]
 
 
 def pull(generate, latents, labels, random, *, strength: "float" = 1.0) -> "torch.Tensor":
@@ -227,7 +213,7 @@ def test_ada_does_the_same_in_accumulated_parts(tmp_path):
     for parts in (1, 2):
         settings = {"augmentations": ("ada(target=0,length=100,start=0.5)",), "optimizer": "sgd"}
         train(tmp_path / str(parts), steps=8, accumulate=parts, **settings).fit()
-        logs.append(log(tmp_path / str(parts)))
+        logs.append(log_of(tmp_path / str(parts)))
     for one, other in zip(*logs, strict=True):
         assert other == pytest.approx(one, rel=1e-4, abs=1e-5)
 
@@ -379,7 +365,7 @@ def test_a_callback_logs_the_numbers_of_numpy(tmp_path):
             run.log("part", np.float32(0.5)), run.log("count", np.int64(run.step))
 
     train(tmp_path / "run", callbacks=[Logs()], steps=1).fit()
-    assert (log(tmp_path / "run")[0]["part"], log(tmp_path / "run")[0]["count"]) == (0.5, 1)
+    assert (log_of(tmp_path / "run")[0]["part"], log_of(tmp_path / "run")[0]["count"]) == (0.5, 1)
 
 
 def test_a_run_with_names_of_a_script_says_to_go_on_where_they_are_registered(tmp_path, capsys):
@@ -461,7 +447,7 @@ def test_the_logged_penalty_is_the_mean_over_the_updates_of_a_step(tmp_path):
             discriminator_lr=1e-9,
             penalties=(f"r1(weight=10,every={every})",),
         ).fit()  # the weights stay, so both updates of a step have nearly one penalty
-        found[every] = [line["penalty"] for line in log(tmp_path / str(every)) if "penalty" in line]
+        found[every] = [line["penalty"] for line in log_of(tmp_path / str(every)) if "penalty" in line]
     assert all(value > 0 for value in found[2]), found
     assert found[2] == pytest.approx(found[1], rel=0.5)
 

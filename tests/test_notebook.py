@@ -17,6 +17,7 @@ from ganzoo.callbacks import Run
 from ganzoo.data import open_data
 from ganzoo.runs.curves import picture
 from ganzoo.training.callbacks.notebook import EVERY, NotebookDisplay
+from tiny import tiny
 
 DOCS = Path(__file__).parents[1] / "docs"
 EVIL = "<script>alert(1)</script>"
@@ -61,13 +62,6 @@ def test_a_notebook_is_drawn_anew_by_the_clock_and_not_at_every_line(captured, t
         now[0] += EVERY / 10
         display.on_log(run, {"discriminator_loss": 1.0, "generator_loss": 2.0})
     assert 5 < len(captured.outputs) < 15
-
-
-def tiny():
-    return ganzoo.create(
-        "fashion-mnist", image_size=8, generator={"latent_size": 4, "widths": (8, 4)},
-        discriminator={"widths": (4, 8)}, seed=0,
-    )  # fmt: skip
 
 
 def trained(folder):

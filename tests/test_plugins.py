@@ -20,6 +20,7 @@ from ganzoo.config import Config
 from ganzoo.errors import PluginError, words_of
 from ganzoo.registry import Origin, Registry
 from ganzoo.saving.format import describe
+from tiny import log_of
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plugin"
 
@@ -506,10 +507,6 @@ def without_plugins(walk, real, installed):
     """What comes of a resume of the run as it was stopped, of one when it was finished, and of its model, alone."""
     words = [["train", "--resume", walk.copy], ["train", "--resume", walk.folder], ["sample", real["saved"]]]
     return dict(zip(("stopped", "finished", "model"), commands(installed, *words, GANZOO_PLUGINS="0"), strict=True))
-
-
-def log_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def test_a_run_is_stopped_by_a_callback_which_says_why(walk):

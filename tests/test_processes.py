@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from forked import run_file
+from tiny import log_of
 
 WORKER = Path(__file__).with_name("process_worker.py")
 ENVIRONMENT = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -20,7 +21,7 @@ ENVIRONMENT = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "CUDA_VISIB
 
 def results(folder, processes):
     ranks = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(processes)]
-    return ranks, [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
+    return ranks, log_of(folder / "run")
 
 
 def launch(folder, processes, **options):
@@ -161,7 +162,7 @@ def test_a_discriminator_that_also_redraws_real_images_is_the_same_on_two_proces
     ranks, run = normed
     decoders = [name for name in ranks[0]["state"] if name.startswith("discriminator.decoders.")]
     assert decoders and all(ranks[0]["state"][name] == ranks[1]["state"][name] for name in decoders)
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    log = log_of(run)
     assert [line["penalty"] > 0.1 for line in log if "penalty" in line] == [True, True]
 
 

@@ -64,7 +64,7 @@ def test_recipes_train_measure_and_write_one_line_for_each_run(tmp_path, monkeyp
             words.append("--measure")
         recipes.main(words)
         recipes.main(words)  # all is done
-    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "recipes.jsonl").read_text().splitlines()]
     assert [line["seed"] for line in lines] == ([0, 1] if "--seeds" in length else [0])
     assert all(line["images"] == 8 * line["steps"] and line["FD"] > 0 for line in lines)
     capsys.readouterr()

@@ -22,7 +22,8 @@ from ganzoo.runs.stretches import FIXED, open_stretch
 from ganzoo.schedules import SCHEDULES
 from ganzoo.settings import Settings
 from ganzoo.training.callbacks.doctor import Finding
-from test_training import QUICK, Calls, StopAt, contents, images, tiny
+from test_training import QUICK, Calls, contents
+from tiny import StopAt, images, log_of, tiny
 
 CHANGES = {
     "steps": {"steps": 11},
@@ -95,7 +96,7 @@ def test_a_stretch_stands_in_run_json_log_and_card(tmp_path, capsys):
     (stretch,) = facts["stretches"]
     assert (stretch["step"], stretch["changed"].keys()) == (5, changed.keys())
     assert stretch["changed"]["steps"] == [5, 9] and stretch["command"]
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    log = log_of(tmp_path / "run")
     assert [entry for entry in log if "stretch" in entry] == [{"step": 5, "stretch": stretch["changed"]}]
     assert "From step 5 on: steps 9 (before: 5), generator_lr 0.0001" in capsys.readouterr().err
     for page in ("report.html", "model/README.md"):
@@ -439,7 +440,7 @@ def test_the_log_keeps_a_stretch_at_whose_begin_a_lost_model_was_written(tmp_pat
     shutil.rmtree(tmp_path / "run" / "model")
     resume(tmp_path / "run", [StopAt(8)], steps=20, log_every=50, score_every=0)
     resume(tmp_path / "run", [StopAt(9)])
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
+    log = log_of(tmp_path / "run")
     assert [entry["step"] for entry in log if "stretch" in entry] == [6]
 
 

@@ -32,24 +32,10 @@ from ganzoo.runs.metadata import _absolute
 from ganzoo.saving import weights as weights_module
 from ganzoo.training import Callback
 from ganzoo.training.runtime import Runtime
+from tiny import StopAt, images, log_of, tiny
 
 FILES = ("model/model.safetensors", "model/discriminator/model.safetensors", "log.jsonl")
 QUICK = {"batch_size": 8, "log_every": 2, "checkpoint_every": 4, "sample_every": 5, "score_every": 3, "progress": False}
-
-
-def images(count=40, size=8, channels=1):
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=generator)
-
-
-def tiny(seed=0, classes=0, **discriminator):
-    return ganzoo.create(
-        "fashion-mnist",
-        image_size=8,
-        generator={"latent_size": 4, "widths": (8, 4), "num_classes": classes},
-        discriminator={"widths": (4, 8), **discriminator},
-        seed=seed,
-    )
 
 
 def train(folder, steps=11, data=None, gan=None, **changes):
@@ -60,17 +46,6 @@ def train(folder, steps=11, data=None, gan=None, **changes):
 
 def contents(folder):
     return {name: (folder / name).read_bytes() for name in FILES}
-
-
-class StopAt(Callback):
-    """Wishes the run to stop, as Ctrl-C does."""
-
-    def __init__(self, step, number=signal.SIGINT):
-        self.step, self.number = step, number
-
-    def on_step(self, run):
-        if run.step == self.step:
-            os.kill(os.getpid(), self.number)
 
 
 class Calls(Callback):
@@ -92,7 +67,7 @@ def test_a_run_leaves_what_the_map_says(tmp_path):
         "step-00000010.png",
         "step-00000011.png",
     ]
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    log = log_of(tmp_path / "run")
     assert [entry["step"] for entry in log if "generator_loss" in entry] == [2, 4, 6, 8, 10, 11]
     assert [entry["step"] for entry in log if "score" in entry] == [3, 6, 9, 11]
     assert set(result.figures) == {"discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss"}
@@ -293,7 +268,7 @@ def test_a_run_that_another_process_trains_is_refused_and_the_holder_is_named(tm
 
     ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, callbacks=[Calls(train_it_too)], **QUICK).fit()
     assert f"process {os.getpid()} on {socket.gethostname()} since 20" in said[0] and "trains in" in said[0]
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    log = log_of(tmp_path / "run")
     assert [entry["step"] for entry in log if "generator_loss" in entry] == [2, 4]
     assert (
         ganzoo.Trainer.resume(tmp_path / "run", data=images(), callbacks=[Calls(print)], progress=False).fit().finished
@@ -781,8 +756,9 @@ def test_a_preset_that_has_no_name_is_trained_with_its_settings(tmp_path):
         ({"stpes": 3}, 'stpes is unknown. Did you mean "steps"'),
         ({"data": "nowhere"}, "nowhere"),
         ({"data": torch.zeros(3)}, "tensor"),
-        ({"epochs": float("nan")}, "epochs must be above 0, got nan"),
-        ({"epochs": -3}, "epochs must be above 0, got -3"),
+        ({"epochs": float("nan")}, "epochs must be at least 1e-06 and at most 1000000, got NaN"),
+        ({"epochs": -3}, "epochs must be at least 1e-06 and at most 1000000, got -3"),
+        ({"epochs": "3"}, 'epochs must be a float, got "3"'),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_is_written(tmp_path, arguments, message):
@@ -855,7 +831,7 @@ def test_after_nan_the_run_goes_back_to_the_last_checkpoint_at_a_lower_rate(tmp_
     trainer = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=11, callbacks=[Poison(6, 2)], **settings)
     result = trainer.fit()
     assert result.finished
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    log = log_of(tmp_path / "run")
     assert [entry["step"] for entry in log if entry.get("remark") == "not-finite"] == [6]
     assert all(torch.isfinite(value).all() for value in trainer.gan.generator.state_dict().values())
     said = "losses are not finite; back to step 4 (return 2 of 3), at 0.25 of the learning rates"

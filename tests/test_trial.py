@@ -380,7 +380,9 @@ def test_training_on_starts_from_the_same_weights_from_python_and_from_the_comma
     for number, each in enumerate((loaded, changed)):
         ganzoo.Trainer(each, DATA, tmp_path / str(number), **QUIET)
     assert capsys.readouterr().err.count("before averaging") == 1
-    for name, value in continued(tmp_path / "model")[0].generator.state_dict().items():
+    going_on = continued(tmp_path / "model")[0]
+    assert capsys.readouterr().err.count("before averaging") == 1
+    for name, value in going_on.generator.state_dict().items():
         assert torch.equal(value, raw.state_dict()[name]) and torch.equal(value, loaded.generator.state_dict()[name])
     assert not next(changed.generator.parameters()).any()  # weights that were changed by hand are left alone
 

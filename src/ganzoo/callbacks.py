@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Annotated, Any
 
-from ganzoo.config import Bounds
+from ganzoo.config import Bounds, convert_value
 from ganzoo.errors import ConfigError, quote
 from ganzoo.gan import GAN
 from ganzoo.registry import Registry
@@ -72,11 +72,10 @@ class Run:
         """Multiply both networks' learning rates from the next step on. Of several processes the first one's count.
 
         Raises:
-            ConfigError: a factor is negative or not finite.
+            ConfigError: a factor is no number from 0 to 1e9.
         """
         for name, factor in (("generator", generator), ("discriminator", discriminator)):
-            if not 0 <= factor < math.inf:
-                raise ConfigError(f"scale_learning_rates: {name} must be a finite number from 0 up, got {factor}")
+            convert_value(factor, float, f"scale_learning_rates: {name}", Bounds(0, 10**9))
         self.requests.generator *= generator
         self.requests.discriminator *= discriminator
 

@@ -24,6 +24,9 @@ class Bounds(NamedTuple):
     high: float | None = None
 
 
+POSITIVE = Bounds(1e-6, 10**6)  # of what must be above 0 and has no bounds of its own
+
+
 def option(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
     """A field of a config: its default, one line of help, and the bounds of its numbers (or of a tuple's)."""
     return dataclasses.field(default=default, metadata={"help": help, "bounds": Bounds(low, high)})

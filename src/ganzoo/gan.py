@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ganzoo import images as pictures
 from ganzoo import markup
-from ganzoo.config import Config, checked_int
+from ganzoo.config import Bounds, Config, checked_int, convert_value
 from ganzoo.errors import ConfigError, WeightsError, did_you_mean, quote
 from ganzoo.hardware import checked_device, full_float32, send
 from ganzoo.latents import (
@@ -24,6 +24,7 @@ from ganzoo.latents import (
     checked_labels,
     checked_latents,
     fresh_seed,
+    label_count,
     sample_labels,
     sample_latents,
     sign_class,
@@ -32,23 +33,24 @@ from ganzoo.latents import (
 from ganzoo.models import (
     MODELS,
     Discriminator,
-    FastCopy,
     Generator,
-    GraphedPasses,
     config_of,
     evaluating,
     parameter_count,
 )
 from ganzoo.models.checked import checked_images
 from ganzoo.models.contract import unwrapped
+from ganzoo.models.fast import FastCopy
+from ganzoo.models.graphed import GraphedPasses
 from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.model import LARGEST_LATENT, write_model
 from ganzoo.saving.resolve import local_model
-from ganzoo.saving.weights import WeightsFile
+from ganzoo.saving.weights import Dtype, WeightsFile
 
 if TYPE_CHECKING:
     from ganzoo.hub.push import Pushed
 
+Precision = Literal["float32", "fast"]
 OUTSIDE = (
     "more than a quarter of the generator's pixels lie outside [-1, 1] and are cut off at its ends; end it in "
     "nn.Tanh(), or scale its images to [-1, 1]"
@@ -185,7 +187,7 @@ class GAN:
     @property
     def label_count(self) -> int:
         """How many labels the networks tell apart (classes, clusters, or pairs of both); 0 if they take none."""
-        return max(1, self.num_classes) * max(1, self.clusters) if self.num_classes or self.clusters else 0
+        return label_count(self.num_classes, self.clusters)
 
     def network_labels(self, latents: Tensor, labels: Tensor | None) -> Tensor | None:
         """The labels that both networks take, int64 (N,), 0 to `label_count` - 1; None if they take none.
@@ -255,7 +257,7 @@ class GAN:
         latents: Tensor | None = None,
         labels: int | Sequence[int] | Tensor | None = None,
         batch_size: int = 64,
-        precision: Literal["float32", "fast"] = "float32",
+        precision: Precision = "float32",
     ) -> Tensor:
         """Draw `n` images: float32 (n, C, H, W) in [-1, 1], on the generator's device.
 
@@ -285,14 +287,13 @@ class GAN:
         latents: Tensor | None = None,
         labels: int | Sequence[int] | Tensor | None = None,
         batch_size: int = 64,
-        precision: Literal["float32", "fast"] = "float32",
+        precision: Precision = "float32",
     ) -> Iterator[Tensor]:
         """The images of `sample`, one batch at a time, so that any number fits into memory."""
         if n is None and latents is not None:
             n = len(latents) if isinstance(latents, Tensor) and latents.dim() else 1  # refused below
         n, batch_size = checked_int("n", n, 1), checked_int("batch_size", batch_size, 1)
-        if precision not in ("float32", "fast"):
-            raise ConfigError(f"precision must be float32 or fast, got {quote(precision)}")
+        convert_value(precision, Precision, "precision", Bounds())
         given = checked_latents(latents, n, self.latent_size) if latents is not None else None
         chosen = self.checked_labels(labels, n) if labels is not None else None
         seed = fresh_seed() if seed is None else checked_int("seed", seed, 0)  # fails here, not in the first batch
@@ -380,7 +381,7 @@ class GAN:
         self,
         folder: str | Path,
         *,
-        dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+        dtype: Dtype = "float32",
         generator_raw: nn.Module | None = None,
     ) -> Path:
         """Write the pair to `folder` in the layout of a Hub repository; `from_pretrained(folder)` reads it.
@@ -409,7 +410,7 @@ class GAN:
         create_pr: bool = False,
         message: str | None = None,
         endpoint: str | None = None,
-        dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+        dtype: Dtype = "float32",
     ) -> Pushed:
         """Save the pair, with a grid of samples and a card, to the repository `repo_id` (owner/name) of the Hub.
 

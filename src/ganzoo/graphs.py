@@ -73,7 +73,7 @@ def modes() -> tuple[Any, ...]:
     return *precisions, cudnn.deterministic, cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
 
 
-class Snapshot:
+class BakedIn:
     """What a graph bakes in of a network: its modules, their attributes, and where their tensors lie.
 
     It is compared before each repetition, so without a line of Python for each module. What it compares it also holds,

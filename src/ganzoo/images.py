@@ -19,7 +19,7 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from ganzoo.config import checked_int
+from ganzoo.config import Bounds, checked_int, convert_value
 from ganzoo.errors import ConfigError, DataError, GanzooError, ShapeError, did_you_mean, quote, writing
 from ganzoo.files import expand_user, write_file
 
@@ -220,10 +220,7 @@ def animate(
         loop: play it again and again.
     """
     path = expand_user(path)
-    if isinstance(frames_per_second, bool) or not isinstance(frames_per_second, (int, float)):
-        raise ConfigError(f"frames_per_second must be a number, got {quote(frames_per_second)}")
-    if not 0.1 <= frames_per_second <= 50:
-        raise ConfigError(f"frames_per_second must be 0.1 to 50, got {quote(frames_per_second)}")
+    frames_per_second = convert_value(frames_per_second, float, "frames_per_second", Bounds(0.1, 50))
     pictures = _one_size(frames)
     first = next(pictures, None)
     if first is None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganzoo.config import LARGEST, checked_int
+from ganzoo.config import LARGEST, POSITIVE, checked_int, convert_value
 from ganzoo.errors import ConfigError, ShapeError, quote
 from ganzoo.losses import full
 
@@ -78,8 +78,7 @@ def truncate(latents: Tensor, limit: float, seed: int, start: int = 0) -> Tensor
     """
     if latents.dim() != 2:
         raise ShapeError(f"truncate takes latents (N, latent_size), got {tuple(latents.shape)}.")
-    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit < float("inf"):
-        raise ConfigError(f"limit must be a number above 0, got {quote(limit)}")
+    limit = convert_value(limit, float, "limit", POSITIVE)
     count, size = latents.shape
     bits = _bits(seed, start, count, size + 1, size)  # behind the latents and the label in each row's stream
     low, high = torch.special.ndtr(torch.tensor([-limit, limit], dtype=torch.float64, device="cpu"))
@@ -174,6 +173,11 @@ def check_clusters(count: int) -> int:
     if type(count) is not int or count not in (0, *(2**power for power in range(1, 11))):
         raise ConfigError(f"clusters must be 0 or a power of two from 2 (2, 4, 8, ... 1024), got {quote(count)}")
     return count
+
+
+def label_count(num_classes: int, clusters: int) -> int:
+    """How many labels networks tell apart: classes, clusters, or pairs of both; 0 if there are neither."""
+    return max(1, num_classes) * max(1, clusters) if num_classes or clusters else 0
 
 
 def sign_class(latents: Tensor, count: int) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from ganzoo.config import Config
 from ganzoo.errors import BlockError, ConfigError, quote
 from ganzoo.gan import GAN
-from ganzoo.latents import check_clusters
+from ganzoo.latents import check_clusters, label_count
 from ganzoo.models import (
     MODELS,
     DCGANDiscriminatorConfig,
@@ -102,7 +102,7 @@ def create(
     num_classes = None  # the generator says it, if there are no clusters
     if clusters:
         num_classes = _classes_of(preset.generator, generator_changes)
-        labels = {"num_classes": max(1, num_classes) * clusters}
+        labels = {"num_classes": label_count(num_classes, clusters)}
         generator_changes, discriminator_changes = generator_changes | labels, discriminator_changes | labels
     # a seed is of the CPU's random numbers, whatever torch.set_default_device says
     with seeded(seed), nullcontext() if seed is None else torch.device("cpu"):

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from acme_gan.blocks import AcmeUp
 from ganzoo.config import Config, option
 from ganzoo.errors import ConfigError
-from ganzoo.models import Discriminator, Generator
-from ganzoo.models.contract import check_labels
+from ganzoo.models import Discriminator, Generator, check_labels
 from ganzoo.presets import Preset
 from ganzoo.settings import Settings
 

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ganzoo.cli.options import JSON, argument, given, option, output_path, print_json, print_wrapped
+from ganzoo.cli.options import JSON, argument, flag, given, output_path, print_json, print_wrapped
 from ganzoo.errors import SeveralSizesError, shown
 
 if TYPE_CHECKING:
     from ganzoo.data import ImageData
 
-of_images = partial(option, group="Images")
+of_images = partial(flag, group="Images")
 BROKEN = of_images("What to do with a file that can't be read: stop or skip.  [default: stop]")
 GROUND = of_images("Background colour of transparent parts and padding.  [default: white]")
 FIT = of_images("crop, pad or squash pictures that are not square.  [default: crop]")
@@ -22,14 +22,14 @@ ODD = {"duplicates": "{} equal an earlier one", "skipped": "{} can't be read"}  
 
 def data(
     source: Annotated[str, argument("A name (see ganzoo list sources), a folder, a zip, hf:...", "SOURCES")],
-    size: Annotated[int | None, option("Resize to this many pixels a side.  [default: the images' own size]")] = None,
-    channels: Annotated[int | None, option("1 grey, 3 colour, 4 with transparency.")] = None,
-    split: Annotated[str, option("train or test, if the set has both.")] = "train",
+    size: Annotated[int | None, flag("Resize to this many pixels a side.  [default: the images' own size]")] = None,
+    channels: Annotated[int | None, flag("1 grey, 3 colour, 4 with transparency.")] = None,
+    split: Annotated[str, flag("train or test, if the set has both.")] = "train",
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
     output: Annotated[
-        Path | None, option("Where the first 20 images are drawn.  [default: data.png]", "--output", "-o")
+        Path | None, flag("Where the first 20 images are drawn.  [default: data.png]", "--output", "-o")
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:

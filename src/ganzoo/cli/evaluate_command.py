@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND
-from ganzoo.cli.options import ENDPOINT, JSON, REVISION, argument, as_trained, given, option, print_json, print_wrapped
+from ganzoo.cli.options import ENDPOINT, JSON, REVISION, argument, as_trained, flag, given, print_json, print_wrapped
 from ganzoo.errors import shell
 
 
@@ -17,11 +17,11 @@ def evaluate(
         str,
         argument("A bundled name, a saved model, a run's folder, a Hub id; or images: a folder, a zip, hf:...", "zoo"),
     ],
-    data: Annotated[str, option("Real images: a name, a folder, a zip, hf:...", complete="SOURCES")],
-    samples: Annotated[int, option("Images to draw, and real images to use at most.", "--samples", "-n")] = 10_000,
+    data: Annotated[str, flag("Real images: a name, a folder, a zip, hf:...", complete="SOURCES")],
+    samples: Annotated[int, flag("Images to draw, and real images to use at most.", "--samples", "-n")] = 10_000,
     features: Annotated[
         str | None,
-        option(
+        flag(
             "fashion-net, color-net, inception, 'timm:NAME?weights=FILE', or a plug-in's.  "
             "[default: fashion-net for grey images, color-net for colour]",
             complete="FEATURES",
@@ -29,30 +29,30 @@ def evaluate(
     ] = None,
     metric: Annotated[
         list[str] | None,
-        option(
+        flag(
             "fd, kd, prdc, variety, a plug-in's; with options as 'prdc(k=3)'; may be repeated.  [default: these four]",
             complete="METRICS",
         ),
     ] = None,
-    split: Annotated[str, option("test or train, if the set has both.")] = "test",
-    seed: Annotated[int, option("Seed of the samples and of random choices.", "--seed", "-s")] = 0,
+    split: Annotated[str, flag("test or train, if the set has both.")] = "test",
+    seed: Annotated[int, flag("Seed of the samples and of random choices.", "--seed", "-s")] = 0,
     output: Annotated[
         Path | None,
-        option(
+        flag(
             "Folder for evaluation.json and evaluation.html.  [default: the run's; else here, named after it]",
             "--output",
             "-o",
         ),
     ] = None,
-    classes: Annotated[bool, option("Measure class by class too.")] = True,
-    memorised: Annotated[bool, option("Look for training images among the samples.")] = True,
-    training_images: Annotated[int, option("Training images that samples are compared with, at most.")] = 100_000,
-    size: Annotated[int | None, option("Size in pixels at which a folder of images is compared.")] = None,
+    classes: Annotated[bool, flag("Measure class by class too.")] = True,
+    memorised: Annotated[bool, flag("Look for training images among the samples.")] = True,
+    training_images: Annotated[int, flag("Training images that samples are compared with, at most.")] = 100_000,
+    size: Annotated[int | None, flag("Size in pixels at which a folder of images is compared.")] = None,
     broken: Annotated[str | None, BROKEN] = None,
     ground: Annotated[str | None, GROUND] = None,
     fit: Annotated[str | None, FIT] = None,
     as_json: Annotated[bool, JSON] = False,
-    device: Annotated[str, option("cpu, cuda, mps.")] = "cpu",
+    device: Annotated[str, flag("cpu, cuda, mps.")] = "cpu",
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:

@@ -6,22 +6,22 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, argument, as_trained, option, output_path, print_json
+from ganzoo.cli.options import DEVICE, JSON, LABEL, SEED, SOURCE, argument, as_trained, flag, output_path, print_json
 from ganzoo.errors import ConfigError, quote, shell
 from ganzoo.text import counted
 
-ACROSS = option("Leave the cluster of the first latent, if the model has clusters.", "--across")
+ACROSS = flag("Leave the cluster of the first latent, if the model has clusters.", "--across")
 
 
 def walk(
     source: Annotated[str, SOURCE],
-    points: Annotated[int, option("Latents to pass through.")] = 5,
-    steps: Annotated[int, option("Frames from one to the next.")] = 8,
+    points: Annotated[int, flag("Latents to pass through.")] = 5,
+    steps: Annotated[int, flag("Frames from one to the next.")] = 8,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
     output: Annotated[
-        Path | None, option("A grid (.png), or an animation (.gif, .webp).  [default: walk.png]", "--output", "-o")
+        Path | None, flag("A grid (.png), or an animation (.gif, .webp).  [default: walk.png]", "--output", "-o")
     ] = None,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
@@ -47,12 +47,12 @@ def walk(
 
 def directions(
     source: Annotated[str, SOURCE],
-    count: Annotated[int, option("Directions, strongest first.", "--count", "-n")] = 6,
-    strength: Annotated[float, option("How far to go, both ways.")] = 4.0,
+    count: Annotated[int, flag("Directions, strongest first.", "--count", "-n")] = 6,
+    strength: Annotated[float, flag("How far to go, both ways.")] = 4.0,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
-    output: Annotated[Path | None, option("A picture.  [default: directions.png]", "--output", "-o")] = None,
+    output: Annotated[Path | None, flag("A picture.  [default: directions.png]", "--output", "-o")] = None,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
     """Move one sample along the generator's strongest directions.
@@ -72,14 +72,14 @@ def directions(
 
 def arithmetic(
     source: Annotated[str, SOURCE],
-    plus: Annotated[list[str], option("Numbers of samples, as 3,17,40; their mean is added. Repeatable.")],
-    minus: Annotated[list[str] | None, option("Samples whose mean is taken away. Repeatable.")] = None,
+    plus: Annotated[list[str], flag("Numbers of samples, as 3,17,40; their mean is added. Repeatable.")],
+    minus: Annotated[list[str] | None, flag("Samples whose mean is taken away. Repeatable.")] = None,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     across: Annotated[bool, ACROSS] = False,
     output: Annotated[
         Path | None,
-        option("A picture: groups, their means, the result.  [default: arithmetic.png]", "--output", "-o"),
+        flag("A picture: groups, their means, the result.  [default: arithmetic.png]", "--output", "-o"),
     ] = None,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:
@@ -102,12 +102,12 @@ def arithmetic(
 def invert(
     source: Annotated[str, SOURCE],
     pictures: Annotated[list[Path], argument("Pictures to find latents for.")],
-    starts: Annotated[int, option("Latents tried for each.")] = 4,
-    steps: Annotated[int, option("Steps of the optimisation.")] = 800,
+    starts: Annotated[int, flag("Latents tried for each.")] = 4,
+    steps: Annotated[int, flag("Steps of the optimisation.")] = 800,
     seed: Annotated[int, SEED] = 0,
     label: Annotated[str | None, LABEL] = None,
     output: Annotated[
-        Path | None, option("The pictures above what was found.  [default: invert.png]", "--output", "-o")
+        Path | None, flag("The pictures above what was found.  [default: invert.png]", "--output", "-o")
     ] = None,
     as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
@@ -162,9 +162,9 @@ def invert(
 
 def probe(
     source: Annotated[str, SOURCE],
-    data: Annotated[str, option("A labelled set with two splits.", complete="SOURCES")] = "fashion-mnist",
-    images: Annotated[int, option("Training images, at most.")] = 60_000,
-    seed: Annotated[int, option("Seed of the classifier.", "--seed", "-s")] = 0,
+    data: Annotated[str, flag("A labelled set with two splits.", complete="SOURCES")] = "fashion-mnist",
+    images: Annotated[int, flag("Training images, at most.")] = 60_000,
+    seed: Annotated[int, flag("Seed of the classifier.", "--seed", "-s")] = 0,
     as_json: Annotated[bool, JSON] = False,
     device: Annotated[str, DEVICE] = "cpu",
 ) -> None:

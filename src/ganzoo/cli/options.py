@@ -38,7 +38,7 @@ def argument(help: str, *complete: str, **more: Any) -> Any:
     return typer.Argument(help=help, autocompletion=names(*complete) if complete else None, **more)
 
 
-def option(help: str, *flags: str, group: str | None = None, complete: str | None = None, **more: Any) -> Any:
+def flag(help: str, *flags: str, group: str | None = None, complete: str | None = None, **more: Any) -> Any:
     """An option that stands in a `group` of the help; without `flags` it is called as its parameter is."""
     completion = names(complete) if complete else None
     return typer.Option(*flags, rich_help_panel=group, help=help, autocompletion=completion, **more)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from ganzoo.cli.options import JSON, argument, option, output_path, print_json, print_table
+from ganzoo.cli.options import JSON, argument, flag, output_path, print_json, print_table
 from ganzoo.errors import shell
 
 
 def compare(
     runs: Annotated[list[Path], argument("Folders of two to four runs.")],
-    output: Annotated[Path | None, option("Write the page here.  [default: compare.html]", "--output", "-o")] = None,
+    output: Annotated[Path | None, flag("Write the page here.  [default: compare.html]", "--output", "-o")] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Compare runs: settings that differ, figures, curves and samples.

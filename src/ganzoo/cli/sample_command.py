@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from ganzoo.cli.data_command import of_images
-from ganzoo.cli.options import DEVICE, ENDPOINT, LABEL, REVISION, SOURCE, option, output_path
+from ganzoo.cli.options import DEVICE, ENDPOINT, LABEL, REVISION, SOURCE, flag, output_path
 from ganzoo.errors import ConfigError, shell
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LABELS, HEAD = "labels.csv", ("file", "label", "name")  # in a folder of samples of several classes
 LARGEST_GRID = 4096  # images; more go to a folder, one batch in memory at a time
-of_picture, of_folder = partial(option, group="One picture"), partial(option, group="A folder of pictures")
+of_picture, of_folder = partial(flag, group="One picture"), partial(flag, group="A folder of pictures")
 
 
 def sample(
@@ -41,8 +41,8 @@ def sample(
     ] = None,
     folder: Annotated[Path | None, of_folder("Write single pictures here, instead of a grid.")] = None,
     overwrite: Annotated[bool, of_folder("Replace the samples that are there.", "--overwrite")] = False,
-    batch_size: Annotated[int, option("Images made at once.")] = 64,
-    fast: Annotated[bool, option("Compute in bfloat16 if the device is fast at it.", "--fast")] = False,
+    batch_size: Annotated[int, flag("Images made at once.")] = 64,
+    fast: Annotated[bool, flag("Compute in bfloat16 if the device is fast at it.", "--fast")] = False,
     device: Annotated[str, DEVICE] = "cpu",
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,

@@ -9,16 +9,16 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
-from ganzoo.cli.options import DEVICE, ENDPOINT, JSON, REVISION, SOURCE, argument, option, print_json
+from ganzoo.cli.options import DEVICE, ENDPOINT, JSON, REVISION, SOURCE, argument, flag, print_json
 from ganzoo.errors import shell
 
 
 def export(
     source: Annotated[str, SOURCE],
     output: Annotated[Path, argument("The ONNX file.")] = Path("model.onnx"),
-    discriminator: Annotated[bool, option("The discriminator, instead of the generator.", "--discriminator")] = False,
-    half: Annotated[bool, option("Compute in float16: half the size.", "--half")] = False,
-    overwrite: Annotated[bool, option("Replace the file that is there.", "--overwrite")] = False,
+    discriminator: Annotated[bool, flag("The discriminator, instead of the generator.", "--discriminator")] = False,
+    half: Annotated[bool, flag("Compute in float16: half the size.", "--half")] = False,
+    overwrite: Annotated[bool, flag("Replace the file that is there.", "--overwrite")] = False,
     as_json: Annotated[bool, JSON] = False,
     revision: Annotated[str | None, REVISION] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
@@ -52,12 +52,12 @@ def export(
 def demo(
     source: Annotated[str, SOURCE],
     port: Annotated[
-        int | None, option("Port of the page.  [default: the first free one from 7860]", min=1, max=65535)
+        int | None, flag("Port of the page.  [default: the first free one from 7860]", min=1, max=65535)
     ] = None,
-    host: Annotated[str, option("0.0.0.0 lets other computers in your network see it.")] = "127.0.0.1",
-    open_browser: Annotated[bool, option("Open it in a browser.", "--open")] = False,
+    host: Annotated[str, flag("0.0.0.0 lets other computers in your network see it.")] = "127.0.0.1",
+    open_browser: Annotated[bool, flag("Open it in a browser.", "--open")] = False,
     export_space: Annotated[
-        Path | None, option("Write a Hugging Face Space into this folder, and serve nothing.")
+        Path | None, flag("Write a Hugging Face Space into this folder, and serve nothing.")
     ] = None,
     device: Annotated[str, DEVICE] = "cpu",
     revision: Annotated[str | None, REVISION] = None,
@@ -89,13 +89,13 @@ def push(
     folder: Annotated[Path, argument("A saved model, or a run's folder.")],
     repo_id: Annotated[str, argument("owner/name; created if it does not exist.")],
     private: Annotated[
-        bool | None, option("Who can see a new repository.  [default: the account's]", "--private/--public")
+        bool | None, flag("Who can see a new repository.  [default: the account's]", "--private/--public")
     ] = None,
-    revision: Annotated[str | None, option("A branch, created if it does not exist.  [default: main]")] = None,
-    create_pr: Annotated[bool, option("Propose it as a pull request.", "--create-pr")] = False,
-    message: Annotated[str | None, option("Message of the commit.")] = None,
+    revision: Annotated[str | None, flag("A branch, created if it does not exist.  [default: main]")] = None,
+    create_pr: Annotated[bool, flag("Propose it as a pull request.", "--create-pr")] = False,
+    message: Annotated[str | None, flag("Message of the commit.")] = None,
     space: Annotated[
-        bool, option("Push a demo page of it as a Space; or a folder of --export-space.", "--space")
+        bool, flag("Push a demo page of it as a Space; or a folder of --export-space.", "--space")
     ] = False,
     as_json: Annotated[bool, JSON] = False,
     endpoint: Annotated[str | None, ENDPOINT] = None,
@@ -139,7 +139,7 @@ def _space_of(folder: Path, repo_id: str) -> Iterator[Path]:
 def pull(
     repo_id: Annotated[str, argument("The repository: owner/name.")],
     folder: Annotated[Path, argument("Where to put the model.")],
-    revision: Annotated[str | None, option("A branch, tag or commit.  [default: main]")] = None,
+    revision: Annotated[str | None, flag("A branch, tag or commit.  [default: main]")] = None,
     endpoint: Annotated[str | None, ENDPOINT] = None,
 ) -> None:
     """Copy a saved model from the Hub into a folder."""
@@ -151,17 +151,17 @@ def pull(
 def convert(
     file: Annotated[Path, argument("Generator, discriminator or both: .safetensors, .pt, .pth, .tar.")],
     folder: Annotated[Path, argument("Where to put the saved model; a new folder.")],
-    key: Annotated[str | None, option("The network to take if FILE has several: netG_state_dict.")] = None,
-    discriminator: Annotated[Path | None, option("A second file, of the discriminator.")] = None,
-    latent_scale: Annotated[float, option("Deviation of the latents it was trained on.")] = 1.0,
+    key: Annotated[str | None, flag("The network to take if FILE has several: netG_state_dict.")] = None,
+    discriminator: Annotated[Path | None, flag("A second file, of the discriminator.")] = None,
+    latent_scale: Annotated[float, flag("Deviation of the latents it was trained on.")] = 1.0,
     output_range: Annotated[
-        str, option("-1,1 for a generator that ends in tanh, 0,1 for sigmoid.", metavar="LOW,HIGH")
+        str, flag("-1,1 for a generator that ends in tanh, 0,1 for sigmoid.", metavar="LOW,HIGH")
     ] = "-1,1",
     activation: Annotated[
-        str | None, option("Generator's activation, as 'leaky_relu(slope=0.1)'.  [default: its layout's, or relu]")
+        str | None, flag("Generator's activation, as 'leaky_relu(slope=0.1)'.  [default: its layout's, or relu]")
     ] = None,
     discriminator_activation: Annotated[
-        str | None, option("Discriminator's activation.  [default: leaky_relu(slope=0.2)]")
+        str | None, flag("Discriminator's activation.  [default: leaky_relu(slope=0.2)]")
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:

@@ -11,14 +11,14 @@ import typer
 
 from ganzoo.cli.data_command import BROKEN, FIT, GROUND, of_images
 from ganzoo.cli.list_command import call_of, entries_of
-from ganzoo.cli.options import argument, given, option, print_table, print_wrapped
+from ganzoo.cli.options import argument, flag, given, print_table, print_wrapped
 from ganzoo.errors import ConfigError, did_you_mean, quote, shell
 
 if TYPE_CHECKING:
     from ganzoo.training import Trainer
 
 
-of_what, of_how = partial(option, group="What to train"), partial(option, group="How to train")
+of_what, of_how = partial(flag, group="What to train"), partial(flag, group="How to train")
 
 
 def train(
@@ -72,8 +72,8 @@ def train(
     own = given(steps=steps, batch_size=batch_size, loss=loss, seed=seed, generator_lr=lr, discriminator_lr=lr)
     for field, value in own.items():
         if field in changes:
-            flag = "--lr" if field.endswith("_lr") else f"--{field.replace('_', '-')}"
-            raise ConfigError(f"{flag} and --set {field}=... are both given; give one of them")
+            typed = "--lr" if field.endswith("_lr") else f"--{field.replace('_', '-')}"
+            raise ConfigError(f"{typed} and --set {field}=... are both given; give one of them")
         changes[field] = Settings.parse(field, str(value))
     if resume is not None:
         others = given(name=name, output=output, epochs=epochs, size=size, licence=licence)

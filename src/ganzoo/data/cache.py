@@ -45,6 +45,14 @@ def cache_dir() -> Path:
         ) from error
 
 
+def data_folders(root: str) -> list[Path]:
+    """Where data sets are looked for, in this order: `root`, $GANZOO_DATA, the cache if there is a place for one."""
+    folders = [expand_user(each) for each in (root, os.environ.get("GANZOO_DATA")) if each]
+    with suppress(ConfigError):
+        folders.append(cache_dir())
+    return folders
+
+
 def cached_images(
     key: Any, pictures: Pictures, count: int, most: int | None = None
 ) -> tuple[np.ndarray, list[int], str]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.data.cache import cache_dir
+from ganzoo.data.cache import cache_dir, data_folders
 from ganzoo.errors import DataError, writing
-from ganzoo.files import digest_of, expand_user, locked
+from ganzoo.files import digest_of, locked
 
 TIMEOUT = 30  # seconds without a byte
 TRIES = 3
@@ -62,10 +62,9 @@ def find_or_download(names: Sequence[str], root: str, file: Published, allowed: 
     Raises:
         DataError: it is on no disk and is not `allowed` to be fetched; or as `download`.
     """
-    folders: list[str | Path] = [each for each in (root, os.environ.get("GANZOO_DATA"), cache_dir()) if each]
-    for folder in folders:
+    for folder in data_folders(root):
         for name in names:
-            if (path := expand_user(folder) / name).exists():
+            if (path := folder / name).exists():
                 return path
     path = cache_dir() / names[0]
     if not allowed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.data.cache import cache_dir
+from ganzoo.data.cache import cache_dir, data_folders
 from ganzoo.data.download import Published, download
 from ganzoo.errors import ConfigError, DataError
 from ganzoo.files import expand_user
@@ -42,15 +41,10 @@ FILES = {
 
 def places(root: str) -> list[Path]:
     """Where the files are looked for, in this order."""
-    found = [expand_user(root)] if root else []
-    if os.environ.get("GANZOO_DATA"):
-        found.append(expand_user(os.environ["GANZOO_DATA"]))
-    with suppress(ConfigError):  # a user without a home folder has no cache
-        found.append(cache_dir() / "fashion-mnist")
-    found.append(Path("data"))
-    with suppress(ConfigError):
+    found = [*data_folders(root), Path("data")]
+    with suppress(ConfigError):  # a user without a home folder
         found.append(expand_user("~/.cache/torchvision"))
-    found.append(Path("/usr/share/datasets/fashion-mnist"))
+    found.append(Path("/usr/share/datasets"))
     inside = ("", "fashion-mnist", "FashionMNIST/raw")
     return [place / name for place in found for name in inside]
 

@@ -128,9 +128,7 @@ def fingerprints(images: Tensor) -> Tensor:
 
 def first_of_each(prints: Tensor) -> Tensor:
     """Where each of the different numbers `prints` stands first, int64, rising; on the CPU."""
-    _, group = prints.unique(return_inverse=True)
-    first = torch.full((int(group.max()) + 1,), len(prints))
-    return first.scatter_reduce_(0, group, torch.arange(len(prints)), "amin").sort().values
+    return torch.from_numpy(np.sort(np.unique(prints.numpy(), return_index=True)[1]))
 
 
 def scale(pixels: Tensor) -> Tensor:

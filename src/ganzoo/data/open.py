@@ -20,7 +20,7 @@ from ganzoo.data.passed_over import passed_over_words
 from ganzoo.data.reading import WHITE, Reading
 from ganzoo.data.sources import SOURCES, SPLITS, Licensed, make_source, path_name, source_name, take_made
 from ganzoo.errors import DataError, did_you_mean, quote
-from ganzoo.files import file_state, written_as_path
+from ganzoo.files import expand_user, file_state, written_as_path
 from ganzoo.text import track
 
 
@@ -109,11 +109,11 @@ def _path_of(source: str | Path) -> Path:
     if not str(source).strip():
         raise DataError('data is empty text; name a folder or zip of images, or "." for the folder that you are in.')
     try:
-        path = Path(source).expanduser()
+        path = expand_user(source)
         path.is_dir()  # a name too long, or a folder that may not be read, is an error of the system
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{quote(str(source))} can't be opened ({reason}); name a folder or zip of images.") from error
+    except OSError as error:
+        said = f"{quote(str(source))} can't be opened ({error.strerror}); name a folder or zip of images."
+        raise DataError(said) from error
     return path
 
 

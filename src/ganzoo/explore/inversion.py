@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganzoo.config import check_counts, is_number
+from ganzoo.config import POSITIVE, check_counts, convert_value
 from ganzoo.data.image_data import first_of_each
-from ganzoo.errors import ConfigError, DataError, ShapeError, quote
+from ganzoo.errors import DataError, ShapeError, quote
 from ganzoo.explore.walk import check_label
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
@@ -69,8 +69,7 @@ def invert(
         ShapeError, ConfigError, DataError: images or an argument that can't be used.
     """
     check_counts("invert", starts=starts, steps=steps, candidates=candidates)
-    if not is_number(rate) or rate <= 0:
-        raise ConfigError(f"rate must be a number above 0, got {quote(rate)}")
+    rate = convert_value(rate, float, "rate", POSITIVE)
     _check_images(images, gan)
     check_label(gan, labels, "give labels= (--label), one class or one for each image")
     classes = gan.checked_labels(labels, len(images)).to(gan.device) if labels is not None else None

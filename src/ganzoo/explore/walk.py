@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ganzoo import latents as paths
-from ganzoo.errors import ConfigError, did_you_mean, quote
+from ganzoo.config import POSITIVE, checked_int, convert_value
+from ganzoo.errors import ConfigError, did_you_mean
 from ganzoo.gan import GAN
 from ganzoo.models import Generator
 
@@ -38,8 +39,7 @@ def walk(
     Raises:
         ConfigError: an argument is out of range, or a label is missing.
     """
-    if type(points) is not int or points < 2:
-        raise ConfigError(f"points must be an int of at least 2, to walk from one to the next, got {quote(points)}")
+    points = checked_int("points", points, 2)
     check_label(gan, label)
     keys, _ = paths.sample_latents(points, gan.latent_size, seed)
     keys = keys if across else gan.with_cluster(keys, keys[0])
@@ -64,8 +64,7 @@ def directions(
     Raises:
         ConfigError: an argument is out of range, a label is missing, or the generator has no first layer to take apart.
     """
-    if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 < strength <= 1e6:
-        raise ConfigError(f"strength must be above 0 and at most 1e6, got {quote(strength)}")
+    strength = convert_value(strength, float, "strength", POSITIVE)
     if not isinstance(gan.generator, Generator):
         raise ConfigError(f"a {type(gan.generator).__name__} has no first layer to take apart; a dcgan-generator has")
     check_label(gan, label)

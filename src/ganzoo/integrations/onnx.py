@@ -11,13 +11,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganzoo.errors import ConfigError, ModelError, quote
+from ganzoo.config import Bounds, convert_value
+from ganzoo.errors import ConfigError, ModelError
 from ganzoo.files import expand_user, write_file
 from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents
 from ganzoo.models.contract import call_with
 from ganzoo.models.onnx import OPSET, fingerprint, largest_difference, run_onnx, to_onnx
 
+Which = Literal["generator", "discriminator"]
 BATCHES = (1, 3)  # what was written is tried with
 
 
@@ -58,7 +60,7 @@ def export_onnx(
     gan: GAN,
     path: str | Path = "model.onnx",
     *,
-    network: Literal["generator", "discriminator"] = "generator",
+    network: Which = "generator",
     half: bool = False,
     overwrite: bool = False,
 ) -> ExportedONNX:
@@ -78,8 +80,7 @@ def export_onnx(
         ConfigError: the network can't be exported, or there is no discriminator, or `path` is there already.
         ModelError: onnxruntime computes something else than torch; nothing is written.
     """
-    if network not in ("generator", "discriminator"):
-        raise ConfigError(f"network must be generator or discriminator, got {quote(network)}")
+    convert_value(network, Which, "network", Bounds())
     target = free_file(path, overwrite)
     module = _Exported(gan, network, half)
     output = "images" if network == "generator" else "logits"

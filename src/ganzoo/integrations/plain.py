@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.blocks import make_activation
-from ganzoo.config import is_number
+from ganzoo.config import POSITIVE, convert_value
 from ganzoo.errors import ConfigError, WeightsError, quote, shown
 from ganzoo.integrations.layers import Layer
 from ganzoo.models import DCGANDiscriminator, DCGANDiscriminatorConfig, DCGANGenerator, DCGANGeneratorConfig, Generator
@@ -56,8 +56,7 @@ class Assumptions:
     discriminator_activation: str | None = None
 
     def __post_init__(self) -> None:
-        if not is_number(self.latent_scale) or self.latent_scale <= 0:
-            raise ConfigError(f"--latent-scale must be a number above 0, got {quote(self.latent_scale)}")
+        convert_value(self.latent_scale, float, "--latent-scale", POSITIVE)
         if self.output_range not in _RANGES:
             known = " or ".join(f"{text} ({end})" for text, end in _RANGES.items())
             raise ConfigError(f"--output-range must be {known}, got {quote(self.output_range)}")

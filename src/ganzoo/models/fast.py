@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.graphs import Snapshot
+from ganzoo.graphs import BakedIn
 from ganzoo.hardware import fast_bfloat16
 from ganzoo.models.contract import Generator
 
@@ -26,7 +26,7 @@ class FastCopy:
 
     def __init__(self) -> None:
         self._made: tuple[nn.Module, Tensor, Callable[..., Tensor]] | None = None
-        self._following: tuple[Snapshot, Generator] | None = None
+        self._following: tuple[BakedIn, Generator] | None = None
 
     def __reduce__(self) -> Any:
         return FastCopy, ()  # a copy of it begins anew
@@ -52,7 +52,7 @@ class FastCopy:
         """A copy that takes the weights anew at each call: a device copies them at once, but to compare them waits."""
         if self._following is None or not self._following[0].holds():
             twin = copy.deepcopy(generator).requires_grad_(False).eval()
-            self._following = Snapshot(generator), _narrowed(twin)
+            self._following = BakedIn(generator), _narrowed(twin)
         twin = self._following[1]
         mine, theirs = ([*each.parameters(), *each.buffers()] for each in (twin, generator))
         torch._foreach_copy_(mine, theirs)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import words_of
-from ganzoo.graphs import CudaGraph, NotCapturable, Snapshot, modes
+from ganzoo.graphs import BakedIn, CudaGraph, NotCapturable, modes
 from ganzoo.hardware import full_float32
 from ganzoo.models.contract import Generator, evaluating
 
@@ -100,7 +100,7 @@ class GraphedPasses:
         self, kept: _Kind | None, generator: nn.Module, images: Pass, inputs: Sequence[Tensor], device: Any, key: Any
     ) -> Tensor | None:
         if kept is None or not kept.network.holds():
-            kept = _Kind(Snapshot(generator))
+            kept = _Kind(BakedIn(generator))
         if not kept.network.capturable:
             return None
         self._kinds[key] = kept
@@ -121,7 +121,7 @@ class GraphedPasses:
 class _Kind:
     """Passes that differ in numbers alone: the first one runs as it is, then one is captured and repeated."""
 
-    def __init__(self, network: Snapshot) -> None:
+    def __init__(self, network: BakedIn) -> None:
         self.network = network
         self.graph: CudaGraph | None = None
         self._tries = 0

@@ -20,6 +20,7 @@ from ganzoo import images
 from ganzoo.data import source_name
 from ganzoo.errors import GanzooError, TrainingError
 from ganzoo.files import name_of, write_file
+from ganzoo.latents import label_count
 from ganzoo.markup import templates
 from ganzoo.models import Generator, parameter_count
 from ganzoo.runs.checkpoint import checkpoint_steps
@@ -252,7 +253,7 @@ def _rows(run: _Record, earlier: list[_Record]) -> Iterator[tuple[str, str]]:
     yield from _machine_rows(run)
     if run.scores:
         scored, why = run.scores[-1], f"the best: step {run.kept:,} was kept"
-        if settings.get("keep") == "last":  # which a run of an earlier version does not know
+        if settings.get("keep") == "last":
             why = "of the last state, which was kept"
             if scored["step"] != run.kept:
                 why = f"of step {scored['step']:,}; the last saved state, of step {run.kept:,}, was kept"
@@ -288,7 +289,7 @@ def _at_most(runs: Sequence[_Record]) -> str:
 def _kind(gan: dict[str, Any], found: int | None) -> str:
     of_each = " of each class" * bool(gan["num_classes"])
     clusters = f", {gan['clusters']} clusters{of_each}" if gan.get("clusters") else ""
-    most = max(1, gan["num_classes"]) * gan.get("clusters", 0)
+    most = label_count(gan["num_classes"], gan.get("clusters", 0))
     if clusters and found is not None and found < most:
         clusters += f" ({found} of {most} found in the data)"
     if not gan["num_classes"]:

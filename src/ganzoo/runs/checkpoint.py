@@ -96,7 +96,7 @@ def check_step(run: Path, step: int) -> None:
         raise TrainingError(f"{run} has no checkpoint of step {step}; it has those of {', '.join(map(str, steps))}")
 
 
-def remedy(run: Path) -> str:
+def way_on(run: Path) -> str:
     """What to do when `run` stops because something could not be written."""
     begun = (run / "run.json").is_file()  # stands there from the first checkpoint on
     return f"Then: {resume_command(run)}" if begun else "Then begin the run again."
@@ -111,13 +111,13 @@ def save_checkpoint(state: TrainingState, run: Path) -> Path:
     """
     tensors, numbers = _collected(state)
     folder = checkpoint_folder(run, state.step)
-    then = f"; earlier ones are untouched. {remedy(run)}"
+    then = f"; earlier ones are untouched. {way_on(run)}"
     with writing(f"the checkpoint {folder}", TrainingError, then, (SafetensorError,)), new_folder(folder) as new:
         with default_mode(new / TENSORS) as path:
             save_file(untie(tensors), path)
         numbers["sha256"] = {TENSORS: sha256_of(path)}
         (new / STATE).write_text(json.dumps(numbers, indent=1) + "\n")
-    steps = state.best_step, *_advised(state.memory), *state.stretches
+    steps = state.best_step, *state.memory.get("advised_steps", {}).values(), *state.stretches
     kept = [checkpoint_folder(run, step) for step in steps if type(step) is int] + checkpoints(run)[:KEEP]
     kept += [checkpoint_folder(run, best) for each in kept if (best := _best_step(each)) is not None]
     for old in checkpoints(run):
@@ -130,14 +130,9 @@ def forget_best(state: TrainingState, run: Path) -> None:
     """Take the best step out of `state` and out of the checkpoint that it was loaded from: it is lost."""
     path = checkpoint_folder(run, state.step) / STATE
     numbers = {**read_json(path, own=True), "best_score": None, "best_step": None}
-    with writing(str(path), TrainingError, f". {remedy(run)}"):
+    with writing(str(path), TrainingError, f". {way_on(run)}"):
         write_file(path, json.dumps(numbers, indent=1) + "\n")
     state.best_score = state.best_step = None
-
-
-def _advised(memory: dict[str, Any]) -> list[Any]:
-    """The steps that the doctor advised to go back to, the last one of each finding."""
-    return [memory.get("advised"), *memory.get("advised_steps", {}).values()]  # earlier versions had one in all
 
 
 def _best_step(folder: Path) -> int | None:

@@ -12,7 +12,7 @@ from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, TrainingError, WeightsError
 from ganzoo.evaluation.generated import at_once, in_proportion
 from ganzoo.gan import GAN
-from ganzoo.runs.checkpoint import TrainingState, remedy
+from ganzoo.runs.checkpoint import TrainingState, way_on
 from ganzoo.runs.gallery import REAL
 from ganzoo.runs.selection_score import SAMPLES, KernelScore
 from ganzoo.saving.format import GRID
@@ -61,7 +61,7 @@ class ModelExporter:
             self._gan.save_pretrained(self._run / "model", generator_raw=state.generator)
             pictures.save(self._grid(), self._run / "model" / GRID)
         except (ConfigError, WeightsError, OSError) as error:  # a ConfigError if its config is gone
-            raise TrainingError(f"{error} {remedy(self._run)}") from error
+            raise TrainingError(f"{error} {way_on(self._run)}") from error
 
     def draw_samples(self, state: TrainingState) -> Path:
         """Write a grid of the same latents each time."""

@@ -380,7 +380,7 @@ def model_scores(log: list[dict[str, Any]], settings: Mapping[str, Any]) -> list
     """The scores in `log` of which the last is the model's: all if the last state is kept, else those that were best
     when they came, since the best was last lost. The last need not be the least: going back may have lost a better
     one."""
-    if settings.get("keep") == "last":  # which a run of an earlier version does not know
+    if settings.get("keep") == "last":
         return [entry for entry in log if "score" in entry]
     lost = max((index for index, entry in enumerate(log) if entry.get("best_lost")), default=-1)
     return [entry for entry in log[lost + 1 :] if "score" in entry and entry.get("best")]

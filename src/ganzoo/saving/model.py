@@ -24,6 +24,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 
+from ganzoo.config import Bounds, convert_value
 from ganzoo.errors import (
     ConfigError,
     GanzooError,
@@ -36,7 +37,7 @@ from ganzoo.errors import (
     writing,
 )
 from ganzoo.files import expand_user, new_folder
-from ganzoo.latents import check_clusters
+from ganzoo.latents import check_clusters, label_count
 from ganzoo.models import Discriminator, Generator
 from ganzoo.models.contract import MOST_CLASSES
 from ganzoo.saving.format import (
@@ -52,7 +53,7 @@ from ganzoo.saving.format import (
     read_description,
     read_json,
 )
-from ganzoo.saving.weights import DTYPES, WeightsFile, write_network
+from ganzoo.saving.weights import Dtype, WeightsFile, write_network
 
 NETWORKS = ("", "discriminator", "generator_raw")
 LAYOUT = (
@@ -165,8 +166,7 @@ def _check_generator(generator: nn.Module | None, facts: Mapping[str, Any], plac
             f"save the model again."
         )
     classes, clusters = facts["num_classes"], facts["clusters"]
-    wanted = max(1, classes) * max(1, clusters) if classes or clusters else 0
-    if generator.num_classes != wanted:
+    if generator.num_classes != label_count(classes, clusters):
         raise WeightsError(
             f"{place}: num_classes is {classes} and clusters {clusters}, the generator's num_classes "
             f"{generator.num_classes}; save the model again."
@@ -174,7 +174,7 @@ def _check_generator(generator: nn.Module | None, facts: Mapping[str, Any], plac
 
 
 def write_model(
-    folder: str | Path, networks: Mapping[str, nn.Module | None], facts: Mapping[str, Any], dtype: str
+    folder: str | Path, networks: Mapping[str, nn.Module | None], facts: Mapping[str, Any], dtype: Dtype
 ) -> Path:
     """Write `networks` ("" at the root, others in subfolders of their names) and `facts` into `folder`, all or nothing.
 
@@ -184,8 +184,7 @@ def write_model(
         WeightsError: `folder` can't be written, or what was written could not be read again. What was there before is
             untouched.
     """
-    if dtype not in DTYPES:
-        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {quote(dtype)}")
+    convert_value(dtype, Dtype, "dtype", Bounds())
     folder, present = expand_user(folder), {name: each for name, each in networks.items() if each is not None}
     _check_free(folder)
     refused = writing(folder, WeightsError, UNTOUCHED, also=(SafetensorError,))

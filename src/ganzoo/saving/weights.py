@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from ganzoo.errors import ConfigError, GanzooError, SourceError, WeightsError, quote
 from ganzoo.files import default_mode
 from ganzoo.latents import check_clusters
-from ganzoo.models import build_like_file
-from ganzoo.models.contract import check_fits, check_like_file, plain_name
+from ganzoo.models.contract import build_like_file, check_fits, check_like_file, plain_name
 from ganzoo.saving.format import (
     CONFIG,
     LARGEST_OWN,
@@ -40,7 +39,8 @@ MOST_TENSORS = 5_000  # of a weights file: its library takes a tenth of a millis
 LARGEST_WEIGHTS = 8_000_000_000  # bytes of a weights file
 MOST_OWN = 100_000  # tensors of a checkpoint, if nothing else says how many it should have
 KINDS = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")  # of numbers in a weights file
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+Dtype = Literal["float32", "float16", "bfloat16"]
+DTYPES: dict[Dtype, torch.dtype] = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _checked_shapes(file: Any, path: Path, most: int) -> dict[str, tuple[int, ..
     return shapes
 
 
-def write_network(network: nn.Module, folder: Path, dtype: str = "float32", clusters: int = 0) -> Description:
+def write_network(network: nn.Module, folder: Path, dtype: Dtype = "float32", clusters: int = 0) -> Description:
     """Write the weights of `network`, of a GAN with `clusters`, into `folder`, which must exist; return its description
     for `config.json`."""
     description = describe(network)

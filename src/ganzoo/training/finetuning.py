@@ -22,6 +22,7 @@ from ganzoo.saving.format import WEIGHTS
 from ganzoo.saving.weights import WeightsFile
 from ganzoo.seeds import seeded
 from ganzoo.settings import Settings
+from ganzoo.training.callbacks.progress import say
 
 
 def continued(
@@ -31,7 +32,6 @@ def continued(
     discriminator: Mapping[str, Any] | None = None,
     seed: int | None = 0,
     clusters: int | None = None,
-    **hub: str | None,
 ) -> tuple[GAN, list[str]]:
     """The GAN at `source`, ready to train on: with its discriminator or a fresh one, and the generator as it was before
     averaging if the model keeps that one.
@@ -41,7 +41,6 @@ def continued(
             same place and shape are kept, the place being what the family says (`matching_weights`).
         seed: of weights that are new.
         clusters: None for those of the source.
-        **hub: `revision`, `token`, `cache_dir`, `endpoint`, as `from_pretrained` takes them.
 
     Returns:
         The GAN, and a line for each network that is not wholly kept: what was kept, and what is new.
@@ -50,7 +49,7 @@ def continued(
         SourceError: no model. NoDiscriminatorError: one without a discriminator, whose family makes none for it.
         ConfigError: the changes can't be made.
     """
-    gan, remarks = with_discriminator(source, seed, **hub)
+    gan, remarks = with_discriminator(source, seed)
     before_averaging(gan)
     if image_size is None and not generator and not discriminator and clusters in (None, gan.clusters):
         return gan, remarks
@@ -65,12 +64,12 @@ def continued(
     return varied, remarks
 
 
-def with_discriminator(source: str | Path, seed: int | None = 0, **hub: str | None) -> tuple[GAN, list[str]]:
+def with_discriminator(source: str | Path, seed: int | None = 0) -> tuple[GAN, list[str]]:
     """The GAN at `source` with its discriminator; if it has none, with one drawn from `seed`, and a line to say so."""
     try:
-        return from_pretrained(source, discriminator=True, **hub), []  # type: ignore[arg-type]
+        return from_pretrained(source, discriminator=True), []
     except NoDiscriminatorError as missing:
-        gan = from_pretrained(source, **hub)  # type: ignore[arg-type]
+        gan = from_pretrained(source)
         if not isinstance(gan.generator, Network):
             raise
         try:
@@ -83,22 +82,21 @@ def with_discriminator(source: str | Path, seed: int | None = 0, **hub: str | No
     ]
 
 
-def before_averaging(gan: GAN) -> bool:
+def before_averaging(gan: GAN) -> None:
     """Give `gan`, as it was loaded, the generator's weights before averaging: its discriminator was trained against
-    those, and training goes on from them.
+    those, and training goes on from them, which is said.
 
-    Returns:
-        Whether that was done: not if its model keeps none, or if the generator is no longer the one that was loaded.
+    Nothing is done if its model keeps none, or if the generator is no longer the one that was loaded.
     """
     raw = gan.folder / "generator_raw" / WEIGHTS if gan.folder else None
     if gan.folder is None or raw is None or not raw.is_file() or not (gan.folder / WEIGHTS).is_file():
-        return False
+        return
     saved = WeightsFile.open(gan.folder / WEIGHTS).tensors()
     for name, value in gan.generator.state_dict().items():
         if name not in saved or not torch.equal(value.cpu().to(saved[name].dtype), saved[name]):
-            return False
+            return
     WeightsFile.open(raw).load_into(gan.generator)
-    return True
+    say("Training goes on from the generator before averaging: the discriminator was trained against that one.")
 
 
 def clusters_found_by(gan: GAN) -> str | None:
@@ -147,6 +145,6 @@ def _recipe(gan: GAN) -> Preset:
         model = MODELS.name_of(type(network))
         if model is None:
             raise ConfigError(f"{name} is a module of your own; its size can't be changed here: build it anew")
-        labels = {"num_classes": gan.num_classes} if gan.clusters else {}  # without clusters, which `build` adds
+        labels = {"num_classes": gan.num_classes} if gan.clusters else {}  # without clusters, which `create` adds
         networks |= {name: network.config.replace(labels), f"{name}_model": model}
     return Preset(version=1, description="", data="", settings=Settings(clusters=gan.clusters), **networks)

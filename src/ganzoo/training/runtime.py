@@ -260,8 +260,8 @@ class Runtime:
         with warnings.catch_warnings():
             # Accelerate does not know the new name yet. Buffers need no exchange at the start: all draw the same.
             warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-            seat, prepared = self._accelerator.prepare(_ForwardProxy(network), optimizer)
-        return seat, prepared
+            call, prepared = self._accelerator.prepare(_ForwardProxy(network), optimizer)
+        return call, prepared
 
     def autocast(self, network: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """How to call `network` in the run's precision without sharing gradients; outputs are float32."""

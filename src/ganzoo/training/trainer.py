@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -13,6 +12,7 @@ import torch
 
 from ganzoo import markup
 from ganzoo.callbacks import FIGURES, Callback
+from ganzoo.config import POSITIVE, convert_value
 from ganzoo.data import ImageData, Loader, open_data, open_loader
 from ganzoo.errors import ConfigError, DataError, TrainingError, quote, shell
 from ganzoo.gan import GAN
@@ -117,8 +117,7 @@ class Trainer:
         self._reading: dict[str, Any] = {"broken": broken, "ground": ground, "fit": fit}
         made = gan if isinstance(gan, GAN) else create(gan, seed=chosen.seed, clusters=chosen.clusters)
         self._set_up(made, data, run, chosen, objects, progress, device)
-        if before_averaging(self.gan):
-            say("Training goes on from the generator before averaging: the discriminator was trained against that one.")
+        before_averaging(self.gan)
         for remark in (
             take_names(self.data, self.gan),
             few_clusters(self._labelled, self.gan),
@@ -132,8 +131,7 @@ class Trainer:
 
     def _steps_of(self, epochs: float) -> int:
         """The steps of so many passes over the data."""
-        if not 0 < epochs < math.inf:
-            raise ConfigError(f"epochs must be above 0, got {epochs:g}")
+        epochs = convert_value(epochs, float, "epochs", POSITIVE)
         batches = self._loader.batches_per_epoch
         if batches is None:
             raise ConfigError(f"epochs={epochs:g}: the length of {self.data.name}, streamed, is unknown; give steps")

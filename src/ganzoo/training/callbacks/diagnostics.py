@@ -39,7 +39,6 @@ class Snapshot:
     activated: bool  # the discriminator never leaves [0, 1], not even on strong noise
     overlap: float  # part of all pairs in which the fake's logit is at least the real image's; 0: told apart always
     discriminator_loss: float  # without label smoothing
-    generator_loss: float
     undecided_loss: float  # of a discriminator whose logits are all 0
     discriminator_gradient: float  # norm, as of the last update, clipped; of losses that are summed: for one image
     generator_gradient: float
@@ -102,7 +101,6 @@ class Diagnostics:
             activated=activated,
             overlap=float((fake["logit"][:, None] >= real["logit"]).float().mean()),
             discriminator_loss=float(loss.for_discriminator(real["logits"], fake["logits"])) / per_image,
-            generator_loss=float(loss.for_generator(fake["logits"], real["logits"])) / per_image,
             undecided_loss=float(loss.for_discriminator(zeros, zeros)) / per_image,
             discriminator_gradient=_gradient_norm(state.discriminator) / scale,
             generator_gradient=_gradient_norm(state.generator) / scale,
