@@ -11,11 +11,13 @@ import socket
 import subprocess
 import sys
 import threading
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from accelerate.utils import LoggerType
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -892,6 +894,26 @@ def test_trackers_get_the_figures_and_a_missing_one_is_an_error(tmp_path, monkey
         train(tmp_path / "other", trackers=("wandb",))
     with pytest.raises(ConfigError, match="must be one of tensorboard, trackio, wandb"):
         train(tmp_path / "third", trackers=("tensorbord",))
+
+
+@pytest.fixture
+def tracked(monkeypatch):
+    """A module in place of wandb: what its runs were begun with, and the figures that they got."""
+    begun, figures = [], []
+    wandb = ModuleType("wandb")
+    wandb.__spec__ = ModuleSpec("wandb", None)
+    run = SimpleNamespace(log=lambda values, step: figures.append(values), finish=lambda: None)
+    wandb.config = SimpleNamespace(update=lambda *_, **__: None)
+    wandb.init = lambda **options: begun.append(options) or run
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setattr("accelerate.tracking._available_trackers", [LoggerType.WANDB])
+    return begun, figures
+
+
+def test_trackers_get_numbers_alone(tmp_path, tracked):
+    train(tmp_path / "run", trackers=("wandb",))
+    assert {"score", "generator_loss"} <= {name for values in tracked[1] for name in values}
+    assert {type(value) for values in tracked[1] for value in values.values()} == {float}
 
 
 def test_a_penalty_behind_batch_norm_warns_and_says_why(tmp_path, recwarn):

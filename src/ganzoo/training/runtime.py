@@ -336,7 +336,7 @@ class Runtime:
 
     def track(self, figures: dict[str, Any], step: int) -> None:
         """Hand the numbers among `figures` to the trackers."""
-        numbers = {name: value for name, value in figures.items() if isinstance(value, (int, float)) and name != "step"}
+        numbers = {name: value for name, value in figures.items() if type(value) in (int, float) and name != "step"}
         self._accelerator.log(numbers, step=step)
 
     def wait(self) -> None:

@@ -37,7 +37,8 @@ class NotebookDisplay(Callback):
         if "discriminator_loss" in entry:
             self._losses.append((run.step, entry["discriminator_loss"], entry["generator_loss"]))
         if "score" in entry:
-            self._score = f"score {number(entry['score'])}" + ", the best so far" * bool(entry.get("best"))
+            best = run.settings.keep == "best" and entry.get("best")  # if the last is kept, all are logged as best
+            self._score = f"score {number(entry['score'])}" + ", the best so far" * bool(best)
         if time.perf_counter() - self._drawn > EVERY:
             self._draw(run)
 
