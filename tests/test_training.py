@@ -1024,6 +1024,19 @@ def test_the_recorded_command_holds_no_secret(monkeypatch, given, recorded):
     assert command() == f"mine.py {recorded}"
 
 
+@pytest.mark.parametrize(
+    "given, recorded",
+    [
+        (["/env/ipykernel_launcher.py", "-f", "/home/anna/kernel-1b2.json"], "a notebook"),
+        (["/env/colab_kernel_launcher.py", "-f", "/root/kernel.json"], "a notebook"),
+        (["-c", "3"], "python -c ... 3"),
+    ],
+)
+def test_of_a_notebook_no_path_of_its_kernel_is_recorded(monkeypatch, given, recorded):
+    monkeypatch.setattr("sys.argv", given)
+    assert command() == recorded
+
+
 def test_ctrl_c_at_the_last_step_asks_for_no_resuming(tmp_path, capsys):
     result = ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=4, callbacks=[StopAt(4)], **QUICK).fit()
     assert result.finished and "Go on with" not in capsys.readouterr().err
