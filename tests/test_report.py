@@ -111,6 +111,14 @@ def test_the_page_gives_the_figures_of_the_run(tmp_path):
     assert "of training; about 1.7 min to go" in said
 
 
+def test_the_speed_of_a_stopped_run_is_that_of_the_steps_that_were_timed(tmp_path):
+    run = made_up(tmp_path / "run")
+    (run / "checkpoints" / "step-00001500").mkdir(parents=True)  # the last 500 steps stand in no log
+    said = text(write_report(run).read_text("utf-8"))
+    assert "Images seen 96,000" in said and "Speed 640/s" in said and "Time 1.7 min" in said
+    assert "about 50 s to go" in said
+
+
 def test_the_speed_of_a_run_of_several_updates_a_step_says_that_it_counts_one_batch(tmp_path):
     run = made_up(tmp_path / "run")
     made = json.loads((run / "run.json").read_text())
@@ -182,6 +190,17 @@ def test_remarks_stand_in_plain_words_and_only_once(tmp_path):
     assert "3 times, steps 400 to 1,000" in said
     assert "Step 500 losses are not finite; back to step 400" in said
     assert said.index("wins always") < said.index("not finite")  # the newest first
+
+
+def test_a_finding_is_answered_with_the_rate_of_its_step_whatever_was_set_later(tmp_path):
+    rates = {"step": 600, "changed": {"discriminator_lr": [4e-4, 1e-4]}, "command": "ganzoo train --resume run"}
+    changes = {"stretches": [rates], "settings": {**facts()["settings"], "discriminator_lr": 1e-4}}
+    run = made_up(tmp_path / "run", changes=changes)
+    (run / "checkpoints" / "step-00000400").mkdir(parents=True)
+    for step, advised in ((600, "discriminator_lr=0.0001"), (620, "discriminator_lr=2.5e-05")):
+        lines(run, "log.jsonl", [{"step": step, "remark": "discriminator-saturated", "text": "Too strong."}])
+        said = text(write_report(run).read_text("utf-8"))
+        assert f"at=400, {advised})" in said
 
 
 @pytest.mark.parametrize(

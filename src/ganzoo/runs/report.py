@@ -65,7 +65,7 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         reload=max(numbers.get("report_every", 0), 5) if under_way else None,
         go_on=resume_command(folder.path),
         tiles=_tiles(step, numbers, data, images, best, times),
-        findings=_findings(log, folder.path, settings),
+        findings=_findings(log, folder, settings),
         doctor_every=numbers.get("doctor_every", 0),
         pictures=[(step, *found) for step, path in grids.items() if (found := shown(path))],
         real=shown(folder.path / "samples" / REAL),
@@ -91,11 +91,12 @@ def _tiles(
     seen, streamed = trained * settings.get("discriminator_steps", 1), data.get("streamed") is True
     said = "images a second, on average" + "; one batch a step counts" * (seen > trained)  # as in timing.jsonl
     took = seconds(times, settings)
-    left = took / step * (settings.get("steps", 0) - step) if step else 0
+    timed = max((each["step"] for each in times if each.get("images_per_second", 0) > 0), default=0)  # fewer if stopped
+    left = took / timed * (settings.get("steps", 0) - step) if timed else 0
     tiles: list[tuple[str, object, str]] = [
         ("Images seen", number(seen), f"{number(seen / images, 2)} times the data" if images and not streamed else ""),
         ("Time", duration(took), f"of training; about {duration(left)} to go" if left > 0 else "of training"),
-        ("Speed", f"{number(round(trained / took))}/s" if took and trained else "–", said),
+        ("Speed", f"{number(round(timed * settings['batch_size'] / took))}/s" if took else "–", said),
     ]
     if best:
         tiles.insert(0, ("Best score", number(best[1]), f"at step {number(best[0])}; kept in model/"))
@@ -128,7 +129,7 @@ def _charts(
     return [part for part in parts if part]
 
 
-def _findings(log: list[dict[str, Any]], run: Path, settings: dict[str, Any]) -> list[dict[str, str]]:
+def _findings(log: list[dict[str, Any]], run: RunFolder, settings: dict[str, Any]) -> list[dict[str, str]]:
     """The doctor's findings, newest first; one that was made again and again stands there once."""
     kinds: dict[str, list[dict[str, Any]]] = {}
     for entry in log:
@@ -140,7 +141,11 @@ def _findings(log: list[dict[str, Any]], run: Path, settings: dict[str, Any]) ->
         when = f"Step {number(first['step'])}"
         if len(entries) > 1:
             when = f"{number(len(entries))} times, steps {number(first['step'])} to {number(last['step'])}"
-        text, command = last.get("text") or name, remedy_of_entry(run, last, settings)
+        then = dict(settings)  # as they were at that step
+        for each in reversed(run.stretches()):
+            if each["step"] >= last["step"]:
+                then |= {key: before for key, (before, _) in each["changed"].items()}
+        text, command = last.get("text") or name, remedy_of_entry(run.path, last, then)
         found.append({"when": when, "text": text, "advice": last.get("advice", ""), "command": command})
     return found
 
