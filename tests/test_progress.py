@@ -21,6 +21,12 @@ def test_a_command_said_above_the_bar_stays_on_its_line(monkeypatch, capsys):
     assert text in capsys.readouterr().err
 
 
+def test_a_command_said_above_the_bar_keeps_what_would_be_an_emoji(capsys):
+    with ProgressBar(10, 8):
+        say("ganzoo train --resume 'runs/a:100:b/:cat:'")
+    assert "'runs/a:100:b/:cat:'" in capsys.readouterr().err
+
+
 def test_a_bar_shows_no_speed_before_it_knows_one(capsys):
     with ProgressBar(40, 8) as bar:
         for step in (20, 40):

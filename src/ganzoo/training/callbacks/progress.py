@@ -117,7 +117,7 @@ class ProgressBar(Callback):
 
     def print(self, text: str) -> None:
         """Print a line above the bar, never broken: there may be a command to copy in it."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def on_log(self, run: Run, entry: dict[str, Any]) -> None:
         self._bar.update(self._task, completed=run.step)
