@@ -347,6 +347,16 @@ def test_a_wild_point_does_not_flatten_the_rest_and_is_named():
     assert sorted(heights)[100] < 600 and sorted(heights)[-100] > 400
 
 
+@pytest.mark.parametrize(
+    "values, said",
+    [((0.5012, 0.5016), "0.5014"), ((1.3862, 1.3864), "1.38630"), ((5.0012e-5, 5.0016e-5), "5.0014e-05")],
+)
+def test_lines_of_an_axis_have_numbers_that_differ(values, said):
+    drawn = chart("Any", {"any": list(enumerate(values))}, last_step=1)
+    labels = re.findall(r'class="y"[^>]*>([^<]*)<', drawn)
+    assert len({*labels}) == len(labels) > 2 and said in labels
+
+
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-1e29, 1e29], [1e-20, 3e-20], [1e-9, 1e9], [-3.0, -2.9999]])
 @pytest.mark.parametrize("axis", ["linear", "from zero", "logarithmic"])
 def test_any_values_make_a_drawing_with_labels(values, axis):

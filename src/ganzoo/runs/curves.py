@@ -171,7 +171,9 @@ def _ticks(low: float, high: float, wanted: int, least: float = 0.0) -> list[tup
     power = math.floor(math.log10(rough))
     step = next(digit * 10.0**power for digit in (1, 2, 5, 10) if digit * 10.0**power >= 0.99 * rough)
     values = [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    if not 1e-4 < step < 1e9:
-        return [(value, number(value)) for value in values]
+    most = max(map(abs, values), default=0.0)
+    if not 1e-4 < most < 1e9:
+        digits = max(3, math.floor(math.log10(most / step)) + 1) if most else 3  # that tell the values apart
+        return [(value, number(value, digits)) for value in values]
     decimals = max(0, -math.floor(math.log10(step)))
     return [(value, f"{value:,.{decimals}f}") for value in values]
