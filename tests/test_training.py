@@ -910,6 +910,11 @@ def tracked(monkeypatch):
     return begun, figures
 
 
+def test_runs_are_tracked_by_their_names_in_one_project(tmp_path, tracked):
+    train(tmp_path / "garments", steps=2, trackers=("wandb",))
+    assert tracked[0] == [{"project": "ganzoo", "name": "garments"}]
+
+
 def test_trackers_get_numbers_alone(tmp_path, tracked):
     train(tmp_path / "run", trackers=("wandb",))
     assert {"score", "generator_loss"} <= {name for values in tracked[1] for name in values}
