@@ -17,9 +17,10 @@ import ganzoo
 from ganzoo.errors import TrainingError
 from ganzoo.runs.curves import BUCKETS, chart, number, picture
 from ganzoo.runs.gallery import GRIDS, sample_grids
-from ganzoo.runs.report import write_report
+from ganzoo.runs.report import CHECKS, write_report
 from ganzoo.text import with_spread
 from ganzoo.training import Callback
+from ganzoo.training.callbacks.doctor import FIRST_CHECKS, PATIENCE
 from ganzoo.training.trainer import Trainer
 
 EVIL = "</title></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -204,7 +205,13 @@ def test_a_finding_is_answered_with_the_rate_of_its_step_whatever_was_set_later(
 
 
 @pytest.mark.parametrize(
-    "every, steps, words", [(0, 1000, "Switched off"), (200, 1000, "No findings"), (200, 100, "No check so far")]
+    "every, steps, words",
+    [
+        (0, 1000, "Switched off"),
+        (200, 1000, "No findings. The doctor checks every 200 steps."),
+        (200, 100, "No findings so far, but most need 4 checks; done: 0."),
+        (200, 700, "No findings so far, but most need 4 checks; done: 3."),
+    ],
 )
 def test_without_remarks_the_page_says_why(tmp_path, every, steps, words):
     settings = {**facts()["settings"], "doctor_every": every}
@@ -215,7 +222,7 @@ def test_without_remarks_the_page_says_why(tmp_path, every, steps, words):
 def test_a_finished_run_was_checked_though_it_is_shorter_than_doctor_every(tmp_path):
     settings = {**facts()["settings"], "steps": 100, "doctor_every": 200}  # the last step is always checked
     said = text(write_report(made_up(tmp_path / "run", 100, changes={"settings": settings})).read_text("utf-8"))
-    assert "No findings" in said
+    assert "No findings so far, but most need 4 checks; done: 1." in said and CHECKS == FIRST_CHECKS + PATIENCE
 
 
 def test_a_run_that_has_just_begun_has_a_page(tmp_path):

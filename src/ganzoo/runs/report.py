@@ -20,6 +20,7 @@ from ganzoo.runs.remedies import remedy_of_entry
 from ganzoo.text import duration, in_words, number
 
 REMARKS = 40
+CHECKS = 4  # of the doctor, before which it finds little: the first one is ignored, and three more must show it
 TEXTS = ("remark", "text", "advice", "stopped")  # of a line of the log
 
 
@@ -67,6 +68,8 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         tiles=_tiles(step, numbers, data, images, best, times),
         findings=_findings(log, folder, settings),
         doctor_every=numbers.get("doctor_every", 0),
+        checks=_checks(step, numbers),
+        enough=CHECKS,
         pictures=[(step, *found) for step, path in grids.items() if (found := shown(path))],
         real=shown(folder.path / "samples" / REAL),
         charts=_charts(log, times, scores, best, step),
@@ -76,6 +79,12 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         networks=[_network(name, _mapping(gan.get(name))) for name in ("generator", "discriminator")],
         clock=int(time.time()),
     )
+
+
+def _checks(step: int, settings: dict[str, float]) -> int:
+    """How many the doctor has made: every `doctor_every` steps, and at the last one."""
+    every, steps = int(settings.get("doctor_every", 0)), settings.get("steps", 0)
+    return step // every + (step == steps and step % every > 0) if every else 0
 
 
 def _tiles(
