@@ -385,6 +385,13 @@ def test_the_picture_of_the_card_draws_both_curves_over_the_whole_width(count):
         assert count < 2 or max(columns) - min(columns) > (330 if count == 2 else 660)
 
 
+def test_the_picture_of_the_card_says_what_it_cuts_off():
+    points = [(step, 1 + step % 2) for step in range(1, 1000)]
+    for last, said in ((1, False), (1e9, True)):
+        drawn = picture({"generator loss": [*points, (1000, last)]}, last_step=1000)
+        assert (len(drawn.crop((400, 0, 741, 22)).getcolors()) > 1) == said
+
+
 @pytest.mark.parametrize(
     "value, said",
     [(0, "0"), (12000, "12,000"), (0.0066479, "0.00665"), (1234.6, "1,235"), (1e9, "1e+09"), (-2.5, "-2.5")],

@@ -66,7 +66,7 @@ def chart(
 def picture(curves: Curves, *, last_step: float) -> Image.Image:
     """One or two curves over the steps 0 to `last_step`, for pages and notebooks that show pictures alone."""
     curves, last_step = {name: points for name, points in curves.items() if points}, max(last_step, 1)
-    scale = _scale([*curves.values()], "linear")[0] if curves else _Scale(0.0, 1.0, False, pad=False)
+    scale, note = _scale([*curves.values()], "linear") if curves else (_Scale(0.0, 1.0, False, pad=False), "")
     image = Image.new("RGB", (_FINE * _WIDTH, _FINE * _HEIGHT), "white")
     draw, (left, top, right, bottom) = ImageDraw.Draw(image), _INNER
 
@@ -95,6 +95,7 @@ def picture(curves: Curves, *, last_step: float) -> Image.Image:
         draw.text((place((step, 0.0))[0], bottom + 8), text, quiet, font, "mt")
     for index, (name, (dark, _)) in enumerate(zip(curves, _COLOURS)):
         draw.text((left + 180 * index, 4), name, dark, font)
+    draw.text((right, 4), note, quiet, font, "rt")
     return image
 
 
