@@ -62,6 +62,14 @@ def test_a_notebook_calls_a_score_the_best_only_if_the_best_is_kept(captured, tm
     assert ("score 9" + ", the best so far" * best) == captured.outputs[-1].data["text/plain"].split("; ")[-1]
 
 
+def test_the_curves_of_a_notebook_go_back_with_the_run(captured, tmp_path):
+    run, display = Run(None, None, ganzoo.Settings(steps=8)), NotebookDisplay(8, 16, tmp_path)
+    display.on_start(run)
+    for run.step, loss in ((1, 1.0), (2, 9.0), (3, 9.0), (2, 2.0)):
+        display.on_log(run, {"discriminator_loss": loss, "generator_loss": loss})
+    assert display._losses == [(1, 1.0, 1.0), (2, 2.0, 2.0)]
+
+
 def test_a_notebook_is_drawn_anew_by_the_clock_and_not_at_every_line(captured, tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("ganzoo.training.callbacks.notebook.time.perf_counter", lambda: now[0])

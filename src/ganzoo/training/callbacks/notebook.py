@@ -35,6 +35,8 @@ class NotebookDisplay(Callback):
 
     def on_log(self, run: Run, entry: dict[str, Any]) -> None:
         if "discriminator_loss" in entry:
+            while self._losses and self._losses[-1][0] >= run.step:  # the run went back
+                self._losses.pop()
             self._losses.append((run.step, entry["discriminator_loss"], entry["generator_loss"]))
         if "score" in entry:
             best = run.settings.keep == "best" and entry.get("best")  # if the last is kept, all are logged as best
