@@ -108,8 +108,16 @@ def test_the_page_gives_the_figures_of_the_run(tmp_path):
     assert "Images seen 64,000 1.1 times the data" in said
     assert "Time 1.7 min" in said  # 64,000 images at 640 a second
     assert "Speed 640/s" in said
-    assert "Best score 0.05 at step 1,000" in said
+    assert "Score of the model 0.05 at step 1,000" in said
     assert "of training; about 1.7 min to go" in said
+
+
+def test_a_model_that_was_kept_when_a_better_one_was_lost_is_not_called_the_best(tmp_path):
+    run = made_up(tmp_path / "run")
+    lines(run, "log.jsonl", [{"step": 1000, "best_lost": True}, {"step": 1000, "score": 7.0, "best": True}])
+    said = text(write_report(run).read_text("utf-8"))
+    assert "Score of the model 7 at step 1,000" in said and "the ring is the model that was kept." in said
+    assert "best" not in said.lower()
 
 
 def test_the_speed_of_a_stopped_run_is_that_of_the_steps_that_were_timed(tmp_path):

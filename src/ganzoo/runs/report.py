@@ -108,7 +108,7 @@ def _tiles(
         ("Speed", f"{number(round(timed * settings['batch_size'] / took))}/s" if took else "–", said),
     ]
     if best:
-        tiles.insert(0, ("Best score", number(best[1]), f"at step {number(best[0])}; kept in model/"))
+        tiles.insert(0, ("Score of the model", number(best[1]), f"at step {number(best[0])}; kept in model/"))
     if streamed or images:
         tiles.append(("Data", data.get("name"), "streamed" if streamed else f"{number(images)} images"))
     if memory := [value for _, value in points_of(times, "memory_mb")]:
@@ -125,7 +125,7 @@ def _charts(
     }
     penalties = [point for point in points_of(log, "penalty") if point[1]]
     speed = points_of(times, "images_per_second")
-    lower = "Lower is better" + ("; the ring is the best, which is the model that was kept." if best else ".")
+    lower = "Lower is better" + ("; the ring is the model that was kept." if best else ".")
     level = "In a healthy run both stay level for a long time; neither has to fall to zero."
     near = "Mean logits. The nearer the two, the harder it is to tell them apart."
     parts = [
