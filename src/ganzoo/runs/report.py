@@ -65,7 +65,7 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         stopped=next((each["stopped"] for each in log if each.get("stopped") and each["step"] == step), None),
         reload=max(numbers.get("report_every", 0), 5) if under_way else None,
         go_on=resume_command(folder.path),
-        tiles=_tiles(step, numbers, data, images, best, times),
+        tiles=_tiles(step, numbers, data, images, best, times, settings.get("keep_last_batch") is True),
         findings=_findings(log, folder, settings),
         doctor_every=numbers.get("doctor_every", 0),
         checks=_checks(step, numbers),
@@ -94,16 +94,19 @@ def _tiles(
     images: float,
     best: Point | None,
     times: list[dict[str, Any]],
+    smaller: bool,
 ) -> list[tuple[str, object, str]]:
-    """Name, value and remark of each figure at the top."""
+    """Name, value and remark of each figure at the top; `smaller`: the last batch of an epoch may be."""
+    most = "at most " * smaller
     trained = step * settings.get("batch_size", 0)
     seen, streamed = trained * settings.get("discriminator_steps", 1), data.get("streamed") is True
+    whole = images and not streamed
     said = "images a second, on average" + "; one batch a step counts" * (seen > trained)  # as in timing.jsonl
     took = seconds(times, settings)
     timed = max((each["step"] for each in times if each.get("images_per_second", 0) > 0), default=0)  # fewer if stopped
     left = took / timed * (settings.get("steps", 0) - step) if timed else 0
     tiles: list[tuple[str, object, str]] = [
-        ("Images seen", number(seen), f"{number(seen / images, 2)} times the data" if images and not streamed else ""),
+        ("Images seen", most + number(seen), f"{most}{number(seen / images, 2)} times the data" if whole else ""),
         ("Time", duration(took), f"of training; about {duration(left)} to go" if left > 0 else "of training"),
         ("Speed", f"{number(round(timed * settings['batch_size'] / took))}/s" if took else "–", said),
     ]
