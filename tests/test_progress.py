@@ -3,6 +3,7 @@
 import time
 from types import SimpleNamespace
 
+import pytest
 from torch import nn
 
 from ganzoo.callbacks import Run
@@ -25,6 +26,15 @@ def test_a_command_said_above_the_bar_keeps_what_would_be_an_emoji(capsys):
     with ProgressBar(10, 8):
         say("ganzoo train --resume 'runs/a:100:b/:cat:'")
     assert "'runs/a:100:b/:cat:'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("columns", [30, 40, 60, 80])
+def test_a_narrow_terminal_shows_all_of_the_steps_and_of_the_time(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with ProgressBar(13500, 64) as bar:
+        bar.on_log(Run(None, None, Settings(), step=6000), {"discriminator_loss": 1.234, "generator_loss": 0.789})
+    shown = capsys.readouterr().err
+    assert "step 6000/13500" in shown and "-:--:--" in shown and ("G 0.789" in shown) == (columns > 30)
 
 
 def test_a_bar_shows_no_speed_before_it_knows_one(capsys):

@@ -92,14 +92,17 @@ class ProgressBar(Callback):
     def __init__(self, steps: int, batch_size: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
-        self._batch_size = batch_size
+        self._batch_size, console = batch_size, Console(stderr=True)
+        narrow = console.width < 70  # too narrow for all: the figures are cut off, not the steps or the time
         self._bar = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[figures]}"),
+            *([] if narrow else [BarColumn(bar_width=None)]),
+            TextColumn("{task.fields[figures]}", table_column=Column(ratio=1 if narrow else None, no_wrap=True)),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
+            expand=narrow,
             refresh_per_second=2,
             speed_estimate_period=3600,  # seconds: lines of the log may be far apart
         )
