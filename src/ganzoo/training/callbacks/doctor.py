@@ -181,7 +181,7 @@ class Doctor(Callback):
     def on_step(self, run: Run) -> None:
         if run.due(run.settings.doctor_every):
             for found in diagnose(self._diagnostics(self._state), self._state.memory):
-                said = f"Step {found.step}, {found.name}: {found.text}. Try: {found.advice}."
+                said = f"Step {found.step:,}, {found.name}: {found.text}. Try: {found.advice}."
                 if advised := remedy(self._folder, found.name, found.step, run.settings):
                     self._state.memory.setdefault("advised_steps", {})[found.name] = advised[0]  # it is kept
                     said += f" Command: {advised[1]}"

@@ -55,8 +55,8 @@ class Clock(Callback):
         if not self._said and megabytes >= first + MEMORY_GROWTH:
             self._said = True
             say(
-                f"Step {self._state.step}, memory: this process has grown from {first:,} to {megabytes:,} MB since its "
-                f"first steps. Try: look for a custom callback that keeps tensors; a resumed run starts with free "
+                f"Step {self._state.step:,}, memory: this process has grown from {first:,} to {megabytes:,} MB since "
+                f"its first steps. Try: look for a custom callback that keeps tensors; a resumed run starts with free "
                 f"memory."
             )
 
@@ -83,7 +83,7 @@ class StartLine(Callback):
             return
         self._said = True
         left = (last - run.step) * (now - then) / (run.step - step) if run.step > step else 0.0
-        say(f"{self._what}; steps {step} to {last:,}" + (f", about {duration(left)} more." if left >= 1 else "."))
+        say(f"{self._what}; steps {step:,} to {last:,}" + (f", about {duration(left)} more." if left >= 1 else "."))
 
 
 class ProgressBar(Callback):
@@ -132,6 +132,9 @@ class ProgressBar(Callback):
         if not self._bar.console.is_terminal and (now := time.perf_counter()) - self._said > PLAIN:
             self._said = now
             say(f"step {run.step}  {self._bar.tasks[0].fields['figures']}")
+
+    def on_end(self, run: Run) -> None:
+        self._bar.update(self._task, completed=run.step)
 
 
 @contextmanager
