@@ -95,7 +95,7 @@ def picture(curves: Curves, *, last_step: float) -> Image.Image:
         draw.text((place((step, 0.0))[0], bottom + 8), text, quiet, font, "mt")
     for index, (name, (dark, _)) in enumerate(zip(curves, _COLOURS)):
         draw.text((left + 180 * index, 4), name, dark, font)
-    draw.text((right, 4), note, quiet, font, "rt")
+    draw.text((right, 4), note, quiet, font, "ra")
     return image
 
 
