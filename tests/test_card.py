@@ -421,6 +421,17 @@ def test_the_command_is_told_exactly(a_run):
     assert f"\n```\n{command}\n```\n" in card_of(a_run)
 
 
+@pytest.mark.parametrize("stretches, fence", [([], ""), (["ganzoo train --resume run"], "ganzoo train --resume run")])
+def test_a_run_of_a_notebook_has_no_command_but_a_row(a_run, stretches, fence):
+    changed = [{"step": 2, "changed": {}, "command": each} for each in stretches]
+    change(a_run, command="a notebook", stretches=changed)
+    run_card(a_run)
+    text = card_of(a_run)
+    assert text.count("a notebook") == text.count("| trained in | a notebook |") == 1
+    training = text.partition("## Training")[2].partition("![Losses")[0]
+    assert training.count("```") == 2 * bool(fence) and f"\n{fence}\n" in training
+
+
 def test_a_name_that_is_no_text_does_not_cost_the_card(a_run):
     (a_run / "model" / CARD).unlink()
     facts = json.loads((a_run / "run.json").read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -33,6 +34,17 @@ pytest.importorskip("gradio", reason="no Gradio: pip install 'ganzoo-torch[demo]
 from ganzoo.integrations.demo import Choice, Studio, _Page, page
 
 HASH = "0123456789abcdef" * 4  # as a card names its weights
+ELSEWHERE = """![a [b] c](https://a.example/1.png) ![d][1] ![1] !<!-- -->[e](https://a.example/2.png)
+
+<im<img>g src="https://a.example/3.png"> <IMG
+src=https://a.example/4.png> <video poster="https://a.example/5.png"></video> <p style="background:url(https://a.example/6.png)">
+
+```mermaid
+flowchart LR
+  A@{ img: "https://a.example/7.png" }
+```
+
+[1]: https://a.example/8.png"""
 
 
 def small():
@@ -46,10 +58,10 @@ def small():
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A saved model in colour, with classes, clusters and a card."""
+    """A saved model in colour, with classes, clusters and a card, which tries to ask another server."""
     folder = small().save_pretrained(tmp_path_factory.mktemp("two words") / "mine")
     (folder / "README.md").write_text(
-        f"---\nlicense: mit\n---\n# Mine\n\n![x](samples/grid.png)\n\nMade of noise. `{HASH}`\n"
+        f"---\nlicense: mit\n---\n# Mine\n\n![x](samples/grid.png)\n\nMade of noise. `{HASH}`\n\n{ELSEWHERE}\n"
     )
     return folder
 
@@ -125,7 +137,12 @@ def test_the_recipe_of_a_gan_that_was_not_loaded_has_no_command(studio):
 
 
 def test_the_card_comes_without_its_header_and_pictures(studio):
-    assert studio.card() == f"# Mine\n\n\n\nMade of noise. `{HASH}`"
+    assert studio.card().startswith(f"# Mine\n\n\n\nMade of noise. `{HASH}`\n\n")
+
+
+def test_a_card_on_the_page_holds_no_picture_tag_or_diagram_of_another_server(studio):
+    rest = studio.card().partition(HASH)[2]
+    assert not re.search(r"!\[|<[a-z/!?]|mermaid", rest, re.IGNORECASE) and rest.count("https://a.example") == 8
 
 
 def test_a_custom_module_without_a_first_layer_has_a_page_without_directions():

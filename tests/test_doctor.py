@@ -157,6 +157,20 @@ def test_a_remark_names_the_figure_and_the_remedy():
     assert "0.03" in remarks[0].text and "0.67" in remarks[0].text and "r1" in remarks[0].advice
 
 
+def test_no_advice_replaces_the_penalties_or_augmentations_that_a_run_has():
+    for each in SYMPTOMS.values():
+        assert each.advice.count("penalties=r1") == each.advice.count("penalties=r1; if it has one, a larger weight")
+        assert "augmentations=" not in each.advice
+
+
+def test_an_advised_setting_with_brackets_is_quoted_for_the_shell():
+    assert "'generator_penalties=diversity(weight=30,every=2)'" in SYMPTOMS["label-collapse"].advice
+
+
+def test_a_last_sigmoid_is_wrong_whatever_the_loss():
+    assert "every loss here takes plain logits" in SYMPTOMS["discriminator-activated"].text(HEALTHY)
+
+
 @pytest.fixture(autouse=True)
 def _one_thread():
     """Broken runs are chaotic: on another number of threads they would break in another way."""

@@ -349,7 +349,7 @@ def test_a_part_of_the_method_that_fails_is_named_in_one_line_with_the_way_on(tm
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["ada_p", "step", "score", "generator_loss", "stretch"])
+@pytest.mark.parametrize("name", ["ada_p", "step", "score", "generator_loss", "stretch", "best_lost"])
 def test_a_callback_can_not_log_under_a_name_that_the_log_or_the_method_uses(tmp_path, name):
     class Logs(Callback):
         def on_step(self, run):

@@ -53,6 +53,24 @@ def test_a_notebook_shows_one_picture_of_figures_curves_and_the_newest_samples(c
     assert shown.getpixel((400, 66 + curves.height + 20)) == (128, 128, 128)  # the newest grid stands below, enlarged
 
 
+@pytest.mark.parametrize("keep, best", [("best", True), ("last", False)])
+def test_a_notebook_calls_a_score_the_best_only_if_the_best_is_kept(captured, tmp_path, keep, best):
+    run, display = Run(None, None, ganzoo.Settings(steps=8, keep=keep)), NotebookDisplay(8, 16, tmp_path)
+    display.on_start(run)
+    display.on_log(run, {"discriminator_loss": 1.0, "generator_loss": 2.0})
+    display.on_log(run, {"score": 9.0, "best": True})  # with keep=last all are logged so
+    display.on_end(run)
+    assert ("score 9" + ", the best so far" * best) == captured.outputs[-1].data["text/plain"].split("; ")[-1]
+
+
+def test_the_curves_of_a_notebook_go_back_with_the_run(captured, tmp_path):
+    run, display = Run(None, None, ganzoo.Settings(steps=8)), NotebookDisplay(8, 16, tmp_path)
+    display.on_start(run)
+    for run.step, loss in ((1, 1.0), (2, 9.0), (3, 9.0), (2, 2.0)):
+        display.on_log(run, {"discriminator_loss": loss, "generator_loss": loss})
+    assert display._losses == [(1, 1.0, 1.0), (2, 2.0, 2.0)]
+
+
 def test_a_notebook_is_drawn_anew_by_the_clock_and_not_at_every_line(captured, tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("ganzoo.training.callbacks.notebook.time.perf_counter", lambda: now[0])

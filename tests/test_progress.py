@@ -3,6 +3,7 @@
 import time
 from types import SimpleNamespace
 
+import pytest
 from torch import nn
 
 from ganzoo.callbacks import Run
@@ -10,7 +11,7 @@ from ganzoo.runs.checkpoint import TrainingState
 from ganzoo.runs.folder import RunFolder
 from ganzoo.settings import Settings
 from ganzoo.text import track
-from ganzoo.training.callbacks.progress import Clock, ProgressBar, say
+from ganzoo.training.callbacks.progress import Clock, ProgressBar, StartLine, say
 
 
 def test_a_command_said_above_the_bar_stays_on_its_line(monkeypatch, capsys):
@@ -21,11 +22,47 @@ def test_a_command_said_above_the_bar_stays_on_its_line(monkeypatch, capsys):
     assert text in capsys.readouterr().err
 
 
+def test_a_command_said_above_the_bar_keeps_what_would_be_an_emoji(capsys):
+    with ProgressBar(10, 8):
+        say("ganzoo train --resume 'runs/a:100:b/:cat:'")
+    assert "'runs/a:100:b/:cat:'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("columns", [30, 40, 60, 80])
+def test_a_narrow_terminal_shows_all_of_the_steps_and_of_the_time(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with ProgressBar(13500, 64) as bar:
+        bar.on_log(Run(None, None, Settings(), step=6000), {"discriminator_loss": 1.234, "generator_loss": 0.789})
+    shown = capsys.readouterr().err
+    assert "step 6000/13500" in shown and "-:--:--" in shown and ("G 0.789" in shown) == (columns > 30)
+
+
 def test_a_bar_shows_no_speed_before_it_knows_one(capsys):
     with ProgressBar(40, 8) as bar:
         for step in (20, 40):
             bar.on_log(SimpleNamespace(step=step), {"discriminator_loss": 1.0, "generator_loss": 2.0})
             assert ("images/s" in bar._bar.tasks[0].fields["figures"]) == (step == 40)
+
+
+def test_steps_are_said_with_commas(monkeypatch, capsys):
+    seconds = iter((0.0, 10.0))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(seconds))
+    line = StartLine("fashion-mnist")
+    for step in (12001, 12011):
+        line.on_step(Run(None, None, Settings(steps=13500), step=step))
+    clock = Clock(None, state_at(12000, 0))
+    clock.watch(1), clock.watch(2000)
+    said = capsys.readouterr().err
+    assert "steps 12,001 to 13,500" in said and "Step 12,000, memory" in said
+
+
+def test_the_bar_ends_at_the_step_at_which_the_run_stopped():
+    with ProgressBar(13500, 8) as bar:
+        run = Run(None, None, Settings(), step=60)
+        bar.on_log(run, {"score": 1.0})
+        run.step = 79
+        bar.on_end(run)
+        assert bar._bar.tasks[0].completed == 79
 
 
 def test_a_bar_writes_nothing_if_no_terminal_shows_it(capsys):

@@ -17,9 +17,10 @@ import ganzoo
 from ganzoo.errors import TrainingError
 from ganzoo.runs.curves import BUCKETS, chart, number, picture
 from ganzoo.runs.gallery import GRIDS, sample_grids
-from ganzoo.runs.report import write_report
+from ganzoo.runs.report import CHECKS, write_report
 from ganzoo.text import with_spread
 from ganzoo.training import Callback
+from ganzoo.training.callbacks.doctor import FIRST_CHECKS, PATIENCE
 from ganzoo.training.trainer import Trainer
 
 EVIL = "</title></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -107,8 +108,30 @@ def test_the_page_gives_the_figures_of_the_run(tmp_path):
     assert "Images seen 64,000 1.1 times the data" in said
     assert "Time 1.7 min" in said  # 64,000 images at 640 a second
     assert "Speed 640/s" in said
-    assert "Best score 0.05 at step 1,000" in said
+    assert "Score of the model 0.05 at step 1,000" in said
     assert "of training; about 1.7 min to go" in said
+
+
+def test_a_model_that_was_kept_when_a_better_one_was_lost_is_not_called_the_best(tmp_path):
+    run = made_up(tmp_path / "run")
+    lines(run, "log.jsonl", [{"step": 1000, "best_lost": True}, {"step": 1000, "score": 7.0, "best": True}])
+    said = text(write_report(run).read_text("utf-8"))
+    assert "Score of the model 7 at step 1,000" in said and "the ring is the model that was kept." in said
+    assert "best" not in said.lower()
+
+
+def test_of_smaller_last_batches_images_seen_are_at_most_so_many(tmp_path):
+    changes = {"settings": {**facts()["settings"], "keep_last_batch": True}}
+    said = text(write_report(made_up(tmp_path / "run", changes=changes)).read_text("utf-8"))
+    assert "Images seen at most 64,000 at most 1.1 times the data" in said
+
+
+def test_the_speed_of_a_stopped_run_is_that_of_the_steps_that_were_timed(tmp_path):
+    run = made_up(tmp_path / "run")
+    (run / "checkpoints" / "step-00001500").mkdir(parents=True)  # the last 500 steps stand in no log
+    said = text(write_report(run).read_text("utf-8"))
+    assert "Images seen 96,000" in said and "Speed 640/s" in said and "Time 1.7 min" in said
+    assert "about 50 s to go" in said
 
 
 def test_the_speed_of_a_run_of_several_updates_a_step_says_that_it_counts_one_batch(tmp_path):
@@ -184,8 +207,25 @@ def test_remarks_stand_in_plain_words_and_only_once(tmp_path):
     assert said.index("wins always") < said.index("not finite")  # the newest first
 
 
+def test_a_finding_is_answered_with_the_rate_of_its_step_whatever_was_set_later(tmp_path):
+    rates = {"step": 600, "changed": {"discriminator_lr": [4e-4, 1e-4]}, "command": "ganzoo train --resume run"}
+    changes = {"stretches": [rates], "settings": {**facts()["settings"], "discriminator_lr": 1e-4}}
+    run = made_up(tmp_path / "run", changes=changes)
+    (run / "checkpoints" / "step-00000400").mkdir(parents=True)
+    for step, advised in ((600, "discriminator_lr=0.0001"), (620, "discriminator_lr=2.5e-05")):
+        lines(run, "log.jsonl", [{"step": step, "remark": "discriminator-saturated", "text": "Too strong."}])
+        said = text(write_report(run).read_text("utf-8"))
+        assert f"at=400, {advised})" in said
+
+
 @pytest.mark.parametrize(
-    "every, steps, words", [(0, 1000, "Switched off"), (200, 1000, "No findings"), (200, 100, "No check so far")]
+    "every, steps, words",
+    [
+        (0, 1000, "Switched off"),
+        (200, 1000, "No findings. The doctor checks every 200 steps."),
+        (200, 100, "No findings so far, but most need 4 checks; done: 0."),
+        (200, 700, "No findings so far, but most need 4 checks; done: 3."),
+    ],
 )
 def test_without_remarks_the_page_says_why(tmp_path, every, steps, words):
     settings = {**facts()["settings"], "doctor_every": every}
@@ -196,7 +236,7 @@ def test_without_remarks_the_page_says_why(tmp_path, every, steps, words):
 def test_a_finished_run_was_checked_though_it_is_shorter_than_doctor_every(tmp_path):
     settings = {**facts()["settings"], "steps": 100, "doctor_every": 200}  # the last step is always checked
     said = text(write_report(made_up(tmp_path / "run", 100, changes={"settings": settings})).read_text("utf-8"))
-    assert "No findings" in said
+    assert "No findings so far, but most need 4 checks; done: 1." in said and CHECKS == FIRST_CHECKS + PATIENCE
 
 
 def test_a_run_that_has_just_begun_has_a_page(tmp_path):
@@ -328,6 +368,16 @@ def test_a_wild_point_does_not_flatten_the_rest_and_is_named():
     assert sorted(heights)[100] < 600 and sorted(heights)[-100] > 400
 
 
+@pytest.mark.parametrize(
+    "values, said",
+    [((0.5012, 0.5016), "0.5014"), ((1.3862, 1.3864), "1.38630"), ((5.0012e-5, 5.0016e-5), "5.0014e-05")],
+)
+def test_lines_of_an_axis_have_numbers_that_differ(values, said):
+    drawn = chart("Any", {"any": list(enumerate(values))}, last_step=1)
+    labels = re.findall(r'class="y"[^>]*>([^<]*)<', drawn)
+    assert len({*labels}) == len(labels) > 2 and said in labels
+
+
 @pytest.mark.parametrize("values", [[0.0], [5.0, 5.0], [-1e29, 1e29], [1e-20, 3e-20], [1e-9, 1e9], [-3.0, -2.9999]])
 @pytest.mark.parametrize("axis", ["linear", "from zero", "logarithmic"])
 def test_any_values_make_a_drawing_with_labels(values, axis):
@@ -347,6 +397,13 @@ def test_the_picture_of_the_card_draws_both_curves_over_the_whole_width(count):
         ]  # fmt: skip
         assert bool(columns) == bool(count)
         assert count < 2 or max(columns) - min(columns) > (330 if count == 2 else 660)
+
+
+def test_the_picture_of_the_card_says_what_it_cuts_off():
+    points = [(step, 1 + step % 2) for step in range(1, 1000)]
+    for last, said in ((1, False), (1e9, True)):
+        drawn = picture({"generator loss": [*points, (1000, last)]}, last_step=1000)
+        assert (len(drawn.crop((400, 0, 741, 22)).getcolors()) > 1) == said
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 import ganzoo
 from ganzoo.cli import run
+from ganzoo.saving.results import weights_hash
 from ganzoo.text import in_words
 
 TINY = ["--set", "generator.widths=8,4", "--set", "discriminator.widths=4,8", "--set", "log_every=1", "-q"]
@@ -75,6 +76,21 @@ def test_show_tells_what_is_in_a_folder_and_in_a_saved_model(two_runs, tmp_path,
     ganzoo.images.save_each(ganzoo.from_pretrained("fashion-mnist").batches(5, seed=0), tmp_path / "pictures")
     assert shown(capsys, "show", str(tmp_path / "pictures"))["data"]["images"] == 5
     assert shown(capsys, "show", str(two_runs[0] / "model"))["model"]["images"] == "1x28x28"
+
+
+def test_figures_come_with_what_they_were_measured_on(two_runs, tmp_path, capsys):
+    runs, words = [], []
+    for name, samples, split in (("one", 10_000, "test"), ("other", 500, "train")):
+        runs.append(shutil.copytree(two_runs[0], tmp_path / name))
+        found = {"format": 1, "samples": samples, "data": "fashion-mnist", "split": split, "features": "fashion-net"}
+        found |= {"figures": [{"name": "FD", "value": 5.1}], "command": "", "weights": weights_hash(runs[-1] / "model")}
+        (runs[-1] / "evaluation.json").write_text(json.dumps(found))
+        words.append(f"{samples:,} samples against fashion-mnist ({split})")
+    page = tmp_path / "page.html"
+    facts = shown(capsys, "compare", *map(str, runs), "-o", str(page))["runs"]
+    assert [each["measured on"] for each in facts] == words and all(each in page.read_text() for each in words)
+    assert shown(capsys, "show", str(runs[1]))["run"]["measured on"] == words[1]
+    assert shown(capsys, "show", "fashion-mnist")["model"]["measured on"] == words[0]
 
 
 @pytest.mark.parametrize("words", [["show", "fashion-mnits"], ["show", "./nowhere"]])

@@ -11,11 +11,13 @@ import socket
 import subprocess
 import sys
 import threading
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from accelerate.utils import LoggerType
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -870,6 +872,31 @@ def test_trackers_get_the_figures_and_a_missing_one_is_an_error(tmp_path, monkey
         train(tmp_path / "third", trackers=("tensorbord",))
 
 
+@pytest.fixture
+def tracked(monkeypatch):
+    """A module in place of wandb: what its runs were begun with, and the figures that they got."""
+    begun, figures = [], []
+    wandb = ModuleType("wandb")
+    wandb.__spec__ = ModuleSpec("wandb", None)
+    run = SimpleNamespace(log=lambda values, step: figures.append(values), finish=lambda: None)
+    wandb.config = SimpleNamespace(update=lambda *_, **__: None)
+    wandb.init = lambda **options: begun.append(options) or run
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setattr("accelerate.tracking._available_trackers", [LoggerType.WANDB])
+    return begun, figures
+
+
+def test_runs_are_tracked_by_their_names_in_one_project(tmp_path, tracked):
+    train(tmp_path / "garments", steps=2, trackers=("wandb",))
+    assert tracked[0] == [{"project": "ganzoo", "name": "garments"}]
+
+
+def test_trackers_get_numbers_alone(tmp_path, tracked):
+    train(tmp_path / "run", trackers=("wandb",))
+    assert {"score", "generator_loss"} <= {name for values in tracked[1] for name in values}
+    assert {type(value) for values in tracked[1] for value in values.values()} == {float}
+
+
 def test_a_penalty_behind_batch_norm_warns_and_says_why(tmp_path, recwarn):
     with pytest.warns(UserWarning, match="every image of a batch moves every logit.*discriminator.norm=layer"):
         train(tmp_path / "norm", steps=1, penalties=("r1",))
@@ -976,6 +1003,19 @@ def test_a_path_is_recorded_as_it_can_be_opened_from_anywhere(tmp_path, monkeypa
 def test_the_recorded_command_holds_no_secret(monkeypatch, given, recorded):
     monkeypatch.setattr("sys.argv", ["/usr/bin/mine.py", *given])
     assert command() == f"mine.py {recorded}"
+
+
+@pytest.mark.parametrize(
+    "given, recorded",
+    [
+        (["/env/ipykernel_launcher.py", "-f", "/home/anna/kernel-1b2.json"], "a notebook"),
+        (["/env/colab_kernel_launcher.py", "-f", "/root/kernel.json"], "a notebook"),
+        (["-c", "3"], "python -c ... 3"),
+    ],
+)
+def test_of_a_notebook_no_path_of_its_kernel_is_recorded(monkeypatch, given, recorded):
+    monkeypatch.setattr("sys.argv", given)
+    assert command() == recorded
 
 
 def test_ctrl_c_at_the_last_step_asks_for_no_resuming(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import shutil
 import subprocess
 import sys
@@ -123,6 +124,12 @@ def test_the_slider_walks_from_one_image_to_the_other_within_a_cluster(site, pag
         wanted = gan.sample(latents=torch.cat([start[0], slerp(start[0], other, share), other]), labels=int(start[1]))
         assert close(found, wanted)
     assert torch.equal(found[1], found[2])
+
+
+def test_without_a_script_or_a_screen_the_page_says_what_it_shows():
+    html = (WEB / "index.html").read_text()
+    assert "<noscript>" in html and '<p id="status" role="status">' in html
+    assert re.findall(r"<canvas(?! id=\"\w+\" role=\"img\" aria-label=)", html) == []
 
 
 def test_build_says_what_is_missing(tmp_path):

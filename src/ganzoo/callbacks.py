@@ -19,7 +19,7 @@ from ganzoo.registry import Registry
 
 FIGURES = ("discriminator_loss", "real_logits", "fake_logits", "penalty", "generator_loss")  # of a step
 RESERVED = frozenset(  # names of the log
-    {"step", "score", "best", "remark", "text", "advice", "stopped", "stretch", *FIGURES}
+    {"step", "score", "best", "best_lost", "remark", "text", "advice", "stopped", "stretch", *FIGURES}
 )
 
 

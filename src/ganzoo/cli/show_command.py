@@ -105,6 +105,7 @@ def _model(source: str) -> Facts:
 
     gan = from_pretrained(source)
     folder = gan.folder if gan.folder and gan.folder.is_dir() else None
+    figures = evaluated(folder, folder) if folder else ()
     return {
         "preset": gan.preset,
         "images": _shape(gan),
@@ -114,7 +115,8 @@ def _model(source: str) -> Facts:
         "parameters": parameter_count(gan.generator),
         "with discriminator": bool(folder and (folder / "discriminator").is_dir()),
         "folder": str(gan.folder),
-        "figures": {figure.name: figure.value for figure in (evaluated(folder, folder) if folder else ())},
+        "figures": {figure.name: figure.value for figure in figures},
+        **({"measured on": figures[0].how} if figures else {}),
     }
 
 

@@ -137,7 +137,10 @@ class Studio:
             return ""
         text = path.read_text(encoding="utf-8", errors="replace")
         text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-        return re.sub(r"<!--.*?-->|<Gallery />|!\[[^]]*\]\([^)]*\)", "", text, flags=re.DOTALL).strip()
+        text = re.sub(r"<!--.*?-->|<Gallery />|!\[[^]]*\]\([^)]*\)", "", text, flags=re.DOTALL)
+        # Other pictures, tags and diagrams could make a browser ask another server: they are shown as text.
+        text = re.sub(r"(?<=[`~]{3})[ \t]*mermaid", "text", text, flags=re.IGNORECASE).replace("![", "! [")
+        return re.sub(r"<(?=[a-z/!?])", "< ", text, flags=re.IGNORECASE).strip()
 
 
 def page(gan: GAN, name: str | None = None) -> gr.Blocks:

@@ -26,6 +26,7 @@ from ganzoo.models import Generator, parameter_count
 from ganzoo.runs.checkpoint import checkpoint_steps
 from ganzoo.runs.curves import picture
 from ganzoo.runs.folder import (
+    NOTEBOOK,
     RunFolder,
     changed_in_words,
     damage_said,
@@ -189,6 +190,7 @@ def run_card(
             }
             images.save(picture(curves, last_step=record.last), model / LOSS_CURVES)
         data = record.facts["data"]
+        commands = [str(each["command"]) for of in (*before, record) for each in of.parts()]
         card = replace(
             model_card(model, source or source_of(run)),
             preset=record.facts["gan"]["preset"],
@@ -197,9 +199,7 @@ def run_card(
             data_id=_hub_id(data),
             data_licence=str(data.get("licence", "not known")),
             training=tuple(_rows(record, before)),
-            command=" && ".join(
-                str(each["command"]) for of in (*before, record) for each in (of.facts, *of.facts.get("stretches", ()))
-            ),
+            command=" && ".join(each for each in commands if each != NOTEBOOK),
         )
         if figures := evaluated(folder.path, model):
             card = replace(card, figures=figures)
@@ -221,6 +221,10 @@ class _Record:
         best = self.scores and self.settings.get("keep") != "last"
         saved = max(checkpoint_steps(folder.path), default=self.last)  # with the model, if that is the last state
         self.kept = self.scores[-1]["step"] if best else saved  # the step whose weights were kept
+
+    def parts(self) -> list[dict[str, Any]]:
+        """Its beginning and its stretches, each with a command."""
+        return [self.facts, *self.facts.get("stretches", ())]
 
     def seen(self, steps: int) -> int:
         """Real images seen in so many steps, at most."""
@@ -246,6 +250,8 @@ def _rows(run: _Record, earlier: list[_Record]) -> Iterator[tuple[str, str]]:
         yield "trained on from", f"{facts['from']}{after}"
     for each in facts.get("stretches", ()):
         yield f"from step {each['step']:,} on", changed_in_words(each["changed"])
+    if any(each["command"] == NOTEBOOK for of in (*earlier, run) for each in of.parts()):
+        yield "trained in", NOTEBOOK
     for each in run.returns:
         yield f"at step {each['step']:,}", each["text"]
     yield "seed", str(settings["seed"])

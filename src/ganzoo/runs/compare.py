@@ -51,6 +51,7 @@ def run_facts(run: str | Path) -> dict[str, Any]:
             **({"best score": scored[-1]["score"], "best score's step": scored[-1]["step"]} if scored else {}),
             **{name: last[name] for name in ("generator_loss", "discriminator_loss") if name in last},
             **{figure.name: figure.value for figure in figures},
+            **({"measured on": figures[0].how} if figures else {}),
             "time": duration(seconds(folder.entries("timing.jsonl"), settings)),
             "device": f"{facts['machine']['device']}, {facts['machine']['precision']}",
             "settings": dict(settings),

@@ -66,7 +66,7 @@ def chart(
 def picture(curves: Curves, *, last_step: float) -> Image.Image:
     """One or two curves over the steps 0 to `last_step`, for pages and notebooks that show pictures alone."""
     curves, last_step = {name: points for name, points in curves.items() if points}, max(last_step, 1)
-    scale = _scale([*curves.values()], "linear")[0] if curves else _Scale(0.0, 1.0, False, pad=False)
+    scale, note = _scale([*curves.values()], "linear") if curves else (_Scale(0.0, 1.0, False, pad=False), "")
     image = Image.new("RGB", (_FINE * _WIDTH, _FINE * _HEIGHT), "white")
     draw, (left, top, right, bottom) = ImageDraw.Draw(image), _INNER
 
@@ -95,6 +95,7 @@ def picture(curves: Curves, *, last_step: float) -> Image.Image:
         draw.text((place((step, 0.0))[0], bottom + 8), text, quiet, font, "mt")
     for index, (name, (dark, _)) in enumerate(zip(curves, _COLOURS)):
         draw.text((left + 180 * index, 4), name, dark, font)
+    draw.text((right, 4), note, quiet, font, "ra")
     return image
 
 
@@ -171,7 +172,9 @@ def _ticks(low: float, high: float, wanted: int, least: float = 0.0) -> list[tup
     power = math.floor(math.log10(rough))
     step = next(digit * 10.0**power for digit in (1, 2, 5, 10) if digit * 10.0**power >= 0.99 * rough)
     values = [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    if not 1e-4 < step < 1e9:
-        return [(value, number(value)) for value in values]
+    most = max(map(abs, values), default=0.0)
+    if not 1e-4 < most < 1e9:
+        digits = max(3, math.floor(math.log10(most / step)) + 1) if most else 3  # that tell the values apart
+        return [(value, number(value, digits)) for value in values]
     decimals = max(0, -math.floor(math.log10(step)))
     return [(value, f"{value:,.{decimals}f}") for value in values]

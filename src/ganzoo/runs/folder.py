@@ -43,6 +43,7 @@ _OURS = (
 _LOCK, _HOLDER = ".ganzoo.lock", ".ganzoo.json"
 _LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, (*_OURS, _HOLDER)))})\..*\.tmp")
 _SECRET_OPTION = re.compile(r"--?\S*(token|secret|password|passwd|api[-_]?key)", re.IGNORECASE)
+NOTEBOOK = "a notebook"  # in place of a command: its kernel's tells nothing, and holds the path of the user's home
 _PACKAGES = ("ganzoo-torch", "torch", "accelerate", "safetensors")
 
 
@@ -51,7 +52,8 @@ class TrainingResult:
     """The result of `Trainer.fit`: where the files are, and the last figures.
 
     `finished` is False after Ctrl-C, SIGTERM, or a callback's stop: `stopped` is its reason, and `collapsed` is True if
-    that was mode collapse.
+    that was mode collapse. With keep=last `best_score` is the last score, and
+    `best_step` the step of the model.
     """
 
     run: Path
@@ -419,7 +421,9 @@ def _given_by_hand(run: Path) -> tuple[dict[str, str], list[str]]:
 def command() -> str:
     """The command of this process, as one would type it, without what looks like a secret: it gets into cards."""
     program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
-    words, hide = ["ganzoo" if program == "__main__.py" else program], False
+    if program in ("ipykernel_launcher.py", "colab_kernel_launcher.py"):
+        return NOTEBOOK
+    words, hide = {"__main__.py": ["ganzoo"], "-c": ["python", "-c", "..."]}.get(program, [program]), False
     for word in sys.argv[1:]:
         option, equals, _ = word.partition("=")
         secret = bool(_SECRET_OPTION.match(option))

@@ -20,6 +20,7 @@ from ganzoo.runs.remedies import remedy_of_entry
 from ganzoo.text import duration, in_words, number
 
 REMARKS = 40
+CHECKS = 4  # of the doctor, before which it finds little: the first one is ignored, and three more must show it
 TEXTS = ("remark", "text", "advice", "stopped")  # of a line of the log
 
 
@@ -64,9 +65,11 @@ def _page(folder: RunFolder, under_way: bool) -> str:
         stopped=next((each["stopped"] for each in log if each.get("stopped") and each["step"] == step), None),
         reload=max(numbers.get("report_every", 0), 5) if under_way else None,
         go_on=resume_command(folder.path),
-        tiles=_tiles(step, numbers, data, images, best, times),
-        findings=_findings(log, folder.path, settings),
+        tiles=_tiles(step, numbers, data, images, best, times, settings.get("keep_last_batch") is True),
+        findings=_findings(log, folder, settings),
         doctor_every=numbers.get("doctor_every", 0),
+        checks=_checks(step, numbers),
+        enough=CHECKS,
         pictures=[(step, *found) for step, path in grids.items() if (found := shown(path))],
         real=shown(folder.path / "samples" / REAL),
         charts=_charts(log, times, scores, best, step),
@@ -78,6 +81,12 @@ def _page(folder: RunFolder, under_way: bool) -> str:
     )
 
 
+def _checks(step: int, settings: dict[str, float]) -> int:
+    """How many the doctor has made: every `doctor_every` steps, and at the last one."""
+    every, steps = int(settings.get("doctor_every", 0)), settings.get("steps", 0)
+    return step // every + (step == steps and step % every > 0) if every else 0
+
+
 def _tiles(
     step: int,
     settings: dict[str, float],
@@ -85,20 +94,24 @@ def _tiles(
     images: float,
     best: Point | None,
     times: list[dict[str, Any]],
+    smaller: bool,
 ) -> list[tuple[str, object, str]]:
-    """Name, value and remark of each figure at the top."""
+    """Name, value and remark of each figure at the top; `smaller`: the last batch of an epoch may be."""
+    most = "at most " * smaller
     trained = step * settings.get("batch_size", 0)
     seen, streamed = trained * settings.get("discriminator_steps", 1), data.get("streamed") is True
+    whole = images and not streamed
     said = "images a second, on average" + "; one batch a step counts" * (seen > trained)  # as in timing.jsonl
     took = seconds(times, settings)
-    left = took / step * (settings.get("steps", 0) - step) if step else 0
+    timed = max((each["step"] for each in times if each.get("images_per_second", 0) > 0), default=0)  # fewer if stopped
+    left = took / timed * (settings.get("steps", 0) - step) if timed else 0
     tiles: list[tuple[str, object, str]] = [
-        ("Images seen", number(seen), f"{number(seen / images, 2)} times the data" if images and not streamed else ""),
+        ("Images seen", most + number(seen), f"{most}{number(seen / images, 2)} times the data" if whole else ""),
         ("Time", duration(took), f"of training; about {duration(left)} to go" if left > 0 else "of training"),
-        ("Speed", f"{number(round(trained / took))}/s" if took and trained else "–", said),
+        ("Speed", f"{number(round(timed * settings['batch_size'] / took))}/s" if took else "–", said),
     ]
     if best:
-        tiles.insert(0, ("Best score", number(best[1]), f"at step {number(best[0])}; kept in model/"))
+        tiles.insert(0, ("Score of the model", number(best[1]), f"at step {number(best[0])}; kept in model/"))
     if streamed or images:
         tiles.append(("Data", data.get("name"), "streamed" if streamed else f"{number(images)} images"))
     if memory := [value for _, value in points_of(times, "memory_mb")]:
@@ -115,7 +128,7 @@ def _charts(
     }
     penalties = [point for point in points_of(log, "penalty") if point[1]]
     speed = points_of(times, "images_per_second")
-    lower = "Lower is better" + ("; the ring is the best, which is the model that was kept." if best else ".")
+    lower = "Lower is better" + ("; the ring is the model that was kept." if best else ".")
     level = "In a healthy run both stay level for a long time; neither has to fall to zero."
     near = "Mean logits. The nearer the two, the harder it is to tell them apart."
     parts = [
@@ -128,7 +141,7 @@ def _charts(
     return [part for part in parts if part]
 
 
-def _findings(log: list[dict[str, Any]], run: Path, settings: dict[str, Any]) -> list[dict[str, str]]:
+def _findings(log: list[dict[str, Any]], run: RunFolder, settings: dict[str, Any]) -> list[dict[str, str]]:
     """The doctor's findings, newest first; one that was made again and again stands there once."""
     kinds: dict[str, list[dict[str, Any]]] = {}
     for entry in log:
@@ -140,7 +153,11 @@ def _findings(log: list[dict[str, Any]], run: Path, settings: dict[str, Any]) ->
         when = f"Step {number(first['step'])}"
         if len(entries) > 1:
             when = f"{number(len(entries))} times, steps {number(first['step'])} to {number(last['step'])}"
-        text, command = last.get("text") or name, remedy_of_entry(run, last, settings)
+        then = dict(settings)  # as they were at that step
+        for each in reversed(run.stretches()):
+            if each["step"] >= last["step"]:
+                then |= {key: before for key, (before, _) in each["changed"].items()}
+        text, command = last.get("text") or name, remedy_of_entry(run.path, last, then)
         found.append({"when": when, "text": text, "advice": last.get("advice", ""), "command": command})
     return found
 

@@ -217,7 +217,7 @@ class TrainingLoop:
         if early or self.stopped:
             why = f": {self.stopped}" if self.stopped else ""
             on = f" Go on with: {resume_command(self._folder.path)}" if early else ""
-            say(f"Stopped at step {run.step} and saved{why}.{on}")
+            say(f"Stopped at step {run.step:,} and saved{why}.{on}")
 
     def _call(self, call: Callable[[Callback], None]) -> None:
         """Make `call` on the given callbacks, then on the trainer's own."""

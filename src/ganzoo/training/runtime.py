@@ -327,16 +327,23 @@ class Runtime:
         return list(gather_object([value]))
 
     def begin_tracking(self, name: str, settings: Settings) -> None:
-        """Open the trackers of `settings`, with a run called `name`."""
+        """Open the trackers of `settings`, with a run called `name`; all runs are of the project "ganzoo"."""
+        from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
         flat = {
             key: value if isinstance(value, (int, float, str)) else str(value)
             for key, value in settings.to_dict().items()
         }
+        # Accelerate has one name for all: a folder to TensorBoard, to the others a project.
+        self._accelerator.log_with = [
+            kind if str(kind) == "tensorboard" else LOGGER_TYPE_TO_CLASS[str(kind)]("ganzoo", name=name)
+            for kind in self._accelerator.log_with
+        ]
         self._accelerator.init_trackers(name, config=flat)
 
     def track(self, figures: dict[str, Any], step: int) -> None:
         """Hand the numbers among `figures` to the trackers."""
-        numbers = {name: value for name, value in figures.items() if isinstance(value, (int, float)) and name != "step"}
+        numbers = {name: value for name, value in figures.items() if type(value) in (int, float) and name != "step"}
         self._accelerator.log(numbers, step=step)
 
     def wait(self) -> None:

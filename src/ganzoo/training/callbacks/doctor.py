@@ -22,6 +22,7 @@ from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot
 from ganzoo.training.callbacks.progress import say
 
 PATIENCE = 3  # checks that show it, minus those that don't
+_PENALTY = "a penalty on the discriminator (penalties=r1; if it has one, a larger weight)"  # r1 alone replaces others
 FIRST_CHECKS = 1  # that are ignored: every generator begins with grey noise
 
 
@@ -47,8 +48,8 @@ SYMPTOMS = {
     "discriminator-activated": _Symptom(
         lambda seen: seen.activated,
         lambda seen: (
-            "all logits are in [0, 1], also those of strong noise: the discriminator seems to end in a sigmoid. The "
-            "loss applies a sigmoid itself, so the discriminator can never be sure"
+            "all logits are in [0, 1], also those of strong noise: the discriminator seems to end in a sigmoid, but "
+            "every loss here takes plain logits"
         ),
         "remove nn.Sigmoid() from the end of the discriminator",
         made_wrong=True,
@@ -71,7 +72,7 @@ SYMPTOMS = {
             f"{seen.discriminator_loss:.2g}; undecided, it would be {seen.undecided_loss:.2g}), so the generator "
             f"learns little"
         ),
-        "lower discriminator_lr, or set penalties=r1 or augmentations=color,translation,cutout",
+        f"lower discriminator_lr, or set {_PENALTY}, or augment more (color, translation, cutout)",
     ),
     "generator-starved": _Symptom(
         lambda seen: seen.generator_gradient < (1e-2 if seen.overlap < 0.05 else 1e-5),  # undecided: it may be small
@@ -79,7 +80,7 @@ SYMPTOMS = {
             f"hardly any gradient reaches the generator (its norm is {seen.generator_gradient:.1e}, "
             f"the discriminator's {seen.discriminator_gradient:.1e})"
         ),
-        "use the loss non-saturating or relativistic, or weaken the discriminator: lower its rate, penalties=r1",
+        f"use the loss non-saturating or relativistic, or weaken the discriminator: lower its rate, or set {_PENALTY}",
     ),
     "mode-collapse": _Symptom(
         lambda seen: (
@@ -92,7 +93,7 @@ SYMPTOMS = {
             f"(real images: {seen.real_variety:.2g}), and from the most similar sample by {seen.fake_nearest:.2g} "
             f"(real images: {seen.real_nearest:.2g})"
         ),
-        "go back to an earlier checkpoint with lower learning rates, or set penalties=r1 or loss=relativistic",
+        f"go back to an earlier checkpoint with lower learning rates, or set {_PENALTY}, or loss=relativistic",
     ),
     "label-collapse": _Symptom(
         lambda seen: (
@@ -105,7 +106,7 @@ SYMPTOMS = {
             f"the samples of one class or cluster are nearly all alike: they differ by {seen.fake_label_variety:.2g} "
             f"on average (real images of one: {seen.real_label_variety:.2g})"
         ),
-        "set generator_penalties=diversity(weight=30,every=2), or a larger weight, or fewer clusters",
+        "set 'generator_penalties=diversity(weight=30,every=2)', or a larger weight, or fewer clusters",
     ),
     "divergence": _Symptom(
         lambda seen: (
@@ -121,7 +122,7 @@ SYMPTOMS = {
             f"the discriminator's gradient is {seen.discriminator_gradient:.1e} and its loss "
             f"{seen.discriminator_loss:.3g}, the generator's gradient {seen.generator_gradient:.1e})"
         ),
-        "lower both learning rates, or set penalties=r1 or clip_gradients=1",
+        f"lower both learning rates, or set {_PENALTY}, or clip_gradients=1",
     ),
     "generator-saturated": _Symptom(
         lambda seen: seen.real_between > 0.1 and seen.fake_between < 0.5 * seen.real_between,
@@ -180,7 +181,7 @@ class Doctor(Callback):
     def on_step(self, run: Run) -> None:
         if run.due(run.settings.doctor_every):
             for found in diagnose(self._diagnostics(self._state), self._state.memory):
-                said = f"Step {found.step}, {found.name}: {found.text}. Try: {found.advice}."
+                said = f"Step {found.step:,}, {found.name}: {found.text}. Try: {found.advice}."
                 if advised := remedy(self._folder, found.name, found.step, run.settings):
                     self._state.memory.setdefault("advised_steps", {})[found.name] = advised[0]  # it is kept
                     said += f" Command: {advised[1]}"

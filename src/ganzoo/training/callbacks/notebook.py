@@ -35,9 +35,12 @@ class NotebookDisplay(Callback):
 
     def on_log(self, run: Run, entry: dict[str, Any]) -> None:
         if "discriminator_loss" in entry:
+            while self._losses and self._losses[-1][0] >= run.step:  # the run went back
+                self._losses.pop()
             self._losses.append((run.step, entry["discriminator_loss"], entry["generator_loss"]))
         if "score" in entry:
-            self._score = f"score {number(entry['score'])}" + ", the best so far" * bool(entry.get("best"))
+            best = run.settings.keep == "best" and entry.get("best")  # if the last is kept, all are logged as best
+            self._score = f"score {number(entry['score'])}" + ", the best so far" * bool(best)
         if time.perf_counter() - self._drawn > EVERY:
             self._draw(run)
 

@@ -55,8 +55,8 @@ class Clock(Callback):
         if not self._said and megabytes >= first + MEMORY_GROWTH:
             self._said = True
             say(
-                f"Step {self._state.step}, memory: this process has grown from {first:,} to {megabytes:,} MB since its "
-                f"first steps. Try: look for a custom callback that keeps tensors; a resumed run starts with free "
+                f"Step {self._state.step:,}, memory: this process has grown from {first:,} to {megabytes:,} MB since "
+                f"its first steps. Try: look for a custom callback that keeps tensors; a resumed run starts with free "
                 f"memory."
             )
 
@@ -83,7 +83,7 @@ class StartLine(Callback):
             return
         self._said = True
         left = (last - run.step) * (now - then) / (run.step - step) if run.step > step else 0.0
-        say(f"{self._what}; steps {step} to {last:,}" + (f", about {duration(left)} more." if left >= 1 else "."))
+        say(f"{self._what}; steps {step:,} to {last:,}" + (f", about {duration(left)} more." if left >= 1 else "."))
 
 
 class ProgressBar(Callback):
@@ -92,14 +92,17 @@ class ProgressBar(Callback):
     def __init__(self, steps: int, batch_size: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
-        self._batch_size = batch_size
+        self._batch_size, console = batch_size, Console(stderr=True)
+        narrow = console.width < 70  # too narrow for all: the figures are cut off, not the steps or the time
         self._bar = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[figures]}"),
+            *([] if narrow else [BarColumn(bar_width=None)]),
+            TextColumn("{task.fields[figures]}", table_column=Column(ratio=1 if narrow else None, no_wrap=True)),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
+            expand=narrow,
             refresh_per_second=2,
             speed_estimate_period=3600,  # seconds: lines of the log may be far apart
         )
@@ -117,7 +120,7 @@ class ProgressBar(Callback):
 
     def print(self, text: str) -> None:
         """Print a line above the bar, never broken: there may be a command to copy in it."""
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def on_log(self, run: Run, entry: dict[str, Any]) -> None:
         self._bar.update(self._task, completed=run.step)
@@ -129,6 +132,9 @@ class ProgressBar(Callback):
         if not self._bar.console.is_terminal and (now := time.perf_counter()) - self._said > PLAIN:
             self._said = now
             say(f"step {run.step}  {self._bar.tasks[0].fields['figures']}")
+
+    def on_end(self, run: Run) -> None:
+        self._bar.update(self._task, completed=run.step)
 
 
 @contextmanager
