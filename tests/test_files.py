@@ -150,6 +150,47 @@ def test_after_a_crash_between_two_renames_the_next_start_finds_the_folder(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+def in_an_image(monkeypatch, folder, crash_at=0):
+    """`folder` as overlay file systems have it in a lower layer: no rename of it until another is in its place."""
+    renames, lower, rename = [0], [folder], os.rename
+
+    def refuse(one, other):
+        renames[0] += 1
+        if renames[0] == crash_at:
+            raise KeyboardInterrupt
+        if one in lower:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), one, None, other)
+        rename(one, other)
+        if other in lower:
+            lower.remove(other)
+
+    monkeypatch.setattr(files.sys, "platform", "other")
+    monkeypatch.setattr(os, "rename", refuse)
+
+
+def test_a_folder_that_lies_in_an_image_of_a_container_is_replaced(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    write_file(folder / "text", "old")
+    write_file(folder / "within" / "another", "kept")
+    in_an_image(monkeypatch, folder)
+    for text in ("new", "newer"):
+        with new_folder(folder, keep_others=True) as new:
+            (new / "text").write_text(text)
+        assert ((folder / "text").read_text(), (folder / "within" / "another").read_text()) == (text, "kept")
+        assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_after_a_crash_the_new_folder_is_found_that_was_to_replace_one_in_an_image(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    write_file(folder / "text", "old")
+    in_an_image(monkeypatch, folder, crash_at=3)
+    with pytest.raises(KeyboardInterrupt), new_folder(folder) as new:
+        (new / "text").write_text("new")
+    assert not folder.exists()
+    recover(folder)
+    assert (folder / "text").read_text() == "new"
+
+
 def test_a_model_that_a_crash_left_aside_is_found_when_it_is_loaded(tmp_path, monkeypatch):
     model = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}).save_pretrained(tmp_path / "model")
     monkeypatch.chdir(tmp_path)

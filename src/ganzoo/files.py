@@ -283,14 +283,23 @@ def _carry_over(old: Path, new: Path, drop: Collection[str], within: str = "") -
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Swap two folders' names at one stroke if Linux can; elsewhere in two renames, the old one kept aside."""
+    """Put the folder `one` in the place of `other`: at one stroke if Linux can, else in two renames, the old one kept
+    aside. Where that can't be renamed, as a folder that lies in a container's image, it is deleted first."""
     if sys.platform == "linux":
         renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
         names = os.fsencode(one), os.fsencode(other)
         if renameat2 and renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
             return
     old = _beside(other, "old")
-    os.rename(other, old)
+    try:
+        os.rename(other, old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        os.rename(one, old)  # from where `recover` brings it
+        shutil.rmtree(other)
+        os.rename(old, other)
+        return
     try:
         os.rename(one, other)
     except OSError:
