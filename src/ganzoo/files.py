@@ -190,7 +190,8 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
 
     Args:
         path: where the folder shall be. After a crash the old one is there or the new one.
-            Off Linux a crash can leave the old one aside: the next writer, or `recover`, brings it back.
+            Where the file system can't exchange folders (off Linux, NFS, FUSE) a crash can leave it aside: the next
+            writer, or `recover`, brings it back.
             If it is a link to a folder, the link stays, and what it leads to is replaced.
             Of several processes that write it at once, each replaces what the one before it wrote.
         keep_others: carry files over that the new one does not have, those in its subfolders too.
@@ -226,7 +227,7 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
 
 
 def recover(path: Path) -> None:
-    """Bring back the folder `path` if a crash off Linux, between the two renames of `new_folder`, left it aside."""
+    """Bring back the folder `path` if a crash between the two renames of `new_folder` left it aside."""
     try:
         path = Path(os.path.realpath(path))
     except ValueError:  # no file can have such a name
@@ -283,8 +284,8 @@ def _carry_over(old: Path, new: Path, drop: Collection[str], within: str = "") -
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Put the folder `one` in the place of `other`: at one stroke if Linux can, else in two renames, the old one kept
-    aside. Where that can't be renamed, as a folder that lies in a container's image, it is deleted first."""
+    """Put the folder `one` in the place of `other`: at one stroke if the system can, else in two renames, the old one
+    kept aside. If that can't be renamed, as a folder that lies in a container's image, it is deleted first."""
     if sys.platform == "linux":
         renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
         names = os.fsencode(one), os.fsencode(other)
