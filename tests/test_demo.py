@@ -138,7 +138,7 @@ def test_without_gradio_the_extra_is_named_before_a_model_is_looked_for(monkeypa
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "ganzoo.integrations.demo")
     assert run(["demo", "./nowhere"]) == 2
-    assert "pip install 'ganzoo-torch[demo]'" in capsys.readouterr().err
+    assert 'pip install "ganzoo-torch[demo]"' in capsys.readouterr().err
 
 
 # --- in a browser -------------------------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def test_without_gradio_a_space_names_the_extra(model, tmp_path, monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("ganzoo.integrations.space.version", absent)
-    with pytest.raises(MissingExtraError, match=r"pip install 'ganzoo-torch\[demo\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "ganzoo-torch\[demo\]"'):
         export_space(ganzoo.from_pretrained(model), tmp_path / "space")
 
 

@@ -65,7 +65,8 @@ def _extras() -> dict[str, str]:
     for extra, packages in wanted.items():
         if extra not in ("test", "dev", "docs"):
             missing = [package for package in packages if not _installed(package)]
-            rows[extra] = f"no: pip install 'ganzoo-torch[{extra}]' ({', '.join(missing)})" if missing else "yes"
+            install = f'pip install "ganzoo-torch[{extra}]"'
+            rows[extra] = f"no: {install} ({', '.join(missing)})" if missing else "yes"
     return rows
 
 
