@@ -190,6 +190,8 @@ def reason(error: Exception) -> str:
     if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
         number = int(found[1])
     text = str(said or error)
+    if number == errno.EACCES and sys.platform == "win32":  # which says so of an open file too
+        return f"{text}; close programs that use files there, or choose another place"
     return f"{text}; {_REMEDIES[number]}" if number in _REMEDIES else text
 
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -120,6 +121,19 @@ def sha256_of(path: Path) -> str:
         return digest_of(file, "sha256")
 
 
+def rename(one: Path, other: Path) -> None:
+    """Rename a file or folder, also to the name of a file that is there.
+
+    Windows refuses it while a file of `one` or `other` is open, if only in a virus scanner: it is tried again for two
+    seconds.
+    """
+    for _ in range(20 if sys.platform == "win32" else 0):
+        with suppress(PermissionError):
+            return os.replace(one, other)
+        time.sleep(0.1)
+    os.replace(one, other)
+
+
 def write_file(path: Path, content: bytes | str, sync: bool = True) -> None:
     """Put `content` at `path`: the old file is there or the new one, never a part; with `sync` also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +143,7 @@ def write_file(path: Path, content: bytes | str, sync: bool = True) -> None:
         _keep_rights(path, aside)
         if sync:
             fsync(aside)
-        os.replace(aside, path)
+        rename(aside, path)
     except OSError as error:
         error.filename = str(path)  # nobody knows the file aside
         raise
@@ -220,7 +234,7 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
             if path.exists():
                 _exchange(aside, path)
             else:
-                os.rename(aside, path)
+                rename(aside, path)
         fsync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -254,7 +268,7 @@ def _bring_back(path: Path) -> None:
     if path.exists():
         shutil.rmtree(old, ignore_errors=True)
     elif old.exists():
-        os.rename(old, path)
+        rename(old, path)
 
 
 def _keep_rights(old: Path, new: Path) -> None:
@@ -293,17 +307,17 @@ def _exchange(one: Path, other: Path) -> None:
             return
     old = _beside(other, "old")
     try:
-        os.rename(other, old)
+        rename(other, old)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        os.rename(one, old)  # from where `recover` brings it
+        rename(one, old)  # from where `recover` brings it
         shutil.rmtree(other)
-        os.rename(old, other)
+        rename(old, other)
         return
     try:
-        os.rename(one, other)
+        rename(one, other)
     except OSError:
-        os.rename(old, other)
+        rename(old, other)
         raise
-    os.rename(old, one)
+    rename(old, one)
