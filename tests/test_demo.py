@@ -337,6 +337,12 @@ def test_a_space_replaces_a_space_and_nothing_else(model, tmp_path):
     assert (tmp_path / "other" / "app.py").read_text() == "print('mine')"
 
 
+def test_a_space_is_put_where_a_file_manager_alone_wrote(model, tmp_path):
+    (tmp_path / "space").mkdir()
+    (tmp_path / "space" / ".DS_Store").touch()
+    assert (export_space(ganzoo.from_pretrained(model), tmp_path / "space") / "app.py").is_file()
+
+
 def test_a_bundled_models_space_says_its_own_name(tmp_path):
     space = export_space(ganzoo.from_pretrained("fashion-mnist"), tmp_path / "space")
     assert RepoCard.load(space / "README.md").data.title == "fashion-mnist demo"

@@ -21,6 +21,7 @@ from ganzoo.errors import ConfigError, quote
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 # the answers of a place that offers no fsync or no locks: of network folders, FUSE and (EBADF) Windows
 _NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOLCK)
+DESKTOP_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")  # macOS and Windows put them into folders that are looked at
 
 # How files begin that stand under another's name; HEIC and videos are known by what follows their length.
 _KINDS = {
@@ -99,6 +100,11 @@ def check_writable(folder: Path) -> None:
     aside = folder / f".{uuid4().hex[:8]}.tmp"
     aside.touch()
     aside.unlink()
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether `folder` holds nothing but what macOS and Windows put there."""
+    return all(entry.name in DESKTOP_FILES for entry in folder.iterdir())
 
 
 def digest_of(file: IO[bytes], kind: str) -> str:

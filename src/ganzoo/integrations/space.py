@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, WeightsError, needs, printable, writing
-from ganzoo.files import expand_user, name_of, new_folder
+from ganzoo.files import expand_user, is_empty, name_of, new_folder
 from ganzoo.gan import GAN
 from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, files_of, is_space
 from ganzoo.runs.folder import run_of
@@ -70,7 +70,7 @@ def export_space(gan: GAN, folder: str | Path, source: str | None = None) -> Pat
             can't be written.
     """
     folder = expand_user(folder)
-    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    free = not folder.exists() or (folder.is_dir() and is_empty(folder))
     if not free and not is_space(folder):
         raise ConfigError(f"{folder} holds something else than a Space of ganzoo; name a new folder")
     with needs("a Space needs Gradio", "demo"):
