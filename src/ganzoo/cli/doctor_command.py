@@ -57,7 +57,7 @@ def _cache() -> dict[str, str]:
 def _extras() -> dict[str, str]:
     """Each extra of the package: installed, or what to install."""
     wanted: dict[str, list[str]] = {}
-    for line in requires("ganzoo-torch") or ():
+    for line in (requires("ganzoo-torch") if _installed("ganzoo-torch") else None) or ():
         package, _, extra = line.partition("; extra == ")
         if extra and not package.startswith("ganzoo-torch"):
             wanted.setdefault(extra.strip("\"' "), []).append(package.split(">")[0].split("[")[0])
