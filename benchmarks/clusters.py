@@ -1,7 +1,7 @@
 """How alike are the images of a cluster? The share of the features' variance that the clusters explain.
 
     python benchmarks/clusters.py fashion-mnist
-    python benchmarks/clusters.py pokemon.zip --size 64 --channels 3 --features 'timm:NAME?weights=FILE'
+    python benchmarks/clusters.py pokemon.zip --size 64 --channels 3 --features "timm:NAME?weights=FILE"
     python benchmarks/clusters.py emoji --size 64 --channels 3 --features color-net --classes
 
 0 for random clusters (corrected for their number), 1 if all images of a cluster are one; higher is better.

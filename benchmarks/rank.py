@@ -1,7 +1,7 @@
 """Do two feature networks rank generators alike? Kernel distances of models and of spoiled real images, in both.
 
     python benchmarks/rank.py pokemon-64 pokemon-64-d2l --data pokemon.zip \
-        --beside 'timm:tf_efficientnet_lite0?weights=lite0.pth'
+        --beside "timm:tf_efficientnet_lite0?weights=lite0.pth"
 
 Half of the chosen real images are compared with; the other half is spoiled, each way for itself. Prints a table for
 docs/evaluate.md and the rank correlation (Spearman's) of the two columns.

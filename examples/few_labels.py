@@ -1,6 +1,6 @@
 """200 labelled garments: what a bundled discriminator, as a model of timm, has learned without a label.
 
-    python examples/few_labels.py [--steps 150] [--draws 3]     # needs pip install 'ganzoo-torch[metrics]'
+    python examples/few_labels.py [--steps 150] [--draws 3]     # needs pip install "ganzoo-torch[metrics]"
 
 As in Radford et al. 2015, section 5.1, the maps of all its stages are max-pooled to 4x4 places and one linear layer
 follows. It learns from 20 images of each class and their mirror images, alone (ridge regression) or with all the
@@ -23,7 +23,7 @@ given = arguments.parse_args()
 try:
     from sklearn import linear_model, pipeline, preprocessing
 except ImportError as error:
-    arguments.exit(2, f"{error}: pip install 'ganzoo-torch[metrics]'\n")
+    arguments.exit(2, f'{error}: pip install "ganzoo-torch[metrics]"\n')
 data = ganzoo.data.open_data("fashion-mnist-mini")
 labels, images = data.labels, data.batch(torch.arange(len(data)))
 mirrored = images.flip(-1)

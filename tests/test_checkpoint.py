@@ -127,7 +127,7 @@ def test_the_newest_two_and_the_best_stay(tmp_path):
 
 WRITES = [
     (os, "fsync"),
-    (os, "rename"),
+    (os, "replace"),
     (Path, "mkdir"),
     (Path, "write_text"),
     (checkpointing, "save_file"),

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 import torch
@@ -649,6 +649,22 @@ def test_a_printed_command_can_be_pasted(name):
     assert line.isprintable()
     done = subprocess.run(["bash", "-c", line], capture_output=True)
     assert done.stdout == name.encode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (PureWindowsPath("runs/garments"), r"runs\garments"),
+        (PureWindowsPath("C:/my runs/x"), r'"C:\my runs\x"'),
+        ("steps=10", "steps=10"),
+        ("penalties=r1(weight=5)", '"penalties=r1(weight=5)"'),
+        ('a "b"', r'"a \"b\""'),
+        ("", '""'),
+    ],
+)
+def test_on_windows_a_printed_command_has_the_quotes_of_its_shells(name, expected, monkeypatch):
+    monkeypatch.setattr("sys.platform", "win32")
+    assert ganzoo.errors.shell("ganzoo", name) == f"ganzoo {expected}"
 
 
 def _other_images(*_):

@@ -1,5 +1,6 @@
 """Images from anywhere: the same pixels each time, and a clear word about what can't be used."""
 
+import errno
 import gzip
 import hashlib
 import io
@@ -273,6 +274,17 @@ def test_pictures_are_decoded_at_once_in_order_and_few_ahead(monkeypatch, platfo
     skipped = list(read_pictures(fetch, range(400), 400, Reading(broken="skip")))
     assert [picture is None for picture in skipped] == [False] * 399 + [True]
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_without_semaphores_threads_decode(tmp_path, monkeypatch):
+    def absent(*_, **__):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    for number in range(20):
+        Image.new("L", (8, 8), number * 10).save(tmp_path / f"{number:02}.png")
+    monkeypatch.setattr("ganzoo.data.decode.cores", lambda: 2)
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", absent)
+    assert [int(image[0, 0, 0]) for image in open_data(tmp_path).images] == [*range(0, 200, 10)]
 
 
 def test_a_decoding_process_that_is_ended_is_told_in_one_line(monkeypatch):

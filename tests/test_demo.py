@@ -155,7 +155,7 @@ def test_without_gradio_the_extra_is_named_before_a_model_is_looked_for(monkeypa
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "ganzoo.integrations.demo")
     assert run(["demo", "./nowhere"]) == 2
-    assert "pip install 'ganzoo-torch[demo]'" in capsys.readouterr().err
+    assert 'pip install "ganzoo-torch[demo]"' in capsys.readouterr().err
 
 
 # --- in a browser -------------------------------------------------------------------------------------------------
@@ -354,6 +354,12 @@ def test_a_space_replaces_a_space_and_nothing_else(model, tmp_path):
     assert (tmp_path / "other" / "app.py").read_text() == "print('mine')"
 
 
+def test_a_space_is_put_where_a_file_manager_alone_wrote(model, tmp_path):
+    (tmp_path / "space").mkdir()
+    (tmp_path / "space" / ".DS_Store").touch()
+    assert (export_space(ganzoo.from_pretrained(model), tmp_path / "space") / "app.py").is_file()
+
+
 def test_a_bundled_models_space_says_its_own_name(tmp_path):
     space = export_space(ganzoo.from_pretrained("fashion-mnist"), tmp_path / "space")
     assert RepoCard.load(space / "README.md").data.title == "fashion-mnist demo"
@@ -394,7 +400,7 @@ def test_without_gradio_a_space_names_the_extra(model, tmp_path, monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr("ganzoo.integrations.space.version", absent)
-    with pytest.raises(MissingExtraError, match=r"pip install 'ganzoo-torch\[demo\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "ganzoo-torch\[demo\]"'):
         export_space(ganzoo.from_pretrained(model), tmp_path / "space")
 
 

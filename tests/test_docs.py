@@ -104,7 +104,7 @@ EXAMPLES = {
 
 
 NEEDS = {  # the module that ganzoo itself does without, and what pip installs
-    "few_labels.py": ("sklearn", "'ganzoo-torch[metrics]'"),
+    "few_labels.py": ("sklearn", '"ganzoo-torch[metrics]"'),
     "leaky_relu.py": ("matplotlib", "matplotlib"),
     "lightning_module.py": ("lightning", "lightning"),
     "relu_against_leaky_relu.py": ("matplotlib", "matplotlib"),

@@ -195,7 +195,7 @@ def test_without_scikit_learn_the_extra_is_named_before_anything_is_computed(gan
     monkeypatch.setattr("ganzoo.explore.probe.discriminator_features", None)  # called, it would fail
     images, labels = torch.from_numpy(MINI.images.copy()), MINI.labels
     train, test = (ganzoo.data.open_data((images[part], labels[part])) for part in (slice(0, 40), slice(40, 60)))
-    with pytest.raises(MissingExtraError, match=r"the probe needs scikit-learn: pip install 'ganzoo-torch\[metrics\]'"):
+    with pytest.raises(MissingExtraError, match=r'the probe needs scikit-learn: pip install "ganzoo-torch\[metrics\]"'):
         probe(gan.discriminator, train, test)
 
 

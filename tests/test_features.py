@@ -436,5 +436,5 @@ def test_inception_is_torch_fidelitys_network(offline):
 def test_inception_without_torch_fidelity_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'ganzoo-torch\[metrics\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "ganzoo-torch\[metrics\]"'):
         FEATURES.make("inception")

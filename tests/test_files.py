@@ -14,7 +14,7 @@ from PIL import Image
 import ganzoo
 from ganzoo import files
 from ganzoo.data import open_data
-from ganzoo.errors import ConfigError
+from ganzoo.errors import ConfigError, reason
 from ganzoo.files import expand_user, fsync, locked, new_folder, recover, remove_leftovers, write_file
 
 
@@ -72,6 +72,38 @@ def test_folders_are_written_where_no_locks_are_offered(tmp_path, monkeypatch, n
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.parametrize("refusals", [0, 3, 19])
+def test_on_windows_a_rename_waits_for_others_who_have_a_file_open(tmp_path, monkeypatch, refusals):
+    waits, replace = [], os.replace
+
+    def refuse(one, other):
+        if len(waits) < refusals:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        replace(one, other)
+
+    monkeypatch.setattr(files.sys, "platform", "win32")
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(files.time, "sleep", waits.append)
+    write_file(tmp_path / "file", "x")
+    assert (tmp_path / "file").read_text() == "x" and waits == [0.1] * refusals
+
+
+@pytest.mark.parametrize("platform", ["win32", "linux"])
+def test_a_rename_that_is_refused_for_good_says_what_may_hinder_it(tmp_path, monkeypatch, platform):
+    def refuse(one, other):
+        raise PermissionError(errno.EACCES, "Access is denied")
+
+    waits = []
+    monkeypatch.setattr(files.sys, "platform", platform)
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr(files.time, "sleep", waits.append)
+    with pytest.raises(PermissionError) as error:
+        write_file(tmp_path / "file", "x")
+    assert sum(waits) == pytest.approx(2 if platform == "win32" else 0)
+    remedy = "close programs that use files there" if platform == "win32" else "this user has no right"
+    assert f"Access is denied; {remedy}" in reason(error.value)
+
+
 def test_an_error_names_the_file_that_was_asked_for(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError) as error:
@@ -116,7 +148,7 @@ def crash(folder, at):
     process = os.fork()
     if process == 0:
         files.sys.platform = "other"
-        renames, rename = [0], os.rename
+        renames, rename = [0], os.replace
 
         def count(*names):
             renames[0] += 1
@@ -124,7 +156,7 @@ def crash(folder, at):
                 os._exit(9)
             rename(*names)
 
-        os.rename = count
+        os.replace = count
         with new_folder(folder) as new:
             (new / "text").write_text("new")
         os._exit(0)
@@ -148,6 +180,47 @@ def test_after_a_crash_between_two_renames_the_next_start_finds_the_folder(tmp_p
     remove_leftovers(tmp_path)
     assert (folder / "text").read_text() == ("new" if at == 3 else "old")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def in_an_image(monkeypatch, folder, crash_at=0):
+    """`folder` as overlay file systems have it in a lower layer: no rename of it until another is in its place."""
+    renames, lower, rename = [0], [folder], os.replace
+
+    def refuse(one, other):
+        renames[0] += 1
+        if renames[0] == crash_at:
+            raise KeyboardInterrupt
+        if one in lower:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), one, None, other)
+        rename(one, other)
+        if other in lower:
+            lower.remove(other)
+
+    monkeypatch.setattr(files.sys, "platform", "other")
+    monkeypatch.setattr(os, "replace", refuse)
+
+
+def test_a_folder_that_lies_in_an_image_of_a_container_is_replaced(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    write_file(folder / "text", "old")
+    write_file(folder / "within" / "another", "kept")
+    in_an_image(monkeypatch, folder)
+    for text in ("new", "newer"):
+        with new_folder(folder, keep_others=True) as new:
+            (new / "text").write_text(text)
+        assert ((folder / "text").read_text(), (folder / "within" / "another").read_text()) == (text, "kept")
+        assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_after_a_crash_the_new_folder_is_found_that_was_to_replace_one_in_an_image(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    write_file(folder / "text", "old")
+    in_an_image(monkeypatch, folder, crash_at=3)
+    with pytest.raises(KeyboardInterrupt), new_folder(folder) as new:
+        (new / "text").write_text("new")
+    assert not folder.exists()
+    recover(folder)
+    assert (folder / "text").read_text() == "new"
 
 
 def test_a_model_that_a_crash_left_aside_is_found_when_it_is_loaded(tmp_path, monkeypatch):

@@ -660,10 +660,10 @@ def test_a_crash_while_saving_leaves_the_old_model(gan, tmp_path, monkeypatch):
     folder = gan.save_pretrained(tmp_path / "model")
     before = (folder / "model.safetensors").read_bytes()
     other = ganzoo.create("fashion-mnist", generator=SMALL, discriminator={"widths": (4, 8)}, seed=9)
-    for call in ("fsync", "rename"):
+    for call in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, call, lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-            if call == "rename":
+            if call == "replace":
                 shutil.rmtree(folder)
             with pytest.raises(WeightsError, match="No space left on device"):
                 other.save_pretrained(folder)

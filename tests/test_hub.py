@@ -423,6 +423,13 @@ def test_a_pulled_folder_takes_nothing_of_the_model_before(hub, saved, tmp_path)
         pull(NAME, tmp_path / "letters", token=READER, endpoint=hub.endpoint)
 
 
+def test_a_folder_in_which_a_file_manager_alone_wrote_is_pulled_into(hub, saved, tmp_path):
+    push(hub, saved)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".DS_Store").touch()
+    assert pull(NAME, tmp_path / "new", token=READER, endpoint=hub.endpoint).joinpath("config.json").is_file()
+
+
 @pytest.mark.parametrize("config", ['{"architectures": ["Bert"]}', "{", '{"format": 1}'])
 def test_another_librarys_model_is_not_pulled_over(hub, saved, tmp_path, config):
     push(hub, saved)

@@ -174,7 +174,7 @@ def test_the_command_writes_the_file_says_what_it_takes_and_replaces_none_unless
 @pytest.mark.parametrize("package", ["onnxscript", "onnxruntime"])
 def test_a_package_that_is_missing_is_named_with_its_extra(package, exported, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingExtraError, match=rf"{package} .*pip install 'ganzoo-torch\[onnx\]'"):
+    with pytest.raises(MissingExtraError, match=rf'{package} .*pip install "ganzoo-torch\[onnx\]"'):
         export_onnx(exported[0], tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 import ganzoo
+from ganzoo.cli import run
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ganzoo"
@@ -83,6 +86,24 @@ def test_evaluate_is_the_function_whichever_module_is_imported_first():
 def test_the_version_is_the_installed_distributions():
     assert ganzoo.__version__ == importlib.metadata.version("ganzoo-torch")
     assert re.fullmatch(r"\d+\.\d+\.\d+", ganzoo.__version__)
+
+
+def test_a_clone_that_pip_did_not_install_trains_and_saves(tmp_path, monkeypatch, capsys):
+    found = importlib.metadata.Distribution.from_name
+
+    def absent(name):
+        if name == "ganzoo-torch":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return found(name)
+
+    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", absent)
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)})
+    images = torch.rand(16, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    result = ganzoo.Trainer(gan, images, output_dir=tmp_path / "run", steps=1, batch_size=4, device="cpu").fit()
+    assert json.loads((result.model / "config.json").read_text())["library_version"] == "0+unknown"
+    assert ganzoo.from_pretrained(result.model).image_size == 28
+    assert run(["doctor"]) == 0 and "not installed as a package" in capsys.readouterr().out
+    assert run(["--version"]) == 0 and capsys.readouterr().out == "0+unknown\n"
 
 
 def test_the_stub_lists_exactly_the_lazy_names_from_their_homes():

@@ -169,4 +169,4 @@ def test_doctor_names_the_extra_to_install(monkeypatch, capsys):
     from ganzoo.cli import doctor_command
 
     monkeypatch.setattr(doctor_command, "_installed", lambda package: package != "datasets")
-    assert shown(capsys, "doctor")["extras"]["datasets"] == "no: pip install 'ganzoo-torch[datasets]' (datasets)"
+    assert shown(capsys, "doctor")["extras"]["datasets"] == 'no: pip install "ganzoo-torch[datasets]" (datasets)'

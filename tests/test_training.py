@@ -491,6 +491,17 @@ def test_a_folder_of_other_things_is_never_taken(tmp_path):
     assert (tmp_path / "thesis.txt").exists()
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_file_manager_wrote_does_not_hinder_a_new_run(tmp_path, name, killed):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / name).write_bytes(b"icons")
+    (tmp_path / "checkpoints" / name).write_bytes(b"icons")
+    if killed:
+        (tmp_path / ".ganzoo.json").write_text("{}")
+    ganzoo.runs.folder.RunFolder(tmp_path).check_free(overwrite=False)
+
+
 def test_a_run_killed_before_its_first_checkpoint_is_begun_again(tmp_path):
     (tmp_path / "run" / ".model.1a2b.tmp").mkdir(parents=True)
     (tmp_path / "run" / "log.jsonl").touch()

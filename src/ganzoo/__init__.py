@@ -48,9 +48,9 @@ __all__ = sorted([*_HOME, *_MODULES, "__version__"])
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
+        from ganzoo.text import own_version
 
-        value: Any = version("ganzoo-torch")
+        value: Any = own_version()
     elif name in _HOME:
         value = getattr(import_module(_HOME[name]), name)
     elif name in _MODULES:

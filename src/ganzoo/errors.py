@@ -10,10 +10,12 @@ import errno
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 _SECRET = re.compile(r"\bhf_\w{20,}|(?<=://)[^/@\s]+(?=@)|(?<=Bearer )[^\s'\"]+")  # tokens, a password in an address
+_PLAIN = re.compile(r"[\w.:=/\\+-]+")  # what means nothing to a shell of Windows
 _known_secrets: set[str] = set()
 _REMEDIES = {
     errno.ENOSPC: "free disk space there",
@@ -164,7 +166,11 @@ def keep_secret(secret: str) -> None:
 
 
 def shell(*words: object) -> str:
-    """`words` as a command that can be pasted into a shell (POSIX, bash or zsh for words that can't be printed)."""
+    """`words` as a command that can be pasted into a shell: POSIX, bash or zsh for words that can't be printed; on
+    Windows cmd and PowerShell."""
+    if sys.platform == "win32":  # where cmd takes ' for a letter, and each a backslash
+        quoted = (word.replace('"', r"\"") for word in map(str, words))
+        return " ".join(word if _PLAIN.fullmatch(word) else f'"{word}"' for word in quoted)
     return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escaped(word)}'" for word in map(str, words))
 
 
@@ -184,6 +190,8 @@ def reason(error: Exception) -> str:
     if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
         number = int(found[1])
     text = str(said or error)
+    if number == errno.EACCES and sys.platform == "win32":  # which says so of an open file too
+        return f"{text}; close programs that use files there, or choose another place"
     return f"{text}; {_REMEDIES[number]}" if number in _REMEDIES else text
 
 
@@ -205,7 +213,7 @@ def needs(said: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise MissingExtraError(f"{said}: pip install 'ganzoo-torch[{extra}]'") from error
+        raise MissingExtraError(f'{said}: pip install "ganzoo-torch[{extra}]"') from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from ganzoo.errors import ConfigError, quote
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 # the answers of a place that offers no fsync or no locks: of network folders, FUSE and (EBADF) Windows
 _NOT_OFFERED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ENOLCK)
+DESKTOP_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")  # macOS and Windows put them into folders that are looked at
 
 # How files begin that stand under another's name; HEIC and videos are known by what follows their length.
 _KINDS = {
@@ -100,6 +102,11 @@ def check_writable(folder: Path) -> None:
     aside.unlink()
 
 
+def is_empty(folder: Path) -> bool:
+    """Whether `folder` holds nothing but what macOS and Windows put there."""
+    return all(entry.name in DESKTOP_FILES for entry in folder.iterdir())
+
+
 def digest_of(file: IO[bytes], kind: str) -> str:
     """The hash of what an open file holds from here on, in hexadecimal; `kind` as `hashlib` names it."""
     digest = hashlib.new(kind, usedforsecurity=False)
@@ -120,6 +127,19 @@ def sha256_of(path: Path) -> str:
         return digest_of(file, "sha256")
 
 
+def rename(one: Path, other: Path) -> None:
+    """Rename a file or folder, also to the name of a file that is there.
+
+    Windows refuses it while a file of `one` or `other` is open, if only in a virus scanner: it is tried again for two
+    seconds.
+    """
+    for _ in range(20 if sys.platform == "win32" else 0):
+        with suppress(PermissionError):
+            return os.replace(one, other)
+        time.sleep(0.1)
+    os.replace(one, other)
+
+
 def write_file(path: Path, content: bytes | str, sync: bool = True) -> None:
     """Put `content` at `path`: the old file is there or the new one, never a part; with `sync` also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +149,7 @@ def write_file(path: Path, content: bytes | str, sync: bool = True) -> None:
         _keep_rights(path, aside)
         if sync:
             fsync(aside)
-        os.replace(aside, path)
+        rename(aside, path)
     except OSError as error:
         error.filename = str(path)  # nobody knows the file aside
         raise
@@ -190,7 +210,8 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
 
     Args:
         path: where the folder shall be. After a crash the old one is there or the new one.
-            Off Linux a crash can leave the old one aside: the next writer, or `recover`, brings it back.
+            Where the file system can't exchange folders (off Linux, NFS, FUSE) a crash can leave it aside: the next
+            writer, or `recover`, brings it back.
             If it is a link to a folder, the link stays, and what it leads to is replaced.
             Of several processes that write it at once, each replaces what the one before it wrote.
         keep_others: carry files over that the new one does not have, those in its subfolders too.
@@ -219,14 +240,14 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
             if path.exists():
                 _exchange(aside, path)
             else:
-                os.rename(aside, path)
+                rename(aside, path)
         fsync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def recover(path: Path) -> None:
-    """Bring back the folder `path` if a crash off Linux, between the two renames of `new_folder`, left it aside."""
+    """Bring back the folder `path` if a crash between the two renames of `new_folder` left it aside."""
     try:
         path = Path(os.path.realpath(path))
     except ValueError:  # no file can have such a name
@@ -253,7 +274,7 @@ def _bring_back(path: Path) -> None:
     if path.exists():
         shutil.rmtree(old, ignore_errors=True)
     elif old.exists():
-        os.rename(old, path)
+        rename(old, path)
 
 
 def _keep_rights(old: Path, new: Path) -> None:
@@ -283,17 +304,26 @@ def _carry_over(old: Path, new: Path, drop: Collection[str], within: str = "") -
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Swap two folders' names at one stroke if Linux can; elsewhere in two renames, the old one kept aside."""
+    """Put the folder `one` in the place of `other`: at one stroke if the system can, else in two renames, the old one
+    kept aside. If that can't be renamed, as a folder that lies in a container's image, it is deleted first."""
     if sys.platform == "linux":
         renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
         names = os.fsencode(one), os.fsencode(other)
         if renameat2 and renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
             return
     old = _beside(other, "old")
-    os.rename(other, old)
     try:
-        os.rename(one, other)
+        rename(other, old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        rename(one, old)  # from where `recover` brings it
+        shutil.rmtree(other)
+        rename(old, other)
+        return
+    try:
+        rename(one, other)
     except OSError:
-        os.rename(old, other)
+        rename(old, other)
         raise
-    os.rename(old, one)
+    rename(old, one)

@@ -1,9 +1,10 @@
-"""Numbers and times as a person reads them, and how far a long work has come."""
+"""Numbers and times as a person reads them, how far a long work has come, and the version of ganzoo."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -71,3 +72,11 @@ def track(parts: Iterable[T], what: str, total: int, wanted: bool = True) -> Ite
     console = Console(stderr=True)
     disable = not (console.is_terminal or console.is_jupyter)
     return iter(bar(parts, what, total, console=console, transient=True, disable=disable))
+
+
+def own_version() -> str:
+    """The version of ganzoo; that of a clone which pip did not install is unknown."""
+    try:
+        return version("ganzoo-torch")
+    except PackageNotFoundError:
+        return "0+unknown"

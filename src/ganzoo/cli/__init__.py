@@ -26,6 +26,7 @@ from ganzoo.cli.share_commands import convert, demo, export, pull, push
 from ganzoo.cli.show_command import show
 from ganzoo.cli.train_command import train
 from ganzoo.errors import GanzooError, clean, is_out_of_memory, nearest, quote, reason, shell
+from ganzoo.text import own_version
 
 LOOK, TRAIN, SAMPLE, SHARE = "Look around", "Train and measure", "Sample and explore", "Share"
 app = typer.Typer(
@@ -93,9 +94,7 @@ for group, commands in COMMANDS.items():
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
-
-        print(version("ganzoo-torch"))
+        print(own_version())
         raise typer.Exit
 
 

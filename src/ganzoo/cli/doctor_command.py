@@ -57,7 +57,7 @@ def _cache() -> dict[str, str]:
 def _extras() -> dict[str, str]:
     """Each extra of the package: installed, or what to install."""
     wanted: dict[str, list[str]] = {}
-    for line in requires("ganzoo-torch") or ():
+    for line in (requires("ganzoo-torch") if _installed("ganzoo-torch") else None) or ():
         package, _, extra = line.partition("; extra == ")
         if extra and not package.startswith("ganzoo-torch"):
             wanted.setdefault(extra.strip("\"' "), []).append(package.split(">")[0].split("[")[0])
@@ -65,7 +65,8 @@ def _extras() -> dict[str, str]:
     for extra, packages in wanted.items():
         if extra not in ("test", "dev", "docs"):
             missing = [package for package in packages if not _installed(package)]
-            rows[extra] = f"no: pip install 'ganzoo-torch[{extra}]' ({', '.join(missing)})" if missing else "yes"
+            install = f'pip install "ganzoo-torch[{extra}]"'
+            rows[extra] = f"no: {install} ({', '.join(missing)})" if missing else "yes"
     return rows
 
 

@@ -26,7 +26,7 @@ def export(
     """Write a network as an ONNX file, and check it.
 
     Browsers, phones and servers run it without Python.
-    Needs: pip install 'ganzoo-torch[onnx]'.
+    Needs: pip install "ganzoo-torch[onnx]".
     """
     from ganzoo.integrations.onnx import export_onnx, free_file
     from ganzoo.pretrained import from_pretrained
@@ -66,7 +66,7 @@ def demo(
     """Serve a page to play with a generator.
 
     It shows samples by seed and class, a walk, directions and the model's card; it works without a network.
-    Needs: pip install 'ganzoo-torch[demo]'.
+    Needs: pip install "ganzoo-torch[demo]".
     """
     from ganzoo.pretrained import from_pretrained
 

@@ -58,9 +58,9 @@ def read_pictures(
 ) -> Generator[np.ndarray | None, None, None]:
     """The pictures of all `count` `items` in their order, uint8 (C, H, W); None for one that is broken and skipped.
 
-    `fetch` is called here. On Linux processes decode, by torch's `DataLoader`; elsewhere, where a process
-    would import torch again and run the user's script, threads do. With small files threads gain nothing, as Pillow
-    holds Python's lock for half of the time.
+    `fetch` is called here. On Linux processes decode, by torch's `DataLoader`; without semaphores threads do, and
+    elsewhere, where a process would import torch again and run the user's script. With small files threads gain
+    nothing, as Pillow holds Python's lock for half of the time.
 
     Raises:
         DataError: of the first item that can't be read, unless `reading.broken` is "skip".
@@ -98,13 +98,22 @@ class _Pictures(Dataset[Any]):
             return error
 
 
+def _has_semaphores() -> bool:
+    """Whether processes can make queues: not without /dev/shm, as on AWS Lambda."""
+    try:
+        multiprocessing.get_context("fork").Lock()
+    except (OSError, ImportError):
+        return False
+    return True
+
+
 def _decoded(
     contents: Iterator[Encoded | DataError], pictures: _Pictures, count: int, most: int
 ) -> Iterator[np.ndarray | DataError]:
     workers = min(MOST_WORKERS, cores(), count // 8)  # a fork takes as long as a hundred small pictures
     if workers < 2 or multiprocessing.current_process().daemon:  # a daemon may have no children
         yield from map(pictures.__getitem__, contents)
-    elif sys.platform == "linux":
+    elif sys.platform == "linux" and _has_semaphores():
         loader = DataLoader(
             pictures,
             batch_sampler=_chunks(contents, min(most, count // workers)),

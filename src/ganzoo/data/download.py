@@ -15,7 +15,7 @@ from typing import Any
 
 from ganzoo.data.cache import cache_dir, data_folders
 from ganzoo.errors import DataError, writing
-from ganzoo.files import digest_of, locked
+from ganzoo.files import digest_of, locked, rename
 
 TIMEOUT = 30  # seconds without a byte
 TRIES = 3
@@ -84,7 +84,7 @@ def _fetch_whole(file: Published, path: Path) -> None:
                 part.unlink(missing_ok=True)  # a part longer than the file
         else:
             _check(file, part)
-            os.replace(part, path)
+            rename(part, path)
             return
     reasons = "; ".join(dict.fromkeys(problems))
     raise DataError(f"{file.url} can't be downloaded ({reasons}); try again, or put it at {path} by hand.")

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from ganzoo.data.decode import SUFFIXES
 from ganzoo.errors import shown
+from ganzoo.files import DESKTOP_FILES
 from ganzoo.images import written_here
 
 OURS = "written by ganzoo"
@@ -43,7 +44,7 @@ def reason_by_name(path: str) -> str | None:
     if path.lower().endswith(SUFFIXES):
         return HIDDEN if hidden(path) else None
     name = PurePosixPath(path)
-    if hidden(path) or name.name in (LABELS, "Thumbs.db", "desktop.ini"):
+    if hidden(path) or name.name in (LABELS, *DESKTOP_FILES):
         return ""
     return shown(name.suffix.lower(), 20) or NO_ENDING
 

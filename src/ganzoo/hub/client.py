@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ganzoo.errors import ConfigError, HubDamagedError, keep_secret, quote
+from ganzoo.text import own_version
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -42,7 +42,7 @@ def client(token: str | bool | None = None, endpoint: str | None = None) -> HfAp
         if not sound:
             raise ConfigError(f"endpoint must be an address, as https://huggingface.co, got {quote(endpoint)}")
         endpoint = endpoint.rstrip("/")  # the client puts one between this and a path
-    return HfApi(endpoint, token, library_name="ganzoo", library_version=version("ganzoo-torch"))
+    return HfApi(endpoint, token, library_name="ganzoo", library_version=own_version())
 
 
 def _checked(token: str | bool | None) -> str | bool | None:

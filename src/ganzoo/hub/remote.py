@@ -23,7 +23,7 @@ from ganzoo.errors import (
     quote,
     writing,
 )
-from ganzoo.files import expand_user, new_folder, sha256_of
+from ganzoo.files import expand_user, is_empty, new_folder, sha256_of
 from ganzoo.hub.client import bounded_bar, client
 from ganzoo.hub_errors import hub_errors
 from ganzoo.saving.format import (
@@ -105,7 +105,7 @@ def pull(
         WeightsError, ConfigError: the model is damaged. WeightsError: `folder` can't be written.
     """
     target = expand_user(folder)
-    free = not target.exists() or (target.is_dir() and (not any(target.iterdir()) or holds_model(target)))
+    free = not target.exists() or (target.is_dir() and (is_empty(target) or holds_model(target)))
     if not free:  # a saved model is replaced, damaged or not; another library's is not
         raise ConfigError(f"{target} holds something else than a saved model; name a new folder")
     repository = _Repository(repo_id, revision, token, cache_dir, False, endpoint)

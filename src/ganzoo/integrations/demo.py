@@ -8,7 +8,6 @@ import socket
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from ganzoo.integrations.space import title_of
 from ganzoo.latents import directions, sample_labels, sample_latents, slerp, truncate
 from ganzoo.models import Generator
 from ganzoo.saving.format import CARD
+from ganzoo.text import own_version
 
 with needs("the page needs Gradio", "demo"):
     import gradio as gr
@@ -115,7 +115,7 @@ class Studio:
         numbers = ["--count", str(choice.count), "--seed", str(choice.seed), "--scale", "1"]
         recipe = {
             "model": self.gan.source or self.name,
-            "ganzoo": version("ganzoo-torch"),
+            "ganzoo": own_version(),
             "seed": choice.seed,
             "count": choice.count,
             "labels": None if labels is None else labels.tolist(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +17,7 @@ from ganzoo.gan import GAN
 from ganzoo.latents import sample_latents
 from ganzoo.models.contract import call_with
 from ganzoo.models.onnx import OPSET, fingerprint, largest_difference, run_onnx, to_onnx
+from ganzoo.text import own_version
 
 Which = Literal["generator", "discriminator"]
 BATCHES = (1, 3)  # what was written is tried with
@@ -86,7 +86,7 @@ def export_onnx(
     output = "images" if network == "generator" else "logits"
     facts = {
         "library": "ganzoo",
-        "library_version": version("ganzoo-torch"),
+        "library_version": own_version(),
         **gan.facts,
         **{name: getattr(gan, name) for name in ("latent_size", "image_size", "image_channels")},
         "range": [-1, 1],

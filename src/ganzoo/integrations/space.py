@@ -8,12 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ganzoo.errors import ConfigError, WeightsError, needs, printable, writing
-from ganzoo.files import expand_user, name_of, new_folder
+from ganzoo.files import expand_user, is_empty, name_of, new_folder
 from ganzoo.gan import GAN
 from ganzoo.hub.push import APP, MARK, MODEL, REQUIREMENTS, files_of, is_space
 from ganzoo.runs.folder import run_of
 from ganzoo.saving.format import CARD, UNTOUCHED, describe
 from ganzoo.saving.resolve import bundled_models
+from ganzoo.text import own_version
 
 _APP = f'''"""A page to play with a GAN, {MARK}. Run it: python {APP}"""
 
@@ -70,7 +71,7 @@ def export_space(gan: GAN, folder: str | Path, source: str | None = None) -> Pat
             can't be written.
     """
     folder = expand_user(folder)
-    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    free = not folder.exists() or (folder.is_dir() and is_empty(folder))
     if not free and not is_space(folder):
         raise ConfigError(f"{folder} holds something else than a Space of ganzoo; name a new folder")
     with needs("a Space needs Gradio", "demo"):
@@ -83,7 +84,7 @@ def export_space(gan: GAN, folder: str | Path, source: str | None = None) -> Pat
     words |= {"app": APP, "model": MODEL, "requirements": REQUIREMENTS}
     words |= {"models": f"models:\n- {gan.source}\n" * gan.on_hub}
     plugins = (f"{each['package']}=={each['version']}" for each in describe(gan.generator).plugins)
-    needed = [f"ganzoo-torch[demo]=={version('ganzoo-torch')}", *dict.fromkeys(plugins)]
+    needed = [f"ganzoo-torch[demo]=={own_version()}", *dict.fromkeys(plugins)]
     with writing(folder, WeightsError, UNTOUCHED), new_folder(folder, keep_others=True, drop=(MODEL,)) as new:
         app = _APP.format(source=repr(source or found), name=repr(name))
         (new / APP).write_text(app, encoding="utf-8")

@@ -9,13 +9,13 @@ import math
 import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, first_line, is_out_of_memory, needs, quote
+from ganzoo.text import own_version
 
 OPSET = 18  # of 2022: the first that torch's exporter writes by itself, so that old runtimes read it too
 LARGEST_FILE = 2**31  # bytes: an ONNX file is one protocol buffer
@@ -72,7 +72,7 @@ def to_onnx(
     for node in model.graph.all_nodes():  # lines of source files on this machine
         node.metadata_props.clear()
         node.doc_string = None
-    model.producer_name, model.producer_version = "ganzoo", version("ganzoo-torch")
+    model.producer_name, model.producer_version = "ganzoo", own_version()
     model.metadata_props["ganzoo"] = json.dumps(facts, sort_keys=True)
     return program.model_proto.SerializeToString(deterministic=True)
 

@@ -31,7 +31,7 @@ from PIL import Image
 
 from ganzoo import markup
 from ganzoo.errors import GanzooError, TrainingError, WeightsError, masked, quote, reason, shell, words_of, writing
-from ganzoo.files import expand_user, locked, remove_leftovers, write_file
+from ganzoo.files import DESKTOP_FILES, expand_user, is_empty, locked, remove_leftovers, write_file
 from ganzoo.saving.format import FORMAT, GRID, WEIGHTS, check_format, read_json, read_plugins
 from ganzoo.saving.resolve import source_of
 from ganzoo.text import number
@@ -287,10 +287,11 @@ class RunFolder:
 
 
 def _is_ours(entry: Path, begun: bool) -> bool:
-    """Whether a run wrote `entry`, by its name; in a folder in which no run has `begun`, it must be empty too."""
-    if entry.name in (_LOCK, _HOLDER) or _LEFTOVER.fullmatch(entry.name):
+    """Whether a run or a file manager wrote `entry`, by its name; where no run has `begun`, what a run writes
+    must be empty too."""
+    if entry.name in (_LOCK, _HOLDER, *DESKTOP_FILES) or _LEFTOVER.fullmatch(entry.name):
         return True
-    return entry.name in _OURS and (begun or not (any(entry.iterdir()) if entry.is_dir() else entry.stat().st_size))
+    return entry.name in _OURS and (begun or (is_empty(entry) if entry.is_dir() else not entry.stat().st_size))
 
 
 def run_of(model: Path) -> Path | None:

@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -54,6 +53,7 @@ from ganzoo.saving.format import (
     read_json,
 )
 from ganzoo.saving.weights import Dtype, WeightsFile, write_network
+from ganzoo.text import own_version
 
 NETWORKS = ("", "discriminator", "generator_raw")
 LAYOUT = (
@@ -124,7 +124,7 @@ class SavedModel:
                     described = read_description(read_json(file), str(file))
                 networks[part] = WeightsFile.open(path / part / WEIGHTS).described(described)
         except (ConfigError, UnknownNameError) as error:
-            theirs, ours = str(root.get("library_version")), version("ganzoo-torch")
+            theirs, ours = str(root.get("library_version")), own_version()
             if _numbers(theirs) <= _numbers(ours):
                 raise
             newer = f"saved by ganzoo {shown(theirs, 20)}, this is {ours}: pip install -U ganzoo-torch"
@@ -193,7 +193,7 @@ def write_model(
             (new / name).mkdir(exist_ok=True)
             values = write_network(network, new / name, dtype, 0 if name else facts["clusters"]).to_dict()
             if not name:
-                library = {"library": "ganzoo", "library_version": version("ganzoo-torch")}
+                library = {"library": "ganzoo", "library_version": own_version()}
                 values = {"format": FORMAT, **library, **facts, "generator": values}
             (new / name / CONFIG).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
         try:

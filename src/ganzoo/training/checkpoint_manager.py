@@ -31,7 +31,7 @@ from ganzoo.training.callbacks.progress import say
 from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime
 
-PATIENCE = 10  # seconds until a file of one machine is seen by the others
+PATIENCE = 90  # seconds until a file of one machine is seen by the others: NFS keeps a "not there" for 60
 ROLLBACKS = 3  # how often a run goes back to its last checkpoint after NaN, each time at half the learning rates
 
 
