@@ -212,15 +212,30 @@ def test_a_folder_that_lies_in_an_image_of_a_container_is_replaced(tmp_path, mon
         assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_after_a_crash_the_new_folder_is_found_that_was_to_replace_one_in_an_image(tmp_path, monkeypatch):
+def half_deleted(folder, ignore_errors=False):
+    if not ignore_errors:
+        (folder / "text").unlink()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("find", [recover, lambda folder: remove_leftovers(folder.parent)])
+@pytest.mark.parametrize("crash_at", [None, 3])
+def test_after_a_crash_the_new_folder_is_found_that_was_to_replace_one_in_an_image(
+    tmp_path, monkeypatch, find, crash_at
+):
     folder = tmp_path / "folder"
     write_file(folder / "text", "old")
-    in_an_image(monkeypatch, folder, crash_at=3)
+    write_file(folder / "within" / "more", "old")
+    in_an_image(monkeypatch, folder, crash_at=crash_at)
+    if crash_at is None:  # in the middle of deleting
+        monkeypatch.setattr(files.shutil, "rmtree", half_deleted)
     with pytest.raises(KeyboardInterrupt), new_folder(folder) as new:
         (new / "text").write_text("new")
-    assert not folder.exists()
-    recover(folder)
+    monkeypatch.undo()
+    assert folder.exists() == (crash_at is None) and not (folder / "text").exists()
+    find(folder)
     assert (folder / "text").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock.tmp")] == ["folder"]
 
 
 def test_a_model_that_a_crash_left_aside_is_found_when_it_is_loaded(tmp_path, monkeypatch):

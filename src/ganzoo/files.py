@@ -247,19 +247,19 @@ def new_folder(path: Path, *, keep_others: bool = False, drop: Collection[str] =
 
 
 def recover(path: Path) -> None:
-    """Bring back the folder `path` if a crash between the two renames of `new_folder` left it aside."""
+    """Bring back the folder `path` if a crash within an exchange of `new_folder` left it aside."""
     try:
         path = Path(os.path.realpath(path))
     except ValueError:  # no file can have such a name
         return
-    if not path.exists() and os.path.exists(_beside(path, "old")):
+    if os.path.exists(_beside(path, "new")) or (not path.exists() and os.path.exists(_beside(path, "old"))):
         with locked(_beside(path, "lock")):
             _bring_back(path)
 
 
 def remove_leftovers(folder: Path) -> None:
     """Delete what a killed process left aside in `folder`, and bring back what it was about to replace."""
-    for entry in folder.glob(".*.old.tmp"):  # as `_beside` names it
+    for entry in (*folder.glob(".*.old.tmp"), *folder.glob(".*.new.tmp")):  # as `_beside` names them
         recover(folder / entry.name[1 : -len(".old.tmp")])
     for entry in folder.glob(".*.tmp"):
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink(missing_ok=True)
@@ -270,8 +270,12 @@ def _beside(path: Path, kind: str) -> Path:
 
 
 def _bring_back(path: Path) -> None:
-    old = _beside(path, "old")
-    if path.exists():
+    old, new = _beside(path, "old"), _beside(path, "new")
+    if new.exists():  # whole; what is at `path` may be half deleted
+        if path.exists():
+            shutil.rmtree(path)
+        rename(new, path)
+    elif path.exists():
         shutil.rmtree(old, ignore_errors=True)
     elif old.exists():
         rename(old, path)
@@ -305,7 +309,8 @@ def _carry_over(old: Path, new: Path, drop: Collection[str], within: str = "") -
 
 def _exchange(one: Path, other: Path) -> None:
     """Put the folder `one` in the place of `other`: at one stroke if the system can, else in two renames, the old one
-    kept aside. If that can't be renamed, as a folder that lies in a container's image, it is deleted first."""
+    kept aside. If that can't be renamed, as a folder that lies in a container's image, it is deleted once the new one
+    stands beside it."""
     if sys.platform == "linux":
         renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
         names = os.fsencode(one), os.fsencode(other)
@@ -317,9 +322,8 @@ def _exchange(one: Path, other: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        rename(one, old)  # from where `recover` brings it
-        shutil.rmtree(other)
-        rename(old, other)
+        rename(one, _beside(other, "new"))
+        _bring_back(other)
         return
     try:
         rename(one, other)
