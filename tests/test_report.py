@@ -123,7 +123,7 @@ def test_a_model_that_was_kept_when_a_better_one_was_lost_is_not_called_the_best
 def test_of_smaller_last_batches_images_seen_are_at_most_so_many(tmp_path):
     changes = {"settings": {**facts()["settings"], "keep_last_batch": True}}
     said = text(write_report(made_up(tmp_path / "run", changes=changes)).read_text("utf-8"))
-    assert "Images seen at most 64,000 at most 1.1 times the data" in said
+    assert "Images seen 64,000 at most, 1.1 times the data" in said
 
 
 def test_the_speed_of_a_stopped_run_is_that_of_the_steps_that_were_timed(tmp_path):

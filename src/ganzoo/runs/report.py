@@ -97,16 +97,15 @@ def _tiles(
     smaller: bool,
 ) -> list[tuple[str, object, str]]:
     """Name, value and remark of each figure at the top; `smaller`: the last batch of an epoch may be."""
-    most = "at most " * smaller
     trained = step * settings.get("batch_size", 0)
     seen, streamed = trained * settings.get("discriminator_steps", 1), data.get("streamed") is True
-    whole = images and not streamed
+    rounds = f"{number(seen / images, 2)} times the data" if images and not streamed else ""
     said = "images a second, on average" + "; one batch a step counts" * (seen > trained)  # as in timing.jsonl
     took = seconds(times, settings)
     timed = max((each["step"] for each in times if each.get("images_per_second", 0) > 0), default=0)  # fewer if stopped
     left = took / timed * (settings.get("steps", 0) - step) if timed else 0
     tiles: list[tuple[str, object, str]] = [
-        ("Images seen", most + number(seen), f"{most}{number(seen / images, 2)} times the data" if whole else ""),
+        ("Images seen", number(seen), ", ".join(filter(None, ("at most" * smaller, rounds)))),
         ("Time", duration(took), f"of training; about {duration(left)} to go" if left > 0 else "of training"),
         ("Speed", f"{number(round(timed * settings['batch_size'] / took))}/s" if took else "–", said),
     ]
