@@ -1,5 +1,6 @@
 """The command line: what it does, and what it says when it can't."""
 
+import errno
 import gc
 import io
 import json
@@ -631,6 +632,18 @@ def test_output_in_letters_that_the_terminal_does_not_know_is_escaped(here):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "\\u0440\\u0438\\u0441" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(("platform", "status"), [("win32", 0), ("linux", 2)])
+def test_on_windows_a_reader_that_leaves_is_no_error(monkeypatch, capsys, platform, status):
+    class Pipe(io.StringIO):
+        def flush(self):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(sys, "stdout", Pipe())
+    assert run(["list"]) == status
+    assert bool(capsys.readouterr().err) == (platform == "linux")
 
 
 def test_an_output_that_is_no_file_may_fail_too(monkeypatch, capsys):

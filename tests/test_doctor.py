@@ -456,6 +456,15 @@ def test_memory_is_watched_unless_the_doctor_is_off(tmp_path, monkeypatch, capsy
     assert "remark" not in (tmp_path / "run" / "log.jsonl").read_text()  # it follows from the machine
 
 
+def test_memory_is_not_watched_where_mapped_images_count_as_the_processs_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ganzoo.training.callbacks.progress.MEMORY_GROWTH", 0)
+    monkeypatch.setattr("psutil.Process.memory_info", lambda _: SimpleNamespace(rss=1 << 31))  # as on macOS and Windows
+    gan = ganzoo.create("fashion-mnist", generator={"widths": (8, 4)}, discriminator={"widths": (4, 8)}, seed=0)
+    settings = {**QUICK, "doctor_every": 10, "log_every": 1}
+    ganzoo.Trainer(gan, "fashion-mnist-mini", tmp_path / "run", steps=2, progress=False, **settings).fit()
+    assert "memory: this process has grown" not in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "preset, steps",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -200,7 +201,8 @@ class _CleanOutput(io.TextIOBase):
         except OSError as error:
             with contextlib.suppress(OSError, ValueError):  # a notebook's stream is no file
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for what is still held when Python ends
-            if isinstance(error, BrokenPipeError):
+            closed = sys.platform == "win32" and error.errno == errno.EINVAL  # as Windows says it
+            if closed or isinstance(error, BrokenPipeError):
                 raise _ReaderLeft from error
             error.filename = "the output"
             raise

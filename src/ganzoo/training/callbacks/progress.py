@@ -46,8 +46,9 @@ class Clock(Callback):
         speed = round((state.summed - self._before) * run.settings.batch_size / (now - self._start), 1)
         self._folder.time(step=state.step, images_per_second=speed, memory_mb=memory.rss >> 20)
         self._start, self._before = now, 0
-        if run.settings.doctor_every:  # images mapped from the cache are shared: the machine takes them back at need
-            self.watch((memory.rss - getattr(memory, "shared", 0)) >> 20)
+        # images mapped from the cache are shared: the machine takes them back at need; Linux alone tells them apart
+        if run.settings.doctor_every and hasattr(memory, "shared"):
+            self.watch((memory.rss - memory.shared) >> 20)
 
     def watch(self, megabytes: int) -> None:
         """Say once that this process holds too many `megabytes`."""
