@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -46,6 +47,25 @@ def _little_to_collect():
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(params=["device", "dtype"])
+def other_default(request):
+    """Makes a `with` block in which torch's default device (meta stands for a card) or dtype is another one."""
+
+    @contextmanager
+    def default():
+        if request.param == "device":
+            with torch.device("meta"):
+                yield
+            return
+        torch.set_default_dtype(torch.float64)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    return default
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Labels of a run: clusters found without labels, latents that choose them, and mismatched labels."""
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -231,6 +232,28 @@ def test_clusters_depend_on_nothing_but_the_images(by):
 def test_equal_images_can_be_clustered(by):
     same = open_data(torch.zeros(64, 1, 8, 8, dtype=torch.uint8))
     assert torch.bincount(divided(same, 4, by)).tolist() == [16, 16, 16, 16]
+
+
+@pytest.mark.parametrize("by", CLUSTER_BY)
+def test_clusters_depend_on_neither_torchs_default_device_nor_dtype(by, other_default):
+    data, gan = images(64), small()
+    known = attach_labels(data, gan, by)
+    with other_default():
+        found = attach_labels(data, gan, by)
+    assert found.hash == known.hash and torch.equal(found.labels, known.labels) and len(known.labels.unique()) == 4
+
+
+def test_a_run_depends_on_neither_torchs_default_device_nor_dtype(tmp_path, other_default):
+    def trained(name):
+        gan = copy.deepcopy(made)
+        Trainer(gan, data, tmp_path / name, steps=2, batch_size=16, device="cpu", progress=False).fit()
+        return gan.generator.state_dict()
+
+    data, made = images(64), small()
+    known = trained("known")
+    with other_default():
+        found = trained("found")
+    assert all(torch.equal(found[name], value) for name, value in known.items())
 
 
 def test_a_run_clusters_by_what_its_setting_says(tmp_path):

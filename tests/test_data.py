@@ -116,6 +116,20 @@ def test_images_are_had_by_a_list_of_their_numbers_and_a_mask_is_refused():
             data.batch(mask)
 
 
+def test_images_labels_and_facts_depend_on_neither_torchs_default_device_nor_dtype(tmp_path, other_default):
+    source = fill(tmp_path, [f"{name}/{number}.png" for number in range(10) for name in "ab"])  # two processes decode
+    pair = torch.arange(0, 256, 16, dtype=torch.uint8).view(4, 1, 2, 2), ["a", "b", "a", "b"]
+    with other_default():
+        found = [open_data(source), open_data(pair)]
+        facts = [(describe(data), data._repr_html_(), data.fingerprints.tolist()) for data in found]
+        batches = [[open_loader(data, size, 0).draw(0)[1:] for size in (2, 50)] for data in found]
+    for data, told, drawn, known in zip(found, facts, batches, [open_data(source), open_data(pair)]):
+        assert torch.equal(data.labels, known.labels) and data.hash == known.hash
+        assert told == (describe(known), known._repr_html_(), known.fingerprints.tolist())
+        for size, batch in zip((2, 50), drawn):
+            assert all(map(torch.equal, batch, open_loader(known, size, 0).draw(0)[1:]))
+
+
 @pytest.mark.parametrize("text", ["", "  "])
 def test_empty_text_is_no_folder(text):
     with pytest.raises(DataError, match="data is empty text"):

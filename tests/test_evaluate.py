@@ -335,6 +335,18 @@ def test_a_model_of_other_numbers_is_measured(dtype):
     assert ganzoo.evaluate(gan, "fashion-mnist-mini", samples=100, memorised=False, classes=False).drawn.any()
 
 
+def test_figures_depend_on_neither_torchs_default_device_nor_dtype(other_default, tmp_path, monkeypatch):
+    gan = ganzoo.from_pretrained("fashion-mnist-conditional")
+    half = ganzoo.data.open_data((torch.from_numpy(MINI.images[:250].copy()), MINI.labels[:250]))  # classes unequal
+    known = ganzoo.evaluate(gan, half, samples=100)
+    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path))
+    with other_default():
+        found = ganzoo.evaluate(gan, half, samples=100)
+    assert torch.equal(found.drawn, known.drawn) and found.memorised["pixels"].ratio == known.memorised["pixels"].ratio
+    for name, score in known.scores.items():
+        assert found.scores[name].value == pytest.approx(score.value, abs=1e-6)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here the device is one that can be used")
 def test_features_are_computed_where_the_model_is(monkeypatch):
     monkeypatch.setattr(ganzoo.GAN, "device", torch.device("cuda"))

@@ -82,6 +82,16 @@ def test_fashion_net_gives_what_its_classifier_takes():
     assert accuracy > 0.9
 
 
+@pytest.mark.parametrize("name", ["fashion-net", "color-net"])
+def test_features_depend_on_neither_torchs_default_device_nor_dtype(name, other_default):
+    images, known = MINI.batch(torch.arange(20)), FEATURES.make(name)
+    with other_default():
+        found = FEATURES.make(name)
+        assert torch.equal(found(images), known(images)) and found.key == known.key
+        colour = images.expand(-1, 3, -1, -1)
+        assert torch.equal(found(colour), known(colour)) and found(colour).dtype == torch.float32
+
+
 def test_features_do_not_depend_on_the_batch():
     images = MINI.batch(torch.arange(20))
     net = FEATURES.make("fashion-net")

@@ -457,6 +457,14 @@ def test_a_single_weights_file_holds_its_config(gan, tmp_path):
     assert torch.equal(ganzoo.from_pretrained(tmp_path / "alone.safetensors").sample(2, seed=0), gan.sample(2, seed=0))
 
 
+def test_a_saved_model_loads_as_float32_on_the_cpu_whatever_torchs_defaults_are(gan, tmp_path, other_default):
+    gan.save_pretrained(tmp_path / "model")
+    with other_default():
+        found = ganzoo.from_pretrained(tmp_path / "model")
+    assert all(p.dtype == torch.float32 and p.device.type == "cpu" for p in found.generator.parameters())
+    assert torch.equal(found.sample(2, seed=0), gan.sample(2, seed=0))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_size_files_load_as_float32(gan, tmp_path, dtype):
     gan.save_pretrained(tmp_path / "half", dtype=dtype)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -75,8 +76,10 @@ def test_every_place_names_one_version():
 def released(tmp_path_factory):
     """A copy of what a distribution is made of, with the repository's address in it, as the release workflow has it."""
     copy = tmp_path_factory.mktemp("released")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "CITATION.cff"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CITATION.cff", "MANIFEST.in"):
         shutil.copy(ROOT / name, copy)
+    (copy / "tests").mkdir()
+    shutil.copy(__file__, copy / "tests")
     shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for _ in range(2):  # a second time changes nothing
         run([sys.executable, ROOT / ".github" / "absolute_links.py", "Me/zoo", "v1"], copy)
@@ -116,6 +119,13 @@ def test_the_wheel_is_small_and_holds_every_file_of_the_package(wheel):
     assert any(name.startswith("ganzoo/zoo/") and name.endswith(".safetensors") for name in held)
     assert all(name.startswith(("ganzoo/", "ganzoo_torch-")) for name in held)
     assert wheel.stat().st_size < LARGEST
+
+
+def test_the_sources_hold_no_tests_which_need_the_whole_repository(wheel):
+    (path,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = archive.getnames()
+    assert any(name.endswith("/src/ganzoo/gan.py") for name in names) and not any("/tests" in name for name in names)
 
 
 def test_the_wheel_says_what_it_is(wheel):

@@ -359,6 +359,13 @@ def test_what_never_varies_in_the_real_images_does_not_rule_the_score_of_a_run()
     assert abs(same) < 0.1 and same < invisible < 2 < noisy  # white as a tanh draws it
 
 
+def test_the_score_of_a_run_depends_on_neither_torchs_default_device_nor_dtype(other_default):
+    real, fake = icons(0), icons(1)
+    known = KernelScore([real], 1)([fake])
+    with other_default():
+        assert KernelScore([real], 1)([fake]) == known
+
+
 def test_the_kernel_distance_of_too_few_images_is_refused():
     with pytest.raises(DataError, match="KD compares 4 images or more of each side; there are 3 and 8"):
         METRICS["kd"](torch.randn(3, 4), torch.randn(8, 4))

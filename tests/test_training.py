@@ -158,6 +158,17 @@ def test_sigterm_stops_like_ctrl_c(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_a_handler_that_a_host_program_installed_in_c_is_left_alone(tmp_path, monkeypatch):
+    def install(number, handler):
+        assert number == signal.SIGINT and handler is not None
+        return put(number, handler)
+
+    put, before = signal.signal, signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGTERM else before)
+    monkeypatch.setattr(signal, "signal", install)
+    assert ganzoo.Trainer(tiny(), images(), tmp_path / "run", steps=1, **QUICK).fit().finished
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     trainer = ganzoo.Trainer(
         tiny(), images(), tmp_path / "run", steps=9, callbacks=[StopAt(3), StopAt(3, signal.SIGTERM)], **QUICK
@@ -997,6 +1008,8 @@ def test_a_path_is_recorded_as_it_can_be_opened_from_anywhere(tmp_path, monkeypa
     (tmp_path / "set").mkdir()
     assert _absolute("set") == _absolute(tmp_path / "set") == str(tmp_path / "set")
     assert _absolute("hf:./set?stream=yes") == f"hf:{tmp_path / 'set'}?stream=yes"
+    assert _absolute("hf:set?stream=yes") == f"hf:{tmp_path / 'set'}?stream=yes"
+    assert _absolute("hf:part-*.tar") == f"hf:{tmp_path / 'part-*.tar'}"
     assert _absolute("hf:./part-*.tar?stream=yes") == f"hf:{tmp_path / 'part-*.tar'}?stream=yes"
     assert _absolute("hf:owner/set?split=test") == "hf:owner/set?split=test"
 

@@ -219,7 +219,7 @@ def checked_labels(labels: int | Sequence[int] | Tensor, count: int, num_classes
         ShapeError: they are something else than ints, or not so many. ConfigError: one is out of bounds.
     """
     try:
-        given = torch.as_tensor(labels)
+        given = labels if isinstance(labels, Tensor) else torch.as_tensor(labels, device="cpu")
         whole = not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
     except (TypeError, ValueError, RuntimeError):
         whole = False

@@ -109,7 +109,7 @@ def _shapes(pixels: Tensor) -> Tensor:
     along = [(round(16 * math.cos(a)) * across + round(16 * math.sin(a)) * down).abs() for a in angles]
     nearest = torch.stack(along, dim=1).max(1, keepdim=True).indices  # five times as quick as argmax
     lengths = (across.square() + down.square()).sqrt().unsqueeze(1)
-    histograms = torch.zeros(len(grey), DIRECTIONS, *lengths.shape[2:]).scatter_(1, nearest, lengths)
+    histograms = lengths.new_zeros(len(grey), DIRECTIONS, *lengths.shape[2:]).scatter_(1, nearest, lengths)
     # roots, lest the strongest edges outweigh all else
     roots = (16 * adaptive_avg_pool2d(histograms, CELLS).flatten(1)).double().sqrt().round()
     return (roots * (_FINE / roots.square().sum(1, keepdim=True).sqrt().clamp_min(1))).round()

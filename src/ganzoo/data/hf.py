@@ -105,7 +105,7 @@ def open_rows(rows: Any, reading: Reading) -> ImageData:
 def _open(datasets: Any, rows: Any, source: str, name: str, options: dict[str, str], reading: Reading) -> ImageData:
     columns = _columns(datasets, rows, source, name, options, reading)
     named = source.startswith("hf:")  # and not opened by the caller
-    known_as = path_name(expand_user(name)) if named and _is_here(name) else name
+    known_as = path_name(expand_user(name)) if named and is_here(name) else name
     if isinstance(rows, datasets.IterableDataset):
         return _open_stream(datasets, columns, known_as)
     chosen = "label" in options or bool(columns.names)
@@ -354,7 +354,7 @@ def _state(paths: list[Path]) -> str:
 def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
     """What `datasets` calls a set: its name, its config, its folder."""
     path = expand_user(name)
-    if not _is_here(name):
+    if not is_here(name):
         return name, config, None
     if any(path.glob("*.arrow")):
         raise DataError(f"{quote(str(path), 300)} holds .arrow files: {SAVED_TO_DISK}.")
@@ -365,7 +365,7 @@ def _place(name: str, config: str | None) -> tuple[str, str | None, str | None]:
     return "imagefolder", None, glob.escape(str(path))
 
 
-def _is_here(name: str) -> bool:
+def is_here(name: str) -> bool:
     """Whether the set `name` is a path, and none of the Hub."""
     path = expand_user(name)
     return written_as_path(name) or path.suffix in _BUILDERS or path.exists()
@@ -374,7 +374,7 @@ def _is_here(name: str) -> bool:
 @contextmanager
 def _opening(source: str, name: str) -> Iterator[None]:
     try:
-        with nullcontext() if _is_here(name) else offline_if_unreachable(source):
+        with nullcontext() if is_here(name) else offline_if_unreachable(source):
             yield
     except Exception as error:  # datasets raises its own, the Hub client's, pyarrow's and OSError
         _raise_ours(error)

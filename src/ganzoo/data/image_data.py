@@ -66,7 +66,7 @@ class ImageData:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: what `ganzoo data` says of the set, and its first images."""
-        first = self.batch(torch.arange(min(16, len(self))))
+        first = self.batch(range(min(16, len(self))))
         facts = {name: value for name, value in _facts(self).items() if value is not False}
         facts["images"] = f"{len(self):,}"
         if self.labels is not None:
@@ -91,12 +91,13 @@ class ImageData:
     @cached_property
     def fingerprints(self) -> Tensor:
         """`fingerprints` of all images; the first call reads them all."""
-        return torch.cat([fingerprints(self.pixels(part)) for part in torch.arange(len(self)).split(1000)])
+        parts = torch.arange(len(self), device="cpu").split(1000)
+        return torch.cat([fingerprints(self.pixels(part)) for part in parts])
 
     @cached_property
     def duplicates(self) -> Tensor:
         """Indices, int64 (n,), of the images that equal an earlier one; the first call reads all images."""
-        later = torch.ones(len(self), dtype=torch.bool)
+        later = torch.ones(len(self), dtype=torch.bool, device="cpu")
         later[first_of_each(self.fingerprints)] = False
         return later.nonzero().squeeze(1)
 

@@ -154,9 +154,9 @@ def same_classes(names: Sequence[str], others: Sequence[str]) -> Tensor:
     names, others = ([one_form(name) for name in side] for side in (names, others))
     if names != others and sorted(names) == sorted(others):
         places = {name: number for number, name in enumerate(others)}
-        return torch.tensor([places[name] for name in names], dtype=torch.long)
+        return torch.tensor([places[name] for name in names], dtype=torch.long, device="cpu")
     numbered = numbers in (names, others) and len(names) == len(others)
     if names == others or numbered or (names == numbers and others == numbers[: len(others)]):
-        return torch.arange(len(names))
+        return torch.arange(len(names), device="cpu")
     one, other = (f"{len(side)} classes ({quote(', '.join(side[:10]))})" for side in (names, others))
     raise DataError(f"{one} against {other}.")

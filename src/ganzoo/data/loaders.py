@@ -52,8 +52,8 @@ class Batches:
     def indices(self, step: int) -> Tensor:
         """Indices (batch_size,), int64, of batch `step`, counted from 0; the last of an epoch may be smaller."""
         if self._small:
-            positions = torch.arange(step * self._batch_size, (step + 1) * self._batch_size)
-            return torch.stack([self._permutation(int(p) // self._length)[int(p) % self._length] for p in positions])
+            positions = range(step * self._batch_size, (step + 1) * self._batch_size)
+            return torch.stack([self._permutation(p // self._length)[p % self._length] for p in positions])
         epoch, batch = divmod(step, self._whole_epoch)
         return self._permutation(epoch)[batch * self._batch_size : (batch + 1) * self._batch_size]
 
@@ -150,7 +150,8 @@ class ArrayLoader(Loader):
         if self._data.images.nbytes <= memory:
             self._pinned = False
             self._on_device = torch.empty(self._data.images.shape, dtype=torch.uint8, device=device)
-            for rows in torch.arange(len(self._data)).split(1000):  # of images that are mapped, no second copy
+            # of images that are mapped, no second copy
+            for rows in torch.arange(len(self._data), device="cpu").split(1000):
                 self._on_device[rows[0] : rows[-1] + 1] = self._data.pixels(rows).to(device)
 
     def draw(self, step: int, rank: int = 0, processes: int = 1) -> Batch:

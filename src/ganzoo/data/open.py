@@ -9,6 +9,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ganzoo.data.archives import Listing, list_folder, list_zip
 from ganzoo.data.cache import cached_images, most_decoded
 from ganzoo.data.decode import convert, decode, read_pictures, with_channels
@@ -64,7 +66,8 @@ def open_data(
     """
     wanted = {"image_size": image_size, "image_channels": image_channels, "fit": fit, "ground": ground}
     reading = Reading.from_dict({**wanted, "split": split, "broken": broken, "progress": progress})
-    return _open(source, reading)
+    with torch.device("cpu"):  # labels and random states, whatever torch.set_default_device says
+        return _open(source, reading)
 
 
 def _open(source: Any, reading: Reading) -> ImageData:

@@ -200,7 +200,7 @@ def _with_labels(made: Generated, data: ImageData) -> tuple[Generated, Tensor | 
             ) from error
         warnings.warn(f"classes are not compared: those of {made.source.name} and {data.name} differ", stacklevel=3)
         return made, None
-    if not torch.equal(numbers, torch.arange(len(numbers))):
+    if not torch.equal(numbers, torch.arange(len(numbers), device="cpu")):
         warnings.warn(f"classes are matched by name: {data.name} has them in another order", stacklevel=3)
     labels = made.labels
     if isinstance(made.source, GAN):

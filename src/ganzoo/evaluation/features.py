@@ -113,7 +113,7 @@ class Features:
     def _prepare(self, images: Tensor) -> Tensor:
         images = images.to(self.device, torch.float32).clamp(-1, 1)
         if images.shape[1] > self.image_channels:
-            weights = torch.tensor(LUMA, device=self.device)
+            weights = torch.tensor(LUMA, dtype=torch.float32, device=self.device)
             images = (images * weights[:, None, None]).sum(1, keepdim=True)
         images = images.expand(-1, self.image_channels, -1, -1)
         size = (self.image_size, self.image_size)
@@ -183,12 +183,12 @@ def timm(model: str, weights: str = "") -> Features:
 def _make(
     name: str, network: nn.Module, image_size: int, channels: int, interpolation: str, limits: str = ""
 ) -> Features:
+    network.cpu().float().eval().requires_grad_(False)  # whatever torch's default device and dtype are
     digest = hashlib.sha256(f"{VERSION} {name} {image_size} {channels} {interpolation}".encode())
     for key, tensor in sorted(network.state_dict().items()):
-        digest.update(key.encode() + tensor.cpu().contiguous().numpy().tobytes())
-    network.eval().requires_grad_(False)
+        digest.update(key.encode() + tensor.contiguous().numpy().tobytes())
     with torch.no_grad():
-        found = network(torch.zeros(1, channels, image_size, image_size))
+        found = network(torch.zeros(1, channels, image_size, image_size, dtype=torch.float32, device="cpu"))
     if not isinstance(found, Tensor) or found.dim() != 2:
         what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise ConfigError(f"{name} gives {what} for an image, not one row of features; take another")

@@ -108,8 +108,8 @@ def generated(
             raise ConfigError(
                 f"image_size is for images that are read; a GAN is measured at its own size, {source.image_size}"
             )
-        labels = torch.arange(samples) % source.num_classes if source.num_classes else None
-        return Generated(source, samples, labels, torch.arange(samples), seed)
+        indices = torch.arange(samples, device="cpu")
+        return Generated(source, samples, indices % source.num_classes if source.num_classes else None, indices, seed)
     try:
         data = open_data(source, image_size=image_size, progress=progress, **reading)  # type: ignore[arg-type]
     except DataError as error:
@@ -132,13 +132,13 @@ def in_proportion(counts: Tensor, samples: int) -> Tensor:
     Else a model that draws each class perfectly would have bad figures on classes of unequal size.
     """
     if bool((counts == counts[0]).all()):
-        return torch.arange(samples) % len(counts)
+        return torch.arange(samples, device="cpu") % len(counts)
     shares = counts.double() * samples / counts.sum()
     whole = shares.long()
     left = samples - int(whole.sum())
     whole[(shares - whole).argsort(descending=True, stable=True)[:left]] += 1  # the largest remainders
-    labels = torch.arange(len(counts)).repeat_interleave(whole)
-    places = torch.cat([(torch.arange(int(count)) + 0.5) / int(count) for count in whole if count])
+    labels = torch.arange(len(counts), device="cpu").repeat_interleave(whole)
+    places = torch.cat([(torch.arange(int(count), device="cpu") + 0.5) / int(count) for count in whole if count])
     return labels[places.argsort(stable=True)]
 
 

@@ -273,7 +273,7 @@ def _overlap(real: Tensor, fake: Tensor, k: int) -> Tensor:
 
 def _balls(centres: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """In how many balls around `centres` each of `points` lies, and whether each ball holds a point."""
-    inside, holds = torch.zeros(len(points), dtype=torch.long), []
+    inside, holds = torch.zeros(len(points), dtype=torch.long, device=points.device), []
     for block in centres.split(BLOCK):
         radii = torch.cdist(block, centres).kthvalue(k + 1, dim=1).values  # the nearest is the centre itself
         within = torch.cdist(block, points) <= radii[:, None]

@@ -82,8 +82,8 @@ def nearest(
     """
     queries = _finite(queries)
     blocks = references.flatten(1).split(BLOCK) if isinstance(references, Tensor) else references
-    best = torch.full((len(queries),), float("inf"))
-    found, rows, start = torch.zeros(len(queries), dtype=torch.long), torch.zeros_like(queries), 0
+    best = queries.new_full((len(queries),), float("inf"))
+    found, rows, start = torch.zeros_like(best, dtype=torch.long), torch.zeros_like(queries), 0
     for block in blocks:
         block = _finite(block)
         squared = _squared_distances(queries, block)
@@ -126,7 +126,7 @@ def memorisation(
         raise DataError("images of other sizes have no distance; compare images that are square.")
     count = len(drawn) * len(samples)
     if prints is not None:
-        prints = torch.cat([torch.full((count,), ANY), prints[0]]), prints[1]
+        prints = torch.cat([prints[0].new_full((count,), ANY), prints[0]]), prints[1]
     near = nearest(torch.cat([*drawn, real]), training, prints)
     distances = near.distances[count:]
     distances = distances[distances.isfinite()]

@@ -92,5 +92,6 @@ def color_net() -> ColorNet:
 
 
 def _filled(network: Net, file: str) -> Net:
+    network.to_empty(device="cpu").float()  # whatever torch's default device and dtype are
     network.load_state_dict(load_file(Path(str(files("ganzoo.evaluation"))) / "files" / file))
     return network.eval().requires_grad_(False)

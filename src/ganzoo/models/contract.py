@@ -254,7 +254,8 @@ class _Undrawn(TorchFunctionMode):
 
 
 def build_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...]], place: str) -> nn.Module:
-    """The network `model` of `config`, allocated only once its weights are known to have the file's `shapes`.
+    """The network `model` of `config`, float32 on the CPU, made only once its weights are known to have the file's
+    `shapes`.
 
     The network is first made without memory (on the meta device), so that a config asking for more than its
     weights file holds costs nothing.
@@ -263,8 +264,8 @@ def build_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...
         WeightsError: names of the missing, surplus and misshapen weights, at `place`.
     """
     check_like_file(model, config, shapes, place)
-    with _Undrawn():
-        return MODELS[model](config)
+    with torch.device("cpu"), _Undrawn():
+        return MODELS[model](config).float()
 
 
 def check_like_file(model: str, config: Any, shapes: Mapping[str, tuple[int, ...]], place: str) -> Mapping[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from ganzoo.config import Config, option
 from ganzoo.data import SOURCES, ImageData, source_name
+from ganzoo.data.hf import is_here
 from ganzoo.errors import PluginError, TrainingError, quote
 from ganzoo.files import expand_user
 from ganzoo.gan import GAN
@@ -105,10 +106,11 @@ def _absolute(source: str | Path) -> str:
         name, options = split_call(text, "data")
         root = expand_user(options["root"]) if options.get("root") else None
         return join_call(name, {**options, "root": str(root.resolve())}) if root and root.exists() else text
-    hub = isinstance(source, str) and text.startswith(("hf:.", "hf:~"))
+    hub = isinstance(source, str) and text.startswith("hf:")
     name, mark, query = text.removeprefix("hf:").partition("?") if hub else (text, "", "")
     path = expand_user(name)
-    return f"{'hf:' * hub}{path.resolve()}{mark}{query}" if hub or path.exists() else text
+    here = is_here(name) if hub else path.exists()
+    return f"{'hf:' * hub}{path.resolve()}{mark}{query}" if here else text
 
 
 def record_source(run: RunFolder, source: str | Path) -> None:

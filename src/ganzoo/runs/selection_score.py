@@ -34,8 +34,10 @@ class KernelScore:
 
     def __init__(self, real: Iterable[Tensor], channels: int) -> None:
         widths = (channels, *_WIDTHS)
-        with seeded(derive_seed(0, "score")):
-            convolutions = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(widths, widths[1:])]
+        # whatever torch's default device and dtype are
+        with seeded(derive_seed(0, "score")), torch.device("cpu"):
+            pairs = zip(widths, widths[1:])
+            convolutions = [nn.Conv2d(a, b, 3, stride=2, padding=1, dtype=torch.float32) for a, b in pairs]
             self._layers = nn.ModuleList(convolutions)
             for layer in convolutions:
                 nn.init.kaiming_normal_(layer.weight)

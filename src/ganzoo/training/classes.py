@@ -39,7 +39,8 @@ def attach_labels(data: ImageData, gan: GAN, cluster_by: ClusterBy) -> ImageData
     if not gan.num_classes:
         stream = data.stream and dataclasses.replace(data.stream, label=None, names=())
         data = dataclasses.replace(data, labels=None, class_names=(), stream=stream)
-    return cluster_images(data, gan.clusters, cluster_by) if gan.clusters else data
+    with torch.device("cpu"):  # where images are, whatever torch.set_default_device says
+        return cluster_images(data, gan.clusters, cluster_by) if gan.clusters else data
 
 
 def are_names(names: Sequence[str]) -> bool:

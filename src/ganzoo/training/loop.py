@@ -32,7 +32,8 @@ from ganzoo.training.step import TrainingStep
 def interrupts() -> Iterator[list[int]]:
     """A `with` block in which Ctrl-C and SIGTERM are noted in a list; a second one stops at once, as it always does.
 
-    Outside the main thread Python lets nobody catch signals, and nothing is changed.
+    Outside the main thread Python lets nobody catch signals, and nothing is changed. Nor is a handler that a host
+    program installed in C (R, Julia): Python could not put it back.
     """
     noted: list[int] = []
     before: dict[int, Any] = {}
@@ -43,7 +44,8 @@ def interrupts() -> Iterator[list[int]]:
         noted.append(number)
 
     if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        own = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
+        before = {number: signal.signal(number, note) for number in own}
     try:
         yield noted
     finally:

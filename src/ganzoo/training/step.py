@@ -99,7 +99,7 @@ class _Draws:
 
     def behind(self, random: torch.Generator) -> torch.Generator:
         """`random`, from which one number was drawn for each image before the part's."""
-        torch.rand(self.start, generator=random, device="cpu")
+        torch.rand(self.start, generator=random, dtype=torch.float32, device="cpu")
         return random
 
     def augment(self, images: Tensor) -> Tensor:
@@ -212,14 +212,14 @@ class TrainingStep:
         """This process's part of a batch of `count` images; without `pixels`, new latents for the images before."""
         gan, settings = self.gan, self.settings
         mine = shard(torch.arange(count, device="cpu"), self.runtime.rank, self.runtime.processes)
-        drawn = torch.randn(count, gan.latent_size, generator=random, device="cpu")
+        drawn = torch.randn(count, gan.latent_size, generator=random, dtype=torch.float32, device="cpu")
         labels, latents = self._labels.align_latents(real_labels, drawn[mine])
         if pixels is None:
             return _Draw(latents, labels)
-        mirrored = torch.rand(count, generator=random, device="cpu")[mine] < 0.5
+        mirrored = torch.rand(count, generator=random, dtype=torch.float32, device="cpu")[mine] < 0.5
         mismatched_labels = None
         if settings.mismatched_labels:
-            chance = torch.rand(count, generator=random, device="cpu")[mine]
+            chance = torch.rand(count, generator=random, dtype=torch.float32, device="cpu")[mine]
             mismatched_labels = self._labels.draw_mismatched(labels, chance)
         return _Draw(latents, labels, mismatched_labels, mirrored if settings.flip else None, pixels)
 

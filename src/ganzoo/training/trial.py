@@ -135,7 +135,7 @@ class Trial:
         rows = torch.arange(size, device="cpu") % len(self._data)
         labels = self._data.labels[rows] if self._data.labels is not None else None
         random = generator_for(self._settings.seed, "trial")
-        drawn = torch.randn(size, self._gan.latent_size, generator=random, device="cpu")
+        drawn = torch.randn(size, self._gan.latent_size, generator=random, dtype=torch.float32, device="cpu")
         labels, latents = LabelMap(self._gan, self._data.clusters).align_latents(labels, drawn)
         send = self._runtime.send
         shaped = latents.reshape(-1, *self._gan.latent_shape).to(self._runtime.device)

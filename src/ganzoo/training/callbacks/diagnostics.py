@@ -74,7 +74,7 @@ class Diagnostics:
         count = min(SAMPLES, len(data)) // self._size * self._size
         self._chosen = torch.randperm(len(data), device="cpu", generator=random)[:count]
         labels = data.labels[self._chosen] if data.labels is not None else None
-        latents = torch.randn(count, gan.latent_size, device="cpu", generator=random)
+        latents = torch.randn(count, gan.latent_size, dtype=torch.float32, device="cpu", generator=random)
         self._labels, latents = LabelMap(gan, data.clusters).align_latents(labels, latents)
         self._latents = latents.reshape(-1, *gan.latent_shape)
 
@@ -113,7 +113,7 @@ class Diagnostics:
         """The numbers of real images and of as many fakes, batch by batch, so that large ones need no memory."""
         generate, discriminate = self._calling(state.generator), self._calling(state.discriminator)
         batches: tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]] = ([], [])
-        for rows in torch.arange(len(self._chosen)).split(self._size):
+        for rows in torch.arange(len(self._chosen), device="cpu").split(self._size):
             images = self._runtime.send(self._data.batch(self._chosen[rows]))
             labels = [] if self._labels is None else [self._runtime.send(self._labels[rows])]
             made = generate(self._latents[rows].to(self._runtime.device), *labels)
