@@ -15,6 +15,7 @@ from PIL import Image
 
 import ganzoo
 from forked import run_file
+from ganzoo.settings import Settings
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
@@ -96,11 +97,11 @@ def test_samples_of_a_label_are_compared_with_training_images_of_one(tmp_path):
     for number in range(64):  # two clusters: dark and bright, each of two tones
         Image.new("L", (8, 8), (0, 51, 204, 255)[number % 4]).save(tmp_path / f"{number}.png")
     gan = ganzoo.create("fashion-mnist", 8, {"latent_size": 4, "widths": (8, 4)}, {"widths": (4, 8)}, clusters=2)
-    samples, real = variety.compare(gan, str(tmp_path), "pixels", 64)
+    samples, real = variety.compare(gan, str(tmp_path), Settings(), 64)
     assert samples[0] > 0 and samples[1] == real[1] == 2
     assert real[0] == pytest.approx(0.4 * 16 / 31, abs=0.05)  # of 31 others of a cluster, 16 have the other tone
     torch.nn.init.zeros_(gan.generator.project.convolution.weight)  # it does not listen to latents
-    assert variety.compare(gan, str(tmp_path), "pixels", 64)[0] == (0.0, 2)
+    assert variety.compare(gan, str(tmp_path), Settings(), 64)[0] == (0.0, 2)
 
 
 def test_drawings_of_one_subject_lie_in_one_split(tmp_path):

@@ -18,6 +18,7 @@ from ganzoo.data import open_data
 from ganzoo.data.clusters import ROUNDS, _coordinates, cluster_images
 from ganzoo.errors import ShapeError, WeightsError
 from ganzoo.latents import sample_latents, sign_class, with_sign_class
+from ganzoo.settings import Settings
 from ganzoo.training import MicroBatch, Trainer, discriminator_step
 from ganzoo.training.classes import LabelMap, attach_labels, labelled
 from tiny import KillAt, log_of
@@ -201,7 +202,7 @@ def test_a_class_has_as_many_clusters_as_its_images_allow():
 def test_a_person_is_told_if_classes_have_fewer_clusters_than_asked_for(tmp_path, capsys):
     data = images(210, labels=torch.arange(210).clamp(max=40) // 20)
     Trainer(small(3), data, tmp_path / "run", progress=False)
-    told = "Clusters of each class: 1 to 4 (4 asked for), since a cluster has at least 16 images.\n"
+    told = "Clusters of each class: 1 to 4 (4 asked for), since min_cluster_size is 16 images.\n"
     assert capsys.readouterr().err == told
     Trainer(small(3), images(210, labels=torch.arange(210) % 3), tmp_path / "run", progress=False)
     assert capsys.readouterr().err == ""
@@ -237,9 +238,9 @@ def test_equal_images_can_be_clustered(by):
 @pytest.mark.parametrize("by", CLUSTER_BY)
 def test_clusters_depend_on_neither_torchs_default_device_nor_dtype(by, other_default):
     data, gan = images(64), small()
-    known = attach_labels(data, gan, by)
+    known = attach_labels(data, gan, Settings(cluster_by=by))
     with other_default():
-        found = attach_labels(data, gan, by)
+        found = attach_labels(data, gan, Settings(cluster_by=by))
     assert found.hash == known.hash and torch.equal(found.labels, known.labels) and len(known.labels.unique()) == 4
 
 
@@ -408,6 +409,42 @@ def test_training_on_keeps_the_clusters_of_a_model_or_takes_others(tmp_path):
         assert bool(remarks) == bool(changes)
 
 
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_more_clusters_begin_as_the_parts_of_those_that_were_there(num_classes, tmp_path):
+    from ganzoo.training.finetuning import continued
+
+    source = small(num_classes).save_pretrained(tmp_path / "gan")
+    old = ganzoo.from_pretrained(source, discriminator=True)
+    new, remarks = continued(source, clusters=16)
+    assert remarks == ["clusters: 16 in place of 4, which begin with the weights of these"]
+    assert torch.equal(old.sample(64, seed=0), new.sample(64, seed=0))
+    labels = torch.arange(new.label_count)
+    batch = torch.randn(len(labels), 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    before, after = old.discriminator.eval(), new.discriminator.eval()
+    assert torch.equal(before(batch, labels // 4), after(batch, labels))
+
+
+def test_a_class_becomes_clusters_that_begin_with_its_weights(tmp_path):
+    from ganzoo.training.finetuning import continued
+
+    source = small(3, clusters=0).save_pretrained(tmp_path / "gan")
+    new, _ = continued(source, clusters=4)
+    old = ganzoo.from_pretrained(source)
+    assert torch.equal(old.sample(9, seed=0, labels=[0, 1, 2] * 3), new.sample(9, seed=0, labels=[0, 1, 2] * 3))
+
+
+def test_a_smaller_least_size_finds_more_clusters_and_is_kept_by_runs_that_train_on_from_it(tmp_path):
+    gan, data = small(), images(24)
+    first = Trainer(gan, data, tmp_path / "first", steps=1, batch_size=8, min_cluster_size=6, progress=False)
+    assert first._labelled.clusters == (4,)
+    usual = Trainer(small(), data, tmp_path / "usual", steps=1, batch_size=8, progress=False)
+    assert usual._labelled.clusters == (1,)
+    first.fit()
+    gan = ganzoo.from_pretrained(tmp_path / "first", discriminator=True)
+    on = Trainer(gan, data, tmp_path / "on", steps=1, batch_size=8, progress=False)
+    assert on.settings.min_cluster_size == 6 and torch.equal(on._labelled.labels, first._labelled.labels)
+
+
 def test_a_run_s_clusters_are_those_of_its_networks(tmp_path):
     trainer = Trainer(small(), images(), tmp_path / "run", progress=False)
     assert trainer.settings.clusters == 4
@@ -493,9 +530,9 @@ def test_images_of_which_no_cluster_is_known_have_the_latents_own(labels):
 
 def test_labels_of_data_are_one_number_each_and_their_hash_changes_with_them():
     data = images(210, labels=torch.arange(210) % 3)
-    assert attach_labels(data, small(clusters=0), "pixels").labels is None
-    assert attach_labels(data, small(3, clusters=0), "pixels") is data
-    found = {by: attach_labels(data, small(3), by) for by in CLUSTER_BY}
+    assert attach_labels(data, small(clusters=0), Settings()).labels is None
+    assert attach_labels(data, small(3, clusters=0), Settings()) is data
+    found = {by: attach_labels(data, small(3), Settings(cluster_by=by)) for by in CLUSTER_BY}
     for each in found.values():
         assert each.labels.shape == (210,) and each.labels.dtype == torch.int64 and each.clusters == (4, 4, 4)
         assert torch.equal(each.labels // 4, data.labels)

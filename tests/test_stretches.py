@@ -212,7 +212,8 @@ def test_a_stretch_that_can_not_be_is_refused_and_changes_nothing(five_steps, ch
 
 
 OTHER = {
-    "batch_size": 4, "seed": 1, "clusters": 2, "cluster_by": "shape", "keep_last_batch": True, "discriminator_steps": 2,
+    "batch_size": 4, "seed": 1, "clusters": 2, "cluster_by": "shape", "min_cluster_size": 4,
+    "keep_last_batch": True, "discriminator_steps": 2,
     "optimizer": "sgd", "beta1": 0.9, "beta2": 0.9, "precision": "bf16", "speed": "exact",
     "callbacks": ("early-stopping",),
 }  # fmt: skip

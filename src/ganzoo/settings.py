@@ -58,6 +58,9 @@ class Settings(Config):
     cluster_by: Literal["pixels", "shape"] = option(
         "pixels", "what images of a cluster have in common: pixels of thumbnails, or the directions of edges"
     )
+    min_cluster_size: int = option(
+        16, "images of a cluster, at least: a small class has fewer clusters", low=2, high=10_000
+    )
     discriminator_steps: int = option(1, "discriminator updates in a step, each on its own images", low=1, high=100)
     generator_steps: int = option(1, "generator updates in a step, each on its own latents", low=1, high=100)
     updates: Literal["alternating", "one-stage"] = option(

@@ -24,7 +24,6 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from ganzoo.data.image_data import ImageData
 
-FEWEST = 16  # images of a cluster
 ClusterBy = Literal["pixels", "shape"]
 THUMBNAIL = {"pixels": 16, "shape": 32}  # pixels a side, at most, of what is compared
 CELLS = 7  # a side, each with a histogram
@@ -36,16 +35,17 @@ _FINE = 2**12  # steps of a unit vector's components
 _COARSE = 2**15  # steps of a coordinate
 
 
-def cluster_images(data: ImageData, count: int, by: ClusterBy = "pixels") -> ImageData:
+def cluster_images(data: ImageData, count: int, by: ClusterBy = "pixels", min_size: int = 16) -> ImageData:
     """Find up to `count` clusters, equal in size to one image, among the images of each class, or among all.
 
-    A cluster keeps `FEWEST` images, so a small class has fewer clusters than a large one. In a stream, which nobody
+    A cluster keeps `min_size` images, so a small class has fewer clusters than a large one. In a stream, which nobody
     has seen whole, each class is one cluster. Sums are of whole numbers that float64 holds exactly, so that clusters
     don't depend on the number of threads.
 
     Args:
         count: a power of two.
         by: what images of a cluster have in common.
+        min_size: images of a cluster, at least.
 
     Returns:
         `data` with `clusters`, how many each class has, all powers of two, and labels int64 (N,), which count the
@@ -54,7 +54,7 @@ def cluster_images(data: ImageData, count: int, by: ClusterBy = "pixels") -> Ima
     """
     classes = data.labels if data.labels is not None else torch.zeros(len(data), dtype=torch.long)
     sizes = torch.bincount(classes, minlength=data.num_classes).tolist()
-    possible = [1 if data.stream is not None else max(1, size // FEWEST) for size in sizes]
+    possible = [1 if data.stream is not None else max(1, size // min_size) for size in sizes]
     found = torch.tensor([min(count, 1 << (most.bit_length() - 1)) for most in possible])
     clusters = torch.zeros(len(data), dtype=torch.long)
     if found.max() > 1:

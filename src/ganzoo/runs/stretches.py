@@ -16,6 +16,7 @@ FIXED = (  # what data, states and draws of a run rest on
     "seed",
     "clusters",
     "cluster_by",
+    "min_cluster_size",
     "keep_last_batch",
     "discriminator_steps",
     "optimizer",

@@ -9,17 +9,15 @@ import torch
 from torch import Tensor
 
 from ganzoo.data import ImageData
-from ganzoo.data.clusters import FEWEST, ClusterBy, cluster_images
+from ganzoo.data.clusters import cluster_images
 from ganzoo.errors import ConfigError, quote, shown
 from ganzoo.gan import GAN
 from ganzoo.latents import sign_class, with_sign_class
+from ganzoo.settings import Settings
 
 
-def attach_labels(data: ImageData, gan: GAN, cluster_by: ClusterBy) -> ImageData:
+def attach_labels(data: ImageData, gan: GAN, settings: Settings) -> ImageData:
     """`data` with the labels that training tells apart: of classes, of clusters, of both; without, if `gan` has none.
-
-    Args:
-        cluster_by: what images of a cluster have in common.
 
     Raises:
         ConfigError: data and GAN differ in classes.
@@ -40,7 +38,9 @@ def attach_labels(data: ImageData, gan: GAN, cluster_by: ClusterBy) -> ImageData
         stream = data.stream and dataclasses.replace(data.stream, label=None, names=())
         data = dataclasses.replace(data, labels=None, class_names=(), stream=stream)
     with torch.device("cpu"):  # where images are, whatever torch.set_default_device says
-        return cluster_images(data, gan.clusters, cluster_by) if gan.clusters else data
+        if not gan.clusters:
+            return data
+        return cluster_images(data, gan.clusters, settings.cluster_by, settings.min_cluster_size)
 
 
 def are_names(names: Sequence[str]) -> bool:
@@ -66,14 +66,14 @@ def take_names(data: ImageData, gan: GAN) -> str | None:
     return f"The model takes the names of the data's classes: {told}{more}{same if set(old) == set(new) else ''}."
 
 
-def few_clusters(data: ImageData, gan: GAN) -> str | None:
+def few_clusters(data: ImageData, gan: GAN, min_size: int) -> str | None:
     """A sentence for a person if a class of `data`, from `attach_labels`, has fewer clusters than `gan` has for it."""
     low, high = min(data.clusters, default=0), max(data.clusters, default=0)
     if low == gan.clusters:
         return None
     found = f"{low} to {high}" if low < high else str(low)
     of_each = " of each class" if gan.num_classes else ""
-    reason = "a stream is not divided" if data.stream else f"a cluster has at least {FEWEST} images"
+    reason = "a stream is not divided" if data.stream else f"min_cluster_size is {min_size} images"
     return f"Clusters{of_each}: {found} ({gan.clusters} asked for), since {reason}."
 
 

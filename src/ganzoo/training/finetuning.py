@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import nn
 
-from ganzoo.data.clusters import ClusterBy
 from ganzoo.errors import ConfigError, GanzooError, NoDiscriminatorError
 from ganzoo.gan import GAN
 from ganzoo.models import MODELS
@@ -40,7 +39,7 @@ def continued(
         image_size, generator, discriminator: changes of the networks, as `ganzoo.create` takes them. Weights of the
             same place and shape are kept, the place being what the family says (`matching_weights`).
         seed: of weights that are new.
-        clusters: None for those of the source.
+        clusters: None for those of the source. If there are more, parts of a cluster (or class) begin with its weights.
 
     Returns:
         The GAN, and a line for each network that is not wholly kept: what was kept, and what is new.
@@ -58,8 +57,12 @@ def continued(
     if varied.num_classes == gan.num_classes:
         varied.class_names = gan.class_names
     varied.source, varied.folder = gan.source, gan.folder
+    parts = 1  # of each label: clusters 2k and 2k + 1 are the halves of what was cluster k
+    if varied.num_classes == gan.num_classes and varied.clusters > gan.clusters and gan.label_count:
+        parts = varied.label_count // gan.label_count
+        remarks.append(f"clusters: {varied.clusters} in place of {gan.clusters}, which begin with the weights of these")
     for name in ("generator", "discriminator"):
-        if remark := load_matching_weights(getattr(gan, name), getattr(varied, name)):
+        if remark := load_matching_weights(getattr(gan, name), getattr(varied, name), parts):
             remarks.append(f"{name}: {remark}")
     return varied, remarks
 
@@ -99,27 +102,37 @@ def before_averaging(gan: GAN) -> None:
     say("Training goes on from the generator before averaging: the discriminator was trained against that one.")
 
 
-def clusters_found_by(gan: GAN) -> str | None:
-    """`cluster_by` of the run that made `gan`, whose clusters its networks know; None if that run is not here, or had
-    none."""
+def clustering_of(gan: GAN) -> dict[str, Any]:
+    """`cluster_by` and `min_cluster_size` of the run that made `gan`, whose clusters its networks know; nothing if that
+    run is not here, or had none."""
     run = run_of(gan.folder) if gan.folder and gan.clusters else None
     if run is None:
-        return None
+        return {}
     with suppress(GanzooError), damage_said(run):  # a damaged record is no reason to refuse a model that is whole
         settings = RunFolder(run).facts()["settings"]
-        found = settings["cluster_by"] if settings["clusters"] else None
-        return found if found in get_args(ClusterBy) else None
-    return None
+        names = ("cluster_by", "min_cluster_size") if settings["clusters"] else ()
+        found = {name: settings[name] for name in names if name in settings}
+        Settings().replace(**found)
+        return found
+    return {}
 
 
-def load_matching_weights(old: nn.Module, new: nn.Module) -> str:
+def load_matching_weights(old: nn.Module, new: nn.Module, parts: int = 1) -> str:
     """Copy into `new` all weights of `old` that have their place and shape there; say what was kept and what is new.
+
+    Args:
+        parts: how many labels of `new` one of `old` becomes; each begins with its weights.
 
     Returns:
         A sentence, or nothing if all fit.
     """
     weights, wanted = old.state_dict(), new.state_dict()
-    moved = new.matching_weights(old) if isinstance(new, Network) else weights
+    moved = dict(new.matching_weights(old) if isinstance(new, Network) else weights)
+    for name, module in new.named_modules():
+        if isinstance(module, nn.Embedding):  # a row for each label; those of a class's clusters follow each other
+            tables = {key: moved[key] for key in moved if key.startswith(f"{name}.") and key in wanted}
+            repeated = {key: value.repeat_interleave(parts, 0) for key, value in tables.items() if value.dim()}
+            moved |= {key: value for key, value in repeated.items() if value.shape == wanted[key].shape}
     kept = {key: moved[key] for key, value in wanted.items() if key in moved and moved[key].shape == value.shape}
     new.load_state_dict({**wanted, **kept})
     fresh = [key for key in wanted if key not in kept]

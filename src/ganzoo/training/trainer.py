@@ -46,7 +46,7 @@ from ganzoo.settings import Settings
 from ganzoo.training.callbacks.given import GivenCallbacks, compare_callbacks, split_callbacks
 from ganzoo.training.callbacks.progress import say, shown
 from ganzoo.training.classes import are_names, attach_labels, few_clusters, take_names, unused_mismatch
-from ganzoo.training.finetuning import before_averaging, clusters_found_by
+from ganzoo.training.finetuning import before_averaging, clustering_of
 from ganzoo.training.loop import TrainingLoop, interrupts
 from ganzoo.training.method import Method
 from ganzoo.training.runtime import Runtime, instead_of_cpu
@@ -120,7 +120,7 @@ class Trainer:
         before_averaging(self.gan)
         for remark in (
             take_names(self.data, self.gan),
-            few_clusters(self._labelled, self.gan),
+            few_clusters(self._labelled, self.gan, chosen.min_cluster_size),
             unused_mismatch(self._labelled, self.gan, chosen.mismatched_labels),
         ):
             if remark:
@@ -209,7 +209,7 @@ class Trainer:
         self._callbacks = GivenCallbacks(settings, callbacks)
         shape: dict[str, Any] = {"image_size": gan.image_size, "image_channels": gan.image_channels}
         self.data = open_data(data, **shape, **self._reading, progress=progress)
-        self._labelled = attach_labels(self.data, gan, settings.cluster_by)
+        self._labelled = attach_labels(self.data, gan, settings)
         self._loader: Loader = open_loader(
             self._labelled, settings.batch_size, settings.seed, not settings.keep_last_batch
         )
@@ -406,15 +406,15 @@ def _data_of(preset: Preset | None) -> str:
 def _settings_of(
     gan: str | Preset | GAN, preset: Preset | None, given: Settings | None, changes: dict[str, Any]
 ) -> Settings:
-    """Those `given`, else the preset's with `cluster_by` of the run that made `gan`, else the defaults; with `changes`
+    """Those `given`, else the preset's, clusters found as in the run that made `gan`, else the defaults; with `changes`
     and the clusters of `gan`. ConfigError if `changes` ask for others."""
     settings = given or (preset.settings if preset else Settings())
     if not isinstance(gan, GAN):
         return settings.replace(**changes)
     if (asked := check_clusters(changes.get("clusters", gan.clusters))) != gan.clusters:
         raise ConfigError(f"clusters={asked}: {gan!r} has {gan.clusters}; make it with create(clusters=...)")
-    if given is None and (found_by := clusters_found_by(gan)):
-        changes = {"cluster_by": found_by, **changes}
+    if given is None:
+        changes = {**clustering_of(gan), **changes}
     return settings.replace({**changes, "clusters": gan.clusters})
 
 
