@@ -85,7 +85,7 @@ EXAMPLES = {
     "sample.py": ([], ["pictures/grid.png", "pictures/walk.gif", "pictures/single/00999.png"]),
     "train_folder.py": (["drawings", "3"], ["pictures/mine.png", "runs/example-my-pictures/model/model.safetensors"]),
     "fashion_mnist.py": (["3", "fashion-mnist-mini"], ["pictures/by-class.png"]),
-    "pokemon.py": (["2", "drawings"], ["pictures/pokemon-64.png", "pictures/pokemon-64-d2l.png"]),
+    "pokemon.py": (["1", "drawings"], ["pictures/pokemon-64.png", "pictures/pokemon-64-d2l.png"]),
     "accelerate_loop.py": (["2"], ["pictures/accelerate.png"]),
     "lightning_module.py": (["2"], ["pictures/lightning.png", "models/lightning/model.safetensors"]),
     "outlines_to_garments.py": (["2"], ["pictures/outlines.png"]),

@@ -469,7 +469,7 @@ def test_memory_is_not_watched_where_mapped_images_count_as_the_processs_own(tmp
 @pytest.mark.parametrize(
     "preset, steps",
     [
-        ("fashion-mnist-quick", 200),
+        ("fashion-mnist-quick", 125),
         *(
             pytest.param(preset, 400, marks=pytest.mark.nightly)
             for preset in ("fashion-mnist-quick", "fashion-mnist", "fashion-mnist-conditional")

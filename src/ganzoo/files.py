@@ -252,6 +252,8 @@ def recover(path: Path) -> None:
         path = Path(os.path.realpath(path))
     except ValueError:  # no file can have such a name
         return
+    if not path.name:  # a file system's root
+        return
     if os.path.exists(_beside(path, "new")) or (not path.exists() and os.path.exists(_beside(path, "old"))):
         with locked(_beside(path, "lock")):
             _bring_back(path)
