@@ -488,3 +488,14 @@ def test_what_is_not_offered_says_so():
 
     with pytest.raises(ConfigError, match="a Bare does not offer features"):
         Bare().features(torch.zeros(1, 1, 8, 8))
+
+
+def test_who_inherits_a_discriminator_and_takes_no_other_labels_is_called_twice():
+    class Own(MODELS["dcgan-discriminator"]):
+        def forward(self, images, labels=None):
+            return super().forward(images, labels)
+
+    class Same(MODELS["dcgan-discriminator"]):
+        pass
+
+    assert not Own.takes_other_labels and Same.takes_other_labels

@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from accelerate.utils import LoggerType
@@ -728,7 +729,8 @@ def test_a_disk_that_is_full_when_the_model_is_saved_is_said_and_the_run_goes_on
 
 def test_epochs_are_passes_over_the_data(tmp_path):
     settings = {**QUICK, "batch_size": 8}
-    assert ganzoo.Trainer(tiny(), images(40), tmp_path / "a", epochs=3, **settings).settings.steps == 15
+    for epochs in (3, np.int64(3), np.float32(3)):
+        assert ganzoo.Trainer(tiny(), images(40), tmp_path / "a", epochs=epochs, **settings).settings.steps == 15
     assert (
         ganzoo.Trainer(tiny(), images(40), tmp_path / "a", epochs=3, discriminator_steps=5, **settings).settings.steps
         == 3

@@ -74,10 +74,11 @@ class Run:
         Raises:
             ConfigError: a factor is no number from 0 to 1e9.
         """
-        for name, factor in (("generator", generator), ("discriminator", discriminator)):
-            convert_value(factor, float, f"scale_learning_rates: {name}", Bounds(0, 10**9))
-        self.requests.generator *= generator
-        self.requests.discriminator *= discriminator
+        factors = {"generator": generator, "discriminator": discriminator}
+        for name, factor in factors.items():
+            factors[name] = convert_value(factor, float, f"scale_learning_rates: {name}", Bounds(0, 10**9))
+        self.requests.generator *= factors["generator"]
+        self.requests.discriminator *= factors["discriminator"]
 
     def log(self, name: str, number: float) -> None:
         """Put `number` under `name` into the next line of `log.jsonl`; the last value of a name counts.

@@ -9,6 +9,7 @@ import operator
 import types
 import typing
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, TypeVar, Union
 
 from ganzoo.errors import ConfigError, did_you_mean, nearest, quote
@@ -219,8 +220,8 @@ def _looks_like(value: Any, kind: Any) -> bool:
             return isinstance(value, (list, tuple))
         case typing.Literal:
             return any(value == each and type(value) is type(each) for each in typing.get_args(kind))
-        case builtins.int | builtins.float:
-            return isinstance(value, (int, kind)) and not isinstance(value, bool)
+        case builtins.int | builtins.float:  # NumPy's too
+            return isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
     return isinstance(value, kind) or (issubclass(kind, Config) and isinstance(value, Mapping))
 
 

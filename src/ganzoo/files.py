@@ -274,9 +274,8 @@ def _beside(path: Path, kind: str) -> Path:
 def _bring_back(path: Path) -> None:
     old, new = _beside(path, "old"), _beside(path, "new")
     if new.exists():  # whole; what is at `path` may be half deleted
-        if path.exists():
-            shutil.rmtree(path)
-        rename(new, path)
+        shutil.rmtree(path, ignore_errors=True)
+        rename(new, path)  # if something could not be deleted, the error names both
     elif path.exists():
         shutil.rmtree(old, ignore_errors=True)
     elif old.exists():

@@ -139,7 +139,7 @@ class Studio:
         text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
         text = re.sub(r"<!--.*?-->|<Gallery />|!\[[^]]*\]\([^)]*\)", "", text, flags=re.DOTALL)
         # Other pictures, tags and diagrams could make a browser ask another server: they are shown as text.
-        text = re.sub(r"(?<=[`~]{3})[ \t]*mermaid", "text", text, flags=re.IGNORECASE).replace("![", "! [")
+        text = re.sub(r"(?<=[`~]{3})[^\S\n]*mermaid", "text", text, flags=re.IGNORECASE).replace("![", "! [")
         return re.sub(r"<(?=[a-z/!?])", "< ", text, flags=re.IGNORECASE).strip()
 
 

@@ -84,7 +84,9 @@ def export_space(gan: GAN, folder: str | Path, source: str | None = None) -> Pat
     words |= {"app": APP, "model": MODEL, "requirements": REQUIREMENTS}
     words |= {"models": f"models:\n- {gan.source}\n" * gan.on_hub}
     plugins = (f"{each['package']}=={each['version']}" for each in describe(gan.generator).plugins)
-    needed = [f"ganzoo-torch[demo]=={own_version()}", *dict.fromkeys(plugins)]
+    version_here = own_version()  # of a clone that pip did not install nobody knows it
+    ours = "ganzoo-torch[demo]" + f"=={version_here}" * ("unknown" not in version_here)
+    needed = [ours, *dict.fromkeys(plugins)]
     with writing(folder, WeightsError, UNTOUCHED), new_folder(folder, keep_others=True, drop=(MODEL,)) as new:
         app = _APP.format(source=repr(source or found), name=repr(name))
         (new / APP).write_text(app, encoding="utf-8")

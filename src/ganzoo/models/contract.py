@@ -120,6 +120,11 @@ class Discriminator(Network):
 
     takes_other_labels: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "forward" in vars(cls) and "takes_other_labels" not in vars(cls):  # what it inherits is said of another one
+            cls.takes_other_labels = False
+
     @abstractmethod
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """One logit an image: above 0 for real; `labels` (N,), int64, if `num_classes` is not 0."""

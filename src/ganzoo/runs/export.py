@@ -43,7 +43,7 @@ class ModelExporter:
         self._columns = gan.num_classes if 1 < gan.num_classes <= 16 else 8  # of a grid
         self._count = IN_GRID // self._columns * self._columns
         one_each = gan.num_classes == self._columns  # a class a column
-        self._labels = torch.arange(self._count) % self._columns if one_each else None
+        self._labels = torch.arange(self._count, device="cpu") % self._columns if one_each else None
         self.keeps_best = settings.keep == "best"
         self._score: KernelScore | None = None
         self.can_score = settings.score_every > 0 and len(data) > 1  # one image has no spread to score by

@@ -39,7 +39,8 @@ def continued(
         image_size, generator, discriminator: changes of the networks, as `ganzoo.create` takes them. Weights of the
             same place and shape are kept, the place being what the family says (`matching_weights`).
         seed: of weights that are new.
-        clusters: None for those of the source. If there are more, parts of a cluster (or class) begin with its weights.
+        clusters: None for those of the source. If there are more, parts of a cluster (or class) begin with its rows of
+            embeddings.
 
     Returns:
         The GAN, and a line for each network that is not wholly kept: what was kept, and what is new.
@@ -60,7 +61,10 @@ def continued(
     parts = 1  # of each label: clusters 2k and 2k + 1 are the halves of what was cluster k
     if varied.num_classes == gan.num_classes and varied.clusters > gan.clusters and gan.label_count:
         parts = varied.label_count // gan.label_count
-        remarks.append(f"clusters: {varied.clusters} in place of {gan.clusters}, which begin with the weights of these")
+        remarks.append(
+            f"clusters: {varied.clusters} in place of {gan.clusters}; in embeddings each begins as the cluster "
+            f"or class of which it is a part"
+        )
     for name in ("generator", "discriminator"):
         if remark := load_matching_weights(getattr(gan, name), getattr(varied, name), parts):
             remarks.append(f"{name}: {remark}")
@@ -110,10 +114,9 @@ def clustering_of(gan: GAN) -> dict[str, Any]:
         return {}
     with suppress(GanzooError), damage_said(run):  # a damaged record is no reason to refuse a model that is whole
         settings = RunFolder(run).facts()["settings"]
-        names = ("cluster_by", "min_cluster_size") if settings["clusters"] else ()
-        found = {name: settings[name] for name in names if name in settings}
+        found = {"cluster_by": settings["cluster_by"], "min_cluster_size": settings.get("min_cluster_size", 16)}
         Settings().replace(**found)
-        return found
+        return found if settings["clusters"] else {}
     return {}
 
 
@@ -121,7 +124,7 @@ def load_matching_weights(old: nn.Module, new: nn.Module, parts: int = 1) -> str
     """Copy into `new` all weights of `old` that have their place and shape there; say what was kept and what is new.
 
     Args:
-        parts: how many labels of `new` one of `old` becomes; each begins with its weights.
+        parts: how many labels of `new` one of `old` becomes; each begins with its row of an embedding.
 
     Returns:
         A sentence, or nothing if all fit.
@@ -129,10 +132,10 @@ def load_matching_weights(old: nn.Module, new: nn.Module, parts: int = 1) -> str
     weights, wanted = old.state_dict(), new.state_dict()
     moved = dict(new.matching_weights(old) if isinstance(new, Network) else weights)
     for name, module in new.named_modules():
-        if isinstance(module, nn.Embedding):  # a row for each label; those of a class's clusters follow each other
-            tables = {key: moved[key] for key in moved if key.startswith(f"{name}.") and key in wanted}
-            repeated = {key: value.repeat_interleave(parts, 0) for key, value in tables.items() if value.dim()}
-            moved |= {key: value for key, value in repeated.items() if value.shape == wanted[key].shape}
+        key = f"{name}.weight"
+        if type(module) is nn.Embedding and key in moved:  # (under spectral norm, other rows have another norm)
+            repeated = moved[key].repeat_interleave(parts, 0)  # clusters of a class follow each other
+            moved |= {key: repeated} if repeated.shape == wanted[key].shape else {}
     kept = {key: moved[key] for key, value in wanted.items() if key in moved and moved[key].shape == value.shape}
     new.load_state_dict({**wanted, **kept})
     fresh = [key for key in wanted if key not in kept]

@@ -161,7 +161,7 @@ def _figures(seen: dict[str, Tensor], labels: Tensor | None) -> dict[str, float]
     distances = torch.cdist(thumbnails, thumbnails, compute_mode="donot_use_mm_for_euclid_dist")
     distances /= thumbnails.shape[1] ** 0.5
     others = distances.clone().fill_diagonal_(float("inf"))
-    alike = torch.zeros(count, count, dtype=torch.bool) if labels is None else labels[:, None] == labels
+    alike = torch.zeros(count, count, dtype=torch.bool, device="cpu") if labels is None else labels[:, None] == labels
     of_one_label = distances[alike.to(distances.device).triu(1)]
     return {
         "logit": float(seen["logit"].mean()),
