@@ -30,6 +30,11 @@ def generator_for(seed: int, *parts: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(seed, *parts))
 
 
+def permutation(count: int, seed: int, *parts: str | int) -> Tensor:
+    """The numbers from 0 to `count` - 1, int64 (count,) on the CPU, in an order that `parts` name."""
+    return torch.randperm(count, device="cpu", generator=generator_for(seed, *parts))
+
+
 def stream(seed: int, step: int, purpose: str, per_step: int, turn: int, *more: int) -> torch.Generator:
     """That of update `turn` after `step` steps of `per_step` updates each, which are counted from the run's first."""
     return generator_for(seed, purpose, step * per_step + turn, *more)

@@ -17,7 +17,7 @@ from ganzoo.data.image_data import ImageData
 from ganzoo.data.stream import Stream
 from ganzoo.errors import ConfigError, DataError
 from ganzoo.hardware import send
-from ganzoo.seeds import generator_for
+from ganzoo.seeds import permutation
 
 Batch = tuple[int, Tensor, Tensor | None]  # images of all processes; pixels and labels of this one
 
@@ -60,9 +60,7 @@ class Batches:
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             self._epoch = epoch
-            self._order = torch.randperm(
-                self._length, device="cpu", generator=generator_for(self._seed, "epoch", epoch)
-            )
+            self._order = permutation(self._length, self._seed, "epoch", epoch)
         return self._order
 
 

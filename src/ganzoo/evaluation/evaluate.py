@@ -36,7 +36,7 @@ from ganzoo.gan import GAN
 from ganzoo.images import to_uint8
 from ganzoo.options import split_call
 from ganzoo.registry import Registry, used_plugins
-from ganzoo.seeds import generator_for
+from ganzoo.seeds import generator_for, permutation
 from ganzoo.text import track
 
 VERSION = 4  # of what is kept in the cache
@@ -279,7 +279,7 @@ class _Real:
         return open_data(self.source, split=split, progress=self.progress, **size, **self.reading)
 
     def _shuffled(self, data: ImageData, purpose: str) -> Tensor:
-        return torch.randperm(len(data), device="cpu", generator=generator_for(self.seed, purpose))
+        return permutation(len(data), self.seed, purpose)
 
     @property
     def labels(self) -> Tensor | None:

@@ -19,7 +19,7 @@ from ganzoo.images import to_uint8
 from ganzoo.pretrained import from_pretrained
 from ganzoo.saving.format import CONFIG
 from ganzoo.saving.resolve import bundled_models
-from ganzoo.seeds import generator_for
+from ganzoo.seeds import permutation
 
 BATCH = 250  # images that are held as floats at once, at most
 NUMBERS = 2**24  # and numbers in them: 64 MB
@@ -122,7 +122,7 @@ def generated(
             f"{data.name}: images of {width}x{height} pixels are not square, and features are of square ones; give a "
             f"size to bring them to (image_size=, --size), and how (fit=, --fit)"
         )
-    chosen = torch.randperm(len(data), device="cpu", generator=generator_for(seed, "generated"))[:samples]
+    chosen = permutation(len(data), seed, "generated")[:samples]
     return Generated(data, len(chosen), None if data.labels is None else data.labels[chosen], chosen, seed)
 
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from ganzoo.config import Bounds
 from ganzoo.errors import ConfigError, DataError, PluginError, blame, quote, shown
 from ganzoo.registry import Registry
-from ganzoo.seeds import derive_seed, generator_for
+from ganzoo.seeds import derive_seed, permutation
 
 K = 5  # the neighbour whose distance is the radius of a point's ball
 MOST_NEIGHBOURS = 5000  # points of each side whose balls are compared, at most
@@ -256,7 +256,7 @@ def prdc(
     real, fake = _some(real, count, seed).double(), _some(fake, count, seed).double()
     figures, spreads = _overlap(real, fake, k), [None] * 4
     if count // GROUPS > k:
-        order = torch.randperm(count, device="cpu", generator=generator_for(seed, "groups"))
+        order = permutation(count, seed, "groups")
         groups = torch.stack([_overlap(real[group], fake[group], k) for group in order.tensor_split(GROUPS)])
         spreads = [spread or None for spread in (groups.std(0) / math.sqrt(GROUPS)).tolist()]
     names = ("precision", "recall", "density", "coverage")
@@ -286,9 +286,7 @@ def _some(features: Tensor, count: int, seed: int) -> Tensor:
     """`count` rows, the same of equally many on both sides."""
     if count == len(features):
         return features
-    return features[
-        torch.randperm(len(features), device="cpu", generator=generator_for(seed, "neighbourhoods"))[:count]
-    ]
+    return features[permutation(len(features), seed, "neighbourhoods")[:count]]
 
 
 @METRICS.register("variety")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganzoo.data.image_data import first_of_each
 from ganzoo.errors import DataError
-from ganzoo.seeds import generator_for
+from ganzoo.seeds import permutation
 
 QUANTILE = 0.01  # a sample nearer to the training set than this part of unseen real images is suspect
 SUSPECT = 0.1  # and if so many samples are, the generator memorises
@@ -61,7 +61,7 @@ class Memorisation:
 def different(prints: Tensor, seed: int) -> Tensor:
     """Places of up to `UNSEEN` images that differ from each other, chosen by `seed` from a set with these `prints`."""
     first = first_of_each(prints)
-    return first[torch.randperm(len(first), device="cpu", generator=generator_for(seed, "unseen"))[:UNSEEN]]
+    return first[permutation(len(first), seed, "unseen")[:UNSEEN]]
 
 
 def nearest(

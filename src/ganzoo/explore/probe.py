@@ -14,7 +14,7 @@ from ganzoo.data import ImageData
 from ganzoo.errors import ConfigError, DataError, needs
 from ganzoo.hardware import full_float32, off_mps
 from ganzoo.models import Discriminator, config_of, evaluating
-from ganzoo.seeds import generator_for, seeded
+from ganzoo.seeds import permutation, seeded
 from ganzoo.text import track
 
 POOLED = 4  # each stage's features are max-pooled to 4x4, as in the paper
@@ -91,7 +91,7 @@ def probe(
     with needs("the probe needs scikit-learn", "metrics"):  # before minutes of work
         import sklearn.linear_model  # noqa: F401
     train_labels, test_labels = _labels(train, test)
-    chosen = torch.randperm(len(train), device="cpu", generator=generator_for(seed, "probe"))[:images]
+    chosen = permutation(len(train), seed, "probe")[:images]
     if len(train_labels[chosen].unique()) < 2:
         raise DataError(
             f"{len(chosen)} images of {train.name} are all of one class; take more of them, or another set."

@@ -16,7 +16,7 @@ from ganzoo.runs.checkpoint import TrainingState, way_on
 from ganzoo.runs.gallery import REAL
 from ganzoo.runs.selection_score import SAMPLES, KernelScore
 from ganzoo.saving.format import GRID
-from ganzoo.seeds import generator_for
+from ganzoo.seeds import permutation
 from ganzoo.settings import Settings
 
 IN_GRID = 64  # images in a grid of samples
@@ -48,7 +48,7 @@ class ModelExporter:
         self._score: KernelScore | None = None
         self.can_score = settings.score_every > 0 and len(data) > 1  # one image has no spread to score by
         if self.can_score:
-            chosen = torch.randperm(len(data), device="cpu", generator=generator_for(settings.seed, "score"))[:SAMPLES]
+            chosen = permutation(len(data), settings.seed, "score")[:SAMPLES]
             self._at_once = at_once(data.image_size, data.image_channels)
             self._score = KernelScore(map(data.batch, chosen.split(self._at_once)), data.image_channels)
             # Samples of classes in the same proportions: else they were far from the real images, however good each is.
@@ -87,7 +87,7 @@ class ModelExporter:
         path = self._run / "samples" / REAL
         if path.exists():
             return
-        chosen = torch.randperm(len(self._data), device="cpu", generator=generator_for(self._seed, "real images"))
+        chosen = permutation(len(self._data), self._seed, "real images")
         if self._labels is not None and self._data.labels is not None:
             of_class = [chosen[self._data.labels[chosen] == label] for label in range(self._columns)]
             if all(map(len, of_class)):

@@ -52,8 +52,7 @@ class TrainingResult:
     """The result of `Trainer.fit`: where the files are, and the last figures.
 
     `finished` is False after Ctrl-C, SIGTERM, or a callback's stop: `stopped` is its reason, and `collapsed` is True if
-    that was mode collapse. With keep=last `best_score` is the last score, and
-    `best_step` the step of the model.
+    that was mode collapse. With keep=last `best_score` is the last score, and `best_step` the step of the model.
     """
 
     run: Path

@@ -37,9 +37,9 @@ def attach_labels(data: ImageData, gan: GAN, settings: Settings) -> ImageData:
     if not gan.num_classes:
         stream = data.stream and dataclasses.replace(data.stream, label=None, names=())
         data = dataclasses.replace(data, labels=None, class_names=(), stream=stream)
+    if not gan.clusters:
+        return data
     with torch.device("cpu"):  # where images are, whatever torch.set_default_device says
-        if not gan.clusters:
-            return data
         return cluster_images(data, gan.clusters, settings.cluster_by, settings.min_cluster_size)
 
 

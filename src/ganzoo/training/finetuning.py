@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganzoo.errors import ConfigError, GanzooError, NoDiscriminatorError
 from ganzoo.gan import GAN
@@ -114,8 +114,9 @@ def clustering_of(gan: GAN) -> dict[str, Any]:
         return {}
     with suppress(GanzooError), damage_said(run):  # a damaged record is no reason to refuse a model that is whole
         settings = RunFolder(run).facts()["settings"]
-        found = {"cluster_by": settings["cluster_by"], "min_cluster_size": settings.get("min_cluster_size", 16)}
-        Settings().replace(**found)
+        least = settings.get("min_cluster_size", Settings.min_cluster_size)
+        found = {"cluster_by": settings["cluster_by"], "min_cluster_size": least}
+        Settings(**found)  # checks both, and not the loss of a package that is gone
         return found if settings["clusters"] else {}
     return {}
 
@@ -130,12 +131,8 @@ def load_matching_weights(old: nn.Module, new: nn.Module, parts: int = 1) -> str
         A sentence, or nothing if all fit.
     """
     weights, wanted = old.state_dict(), new.state_dict()
-    moved = dict(new.matching_weights(old) if isinstance(new, Network) else weights)
-    for name, module in new.named_modules():
-        key = f"{name}.weight"
-        if type(module) is nn.Embedding and key in moved:  # (under spectral norm, other rows have another norm)
-            repeated = moved[key].repeat_interleave(parts, 0)  # clusters of a class follow each other
-            moved |= {key: repeated} if repeated.shape == wanted[key].shape else {}
+    moved = new.matching_weights(old) if isinstance(new, Network) else weights
+    moved = {**moved, **_repeated_rows(new, moved, parts)}
     kept = {key: moved[key] for key, value in wanted.items() if key in moved and moved[key].shape == value.shape}
     new.load_state_dict({**wanted, **kept})
     fresh = [key for key in wanted if key not in kept]
@@ -151,6 +148,14 @@ def load_matching_weights(old: nn.Module, new: nn.Module, parts: int = 1) -> str
     return f"{len(kept)} of {len(wanted)} tensors kept; new: {', '.join(shapes[:6]) or 'none'}{more}" + (
         f"; {dropped} old tensors are not used" if dropped else ""
     )
+
+
+def _repeated_rows(new: nn.Module, moved: Mapping[str, Tensor], parts: int) -> dict[str, Tensor]:
+    """Those of the weights `moved` that are embeddings of `new` if each row is taken `parts` times: parts of a label
+    follow each other. None under spectral norm, where other rows have another norm."""
+    tables = {f"{name}.weight": each.weight for name, each in new.named_modules() if type(each) is nn.Embedding}
+    rows = {place: moved[place].repeat_interleave(parts, 0) for place in tables if place in moved}
+    return {place: value for place, value in rows.items() if value.shape == tables[place].shape}
 
 
 def _recipe(gan: GAN) -> Preset:
