@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import importlib
 import io
 import json
 import math
@@ -223,7 +224,7 @@ def test_long_work_shows_how_far_it_is(here, a_run, two_splits, monkeypatch):
         return done
 
     for module in ("ganzoo.text", "ganzoo.explore.inversion", "ganzoo.explore.probe"):
-        monkeypatch.setattr(f"{module}.track", noting)
+        monkeypatch.setattr(importlib.import_module(module), "track", noting)
     assert run(["sample", str(a_run), "-n", "1", "-o", "one.png"]) == 0
     assert run(["invert", str(a_run), "one.png", "--steps", "2"]) == 0
     assert run(["probe", str(a_run), *two_splits]) == 0

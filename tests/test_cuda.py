@@ -534,8 +534,7 @@ def test_a_model_is_measured_as_on_the_cpu(pair):
 
 
 def test_walks_directions_and_sums_are_drawn_as_on_the_cpu(pair):
-    from ganzoo.explore.arithmetic import arithmetic
-    from ganzoo.explore.walk import directions, walk
+    from ganzoo.explore import arithmetic, directions, walk
 
     for look in (lambda gan: walk(gan, 2, 3), lambda gan: directions(gan, 2, 1.0)):
         close(*(look(gan) for gan in pair), SAMPLES)
@@ -543,7 +542,7 @@ def test_walks_directions_and_sums_are_drawn_as_on_the_cpu(pair):
 
 
 def test_latents_are_found_as_on_the_cpu(pair):
-    from ganzoo.explore.inversion import invert
+    from ganzoo.explore import invert
 
     target = pair[0].sample(2, seed=5)
     on_cpu, on_device = (invert(gan, target, starts=2, steps=60, candidates=200) for gan in pair)
@@ -551,7 +550,7 @@ def test_latents_are_found_as_on_the_cpu(pair):
 
 
 def test_a_discriminator_is_probed_as_on_the_cpu(pair):
-    from ganzoo.explore.probe import discriminator_features
+    from ganzoo.explore import discriminator_features
 
     data = open_data("fashion-mnist-mini").batch(torch.arange(20))
     close(*(discriminator_features(gan.discriminator, data) for gan in pair), SAMPLES)

@@ -522,7 +522,7 @@ def test_pictures_to_invert_and_to_probe_are_read_as_the_run_read_its_own(on_bla
         read.extend((train, test))
         raise DataError("enough")
 
-    monkeypatch.setattr("ganzoo.explore.probe.probe", measured)
+    monkeypatch.setattr(importlib.import_module("ganzoo.explore.probe"), "probe", measured)
     assert run(["probe", "run", "--data", "set"]) == 2
     assert all(data.images[:, :, :6].max() == 0 and data.images.max() > 200 for data in read) and len(read) == 2
     assert capsys.readouterr().err.count("Pictures are read as run read its own: ground black, fit pad.") == 2

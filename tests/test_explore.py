@@ -10,10 +10,8 @@ from PIL import Image
 import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError, DataError, MissingExtraError, ShapeError
-from ganzoo.explore.arithmetic import arithmetic
-from ganzoo.explore.inversion import invert
-from ganzoo.explore.probe import _accuracy, discriminator_features, probe
-from ganzoo.explore.walk import directions, walk
+from ganzoo.explore import arithmetic, directions, discriminator_features, invert, probe, walk
+from ganzoo.explore.probe import _accuracy
 from ganzoo.latents import sample_latents, sign_class
 
 MINI = ganzoo.data.open_data("fashion-mnist-mini")
@@ -192,7 +190,7 @@ def test_a_feature_that_never_varies_in_training_does_not_decide():
 
 def test_without_scikit_learn_the_extra_is_named_before_anything_is_computed(gan, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    monkeypatch.setattr("ganzoo.explore.probe.discriminator_features", None)  # called, it would fail
+    monkeypatch.setattr(sys.modules["ganzoo.explore.probe"], "discriminator_features", None)  # called, it would fail
     images, labels = torch.from_numpy(MINI.images.copy()), MINI.labels
     train, test = (ganzoo.data.open_data((images[part], labels[part])) for part in (slice(0, 40), slice(40, 60)))
     with pytest.raises(MissingExtraError, match=r'the probe needs scikit-learn: pip install "ganzoo-torch\[metrics\]"'):

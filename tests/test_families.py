@@ -13,7 +13,7 @@ from ganzoo.cli import run
 from ganzoo.config import Config
 from ganzoo.data import ImageData, open_data
 from ganzoo.errors import ConfigError, ModelError, PluginError, ShapeError, UnknownNameError
-from ganzoo.explore.probe import probe
+from ganzoo.explore import probe
 from ganzoo.models import (
     MODELS,
     Discriminator,

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 import ganzoo
 from ganzoo.cli import run
 from ganzoo.errors import ConfigError
-from ganzoo.explore.arithmetic import MINUS, arithmetic
-from ganzoo.explore.walk import directions, walk
+from ganzoo.explore import arithmetic, directions, walk
+from ganzoo.explore.arithmetic import MINUS
 
 
 def _drawn(text: str) -> np.ndarray:

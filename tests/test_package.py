@@ -17,6 +17,7 @@ import torch
 
 import ganzoo
 from ganzoo.cli import run
+from ganzoo.errors import UnknownNameError
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "ganzoo"
@@ -64,7 +65,7 @@ def test_all_public_names_can_be_had_by_star():
     assert set(ganzoo.__all__) <= set(namespace)
 
 
-@pytest.mark.parametrize("package", ["blocks", "data", "evaluation", "models", "training"])
+@pytest.mark.parametrize("package", ["blocks", "data", "evaluation", "explore", "models", "training"])
 def test_star_brings_a_packages_public_names_and_no_submodules(package):
     namespace: dict[str, object] = {}
     exec(f"from ganzoo.{package} import *", namespace)
@@ -102,6 +103,11 @@ def test_a_clone_that_pip_did_not_install_trains_and_saves(tmp_path, monkeypatch
     result = ganzoo.Trainer(gan, images, output_dir=tmp_path / "run", steps=1, batch_size=4, device="cpu").fit()
     assert json.loads((result.model / "config.json").read_text())["library_version"] == "0+unknown"
     assert ganzoo.from_pretrained(result.model).image_size == 28
+    config = (result.model / "config.json").read_text()
+    (result.model / "config.json").write_text(config.replace("0+unknown", "0.1.0").replace("dcgan-up", "dcgan-upp"))
+    with pytest.raises(UnknownNameError) as caught:
+        ganzoo.from_pretrained(result.model)
+    assert "pip install -U" not in str(caught.value)  # that a model is newer can't be known
     assert run(["doctor"]) == 0 and "not installed as a package" in capsys.readouterr().out
     assert run(["--version"]) == 0 and capsys.readouterr().out == "0+unknown\n"
 

@@ -118,23 +118,31 @@ def _in_our_words(error: Exception, repo_id: str, revision: str | None, local_fi
             return ours(text)
     if isinstance(error, errors.HfHubHTTPError):
         return _of_status(named, error)
-    if isinstance(error, (ConnectionError, errors.HTTPError)):  # type: ignore[attr-defined]
-        return HubConnectionError(f"{named}: the Hub can't be reached ({said}); check the network.")
-    if isinstance(error, RuntimeError):  # of hf_xet
-        return HubConnectionError(
-            f"{named}: the Hub's storage can't be reached, or the transfer broke off ({said}); try again. "
-            f"HF_HUB_DISABLE_XET=1 in the environment takes the older way."
-        )
-    if isinstance(error, UnicodeError):
-        return HubConnectionError(f"{named}: the Hub's address is not valid ({error}); check $HF_ENDPOINT.")
+    if isinstance(error, (ConnectionError, errors.HTTPError, RuntimeError, UnicodeError)):  # type: ignore[attr-defined]
+        return _of_network(named, error)
+    if isinstance(error, OSError):
+        return _of_disk(named, error)
     if str(error).startswith("Invalid metadata in README.md"):
         why = quote(" ".join(str(error).splitlines()[1:]).removeprefix("- "), 300)
         return HubError(f"{named}: the Hub refuses the header of README.md ({why}); mend it there, then push again.")
-    if not isinstance(error, OSError):  # of the client, that takes an answer for granted
-        refused = _refusal_before(error)
-        if refused is not None:
-            return _in_our_words(refused, repo_id, revision, local_files_only)
-        return HubError(f"{named}: the Hub's answer is not understood ({words_of(error)}); check $HF_ENDPOINT.")
+    refused = _refusal_before(error)  # of the client, that takes an answer for granted
+    if refused is not None:
+        return _in_our_words(refused, repo_id, revision, local_files_only)
+    return HubError(f"{named}: the Hub's answer is not understood ({words_of(error)}); check $HF_ENDPOINT.")
+
+
+def _of_network(named: str, error: Exception) -> HubConnectionError:
+    if isinstance(error, UnicodeError):
+        return HubConnectionError(f"{named}: the Hub's address is not valid ({error}); check $HF_ENDPOINT.")
+    if isinstance(error, RuntimeError):  # of hf_xet
+        return HubConnectionError(
+            f"{named}: the Hub's storage can't be reached, or the transfer broke off ({_reason(error)}); try again. "
+            f"HF_HUB_DISABLE_XET=1 in the environment takes the older way."
+        )
+    return HubConnectionError(f"{named}: the Hub can't be reached ({_reason(error)}); check the network.")
+
+
+def _of_disk(named: str, error: OSError) -> HubError:
     if "Consistency check failed" in str(error):
         return HubDamagedError(f"{named} did not come whole: its size is not what the Hub says. Try again.")
     if error.errno:

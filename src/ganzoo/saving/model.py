@@ -100,14 +100,7 @@ class SavedModel:
             names = (CONFIG, WEIGHTS)
             parts = [part for part in NETWORKS if not part or any((path / part / name).is_file() for name in names)]
         if path.is_file():
-            if len(parts) > 1:
-                raise NoDiscriminatorError(f"{path} holds a generator alone; {_WITH_DISCRIMINATOR}")
-            weights = WeightsFile.open(path)
-            if weights.description is None:
-                raise WeightsError(
-                    f"{path} has no config in its header; ganzoo did not write it. Name a model's folder."
-                )
-            return cls(path, {"clusters": weights.clusters}, {"": weights})
+            return cls._open_file(path, parts)
         place = str(path / CONFIG)
         root = read_json(path / CONFIG) if config is None else config
         check_format(root, place)
@@ -125,11 +118,20 @@ class SavedModel:
                 networks[part] = WeightsFile.open(path / part / WEIGHTS).described(described)
         except (ConfigError, UnknownNameError) as error:
             theirs, ours = str(root.get("library_version")), own_version()
-            if _numbers(theirs) <= _numbers(ours):
+            if _numbers(theirs) <= _numbers(ours) or "unknown" in ours:
                 raise
             newer = f"saved by ganzoo {shown(theirs, 20)}, this is {ours}: pip install -U ganzoo-torch"
             raise type(error)(f"{error} ({newer})") from error
         return cls(path, facts, networks)
+
+    @classmethod
+    def _open_file(cls, path: Path, parts: Sequence[str]) -> SavedModel:
+        if len(parts) > 1:
+            raise NoDiscriminatorError(f"{path} holds a generator alone; {_WITH_DISCRIMINATOR}")
+        weights = WeightsFile.open(path)
+        if weights.description is None:
+            raise WeightsError(f"{path} has no config in its header; ganzoo did not write it. Name a model's folder.")
+        return cls(path, {"clusters": weights.clusters}, {"": weights})
 
     def check(self) -> None:
         """Raise what `build` would, without building anything; a custom module is no error."""
