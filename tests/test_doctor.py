@@ -159,8 +159,16 @@ def test_a_remark_names_the_figure_and_the_remedy():
 
 def test_no_advice_replaces_the_penalties_or_augmentations_that_a_run_has():
     for each in SYMPTOMS.values():
-        assert each.advice.count("penalties=r1") == each.advice.count("penalties=r1; if it has one, a larger weight")
+        assert each.advice.count("penalties=r1") == each.advice.count(
+            "penalties=r1, or a larger weight of the one it has"
+        )
         assert "augmentations=" not in each.advice
+
+
+def test_a_penalty_is_advised_with_the_norm_that_it_needs_in_a_new_run():
+    for each in SYMPTOMS.values():
+        assert ("penalties=r1" in each.advice) == ("a new run with discriminator.norm=layer" in each.advice)
+    assert "penalties=r1" in SYMPTOMS["divergence"].advice
 
 
 def test_an_advised_setting_with_brackets_is_quoted_for_the_shell():
@@ -590,6 +598,7 @@ def test_gradients_of_a_summed_loss_are_the_same_in_parts(tmp_path):
                 sample_every=0,
                 progress=False,
                 speed="exact",
+                precision="float32",
             ).fit()
         found.append(seen[-1])
     assert found[0].discriminator_gradient == pytest.approx(found[1].discriminator_gradient, rel=1e-3)

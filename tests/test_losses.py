@@ -167,6 +167,13 @@ def test_generator_gets_real_logits_only_where_it_declares_so(name):
     assert LOSSES.make(name).generator_sees_real == (name == "relativistic")
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_says_whether_it_sees_only_differences_of_logits(name):
+    loss, moved = LOSSES.make(name), REAL + 3
+    values = [loss.for_discriminator(real, fake) for real, fake in ((REAL, FAKE), (moved, FAKE + 3))]
+    assert torch.allclose(*values) != loss.undecided_at_zero
+
+
 def test_relativistic_sees_differences_only():
     shifted = losses_of(LOSSES.make("relativistic"), REAL + 100, FAKE + 100)
     for value, wanted in zip(shifted, losses_of(LOSSES.make("relativistic"), REAL, FAKE)):

@@ -332,3 +332,20 @@ def test_the_method_is_made_of_the_names_in_the_settings():
 
 def test_every_setting_stands_in_the_table():
     assert [name for name, *_ in Settings.described()] == [*Settings().to_dict()]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_sign_that_tells_overfitting_does_not_hang_on_what_the_loss_cannot_see(name):
+    """`ada` raises its probability by it."""
+    generator, discriminator, real, latents = pair()
+    loss, signs = LOSSES.make(name), []
+    for shift in (-50, 0, 50):
+        moved = nn.Sequential(discriminator, nn.Identity())
+        moved.register_forward_hook(lambda module, images, logits, shift=shift: logits + shift)
+        optimizer = torch.optim.SGD(discriminator.parameters(), 0.0)
+        figures = discriminator_step(moved, optimizer, loss, [MicroBatch(real, generator(latents))])
+        signs.append(figures[4].item())
+    if loss.undecided_at_zero:
+        assert signs[0] == -1 and signs[2] == 1
+    else:
+        assert signs[0] == signs[1] == signs[2] and abs(signs[1]) < 1

@@ -43,12 +43,15 @@ class Loss:
             `generator_sees_real`.
         generator_sees_real: the generator's loss needs real logits, which costs a pass of the discriminator.
         reduction: the losses are means over the batch or sums; to compare figures, sums are divided by its size.
+        undecided_at_zero: a logit of 0 says neither "real" nor "fake". False if the losses see only differences of
+            logits, to all of which a number may be added: the sign of one logit means nothing then.
     """
 
     for_discriminator: Callable[[Tensor, Tensor], Tensor]
     for_generator: Callable[[Tensor, Tensor | None], Tensor]
     generator_sees_real: bool = False
     reduction: Literal["mean", "sum"] = "mean"
+    undecided_at_zero: bool = True
 
 
 LOSSES: Registry[Callable[..., Loss]] = Registry(
@@ -163,7 +166,7 @@ def least_squares() -> Loss:
 
 @LOSSES.register("wasserstein")
 def wasserstein() -> Loss:
-    """Difference of means; needs the penalty wgan-gp (Arjovsky et al. 2017, "Wasserstein GAN").
+    """Difference of means; needs the penalty wgan-gp(weight=10) (Arjovsky et al. 2017, "Wasserstein GAN").
 
     D: E f - E r. G: -E f. The discriminator's loss has no lower bound of its own: it wants the penalty wgan-gp (of
     weight 10 in Gulrajani et al. 2017) and no batch norm.
@@ -172,7 +175,7 @@ def wasserstein() -> Loss:
     def for_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         return full(fake_logits).mean() - full(real_logits).mean()
 
-    return Loss(for_discriminator, _raise_fakes)
+    return Loss(for_discriminator, _raise_fakes, undecided_at_zero=False)
 
 
 @LOSSES.register("relativistic")
@@ -198,7 +201,7 @@ def relativistic() -> Loss:
             )
         return compare(fake_logits, real_logits)
 
-    return Loss(compare, for_generator, generator_sees_real=True)
+    return Loss(compare, for_generator, generator_sees_real=True, undecided_at_zero=False)
 
 
 def check_loss(loss: str | Loss) -> None:

@@ -80,7 +80,10 @@ class Settings(Config):
     clip_gradients: float = option(0.0, "largest norm of a network's gradient; 0: no limit", low=0, high=1e6)
     accumulate: int = option(1, "parts in which a batch is computed, to save memory", low=1, high=1024)
     ema_half_life: float | str = option(
-        10_000.0, "half-life of the weight average (EMA), in images; 0: no averaging", low=0, high=1e9
+        10_000.0,
+        "half-life of the weight average (EMA), in images, at most a twentieth of those so far; 0: no averaging",
+        low=0,
+        high=1e9,
     )
     flip: bool = option(False, "mirror real images at random")
     keep_last_batch: bool = option(False, "train on the last, smaller batch of an epoch too")

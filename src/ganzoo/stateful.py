@@ -35,7 +35,8 @@ class Stateful:
         """Called after each step, on every process with the same numbers.
 
         Args:
-            real_sign: mean sign of the discriminator's logits for real images in the step's last update, -1 to 1.
+            real_sign: mean sign of the discriminator's logits for real images in the step's last update, -1 to 1; of
+                their differences to those of fakes if the loss sees only differences (`Loss.undecided_at_zero`).
             images: how many real images the discriminator saw in the step, over all processes.
             mean: gives the mean of a tensor over all processes.
         """

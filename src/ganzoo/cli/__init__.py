@@ -51,7 +51,7 @@ COMMANDS: dict[str, list[tuple[Callable[..., None], str]]] = {  # by group, each
             train,
             "ganzoo train fashion-mnist-quick --name garments\n"
             "ganzoo train --from pokemon-64 --data drawings/ --name creatures --steps 2000\n"
-            "ganzoo train --resume runs/garments --steps 8000 --lr 1e-4",
+            "ganzoo train --resume runs/garments --steps 8000",
         ),
         (evaluate, "ganzoo evaluate fashion-mnist --data fashion-mnist-mini --samples 1000"),
         (compare, "ganzoo compare runs/garments runs/other -o compare.html"),

@@ -171,6 +171,7 @@ def probe(
     """Measure what the discriminator learned without labels.
 
     It is the accuracy of a linear classifier on the discriminator's features.
+    Needs: pip install "ganzoo-torch[metrics]".
     """
     from ganzoo.data import open_data
     from ganzoo.explore.probe import probe as measure

@@ -46,8 +46,9 @@ def arithmetic(
 ) -> Arithmetic:
     """Add or subtract the mean latents of groups of samples.
 
-    Means and sum are brought to the length sqrt(latent_size) of the latents that a generator is trained on: a mean of
-    several is shorter, and drawn as it is it fades.
+    The sum is brought to the length sqrt(latent_size) of the latents that a generator is trained on, and so are the
+    means that are drawn: a mean of several is shorter, and would fade. The means are added as they are, so give groups
+    of one size: a mean of few is longer and weighs more.
 
     Args:
         groups: (1 or -1, numbers of samples of `seed`); `gan.sample(n, seed)` shows which is which.

@@ -87,7 +87,8 @@ def discriminator_step(
 
     Returns:
         Five means over the batch, detached (loss without penalty, real logits, fake logits, penalty, and the sign of
-        the real logits, which tells overfitting: Karras et al. 2020, "Training GANs with Limited Data", eq. 1).
+        the real logits, which tells overfitting: Karras et al. 2020, "Training GANs with Limited Data", eq. 1; of their
+        differences to the fake ones if the loss sees only these, `undecided_at_zero`).
     """
     optimizer.zero_grad(set_to_none=True)
     figures = []
@@ -123,8 +124,12 @@ def discriminator_figures(
 ) -> Tensor:
     """The five means that `discriminator_step` returns, of one part."""
     per_image = value / len(fake_logits) if loss.reduction == "sum" else value
-    real = real_logits.detach()
-    return torch.stack([per_image, real.mean(), fake_logits.mean(), penalty, real.sign().mean()]).detach()
+    real, fake = real_logits.detach(), fake_logits.detach()
+    if not loss.undecided_at_zero:  # a real logit is "real" against a fake's
+        real_side = real - (fake if fake.shape == real.shape else fake.mean())
+    else:
+        real_side = real
+    return torch.stack([per_image, real.mean(), fake.mean(), penalty, real_side.sign().mean()]).detach()
 
 
 def generator_step(

@@ -22,7 +22,10 @@ from ganzoo.training.callbacks.diagnostics import Diagnostics, Snapshot
 from ganzoo.training.callbacks.progress import say
 
 PATIENCE = 3  # checks that show it, minus those that don't
-_PENALTY = "a penalty on the discriminator (penalties=r1; if it has one, a larger weight)"  # r1 alone replaces others
+_PENALTY = (  # r1 alone replaces others
+    "a penalty on the discriminator (penalties=r1, or a larger weight of the one it has; in place of batch norm, a new "
+    "run with discriminator.norm=layer)"
+)
 FIRST_CHECKS = 1  # that are ignored: every generator begins with grey noise
 
 
@@ -72,7 +75,7 @@ SYMPTOMS = {
             f"{seen.discriminator_loss:.2g}; undecided, it would be {seen.undecided_loss:.2g}), so the generator "
             f"learns little"
         ),
-        f"lower discriminator_lr, or set {_PENALTY}, or augment more (color, translation, cutout)",
+        f"lower discriminator_lr, or set {_PENALTY}, or, with few images, add ada to the augmentations",
     ),
     "generator-starved": _Symptom(
         lambda seen: seen.generator_gradient < (1e-2 if seen.overlap < 0.05 else 1e-5),  # undecided: it may be small
