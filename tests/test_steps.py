@@ -349,3 +349,11 @@ def test_the_sign_that_tells_overfitting_does_not_hang_on_what_the_loss_cannot_s
         assert signs[0] == -1 and signs[2] == 1
     else:
         assert signs[0] == signs[1] == signs[2] and abs(signs[1]) < 1
+
+
+def test_without_as_many_fakes_the_sign_is_against_their_mean():
+    _, discriminator, real, _ = pair()
+    fake = real[:3] + 0.1
+    optimizer = torch.optim.SGD(discriminator.parameters(), 0.0)
+    figures = discriminator_step(discriminator, optimizer, LOSSES.make("wasserstein"), [MicroBatch(real, fake)])
+    assert figures[4] == (discriminator(real) - discriminator(fake).mean()).sign().mean()

@@ -132,7 +132,7 @@ class AdaptiveAugmentation(Stateful):
     In a loop of your own, call `end_step` after each step, as the Trainer does: without it p stays at `start`.
 
     Args:
-        target: of the mean sign of real images' logits.
+        target: of the mean sign of real images' logits; of real minus fake ones if the loss sees only these.
         length: images in which p goes from 0 to 1.
         start: p of the first step.
     """

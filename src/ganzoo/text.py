@@ -74,9 +74,12 @@ def track(parts: Iterable[T], what: str, total: int, wanted: bool = True) -> Ite
     return iter(bar(parts, what, total, console=console, transient=True, disable=disable))
 
 
+UNKNOWN_VERSION = "0+unknown"  # of a clone that pip did not install
+
+
 def own_version() -> str:
-    """The version of ganzoo; that of a clone which pip did not install is unknown."""
+    """The version of ganzoo, or `UNKNOWN_VERSION`."""
     try:
         return version("ganzoo-torch")
     except PackageNotFoundError:
-        return "0+unknown"
+        return UNKNOWN_VERSION

@@ -2,7 +2,7 @@
 
 import ganzoo.exports as _exports
 from ganzoo.explore.arithmetic import Arithmetic as Arithmetic
-from ganzoo.explore.arithmetic import arithmetic as arithmetic  # these names are the functions', no more the modules'
+from ganzoo.explore.arithmetic import arithmetic as arithmetic  # these names are functions now, no longer modules
 from ganzoo.explore.inversion import Inversion as Inversion
 from ganzoo.explore.inversion import invert as invert
 from ganzoo.explore.probe import Probe as Probe

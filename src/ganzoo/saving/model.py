@@ -53,7 +53,7 @@ from ganzoo.saving.format import (
     read_json,
 )
 from ganzoo.saving.weights import Dtype, WeightsFile, write_network
-from ganzoo.text import own_version
+from ganzoo.text import UNKNOWN_VERSION, own_version
 
 NETWORKS = ("", "discriminator", "generator_raw")
 LAYOUT = (
@@ -118,7 +118,7 @@ class SavedModel:
                 networks[part] = WeightsFile.open(path / part / WEIGHTS).described(described)
         except (ConfigError, UnknownNameError) as error:
             theirs, ours = str(root.get("library_version")), own_version()
-            if _numbers(theirs) <= _numbers(ours) or "unknown" in ours:
+            if _numbers(theirs) <= _numbers(ours) or ours == UNKNOWN_VERSION:
                 raise
             newer = f"saved by ganzoo {shown(theirs, 20)}, this is {ours}: pip install -U ganzoo-torch"
             raise type(error)(f"{error} ({newer})") from error

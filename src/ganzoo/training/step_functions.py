@@ -125,11 +125,11 @@ def discriminator_figures(
     """The five means that `discriminator_step` returns, of one part."""
     per_image = value / len(fake_logits) if loss.reduction == "sum" else value
     real, fake = real_logits.detach(), fake_logits.detach()
-    if not loss.undecided_at_zero:  # a real logit is "real" against a fake's
-        real_side = real - (fake if fake.shape == real.shape else fake.mean())
-    else:
-        real_side = real
-    return torch.stack([per_image, real.mean(), fake.mean(), penalty, real_side.sign().mean()]).detach()
+    if loss.undecided_at_zero:
+        sign = real.sign()
+    else:  # a logit says "real" if it is above a fake's: in pairs, if there are as many of both
+        sign = (real - (fake if fake.shape == real.shape else fake.mean())).sign()
+    return torch.stack([per_image, real.mean(), fake.mean(), penalty, sign.mean()]).detach()
 
 
 def generator_step(

@@ -23,8 +23,8 @@ from ganzoo.training.callbacks.progress import say
 
 PATIENCE = 3  # checks that show it, minus those that don't
 _PENALTY = (  # r1 alone replaces others
-    "a penalty on the discriminator (penalties=r1, or a larger weight of the one it has; in place of batch norm, a new "
-    "run with discriminator.norm=layer)"
+    "a penalty on the discriminator (penalties=r1, or a larger weight of the one it has; if it has batch norm, only in "
+    "a new run with discriminator.norm=layer)"
 )
 FIRST_CHECKS = 1  # that are ignored: every generator begins with grey noise
 
